@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The failure classes, and the ladder of actions that each climbs when the policy says nothing.
+
+A ladder ends in silence: after its last rung a person is called.  C(unknown) has no rung on purpose, so that
+nothing destructive is ever done to a failure that nobody has named.
+"""
+
+from __future__ import annotations
+
+DEFAULT_LADDERS = {
+    "oom": ("restart_process", "failover_and_rebuild"),
+    "deadlock": ("clear_queue_and_reset", "restart_process", "failover_and_rebuild"),
+    "gpu_comm": ("switch_comm_path", "failover_and_rebuild"),
+    "gpu_fault": ("reset_gpu", "reboot_node", "quarantine_node"),
+    "gpu_lost": ("failover_and_rebuild", "reboot_node", "quarantine_node"),
+    "thermal": ("shed_load", "quarantine_node"),
+    "crash": ("restart_process", "failover_and_rebuild"),
+    "unresponsive": ("restart_process", "failover_and_rebuild"),
+    "not_ready": ("retry_with_backoff", "restart_process"),
+    "overload": ("shed_load", "retry_with_backoff"),
+    "node_down": ("failover_and_rebuild", "quarantine_node"),
+    "partition": ("elect_primary",),
+    "intrusion": ("isolate_and_snapshot",),
+    "unknown": (),
+}  # type: dict[str, tuple[str, ...]]
+
+FAILURE_CLASSES = tuple(DEFAULT_LADDERS)
+
+# Every action the design names.  Which of them this release can run is decided by the playbooks that are
+# there, not by this list.
+ACTIONS = tuple(
+    sorted({action for ladder in DEFAULT_LADDERS.values() for action in ladder} | {"safe_shutdown"})
+)

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a policy file, and say of every mistake where it is and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from autoglm_recovery.policy.model import Policy
+
+Location = tuple[str | int, ...]
+
+LARGEST_FILE = 1 << 20
+
+# Keys of the design that this release does not act on yet.  To accept one would be to promise it.
+NOT_YET = {
+    "monitoring.thresholds",
+    "guardrails.circuit_breaker",
+    "guardrails.maintenance_windows",
+    "guardrails.max_pool_unavailable",
+    "launchers",
+    "notify",
+    "verify",
+}
+
+
+@dataclass(frozen=True)
+class PolicyProblem:
+    """One mistake in a policy file.  C(line) counts from 1."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" ({self.suggestion})" if self.suggestion else ""
+        key = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}: {key}{self.message}{hint}"
+
+
+class PolicyError(ValueError):
+    """A policy file that must not be used, with all its mistakes."""
+
+    def __init__(self, problems: Sequence[PolicyProblem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Read the policy at C(path).
+
+    :raises PolicyError: if it cannot be read or is wrong in any way.
+    """
+    name = str(path)
+    try:
+        with open(path, "rb") as stream:
+            raw = stream.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
+            raise PolicyError([PolicyProblem(name, 1, "", f"larger than {LARGEST_FILE} bytes: not a policy file")])
+        return parse_policy(raw.decode("utf-8"), name)
+    except OSError as error:
+        raise PolicyError([PolicyProblem(name, 1, "", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError([PolicyProblem(name, 1, "", f"is not UTF-8 text: {error.reason}")]) from error
+
+
+def parse_policy(text: str, name: str = "<policy>") -> Policy:
+    """Read a policy from text; C(name) stands for the file in messages.
+
+    :raises PolicyError: if it is wrong in any way.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines, problems = _index(root, name)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise PolicyError([PolicyProblem(name, line, "", f"not YAML: {error.problem or error.context}")]) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PolicyError([PolicyProblem(name, 1, "", f"not YAML: {error}")]) from error
+    if problems:
+        raise PolicyError(problems)
+    if data is None:
+        return Policy()
+    if not isinstance(data, dict):
+        raise PolicyError([PolicyProblem(name, 1, "", "must be a mapping with keys such as monitoring and recovery")])
+    try:
+        return Policy.model_validate(data)
+    except ValidationError as error:
+        found = [_problem(name, lines, detail) for detail in error.errors(include_url=False)]
+        raise PolicyError(sorted(found, key=lambda problem: problem.line)) from error
+
+
+def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list[PolicyProblem]]:
+    """Map every key's path to its line.  YAML keeps the last of two equal keys in silence; here it is a mistake."""
+    lines: dict[Location, int] = {(): 1}
+    problems: list[PolicyProblem] = []
+
+    def walk(node: yaml.Node, path: Location) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*path, str(getattr(key, "value", key)))
+                line = key.start_mark.line + 1
+                if here in lines:
+                    problems.append(
+                        PolicyProblem(name, line, _dotted(here), f"given twice, first in line {lines[here]}")
+                    )
+                lines[here] = line
+                walk(value, here)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                lines[(*path, index)] = value.start_mark.line + 1
+                walk(value, (*path, index))
+
+    if root is not None:
+        walk(root, ())
+    return lines, problems
+
+
+def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> PolicyProblem:
+    location = tuple(part for part in detail["loc"] if part != "[key]")
+    known: Location = location
+    while known not in lines:
+        known = known[:-1]
+    return PolicyProblem(name, lines[known], _dotted(location), _message(detail), _suggest(location, detail))
+
+
+def _message(detail: ErrorDetails) -> str:
+    kind, text = detail["type"], detail["msg"]
+    if kind == "extra_forbidden":
+        return "unknown key"
+    if kind == "value_error":
+        return text.removeprefix("Value error, ")
+    if kind == "enum":
+        return f"{detail['input']!r} is not known"
+    return f"{text[0].lower()}{text[1:]}, not {detail['input']!r}"
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(map(str, location))
+
+
+def _suggest(location: Location, detail: ErrorDetails) -> str | None:
+    """Offer the nearest right word, or all of them when none is near."""
+    if detail["type"] == "extra_forbidden":
+        if _dotted(location) in NOT_YET or location[-1] in NOT_YET:
+            return "planned, but this release does not act on it"
+        word, words = str(location[-1]), sorted(_keys_at(location[:-1]))
+    elif detail["type"] == "enum":
+        word, words = str(detail["input"]), _members(detail)
+    else:
+        return None
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(words)}" if words else None
+
+
+def _members(detail: ErrorDetails) -> list[str]:
+    expected = str(detail.get("ctx", {}).get("expected", ""))
+    return [word.strip(" '") for word in expected.replace(" or ", ", ").split(",") if word.strip(" '")]
+
+
+def _keys_at(location: Location) -> set[str]:
+    """Return the keys that the policy allows at a path, by walking the models' annotations."""
+    here: Any = Policy
+    for part in location:
+        here = _child(here, part)
+    return set(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else set()
+
+
+def _child(here: Any, part: str | int) -> Any:
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        field = here.model_fields.get(str(part))
+        return field.annotation if field else None
+    # A dict's values or a tuple's members: the one argument of the annotation that is a model.
+    inner = [a for a in getattr(here, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return inner[0] if inner else None

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Label matchers in Alertmanager's syntax: C(severity="page"), C(alertname=~"Vllm.+"), C(team!="x"), C(a!~"b").
+
+Regular expressions are anchored on both sides, as in Alertmanager.  A label that is absent counts as empty text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# A policy is written by an operator, but it is matched against text that strangers wrote: a longer value never
+# reaches the regular expression engine, whose worst case grows with its input.
+LONGEST_MATCHED_VALUE = 4096
+
+_MATCHER = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}]+)\s*""")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on one label."""
+
+    label: str
+    operator: str
+    value: str
+    pattern: re.Pattern[str] | None = field(default=None, compare=False)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether the labels of an alert meet this condition."""
+        actual = labels.get(self.label, "")
+        if self.pattern is None:
+            equal = actual == self.value
+        else:
+            equal = len(actual) <= LONGEST_MATCHED_VALUE and self.pattern.fullmatch(actual) is not None
+        return equal if self.operator in ("=", "=~") else not equal
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+
+def parse_matchers(text: str) -> tuple[Matcher, ...]:
+    """Read one or more comma-separated matchers, with or without braces.
+
+    :raises ValueError: names the part that could not be read.
+    """
+    body = text.strip()
+    if body.startswith("{") and body.endswith("}"):
+        body = body[1:-1]
+    matchers: list[Matcher] = []
+    position = 0
+    while position < len(body):
+        match = _MATCHER.match(body, position)
+        if not match:
+            raise ValueError(
+                f'cannot read {body[position:]!r} as a matcher; write for example alertname="X" or a=~"b.*"'
+            )
+        matchers.append(_build(*match.groups()))
+        position = match.end()
+        if position < len(body):
+            if body[position] != ",":
+                raise ValueError(f"expected a comma before {body[position:]!r}")
+            position += 1
+    if not matchers:
+        raise ValueError("no matcher given; an empty one would match every alert")
+    return tuple(matchers)
+
+
+def _build(label: str, operator: str, raw: str) -> Matcher:
+    value = (
+        _ESCAPE.sub(lambda m: {"n": "\n"}.get(m[1], m[1] if m[1] in '"\\' else m[0]), raw[1:-1])
+        if raw[0] == '"'
+        else raw
+    )
+    if operator not in ("=~", "!~"):
+        return Matcher(label, operator, value)
+    try:
+        return Matcher(label, operator, value, re.compile(value))
+    except re.error as error:
+        raise ValueError(f"{label}{operator}{raw}: not a regular expression: {error}") from error

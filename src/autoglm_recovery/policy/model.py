@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a policy file may say.  Every key has a safe default, and a key nobody honours is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS, FAILURE_CLASSES
+from autoglm_recovery.policy.durations import format_duration, parse_duration
+from autoglm_recovery.policy.matchers import parse_matchers
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$", "examples": ["2s", "500ms", "1m30s"]}
+    ),
+]
+
+
+def _one_of(words: Sequence[str]) -> Any:
+    """Build the annotation of a text that must be one of C(words)."""
+
+    def check(value: object) -> object:
+        if value not in words:
+            raise PydanticCustomError("enum", "is not known", {"expected": ", ".join(words)})
+        return value
+
+    return Annotated[str, BeforeValidator(check), WithJsonSchema({"type": "string", "enum": list(words)})]
+
+
+if TYPE_CHECKING:
+    FailureClass = Action = Metric = str
+else:
+    FailureClass = _one_of(FAILURE_CLASSES)
+    Action = _one_of(ACTIONS)
+    Metric = _one_of(("cpu_load", "gpu_memory", "request_queue"))
+
+
+class Autonomy(StrEnum):
+    """How far the receiver may go: launch by itself, ask a person first, or only say what it would do."""
+
+    act = "act"
+    ask = "ask"
+    watch = "watch"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Heartbeat(_Section):
+    """When a silent service counts as unresponsive: C(retries) intervals without an answer in C(timeout)."""
+
+    interval: Duration = timedelta(seconds=2)
+    timeout: Duration = timedelta(seconds=1)
+    retries: int = Field(default=3, ge=1, le=1000)
+
+
+class Monitoring(_Section):
+    """What is measured, and how often."""
+
+    interval: Duration = timedelta(seconds=2)
+    metrics: tuple[Metric, ...] = ()
+    heartbeat: Heartbeat = Heartbeat()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _heartbeat_follows_interval(cls, data: Any) -> Any:
+        """A heartbeat without an interval of its own beats at the monitoring interval."""
+        if isinstance(data, dict) and "interval" in data:
+            beat = data.get("heartbeat", {})
+            if isinstance(beat, dict) and "interval" not in beat:
+                return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _positive(self) -> Monitoring:
+        if self.interval < timedelta(milliseconds=500):
+            raise ValueError("interval below 500ms makes a busy host look dead; use 500ms or more")
+        return self
+
+
+class Backoff(_Section):
+    """The pause before the n-th retry of one action: base, doubled each time, never longer than max."""
+
+    base: Duration = timedelta(seconds=10)
+    factor: float = Field(default=2.0, ge=1.0, le=100.0)
+    max: Duration = timedelta(minutes=10)
+
+    def pause(self, retry: int) -> timedelta:
+        """Return the pause before retry number C(retry), counted from 1."""
+        # The exponent is bounded so that a long history cannot overflow a float.
+        return min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
+
+
+class Strategy(_Section):
+    """The ladder for one failure class: C(action), then each action of C(then), then a person."""
+
+    action: Action | None = None
+    then: tuple[Action, ...] | None = None
+    delay: Duration = timedelta(0)
+    retries: int = Field(default=0, ge=0, le=100)
+    backoff: Backoff = Backoff()
+    cooldown: Duration = timedelta(0)
+    timeout: Duration = timedelta(minutes=10)
+    resolve_within: Duration = timedelta(minutes=5)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_backoff(cls, data: Any) -> Any:
+        """Accept C(backoff: 5s) as the base of a doubling backoff."""
+        if isinstance(data, dict) and "backoff" in data and not isinstance(data["backoff"], (dict, Backoff)):
+            return {**data, "backoff": {"base": data["backoff"]}}
+        return data
+
+    def ladder(self, failure_class: str) -> tuple[str, ...]:
+        """Return the actions in the order in which they are tried."""
+        default = DEFAULT_LADDERS[failure_class]
+        first = (self.action,) if self.action else default[:1]
+        rest = default if self.then is None else self.then
+        return first + tuple(step for step in rest if step not in first)
+
+
+class AutonomyScope(_Section):
+    """Autonomy that differs by failure class or pool.  Where several apply, the most cautious one wins."""
+
+    default: Autonomy = Autonomy.act
+    classes: dict[FailureClass, Autonomy] = {}
+    pools: dict[str, Autonomy] = {}
+
+    def of(self, failure_class: str, pool: str | None) -> Autonomy:
+        """Return the autonomy for one incident."""
+        caution = [Autonomy.act, Autonomy.ask, Autonomy.watch]
+        specific = [
+            chosen for chosen in (self.classes.get(failure_class), self.pools.get(pool or "")) if chosen is not None
+        ]
+        return max(specific, key=caution.index) if specific else self.default
+
+
+class Recovery(_Section):
+    """What is done about each failure class."""
+
+    autonomy: AutonomyScope = AutonomyScope()
+    persistent_within: Duration = timedelta(minutes=30)
+    strategies: dict[FailureClass, Strategy] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_autonomy(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("autonomy"), str):
+            return {**data, "autonomy": {"default": data["autonomy"]}}
+        return data
+
+    def strategy(self, failure_class: str) -> Strategy:
+        """Return the strategy of a class, or the default one."""
+        return self.strategies.get(failure_class) or Strategy()
+
+
+class Guardrails(_Section):
+    """Limits that hold whatever the strategies say."""
+
+    max_concurrent_runs: int = Field(default=4, ge=1, le=1000)
+    max_actions_per_host_per_hour: int = Field(default=6, ge=1, le=1000)
+
+
+def _check_matchers(value: str) -> str:
+    parse_matchers(value)
+    return value
+
+
+class Classification(_Section):
+    """Maps alerts that carry no C(failure_class) of ours onto a class.  The first entry that matches wins."""
+
+    match: Annotated[
+        str, BeforeValidator(lambda v: ",".join(v) if isinstance(v, list) else v), BeforeValidator(_check_matchers)
+    ]
+    failure_class: FailureClass
+
+
+class Policy(_Section):
+    """A whole policy file."""
+
+    monitoring: Monitoring = Monitoring()
+    recovery: Recovery = Recovery()
+    guardrails: Guardrails = Guardrails()
+    classify: tuple[Classification, ...] = ()

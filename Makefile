@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Everything that a person or CI runs. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+# Without bytecode every start of Ansible compiles all its modules again: seconds, each time.
+unexport PYTHONDONTWRITEBYTECODE
+# molecule and ansible-lint call ansible-config and others by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: venv
+venv: .venv/made ## .venv with our package (editable), Ansible and the tools; the rest makes it by itself
+
+# A stamp: a second `make demo` costs nothing, a changed pyproject.toml makes the environment anew.
+.venv/made: pyproject.toml .ci/constraints.txt tests/tooling/make-venv.sh
+	@tests/tooling/make-venv.sh .venv
+
+.PHONY: demo
+demo: .venv/made ## a fleet in containers loses an inference server to the OOM killer and heals it, as you watch
+	@$(PYTHON) -m tests.lab.demo
+
+.PHONY: demo-clean
+demo-clean: .venv/made ## remove what KEEP=1 make demo left running
+	@$(PYTHON) -m tests.lab.clean
+
+.PHONY: bench
+bench: .venv/made ## figures, each beside its baseline from the same run
+	@$(PYTHON) -m bench

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -27,23 +27,26 @@ Duration = Annotated[
 ]
 
 
-def _one_of(words: Sequence[str]) -> Any:
-    """Build the annotation of a text that must be one of C(words)."""
+def _known(words: Sequence[str]) -> BeforeValidator:
+    """Accept only one of C(words)."""
 
     def check(value: object) -> object:
         if value not in words:
             raise PydanticCustomError("enum", "is not known", {"expected": ", ".join(words)})
         return value
 
-    return Annotated[str, BeforeValidator(check), WithJsonSchema({"type": "string", "enum": list(words)})]
+    return BeforeValidator(check)
 
 
-if TYPE_CHECKING:
-    FailureClass = Action = Metric = str
-else:
-    FailureClass = _one_of(FAILURE_CLASSES)
-    Action = _one_of(ACTIONS)
-    Metric = _one_of(("cpu_load", "gpu_memory", "request_queue"))
+def _choices(words: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
+METRICS = ("cpu_load", "gpu_memory", "request_queue")
+
+FailureClass = Annotated[str, _known(FAILURE_CLASSES), _choices(FAILURE_CLASSES)]
+Action = Annotated[str, _known(ACTIONS), _choices(ACTIONS)]
+Metric = Annotated[str, _known(METRICS), _choices(METRICS)]
 
 
 class Autonomy(StrEnum):

@@ -1,0 +1,8 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiver: alert in, decision, launch, verification.
+
+Pure modules decide (payload, classify, target, correlate, decide, narrate); thin ones do I/O (http, intake, store,
+inventory, launch, loop).
+"""

@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read Alertmanager's webhook, version 4, without trusting anything in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictStr, ValidationError
+
+from autoglm_recovery.receiver.model import Alert
+
+MOST_ALERTS = 20_000
+MOST_LABELS = 256
+
+
+class PayloadError(ValueError):
+    """A payload that can never be accepted.  C(status) is the HTTP status that says so."""
+
+    def __init__(self, detail: str, status: int = 400) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One alert of an otherwise good payload that cannot be read; it is kept as it came."""
+
+    raw: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A payload that was read.  C(truncated) counts the alerts that Alertmanager left out."""
+
+    group_key: str
+    receiver: str
+    alerts: tuple[Alert, ...]
+    rejected: tuple[Rejected, ...]
+    truncated: int
+
+
+def _storable(text: str) -> str:
+    """Refuse what no database stores as text: NUL and lone surrogates."""
+    if "\x00" in text:
+        raise ValueError("holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is not valid Unicode text") from error
+    return text
+
+
+_Text = Annotated[StrictStr, AfterValidator(_storable)]
+_Labels = Annotated[dict[_Text, _Text], Field(max_length=MOST_LABELS)]
+
+
+class _AlertIn(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    status: Literal["firing", "resolved"]
+    labels: _Labels
+    annotations: _Labels = {}
+    startsAt: AwareDatetime  # noqa: N815 - the wire's own name
+    endsAt: AwareDatetime | None = None  # noqa: N815
+    generatorURL: _Text = ""  # noqa: N815
+    fingerprint: Annotated[_Text, Field(max_length=128)] = ""
+
+
+def parse_webhook(body: bytes) -> Webhook:
+    """Read one POST.
+
+    Alerts are judged one by one: a malformed one is set aside with a reason, and the others still count.
+
+    :raises PayloadError: if nothing in the payload can be used; the sender must not try it again.
+    """
+    data = _decode(body)
+    if data.get("version") != "4":
+        raise PayloadError(f'version is {_shown(data.get("version"))}; this receiver reads Alertmanager\'s version "4"')
+    entries = data.get("alerts")
+    if not isinstance(entries, list):
+        raise PayloadError(f"alerts must be a list, not {_shown(entries)}")
+    if len(entries) > MOST_ALERTS:
+        raise PayloadError(f"{len(entries)} alerts in one payload; at most {MOST_ALERTS} are read", 413)
+    alerts: list[Alert] = []
+    rejected: list[Rejected] = []
+    for entry in entries:
+        try:
+            alerts.append(_alert(entry))
+        except ValueError as error:
+            rejected.append(Rejected(json.dumps(entry), _why(error)))
+    truncated = data.get("truncatedAlerts", 0)
+    return Webhook(
+        group_key=_envelope_text(data, "groupKey"),
+        receiver=_envelope_text(data, "receiver"),
+        alerts=tuple(alerts),
+        rejected=tuple(rejected),
+        truncated=truncated if isinstance(truncated, int) and truncated > 0 else 0,
+    )
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(body)
+    except RecursionError as error:
+        raise PayloadError("the body is nested too deeply") from error
+    except ValueError as error:
+        raise PayloadError(f"the body is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise PayloadError(f"the body must be a JSON object, not {_shown(data)}")
+    return data
+
+
+def _envelope_text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key, "")
+    if not isinstance(value, str):
+        raise PayloadError(f"{key} must be text, not {_shown(value)}")
+    try:
+        return _storable(value)
+    except ValueError as error:
+        raise PayloadError(f"{key} {error}") from error
+
+
+def _alert(entry: object) -> Alert:
+    read = _AlertIn.model_validate(entry)
+    return Alert(
+        status=read.status,
+        labels=read.labels,
+        annotations=read.annotations,
+        starts_at=read.startsAt.timestamp(),
+        ends_at=_ended(read.endsAt),
+        fingerprint=read.fingerprint or fingerprint(read.labels),
+        generator_url=read.generatorURL,
+    )
+
+
+def _ended(moment: datetime | None) -> float | None:
+    # Alertmanager writes the year 1 for an alert that has not ended.
+    return None if moment is None or moment.year <= 1 else moment.timestamp()
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Identify an alert by its labels, for senders that give no fingerprint."""
+    return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]
+
+
+def redelivery_key(group_key: str, alert: Alert) -> str:
+    """Return a key that is equal for two deliveries of the same news, and only then."""
+    parts = (group_key, alert.fingerprint, f"{alert.starts_at:.6f}", alert.status)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=True)[0]
+    where = ".".join(_shown(part, 60) if isinstance(part, str) else str(part) for part in first["loc"]) or "alert"
+    return f"{where}: {first['msg']}, got {_shown(first['input'])}"
+
+
+def _shown(value: object, most: int = 120) -> str:
+    """Show a stranger's value in a message: as JSON, so that no control character gets through, and short."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = type(value).__name__
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"

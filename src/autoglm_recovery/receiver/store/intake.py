@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commit alerts before they are acknowledged, many deliveries to one disk write.
+
+A thread of its own gathers all deliveries that wait and commits them in one transaction.  While one commit is on its
+way to the disk the next batch gathers, so that a storm costs few fsyncs and a single alert waits for nobody.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from autoglm_recovery.receiver.model import Alert
+from autoglm_recovery.receiver.payload import Rejected, redelivery_key
+from autoglm_recovery.receiver.store import schema
+
+MOST_DELIVERIES_IN_A_COMMIT = 256
+MOST_WAITING = 2048
+
+
+class Overloaded(RuntimeError):
+    """More deliveries wait than will be taken; the sender should try again."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One webhook POST."""
+
+    group_key: str
+    alerts: tuple[Alert, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a delivery, once it is on disk."""
+
+    committed_at: float
+    new: int
+    duplicates: int
+    rejected: int
+
+
+class Intake:
+    """The writer of deliveries."""
+
+    def __init__(self, engine: sa.Engine, on_commit: Callable[[], None]) -> None:
+        self._engine = engine
+        self._on_commit = on_commit
+        self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what waits, then end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def submit(self, delivery: Delivery) -> Future[Receipt]:
+        """Hand over a delivery.  The future ends when it is on disk, or with the reason why it is not.
+
+        :raises Overloaded: if too much waits already.
+        """
+        done: Future[Receipt] = Future()
+        try:
+            self._waiting.put_nowait((delivery, done))
+        except queue.Full as error:
+            raise Overloaded(f"{MOST_WAITING} deliveries wait to be written") from error
+        return done
+
+    def _write(self) -> None:
+        while True:
+            batch = self._gather()
+            if batch is None:
+                return
+            try:
+                receipts = self._commit([delivery for delivery, _ in batch])
+            except Exception as error:  # noqa: BLE001 - every sender must hear of it, and the next batch must go on
+                for _, done in batch:
+                    done.set_exception(error)
+                continue
+            self._on_commit()
+            for (_, done), receipt in zip(batch, receipts, strict=True):
+                done.set_result(receipt)
+
+    def _gather(self) -> list[tuple[Delivery, Future[Receipt]]] | None:
+        first = self._waiting.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < MOST_DELIVERIES_IN_A_COMMIT:
+            try:
+                following = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                self._waiting.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        now = time.time()
+        with self._engine.begin() as connection:
+            return [self._store(connection, delivery, now) for delivery in deliveries]
+
+    def _store(self, connection: sa.Connection, delivery: Delivery, now: float) -> Receipt:
+        statement = self._upsert()
+        counts = [
+            connection.execute(statement, _row(delivery.group_key, alert, now)).scalar_one()
+            for alert in delivery.alerts
+        ]
+        for rejected in delivery.rejected:
+            values = {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}
+            connection.execute(schema.rejects.insert(), values)
+        new = sum(count == 1 for count in counts)
+        return Receipt(now, new, len(counts) - new, len(delivery.rejected))
+
+    def _upsert(self) -> sa.Executable:
+        """Insert an alert, or count one more delivery of the same news; return how often it came."""
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(schema.alerts)
+        return statement.on_conflict_do_update(
+            index_elements=["redelivery_key"], set_={"deliveries": schema.alerts.c.deliveries + 1}
+        ).returning(schema.alerts.c.deliveries)
+
+
+def _row(group_key: str, alert: Alert, now: float) -> dict[str, object]:
+    return {
+        "redelivery_key": redelivery_key(group_key, alert),
+        "deliveries": 1,
+        "group_key": group_key,
+        "fingerprint": alert.fingerprint,
+        "status": alert.status,
+        "starts_at": alert.starts_at,
+        "ends_at": alert.ends_at,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "generator_url": alert.generator_url,
+        "committed_at": now,
+        "outcome": "new",
+    }

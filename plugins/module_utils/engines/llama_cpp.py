@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""llama.cpp's C(llama-server).
+
+Seen on llama-server 0.7 (build 11669) and documented in its tools/server/README.md: C(/health) needs no key and is 200
+or 503 "loading model"; a feature that was not switched on answers 501 with the flag it wants; there are no request ids,
+so nothing but its own client can end a request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .exposition import Exposition
+from .figures import Figures, text_at
+from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
+from .server import Server, decode, describe, generate, model_names, no_answer
+from .transport import Response, TransportError
+
+
+class LlamaCpp:
+    """The llama.cpp server behind the engine protocol."""
+
+    name = "llama_cpp"
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def live(self) -> Reading:
+        return self._health(loading_means=True)
+
+    def ready(self) -> Reading:
+        return self._health(loading_means=False)
+
+    def stats(self) -> Stats:
+        figures = Figures(self._server)
+        _read_metrics(figures, figures.metrics() or Exposition((), 0))
+        figures.document("models", "/v1/models", model_names)
+        figures.document("version", "/props", text_at("build_info"))
+        return figures.stats()
+
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
+        # Without ignore_eos a model may well end at once and prove nothing; a cached prompt skips half of the work.
+        return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True, "cache_prompt": False})
+
+    def stop_accepting(self) -> None:
+        raise NotSupported("llama.cpp cannot refuse new requests by itself; drain it at the load balancer")
+
+    def resume_accepting(self) -> None:
+        raise NotSupported("llama.cpp cannot refuse new requests by itself, so there is nothing to resume")
+
+    def abort_all(self) -> None:
+        raise NotSupported("llama.cpp has no request ids; only its client, or a restart, ends a request")
+
+    def reset(self) -> None:
+        """Erase the prompt cache of every slot. Needs C(--slot-save-path), as every slot action does."""
+        for slot in self._idle_slots():
+            self._slot_action(slot, "erase", {}, "n_erased")
+
+    def save_state(self, name: str) -> SavedState:
+        """Save every slot as C(NAME-slotN.bin) under C(--slot-save-path).
+
+        A busy slot is refused: llama.cpp would wait for the end of its request and save that, not the middle of it.
+        """
+        files = {slot: f"{name}-slot{slot}.bin" for slot in self._idle_slots()}
+        return SavedState(
+            {file: self._slot_action(slot, "save", {"filename": file}, "n_saved") for slot, file in files.items()}
+        )
+
+    def load_state(self, name: str) -> SavedState:
+        files = {slot: f"{name}-slot{slot}.bin" for slot in self._idle_slots()}
+        return SavedState(
+            {file: self._slot_action(slot, "restore", {"filename": file}, "n_restored") for slot, file in files.items()}
+        )
+
+    def _health(self, loading_means: bool) -> Reading:
+        try:
+            answer = self._server.get("/health")
+        except TransportError as error:
+            return no_answer(error)
+        if answer.status == 200:
+            return Reading(True, "/health answered HTTP 200", status=200, seconds=answer.seconds)
+        if answer.status == 503:
+            reason = f"/health answered {describe(answer)}"
+            return Reading(loading_means, reason, status=503, seconds=answer.seconds)
+        reason = f"/health answered {describe(answer)}, which llama.cpp does not say"
+        return Reading(None, reason, status=answer.status, seconds=answer.seconds)
+
+    def _idle_slots(self) -> list[int]:
+        try:
+            answer = self._server.get("/slots")
+        except TransportError as error:
+            raise EngineError(error.kind, error.reason) from error
+        _refuse_unsupported(answer, "the slots endpoint")
+        slots = decode(answer) if answer.status == 200 else None
+        if not isinstance(slots, list) or not all(isinstance(slot, dict) and _is_index(slot.get("id")) for slot in slots):
+            raise EngineError("answered", f"/slots answered {describe(answer)}", answer.status)
+        busy = [slot["id"] for slot in slots if slot.get("is_processing") is not False]
+        if busy:
+            raise EngineError("answered", f"slots {busy} are busy; drain the server first", answer.status)
+        return [slot["id"] for slot in slots]
+
+    def _slot_action(self, slot: int, action: str, body: dict[str, Any], count: str) -> int:
+        try:
+            answer = self._server.post(f"/slots/{slot}?action={action}", body)
+        except TransportError as error:
+            raise EngineError(error.kind, error.reason) from error
+        _refuse_unsupported(answer, "slot actions")
+        document = decode(answer) if answer.status == 200 else None
+        done = document.get(count) if isinstance(document, dict) else None
+        if done is None or not _is_index(done):
+            raise EngineError("answered", f"slot {slot}: {action} answered {describe(answer)}", answer.status)
+        return int(done)
+
+
+def _read_metrics(figures: Figures, found: Exposition) -> None:
+    def read(field: str, name: str, whole: bool = True) -> None:
+        figures.metric(field, lambda: found.total(f"llamacpp:{name}"), f"llamacpp:{name}", whole)
+
+    read("running", "requests_processing")
+    read("waiting", "requests_deferred")
+    read("tokens_per_second", "predicted_tokens_seconds", whole=False)
+    read("prompt_tokens_total", "prompt_tokens_total")
+    read("generation_tokens_total", "tokens_predicted_total")
+    # Older servers told it; newer ones have no such metric, and a guess from the slots would be one.
+    read("kv_cache_usage", "kv_cache_usage_ratio", whole=False)
+
+
+def _refuse_unsupported(answer: Response, what: str) -> None:
+    if answer.status in (404, 501):
+        raise NotSupported(f"{what}: not supported by this engine as it was started ({describe(answer)})")
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

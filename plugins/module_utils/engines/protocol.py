@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every inference engine is asked, and the shapes of the answers.
+
+An engine that cannot do a thing raises NotSupported; an answer that could not be read is None with a reason.  Neither
+is ever turned into a success or a zero, because what stands above decides over other people's traffic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Protocol
+
+
+class NotSupported(Exception):
+    """This engine, or this configuration of it, cannot do what was asked. The text says which, and what would help."""
+
+
+class EngineError(Exception):
+    """The engine was asked and did not do it. C(kind) is a transport kind, C(answered) or C(not_proven)."""
+
+    def __init__(self, kind: str, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One yes-or-no question. C(value) None means that it could not be read, and C(reason) says why.
+
+    C(kind) is C(answered) when the server answered (C(status) is then its HTTP status), C(not_asked) when the
+    question was pointless after an earlier one, else the kind of the transport's error.
+    """
+
+    value: bool | None
+    reason: str
+    kind: str = "answered"
+    status: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Figures of one moment. A field that is None has its reason in C(unread), keyed by the field's name.
+
+    running and waiting: requests.  kv_cache_usage: share from 0 to 1.  tokens_per_second: generated, as the engine
+    itself averages it.  The two totals: tokens since the process started.
+    """
+
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache_usage: float | None = None
+    tokens_per_second: float | None = None
+    prompt_tokens_total: int | None = None
+    generation_tokens_total: int | None = None
+    models: tuple[str, ...] | None = None
+    version: str | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A completion that was really produced: C(text) is not empty and C(tokens) is at least 1."""
+
+    text: str
+    tokens: int
+    finish_reason: str
+    seconds: float
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What save_state() or load_state() moved: C(parts) maps a file name to its number of tokens."""
+
+    parts: Mapping[str, int]
+
+
+class Engine(Protocol):
+    """One running server. Every method that acts raises NotSupported or EngineError instead of pretending."""
+
+    name: str
+
+    def live(self) -> Reading:
+        """Does the server process answer? False only when it says itself that its engine is dead."""
+
+    def ready(self) -> Reading:
+        """Would it take a request now: model loaded, not paused, not asleep?"""
+
+    def stats(self) -> Stats:
+        """Figures for people and policies. Does not raise."""
+
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
+        """Ask for a tiny completion. Raises EngineError when it does not come, or proves nothing."""
+
+    def stop_accepting(self) -> None:
+        """Hold back new requests."""
+
+    def resume_accepting(self) -> None:
+        """Undo stop_accepting()."""
+
+    def abort_all(self) -> None:
+        """End every request in flight."""
+
+    def reset(self) -> None:
+        """Drop cached state, so that the next request starts from nothing."""
+
+    def save_state(self, name: str) -> SavedState:
+        """Save what generation state the server can save, under a name of the caller's."""
+
+    def load_state(self, name: str) -> SavedState:
+        """Load what save_state() saved under this name."""

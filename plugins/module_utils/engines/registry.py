@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which engines there are, and how one is opened."""
+
+from __future__ import annotations
+
+from typing import Callable, Mapping
+
+from .llama_cpp import LlamaCpp
+from .protocol import Engine
+from .server import Server
+from .transport import HttpTransport, Transport
+from .vllm import Vllm
+
+ENGINES: Mapping[str, Callable[[Server], Engine]] = {
+    "llama_cpp": LlamaCpp,
+    "vllm": Vllm,
+}
+
+
+def open_engine(
+    name: str,
+    url: str,
+    *,
+    timeout: float = 5.0,
+    generate_timeout: float | None = None,
+    api_key: str | None = None,
+    transport: Transport | None = None,
+) -> Engine:
+    """The adapter of one server. Asks nothing yet. Raises ValueError.
+
+    timeout: seconds for each question.  generate_timeout: seconds for a completion, if they are other ones.
+    """
+    try:
+        adapter = ENGINES[name]
+    except KeyError:
+        raise ValueError(f"unknown engine {name!r}; known are {', '.join(sorted(ENGINES))}") from None
+    if not timeout > 0 or not (generate_timeout is None or generate_timeout > 0):
+        raise ValueError("a timeout must be more than 0 seconds")
+    return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout))

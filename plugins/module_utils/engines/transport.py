@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP edge of the engines: one callable that asks once and answers or says why not.
+
+What is asked is never retried, never redirected and never sent through a proxy: each of those would let another
+machine's answer stand for the server's.  The deadline covers the whole exchange, name lookup and TLS included, so
+that a server which accepts and never answers, or answers one byte a second, ends as C(timeout).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Callable, Mapping
+from urllib.parse import urlsplit
+
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+
+# What can go wrong before there is an answer.  C(refused): nothing listens.  C(timeout): the deadline passed.
+# C(reset): the connection ended without a whole answer.  C(unreachable): name or route.  C(tls): certificate or
+# handshake.  C(too_large): more than the cap.  C(invalid): the URL or the answer is not HTTP.
+ERROR_KINDS = ("refused", "timeout", "reset", "unreachable", "tls", "too_large", "invalid")
+
+
+class TransportError(Exception):
+    """There is no answer. C(kind) is one of ERROR_KINDS; the text is for people and holds no credential."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question. C(timeout) is seconds for the whole exchange; C(max_bytes) caps the body of the answer."""
+
+    method: str
+    url: str
+    timeout: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    max_bytes: int = MAX_RESPONSE_BYTES
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, whatever its status. C(seconds) is how long it took."""
+
+    status: int
+    body: bytes
+    seconds: float
+
+
+Transport = Callable[[Request], Response]
+
+
+def check_url(url: str) -> str:
+    """Return the base URL without a trailing slash, or raise ValueError with a sentence for the operator."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"the URL must begin with http:// or https://, not {parts.scheme or 'nothing'!r}")
+    if not parts.hostname:
+        raise ValueError("the URL names no host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL must not hold a user or password; use the API key instead")
+    if parts.query or parts.fragment:
+        raise ValueError("the URL must not hold a query or a fragment")
+    if any(ord(char) < 33 or ord(char) == 127 for char in url):
+        raise ValueError("the URL must not hold blanks or control characters")
+    _ = parts.port  # raises ValueError for a port that is no port
+    return url.rstrip("/")
+
+
+class HttpTransport:
+    """The standard library's HTTP under one deadline. An instance may be shared between threads."""
+
+    def __init__(self, validate_certs: bool = True, ca_path: str | None = None) -> None:
+        self._validate_certs = validate_certs
+        self._ca_path = ca_path
+
+    def __call__(self, request: Request) -> Response:
+        exchange = _Exchange(request, self._connection(request))
+        worker = threading.Thread(target=exchange.run, daemon=True)
+        worker.start()
+        worker.join(request.timeout)
+        return exchange.outcome(timed_out=worker.is_alive())
+
+    def _connection(self, request: Request) -> http.client.HTTPConnection:
+        parts = urlsplit(request.url)
+        host = parts.hostname or ""
+        if parts.scheme != "https":
+            return http.client.HTTPConnection(host, parts.port, timeout=request.timeout)
+        return http.client.HTTPSConnection(host, parts.port, timeout=request.timeout, context=self._tls())
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self._ca_path)
+        except OSError as error:
+            raise TransportError("tls", f"the CA file {self._ca_path} cannot be used: {error}") from error
+        if not self._validate_certs:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+class _Exchange:
+    """One request and its answer in a thread of its own, so that the deadline needs nobody's cooperation."""
+
+    def __init__(self, request: Request, connection: http.client.HTTPConnection) -> None:
+        self._request = request
+        self._connection = connection
+        self._response: Response | None = None
+        self._error: TransportError | None = None
+
+    def run(self) -> None:
+        try:
+            self._response = self._ask()
+        except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # a thread has nobody above it
+            self._error = _explain(error, self._request)
+        finally:
+            self._connection.close()
+
+    def outcome(self, timed_out: bool) -> Response:
+        if timed_out:
+            self._cut()
+            raise TransportError("timeout", f"no complete answer within {self._request.timeout:g} s")
+        if self._error is not None:
+            raise self._error
+        if self._response is None:
+            raise TransportError("reset", "the exchange ended without an answer")
+        return self._response
+
+    def _ask(self) -> Response:
+        began = time.monotonic()
+        parts = urlsplit(self._request.url)
+        path = parts.path or "/"
+        target = f"{path}?{parts.query}" if parts.query else path
+        headers = {"Connection": "close", "Accept-Encoding": "identity", **self._request.headers}
+        self._connection.request(self._request.method, target, body=self._request.body, headers=headers)
+        answer = self._connection.getresponse()
+        body = answer.read(self._request.max_bytes + 1)
+        if len(body) > self._request.max_bytes:
+            raise TransportError("too_large", f"the answer is larger than {self._request.max_bytes} bytes")
+        if answer.length:  # read(n) does not complain about a body that ends too early
+            raise TransportError("reset", "the connection ended in the middle of the answer")
+        return Response(status=answer.status, body=body, seconds=time.monotonic() - began)
+
+    def _cut(self) -> None:
+        """Wake the thread if it waits in the socket. One that waits in the resolver ends with the process."""
+        waiting = self._connection.sock
+        if waiting is None:
+            return
+        try:
+            waiting.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has ended by itself in the meantime
+
+
+def _explain(error: Exception, request: Request) -> TransportError:
+    """Name what went wrong. The texts never hold headers: http.client quotes a bad header with its value."""
+    if isinstance(error, TransportError):
+        return error
+    host = urlsplit(request.url).netloc
+    if isinstance(error, ConnectionRefusedError):
+        return TransportError("refused", f"nothing listens at {host} (connection refused)")
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return TransportError("timeout", f"no complete answer within {request.timeout:g} s")
+    if isinstance(error, ssl.SSLError):
+        return TransportError("tls", f"TLS with {host} failed: {error.reason or type(error).__name__}")
+    if isinstance(error, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)):
+        return TransportError("reset", f"{host} ended the connection without a whole answer")
+    if isinstance(error, OSError):
+        return TransportError("unreachable", f"{host} cannot be reached: {error.strerror or type(error).__name__}")
+    return TransportError("invalid", f"what came from {host} is not HTTP ({type(error).__name__})")

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what was seen to a verdict: one pure function, so that every rule has a line in a test table.
+
+The one promise above all: C(healthy) only when liveness, readiness and, if asked for, a completion were all read, and
+all were good.  Whatever was not read makes C(unknown), unless something else that was read proves the failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..engines.protocol import Reading
+from ..faults.classes import DEFAULT_LADDERS
+from .observations import Observations, UnitState
+
+# A server of this age that does not listen yet is loading, not broken: vLLM imports and loads for a minute.
+DEFAULT_START_GRACE = 120.0
+
+# The server was reached and did not answer as a living one does.
+_NO_LIFE = ("refused", "timeout", "reset")
+_STOPPED_STATES = ("T", "t")
+_OUT_OF_MEMORY = ("out of memory", "outofmemory")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """verdict: healthy, unhealthy or unknown.  failure_class and recommended_action: None when there is nothing to do;
+    the class is C(unknown), and no action recommended, where it was not possible to tell."""
+
+    verdict: str
+    failure_class: str | None
+    reasons: tuple[str, ...]
+    recommended_action: str | None
+
+
+def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdict:
+    """The verdict on one service. start_grace: seconds."""
+    unit = seen.unit
+    if unit is not None and unit.process_gone:
+        return _judge_gone(seen, unit)
+    if seen.live.kind in _NO_LIFE or seen.live.value is False:
+        return _judge_lifeless(seen.live, unit, start_grace)
+    unread = _unread(seen)
+    if unread:
+        return _unknown(*unread)
+    if seen.ready.value is False:
+        return _unhealthy("not_ready", f"live, but not ready: {seen.ready.reason}")
+    if seen.generated is not None and seen.generated.value is not True:
+        return _judge_barren(seen.generated)
+    return _judge_proven(seen)
+
+
+def _judge_gone(seen: Observations, unit: UnitState) -> Verdict:
+    gone = f"unit {unit.name} has no process: {unit.active_state} ({unit.sub_state}), result {unit.result or 'unknown'}"
+    if not unit.exists:
+        return _unknown(f"unit {unit.name} is not known to systemd")
+    if seen.live.value is not None:
+        return _unknown(gone, f"yet something answers in its place: {seen.live.reason}")
+    reasons = tuple(part for part in (gone, unit.last_end, *unit.oom_evidence, seen.live.reason) if part)
+    if unit.oom:
+        return _unhealthy("oom", *reasons)
+    if unit.active_state == "activating":
+        return _unhealthy("not_ready", *reasons)
+    if unit.result == "success":
+        # systemd does not tell an end that somebody ordered from one that the program chose.
+        return _unhealthy("unknown", *reasons, "it ended cleanly, perhaps by somebody's order")
+    if unit.oom is None:
+        return _unhealthy("crash", *reasons, "whether it ran out of memory could not be read")
+    return _unhealthy("crash", *reasons)
+
+
+def _judge_lifeless(live: Reading, unit: UnitState | None, start_grace: float) -> Verdict:
+    if unit is None:
+        return _unhealthy("unresponsive", live.reason)
+    if not unit.readable:
+        return _unhealthy("unknown", live.reason, f"the unit could not be read: {unit.reason}")
+    process = f"process {unit.main_pid} of {unit.name} is there (state {unit.process_state or 'unknown'})"
+    if unit.process_state in _STOPPED_STATES:
+        return _unhealthy("unresponsive", live.reason, f"{process}: it is stopped by a signal or a tracer")
+    starting = unit.active_state == "activating" or (
+        unit.running_seconds is not None and unit.running_seconds < start_grace
+    )
+    if live.kind == "refused" and starting:
+        return _unhealthy("not_ready", live.reason, f"{process} and is starting")
+    return _unhealthy("unresponsive", live.reason, process)
+
+
+def _judge_barren(generated: Reading) -> Verdict:
+    """Live and ready, but the completion that was asked for did not come."""
+    if generated.value is None and generated.kind not in _NO_LIFE:
+        return _unknown(f"no completion could be asked for: {generated.reason}")
+    reason = f"live and ready, but it does not generate: {generated.reason}"
+    if any(words in generated.reason.lower() for words in _OUT_OF_MEMORY):
+        return _unhealthy("oom", reason)
+    return _unhealthy("unresponsive", reason)
+
+
+def _judge_proven(seen: Observations) -> Verdict:
+    proofs = [seen.live.reason, seen.ready.reason]
+    proofs.append(seen.generated.reason if seen.generated is not None else "no completion was asked for")
+    return Verdict("healthy", None, tuple(dict.fromkeys(proofs)), None)
+
+
+def _unread(seen: Observations) -> list[str]:
+    """What had to be read and was not."""
+    missing = []
+    if seen.unit is not None and not seen.unit.readable:
+        missing.append(f"the unit could not be read: {seen.unit.reason}")
+    if seen.live.value is None:
+        missing.append(f"liveness could not be read: {seen.live.reason}")
+    if seen.ready.value is None:
+        missing.append(f"readiness could not be read: {seen.ready.reason}")
+    return missing
+
+
+def _unknown(*reasons: str) -> Verdict:
+    return Verdict("unknown", "unknown", reasons, None)
+
+
+def _unhealthy(failure_class: str, *reasons: str) -> Verdict:
+    ladder = DEFAULT_LADDERS[failure_class]
+    return Verdict("unhealthy", failure_class, reasons, ladder[0] if ladder else None)

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image that all hosts of the lab boot from: Debian testing with systemd, sshd and everything served.
+
+Debian testing, because it packages a real llama-server. Built with debootstrap from the machine's own
+Debian mirror, so that no container registry is needed; once, then found again by its tag, which is a
+hash of the package list. LAB_IMAGE names an image to use instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .errors import LabError
+from .places import CACHE
+from .podman import podman, succeeds
+from .progress import step
+
+SUITE = "forky"
+SCRIPT = "/usr/share/debootstrap/scripts/sid"  # older debootstraps do not know the suite by name; this one serves
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "openssh-server"),
+    *("python3", "procps", "iproute2", "ca-certificates", "curl"),
+    *("haproxy", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "llama.cpp-tools"),
+)
+REPOSITORY = "localhost/autoglm-lab"
+
+
+def tag() -> str:
+    """Name the image by what is in it."""
+    return f"{REPOSITORY}:{hashlib.sha256(' '.join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]}"
+
+
+def ensure() -> str:
+    """Return an image that can be booted, after building it if this machine has none."""
+    if named := os.environ.get("LAB_IMAGE"):
+        return named
+    if not succeeds("image", "exists", tag()):
+        _build()
+    return tag()
+
+
+def mirror() -> str:
+    """Take the Debian mirror that this machine itself uses, in either spelling of apt's sources."""
+    if named := os.environ.get("LAB_MIRROR"):
+        return named
+    for file in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))):
+        if file.suffix in {".list", ".sources"} and file.exists():
+            lines = re.findall(r"^(?:deb\b|URIs:)(.*)", file.read_text(encoding="utf-8"), re.MULTILINE)
+            for uri in re.findall(r"https?://\S+/debian/?(?=\s|$)", "\n".join(lines)):
+                return str(uri)
+    return "http://deb.debian.org/debian"
+
+
+def _build() -> None:
+    """Bootstrap into a scratch folder, import under a scratch tag, and only then give it its name."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for leftover in CACHE.glob("build-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix="build-", dir=CACHE))
+    log = CACHE / "debootstrap.log"
+    try:
+        with step("Building the lab's image, once on this machine (about 90 s)", lambda: _last_line(log)):
+            _bootstrap(work / "root", log)
+            _import(work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _bootstrap(root: Path, log: Path) -> None:
+    packages = CACHE / "packages"
+    packages.mkdir(exist_ok=True)
+    command = [
+        # Its own mount namespace: what debootstrap mounts in the root disappears with it, even if it is killed.
+        *("unshare", "--mount", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}"),
+        *(f"--cache-dir={packages}", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror(), SCRIPT),
+    ]
+    with log.open("w", encoding="utf-8") as out:
+        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise LabError(f"debootstrap from {mirror()} failed ({_last_line(log)}); all it said is in {log}")
+    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+    shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
+
+
+def _import(work: Path) -> None:
+    archive = work / "root.tar"
+    subprocess.run(["tar", "-C", str(work / "root"), "-cf", str(archive), "."], check=True)
+    unfinished = f"{REPOSITORY}:unfinished"
+    podman("import", "--quiet", str(archive), unfinished, seconds=600)
+    podman("tag", unfinished, tag())
+    podman("untag", unfinished, unfinished)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return lines[-1] if lines else ""

@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Ansible inventory of the lab, as an operator would write it for a fleet of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from .hosts import Host
+from .keys import Keys
+from .memory_limit import UNIT
+from .places import STATE
+
+SERVICES = [{"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": UNIT}]
+
+
+def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
+    """Write it into the lab's folder and return where."""
+    inference = {node.name: {"ansible_host": node.address, "autoglm_services": SERVICES} for node in nodes}
+    connection = {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(keys.client),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={keys.known_hosts} -o StrictHostKeyChecking=yes",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        # Shared connections outlive a lab by a minute. In a folder of the lab they go with it, and the
+        # next lab, at the same addresses, does not talk into a dead one.
+        "ansible_control_path_dir": str(STATE / "ssh"),
+    }
+    groups = {"inference": {"hosts": inference}, "ops": {"hosts": {ops.name: {"ansible_host": ops.address}}}}
+    path = STATE / "inventory.yml"
+    path.write_text(yaml.safe_dump({"all": {"children": groups, "vars": connection}}, sort_keys=False), "utf-8")
+    return path

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as a whole: put it up, know its addresses, take it down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import hosts, image, inventory, keys, lock, memory_limit, model, namespace, prerequisites, processes, trees
+from .errors import LabError
+from .hosts import Host
+from .keys import Keys
+from .places import CACHE, PROGRAMS, RECEIVER_PORT, STATE
+from .progress import say, step
+
+POLICY = Path(__file__).parent / "auto-recovery.yaml"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab that is up."""
+
+    gateway: str  # this machine, as the hosts see it
+    nodes: list[Host]
+    ops: Host
+    keys: Keys
+    inventory: Path
+
+    @property
+    def node_a(self) -> Host:
+        """The node that faults are injected on."""
+        return self.nodes[0]
+
+    @property
+    def node_b(self) -> Host:
+        """The node that must stay untouched."""
+        return self.nodes[1]
+
+    @property
+    def balancer(self) -> str:
+        """Where users send their requests."""
+        return f"http://{self.ops.address}:8000"
+
+    @property
+    def balancer_metrics(self) -> str:
+        """HAProxy's own counters."""
+        return f"http://{self.ops.address}:8404/metrics"
+
+    @property
+    def prometheus(self) -> str:
+        """Prometheus, and its page for people."""
+        return f"http://{self.ops.address}:9090"
+
+    @property
+    def alertmanager(self) -> str:
+        """Alertmanager, and its page for people."""
+        return f"http://{self.ops.address}:9093"
+
+    @property
+    def token(self) -> str:
+        """What opens the receiver's door."""
+        return self.keys.token.read_text(encoding="utf-8")
+
+
+def up() -> Lab:
+    """Boot the lab on this machine; of an earlier one nothing stays."""
+    prerequisites.ensure()
+    _hold_the_lock()
+    processes.mark()
+    if STATE.exists():
+        say("  An earlier lab is still here (KEEP=1, or it was killed): removing it first.")
+        down()
+    STATE.mkdir(parents=True, mode=0o700)
+    namespace.ensure()
+    name = image.ensure()
+    with step("Booting node-a, node-b and ops"):
+        return _boot(name)
+
+
+def _hold_the_lock() -> None:
+    # For the life of the process, so that it cannot be let go of before the lab is down.
+    global _lock  # noqa: PLW0603
+    _lock = _lock or lock.take()
+
+
+_lock = None
+
+
+def _boot(name: str) -> Lab:
+    network = hosts.make_network()
+    gateway, *addresses = (str(network[number]) for number in (1, 11, 12, 13))
+    nodes = [Host("node-a", addresses[0]), Host("node-b", addresses[1])]
+    ops = Host("ops", addresses[2])
+    made = keys.make([*nodes, ops])
+    tiny = model.ensure(CACHE)
+    files = {node.name: trees.node(node, made, tiny) for node in nodes}
+    files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway))
+    hosts.boot([*nodes, ops], name, files)
+    return Lab(gateway, nodes, ops, made, inventory.write(nodes, ops, made))
+
+
+def _render_rules(gateway: str) -> Path:
+    """Let our own command write the configuration of Prometheus and Alertmanager."""
+    out = STATE / "rules"
+    command = [
+        *(str(PROGRAMS / "autoglm"), "rules", "--policy", str(POLICY), "--out", str(out)),
+        *("--webhook-url", f"http://{gateway}:{RECEIVER_PORT}/api/v1/alerts"),
+        *("--token-file", "/etc/autoglm/webhook-token", "--alertmanager", "127.0.0.1:9093"),
+        *("--targets-dir", "/etc/prometheus/targets"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    if done.returncode:
+        raise LabError(f"`autoglm rules` failed: {(done.stderr or done.stdout).strip()}")
+    return out
+
+
+def down() -> bool:
+    """Remove all that ever belonged to a lab on this machine. Return whether there was anything."""
+    _hold_the_lock()
+    processes.mark()
+    existed = STATE.exists()
+    if existed and shutil.which("podman"):
+        namespace.ensure()
+        hosts.remove_all()
+    ended = processes.end_all()
+    memory_limit.remove_groups()
+    namespace.remove()
+    shutil.rmtree(STATE, ignore_errors=True)
+    return existed or ended > 0
+
+
+def environment() -> dict[str, str]:
+    """Environment for the programs of this checkout: plain output, and the tools of our own interpreter first."""
+    path = f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machine must have before the lab can boot; on Debian as root it is installed on the spot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .errors import LabError
+from .progress import say, step
+
+# A Debian package, and the programs or files of which one shows that it is there.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "podman": ("podman",),
+    "crun": ("crun",),
+    "netavark": ("/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"),
+    "iptables": ("iptables", "/usr/sbin/iptables"),
+    "debootstrap": ("debootstrap", "/usr/sbin/debootstrap"),
+    "debian-archive-keyring": ("/usr/share/keyrings/debian-archive-keyring.gpg",),
+    "openssh-client": ("ssh",),
+    "util-linux": ("nsenter",),
+    "tar": ("tar",),
+}
+ONLY_TO_BUILD = ("debootstrap", "debian-archive-keyring")
+
+
+def _present(signs: tuple[str, ...]) -> bool:
+    return any(Path(sign).exists() if sign.startswith("/") else shutil.which(sign) for sign in signs)
+
+
+def missing() -> list[str]:
+    """Name the Debian packages that are not there."""
+    unneeded = ONLY_TO_BUILD if os.environ.get("LAB_IMAGE") else ()
+    return [name for name, signs in PACKAGES.items() if name not in unneeded and not _present(signs)]
+
+
+def ensure() -> None:
+    """Install what is missing, or say in one sentence what it is and how to get it."""
+    if os.geteuid() != 0:
+        raise LabError("the lab boots systemd hosts in containers and needs root: run it as root, or with sudo")
+    absent = missing()
+    if not absent:
+        return
+    command = f"apt-get install -y --no-install-recommends {' '.join(absent)}"
+    if not shutil.which("apt-get"):
+        raise LabError(f"missing on this machine: {', '.join(absent)} (on Debian or Ubuntu: {command})")
+    say(f"Missing on this machine, will be installed: {', '.join(absent)}")
+    with step(command):
+        _install(command)
+    if still := missing():
+        raise LabError(f"{', '.join(still)} still missing after {command}")
+
+
+def _install(command: str) -> None:
+    """Try with the package lists as they are; a fresh machine has none, an old one has stale ones."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for attempt in (command, f"apt-get update && {command}"):
+        done = subprocess.run(  # noqa: S602  (our own words only)
+            attempt, shell=True, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return
+    raise LabError(f"`{command}` failed: {(done.stderr or done.stdout).strip()[-400:]}")

@@ -16,9 +16,10 @@ from .progress import say
 
 def main() -> int:
     """Remove it and say what stays."""
+    if os.geteuid() != 0:
+        say("error: the lab belongs to root: run this as root, or with sudo")
+        return 1
     try:
-        if os.geteuid() != 0:
-            raise LabError("the lab belongs to root: run this as root, or with sudo")
         existed = laboratory.down()
     except LabError as error:
         say(f"error: {error}")

@@ -29,7 +29,7 @@ def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
         # next lab, at the same addresses, does not talk into a dead one.
         "ansible_control_path_dir": str(STATE / "ssh"),
     }
-    groups = {"inference": {"hosts": inference}, "ops": {"hosts": {ops.name: {"ansible_host": ops.address}}}}
+    groups = {"inference": {"hosts": inference}, "operations": {"hosts": {ops.name: {"ansible_host": ops.address}}}}
     path = STATE / "inventory.yml"
     path.write_text(yaml.safe_dump({"all": {"children": groups, "vars": connection}}, sort_keys=False), "utf-8")
     return path

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from . import hosts, image, inventory, keys, lock, memory_limit, model, namespace, prerequisites, processes, trees
 from .errors import LabError
@@ -88,7 +89,12 @@ def _hold_the_lock() -> None:
     _lock = _lock or lock.take()
 
 
-_lock = None
+_lock: IO[str] | None = None
+
+
+def is_ours() -> bool:
+    """Say whether this process holds the machine's lab, and so may take it down."""
+    return _lock is not None
 
 
 def _boot(name: str) -> Lab:

@@ -29,7 +29,10 @@ PERIODIC = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"
 ONLY_OPS = ("haproxy.service", "prometheus.service", "prometheus-alertmanager.service")
 
 _templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FILES), undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False
+    loader=jinja2.FileSystemLoader(FILES),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    autoescape=False,  # noqa: S701  (configuration files, not web pages)
 )
 
 

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiver of the lab: ``autoglm serve`` on this machine, reachable by Alertmanager on ``ops``."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from .errors import LabError
+from .laboratory import POLICY, Lab, environment
+from .places import CHECKOUT, PROGRAMS, RECEIVER_PORT, STATE
+from .waiting import wait_for
+
+READY_SECONDS = 60
+STOP_SECONDS = 20
+
+Json = dict[str, Any]
+
+
+class Receiver:
+    """One receiver process over one state folder; it may be killed and started again."""
+
+    def __init__(self, lab: Lab, policy: Path = POLICY, name: str = "receiver") -> None:
+        """Nothing is started yet."""
+        self.url = f"http://{lab.gateway}:{RECEIVER_PORT}"
+        self.log = STATE / f"{name}.log"
+        self._command = [
+            *(str(PROGRAMS / "autoglm"), "serve", "--policy", str(policy), "--inventory", str(lab.inventory)),
+            *("--listen", f"{lab.gateway}:{RECEIVER_PORT}", "--state-dir", str(STATE / name)),
+            *("--token-file", str(lab.keys.token)),
+        ]
+        self._client = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {lab.token}"}, timeout=5, trust_env=False
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C is for the demo, which then stops its receiver in good order.
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=CHECKOUT,
+                env=environment(), start_new_session=True,
+            )  # fmt: skip
+        wait_for("the receiver to be ready", self._ready, READY_SECONDS)
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise ReceiverEndedError(
+                f"the receiver ended with exit code {self._process.returncode}: {self.last_words()}"
+            )
+        try:
+            return self._client.get("/readyz").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        """Ask it to end, and insist after a while."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill -9 the process itself, as a crash would; what it launched is left to its fate."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def incidents(self) -> list[Json]:
+        """All incidents, newest first or not: as the receiver lists them."""
+        found: list[Json] = self._get("/api/v1/incidents")["incidents"]
+        return found
+
+    def incident(self, number: int) -> Json:
+        """One incident with its timeline, runs and alerts."""
+        return self._get(f"/api/v1/incidents/{number}")
+
+    def _get(self, path: str) -> Json:
+        try:
+            response = self._client.get(path)
+            response.raise_for_status()
+        except httpx.HTTPError as error:
+            raise LabError(f"GET {path} of the receiver: {error}") from error
+        answer: Json = response.json()
+        return answer
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of its log, for an error message."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return " | ".join(text.splitlines()[-lines:])
+
+
+class ReceiverEndedError(RuntimeError):
+    """The receiver ended by itself. Not a LabError: waiting longer will not help."""

@@ -64,13 +64,17 @@ def _download(package: str, work: Path) -> None:
     said = ""
     for attempt in attempts:
         for command in attempt:
-            done = subprocess.run(command, cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            )
             said = done.stderr.strip()
             if done.returncode != 0:
                 break
         else:
             return
-    raise ToolMissingError(f"the Debian package {package} could not be downloaded: {said.splitlines()[-1] if said else '?'}")
+    raise ToolMissingError(
+        f"the Debian package {package} could not be downloaded: {said.splitlines()[-1] if said else '?'}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet over time, played to the real rules by `promtool test rules`.
+
+Everything is well until a test says otherwise. The nodes' clocks are wrong on purpose, and all nodes share one
+OOM kill counter, as containers of one machine do.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+STEP = 2
+CLOCK_ERROR = 1_000_000
+HOSTS = ("node-a", "node-b")
+UNIT = "llm.service"
+STATES = ("active", "activating", "deactivating", "failed", "inactive")
+
+Samples = list[float | str]
+
+
+@dataclass(frozen=True)
+class Player:
+    """Where and with what a timeline is played."""
+
+    promtool: str
+    rules: str
+    directory: Path
+
+    def play(self, document: dict[str, object]) -> None:
+        """Run it, and fail with promtool's own words."""
+        (self.directory / "rules.yml").write_text(self.rules, encoding="utf-8")
+        (self.directory / "test.yml").write_text(yaml.safe_dump(document, width=10_000), encoding="utf-8")
+        command = [self.promtool, "test", "rules", "test.yml"]
+        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Timeline:
+    """Samples every two seconds, and the alerts that are expected to fire at given seconds."""
+
+    def __init__(self, seconds: int, player: Player) -> None:
+        self._steps = seconds // STEP
+        self._player = player
+        self._series: dict[str, Samples] = {}
+        self._expected: list[tuple[int, list[tuple[str, str]]]] = []
+        self._annotations: list[dict[str, object]] = []
+        self._without_unit_label = False
+        for host in HOSTS:
+            self._series[_up("node", host)] = self._constant(1)
+            self._series[_endpoint(host)] = self._constant(1)
+            self._series[_node("node_vmstat_oom_kill", host)] = self._constant(7)
+            self._series[_node("node_time_seconds", host)] = [
+                step * STEP + CLOCK_ERROR for step in range(self._steps + 1)
+            ]
+            self._series[_start_time(host)] = self._constant(CLOCK_ERROR - 3600)
+            self._series[_restarts(host)] = self._constant(0)
+            for state in STATES:
+                self._series[_state(host, state)] = self._constant(1 if state == "active" else 0)
+
+    def __enter__(self) -> Timeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._player.play(self._document())
+
+    def _constant(self, value: float) -> Samples:
+        return [value] * (self._steps + 1)
+
+    def _set(self, series: str, value: float, since: int, until: int | None = None) -> None:
+        samples = self._series.get(series, [])
+        for step in range(since // STEP, min(len(samples), self._steps + 1 if until is None else until // STEP)):
+            samples[step] = value
+
+    def oom_kill(self, at: int) -> None:
+        for host in HOSTS:
+            series = _node("node_vmstat_oom_kill", host)
+            before = self._series[series][at // STEP]
+            assert isinstance(before, (int, float))
+            self._set(series, before + 1, at)
+
+    def reboot(self, host: str, at: int) -> None:
+        self._set(_node("node_vmstat_oom_kill", host), 0, at)
+
+    def unit(self, host: str, state: str, since: int) -> None:
+        for each in STATES:
+            self._set(_state(host, each), 1 if each == state else 0, since)
+        if state == "active":
+            self._set(_start_time(host), since + CLOCK_ERROR, since)
+
+    def endpoint(self, host: str, *, answers: bool, since: int, until: int | None = None) -> None:
+        self._set(_endpoint(host), int(answers), since, until)
+
+    def systemd_restarts(self, host: str, at: int) -> None:
+        before = self._series[_restarts(host)][at // STEP]
+        assert isinstance(before, (int, float))
+        self._set(_restarts(host), before + 1, at)
+
+    def exporter_silent(self, host: str, since: int, until: int | None = None) -> None:
+        """A scrape that fails: `up` is 0, and Prometheus marks all other series of the target stale."""
+        self._set(_up("node", host), 0, since, until)
+        for series, samples in self._series.items():
+            if series.startswith("node_") and f'host="{host}"' in series:
+                for step in range(since // STEP, self._steps + 1 if until is None else until // STEP):
+                    samples[step] = "stale" if step == since // STEP else "_"
+
+    def without(self, metric: str) -> None:
+        """As if the exporter were too old, or were not told to export this."""
+        self._series = {series: samples for series, samples in self._series.items() if not series.startswith(metric)}
+
+    def without_unit_label(self) -> None:
+        self._without_unit_label = True
+
+    def only_from(self, since: int) -> None:
+        """As if Prometheus had made its first scrape then."""
+        for samples in self._series.values():
+            samples[: since // STEP] = ["_"] * (since // STEP)
+
+    def expect(self, at: int, *alerts: tuple[str, str]) -> None:
+        """At this second exactly these (alert, host) fire."""
+        self._expected.append((at, sorted(alerts)))
+
+    def expect_alert(self, at: int, name: str, labels: dict[str, str], annotations: dict[str, str]) -> None:
+        """At this second exactly one alert of this name fires, with exactly these labels and annotations."""
+        expected = [{"exp_labels": labels, "exp_annotations": annotations}]
+        self._annotations.append({"eval_time": f"{at}s", "alertname": name, "exp_alerts": expected})
+
+    def _label(self, series: str) -> str:
+        return series.replace(f', unit="{UNIT}"', "") if self._without_unit_label else series
+
+    def _document(self) -> dict[str, object]:
+        return {
+            "rule_files": ["rules.yml"],
+            "evaluation_interval": f"{STEP}s",
+            "tests": [
+                {
+                    "interval": f"{STEP}s",
+                    "input_series": [
+                        {"series": self._label(series), "values": " ".join(str(sample) for sample in samples)}
+                        for series, samples in self._series.items()
+                    ],
+                    "promql_expr_test": [_firing(at, alerts) for at, alerts in self._expected],
+                    "alert_rule_test": self._annotations,
+                }
+            ],
+        }
+
+
+def _firing(at: int, alerts: list[tuple[str, str]]) -> dict[str, object]:
+    return {
+        "eval_time": f"{at}s",
+        "expr": 'count by (alertname, host) (ALERTS{alertstate="firing"})',
+        "exp_samples": [{"labels": f'{{alertname="{name}", host="{host}"}}', "value": 1} for name, host in alerts],
+    }
+
+
+def _up(job: str, host: str) -> str:
+    return f'up{{job="{job}", instance="{host}:9100", host="{host}"}}'
+
+
+def _endpoint(host: str) -> str:
+    return (
+        f'up{{job="inference", instance="{host}:8080", host="{host}", service="llm-{host}", pool="llm", unit="{UNIT}"}}'
+    )
+
+
+def _node(metric: str, host: str, more: str = "") -> str:
+    return f'{metric}{{job="node", instance="{host}:9100", host="{host}"{more}}}'
+
+
+def _state(host: str, state: str) -> str:
+    return _node("node_systemd_unit_state", host, f', name="{UNIT}", state="{state}", type="simple"')
+
+
+def _start_time(host: str) -> str:
+    return _node("node_systemd_unit_start_time_seconds", host, f', name="{UNIT}"')
+
+
+def _restarts(host: str) -> str:
+    return _node("node_systemd_service_restart_total", host, f', name="{UNIT}"')

@@ -28,6 +28,25 @@ DEFAULT_LADDERS = {
 
 FAILURE_CLASSES = tuple(DEFAULT_LADDERS)
 
+# Where several alerts tell of one target, the earliest class in this list is the cause and the others its effects: a
+# node that is gone explains everything on it, a lost GPU explains a crash, a crash explains silence and latency.
+ROOT_CAUSE_ORDER = (
+    "intrusion",
+    "node_down",
+    "partition",
+    "gpu_lost",
+    "gpu_fault",
+    "gpu_comm",
+    "thermal",
+    "oom",
+    "crash",
+    "deadlock",
+    "unresponsive",
+    "not_ready",
+    "overload",
+    "unknown",
+)
+
 # Every action the design names.  Which of them this release can run is decided by the playbooks that are
 # there, not by this list.
 ACTIONS = tuple(

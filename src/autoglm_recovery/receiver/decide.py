@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
-from autoglm_recovery.receiver.model import Attempt, Decision, FaultMode, RunState, Target, Verb
+from autoglm_recovery.receiver.model import Attempt, Decision, FaultMode, Target, Verb
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,12 @@ def _history(situation: Situation) -> str:
 
 
 def _autonomy(policy: Policy, _strategy: Strategy, situation: Situation, step: Decision) -> Decision | None:
+    if situation.approved:
+        return None
     autonomy = policy.recovery.autonomy.of(situation.failure_class, situation.target.pool)
     if autonomy is Autonomy.watch:
         return Decision(Verb.hold, f"autonomy is watch; would run {step.reason}", step.action, step.attempt)
-    if autonomy is Autonomy.ask and not situation.approved:
+    if autonomy is Autonomy.ask:
         return Decision(Verb.hold, f"autonomy is ask; waits for approval of {step.reason}", step.action, step.attempt)
     return None
 
@@ -119,9 +120,10 @@ def _due(_policy: Policy, strategy: Strategy, situation: Situation, step: Decisi
 
 def _guardrails(policy: Policy, _strategy: Strategy, situation: Situation, step: Decision) -> Decision | None:
     guardrails = policy.guardrails
-    later: Callable[[str], Decision] = lambda why: Decision(  # noqa: E731
-        Verb.wait, f"{why}, then {step.reason}", step.action, step.attempt
-    )
+
+    def later(why: str) -> Decision:
+        return Decision(Verb.wait, f"{why}, then {step.reason}", step.action, step.attempt)
+
     if situation.host_actions_last_hour >= guardrails.max_actions_per_host_per_hour:
         return Decision(
             Verb.escalate,
@@ -134,10 +136,3 @@ def _guardrails(policy: Policy, _strategy: Strategy, situation: Situation, step:
     if situation.running >= guardrails.max_concurrent_runs:
         return later(f"{situation.running} runs are going on; the guardrail allows {guardrails.max_concurrent_runs}")
     return None
-
-
-def outcome_of(rc: int | None) -> RunState:
-    """Judge a run by its playbook's exit code.  No exit code means that it was cut off."""
-    if rc is None:
-        return RunState.lost
-    return RunState.succeeded if rc == 0 else RunState.failed

@@ -6,18 +6,14 @@
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-READ_TIMEOUT_S = 60
+from autoglm_recovery.receiver.ansible import AnsibleError, ask_ansible
 
 # What Ansible reads as one name and never as a pattern: no comma, colon, wildcard, bracket, ~, !, & or @.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z", re.ASCII)
@@ -92,30 +88,15 @@ def read_fleet(inventory: Path) -> Fleet:
 
     :raises InventoryError: with what Ansible said.
     """
-    command = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "--inventory", str(inventory)]
+    if not inventory.exists():
+        raise InventoryError(f"inventory {inventory} does not exist")
     # Without this an inventory that cannot be parsed is an empty one and a warning.
-    environment = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    environment = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter's directory, our own arguments
-            command,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=READ_TIMEOUT_S,
-            check=False,
-            env=environment,
-        )
-    except FileNotFoundError as error:
-        raise InventoryError(f"{command[0]} is not there; install ansible-core beside autoglm") from error
-    except subprocess.TimeoutExpired as error:
-        raise InventoryError(f"ansible-inventory did not finish in {READ_TIMEOUT_S} s for {inventory}") from error
-    if done.returncode:
-        raise InventoryError(
-            f"ansible-inventory cannot read {inventory}: {done.stderr.decode(errors='replace')[-800:]}"
-        )
-    try:
-        return fleet_from(json.loads(done.stdout))
-    except ValueError as error:
-        raise InventoryError(f"{inventory}: {error}") from error
+        listing = ask_ansible("ansible-inventory", "--list", "--inventory", str(inventory), environment=environment)
+        return fleet_from(listing)
+    except (AnsibleError, ValueError) as error:
+        raise InventoryError(f"inventory {inventory}: {error}") from error
 
 
 def fleet_from(listing: Mapping[str, Any]) -> Fleet:

@@ -79,6 +79,13 @@ class RunState(StrEnum):
     lost = "lost"
 
 
+def outcome_of(rc: int | None) -> RunState:
+    """Judge a run by its playbook's exit code.  No exit code means that it was cut off."""
+    if rc is None:
+        return RunState.lost
+    return RunState.succeeded if rc == 0 else RunState.failed
+
+
 UNFINISHED = frozenset({RunState.launching, RunState.running})
 
 

@@ -13,6 +13,9 @@ import sqlalchemy as sa
 from autoglm_recovery.receiver.model import ENDED, Fault, FaultMode, IncidentState, Target
 from autoglm_recovery.receiver.store.schema import alerts, incidents, runs, timeline
 
+# When nothing but news from outside can move an incident.
+NEVER = 1e12
+
 _ACTIVE = incidents.c.state.not_in([state.value for state in ENDED])
 
 
@@ -44,10 +47,17 @@ def incident(connection: sa.Connection, incident_id: int) -> sa.Row[Any] | None:
     return connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).one_or_none()
 
 
-def in_states(connection: sa.Connection, *states: IncidentState) -> Sequence[sa.Row[Any]]:
-    """Return the incidents in these states, the longest due first."""
-    query = sa.select(incidents).where(incidents.c.state.in_([s.value for s in states]))
-    return connection.execute(query.order_by(incidents.c.due_at, incidents.c.id)).all()
+def due(connection: sa.Connection, now: float, most: int) -> list[int]:
+    """Return the incidents that want a look, the longest due first.  One with a run under way is the run's to follow."""
+    waiting = (incidents.c.state != IncidentState.running.value) & _ACTIVE
+    query = sa.select(incidents.c.id).where(waiting, incidents.c.due_at <= now)
+    return list(connection.execute(query.order_by(incidents.c.due_at, incidents.c.id).limit(most)).scalars())
+
+
+def next_due(connection: sa.Connection) -> float | None:
+    """Return when the next incident wants a look."""
+    query = sa.select(sa.func.min(incidents.c.due_at)).where(incidents.c.state != IncidentState.running.value, _ACTIVE)
+    return connection.execute(query).scalar()
 
 
 def open_incident(
@@ -116,6 +126,20 @@ def incident_of_fingerprint(connection: sa.Connection, fingerprint: str) -> int 
         .limit(1)
     )
     return connection.execute(query).scalar()
+
+
+def resolved_already(connection: sa.Connection, fingerprint: str, starts_at: float) -> bool:
+    """Tell whether an alert's end is known already.  Two Alertmanagers of a cluster may deliver out of order."""
+    found = sa.exists().where(
+        alerts.c.fingerprint == fingerprint, alerts.c.starts_at == starts_at, alerts.c.status == "resolved"
+    )
+    return bool(connection.execute(sa.select(found)).scalar())
+
+
+def count_by_state(connection: sa.Connection) -> dict[str, int]:
+    """Count all incidents."""
+    query = sa.select(incidents.c.state, sa.func.count()).group_by(incidents.c.state)
+    return {state: count for state, count in connection.execute(query)}
 
 
 def earlier_actions(

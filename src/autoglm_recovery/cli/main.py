@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The subcommands that need no running receiver."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from autoglm_recovery import __version__, logs
+from autoglm_recovery.cli import incidents
+from autoglm_recovery.policy import Policy, PolicyError, load_policy
+from autoglm_recovery.policy.model import METRICS
+
+app = typer.Typer(
+    help="Keep LLM inference fleets serving: alert in, decision, playbook, proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(incidents.app, name="incidents")
+
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
+Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+def refuse(message: object) -> NoReturn:
+    """End with a clear sentence and exit code 1."""
+    typer.echo(str(message), err=True)
+    raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Print the version where asked."""
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    inventory: Inventory,
+    policy: PolicyFile = None,
+    listen: Annotated[str, typer.Option(help="HOST:PORT or [IPv6]:PORT.")] = "127.0.0.1:9470",
+    state_dir: Annotated[Path, typer.Option(help="Where alerts, incidents and runs are kept.")] = Path("autoglm-state"),
+    token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line.")] = None,
+    database: Annotated[
+        str | None, typer.Option(help="SQLAlchemy URL; SQLite in the state directory by default.")
+    ] = None,
+    largest_body: Annotated[int, typer.Option(min=1024, help="Bytes of the largest webhook taken.")] = 8 << 20,
+    log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
+) -> None:
+    """Run the receiver."""
+    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.serve import AuthError, ServeError, Settings  # noqa: PLC0415
+    from autoglm_recovery.receiver.serve import serve as run  # noqa: PLC0415
+
+    if log_format not in ("json", "text"):
+        raise typer.BadParameter("must be json or text", param_hint="--log-format")
+    logs.configure(log_format)
+    settings = Settings(policy, inventory, listen, state_dir, token_file, database, largest_body)
+    try:
+        run(settings)
+    except (AnsibleError, AuthError, InventoryError, PolicyError, ServeError) as error:
+        refuse(error)
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="A policy file.")], as_json: AsJson = False) -> None:
+    """Check a policy file and print its mistakes."""
+    try:
+        policy = load_policy(file)
+    except PolicyError as error:
+        if as_json:
+            problems = [vars(problem) for problem in error.problems]
+            typer.echo(json.dumps({"ok": False, "problems": problems, "notes": []}))
+            raise typer.Exit(1) from error
+        refuse(error)
+    notes = list(_notes(policy))
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "problems": [], "notes": notes}))
+        return
+    typer.echo(f"{file}: ok")
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+def _notes(policy: Policy) -> list[str]:
+    """Say what is right but will not do what somebody may expect."""
+    notes = []
+    named = [metric for metric in policy.monitoring.metrics if metric in METRICS]
+    if named:
+        notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
+    try:
+        playbooks = _playbooks()
+    except RuntimeError as error:
+        return [*notes, f"the playbooks could not be listed: {error}"]
+    for failure_class, strategy in policy.recovery.strategies.items():
+        first = strategy.ladder(failure_class)[:1]
+        if first and first[0] not in playbooks:
+            notes.append(f"{failure_class}: no playbook {first[0]} is installed, a person will be called instead")
+    return notes
+
+
+def _playbooks() -> frozenset[str]:
+    from autoglm_recovery.receiver.ansible import installed_playbooks  # noqa: PLC0415
+
+    return installed_playbooks()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the policy file, for editors."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}
+    typer.echo(json.dumps(document, indent=2))
+
+
+@app.command()
+def explain(
+    payload: Annotated[typer.FileBinaryRead, typer.Argument(help="A webhook payload; - for standard input.")],
+    inventory: Inventory,
+    policy: PolicyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the receiver would do about a payload, and why, without doing it."""
+    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - as in serve
+    from autoglm_recovery.receiver.explain import explain as told_of  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.payload import PayloadError  # noqa: PLC0415
+    from autoglm_recovery.receiver.world import read_world  # noqa: PLC0415
+
+    try:
+        told = told_of(payload.read(), read_world(policy, inventory))
+    except (AnsibleError, InventoryError, PayloadError, PolicyError) as error:
+        refuse(error)
+    if as_json:
+        typer.echo(json.dumps({"alerts": told}, indent=2))
+        return
+    for number, one in enumerate(told, 1):
+        typer.echo(f"alert {number}")
+        for key, value in one.items():
+            typer.echo(
+                f"  {key + ':':15} {'-' if value is None else value if isinstance(value, str) else json.dumps(value)}"
+            )
+
+
+@app.command()
+def rules(
+    policy: PolicyFile = None,
+    out: Annotated[Path | None, typer.Option(help="Write all files into this directory.")] = None,
+    webhook_url: Annotated[str, typer.Option(help="Where Alertmanager finds the receiver.")] = (
+        "http://127.0.0.1:9470/api/v1/alerts"
+    ),
+    token_file: Annotated[str | None, typer.Option(help="The bearer token's file, as Alertmanager sees it.")] = None,
+    alertmanager: Annotated[str, typer.Option(help="HOST:PORT, as Prometheus sees it.")] = "127.0.0.1:9093",
+    targets_dir: Annotated[str, typer.Option(help="Where Prometheus finds node.yml and inference.yml.")] = (
+        "/etc/prometheus/targets"
+    ),
+) -> None:
+    """Render Prometheus rules and the Alertmanager route from the policy.  Without --out, print the rules."""
+    from autoglm_recovery.rules.render import (  # noqa: PLC0415 - as in serve
+        render_alertmanager,
+        render_prometheus,
+        render_rules,
+    )
+
+    try:
+        read = load_policy(policy) if policy else Policy()
+    except PolicyError as error:
+        refuse(error)
+    if out is None:
+        typer.echo(render_rules(read), nl=False)
+        return
+    files = {
+        "autoglm.rules.yml": render_rules(read),
+        "prometheus.yml": render_prometheus(
+            read, alertmanager=alertmanager, targets_dir=targets_dir, rules_file="autoglm.rules.yml"
+        ),
+        "alertmanager.yml": render_alertmanager(read, webhook_url=webhook_url, token_file=token_file),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, "utf-8")
+    except OSError as error:
+        refuse(f"{out} cannot be written: {error.strerror}")
+    typer.echo(f"wrote {', '.join(sorted(files))} to {out}")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(1)

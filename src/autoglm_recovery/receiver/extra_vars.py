@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a playbook gets: C(autoglm_incident) and C(autoglm_target), with every text marked C(!unsafe).
+
+Ansible evaluates C({{ ... }}) in extra variables.  Texts in an incident were partly written by strangers, so each is
+tagged as text that is never a template (docs.ansible.com, "Unsafe or raw strings").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+class _UnsafeDumper(yaml.SafeDumper):
+    """Writes every value that is text with the C(!unsafe) tag."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write equal values in full: Ansible's loader has no use for YAML aliases here."""
+        return True
+
+
+class _Data(str):
+    """A value, as opposed to a key of ours."""
+
+    __slots__ = ()
+
+
+_UnsafeDumper.add_representer(_Data, lambda dumper, data: dumper.represent_scalar("!unsafe", str(data), style='"'))
+
+
+def extra_vars(incident: Mapping[str, Any], *, action: str, attempt: int, fence: int, opened_at: str) -> dict[str, Any]:
+    """Build the variables of a run from a row of C(incidents)."""
+    return {
+        "autoglm_incident": {
+            "id": incident["id"],
+            "failure_class": incident["failure_class"],
+            "fault_mode": incident["fault_mode"],
+            "action": action,
+            "attempt": attempt,
+            "fence": fence,
+            "opened_at": opened_at,
+            "reason": incident["reason"],
+            "root_cause": incident["root_cause"],
+        },
+        "autoglm_target": {key: incident[key] for key in ("host", "service", "gpu", "pool")},
+    }
+
+
+def to_yaml(variables: Mapping[str, Any]) -> str:
+    """Write the variables for C(ansible-playbook -e @FILE)."""
+    return yaml.dump(_tagged(variables), Dumper=_UnsafeDumper, sort_keys=False, width=2**31)
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tagged(inner) for key, inner in value.items()}
+    return _Data(value) if isinstance(value, str) else value

@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Launch a run in a process of its own, and look at it from outside."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from autoglm_recovery.receiver.extra_vars import to_yaml
+
+COLLECTION = "autoglm.recovery"
+
+
+class Life(Enum):
+    """What a run's directory says about it."""
+
+    unborn = "no process has begun it"
+    alive = "a process holds its lock"
+    ended = "its result is there"
+    cut_off = "it began, no process has it, and there is no result"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run."""
+
+    playbook: str
+    limit: str
+    inventory: Path
+    timeout_s: float
+    variables: Mapping[str, Any]
+
+
+def prepare(directory: Path, order: Order) -> None:
+    """Write the run's private data directory.  To do it again is harmless while the run is unborn."""
+    (directory / "project").mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.chmod(0o700)
+    request = {
+        "playbook": f"{COLLECTION}.{order.playbook}",
+        "limit": order.limit,
+        "inventory": str(order.inventory),
+        "timeout_s": order.timeout_s,
+    }
+    (directory / "vars.yml").write_text(to_yaml(order.variables), "utf-8")
+    (directory / "request.json").write_text(json.dumps(request), "utf-8")
+
+
+def spawn(directory: Path) -> subprocess.Popen[bytes]:
+    """Start the supervisor of a prepared run, in a session of its own so that our end is not its end."""
+    with open(directory / "supervisor.log", "ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "autoglm_recovery.receiver.supervisor", str(directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            start_new_session=True,
+        )
+
+
+def life(directory: Path) -> Life:
+    """Tell how a run stands."""
+    if (directory / "result.json").exists():
+        return Life.ended
+    if _locked(directory / "lock"):
+        return Life.alive
+    # The result may have been written between the two looks above.
+    if (directory / "result.json").exists():
+        return Life.ended
+    return Life.cut_off if (directory / "started").exists() else Life.unborn
+
+
+def _locked(path: Path) -> bool:
+    try:
+        with open(path, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def result(directory: Path) -> dict[str, Any]:
+    """Read the result of an ended run."""
+    value = json.loads((directory / "result.json").read_text("utf-8"))
+    if not isinstance(value, dict):
+        raise TypeError(f"{directory / 'result.json'} holds no object")
+    return value
+
+
+def told(directory: Path, after: int) -> list[dict[str, Any]]:
+    """Return the timeline lines of a run beyond the first C(after); a line that is still being written waits."""
+    try:
+        text = (directory / "events.jsonl").read_text("utf-8")
+    except FileNotFoundError:
+        return []
+    whole = text.split("\n")[:-1]
+    return [json.loads(line) for line in whole[after:]]
+
+
+def kill_orphans(directory: Path) -> int:
+    """End the ansible-playbook processes whose supervisor is gone, so that none goes on acting on its own.
+
+    They are known by the run's own variables file among their arguments.
+    """
+    mark = f"@{directory / 'vars.yml'}".encode()
+    killed = 0
+    for pid in _processes_with(mark):
+        try:
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        except ProcessLookupError:
+            continue
+    return killed
+
+
+def _processes_with(argument: bytes) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if argument in arguments:
+            yield int(entry.name)

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiver's one thread that acts: absorb, follow, dispatch, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from autoglm_recovery.receiver.absorb import absorb
+from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.follow import Follower
+from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store.database import reading
+from autoglm_recovery.receiver.world import CurrentWorld
+
+MOST_DUE_AT_ONCE = 200
+
+# A run tells what it does in a file, which is read this often; without runs the loop sleeps until something is due.
+_FOLLOW_EVERY_S = 0.1
+_LONGEST_SLEEP_S = 5.0
+_AFTER_AN_ERROR_S = 1.0
+
+
+class Loop:
+    """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
+
+    def __init__(
+        self, engine: sa.Engine, world: CurrentWorld, runs_directory: Path, metrics: Metrics, log: Callable[..., None]
+    ) -> None:
+        self._engine = engine
+        self._world = world
+        self._metrics = metrics
+        self._log = log
+        self._dispatcher = Dispatcher(engine, runs_directory, metrics, log)
+        self._follower = Follower(engine, metrics, log)
+        self._awake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
+        self.last_turn_at = time.monotonic()
+        self.last_error: str | None = None
+
+    def start(self) -> None:
+        """Begin; unfinished work of an earlier receiver is taken up in the first turn."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the turn that is going on.  Runs go on by themselves and are taken up at the next start."""
+        self._stopping.set()
+        self.wake()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Have the next turn begin now."""
+        self._awake.set()
+
+    @property
+    def well(self) -> bool:
+        """Tell whether the loop turns and its last turn had no error."""
+        recent = time.monotonic() - self.last_turn_at < _LONGEST_SLEEP_S * 6
+        return self._thread.is_alive() and recent and self.last_error is None
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._awake.clear()
+            try:
+                sleep = self.turn()
+                self.last_error = None
+            except Exception as error:  # noqa: BLE001 - whatever it is, the incidents are safe on disk and the loop goes on
+                self.last_error = repr(error)
+                self._log("turn failed", error=self.last_error)
+                sleep = _AFTER_AN_ERROR_S
+            self.last_turn_at = time.monotonic()
+            self._awake.wait(sleep)
+
+    def turn(self) -> float:
+        """Do everything that is due; return for how many seconds nothing will be."""
+        world = self._world.now
+        absorbed = absorb(self._engine, world.policy, world.fleet, self._metrics)
+        going_on = self._follower.step(world)
+        with reading(self._engine).begin() as connection:
+            due = store.due(connection, time.time(), MOST_DUE_AT_ONCE)
+        for incident_id in due:
+            self._dispatcher.step(incident_id, world)
+        if absorbed or due:
+            return 0.0
+        if going_on:
+            return _FOLLOW_EVERY_S
+        with reading(self._engine).begin() as connection:
+            next_due = store.next_due(connection)
+        return min(_LONGEST_SLEEP_S, max(0.0, (next_due or store.NEVER) - time.time()))

@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle on disk: written under another name, complete with its manifest, and only then given its own.
+
+A directory whose name begins with C(.partial-) is a bundle that was never finished; nothing takes it for evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from .piece import Collected, Part, collect
+from .systemd import Unread
+
+MANIFEST = "manifest.json"
+FORMAT = "autoglm.recovery/evidence"
+FORMAT_VERSION = 1
+PARTIAL = ".partial-"
+
+# Kept back from the budget so that the manifest always fits; it grows with the number of parts, not with their size.
+_MANIFEST_RESERVE = 128 * 1024
+_SMALLEST_BUDGET = 256 * 1024
+
+
+class SnapshotError(Exception):
+    """The bundle was not written, and nothing was left behind."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished bundle. unreadable: part -> reason."""
+
+    path: Path
+    size: int
+    parts: tuple[str, ...]
+    truncated: tuple[str, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def budget(dest: Path, max_bytes: int, min_free: int) -> int:
+    """How many bytes a bundle may take now. Raises SnapshotError when the disk is too full for a useful one."""
+    try:
+        free = shutil.disk_usage(_nearest_existing(dest)).free
+    except OSError as error:
+        raise SnapshotError(f"the free space at {dest} cannot be read: {error.strerror}") from error
+    allowed = min(max_bytes, free - min_free)
+    if allowed < min(_SMALLEST_BUDGET, max_bytes):
+        raise SnapshotError(f"{dest} has {free} bytes free, of which {min_free} must stay free (min_free)")
+    return allowed
+
+
+def write(
+    dest: Path,
+    name: str,
+    head: Mapping[str, Any],
+    parts: Sequence[Part],
+    limit: int,
+    seconds: float,
+    read: Callable[[Part, int], Collected] = collect,
+) -> Written:
+    """Collect the parts in order, most important first, within limit bytes and seconds. Raises SnapshotError.
+
+    head: what the manifest says of the incident, beside its parts.
+    """
+    try:
+        os.makedirs(dest, mode=0o700, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{name}-", dir=dest))
+    except OSError as error:
+        raise SnapshotError(f"{dest} cannot be written: {error.strerror}") from error
+    try:
+        return _fill(partial, dest / name, head, parts, limit, seconds, read)
+    except OSError as error:
+        raise SnapshotError(f"the bundle could not be finished: {error.strerror}: {error.filename}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # after a success the name is gone already
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of a finished bundle, or None for anything else."""
+    if path.name.startswith(".") or path.is_symlink():
+        return None
+    try:
+        with (path / MANIFEST).open(encoding="utf-8") as file:
+            manifest = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+
+
+def bundles(dest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every finished bundle in a directory."""
+    try:
+        entries = sorted(dest.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        manifest = read_manifest(entry)
+        if manifest is not None:
+            yield entry, manifest
+
+
+def _fill(
+    partial: Path,
+    final: Path,
+    head: Mapping[str, Any],
+    parts: Sequence[Part],
+    limit: int,
+    seconds: float,
+    read: Callable[[Part, int], Collected],
+) -> Written:
+    deadline = time.monotonic() + seconds
+    left = max(limit - _MANIFEST_RESERVE, limit // 2)
+    entries: list[dict[str, Any]] = []
+    unreadable: dict[str, str] = {}
+    for part in parts:
+        try:
+            entry = _write_part(partial, part, left, deadline, read)
+        except Unread as error:
+            unreadable[part.name] = str(error)
+            continue
+        entries.append(entry)
+        left -= entry["bytes"]
+    manifest = {**head, "format": FORMAT, "format_version": FORMAT_VERSION, "finished_at": utc_now()}
+    manifest["parts"] = entries
+    manifest["unreadable"] = [{"name": name, "reason": reason} for name, reason in unreadable.items()]
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    _write_file(partial / MANIFEST, text.encode())
+    path = _publish(partial, final)
+    return Written(
+        path,
+        sum(entry["bytes"] for entry in entries) + len(text),
+        tuple(entry["name"] for entry in entries),
+        tuple(entry["name"] for entry in entries if entry["truncated_from"] is not None),
+        unreadable,
+    )
+
+
+def _write_part(
+    partial: Path, part: Part, left: int, deadline: float, read: Callable[[Part, int], Collected]
+) -> dict[str, Any]:
+    if left <= 0:
+        raise Unread("not collected: the bundle's size limit was reached")
+    if time.monotonic() >= deadline:
+        raise Unread("not collected: the time for the whole bundle was over")
+    began, at = time.monotonic(), utc_now()
+    collected = read(part, left)
+    try:
+        _write_file(partial / part.name, collected.content)
+    except OSError as error:
+        (partial / part.name).unlink(missing_ok=True)  # gives its space back, which the manifest may need
+        raise Unread(f"could not be written: {error.strerror}") from error
+    size = len(collected.content)
+    return {
+        "name": part.name,
+        "source": collected.source,
+        "taken_at": at,
+        "seconds": round(time.monotonic() - began, 3),
+        "bytes": size,
+        "sha256": hashlib.sha256(collected.content).hexdigest(),
+        "truncated_from": collected.full_size if collected.full_size > size else None,
+        "remarks": list(collected.remarks),
+    }
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish(partial: Path, final: Path) -> Path:
+    """Give the bundle its name; the next free one if that is taken, for nothing is ever overwritten."""
+    for attempt in range(1, 1000):
+        path = final if attempt == 1 else final.with_name(f"{final.name}.{attempt}")
+        try:
+            # On Linux an empty directory would be replaced, a filled one is refused; both are avoided by asking first.
+            if not path.exists():
+                os.rename(partial, path)
+                return path
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if not path.exists():
+                raise error
+    raise SnapshotError(f"{final} and its successors exist already")
+
+
+def utc_now() -> str:
+    """The moment, to the millisecond, in UTC (ISO 8601)."""
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the host, its kernel's log, its sockets and the journal tell around an incident."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Iterable
+
+from . import kernel_log, systemd
+from .command import Runner
+from .piece import Piece
+from .processes import read_file, section
+from .redaction import redact_text
+from .systemd import Unread
+
+_FILES = (
+    "loadavg", "uptime", "version", "meminfo", "vmstat", "pressure/memory", "pressure/cpu", "pressure/io",
+    "swaps", "mounts", "sys/vm/overcommit_memory", "sys/vm/panic_on_oom", "driver/nvidia/version",
+)  # fmt: skip
+_SOCKET_FILES = ("tcp", "tcp6", "unix", "sockstat", "sockstat6")
+
+
+def state(proc: Path, shared_memory: Path = Path("/dev/shm")) -> Piece:  # noqa: S108  # it is listed, not written
+    """Load, memory, pressure and shared memory of the host."""
+    text = "".join(section(name, lambda name=name: read_file(proc / name)) for name in _FILES)  # type: ignore[misc]
+    return Piece(text + section(str(shared_memory), lambda: _listing(shared_memory)), str(proc))
+
+
+def kernel(run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
+    """The kernel's log, saying which of its readers worked."""
+    log = kernel_log.read(run, timeout)
+    return Piece(redact_text(log.as_text(), known_secrets), log.source, log.failed)
+
+
+def unit_properties(unit: str, run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
+    """All that systemd knows of the unit, and the unit file as it is in force."""
+    shown = systemd.show(unit, run, timeout)
+    text = "".join(f"{key}={value}\n" for key, value in shown.items())
+    file = run(["systemctl", "cat", "--no-pager", "--", unit], timeout)
+    remarks = (f"systemctl cat: {file.complaint()}",) if file.complaint() else ()
+    text += "\n" + file.stdout.decode("utf-8", "replace")
+    return Piece(redact_text(text, known_secrets), f"systemctl show {unit}; systemctl cat {unit}", remarks)
+
+
+def journal(unit: str, lines: int, run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
+    """The last lines of the unit's journal, systemd's own about it included."""
+    argv = ["journalctl", "-n", str(lines), "-o", "short-iso-precise", "--no-pager", "-q", "-u", unit]
+    outcome = run(argv, timeout)
+    if outcome.complaint():
+        raise Unread(f"journalctl: {outcome.complaint()}")
+    if not outcome.stdout.strip():
+        raise Unread(f"the journal has no entry of {unit}")
+    return Piece(redact_text(outcome.stdout.decode("utf-8", "replace"), known_secrets), " ".join(argv))
+
+
+def sockets(proc: Path, run: Runner, timeout: float) -> Piece:
+    """Open sockets with their processes by ss, else the kernel's bare tables."""
+    outcome = run(["ss", "-H", "-a", "-n", "-p", "-t", "-u", "-o", "-i"], timeout)
+    if not outcome.complaint():
+        return Piece(outcome.stdout.decode("utf-8", "replace"), "ss -anptuoi")
+    text = "".join(section(name, lambda name=name: read_file(proc / "net" / name)) for name in _SOCKET_FILES)  # type: ignore[misc]
+    return Piece(text, f"{proc}/net", (f"ss: {outcome.complaint()}",))
+
+
+def _listing(directory: Path) -> str:
+    lines = []
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            status = entry.stat(follow_symlinks=False)
+            lines.append(f"{status.st_size:>14} uid {status.st_uid:>6} mtime {status.st_mtime:.0f} {entry.name!r}\n")
+    return "".join(lines) or "(empty)\n"

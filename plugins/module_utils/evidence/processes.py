@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What /proc tells of processes: each function reads a tree given to it, so that tests use trees of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Callable, Iterable, Iterator
+
+from .piece import Piece
+from .redaction import redact_argv, redact_environment
+from .systemd import Unread
+
+_MAX_FILE = 1024 * 1024
+_MAX_DESCRIPTORS = 2000
+_MAX_THREADS = 2000
+
+# None of these waits for the lock of the memory map, so that they can be read of a process that hangs with it held.
+_SAFE_FILES = ("stat", "status", "cgroup", "limits", "io", "wchan", "oom_score", "oom_score_adj", "sched")
+_THREAD_FILES = ("comm", "wchan", "syscall", "stack")
+
+
+def read_file(path: Path) -> str:
+    """A small file as text. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(_MAX_FILE).decode("utf-8", "replace")
+
+
+def section(title: str, read: Callable[[], str]) -> str:
+    """A titled piece of a longer text; what cannot be read says so in its place."""
+    try:
+        body = read()
+    except OSError as error:
+        body = f"(unreadable: {error.strerror or error})"
+    return f"## {title}\n{body}" + ("" if body.endswith("\n") else "\n") + "\n"
+
+
+def pids(proc: Path) -> list[int]:
+    """Every process, in order."""
+    return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+
+
+def about(proc: Path, pid: int) -> Piece:
+    """State, limits, control groups and open files of one process."""
+    root = _existing(proc, pid)
+    text = "".join(section(name, lambda name=name: read_file(root / name)) for name in _SAFE_FILES)  # type: ignore[misc]
+    text += section("fd", lambda: _descriptors(root / "fd"))
+    return Piece(text, str(root))
+
+
+def threads(proc: Path, pid: int) -> Piece:
+    """Every thread with its state, and where it waits in the kernel as far as that may be read."""
+    root = _existing(proc, pid)
+    ids = sorted((int(entry.name) for entry in (root / "task").iterdir()), key=lambda tid: (tid != pid, tid))
+    remarks = (f"{len(ids)} threads, the first {_MAX_THREADS} are shown",) if len(ids) > _MAX_THREADS else ()
+    return Piece("".join(_thread(root / "task" / str(tid)) for tid in ids[:_MAX_THREADS]), str(root / "task"), remarks)
+
+
+def memory_map(proc: Path, pid: int, known_secrets: Iterable[str] = ()) -> Piece:
+    """What waits for the lock of the memory map: command line, environment (redacted) and a summary of the map."""
+    root = _existing(proc, pid)
+    known = tuple(known_secrets)
+    text = section("cmdline", lambda: " ".join(command_line(root, known)) or "(empty)")
+    text += section("environ", lambda: redact_environment((root / "environ").read_bytes(), known))
+    text += section("smaps_rollup", lambda: read_file(root / "smaps_rollup"))
+    return Piece(text, str(root))
+
+
+def overview(proc: Path) -> Piece:
+    """One line for each process of the host, without their command lines, which might not answer."""
+    lines = [f"{'PID':>8} {'PPID':>8} S {'THREADS':>7} {'RSS_KIB':>10} {'UID':>6} COMMAND\n"]
+    return Piece("".join([*lines, *(line for pid in pids(proc) for line in _overview_line(proc / str(pid)))]), str(proc))
+
+
+def command_lines(proc: Path, known_secrets: Iterable[str] = ()) -> Piece:
+    """The command line of each process, redacted."""
+    known = tuple(known_secrets)
+
+    def lines() -> Iterator[str]:
+        for pid in pids(proc):
+            try:
+                argv = command_line(proc / str(pid), known)
+            except OSError:
+                continue  # it ended in the meantime
+            if argv:
+                yield f"{pid:>8} {' '.join(argv)}\n"
+
+    return Piece("".join(lines()), f"{proc}/*/cmdline")
+
+
+def command_line(root: Path, known_secrets: Iterable[str] = ()) -> list[str]:
+    """The redacted arguments of one process. Raises OSError."""
+    raw = (root / "cmdline").read_bytes().decode("utf-8", "replace")
+    return redact_argv(raw.rstrip("\0").split("\0"), known_secrets) if raw else []
+
+
+def _existing(proc: Path, pid: int) -> Path:
+    root = proc / str(pid)
+    if not root.is_dir():
+        raise Unread(f"process {pid} is gone")
+    return root
+
+
+def _thread(root: Path) -> str:
+    try:
+        state = read_file(root / "stat").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return f"# thread {root.name}: gone\n\n"
+    lines = [f"# thread {root.name} state {state}\n"]
+    for name in _THREAD_FILES:
+        try:
+            body = read_file(root / name).rstrip("\n")
+        except OSError as error:
+            body = f"(unreadable: {error.strerror or error})"
+        lines.append(f"{name}: {body}\n" if "\n" not in body else f"{name}:\n{body}\n")
+    return "".join(lines) + "\n"
+
+
+def _descriptors(directory: Path) -> str:
+    names = sorted((name for name in os.listdir(directory) if name.isdigit()), key=int)
+    lines = []
+    for name in names[:_MAX_DESCRIPTORS]:
+        try:
+            lines.append(f"{name} -> {os.readlink(directory / name)}\n")
+        except OSError:
+            continue  # closed in the meantime
+    return "".join(lines) + (f"({len(names)} in all)\n" if len(names) > _MAX_DESCRIPTORS else "")
+
+
+def _overview_line(root: Path) -> Iterator[str]:
+    try:
+        status = dict(line.split(":", 1) for line in read_file(root / "status").splitlines() if ":" in line)
+    except OSError:
+        return  # it ended in the meantime
+    value = {key: text.split() or ["-"] for key, text in status.items()}
+
+    def of(key: str) -> str:
+        return value.get(key, ["-"])[0]
+
+    yield (
+        f"{root.name:>8} {of('PPid'):>8} {of('State')} {of('Threads'):>7} {of('VmRSS'):>10} {of('Uid'):>6} {of('Name')}\n"
+    )

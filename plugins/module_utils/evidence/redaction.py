@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking secrets out of evidence before it is written. Pure; rather too much than too little, and says where it cut.
+
+Evidence is read by people who must not get the fleet's keys with it, and it is copied about.  A secret is known by the
+name before it (HF_TOKEN=, --api-key, "password":), by its shape (Bearer, hf_..., a private key, user:password@ in a
+URL), or by its value, when the caller knows it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Iterable, Match, Sequence
+
+MARK = "[redacted]"
+
+# Words that make a name a secret's wherever they stand in it, also glued to others (PGPASSWORD).
+_STRONG = re.compile(r"secret|passw|passphrase|credential|api_?key|access_?key|private_?key|bearer|authorization")
+# Words that do so as a whole word; "tokens" and "keyboard" are none.
+_WEAK = frozenset(("token", "key", "pwd", "pass", "auth", "cookie", "dsn", "signature", "session", "jwt", "sas"))
+# A name that ends so tells where a secret is kept, not what it is.
+_PLACES = frozenset(("file", "path", "dir", "keyfile"))
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# A value's least length where a weak word and blanks around the sign leave a doubt: "EOS token = 2" is none.
+_DOUBTFUL_LENGTH = 6
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,200}"
+_VALUE = r"\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?|[^\s\"']+"
+_QUOTED_ASSIGNMENT = re.compile(rf"(?P<open>[\"'])(?P<name>{_NAME})=(?P<value>(?:(?!(?P=open))[^\n])*)(?P=open)")
+_ASSIGNMENT = re.compile(
+    rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?[ \t]*[=:][ \t]*)(?P<value>{_VALUE})"
+)
+_FLAG = re.compile(rf"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{{0,200}})(?P<sign>[ \t]+|=)(?P<value>{_VALUE})")
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)([\"']?\s*[:=]\s*)[^\n]+")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=:\-]{3,}")
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/@\"'<>]{1,500}@")
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[A-Za-z0-9+/=\s:,\-]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+)
+_SHAPES = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}"
+    r"|xox[abprs]-[A-Za-z0-9\-]{10,}|AKIA[0-9A-Z]{16}|nvapi-[A-Za-z0-9_\-]{16,}|glpat-[A-Za-z0-9_\-]{16,}"
+    r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*)"
+)
+
+
+def is_secret_name(name: str, anywhere: bool = True) -> bool:
+    """Does a name announce a secret? anywhere: a weak word counts in every place, else only as the last one."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or words[-1] in _PLACES:
+        return False
+    if _STRONG.search("_".join(words)) or _STRONG.search(name.lower().replace("-", "_")):
+        return True
+    return any(word in _WEAK for word in (words if anywhere else words[-1:]))
+
+
+def redact_text(text: str, known: Iterable[str] = ()) -> str:
+    """Free text: logs, properties, configuration. known: values that are secret for certain."""
+    for value in known:
+        if value:
+            text = text.replace(value, MARK)
+    text = _PRIVATE_KEY.sub(MARK, text)
+    text = _HEADER.sub(rf"\1\2{MARK}", text)
+    text = _SCHEME.sub(rf"\1\2{MARK}", text)
+    text = _USERINFO.sub(rf"\1{MARK}@", text)
+    text = _SHAPES.sub(MARK, text)
+    text = _QUOTED_ASSIGNMENT.sub(_quoted, text)
+    text = _FLAG.sub(_named(_flag_is_secret), text)
+    return _ASSIGNMENT.sub(_named(_assignment_is_secret), text)
+
+
+def redact_environment(block: bytes, known: Iterable[str] = ()) -> str:
+    """The block of /proc/PID/environ, one variable a line, sorted as it was."""
+    known = tuple(known)
+    lines = []
+    for entry in block.decode("utf-8", "replace").split("\0"):
+        name, equals, value = entry.partition("=")
+        if not entry:
+            continue
+        if not equals:
+            lines.append(redact_text(entry, known))
+        else:
+            lines.append(f"{name}={MARK if is_secret_name(name) else redact_text(value, known)}")
+    return "".join(f"{_one_line(line)}\n" for line in lines)
+
+
+def redact_argv(argv: Sequence[str], known: Iterable[str] = ()) -> list[str]:
+    """A command line, argument by argument. What follows a secret's flag is a secret, whatever it looks like."""
+    known = tuple(known)
+    clean: list[str] = []
+    hide_next = False
+    for argument in argv:
+        name, equals, _value = argument.partition("=")
+        if hide_next:
+            clean.append(MARK)
+            hide_next = False
+        elif equals and is_secret_name(name):
+            clean.append(f"{name}={MARK}")
+        else:
+            hide_next = argument.startswith("-") and not equals and is_secret_name(argument)
+            clean.append(_one_line(redact_text(argument, known)))
+    return clean
+
+
+def _named(is_secret: Callable[[Match[str]], bool]) -> Callable[[Match[str]], str]:
+    def replace(match: Match[str]) -> str:
+        if not is_secret(match):
+            # The value may hold an assignment of its own: Environment=HF_TOKEN=x.
+            inner = _ASSIGNMENT.sub(_named(_assignment_is_secret), match["value"])
+            return f"{match['name']}{match['sign']}{inner}"
+        quote = match["value"][0] if match["value"][0] in "\"'" else ""
+        return f"{match['name']}{match['sign']}{quote}{MARK}{quote}"
+
+    return replace
+
+
+def _flag_is_secret(match: Match[str]) -> bool:
+    return is_secret_name(match["name"])
+
+
+def _assignment_is_secret(match: Match[str]) -> bool:
+    name, sign, value = match["name"], match["sign"], match["value"]
+    if not is_secret_name(name, anywhere=False):
+        return False
+    if _STRONG.search(name.lower().replace("-", "_")) or sign in ("=", ":"):
+        return True
+    return len(value) >= _DOUBTFUL_LENGTH
+
+
+def _quoted(match: Match[str]) -> str:
+    if not is_secret_name(match["name"]):
+        return match.group()
+    return f"{match['open']}{match['name']}={MARK}{match['open']}"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\r", "\\r")

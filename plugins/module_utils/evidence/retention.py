@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which bundles are old enough to go. Only finished bundles of one host, and its abandoned halves, are ever touched."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Iterable, Mapping
+
+from .bundle import PARTIAL, bundles
+
+# No snapshot takes this long; what is older was left by one that was killed.
+ABANDONED_SECONDS = 3600.0
+
+
+def surplus(found: Iterable[tuple[Path, Mapping[str, Any]]], host: str, keep: int, new: Path) -> list[Path]:
+    """The bundles of a host beyond the newest C(keep), oldest first. keep 0: none is surplus. Never the new one."""
+    own = [(str(manifest.get("taken_at", "")), path) for path, manifest in found if manifest.get("host") == host]
+    newest_first = sorted((entry for entry in own if entry[1] != new), reverse=True)
+    return [] if keep <= 0 else [path for _taken, path in reversed(newest_first[keep - 1 :])]
+
+
+def apply(dest: Path, host: str, keep: int, new: Path) -> tuple[list[str], list[str]]:
+    """Remove what is surplus and what was abandoned. Returns the removed paths, and complaints about the others."""
+    removed, complaints = [], []
+    for path in [*surplus(bundles(dest), host, keep, new), *_abandoned(dest)]:
+        try:
+            shutil.rmtree(path)
+            removed.append(str(path))
+        except OSError as error:
+            complaints.append(f"{path}: {error.strerror}")
+    return removed, complaints
+
+
+def _abandoned(dest: Path) -> list[Path]:
+    limit = time.time() - ABANDONED_SECONDS
+    found = []
+    for path in sorted(dest.glob(f"{PARTIAL}*")):
+        try:
+            if not path.is_symlink() and path.is_dir() and path.stat().st_mtime < limit:
+                found.append(path)
+        except OSError:
+            continue
+    return found

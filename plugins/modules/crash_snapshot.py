@@ -1,0 +1,286 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: crash_snapshot
+short_description: Save the evidence of an incident before anything is changed
+version_added: 0.1.0
+description:
+  - Writes one bundle per incident, attempt and host. It holds the unit's properties and journal, memory state and
+    OOM counters of its control groups (both versions), the kernel's log, every process of the unit with its threads and
+    where they wait in the kernel, the engine's figures, sockets, load, memory and pressure of the host.
+  - A bundle is a directory of plain files, so that it can be read with C(less) and C(grep) in the night.
+    Its C(manifest.json) has time, size, SHA-256 and source of each part, what was cut, and what could not be read and why.
+  - The directory is written under a name that begins with C(.partial-) and renamed when it is complete,
+    so that an incomplete bundle is never taken for a whole one.
+  - Every part is read by a process of its own under a deadline. One that hangs is recorded as such.
+  - Secrets are taken out of environments, command lines, logs and properties before they are written.
+    They are known by names (such as C(HF_TOKEN), C(--api-key), C(password:)), by shapes
+    (C(Bearer ...), C(user:password@) in URLs, private keys, tokens of well-known providers) and by value (O(api_key)).
+  - It works as well when the process is dead already, is stopped, or when the unit does not exist.
+author:
+  - autoglm.recovery maintainers (@autoglm)
+extends_documentation_fragment:
+  - autoglm.recovery.attributes
+  - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.engine
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Says where the bundle would be written and which parts it would have.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+    details:
+      - A bundle of the same incident, attempt and host is never overwritten. The first one is the evidence.
+      - Without O(incident) each run writes a bundle of its own.
+options:
+  dest:
+    description:
+      - Directory of the bundles on the host. It is created with mode C(0700).
+    type: path
+    default: /var/lib/autoglm/evidence
+  incident:
+    description:
+      - The incident's id. It is data. Whatever it holds, it becomes a single harmless component of the path.
+    type: str
+  attempt:
+    description:
+      - Which attempt at the incident it is.
+    type: int
+    default: 1
+  host:
+    description:
+      - The host's name in the inventory. Defaults to the name that the host has for itself.
+    type: str
+  unit:
+    description:
+      - The systemd unit of the service.
+    type: str
+  max_bytes:
+    description:
+      - The most that a bundle may take. The parts that matter most come first; what is cut is said in the manifest.
+    type: int
+    default: 33554432
+  min_free:
+    description:
+      - Bytes that must stay free in O(dest). The bundle gets smaller for it, and the task fails when nothing useful fits.
+    type: int
+    default: 67108864
+  journal_lines:
+    description:
+      - How many of the last lines of the unit's journal are saved.
+    type: int
+    default: 2000
+  command_timeout:
+    description:
+      - Seconds for each external command and each file that may block.
+    type: float
+    default: 10.0
+  deadline:
+    description:
+      - Seconds for the whole bundle. Parts that are not reached are recorded as not collected.
+    type: float
+    default: 60.0
+  keep:
+    description:
+      - How many bundles of this host to keep in O(dest), the new one included. The oldest go first; V(0) keeps all.
+    type: int
+    default: 20
+seealso:
+  - module: autoglm.recovery.inference_health
+"""
+
+EXAMPLES = r"""
+- name: Save the evidence
+  autoglm.recovery.crash_snapshot:
+    incident: "{{ autoglm_incident.id }}"
+    attempt: "{{ autoglm_incident.attempt }}"
+    host: "{{ inventory_hostname }}"
+    unit: llama-server.service
+    engine: llama_cpp
+    url: http://127.0.0.1:8080
+  register: evidence
+
+- name: Save a small bundle of a host, without an incident
+  autoglm.recovery.crash_snapshot:
+    dest: /tmp/evidence
+    max_bytes: 1048576
+"""
+
+RETURN = r"""
+path:
+  description: The bundle. In check mode, where it would be written.
+  type: str
+  returned: always
+  sample: /var/lib/autoglm/evidence/inc-42-node-a-20261122T205900Z
+existing:
+  description: Whether the bundle of this incident, attempt and host was there already.
+  type: bool
+  returned: always
+  sample: false
+bytes:
+  description: The size of the bundle. Null in check mode.
+  type: int
+  returned: always
+  sample: 184320
+parts:
+  description: The names of the parts. In check mode, those that would be collected.
+  type: list
+  elements: str
+  returned: always
+  sample: [unit.txt, cgroups.txt, journal.log, kernel.log]
+truncated:
+  description: The parts that were cut to size.
+  type: list
+  elements: str
+  returned: always
+  sample: [journal.log]
+unreadable:
+  description: What could not be read, and why.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{"name": "journal.log", "reason": "the journal has no entry of llama-server.service"}]
+removed:
+  description: Old or abandoned bundles that were removed.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+"""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import unit_name
+
+
+def argument_spec() -> dict[str, Any]:
+    return {
+        "dest": {"type": "path", "default": "/var/lib/autoglm/evidence"},
+        "incident": {"type": "str"},
+        "attempt": {"type": "int", "default": 1},
+        "host": {"type": "str"},
+        "unit": {"type": "str"},
+        "engine": {"type": "str", "choices": sorted(ENGINES)},
+        "url": {"type": "str"},
+        "api_key": {"type": "str", "no_log": True},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_path": {"type": "path"},
+        "timeout": {"type": "float", "default": 5.0},
+        "max_bytes": {"type": "int", "default": 32 * 1024 * 1024},
+        "min_free": {"type": "int", "default": 64 * 1024 * 1024},
+        "journal_lines": {"type": "int", "default": 2000},
+        "command_timeout": {"type": "float", "default": 10.0},
+        "deadline": {"type": "float", "default": 60.0},
+        "keep": {"type": "int", "default": 20},
+    }
+
+
+def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Take the snapshot; the keys of the module's result. Raises ValueError and SnapshotError."""
+    _check(params)
+    dest = Path(params["dest"])
+    incident = snapshot.Incident(params["incident"] or "manual", params["attempt"], params["host"] or platform.node())
+    there = snapshot.existing(dest, incident) if params["incident"] else None
+    if there is not None:
+        return _already(there)
+    scope = _scope(params)
+    limit = bundle.budget(dest, params["max_bytes"], params["min_free"])
+    name = snapshot.bundle_name(incident, time.time())
+    parts = snapshot.plan(scope)
+    if check_mode:
+        return _result(dest / name, None, [part.name for part in parts])
+    limits = {"bytes": limit, "seconds": params["deadline"]}
+    head = snapshot.head(incident, scope, limits)
+    written = bundle.write(dest, name, head, parts, limit, params["deadline"])
+    removed, complaints = retention.apply(dest, incident.host, params["keep"], written.path)
+    return {
+        **_result(written.path, written.size, list(written.parts)),
+        "truncated": list(written.truncated),
+        "unreadable": [{"name": name, "reason": reason} for name, reason in written.unreadable.items()],
+        "removed": removed,
+        "warnings": [f"an old bundle could not be removed: {complaint}" for complaint in complaints],
+    }
+
+
+def _check(params: dict[str, Any]) -> None:
+    if (params["engine"] is None) != (params["url"] is None):
+        raise ValueError("engine and url must be given together")
+    for name in ("max_bytes", "journal_lines", "command_timeout", "deadline", "attempt"):
+        if not params[name] > 0:
+            raise ValueError(f"{name} must be more than 0")
+    for name in ("min_free", "keep"):
+        if params[name] < 0:
+            raise ValueError(f"{name} must not be less than 0")
+
+
+def _scope(params: dict[str, Any]) -> snapshot.Scope:
+    engine = None
+    if params["engine"] is not None:
+        transport = HttpTransport(params["validate_certs"], params["ca_path"])
+        engine = open_engine(
+            params["engine"], params["url"], timeout=params["timeout"], api_key=params["api_key"], transport=transport
+        )
+    return snapshot.Scope(
+        unit=unit_name(params["unit"]) if params["unit"] else None,
+        engine=engine,
+        journal_lines=params["journal_lines"],
+        command_timeout=params["command_timeout"],
+        known_secrets=(params["api_key"],) if params["api_key"] else (),
+    )
+
+
+def _already(path: Path) -> dict[str, Any]:
+    manifest = bundle.read_manifest(path) or {}
+    parts = manifest.get("parts", [])
+    result = _result(path, sum(part["bytes"] for part in parts), [part["name"] for part in parts])
+    result.update(changed=False, existing=True, unreadable=manifest.get("unreadable", []))
+    return result
+
+
+def _result(path: Path, size: int | None, parts: list[str]) -> dict[str, Any]:
+    return {
+        "changed": True,
+        "existing": False,
+        "path": str(path),
+        "bytes": size,
+        "parts": parts,
+        "truncated": [],
+        "unreadable": [],
+        "removed": [],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    os.umask(0o077)
+    try:
+        result = take(module.params, module.check_mode)
+    except (ValueError, bundle.SnapshotError) as error:
+        module.fail_json(msg=str(error))
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    if result["changed"]:
+        result["diff"] = {"before": "", "after": "".join(f"{result['path']}/{part}\n" for part in result["parts"])}
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

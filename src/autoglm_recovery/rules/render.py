@@ -158,7 +158,7 @@ def _dump(document: dict[str, Any], head: str = _WRITTEN_BY) -> str:
 
 
 # autoescape is for HTML; nothing of this reaches a browser.
-_TEMPLATES = jinja2.Environment(  # noqa: S701
+_TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("autoglm_recovery.rules", ""),
     variable_start_string="<<",
     variable_end_string=">>",
@@ -168,5 +168,5 @@ _TEMPLATES = jinja2.Environment(  # noqa: S701
     comment_end_string="#>",
     undefined=jinja2.StrictUndefined,
     keep_trailing_newline=True,
-    autoescape=False,
+    autoescape=False,  # noqa: S701
 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 # reaches the regular expression engine, whose worst case grows with its input.
 LONGEST_MATCHED_VALUE = 4096
 
-_MATCHER = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}]+)\s*""")
+_MATCHER = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}=!~]+)\s*""")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 

@@ -80,11 +80,16 @@ class Monitoring(_Section):
     @classmethod
     def _heartbeat_follows_interval(cls, data: Any) -> Any:
         """A heartbeat without an interval of its own beats at the monitoring interval."""
-        if isinstance(data, dict) and "interval" in data:
-            beat = data.get("heartbeat", {})
-            if isinstance(beat, dict) and "interval" not in beat:
-                return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
-        return data
+        if not isinstance(data, dict) or "interval" not in data:
+            return data
+        beat = data.get("heartbeat", {})
+        if not isinstance(beat, dict) or "interval" in beat:
+            return data
+        try:
+            parse_duration(data["interval"])
+        except ValueError:
+            return data  # said once, of the interval itself
+        return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
 
     @model_validator(mode="after")
     def _positive(self) -> Monitoring:
@@ -176,17 +181,19 @@ class Guardrails(_Section):
     max_actions_per_host_per_hour: int = Field(default=6, ge=1, le=1000)
 
 
-def _check_matchers(value: str) -> str:
-    parse_matchers(value)
+def _matcher_text(value: object) -> object:
+    """Accept matchers as one text or as a list of texts, and only such as can be read."""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = ",".join(value)
+    if isinstance(value, str):
+        parse_matchers(value)
     return value
 
 
 class Classification(_Section):
     """Maps alerts that carry no C(failure_class) of ours onto a class.  The first entry that matches wins."""
 
-    match: Annotated[
-        str, BeforeValidator(lambda v: ",".join(v) if isinstance(v, list) else v), BeforeValidator(_check_matchers)
-    ]
+    match: Annotated[str, BeforeValidator(_matcher_text)]
     failure_class: FailureClass
 
 

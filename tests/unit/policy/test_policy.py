@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a policy file may say, and what is said about one that is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS, FAILURE_CLASSES, ROOT_CAUSE_ORDER
+from autoglm_recovery.policy import Policy, PolicyError, load_policy, parse_policy
+from autoglm_recovery.policy.durations import format_duration, parse_duration
+
+# The file of the design, as it stands.
+DESIGN = """\
+monitoring:
+  interval: 2s
+  metrics: [gpu_memory, cpu_load, request_queue]
+recovery:
+  strategies:
+    oom:
+      action: restart_process
+      delay: 1s
+    deadlock:
+      action: clear_queue_and_reset
+"""
+
+
+def problems(text: str) -> list[str]:
+    """Return what is said about a wrong policy."""
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(text, "p.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_file_of_the_design_works_as_it_stands():
+    policy = parse_policy(DESIGN)
+    assert policy.monitoring.interval == timedelta(seconds=2)
+    oom = policy.recovery.strategy("oom")
+    assert oom.delay == timedelta(seconds=1)
+    assert oom.ladder("oom") == ("restart_process", "failover_and_rebuild")
+    assert policy.recovery.strategy("deadlock").ladder("deadlock") == DEFAULT_LADDERS["deadlock"]
+
+
+def test_an_empty_file_is_all_defaults():
+    assert parse_policy("") == Policy()
+    for failure_class, ladder in DEFAULT_LADDERS.items():
+        assert Policy().recovery.strategy(failure_class).ladder(failure_class) == ladder
+
+
+def test_every_class_has_a_place_among_the_causes():
+    assert sorted(ROOT_CAUSE_ORDER) == sorted(FAILURE_CLASSES)
+
+
+def test_unknown_failures_have_no_action():
+    assert Policy().recovery.strategy("unknown").ladder("unknown") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("monitoring:\n  intervall: 2s\n", "p.yaml:2: monitoring.intervall: unknown key (did you mean interval?)"),
+        (
+            "recovery:\n  strategies:\n    oomm: {}\n",
+            "p.yaml:3: recovery.strategies.oomm: 'oomm' is not known (did you mean oom?)",
+        ),
+        (
+            "recovery:\n  strategies:\n    oom:\n      action: restart\n",
+            "p.yaml:4: recovery.strategies.oom.action: 'restart' is not known (did you mean restart_process?)",
+        ),
+        (
+            "recovery:\n  strategies:\n    oom:\n\n      delay: 1\n",
+            "p.yaml:5: recovery.strategies.oom.delay: 1 has no unit; write 1s for seconds or 1ms for milliseconds",
+        ),
+        (
+            "recovery:\n  strategies:\n    oom:\n      delay: 3q\n",
+            "p.yaml:4: recovery.strategies.oom.delay: '3q' is not a duration; write for example 2s, 500ms, 1m30s or 1d",
+        ),
+        (
+            "recovery:\n  autonomy: actt\n",
+            "p.yaml:2: recovery.autonomy.default: 'actt' is not known (did you mean act?)",
+        ),
+        (
+            "classify:\n- match: 'a=~\"(\"'\n  failure_class: oom\n",
+            'p.yaml:2: classify.0.match: a=~"(": not a regular expression: '
+            "missing ), unterminated subpattern at position 0",
+        ),
+        ("notify: [x]\n", "p.yaml:1: notify: unknown key (planned, but this release does not act on it)"),
+        (
+            "guardrails:\n  max_concurrent_runs: 0\n",
+            "p.yaml:2: guardrails.max_concurrent_runs: input should be greater than or equal to 1, not 0",
+        ),
+        ("- 1\n", "p.yaml:1: must be a mapping with keys such as monitoring and recovery"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_what_would_be_right(text, said):
+    assert problems(text) == [said]
+
+
+def test_every_mistake_is_told_at_once_in_the_order_of_the_file():
+    text = DESIGN.replace("interval: 2s", "interval: 2").replace("delay: 1s", "dely: 1s")
+    assert [line.split(":")[1] for line in problems(text)] == ["2", "8"]
+
+
+def test_a_key_given_twice_is_a_mistake():
+    assert problems("monitoring: {}\nrecovery: {}\nmonitoring: {}\n") == [
+        "p.yaml:3: monitoring: given twice, first in line 1"
+    ]
+
+
+@pytest.mark.parametrize("text", ["a: [", "x: !!python/object:os.system {}", "&a [*a]", "\x00", "a: &a {b: *a}"])
+def test_what_is_not_plain_yaml_is_refused(text):
+    assert "not YAML" in problems(text)[0]
+
+
+def test_a_file_that_cannot_be_read_is_a_policy_error(tmp_path):
+    with pytest.raises(PolicyError, match="No such file"):
+        load_policy(tmp_path / "none.yaml")
+    (tmp_path / "bin").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PolicyError, match="not UTF-8"):
+        load_policy(tmp_path / "bin")
+    (tmp_path / "big").write_text("#" * (2 << 20))
+    with pytest.raises(PolicyError, match="larger than"):
+        load_policy(tmp_path / "big")
+
+
+def test_the_heartbeat_follows_the_interval_unless_it_has_its_own():
+    assert parse_policy("monitoring: {interval: 7s}").monitoring.heartbeat.interval == timedelta(seconds=7)
+    own = parse_policy("monitoring: {interval: 7s, heartbeat: {interval: 3s}}")
+    assert own.monitoring.heartbeat.interval == timedelta(seconds=3)
+
+
+def test_then_replaces_the_rest_of_the_ladder():
+    policy = parse_policy("recovery: {strategies: {oom: {action: safe_shutdown, then: [reboot_node]}}}")
+    assert policy.recovery.strategy("oom").ladder("oom") == ("safe_shutdown", "reboot_node")
+
+
+def test_backoff_doubles_up_to_its_end():
+    policy = parse_policy("recovery: {strategies: {oom: {backoff: 5s}}}")
+    backoff = policy.recovery.strategy("oom").backoff
+    assert [backoff.pause(n).total_seconds() for n in (1, 2, 3)] == [5, 10, 20]
+    assert backoff.pause(10_000) == backoff.max
+
+
+def test_the_most_cautious_autonomy_wins():
+    policy = parse_policy("recovery: {autonomy: {default: act, classes: {oom: ask}, pools: {chat: watch}}}")
+    autonomy = policy.recovery.autonomy
+    assert [autonomy.of(*which) for which in (("oom", "chat"), ("oom", None), ("crash", "x"))] == [
+        "watch",
+        "ask",
+        "act",
+    ]
+
+
+def test_the_schema_knows_the_words_and_forbids_others():
+    schema = Policy.model_json_schema()
+    assert schema["additionalProperties"] is False
+    text = json.dumps(schema)
+    assert all(action in text for action in ACTIONS)
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=10_000)))
+def test_durations_survive_being_written_and_read(value):
+    whole = timedelta(milliseconds=round(value.total_seconds() * 1000))
+    assert parse_duration(format_duration(whole)) == whole
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.lists(st.text()), st.booleans()))
+def test_a_duration_is_read_or_refused_and_nothing_else(value):
+    try:
+        assert parse_duration(value) >= timedelta(0)
+    except ValueError as error:
+        assert str(error)
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reader(text):
+    try:
+        parse_policy(text)
+    except PolicyError as error:
+        assert error.problems

@@ -78,6 +78,7 @@ class Traffic:
 
     async def _one(self, client: httpx.AsyncClient, number: int) -> None:
         body = {"prompt": f"the people {number}", "max_tokens": TOKENS, "temperature": 0, "stream": number % 2 == 0}
+        kind = "stream" if body["stream"] else "plain"
         self.counts.sent += 1
         try:
             async with client.stream("POST", f"{self._balancer}/v1/completions", json=body) as response:
@@ -85,10 +86,10 @@ class Traffic:
                 await (_whole_stream if body["stream"] else _whole_answer)(response)
         except TruncatedError as error:
             self.counts.truncated += 1
-            self.counts.errors[str(error)] += 1
+            self.counts.errors[f"{kind}: {error}"] += 1
         except (httpx.HTTPError, ValueError, KeyError) as error:
             self.counts.failed += 1
-            self.counts.errors[f"{type(error).__name__} {error}"[:120]] += 1
+            self.counts.errors[f"{kind}: {type(error).__name__} {error}".splitlines()[0]] += 1
         else:
             self.counts.ok += 1
             self.counts.by_node[response.headers.get("x-backend", "?")] += 1
@@ -106,7 +107,7 @@ async def _whole_stream(response: httpx.Response) -> None:
         async for line in response.aiter_lines():
             ended = ended or line.strip() == "data: [DONE]"
     if not ended:
-        raise TruncatedError("stream broke off")
+        raise TruncatedError("broke off")
 
 
 def retried(balancer_metrics: str) -> int:

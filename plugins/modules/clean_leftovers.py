@@ -1,0 +1,174 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: clean_leftovers
+short_description: Clean up what a dead inference service left behind
+version_added: 0.1.0
+description:
+  - Ends the processes that are still in the control group of a unit that is not running, such as a worker that holds
+    GPU memory after its server has died; empties the cache directories that are declared for the service; and makes
+    systemd forget earlier failed starts, which could otherwise forbid the next one.
+  - A process is ended only if it is in the unit's control group. Others that hold a GPU are named and left alone.
+  - Files in C(/dev/shm) do not tell who made them. They are left alone, and their number is told.
+author:
+  - autoglm.recovery maintainers (@autoglm)
+extends_documentation_fragment:
+  - autoglm.recovery.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  unit:
+    description:
+      - The systemd unit of the service. The task fails, and nothing is touched, while it runs.
+    type: str
+    required: true
+  cache_paths:
+    description:
+      - Directories whose content is removed. The directories themselves stay.
+      - Each must be absolute, free of links and C(..), and not a directory of the system.
+    type: list
+    elements: path
+    default: []
+  timeout:
+    description:
+      - Seconds for each command, and for each process to be gone.
+    type: float
+    default: 10.0
+seealso:
+  - module: autoglm.recovery.inference_health
+"""
+
+EXAMPLES = r"""
+- name: Clean up after a dead server
+  autoglm.recovery.clean_leftovers:
+    unit: vllm.service
+    cache_paths:
+      - /var/cache/vllm/torch_compile_cache
+"""
+
+RETURN = r"""
+killed:
+  description: The processes that were ended, or would be.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{"pid": 4711, "name": "VLLM::Worker", "holds_gpu": true}]
+removed:
+  description: What was removed from the cache directories, or would be.
+  type: list
+  elements: str
+  returned: always
+  sample: [/var/cache/vllm/torch_compile_cache/9f1c]
+freed_bytes:
+  description: The size of what was removed.
+  type: int
+  returned: always
+  sample: 1048576
+left_alone:
+  description: What was found and not touched, and why.
+  type: list
+  elements: str
+  returned: always
+  sample: ["process 815 (python3) holds a GPU and is not of vllm.service"]
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import systemd
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
+
+_RUNNING = ("active", "reloading", "activating", "deactivating")
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class CleaningError(Exception):
+    """Something could not be cleaned; the result so far says what was."""
+
+
+def clean(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
+    """Clean up, noting in result what was done. Raises ValueError, Unread and CleaningError."""
+    unit = systemd.unit_name(params["unit"])
+    for reason in filter(None, map(caches.refuse, params["cache_paths"])):
+        raise ValueError(reason)
+    properties = systemd.show(unit, run, params["timeout"])
+    running = properties.get("ActiveState") in _RUNNING
+    if running and not check_mode:
+        raise CleaningError(f"{unit} is {properties.get('ActiveState')}; nothing was touched")
+    _end_processes(unit, properties, params["timeout"], check_mode, result)
+    _empty_caches(params["cache_paths"], check_mode, result)
+    _tell_shared_memory(result)
+    if not check_mode:
+        run(["systemctl", "reset-failed", "--", unit], params["timeout"])
+
+
+def _end_processes(
+    unit: str, properties: dict[str, str], timeout: float, check_mode: bool, result: dict[str, Any]
+) -> None:
+    group = properties.get("ControlGroup") or selection.unit_group(unit, properties.get("Slice", ""))
+    found = selection.select(processes.read(), group)
+    for process in found.foreign:
+        result["left_alone"].append(f"process {process.pid} ({process.name}) holds a GPU and is not of {unit}")
+    stuck = []
+    for process in found.own:
+        if not check_mode and not processes.end(process, group, timeout):
+            stuck.append(f"{process.pid} ({process.name})")
+            continue
+        result["killed"].append({"pid": process.pid, "name": process.name, "holds_gpu": process.holds_gpu})
+    result["changed"] = bool(result["killed"])
+    if stuck:
+        raise CleaningError(f"of {unit} these processes did not die within {timeout:g} s: {', '.join(stuck)}")
+
+
+def _empty_caches(paths: list[str], check_mode: bool, result: dict[str, Any]) -> None:
+    for path in paths:
+        emptied = caches.empty(path, check_mode)
+        result["removed"].extend(emptied.removed)
+        result["freed_bytes"] += emptied.freed
+        result["left_alone"].extend(emptied.left)
+    result["changed"] = bool(result["changed"] or result["removed"])
+
+
+def _tell_shared_memory(result: dict[str, Any]) -> None:
+    try:
+        count = sum(1 for _entry in _SHARED_MEMORY.iterdir())
+    except OSError:
+        return
+    if count:
+        result["left_alone"].append(f"{_SHARED_MEMORY} has {count} files, which do not tell who made them")
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "cache_paths": {"type": "list", "elements": "path", "default": []},
+            "timeout": {"type": "float", "default": 10.0},
+        },
+        supports_check_mode=True,
+    )
+    result: dict[str, Any] = {"changed": False, "killed": [], "removed": [], "freed_bytes": 0, "left_alone": []}
+    try:
+        clean(module.params, module.check_mode, result)
+    except (ValueError, systemd.Unread, CleaningError) as error:
+        module.fail_json(msg=str(error), **result)
+    gone = [f"process {entry['pid']} ({entry['name']})" for entry in result["killed"]] + result["removed"]
+    module.exit_json(diff={"before": "".join(f"{line}\n" for line in gone), "after": ""}, **result)
+
+
+if __name__ == "__main__":
+    main()

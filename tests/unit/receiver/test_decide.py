@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do about an incident now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoglm_recovery.knowledge.faults.classes import ACTIONS, FAILURE_CLASSES
+from autoglm_recovery.policy import Policy, parse_policy
+from autoglm_recovery.receiver.decide import Situation, decide
+from autoglm_recovery.receiver.model import Attempt, FaultMode, RunState, Target, Verb
+
+ALL = frozenset(ACTIONS)
+NOW = 1_000_000.0
+FIRST = Situation(
+    failure_class="oom",
+    mode=FaultMode.transient,
+    target=Target("node-a", "llama", "chat"),
+    opened_at=NOW,
+    now=NOW,
+    playbooks=ALL,
+)
+
+
+def failed(action: str, ago: float = 0.0) -> Attempt:
+    """Return a run that failed so many seconds ago."""
+    return Attempt(action, RunState.failed, NOW - ago)
+
+
+def test_the_first_rung_comes_first():
+    decision = decide(Policy(), FIRST)
+    assert (decision.verb, decision.action, decision.attempt) == (Verb.run, "restart_process", 1)
+    assert decision.reason == "restart_process, rung 1 of 2 for oom: first time within the window"
+
+
+def test_a_delay_is_waited_for():
+    policy = parse_policy("recovery: {strategies: {oom: {delay: 1s}}}")
+    decision = decide(policy, FIRST)
+    assert (decision.verb, decision.not_before) == (Verb.wait, NOW + 1)
+    assert decide(policy, replace(FIRST, now=NOW + 1)).verb is Verb.run
+
+
+def test_a_failed_rung_leads_to_the_next():
+    decision = decide(Policy(), replace(FIRST, attempts=(failed("restart_process"),)))
+    assert (decision.verb, decision.action, decision.attempt) == (Verb.run, "failover_and_rebuild", 2)
+
+
+def test_retries_come_before_the_next_rung_each_after_a_longer_pause():
+    policy = parse_policy("recovery: {strategies: {oom: {retries: 2, backoff: 5s}}}")
+    once = replace(FIRST, attempts=(failed("restart_process"),))
+    assert decide(policy, once).not_before == NOW + 5
+    twice = replace(FIRST, attempts=(failed("restart_process", 60), failed("restart_process")))
+    assert decide(policy, twice).not_before == NOW + 10
+    assert decide(policy, replace(twice, now=NOW + 10)).action == "restart_process"
+    thrice = replace(FIRST, attempts=(failed("restart_process"),) * 3)
+    assert decide(policy, thrice).action == "failover_and_rebuild"
+
+
+def test_a_failure_that_came_back_begins_at_the_next_rung():
+    back = replace(FIRST, mode=FaultMode.persistent, earlier_actions=frozenset({"restart_process"}))
+    decision = decide(Policy(), back)
+    assert decision.action == "failover_and_rebuild"
+    assert "came back after restart_process" in decision.reason
+
+
+def test_the_end_of_the_ladder_is_a_person():
+    both = replace(FIRST, attempts=(failed("restart_process"), failed("failover_and_rebuild")))
+    decision = decide(Policy(), both)
+    assert decision.verb is Verb.escalate
+    assert decision.reason == "the ladder has ended: restart_process failed, failover_and_rebuild failed"
+
+
+def test_a_missing_playbook_is_a_person_and_never_the_rung_above():
+    decision = decide(Policy(), replace(FIRST, failure_class="deadlock", playbooks=frozenset({"restart_process"})))
+    assert decision.verb is Verb.escalate
+    assert "clear_queue_and_reset, for which no playbook is installed" in decision.reason
+
+
+def test_nothing_is_done_about_what_nobody_has_named():
+    assert decide(Policy(), replace(FIRST, failure_class="unknown")).verb is Verb.escalate
+
+
+def test_unknown_may_be_shut_down_only_if_the_policy_says_so():
+    policy = parse_policy("recovery: {strategies: {unknown: {action: safe_shutdown}}}")
+    assert decide(policy, replace(FIRST, failure_class="unknown")).action == "safe_shutdown"
+
+
+@pytest.mark.parametrize(("autonomy", "verb"), [("watch", Verb.hold), ("ask", Verb.hold), ("act", Verb.run)])
+def test_autonomy(autonomy, verb):
+    policy = parse_policy(f"recovery: {{autonomy: {autonomy}}}")
+    assert decide(policy, FIRST).verb is verb
+    assert decide(policy, replace(FIRST, approved=True)).verb is Verb.run
+
+
+def test_a_busy_host_a_full_fleet_and_a_spent_budget():
+    assert "incident 7 has a run on node-a" in decide(Policy(), replace(FIRST, busy_with=7)).reason
+    assert decide(Policy(), replace(FIRST, busy_with=7)).verb is Verb.wait
+    assert decide(Policy(), replace(FIRST, running=4)).verb is Verb.wait
+    spent = decide(Policy(), replace(FIRST, host_actions_last_hour=6))
+    assert spent.verb is Verb.escalate
+    assert "6 actions ran on node-a" in spent.reason
+
+
+def test_a_cooldown_of_the_target_is_waited_for():
+    policy = parse_policy("recovery: {strategies: {oom: {cooldown: 1m}}}")
+    decision = decide(policy, replace(FIRST, last_action_on_target_at=NOW - 20))
+    assert (decision.verb, decision.not_before) == (Verb.wait, NOW + 40)
+
+
+_situations = st.builds(
+    Situation,
+    failure_class=st.sampled_from(FAILURE_CLASSES),
+    mode=st.sampled_from(FaultMode),
+    target=st.just(Target("node-a")),
+    opened_at=st.floats(0, 2e9),
+    now=st.floats(0, 2e9),
+    playbooks=st.frozensets(st.sampled_from(ACTIONS)),
+    attempts=st.lists(
+        st.builds(
+            Attempt,
+            action=st.sampled_from(ACTIONS),
+            state=st.sampled_from([RunState.failed, RunState.lost, RunState.unverified]),
+            ended_at=st.floats(0, 2e9),
+        ),
+        max_size=8,
+    ).map(tuple),
+    earlier_actions=st.frozensets(st.sampled_from(ACTIONS)),
+    approved=st.booleans(),
+    last_action_on_target_at=st.none() | st.floats(0, 2e9),
+    busy_with=st.none() | st.integers(1, 9),
+    running=st.integers(0, 9),
+    host_actions_last_hour=st.integers(0, 9),
+)
+_policies = st.builds(
+    lambda autonomy, retries, delay: parse_policy(
+        f"recovery: {{autonomy: {autonomy}, strategies: {{oom: {{retries: {retries}, delay: {delay}s}}}}}}"
+    ),
+    st.sampled_from(["act", "ask", "watch"]),
+    st.integers(0, 3),
+    st.integers(0, 100),
+)
+
+
+@given(_policies, _situations)
+def test_what_always_holds(policy, situation):
+    decision = decide(policy, situation)
+    assert decision.reason
+    if decision.verb is not Verb.run:
+        return
+    assert decision.action in policy.recovery.strategy(situation.failure_class).ladder(situation.failure_class)
+    assert decision.action in situation.playbooks
+    assert situation.failure_class != "unknown"
+    assert situation.busy_with is None
+    assert situation.running < policy.guardrails.max_concurrent_runs
+    assert situation.host_actions_last_hour < policy.guardrails.max_actions_per_host_per_hour
+    assert situation.approved or policy.recovery.autonomy.default == "act"
+    tried = sum(attempt.action == decision.action for attempt in situation.attempts)
+    assert tried <= policy.recovery.strategy(situation.failure_class).retries
+
+
+@given(_policies, _situations)
+def test_the_same_situation_gives_the_same_decision(policy, situation):
+    assert decide(policy, situation) == decide(policy, situation)

@@ -34,3 +34,21 @@ demo-clean: .venv/made ## remove what KEEP=1 make demo left running
 .PHONY: bench
 bench: .venv/made ## figures, each beside its baseline from the same run
 	@$(PYTHON) -m bench
+
+# Every check also stands alone: `make unit`, or one test with .venv/bin/pytest tests/unit/rules -k oom.
+.PHONY: test lint unit sanity collection wheel lab
+test: .venv/made ## every check: linters, unit tests, ansible-test, packages, the lab; on two versions of Ansible
+	@$(PYTHON) -m tests.tooling
+
+lint unit sanity collection wheel lab: .venv/made
+	@$(PYTHON) -m tests.tooling $@
+lint: ## ruff, mypy, yamllint, ansible-lint, antsibull-changelog
+unit: ## unit tests
+sanity: ## ansible-test sanity
+collection: ## build the collection, install it elsewhere and use it
+wheel: ## build the wheel, install it elsewhere and use it
+lab: ## the end-to-end test: a real OOM kill on real hosts, in containers
+
+.PHONY: clean
+clean: ## remove what was made here (not the caches below ~/.cache/autoglm-recovery)
+	rm -rf .venv .venv-newest .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test`: every check there is, on the oldest ansible-core that is supported and on the newest that fits.
+
+python -m tests.tooling [STEP ...]      without a STEP: all of them
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from tests.tooling import interpreters, packages, sanity
+from tests.tooling.report import Report, Step
+from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
+
+OLDEST = Workplace(".venv", CHECKOUT / ".venv")
+NEWEST = Workplace(".venv-newest", CHECKOUT / ".venv-newest")
+# From here on a Python has an ansible-core that is newer than the one in .venv.
+NEWER_PYTHON = (3, 12)
+
+LINTERS = {
+    "ruff": ["ruff", "check"],
+    "format": ["ruff", "format", "--check", "--quiet"],
+    "mypy": ["mypy"],
+    "yamllint": ["yamllint", "--strict", "."],
+    "ansible-lint": ["ansible-lint", "--offline", "--profile", "production"],
+    "changelog": ["antsibull-changelog", "lint"],
+}
+
+
+def lint(workplace: Workplace) -> str:
+    """Run all linters, and name the ones that complain."""
+    complaints = []
+    for name, (program, *arguments) in LINTERS.items():
+        print(f"{name}: ", end="", flush=True)
+        try:
+            workplace.run(workplace.program(program), *arguments)
+        except StepFailedError:
+            complaints.append(name)
+    if complaints:
+        raise StepFailedError(f"complained: {', '.join(complaints)}")
+    return ", ".join(LINTERS)
+
+
+def newer_python() -> interpreters.Interpreter | None:
+    newer = [each for each in interpreters.find() if each.version >= NEWER_PYTHON]
+    return newer[-1] if newer else None
+
+
+def make_newest(python: interpreters.Interpreter) -> bool:
+    command = [
+        "tests/tooling/make-venv.sh",
+        str(NEWEST.venv),
+        str(python.path),
+        str(CHECKOUT / ".ci/constraints-newest.txt"),
+    ]
+    return subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def steps_for(report: Report) -> dict[str, Step]:
+    """Declare the steps, in the order in which they run."""
+    unit, lab = report.pytest("tests/unit"), report.pytest("tests/lab")
+    listed = [
+        Step("lint", lint, OLDEST),
+        Step("unit", unit, OLDEST),
+        Step("sanity", sanity.run, OLDEST),
+        Step("collection", packages.check_collection, OLDEST),
+        Step("wheel", packages.check_wheel, OLDEST),
+        Step("lab", lab, OLDEST),
+    ]
+    steps = {step.name: step for step in listed}
+    steps |= {
+        f"{name}-newest": Step(name, check, NEWEST)
+        for name, check in (("unit", unit), ("sanity", sanity.run), ("lab", lab))
+    }
+    return steps
+
+
+def main() -> int:
+    report = Report()
+    steps = steps_for(report)
+    parser = argparse.ArgumentParser(prog="python -m tests.tooling", description="Runs the checks of this repository.")
+    parser.add_argument("step", nargs="*", help=f"one of {', '.join(steps)}; all of them if left out")
+    chosen = parser.parse_args().step or list(steps)
+    if unknown := set(chosen) - set(steps):
+        parser.error(f"there is no step {', '.join(sorted(unknown))}")
+    if any(name.endswith("-newest") for name in chosen):
+        python = newer_python()
+        if python is None:
+            print(
+                "No Python 3.12 or newer was found on PATH, under pyenv or in /usr/bin: "
+                "only ansible-core 2.19 is tested on this machine, not the newest."
+            )
+            chosen = [name for name in chosen if not name.endswith("-newest")]
+        elif not make_newest(python):
+            return 1
+    for name in chosen:
+        report.run(steps[name])
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs steps one after the other, goes on after a failure, and says at the end what failed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO
+
+from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
+
+# "===== 42 passed, 1 skipped in 8.01s ====="
+_CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
+_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A check with a name; it returns what is worth a word in the table, or raises StepFailedError."""
+
+    name: str
+    check: Callable[[Workplace], str]
+    workplace: Workplace
+
+
+@dataclass
+class Report:
+    """What has been run so far."""
+
+    started: float = field(default_factory=time.monotonic)
+    rows: list[tuple[str, str, float, str]] = field(default_factory=list)
+    tests: Counter[str] = field(default_factory=Counter)
+
+    def run(self, step: Step) -> None:
+        title = f"{step.name} ({step.workplace.name})"
+        began = time.monotonic()
+        print(f"\n===> [{began - self.started:5.0f} s] {title}", flush=True)
+        before = self.tests.total()
+        try:
+            said, verdict = step.check(step.workplace), "ok"
+        except StepFailedError as problem:
+            said, verdict = str(problem), "FAILED"
+            if self.tests.total() == before or not self.tests["failed"] + self.tests["error"]:
+                self.tests["failed"] += 1  # not a test of pytest's, but a failure all the same
+            print(f"---> FAILED: {problem}", flush=True)
+        self.rows.append((title, verdict, time.monotonic() - began, said))
+
+    def pytest(self, *arguments: str) -> Callable[[Workplace], str]:
+        """Make a check out of a pytest run, whose closing line goes to the table and into the sum."""
+
+        def check(workplace: Workplace) -> str:
+            command = [workplace.python, "-m", "pytest", "--color=no", *arguments]
+            process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=workplace.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            closing = _show(process.stdout)
+            status = process.wait()
+            for count, what in _COUNT.findall(closing):
+                self.tests[what.removesuffix("s")] += int(count)
+            if status != 0 or not closing:
+                raise StepFailedError(closing or f"pytest exited with {status}")
+            return closing
+
+        return check
+
+    def finish(self) -> int:
+        """Print the table and the sum of all tests, and return the exit code."""
+        elapsed = time.monotonic() - self.started
+        failures = sum(verdict != "ok" for _, verdict, _, _ in self.rows)
+        width = max((len(title) for title, *_ in self.rows), default=0)
+        print(f"\n===> [{elapsed:5.0f} s] summary")
+        for title, verdict, seconds, said in self.rows:
+            print(f"  {verdict:6}  {seconds:6.1f} s  {title:{width}}  {said}")
+        print("All pytest runs together" + (", and steps that failed otherwise:" if failures else ":"))
+        counts = [f"{self.tests[what]} {what}" for what in ("failed", "passed", "skipped", "error") if self.tests[what]]
+        print(f"===== {', '.join(counts) or 'no tests ran'} in {elapsed:.2f}s =====", flush=True)
+        return 1 if failures else 0
+
+
+def _show(stream: IO[str]) -> str:
+    """Pass on what pytest says as it says it, and keep its closing line."""
+    closing = ""
+    for line in stream:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        match = _CLOSING.match(line.strip())
+        if match:
+            closing = line.strip().strip("= ")
+    return closing

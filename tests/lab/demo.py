@@ -18,13 +18,10 @@ from . import engine, faults, laboratory, memory_limit, traffic
 from .errors import LabError
 from .laboratory import Lab
 from .progress import say, step
-from .receiver import Receiver, ReceiverEndedError
+from .receiver import HEAL_SECONDS, OVER, Receiver, ReceiverEndedError
 from .steady import wait_until_steady
 from .timeline import Timeline
 from .traffic import Traffic
-
-HEAL_SECONDS = 180
-OVER = {"resolved", "closed", "escalated"}
 
 # Rows of the table: what people call the stage, and the first event (or the last) that marks it.
 STAGES = (

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from .errors import LabError
+from .hosts import Host
 from .laboratory import POLICY, Lab, environment
 from .places import CHECKOUT, PROGRAMS, RECEIVER_PORT, STATE
 from .waiting import wait_for
 
+OVER = frozenset({"resolved", "closed", "escalated"})
+HEAL_SECONDS = 180
 READY_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -85,6 +89,38 @@ class Receiver:
     def incident(self, number: int) -> Json:
         """One incident with its timeline, runs and alerts."""
         return self._get(f"/api/v1/incidents/{number}")
+
+    def wait_until_over(self, host: Host, seconds: float = HEAL_SECONDS) -> Json:
+        """Wait until the newest incident of a host has come to an end, and return it."""
+        return self._wait(f"the incident of {host.name} to end", host, lambda it: it["state"] in OVER, seconds)
+
+    def wait_for_line(self, host: Host, kind: str, seconds: float = HEAL_SECONDS) -> Json:
+        """Wait until the timeline of a host's newest incident has a line of this kind."""
+
+        def told(incident: Json) -> bool:
+            return any(line["kind"] == kind for line in incident["timeline"])
+
+        return self._wait(f"a line of kind {kind} about {host.name}", host, told, seconds)
+
+    def _wait(self, what: str, host: Host, condition: Callable[[Json], bool], seconds: float) -> Json:
+        seen: list[str] = []
+
+        def met() -> Json | None:
+            incident = self.newest(host)
+            if incident is None:
+                return None
+            seen[:] = [f"{line['at']} {line['kind']}: {line['text']}" for line in incident["timeline"]]
+            return incident if condition(incident) else None
+
+        try:
+            return wait_for(what, met, seconds)
+        except LabError as error:
+            raise LabError("\n".join([str(error), *seen, f"the receiver's log: {self.last_words()}"])) from None
+
+    def newest(self, host: Host) -> Json | None:
+        """Return the newest incident of a host, None while there is none."""
+        numbers = [found["id"] for found in self.incidents() if found["host"] == host.name]
+        return self.incident(max(numbers)) if numbers else None
 
     def _get(self, path: str) -> Json:
         try:

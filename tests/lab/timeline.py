@@ -106,12 +106,10 @@ class Timeline:
 
     def _receiver_lines(self) -> Iterator[Event]:
         try:
-            incidents = self._receiver.incidents()
-            mine = [found for found in incidents if found["host"] == self._lab.node_a.name]
-            if not mine:
-                return
-            self.incident = self._receiver.incident(max(found["id"] for found in mine))
+            self.incident = self._receiver.newest(self._lab.node_a)
         except LabError:
+            return
+        if self.incident is None:
             return
         lines = self.incident["timeline"]
         for line in lines[self._receiver_events :]:

@@ -87,13 +87,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import systemd
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
 
 _RUNNING = ("active", "reloading", "activating", "deactivating")
-_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # its files are counted
 
 
 class CleaningError(Exception):

@@ -15,7 +15,8 @@ description:
     OOM counters of its control groups (both versions), the kernel's log, every process of the unit with its threads and
     where they wait in the kernel, the engine's figures, sockets, load, memory and pressure of the host.
   - A bundle is a directory of plain files, so that it can be read with C(less) and C(grep) in the night.
-    Its C(manifest.json) has time, size, SHA-256 and source of each part, what was cut, and what could not be read and why.
+    Its C(manifest.json) has time, size, SHA-256 and source of each part, what was cut, and what could not be read
+    and why.
   - The directory is written under a name that begins with C(.partial-) and renamed when it is complete,
     so that an incomplete bundle is never taken for a whole one.
   - Every part is read by a process of its own under a deadline. One that hangs is recorded as such.
@@ -71,7 +72,8 @@ options:
     default: 33554432
   min_free:
     description:
-      - Bytes that must stay free in O(dest). The bundle gets smaller for it, and the task fails when nothing useful fits.
+      - Bytes that must stay free in O(dest).
+        The bundle gets smaller for it, and the task fails when nothing useful fits.
     type: int
     default: 67108864
   journal_lines:
@@ -164,7 +166,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
@@ -207,9 +208,8 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     parts = snapshot.plan(scope)
     if check_mode:
         return _result(dest / name, None, [part.name for part in parts])
-    limits = {"bytes": limit, "seconds": params["deadline"]}
-    head = snapshot.head(incident, scope, limits)
-    written = bundle.write(dest, name, head, parts, limit, params["deadline"])
+    limits = bundle.Limits(limit, params["deadline"])
+    written = bundle.write(dest / name, snapshot.head(incident, scope, limits), parts, limits)
     removed, complaints = retention.apply(dest, incident.host, params["keep"], written.path)
     return {
         **_result(written.path, written.size, list(written.parts)),

@@ -127,15 +127,15 @@ inference:
     live:
       description: The reading of liveness. RV(inference.live.value) is null when it could not be read.
       type: dict
-      sample: {"kind": "answered", "reason": "/health answered HTTP 200", "seconds": 0.002, "status": 200, "value": true}
+      sample: {"kind": "answered", "reason": "/health answered HTTP 200", "status": 200, "value": true}
     ready:
       description: The reading of readiness, in the same form.
       type: dict
-      sample: {"kind": "answered", "reason": "/health answered HTTP 200", "seconds": 0.002, "status": 200, "value": true}
+      sample: {"kind": "answered", "reason": "/health answered HTTP 200", "status": 200, "value": true}
     generated:
       description: The reading of the completion, in the same form. Null when none was asked for.
       type: dict
-      sample: {"kind": "answered", "reason": "generated 4 tokens in 0.01 s", "seconds": 0.01, "status": 200, "value": true}
+      sample: {"kind": "answered", "reason": "generated 4 tokens in 0.01 s", "status": 200, "value": true}
     generation:
       description: The completion that was produced. Null when there is none.
       type: dict
@@ -154,7 +154,6 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport

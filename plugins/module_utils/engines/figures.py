@@ -85,7 +85,7 @@ class Figures:
             self._gone = reason
 
 
-def text_at(*path: str) -> Callable[[Any], "str | None"]:
+def text_at(*path: str) -> Callable[[Any], str | None]:
     """A reader that walks into a document and returns the non-empty text there, or None."""
 
     def read(document: Any) -> str | None:

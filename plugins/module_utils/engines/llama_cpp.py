@@ -94,7 +94,7 @@ class LlamaCpp:
             raise EngineError(error.kind, error.reason) from error
         _refuse_unsupported(answer, "the slots endpoint")
         slots = decode(answer) if answer.status == 200 else None
-        if not isinstance(slots, list) or not all(isinstance(slot, dict) and _is_index(slot.get("id")) for slot in slots):
+        if not isinstance(slots, list) or not all(map(_is_slot, slots)):
             raise EngineError("answered", f"/slots answered {describe(answer)}", answer.status)
         busy = [slot["id"] for slot in slots if slot.get("is_processing") is not False]
         if busy:
@@ -130,6 +130,10 @@ def _read_metrics(figures: Figures, found: Exposition) -> None:
 def _refuse_unsupported(answer: Response, what: str) -> None:
     if answer.status in (404, 501):
         raise NotSupported(f"{what}: not supported by this engine as it was started ({describe(answer)})")
+
+
+def _is_slot(value: Any) -> bool:
+    return isinstance(value, dict) and _is_index(value.get("id"))
 
 
 def _is_index(value: Any) -> bool:

@@ -9,8 +9,9 @@ is ever turned into a success or a zero, because what stands above decides over 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping, Protocol
+from typing import Protocol
 
 
 class NotSupported(Exception):

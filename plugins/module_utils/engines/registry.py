@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+from collections.abc import Mapping
+from typing import Callable
 
 from .llama_cpp import LlamaCpp
 from .protocol import Engine

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 from .protocol import EngineError, Generation, Reading
 from .transport import Request, Response, Transport, TransportError, check_url
@@ -83,9 +84,7 @@ def no_answer(error: TransportError) -> Reading:
     return Reading(None, error.reason, kind=error.kind)
 
 
-def generate(
-    server: Server, prompt: str, max_tokens: int, model: str | None, extra: Mapping[str, Any]
-) -> Generation:
+def generate(server: Server, prompt: str, max_tokens: int, model: str | None, extra: Mapping[str, Any]) -> Generation:
     """Ask C(/v1/completions) and accept only what proves that tokens were produced. Raises EngineError."""
     body = {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "stream": False, **extra}
     if model is not None:

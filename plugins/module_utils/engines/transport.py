@@ -10,13 +10,15 @@ that a server which accepts and never answers, or answers one byte a second, end
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Mapping
+from typing import Callable
 from urllib.parse import urlsplit
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
@@ -156,10 +158,18 @@ class _Exchange:
         waiting = self._connection.sock
         if waiting is None:
             return
-        try:
+        with contextlib.suppress(OSError):  # it has ended by itself in the meantime
             waiting.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it has ended by itself in the meantime
+
+
+# The first that fits counts. socket.timeout is TimeoutError only since Python 3.10.
+_CAUSES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    ((ConnectionRefusedError,), "refused", "nothing listens at {host} (connection refused)"),
+    ((socket.timeout, TimeoutError), "timeout", "no complete answer within {timeout:g} s"),
+    ((ssl.SSLError,), "tls", "TLS with {host} failed: {detail}"),
+    ((ConnectionError, http.client.IncompleteRead), "reset", "{host} ended the connection without a whole answer"),
+    ((OSError,), "unreachable", "{host} cannot be reached: {detail}"),
+)
 
 
 def _explain(error: Exception, request: Request) -> TransportError:
@@ -167,14 +177,8 @@ def _explain(error: Exception, request: Request) -> TransportError:
     if isinstance(error, TransportError):
         return error
     host = urlsplit(request.url).netloc
-    if isinstance(error, ConnectionRefusedError):
-        return TransportError("refused", f"nothing listens at {host} (connection refused)")
-    if isinstance(error, (socket.timeout, TimeoutError)):
-        return TransportError("timeout", f"no complete answer within {request.timeout:g} s")
-    if isinstance(error, ssl.SSLError):
-        return TransportError("tls", f"TLS with {host} failed: {error.reason or type(error).__name__}")
-    if isinstance(error, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)):
-        return TransportError("reset", f"{host} ended the connection without a whole answer")
-    if isinstance(error, OSError):
-        return TransportError("unreachable", f"{host} cannot be reached: {error.strerror or type(error).__name__}")
+    detail = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+    for types, kind, text in _CAUSES:
+        if isinstance(error, types):
+            return TransportError(kind, text.format(host=host, timeout=request.timeout, detail=detail))
     return TransportError("invalid", f"what came from {host} is not HTTP ({type(error).__name__})")

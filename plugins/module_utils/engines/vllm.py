@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """vLLM's OpenAI-compatible server.
 
-Seen on vLLM 0.32 (facts of the endpoints: vllm/entrypoints/serve): C(/health) is 503 as soon as the engine core is dead,
-but stays 200 while it is paused, asleep, shutting down or stopped by a signal, so only a completion proves the service.
+Seen on vLLM 0.32 (facts of the endpoints: vllm/entrypoints/serve): C(/health) is 503 once the engine core is dead, but
+stays 200 while it is paused, asleep, shutting down or stopped by a signal, so only a completion proves the service.
 The administrative endpoints exist when the server was started with C(VLLM_SERVER_DEV_MODE=1), else they are 404.
 """
 
@@ -97,10 +97,10 @@ class Vllm:
         """Drop the prefix cache. vLLM answers 200 without saying whether blocks in use were kept."""
         self._command("/reset_prefix_cache")
 
-    def save_state(self, name: str) -> SavedState:
+    def save_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
         raise NotSupported("vLLM cannot save the state of its generations")
 
-    def load_state(self, name: str) -> SavedState:
+    def load_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
         raise NotSupported("vLLM cannot load the state of its generations")
 
     def _held_back(self, path: str, key: str) -> Reading | None:

@@ -14,9 +14,10 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 from .piece import Collected, Part, collect
 from .systemd import Unread
@@ -33,6 +34,14 @@ _SMALLEST_BUDGET = 256 * 1024
 
 class SnapshotError(Exception):
     """The bundle was not written, and nothing was left behind."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a bundle may take: bytes on disk, and seconds."""
+
+    size: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,27 +68,33 @@ def budget(dest: Path, max_bytes: int, min_free: int) -> int:
 
 
 def write(
-    dest: Path,
-    name: str,
+    path: Path,
     head: Mapping[str, Any],
     parts: Sequence[Part],
-    limit: int,
-    seconds: float,
+    limits: Limits,
     read: Callable[[Part, int], Collected] = collect,
 ) -> Written:
-    """Collect the parts in order, most important first, within limit bytes and seconds. Raises SnapshotError.
+    """Collect the parts in order, most important first, into a bundle at path. Raises SnapshotError.
 
     head: what the manifest says of the incident, beside its parts.
     """
     try:
-        os.makedirs(dest, mode=0o700, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{name}-", dir=dest))
+        os.makedirs(path.parent, mode=0o700, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}-", dir=path.parent))
     except OSError as error:
-        raise SnapshotError(f"{dest} cannot be written: {error.strerror}") from error
+        raise SnapshotError(f"{path.parent} cannot be written: {error.strerror}") from error
     try:
-        return _fill(partial, dest / name, head, parts, limit, seconds, read)
+        entries, unreadable = _fill(partial, parts, limits, read)
+        size = sum(entry["bytes"] for entry in entries) + _write_manifest(partial, head, entries, unreadable)
+        return Written(
+            path=_publish(partial, path),
+            size=size,
+            parts=tuple(entry["name"] for entry in entries),
+            truncated=tuple(entry["name"] for entry in entries if entry["truncated_from"] is not None),
+            unreadable=unreadable,
+        )
     except OSError as error:
-        raise SnapshotError(f"the bundle could not be finished: {error.strerror}: {error.filename}") from error
+        raise SnapshotError(f"the bundle could not be finished: {error.strerror}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # after a success the name is gone already
 
@@ -109,16 +124,11 @@ def bundles(dest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _fill(
-    partial: Path,
-    final: Path,
-    head: Mapping[str, Any],
-    parts: Sequence[Part],
-    limit: int,
-    seconds: float,
-    read: Callable[[Part, int], Collected],
-) -> Written:
-    deadline = time.monotonic() + seconds
-    left = max(limit - _MANIFEST_RESERVE, limit // 2)
+    partial: Path, parts: Sequence[Part], limits: Limits, read: Callable[[Part, int], Collected]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Write the parts. Returns the manifest's entries, and what could not be read with its reason."""
+    deadline = time.monotonic() + limits.seconds
+    left = max(limits.size - _MANIFEST_RESERVE, limits.size // 2)
     entries: list[dict[str, Any]] = []
     unreadable: dict[str, str] = {}
     for part in parts:
@@ -129,19 +139,23 @@ def _fill(
             continue
         entries.append(entry)
         left -= entry["bytes"]
-    manifest = {**head, "format": FORMAT, "format_version": FORMAT_VERSION, "finished_at": utc_now()}
-    manifest["parts"] = entries
-    manifest["unreadable"] = [{"name": name, "reason": reason} for name, reason in unreadable.items()]
-    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    _write_file(partial / MANIFEST, text.encode())
-    path = _publish(partial, final)
-    return Written(
-        path,
-        sum(entry["bytes"] for entry in entries) + len(text),
-        tuple(entry["name"] for entry in entries),
-        tuple(entry["name"] for entry in entries if entry["truncated_from"] is not None),
-        unreadable,
-    )
+    return entries, unreadable
+
+
+def _write_manifest(
+    partial: Path, head: Mapping[str, Any], entries: list[dict[str, Any]], unreadable: Mapping[str, str]
+) -> int:
+    manifest = {
+        **head,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "finished_at": utc_now(),
+        "parts": entries,
+        "unreadable": [{"name": name, "reason": reason} for name, reason in unreadable.items()],
+    }
+    text = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    _write_file(partial / MANIFEST, text)
+    return len(text)
 
 
 def _write_part(
@@ -190,9 +204,9 @@ def _publish(partial: Path, final: Path) -> Path:
                 return path
         except FileExistsError:
             continue
-        except OSError as error:
+        except OSError:
             if not path.exists():
-                raise error
+                raise
     raise SnapshotError(f"{final} and its successors exist already")
 
 

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from .piece import Piece
 from .processes import read_file, section
 from .systemd import Unread
 
-_V2_FILES = (
-    "memory.events", "memory.events.local", "memory.current", "memory.peak", "memory.high", "memory.max",
-    "memory.swap.current", "memory.swap.max", "memory.oom.group", "memory.pressure", "memory.stat",
-    "cgroup.events", "cgroup.procs", "pids.current", "pids.max",
-)  # fmt: skip
-_V1_FILES = (
-    "memory.oom_control", "memory.failcnt", "memory.usage_in_bytes", "memory.max_usage_in_bytes",
-    "memory.limit_in_bytes", "memory.stat", "cgroup.procs",
+# Of both versions, in the order in which a person wants them; memory.stat is long and comes last.
+_FILES = (
+    "memory.events", "memory.events.local", "memory.oom_control", "memory.failcnt", "memory.oom.group",
+    "memory.current", "memory.usage_in_bytes", "memory.peak", "memory.max_usage_in_bytes",
+    "memory.max", "memory.limit_in_bytes", "memory.high", "memory.swap.current", "memory.swap.max", "memory.pressure",
+    "cgroup.events", "cgroup.procs", "pids.current", "pids.max", "memory.stat",
 )  # fmt: skip
 _MAX_DIRECTORIES = 20_000
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -121,7 +119,7 @@ def memory(groups: Iterable[Path], mounts: Iterable[Mount]) -> Piece:
 
 
 def _group_text(path: Path) -> str:
-    names = [name for name in dict.fromkeys((*_V2_FILES, *_V1_FILES)) if (path / name).exists()]
+    names = [name for name in _FILES if (path / name).exists()]
     title = f"# group {path}\n"
     if not names:
         return f"{title}(no memory accounting here)\n\n"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
+from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def run(argv: Sequence[str], timeout: float) -> Outcome:
     """Run a command without a shell and without standard input."""
     environment = {**os.environ, **_PLAIN, "PATH": os.environ.get("PATH") or _PATH}
     try:
-        process = subprocess.Popen(  # noqa: S603  # argv is ours, there is no shell
+        process = subprocess.Popen(  # argv is ours, there is no shell
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Callable
 
 from .piece import Piece
 from .redaction import redact_argv, redact_environment
@@ -70,8 +71,8 @@ def memory_map(proc: Path, pid: int, known_secrets: Iterable[str] = ()) -> Piece
 
 def overview(proc: Path) -> Piece:
     """One line for each process of the host, without their command lines, which might not answer."""
-    lines = [f"{'PID':>8} {'PPID':>8} S {'THREADS':>7} {'RSS_KIB':>10} {'UID':>6} COMMAND\n"]
-    return Piece("".join([*lines, *(line for pid in pids(proc) for line in _overview_line(proc / str(pid)))]), str(proc))
+    head = f"{'PID':>8} {'PPID':>8} S {'THREADS':>7} {'RSS_KIB':>10} {'UID':>6} COMMAND\n"
+    return Piece(head + "".join(_overview_line(proc / str(pid)) for pid in pids(proc)), str(proc))
 
 
 def command_lines(proc: Path, known_secrets: Iterable[str] = ()) -> Piece:
@@ -129,16 +130,15 @@ def _descriptors(directory: Path) -> str:
     return "".join(lines) + (f"({len(names)} in all)\n" if len(names) > _MAX_DESCRIPTORS else "")
 
 
-def _overview_line(root: Path) -> Iterator[str]:
+def _overview_line(root: Path) -> str:
     try:
         status = dict(line.split(":", 1) for line in read_file(root / "status").splitlines() if ":" in line)
     except OSError:
-        return  # it ended in the meantime
+        return ""  # it ended in the meantime
     value = {key: text.split() or ["-"] for key, text in status.items()}
 
     def of(key: str) -> str:
         return value.get(key, ["-"])[0]
 
-    yield (
-        f"{root.name:>8} {of('PPid'):>8} {of('State')} {of('Threads'):>7} {of('VmRSS'):>10} {of('Uid'):>6} {of('Name')}\n"
-    )
+    numbers = f"{root.name:>8} {of('PPid'):>8} {of('State')} {of('Threads'):>7} {of('VmRSS'):>10} {of('Uid'):>6}"
+    return f"{numbers} {of('Name')}\n"

@@ -11,7 +11,9 @@ URL), or by its value, when the caller knows it.
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterable, Match, Sequence
+from collections.abc import Iterable, Sequence
+from re import Match
+from typing import Callable
 
 MARK = "[redacted]"
 
@@ -29,9 +31,7 @@ _DOUBTFUL_LENGTH = 6
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,200}"
 _VALUE = r"\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?|[^\s\"']+"
 _QUOTED_ASSIGNMENT = re.compile(rf"(?P<open>[\"'])(?P<name>{_NAME})=(?P<value>(?:(?!(?P=open))[^\n])*)(?P=open)")
-_ASSIGNMENT = re.compile(
-    rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?[ \t]*[=:][ \t]*)(?P<value>{_VALUE})"
-)
+_ASSIGNMENT = re.compile(rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?[ \t]*[=:][ \t]*)(?P<value>{_VALUE})")
 _FLAG = re.compile(rf"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{{0,200}})(?P<sign>[ \t]+|=)(?P<value>{_VALUE})")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)([\"']?\s*[:=]\s*)[^\n]+")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=:\-]{3,}")

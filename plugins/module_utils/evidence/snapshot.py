@@ -62,7 +62,7 @@ def existing(dest: Path, incident: Incident) -> Path | None:
     return None
 
 
-def head(incident: Incident, scope: Scope, limits: dict[str, Any]) -> dict[str, Any]:
+def head(incident: Incident, scope: Scope, limits: bundle.Limits) -> dict[str, Any]:
     """What the manifest says beside the parts."""
     return {
         **_identity(incident),
@@ -70,7 +70,7 @@ def head(incident: Incident, scope: Scope, limits: dict[str, Any]) -> dict[str, 
         "unit": scope.unit,
         "taken_at": bundle.utc_now(),
         "monotonic_at": time.clock_gettime(time.CLOCK_MONOTONIC),
-        "limits": limits,
+        "limits": asdict(limits),
         "redacted": "names and shapes of secrets, see the documentation of crash_snapshot",
     }
 
@@ -83,7 +83,10 @@ def plan(scope: Scope) -> list[Part]:
     parts: list[Part] = []
     if scope.unit is not None:
         parts.extend(_unit_parts(scope, scope.unit, properties, pids))
-    parts.append(Part("kernel.log", lambda: host.kernel(scope.run, seconds, scope.known_secrets), True, seconds=4 * seconds))
+    known = scope.known_secrets
+    parts.append(
+        Part("kernel.log", lambda: host.kernel(scope.run, seconds, known), keep_tail=True, seconds=4 * seconds)
+    )
     for pid in pids[:_MAX_PROCESSES]:
         parts.extend(_process_parts(scope, pid))
     parts.append(Part("host.txt", lambda: host.state(scope.proc), seconds=seconds))
@@ -92,7 +95,6 @@ def plan(scope: Scope) -> list[Part]:
         parts.append(Part("engine.json", lambda: _engine(engine, scope), seconds=20 * seconds))
     parts.append(Part("sockets.txt", lambda: host.sockets(scope.proc, scope.run, seconds), seconds=2 * seconds))
     parts.append(Part("processes.txt", lambda: processes.overview(scope.proc), seconds=seconds))
-    known = scope.known_secrets
     parts.append(Part("command-lines.txt", lambda: processes.command_lines(scope.proc, known), seconds=seconds))
     return parts
 

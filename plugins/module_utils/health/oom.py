@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..evidence.kernel_log import KernelLine
 from ..evidence.systemd import died_by_sigkill, program_names
@@ -14,8 +14,11 @@ from ..evidence.systemd import died_by_sigkill, program_names
 _RECORD = re.compile(r"oom-kill:.*?task_memcg=(?P<group>[^,]*),task=(?P<name>[^,]*),pid=(?P<pid>\d+)")
 _KILLED = re.compile(r"Killed process (?P<pid>\d+) \((?P<name>[^)]*)\)")
 
-# The kernel logs the kill just before the process is gone, systemd notes the end just after.
-_SAME_MOMENT_SECONDS = 10.0
+# The kernel logs the kill, the process gives back its memory, systemd notes the end. The last takes long for a large
+# process. The clocks are the same one; what comes after the end belongs to another process.
+_EARLIEST_SECONDS, _LATEST_SECONDS = 30.0, 1.0
+# Without the process id there is a doubt, which nearness has to make up for.
+_NEAR_SECONDS = 5.0
 
 
 def oom_evidence(properties: Mapping[str, str], kernel: Iterable[KernelLine]) -> list[str]:
@@ -23,31 +26,32 @@ def oom_evidence(properties: Mapping[str, str], kernel: Iterable[KernelLine]) ->
 
     properties: of C(systemctl show).  A kernel line counts when it names the unit's last main process or its control
     group.  Inside a container the kernel's process ids are other ones; there a line counts that names the unit's
-    program, if the main process died by signal 9 in the same moment.
+    program, if the main process died by signal 9 in the same moment.  Of several lines the surest and nearest is told.
     """
-    found = []
-    if properties.get("Result") == "oom-kill":
-        found.append("systemd reports Result=oom-kill")
+    found = ["systemd reports Result=oom-kill"] if properties.get("Result") == "oom-kill" else []
     ended = _seconds(properties.get("ExecMainExitTimestampMonotonic", ""))
-    for line in kernel:
-        sentence = _attribute(line, properties, ended)
-        if sentence and sentence not in found:
-            found.append(sentence)
+    if ended is not None:
+        kills = [kill for line in kernel for kill in _attribute(line, properties, ended)]
+        if kills:
+            found.append(min(kills)[2])
     return found
 
 
-def _attribute(line: KernelLine, properties: Mapping[str, str], ended: float | None) -> str:
+def _attribute(line: KernelLine, properties: Mapping[str, str], ended: float) -> Iterator[tuple[int, float, str]]:
+    """Doubt (0 is none), distance in seconds, and a sentence, if a line tells of a kill that may be the unit's."""
     match = _RECORD.search(line.text) or _KILLED.search(line.text)
-    if match is None or ended is None or line.at is None or abs(line.at - ended) > _SAME_MOMENT_SECONDS:
-        return ""
+    if match is None or line.at is None or not -_EARLIEST_SECONDS <= line.at - ended <= _LATEST_SECONDS:
+        return
+    distance = abs(line.at - ended)
     what = f"the kernel's OOM killer ended process {match['pid']} ({match['name']})"
     if match["pid"] == properties.get("ExecMainPID"):
-        return f"{what}, the unit's main process"
-    if _is_of_unit(match.groupdict().get("group") or "", properties):
-        return f"{what} in the unit's control group"
-    if died_by_sigkill(properties) and match["name"] in program_names(properties):
-        return f"{what} in the moment in which the unit's main process died by signal 9"
-    return ""
+        yield 0, distance, f"{what}, the unit's main process"
+    elif distance > _NEAR_SECONDS:
+        return
+    elif _is_of_unit(match.groupdict().get("group") or "", properties):
+        yield 1, distance, f"{what} in the unit's control group"
+    elif died_by_sigkill(properties) and match["name"] in program_names(properties):
+        yield 2, distance, f"{what} in the moment in which the unit's main process died by signal 9"
 
 
 def _is_of_unit(group: str, properties: Mapping[str, str]) -> bool:

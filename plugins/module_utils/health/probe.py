@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 from ..engines.protocol import Engine, EngineError, Generation, Reading, Stats
 from ..evidence import kernel_log, systemd

@@ -53,22 +53,26 @@ def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdi
 
 
 def _judge_gone(seen: Observations, unit: UnitState) -> Verdict:
-    gone = f"unit {unit.name} has no process: {unit.active_state} ({unit.sub_state}), result {unit.result or 'unknown'}"
     if not unit.exists:
         return _unknown(f"unit {unit.name} is not known to systemd")
+    gone = f"unit {unit.name} has no process: {unit.active_state} ({unit.sub_state}), result {unit.result or 'unknown'}"
     if seen.live.value is not None:
         return _unknown(gone, f"yet something answers in its place: {seen.live.reason}")
-    reasons = tuple(part for part in (gone, unit.last_end, *unit.oom_evidence, seen.live.reason) if part)
+    failure_class, remark = _class_of_end(unit)
+    reasons = (gone, unit.last_end, *unit.oom_evidence, remark, seen.live.reason)
+    return _unhealthy(failure_class, *filter(None, reasons))
+
+
+def _class_of_end(unit: UnitState) -> tuple[str, str]:
+    """The failure class of a unit without a process, and what has to be said about it."""
     if unit.oom:
-        return _unhealthy("oom", *reasons)
+        return "oom", ""
     if unit.active_state == "activating":
-        return _unhealthy("not_ready", *reasons)
+        return "not_ready", ""
     if unit.result == "success":
         # systemd does not tell an end that somebody ordered from one that the program chose.
-        return _unhealthy("unknown", *reasons, "it ended cleanly, perhaps by somebody's order")
-    if unit.oom is None:
-        return _unhealthy("crash", *reasons, "whether it ran out of memory could not be read")
-    return _unhealthy("crash", *reasons)
+        return "unknown", "it ended cleanly, perhaps by somebody's order"
+    return "crash", "whether it ran out of memory could not be read" if unit.oom is None else ""
 
 
 def _judge_lifeless(live: Reading, unit: UnitState | None, start_grace: float) -> Verdict:

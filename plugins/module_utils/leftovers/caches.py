@@ -10,10 +10,14 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-# Directories that hold a system or everybody's data. A declared path must lie deeper than these.
+# Directories of two or more parts that hold a system or everybody's data; all shorter ones are refused anyway.
 _TOO_GENERAL = frozenset(
-    "/bin /boot /dev /dev/shm /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /run/user /sbin /srv /srv/models"
-    " /sys /tmp /usr /usr/bin /usr/lib /usr/local /usr/share /var /var/cache /var/lib /var/log /var/run /var/tmp".split()
+    f"/{name}"
+    for name in (
+        *("dev/shm", "run/user", "run/lock", "srv/models"),
+        *(f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64", "libexec", "local", "share", "src", "include")),
+        *(f"var/{name}" for name in ("cache", "lib", "log", "run", "tmp", "spool", "opt", "mail", "backups")),
+    )
 )
 
 

@@ -9,8 +9,8 @@ user or an open GPU proves nothing, for the process may be anybody's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Iterable, Sequence
 
 GPU_DEVICE_PREFIX = "/dev/nvidia"
 

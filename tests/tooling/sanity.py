@@ -22,6 +22,11 @@ from tests.tooling.workplace import CHECKOUT, Workplace
 
 NOT_SHIPPED = (".ci/", "bench/", "src/", "tests/lab/", "tests/tooling/", "tests/unit/", "tests/__init__.py")
 
+# The rest is what pip says for each of the environments.
+WORTH_SHOWING = re.compile(
+    r"^(Running sanity test|ERROR|FATAL: (?!Command)|WARNING: (?!Location|Using locale)|[a-z]\w+$|See )"
+)
+
 # ansible-test starts each of its environments with a get-pip script from a host of its own, which networks that
 # only have a package index do not reach; it takes what it finds in its cache instead. In a process of its own:
 # ensurepip in this one would leave PIP_CONFIG_FILE=/dev/null behind.
@@ -46,7 +51,9 @@ def run(workplace: Workplace) -> str:
         count = _copy(copy)
         print(f"{count} files, Python {', '.join(map(str, pythons))}", flush=True)
         command = [workplace.program("ansible-test"), "sanity", "--color", "no", "--venv", "--python", own]
-        workplace.run(*command, cwd=copy, env=_environment(workplace, home, pythons))
+        log = CHECKOUT / ".cache/logs" / f"sanity-{workplace.name.lstrip('.')}.log"
+        environment = _environment(workplace, home, pythons)
+        workplace.run_logged(*command, log=log, show=WORTH_SHOWING, cwd=copy, env=environment)
     return f"{count} files"
 
 

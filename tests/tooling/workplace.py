@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,29 @@ class Workplace:
         ).returncode
         if status != 0:
             raise StepFailedError(f"{Path(command[0]).name} exited with {status}")
+
+    def run_logged(self, *command: str, log: Path, show: re.Pattern[str], cwd: Path, env: Mapping[str, str]) -> None:
+        """Start a program that says too much: show the lines that matter, and keep all of them in a file."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            log.open("w", encoding="utf-8") as everything,
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                everything.write(line)
+                if show.search(line):
+                    print(line, end="", flush=True)
+        if process.returncode != 0:
+            where = log.relative_to(CHECKOUT)
+            raise StepFailedError(f"{Path(command[0]).name} exited with {process.returncode}; all it said: {where}")
 
     def read(self, *command: str, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None) -> str:
         """Start a program and return what it prints; when it fails, show it."""

@@ -154,7 +154,7 @@ def _runbook(policy: Policy, failure_class: str) -> str:
 
 
 def _dump(document: dict[str, Any], head: str = _WRITTEN_BY) -> str:
-    return head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return head + yaml.safe_dump(document, sort_keys=False, width=120)
 
 
 # autoescape is for HTML; nothing of this reaches a browser.

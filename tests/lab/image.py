@@ -48,6 +48,12 @@ def ensure() -> str:
     return tag()
 
 
+def discard_unfinished() -> None:
+    """Remove what an interrupted build has left."""
+    for leftover in CACHE.glob("build-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def mirror() -> str:
     """Take the Debian mirror that this machine itself uses, in either spelling of apt's sources."""
     if named := os.environ.get("LAB_MIRROR"):
@@ -63,8 +69,6 @@ def mirror() -> str:
 def _build() -> None:
     """Bootstrap into a scratch folder, import under a scratch tag, and only then give it its name."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    for leftover in CACHE.glob("build-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix="build-", dir=CACHE))
     log = CACHE / "debootstrap.log"
     try:

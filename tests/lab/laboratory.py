@@ -134,6 +134,7 @@ def down() -> bool:
         namespace.ensure()
         hosts.remove_all()
     ended = processes.end_all()
+    image.discard_unfinished()
     memory_limit.remove_groups()
     namespace.remove()
     shutil.rmtree(STATE, ignore_errors=True)

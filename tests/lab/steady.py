@@ -13,8 +13,8 @@ from .waiting import wait_for
 
 STEADY_SECONDS = 60
 ANSWERS_FROM_EACH = 3
-# An increase is only seen between samples, so the monitoring must have had a few before the fault.
-SAMPLES = 3
+# An increase is only seen between samples, so the monitoring must have had some before the fault.
+SAMPLES = 2
 
 
 def ask_prometheus(lab: Lab, query: str) -> list[dict[str, object]]:

@@ -51,4 +51,5 @@ def test_more_than_one_host_is_refused_and_nothing_changed(lab: Lab, target: str
     done = restart_process(lab, target)
 
     assert done.returncode != 0, done.stdout
+    assert "Refused, nothing was changed" in done.stdout
     assert [Footprint.of(node) for node in lab.nodes] == before

@@ -70,13 +70,10 @@ class Timeline:
             self._shown += 1
             yield event
 
-    def first(self, kind: str) -> float | None:
-        """Say when something of this kind first happened."""
-        return min((event.at for event in self.events if event.kind == kind), default=None)
-
-    def last(self, kind: str) -> float | None:
-        """Say when something of this kind last happened."""
-        return max((event.at for event in self.events if event.kind == kind), default=None)
+    def first(self, kind: str, said: str = "") -> float | None:
+        """Say when something of this kind first happened, with these words in what was said about it."""
+        times = (event.at for event in self.events if event.kind == kind and said in event.text)
+        return min(times, default=None)
 
     def _alerts(self) -> Iterator[Event]:
         try:

@@ -224,7 +224,7 @@ def _check(params: dict[str, Any]) -> None:
     if (params["engine"] is None) != (params["url"] is None):
         raise ValueError("engine and url must be given together")
     for name in ("max_bytes", "journal_lines", "command_timeout", "deadline", "attempt"):
-        if not params[name] > 0:
+        if params[name] <= 0:
             raise ValueError(f"{name} must be more than 0")
     for name in ("min_free", "keep"):
         if params[name] < 0:

@@ -125,7 +125,7 @@ inference:
   returned: always
   contains:
     live:
-      description: The reading of liveness. RV(inference.live.value) is null when it could not be read.
+      description: The reading of liveness. Its C(value) is null when it could not be read.
       type: dict
       sample: {"kind": "answered", "reason": "/health answered HTTP 200", "status": 200, "value": true}
     ready:
@@ -180,7 +180,7 @@ def argument_spec() -> dict[str, Any]:
         "generate": {"type": "bool", "default": False},
         "model": {"type": "str"},
         "prompt": {"type": "str", "default": "The quick brown fox"},
-        "max_tokens": {"type": "int", "default": 4},
+        "max_tokens": {"type": "int", "default": 4, "no_log": False},
         "generate_timeout": {"type": "float"},
         "start_grace": {"type": "float", "default": DEFAULT_START_GRACE},
         "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},

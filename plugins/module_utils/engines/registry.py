@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Callable
 
@@ -37,6 +38,6 @@ def open_engine(
         adapter = ENGINES[name]
     except KeyError:
         raise ValueError(f"unknown engine {name!r}; known are {', '.join(sorted(ENGINES))}") from None
-    if not timeout > 0 or not (generate_timeout is None or generate_timeout > 0):
-        raise ValueError("a timeout must be more than 0 seconds")
+    if not all(0 < seconds < math.inf for seconds in (timeout, timeout if generate_timeout is None else generate_timeout)):
+        raise ValueError("a timeout must be a number of seconds above 0")
     return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout))

@@ -75,7 +75,8 @@ def check_url(url: str) -> str:
         raise ValueError("the URL must not hold a query or a fragment")
     if any(ord(char) < 33 or ord(char) == 127 for char in url):
         raise ValueError("the URL must not hold blanks or control characters")
-    _ = parts.port  # raises ValueError for a port that is no port
+    if parts.port == 0:  # asking also raises ValueError for a port that is no port
+        raise ValueError("the URL's port must not be 0")
     return url.rstrip("/")
 
 

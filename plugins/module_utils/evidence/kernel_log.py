@@ -88,7 +88,7 @@ def _from_kmsg(path: str) -> list[KernelLine]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     lines: list[KernelLine] = []
     try:
-        for _ in range(_MAX_RECORDS):
+        for _record in range(_MAX_RECORDS):
             try:
                 record = os.read(descriptor, _RECORD_BYTES)
             except OSError as error:

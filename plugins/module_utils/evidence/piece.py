@@ -135,7 +135,7 @@ def _reap(child: int) -> None:
     """End the child if it is still there; one in uninterruptible sleep ends when the kernel lets it."""
     try:
         os.kill(child, signal.SIGKILL)
-        for _ in range(100):
+        for _attempt in range(100):
             if os.waitpid(child, os.WNOHANG)[0]:
                 return
             time.sleep(0.001)

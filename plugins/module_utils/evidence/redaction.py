@@ -35,7 +35,8 @@ _ASSIGNMENT = re.compile(rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?
 _FLAG = re.compile(rf"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{{0,200}})(?P<sign>[ \t]+|=)(?P<value>{_VALUE})")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)([\"']?\s*[:=]\s*)[^\n]+")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=:\-]{3,}")
-_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/@\"'<>]{1,500}@")
+# Up to the last @: a password may hold a slash or an @ that nobody has escaped.
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://)[^\s\"'<>]{1,500}@")
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[A-Za-z0-9+/=\s:,\-]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
 )

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the plugins share: recorded answers, and a server that misbehaves on purpose."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Request, Response, TransportError
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def recorded() -> Callable[[str], str]:
+    """The text of a recorded answer of a real server."""
+    return lambda name: (FIXTURES / name).read_text(encoding="utf-8")
+
+
+class FakeTransport:
+    """Answers from a table of C("METHOD /path") -> (status, body) or an error's kind, and keeps what was asked."""
+
+    def __init__(self, answers: dict[str, tuple[int, str] | str]) -> None:
+        self.answers = answers
+        self.asked: list[Request] = []
+
+    def __call__(self, request: Request) -> Response:
+        self.asked.append(request)
+        path = "/" + request.url.split("/", 3)[3]
+        answer = self.answers.get(f"{request.method} {path}", (404, '{"detail":"Not Found"}'))
+        if isinstance(answer, str):
+            raise TransportError(answer, f"it was {answer}")
+        return Response(answer[0], answer[1].encode(), 0.01)
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} /{request.url.split('/', 3)[3]}" for request in self.asked]
+
+
+@pytest.fixture
+def fake_transport() -> type[FakeTransport]:
+    return FakeTransport
+
+
+@pytest.fixture
+def fake_server() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+    """Start a server whose connections a function of the test handles; gives its URL. Ends with the test."""
+    listeners = []
+
+    def start(handle: Callable[[socket.socket], None]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=_accept, args=(listener, handle), daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def _accept(listener: socket.socket, handle: Callable[[socket.socket], None]) -> None:
+    while True:
+        try:
+            connection, _address = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_serve, args=(connection, handle), daemon=True).start()
+
+
+def _serve(connection: socket.socket, handle: Callable[[socket.socket], None]) -> None:
+    with connection:
+        try:
+            handle(connection)
+        except OSError:
+            return  # the client has gone, which is what some tests are about

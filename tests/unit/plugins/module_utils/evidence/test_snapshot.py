@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What belongs into the evidence of an incident, and where it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, snapshot
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+
+UNIT = "llama-server.service"
+ACTIVE = "ActiveState=active\nMainPID=7\nControlGroup=/system.slice/llama-server.service\nEnvironment=HF_TOKEN=s3cret-value\n"
+
+
+def runner(argv, _timeout):
+    if argv[:2] == ["systemctl", "show"]:
+        return Outcome(0, ACTIVE.encode(), b"")
+    if argv[0] == "journalctl" and "-u" in argv:
+        return Outcome(0, b"2026-11-22 llama-server[7]: started with --api-key s3cret-value\n", b"")
+    return Outcome(None, b"", b"", f"{argv[0]} cannot be run: not here")
+
+
+def scope(tmp_path: Path, **more) -> snapshot.Scope:
+    (tmp_path / "7" / "task" / "7").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "7" / "environ").write_bytes(b"HF_TOKEN=s3cret-value\0")
+    return snapshot.Scope(unit=UNIT, proc=tmp_path, run=runner, **more)
+
+
+def test_what_matters_most_comes_first(tmp_path: Path, fake_transport) -> None:
+    engine = open_engine("llama_cpp", "http://127.0.0.1:1", transport=fake_transport({"GET /health": "timeout"}))
+    names = [part.name for part in snapshot.plan(scope(tmp_path, engine=engine))]
+    assert names[:4] == ["unit.txt", "cgroups.txt", "journal.log", "kernel.log"]
+    assert names[4:7] == ["process-7.txt", "process-7-threads.txt", "process-7-memory-map.txt"]
+    assert "engine.json" in names
+    assert len(names) == len(set(names))
+
+
+def test_a_whole_bundle_holds_no_secret_and_tells_what_is_missing(tmp_path: Path, fake_transport) -> None:
+    engine = open_engine("llama_cpp", "http://127.0.0.1:1", transport=fake_transport({"GET /health": "timeout"}))
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    what = scope(proc, engine=engine)
+    incident = snapshot.Incident("../{{ x }}", 2, "node-a")
+    limits = bundle.Limits(10**7, 60.0)
+    path = tmp_path / "ev" / snapshot.bundle_name(incident, 0.0)
+    written = bundle.write(path, snapshot.head(incident, what, limits), snapshot.plan(what), limits)
+    assert written.path.parent == tmp_path / "ev"
+    assert all(b"s3cret-value" not in file.read_bytes() for file in written.path.iterdir())
+    assert "cgroups.txt" in written.unreadable
+    assert "timeout" in (written.path / "engine.json").read_text()
+
+
+def test_a_bundle_is_found_again_by_its_very_incident(tmp_path: Path) -> None:
+    incident = snapshot.Incident("a/b", 1, "node-a")
+    limits = bundle.Limits(10**6, 60.0)
+    path = tmp_path / snapshot.bundle_name(incident, 0.0)
+    bundle.write(path, snapshot.head(incident, snapshot.Scope(), limits), [], limits)
+    assert snapshot.existing(tmp_path, incident) == path
+    for other in (("a_b", 1, "node-a"), ("a/b", 2, "node-a"), ("a/b", 1, "node-b")):
+        assert snapshot.existing(tmp_path, snapshot.Incident(*other)) is None
+
+
+def test_names_of_bundles() -> None:
+    name = snapshot.bundle_name(snapshot.Incident("inc-42", 1, "node-a"), 1795381140.0)
+    assert name == "inc-42-node-a-20261122T205900Z"
+
+
+def test_without_a_unit_the_host_is_shown(tmp_path: Path) -> None:
+    names = [part.name for part in snapshot.plan(snapshot.Scope(proc=tmp_path, run=runner))]
+    assert names == ["kernel.log", "host.txt", "sockets.txt", "processes.txt", "command-lines.txt"]

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Telling an OOM kill from a kill, with lines of real kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
+
+UNIT = {
+    "Id": "llama-server.service",
+    "Result": "signal",
+    "ExecMainPID": "408",
+    "ExecMainCode": "2",
+    "ExecMainStatus": "9",
+    "ExecMainExitTimestampMonotonic": "2508880410",
+    "ExecStart": "{ path=/usr/bin/llama-server ; argv[]=/usr/bin/llama-server --port 8080 ; }",
+}
+RECORD = (
+    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/lab{group},"
+    "task_memcg=/lab{group},task={name},pid={pid},uid=0"
+)
+KILLED = "Memory cgroup out of memory: Killed process {pid} ({name}) total-vm:752984kB, anon-rss:162928kB, UID:0"
+
+
+def line(text: str, at: float = 2508.843683, group="/a.scope", name="llama-server", pid=9725) -> KernelLine:
+    return KernelLine(at, text.format(group=group, name=name, pid=pid))
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        [line(KILLED, pid=408, name="VLLM::Worker")],
+        [line(RECORD, group="/node-a/llama-server.service", name="python3")],
+        [line(KILLED)],  # in a container: another pid, but the program, the signal and the moment
+        [line(KILLED, at=2480.0, pid=408)],  # a large process takes its time to go
+    ],
+)
+def test_evidence(kernel: list[KernelLine]) -> None:
+    assert len(oom_evidence(UNIT, kernel)) == 1
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        [],
+        [line(KILLED, name="postgres")],
+        [line(KILLED, at=2400.0)],  # an earlier one
+        [line(KILLED, at=2600.0, pid=408)],  # a later one, of a process that got the number again
+        [line(KILLED, at=2490.0)],  # near, but not near enough for a mere name
+        [KernelLine(None, KILLED.format(pid=408, name="llama-server"))],
+        [KernelLine(2508.8, "llama-server[408]: segfault at 0 ip 0 sp 0 error 4")],
+    ],
+)
+def test_no_evidence(kernel: list[KernelLine]) -> None:
+    assert oom_evidence(UNIT, kernel) == []
+
+
+def test_a_program_that_did_not_die_by_signal_9_was_not_that_victim() -> None:
+    assert oom_evidence({**UNIT, "ExecMainStatus": "11"}, [line(KILLED)]) == []
+
+
+def test_the_surest_of_several_kills_is_told() -> None:
+    kernel = [line(KILLED, pid=9458), line(RECORD, group="/b/llama-server.service", pid=9500), line(KILLED, pid=408)]
+    assert oom_evidence(UNIT, kernel) == ["the kernel's OOM killer ended process 408 (llama-server), the unit's main process"]
+
+
+def test_what_systemd_says_is_enough() -> None:
+    assert oom_evidence({"Result": "oom-kill"}, []) == ["systemd reports Result=oom-kill"]
+
+
+def test_a_unit_that_never_ran_has_no_evidence() -> None:
+    assert oom_evidence({"ExecMainExitTimestampMonotonic": "0", "ExecMainPID": "0"}, [line(KILLED, pid=0)]) == []

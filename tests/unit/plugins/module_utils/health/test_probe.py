@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking at a service: what is asked, what is not, and what is made of systemd's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe, read_unit
+
+MADE = (200, '{"choices":[{"text":" the","finish_reason":"length"}],"usage":{"completion_tokens":1},"model":"tiny"}')
+FAILED = """Id=llama-server.service
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+Result={result}
+MainPID=0
+ExecMainPID=408
+ExecMainCode=2
+ExecMainStatus=9
+ExecMainExitTimestampMonotonic=2508880410
+"""
+
+
+def engine(transport):
+    return open_engine("llama_cpp", "http://127.0.0.1:1", transport=transport)
+
+
+def systemctl(text: str):
+    return lambda argv, _timeout: Outcome(0, text.encode(), b"") if argv[0] == "systemctl" else Outcome(1, b"", b"no")
+
+
+def test_a_dead_server_costs_one_question(fake_transport) -> None:
+    transport = fake_transport({"GET /health": "timeout"})
+    seen = observe(engine(transport), CompletionAsked(), None)
+    assert transport.paths == ["GET /health"]
+    assert seen.generated is not None
+    assert (seen.ready.value, seen.generated.value) == (None, None)
+
+
+def test_a_loading_server_is_not_asked_to_generate(fake_transport) -> None:
+    transport = fake_transport({"GET /health": (503, "loading")})
+    seen = observe(engine(transport), CompletionAsked(), None)
+    assert "POST /v1/completions" not in transport.paths
+    assert (seen.live.value, seen.ready.value) == (True, False)
+
+
+def test_a_completion_is_kept_as_proof(fake_transport) -> None:
+    transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": MADE})
+    seen = observe(engine(transport), CompletionAsked(), None)
+    assert seen.generated is not None
+    assert seen.generated.value is True
+    assert seen.generation is not None
+    assert seen.generation.text == " the"
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [((500, "boom"), False), ((503, "busy"), False), ((404, "no model"), None), ("timeout", None), ((200, "{}"), False)],
+)
+def test_a_completion_that_does_not_come(fake_transport, answer, value) -> None:
+    transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": answer})
+    seen = observe(engine(transport), CompletionAsked(), None)
+    assert seen.generated is not None
+    assert seen.generated.value is value
+    assert seen.generation is None
+
+
+def test_a_unit_that_fell_to_the_oom_killer() -> None:
+    unit = read_unit("llama-server.service", 1.0, systemctl(FAILED.format(result="oom-kill")))
+    assert unit.process_gone
+    assert unit.oom is True
+    assert unit.last_end == "its main process was ended by signal 9"
+
+
+def test_a_running_unit(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text("7 (a ) b) T 1 7 7")
+    text = "LoadState=loaded\nActiveState=active\nMainPID=7\nExecMainStartTimestampMonotonic=1\n"
+    unit = read_unit("a.service", 1.0, systemctl(text), str(tmp_path))
+    assert (unit.main_pid, unit.process_state, unit.oom) == (7, "T", False)
+    assert not unit.process_gone
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(1, b"", b"System has not been booted with systemd"),
+        Outcome(None, b"", b"", "systemctl did not end within 1 s"),
+        Outcome(0, b"rubbish", b""),
+    ],
+)
+def test_a_unit_that_cannot_be_read_says_why(outcome: Outcome) -> None:
+    unit = read_unit("a.service", 1.0, lambda _argv, _timeout: outcome)
+    assert not unit.readable
+    assert not unit.process_gone
+    assert unit.reason.startswith("systemctl show a.service")

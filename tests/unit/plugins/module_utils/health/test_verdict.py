@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every rule of the verdict has a line here, and no combination of readings that were not made is healthy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Reading, Stats
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import ERROR_KINDS
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.observations import Observations, UnitState
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
+
+YES = Reading(True, "it answered", status=200)
+LOADING = Reading(False, "loading model", status=503)
+DEAD = Reading(False, "the engine core is dead", status=503)
+REFUSED = Reading(None, "connection refused", kind="refused")
+TIMEOUT = Reading(None, "no answer", kind="timeout")
+RESET = Reading(None, "hung up", kind="reset")
+STRANGE = Reading(None, "HTTP 404", kind="answered", status=404)
+NO_ROUTE = Reading(None, "no such name", kind="unreachable")
+NOT_ASKED = Reading(None, "not asked", kind="not_asked")
+ABORTED = Reading(False, "the completion ended with finish_reason 'abort'", kind="not_proven", status=200)
+CUDA_OOM = Reading(False, "HTTP 500: CUDA out of memory", status=500)
+WRONG_MODEL = Reading(None, "HTTP 404: the model does not exist", status=404)
+
+RUNS = UnitState(
+    "a.service", True, exists=True, active_state="active", main_pid=7, process_state="S", running_seconds=9999.0
+)
+FRESH = replace(RUNS, running_seconds=3.0)
+FROZEN = replace(RUNS, process_state="T")
+ZOMBIE = replace(RUNS, process_state="Z", oom=False)
+FORKING = replace(RUNS, main_pid=None, process_state=None, running_seconds=None)
+CRASHED = UnitState("a.service", True, exists=True, active_state="failed", result="exit-code", oom=False)
+KILLED = replace(CRASHED, result="signal", oom=True, oom_evidence=("the kernel's OOM killer ended it",))
+PERHAPS_OOM = replace(CRASHED, result="signal", oom=None)
+STOPPED = replace(CRASHED, active_state="inactive", result="success")
+RESTARTING = replace(CRASHED, active_state="activating")
+NO_SUCH = UnitState("a.service", True, exists=False, active_state="inactive", result="success", oom=False)
+UNREADABLE = UnitState("a.service", False, reason="no systemd here")
+
+
+def seen(live=YES, ready=YES, generated=None, unit=None) -> Observations:
+    return Observations(live, ready, Stats(), generated, None, unit)
+
+
+TABLE = [
+    # what was seen                                        verdict      class           action
+    (seen(), "healthy", None, None),
+    (seen(generated=YES), "healthy", None, None),
+    (seen(generated=YES, unit=RUNS), "healthy", None, None),
+    (seen(generated=YES, unit=FORKING), "healthy", None, None),
+    (seen(REFUSED, NOT_ASKED, unit=KILLED), "unhealthy", "oom", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=CRASHED), "unhealthy", "crash", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, unit=CRASHED), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=PERHAPS_OOM), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=ZOMBIE), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=STOPPED), "unhealthy", "unknown", None),
+    (seen(REFUSED, NOT_ASKED, unit=RESTARTING), "unhealthy", "not_ready", "retry_with_backoff"),
+    (seen(REFUSED, NOT_ASKED, unit=NO_SUCH), "unknown", "unknown", None),
+    (seen(YES, YES, YES, unit=CRASHED), "unknown", "unknown", None),  # somebody else answers on the port
+    (seen(TIMEOUT, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, unit=FROZEN), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=FROZEN), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=FRESH), "unhealthy", "not_ready", "retry_with_backoff"),
+    (seen(TIMEOUT, NOT_ASKED, unit=FRESH), "unhealthy", "unresponsive", "restart_process"),
+    (seen(RESET, NOT_ASKED), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, unit=UNREADABLE), "unhealthy", "unknown", None),
+    (seen(DEAD, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(YES, LOADING, NOT_ASKED, RUNS), "unhealthy", "not_ready", "retry_with_backoff"),
+    (seen(YES, TIMEOUT, NOT_ASKED, RUNS), "unknown", "unknown", None),
+    (seen(STRANGE, NOT_ASKED), "unknown", "unknown", None),
+    (seen(NO_ROUTE, NOT_ASKED, unit=RUNS), "unknown", "unknown", None),
+    (seen(YES, YES, YES, UNREADABLE), "unknown", "unknown", None),
+    (seen(YES, YES, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),  # stopped EngineCore: /health is 200
+    (seen(YES, YES, ABORTED, RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(YES, YES, CUDA_OOM, RUNS), "unhealthy", "oom", "restart_process"),
+    (seen(YES, YES, WRONG_MODEL, RUNS), "unknown", "unknown", None),
+    (seen(YES, YES, NOT_ASKED, RUNS), "unknown", "unknown", None),
+]
+
+
+@pytest.mark.parametrize(("what", "verdict", "failure_class", "action"), TABLE)
+def test_rules(what: Observations, verdict: str, failure_class: str | None, action: str | None) -> None:
+    found = judge(what)
+    assert (found.verdict, found.failure_class, found.recommended_action) == (verdict, failure_class, action)
+    assert found.reasons
+
+
+def test_that_it_could_not_be_read_is_said() -> None:
+    assert any("could not be read" in reason for reason in judge(seen(REFUSED, NOT_ASKED, unit=PERHAPS_OOM)).reasons)
+
+
+readings = st.builds(
+    Reading,
+    value=st.sampled_from([True, False, None]),
+    reason=st.text(max_size=10),
+    kind=st.sampled_from([*ERROR_KINDS, "answered", "not_asked", "not_proven"]),
+)
+units = st.builds(
+    UnitState,
+    name=st.just("a.service"),
+    readable=st.booleans(),
+    exists=st.booleans(),
+    active_state=st.sampled_from(["active", "inactive", "failed", "activating", "deactivating", ""]),
+    result=st.sampled_from(["success", "signal", "oom-kill", ""]),
+    main_pid=st.none() | st.integers(1, 9),
+    process_state=st.sampled_from([None, "R", "S", "D", "T", "Z"]),
+    running_seconds=st.none() | st.floats(0, 1e6),
+    oom=st.sampled_from([True, False, None]),
+)
+
+
+@given(live=readings, ready=readings, generated=st.none() | readings, unit=st.none() | units)
+def test_never_healthy_on_what_was_not_read_as_good(live, ready, generated, unit) -> None:
+    found = judge(seen(live, ready, generated, unit))
+    if found.verdict == "healthy":
+        assert live.value is True
+        assert ready.value is True
+        assert generated is None or generated.value is True
+        assert unit is None or (unit.readable and not unit.process_gone)
+    assert found.verdict in ("healthy", "unhealthy", "unknown")
+    assert found.reasons
+    assert (found.failure_class is None) == (found.verdict == "healthy")
+    assert found.failure_class in (None, *FAILURE_CLASSES)
+    if found.failure_class in (None, "unknown"):
+        assert found.recommended_action is None

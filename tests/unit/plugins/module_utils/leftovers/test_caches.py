@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cache is emptied; nothing outside of it, and nothing that is not one, is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", ".", "cache", "/etc", "/var/lib", "/var/cache/", "/dev/shm", "/home", "/root", "/usr/lib", "//x/y",
+     "/a/../etc/x", "/var/cache/vllm/..", "/var/cache/./", "/tmp", "/tmp/."],
+)  # fmt: skip
+def test_paths_that_are_refused(path: str) -> None:
+    assert caches.refuse(path)
+    with pytest.raises(ValueError, match=r"."):
+        caches.empty(path, False)
+
+
+@given(st.text(alphabet="/.ab", max_size=10))
+def test_whatever_is_taken_is_deep_and_without_dots(path: str) -> None:
+    if not caches.refuse(path):
+        assert path.startswith("/")
+        assert len(Path(path).parts) >= 3
+        assert ".." not in path.split("/")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    directory = tmp_path / "cache"
+    (directory / "sub").mkdir(parents=True)
+    (directory / "sub" / "graph").write_text("12345")
+    (directory / "file").write_text("123")
+    (tmp_path / "precious").write_text("keep")
+    (directory / "link").symlink_to(tmp_path / "precious")
+    (directory / "linked-dir").symlink_to(tmp_path)
+    return directory
+
+
+def test_the_content_goes_and_the_rest_stays(cache: Path) -> None:
+    done = caches.empty(str(cache), False)
+    assert sorted(Path(path).name for path in done.removed) == ["file", "link", "linked-dir", "sub"]
+    assert done.freed >= 8
+    assert list(cache.iterdir()) == []
+    assert (cache.parent / "precious").read_text() == "keep"
+
+
+def test_check_mode_removes_nothing(cache: Path) -> None:
+    assert len(caches.empty(str(cache), True).removed) == 4
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_a_path_through_a_link_is_left(cache: Path) -> None:
+    through = cache.parent / "other"
+    through.symlink_to(cache)
+    done = caches.empty(str(through), False)
+    assert done.removed == []
+    assert "through a link" in done.left[0]
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert caches.empty(str(tmp_path / "absent"), False) == caches.Emptied()
+
+
+def test_another_file_system_inside_is_left(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "_measure", lambda _entry, _device: (0, "/mounted"))
+    done = caches.empty(str(cache), False)
+    assert done.removed == []
+    assert all("another file system" in left for left in done.left)

@@ -69,35 +69,41 @@ def mirror() -> str:
 def _build() -> None:
     """Bootstrap into a scratch folder, import under a scratch tag, and only then give it its name."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="build-", dir=CACHE))
     log = CACHE / "debootstrap.log"
     try:
-        with step("Building the lab's image, once on this machine (about 90 s)", lambda: _last_line(log)):
-            _bootstrap(work / "root", log)
-            _import(work)
+        with step("Building the lab's image, once on this machine (about 70 s)", lambda: _last_line(log)):
+            _import(_bootstrap(log))
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        discard_unfinished()
 
 
-def _bootstrap(root: Path, log: Path) -> None:
+def _bootstrap(log: Path) -> Path:
+    """Return a folder with a whole Debian. Tried twice, because hundreds of downloads are a lot to go well."""
     packages = CACHE / "packages"
     packages.mkdir(exist_ok=True)
-    command = [
-        # Its own mount namespace: what debootstrap mounts in the root disappears with it, even if it is killed.
-        *("unshare", "--mount", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}"),
-        *(f"--cache-dir={packages}", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror(), SCRIPT),
-    ]
     with log.open("w", encoding="utf-8") as out:
-        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        raise LabError(f"debootstrap from {mirror()} failed ({_last_line(log)}); all it said is in {log}")
-    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
-    shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
+        for _ in range(2):
+            root = Path(tempfile.mkdtemp(prefix="build-", dir=CACHE)) / "root"
+            command = [
+                # Its own mount namespace: what it mounts in the root is gone with it, even if it is killed.
+                *("unshare", "--mount", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}"),
+                *(f"--cache-dir={packages}", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror(), SCRIPT),
+            ]
+            done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False)
+            if done.returncode == 0:
+                shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+                shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
+                return root
+            out.write(f"debootstrap ended with {done.returncode}\n")
+            out.flush()
+    raise LabError(
+        f"debootstrap from {mirror()} failed twice; what it said is in {log}, LAB_MIRROR names another mirror"
+    )
 
 
-def _import(work: Path) -> None:
-    archive = work / "root.tar"
-    subprocess.run(["tar", "-C", str(work / "root"), "-cf", str(archive), "."], check=True)
+def _import(root: Path) -> None:
+    archive = root.with_suffix(".tar")
+    subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
     unfinished = f"{REPOSITORY}:unfinished"
     podman("import", "--quiet", str(archive), unfinished, seconds=600)
     podman("tag", unfinished, tag())

@@ -23,27 +23,22 @@ from .traffic import Traffic
 def main() -> int:
     """Run the demo; whatever happens, leave nothing running unless KEEP=1 asks for it."""
     keep = os.environ.get("KEEP") == "1"
-    started = time.monotonic()
+    code, lab = 1, None
     _on_signals(_interrupt)
     try:
+        started = time.monotonic()
         lab = laboratory.up()
-    except (LabError, KeyboardInterrupt) as error:
-        return _give_up(error)
-    try:
         code = _show(lab, started)
     except (LabError, ReceiverEndedError) as error:
         say(f"\nerror: {error}")
-        code = 1
     except KeyboardInterrupt:
-        say("\nStopped.")
         keep, code = False, 130
-    except BaseException:
-        _take_down()
-        raise
-    if keep:
-        _how_to_look(lab)
-    else:
-        _take_down()
+        say("\nStopped.")
+    finally:
+        if lab and keep:
+            _how_to_look(lab)
+        elif laboratory.is_ours():
+            _take_down()
     return code
 
 
@@ -56,14 +51,6 @@ def _interrupt(*_: object) -> None:
     """Turn every wish to stop into the exception that unwinds us; a second one must not cut the cleaning short."""
     _on_signals(signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _give_up(error: BaseException) -> int:
-    interrupted = isinstance(error, KeyboardInterrupt)
-    say("\nStopped." if interrupted else f"error: {error}")
-    if laboratory.is_ours():
-        _take_down()
-    return 130 if interrupted else 1
 
 
 def _take_down() -> None:

@@ -38,6 +38,7 @@ def open_engine(
         adapter = ENGINES[name]
     except KeyError:
         raise ValueError(f"unknown engine {name!r}; known are {', '.join(sorted(ENGINES))}") from None
-    if not all(0 < seconds < math.inf for seconds in (timeout, timeout if generate_timeout is None else generate_timeout)):
+    longest = timeout if generate_timeout is None else generate_timeout
+    if not (0 < timeout < math.inf and 0 < longest < math.inf):
         raise ValueError("a timeout must be a number of seconds above 0")
     return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout))

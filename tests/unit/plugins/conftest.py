@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Request, Response, TransportError
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import (
+    Request,
+    Response,
+    TransportError,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

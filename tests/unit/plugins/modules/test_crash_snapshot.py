@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.modules import crash_snapshot
 
 ABSENT = "autoglm-there-is-no-such.service"
@@ -52,7 +51,9 @@ def test_without_an_incident_each_run_has_its_own(run_module, arguments: dict) -
     assert len(paths) == 2
 
 
-@pytest.mark.parametrize("incident", ["../../../tmp/x", "{{ lookup('env', 'HOME') }}", "$(touch /tmp/x)", "a\nb", "x" * 65536])
+@pytest.mark.parametrize(
+    "incident", ["../../../tmp/x", "{{ lookup('env', 'HOME') }}", "$(touch /tmp/x)", "a\nb", "x" * 65536]
+)
 def test_a_hostile_incident_is_only_a_name(run_module, arguments: dict, incident: str) -> None:
     result = run_module(crash_snapshot, incident=incident, **arguments)
     assert Path(result["path"]).parent == Path(arguments["dest"])

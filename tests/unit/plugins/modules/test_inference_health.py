@@ -9,7 +9,6 @@ import json
 import socket
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.modules import inference_health
 
 COMPLETION = {

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server, prove_completion
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Response
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def completion(text="hello", tokens=1, finish="length"):

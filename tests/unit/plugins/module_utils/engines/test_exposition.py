@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.exposition import parse, parse_line
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.exposition import parse, parse_line
 
 
 def test_real_llama_cpp_metrics_are_read_whole(recorded) -> None:
@@ -35,7 +34,7 @@ def test_real_vllm_metrics_are_read_whole(recorded) -> None:
         ("up\t1", 1.0),
         ("up 1.5e-3 1395066363000", 0.0015),
         ("up{} -2.E2", -200.0),
-        ("up{a=\"b\"}3", 3.0),
+        ('up{a="b"}3', 3.0),
         ("up +Inf", math.inf),
         ("up -inf", -math.inf),
     ],

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError, NotSupported
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 
-NO_SLOTS = (501, '{"error":{"code":501,"message":"This server does not support slots endpoint. Start it with `--slots`"}}')
-NO_SAVE = (501, '{"error":{"code":501,"message":"This server does not support slots action. Start it with `--slot-save-path`"}}')
+NO_SLOTS = (
+    501,
+    '{"error":{"code":501,"message":"This server does not support slots endpoint. Start it with `--slots`"}}',
+)
+NO_SAVE = (
+    501,
+    '{"error":{"code":501,"message":"This server does not support slots action. Start it with `--slot-save-path`"}}',
+)
 LOADING = (503, '{"error":{"message":"Loading model","type":"unavailable_error","code":503}}')
 TWO_SLOTS = (200, '[{"id":0,"n_ctx":2048,"is_processing":false},{"id":1,"n_ctx":2048,"is_processing":false}]')
 
@@ -53,7 +58,9 @@ def test_figures(fake_transport, recorded) -> None:
 
 
 def test_figures_that_cannot_be_read_are_none_with_a_reason(fake_transport) -> None:
-    stats = engine(fake_transport({"GET /metrics": (501, "Start it with `--metrics`"), "GET /props": "timeout"})).stats()
+    stats = engine(
+        fake_transport({"GET /metrics": (501, "Start it with `--metrics`"), "GET /props": "timeout"})
+    ).stats()
     assert stats.running is None
     assert "--metrics" in stats.unread["running"]
     assert stats.version is None
@@ -79,7 +86,9 @@ def test_what_it_cannot_do_it_says(fake_transport) -> None:
             act()
 
 
-@pytest.mark.parametrize("answers", [{"GET /slots": NO_SLOTS}, {"GET /slots": TWO_SLOTS, "POST /slots/0?action=save": NO_SAVE}])
+@pytest.mark.parametrize(
+    "answers", [{"GET /slots": NO_SLOTS}, {"GET /slots": TWO_SLOTS, "POST /slots/0?action=save": NO_SAVE}]
+)
 def test_saving_that_was_not_switched_on_names_the_flag(fake_transport, answers) -> None:
     with pytest.raises(NotSupported, match="--slot"):
         engine(fake_transport(answers)).save_state("x")

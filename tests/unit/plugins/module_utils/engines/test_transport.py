@@ -9,7 +9,6 @@ import socket
 import threading
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import (
     HttpTransport,
     Request,
@@ -88,7 +87,9 @@ def test_an_answer_larger_than_the_cap(fake_server) -> None:
 def test_a_redirect_is_an_answer_and_is_not_followed(fake_server) -> None:
     asked = []
     elsewhere = fake_server(asked.append)
-    answer = ask(fake_server(says(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode())))
+    answer = ask(
+        fake_server(says(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()))
+    )
     assert answer.status == 302
     assert asked == []
 

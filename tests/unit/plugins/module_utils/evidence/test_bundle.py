@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Collected, Part, Piece
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread

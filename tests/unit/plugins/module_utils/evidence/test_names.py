@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.names import safe_component
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.names import safe_component
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=())) | st.text())
@@ -36,6 +35,8 @@ def test_a_harmless_name_stays(text: str) -> None:
     assert safe_component(text) == text
 
 
-@pytest.mark.parametrize("text", ["../../etc/passwd", "/", "..", "", "a/b", "$(x)", "a\nb", "x" * 65536, "-rf", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["../../etc/passwd", "/", "..", "", "a/b", "$(x)", "a\nb", "x" * 65536, "-rf", "\ud800"]
+)
 def test_a_hostile_name_is_altered(text: str) -> None:
     assert safe_component(text) != text

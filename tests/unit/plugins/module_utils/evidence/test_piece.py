@@ -9,11 +9,10 @@ import os
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Part, Piece, collect, cut
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_a_piece_arrives_whole() -> None:
@@ -34,7 +33,9 @@ def raising(error: BaseException):
     return read
 
 
-@pytest.mark.parametrize("error", [OSError(13, "Permission denied"), Unread("no journal"), RuntimeError("bug"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error", [OSError(13, "Permission denied"), Unread("no journal"), RuntimeError("bug"), KeyError("x")]
+)
 def test_what_fails_says_why(error: Exception) -> None:
     with pytest.raises(Unread, match=str(error.args[-1])):
         collect(Part("a", raising(error)), 1000)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import processes
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread
 
@@ -21,7 +20,9 @@ def proc(tmp_path: Path) -> Path:
         (root / "task" / tid / "stat").write_text(f"{tid} (a) b) T 1")
         (root / "task" / tid / "comm").write_text("llama-server\n")
         (root / "task" / tid / "stack").write_text("[<0>] do_signal_stop+0x1\n[<0>] get_signal+0x2\n")
-    (root / "status").write_text("Name:\tllama-server\nState:\tT (stopped)\nPPid:\t1\nThreads:\t2\nVmRSS:\t 99 kB\nUid:\t0\t0\n")
+    (root / "status").write_text(
+        "Name:\tllama-server\nState:\tT (stopped)\nPPid:\t1\nThreads:\t2\nVmRSS:\t 99 kB\nUid:\t0\t0\n"
+    )
     (root / "cmdline").write_bytes(b"llama-server\0--api-key\0s3cret-value\0")
     (root / "environ").write_bytes(b"HF_TOKEN=s3cret-value\0LANG=C\0")
     (root / "fd").mkdir()

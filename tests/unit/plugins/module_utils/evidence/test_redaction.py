@@ -8,9 +8,6 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.redaction import (
     MARK,
     is_secret_name,
@@ -18,6 +15,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.redactio
     redact_environment,
     redact_text,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 # Long enough not to be part of the text around it by chance, and free of the blanks that end a value.
 secrets = st.text(alphabet=string.ascii_letters + string.digits + "+/=_.!#%&*", min_size=12, max_size=60).map(
@@ -68,7 +67,7 @@ def test_no_form_lets_a_secret_through(form: str, secret: str) -> None:
     ],
 )
 def test_shapes_are_known_without_a_name(shape: str) -> None:
-    assert shape.split("\n")[-1] not in redact_text(f"loaded {shape} from somewhere")
+    assert shape.rsplit("\n", maxsplit=1)[-1] not in redact_text(f"loaded {shape} from somewhere")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +119,8 @@ def test_argument_after_a_secret_flag(secret: str) -> None:
     assert redact_argv(argv) == ["vllm", "serve", "--api-key", MARK, f"--hf-token={MARK}", "--max-tokens", "5"]
 
 
-@pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "max_tokens", "--key-file", "keyboard", "PATH", "--n-tokens"])
+@pytest.mark.parametrize(
+    "name", ["TOKENIZERS_PARALLELISM", "max_tokens", "--key-file", "keyboard", "PATH", "--n-tokens"]
+)
 def test_harmless_names(name: str) -> None:
     assert not is_secret_name(name)

@@ -12,7 +12,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import b
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
 
 UNIT = "llama-server.service"
-ACTIVE = "ActiveState=active\nMainPID=7\nControlGroup=/system.slice/llama-server.service\nEnvironment=HF_TOKEN=s3cret-value\n"
+ACTIVE = f"ActiveState=active\nMainPID=7\nControlGroup=/system.slice/{UNIT}\nEnvironment=HF_TOKEN=s3cret-value\n"
 
 
 def runner(argv, _timeout):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import systemd
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
 
@@ -65,7 +64,9 @@ def test_a_program_that_did_not_die_by_signal_9_was_not_that_victim() -> None:
 
 def test_the_surest_of_several_kills_is_told() -> None:
     kernel = [line(KILLED, pid=9458), line(RECORD, group="/b/llama-server.service", pid=9500), line(KILLED, pid=408)]
-    assert oom_evidence(UNIT, kernel) == ["the kernel's OOM killer ended process 408 (llama-server), the unit's main process"]
+    assert oom_evidence(UNIT, kernel) == [
+        "the kernel's OOM killer ended process 408 (llama-server), the unit's main process"
+    ]
 
 
 def test_what_systemd_says_is_enough() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe, read_unit
@@ -61,7 +60,13 @@ def test_a_completion_is_kept_as_proof(fake_transport) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "value"),
-    [((500, "boom"), False), ((503, "busy"), False), ((404, "no model"), None), ("timeout", None), ((200, "{}"), False)],
+    [
+        ((500, "boom"), False),
+        ((503, "busy"), False),
+        ((404, "no model"), None),
+        ("timeout", None),
+        ((200, "{}"), False),
+    ],
 )
 def test_a_completion_that_does_not_come(fake_transport, answer, value) -> None:
     transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": answer})

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Reading, Stats
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import ERROR_KINDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.observations import Observations, UnitState
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
+from hypothesis import given
+from hypothesis import strategies as st
 
 YES = Reading(True, "it answered", status=200)
 LOADING = Reading(False, "loading model", status=503)
@@ -80,7 +79,7 @@ TABLE = [
     (seen(STRANGE, NOT_ASKED), "unknown", "unknown", None),
     (seen(NO_ROUTE, NOT_ASKED, unit=RUNS), "unknown", "unknown", None),
     (seen(YES, YES, YES, UNREADABLE), "unknown", "unknown", None),
-    (seen(YES, YES, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),  # stopped EngineCore: /health is 200
+    (seen(YES, YES, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),  # a stopped EngineCore
     (seen(YES, YES, ABORTED, RUNS), "unhealthy", "unresponsive", "restart_process"),
     (seen(YES, YES, CUDA_OOM, RUNS), "unhealthy", "oom", "restart_process"),
     (seen(YES, YES, WRONG_MODEL, RUNS), "unknown", "unknown", None),

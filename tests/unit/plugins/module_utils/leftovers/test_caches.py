@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import processes, selection
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers.selection import Process, belongs, select
+from hypothesis import given
+from hypothesis import strategies as st
 
 GROUP = "/system.slice/vllm.service"
 WORKER = Process(1, "VLLM::Worker", (GROUP,), ("/dev/nvidia0", "/dev/nvidiactl"))
@@ -36,7 +35,9 @@ def test_what_is_not_in_the_group(group: str) -> None:
     assert not belongs((group,), GROUP)
 
 
-@given(st.lists(st.text(alphabet="/abc.", max_size=12), max_size=3), st.sampled_from(["", "/", "/a", "a/b", "/a/", "//"]))
+@given(
+    st.lists(st.text(alphabet="/abc.", max_size=12), max_size=3), st.sampled_from(["", "/", "/a", "a/b", "/a/", "//"])
+)
 def test_no_general_group_ever_owns_a_process(groups: list[str], general: str) -> None:
     assert not belongs(groups, general)
 

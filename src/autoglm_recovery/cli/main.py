@@ -45,7 +45,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 - options are arguments
     inventory: Inventory,
     policy: PolicyFile = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT or [IPv6]:PORT.")] = "127.0.0.1:9470",

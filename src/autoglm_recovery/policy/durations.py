@@ -21,10 +21,11 @@ def parse_duration(value: object) -> timedelta:
     """
     if isinstance(value, timedelta):
         return value
+    # ValueError throughout, also for a wrong type: it is what pydantic turns into a message about the key.
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError(f"{value} has no unit; write {value}s for seconds or {value}ms for milliseconds")
+        raise ValueError(f"{value} has no unit; write {value}s for seconds or {value}ms for milliseconds")  # noqa: TRY004
     if not isinstance(value, str):
-        raise ValueError(f"a duration is text such as 2s, 500ms or 1m30s, not {type(value).__name__}")
+        raise ValueError(f"a duration is text such as 2s, 500ms or 1m30s, not {type(value).__name__}")  # noqa: TRY004
     match = _WHOLE.fullmatch(value.strip())
     if not match or not any(match.groups()):
         raise ValueError(f"{value!r} is not a duration; write for example 2s, 500ms, 1m30s or 1d")

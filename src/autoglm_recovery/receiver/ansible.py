@@ -28,7 +28,7 @@ def ask_ansible(name: str, *arguments: str, environment: Mapping[str, str] | Non
     """
     command = [str(Path(sys.executable).with_name(name)), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 - a program beside our own interpreter, our own arguments
+        done = subprocess.run(
             command,
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ import yaml
 class _UnsafeDumper(yaml.SafeDumper):
     """Writes every value that is text with the C(!unsafe) tag."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         """Write equal values in full: Ansible's loader has no use for YAML aliases here."""
         return True
 

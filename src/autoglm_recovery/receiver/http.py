@@ -70,7 +70,7 @@ class Interface:
     def app(self) -> Starlette:
         """Return the application."""
         guarded = self._guarded
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/api/v1/alerts", guarded(self.alerts_in), methods=["POST"]),
                 Route("/api/v1/alerts", guarded(self.alerts), methods=["GET"]),
@@ -84,6 +84,9 @@ class Interface:
             ],
             exception_handlers={HTTPException: _http_problem, Exception: _our_fault},
         )
+        # A redirect would go to whatever host the request names.
+        app.router.redirect_slashes = False
+        return app
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guard(request: Request) -> Response:

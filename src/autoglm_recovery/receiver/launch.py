@@ -59,7 +59,7 @@ def prepare(directory: Path, order: Order) -> None:
 def spawn(directory: Path) -> subprocess.Popen[bytes]:
     """Start the supervisor of a prepared run, in a session of its own so that our end is not its end."""
     with open(directory / "supervisor.log", "ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        return subprocess.Popen(
             [sys.executable, "-m", "autoglm_recovery.receiver.supervisor", str(directory)],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -84,7 +84,7 @@ def serve(settings: Settings) -> None:
 
         metrics = Metrics(count)
         runs_directory = (settings.state_dir / "runs").resolve()
-        loop = Loop(engine, world, runs_directory, metrics, lambda event, **words: log.info(event, **words))
+        loop = Loop(engine, world, runs_directory, metrics, log.info)
         intake = Intake(engine, loop.wake)
         parts = Parts(engine, intake, metrics, tokens, settings.largest_body, loop.wake, lambda: loop.well)
         intake.start()
@@ -131,7 +131,7 @@ def _only_receiver(directory: Path) -> IO[str]:
 def _bound(host: str, port: int) -> socket.socket:
     """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches."""
     try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET  # noqa: PLR2004
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
         family = socket.AF_INET
     listener = socket.socket(family)

@@ -137,7 +137,7 @@ _json = st.recursive(
 
 @given(
     st.fixed_dictionaries(
-        {"version": st.just("4"), "alerts": st.lists(_json | st.fixed_dictionaries({k: _json for k in alert()}))},
+        {"version": st.just("4"), "alerts": st.lists(_json | st.fixed_dictionaries(dict.fromkeys(alert(), _json)))},
         optional={"groupKey": _json, "truncatedAlerts": _json},
     )
     | _json

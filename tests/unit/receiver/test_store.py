@@ -66,7 +66,7 @@ def test_the_same_news_is_stored_once_and_counted(engine, intake):
         assert connection.execute(sa.select(schema.rejects.c.reason)).scalar() == "bad"
 
 
-def test_many_senders_at_once_lose_and_double_nothing(engine, intake):
+def test_many_senders_at_once_lose_and_double_nothing(intake):
     barrier = threading.Barrier(8)
 
     def send(worker):
@@ -104,7 +104,10 @@ def test_a_failed_commit_is_told_and_the_writer_goes_on(engine, intake):
     assert intake.submit(Delivery("g", (alert(1),))).result(10).new == 1
 
 
-def _open(connection, target=Target("node-a", "llama")):
+LLAMA = Target("node-a", "llama")
+
+
+def _open(connection, target=LLAMA):
     fault = Fault("oom", "said so", target)
     return incidents.open_incident(
         connection, fault, target, mode=FaultMode.transient, root_cause="X", starts_at=1.0, now=time.time()

@@ -48,7 +48,7 @@ def incident(connection: sa.Connection, incident_id: int) -> sa.Row[Any] | None:
 
 
 def due(connection: sa.Connection, now: float, most: int) -> list[int]:
-    """Return the incidents that want a look, the longest due first.  One with a run under way is the run's to follow."""
+    """Return the incidents that want a look, the longest due first.  A run under way is followed elsewhere."""
     waiting = (incidents.c.state != IncidentState.running.value) & _ACTIVE
     query = sa.select(incidents.c.id).where(waiting, incidents.c.due_at <= now)
     return list(connection.execute(query.order_by(incidents.c.due_at, incidents.c.id).limit(most)).scalars())
@@ -139,7 +139,7 @@ def resolved_already(connection: sa.Connection, fingerprint: str, starts_at: flo
 def count_by_state(connection: sa.Connection) -> dict[str, int]:
     """Count all incidents."""
     query = sa.select(incidents.c.state, sa.func.count()).group_by(incidents.c.state)
-    return {state: count for state, count in connection.execute(query)}
+    return dict(connection.execute(query))
 
 
 def earlier_actions(

@@ -1,0 +1,235 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real receiver in a process of its own, with a collection whose playbook leaves marks and waits where told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+
+T = TypeVar("T")
+
+CHECKOUT = Path(__file__).parents[3]
+DEADLINE_S = 60
+
+# Leaves a line for each execution, then waits while the file "hold" is there.
+PLAYBOOK = """\
+---
+- name: Leave marks
+  hosts: "{{ autoglm_target.host }}"
+  gather_facts: false
+  tasks:
+    - name: Mark the beginning
+      ansible.builtin.shell: "echo begin $RUN_HOST $RUN_FENCE >> marks"
+      args:
+        chdir: "{{ scratch }}"
+      environment:
+        RUN_HOST: "{{ inventory_hostname }}"
+        RUN_FENCE: "{{ autoglm_incident.fence }}"
+    - name: Wait while told to hold
+      ansible.builtin.wait_for:
+        path: "{{ scratch }}/hold"
+        state: absent
+        sleep: 1
+    - name: Write down what was given
+      ansible.builtin.copy:
+        content: "{{ {'incident': autoglm_incident, 'target': autoglm_target} | to_json }}"
+        dest: "{{ scratch }}/given.json"
+        mode: "0600"
+    - name: Fail where told to
+      ansible.builtin.command: test ! -e fail
+      args:
+        chdir: "{{ scratch }}"
+    - name: Mark the end
+      ansible.builtin.shell: "echo end $RUN_HOST $RUN_FENCE >> marks"
+      args:
+        chdir: "{{ scratch }}"
+      environment:
+        RUN_HOST: "{{ inventory_hostname }}"
+        RUN_FENCE: "{{ autoglm_incident.fence }}"
+"""
+
+
+def until(what: str, ask: Callable[[], T | None]) -> T:
+    """Wait for a condition to give something true."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"waited {DEADLINE_S} s for {what}")
+
+
+def alert(host: str | None = "node-a", *, status: str = "firing", start: str = "2026-11-22T20:00:00Z", **labels: Any):
+    """Return an alert as the wire carries it."""
+    named = {"alertname": "Oom", "failure_class": "oom", **({} if host is None else {"host": host}), **labels}
+    return {"status": status, "labels": named, "annotations": {}, "startsAt": start, "endsAt": "0001-01-01T00:00:00Z"}
+
+
+def payload(*alerts: Any, **changes: Any) -> dict[str, Any]:
+    """Return a webhook."""
+    return {"version": "4", "groupKey": "{}:{}", "receiver": "r", "status": "firing", "alerts": alerts, **changes}
+
+
+@dataclass
+class Receiver:
+    """A receiver, its files, and a client that speaks to it."""
+
+    directory: Path
+    policy: str = "recovery: {strategies: {oom: {delay: 0s}}}"
+    tokens: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
+
+    def __post_init__(self) -> None:
+        collection = self.directory / "collections/ansible_collections/autoglm/recovery"
+        (collection / "playbooks").mkdir(parents=True)
+        shutil.copy(CHECKOUT / "galaxy.yml", collection)
+        (collection / "playbooks" / "restart_process.yml").write_text(PLAYBOOK)
+        hosts = {
+            name: {
+                "ansible_connection": "local",
+                "ansible_python_interpreter": sys.executable,
+                "scratch": str(self.scratch),
+                "autoglm_services": [{"name": "llama", "pool": "chat"}],
+            }
+            for name in ("node-a", "node-b")
+        }
+        hosts["node-b"]["ansible_host"] = "fd00::1"
+        self.scratch.mkdir()
+        (self.directory / "inventory.yml").write_text(yaml.safe_dump({"inference": {"hosts": hosts}}))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        (self.directory / "tokens").write_text("\n".join(self.tokens))
+
+    @property
+    def scratch(self) -> Path:
+        """Return where the playbook works."""
+        return self.directory / "scratch"
+
+    @property
+    def url(self) -> str:
+        """Return the receiver's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def marks(self) -> list[str]:
+        """Return what executions left."""
+        path = self.scratch / "marks"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which the test's collection is the one that Ansible finds."""
+        return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.directory / "collections")}
+
+    def command(self) -> list[str]:
+        """Return the command that serves."""
+        (self.directory / "policy.yaml").write_text(self.policy)
+        autoglm = str(Path(sys.executable).with_name("autoglm"))
+        command = [autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml", "--state-dir", "state"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json"]
+        return [*command, "--token-file", "tokens"] if self.tokens else command
+
+    def start(self) -> None:
+        """Start and wait until it is ready."""
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), cwd=self.directory, env=self.environment(), stdout=log, stderr=log
+            )
+        until("the receiver to be ready", self._ready)
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        try:
+            return self.client.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """End it and return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(DEADLINE_S)
+
+    def post(self, body: Any, **headers: str) -> httpx.Response:
+        """Send a webhook."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        token = {"Authorization": f"Bearer {self.tokens[0]}"} if self.tokens else {}
+        given = {"Content-Type": "application/json", **token, **headers}
+        return self.client.post(f"{self.url}/api/v1/alerts", content=content, headers=given)
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask the API."""
+        answer = self.client.get(self.url + path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def incidents(self, state: str | None = None) -> list[dict[str, Any]]:
+        """Return the incidents, newest first."""
+        return self.get("/api/v1/incidents" + (f"?state={state}" if state else ""))["incidents"]
+
+    def order(self, number: int, order: str) -> httpx.Response:
+        """Give an order about an incident."""
+        return self.client.post(f"{self.url}/api/v1/incidents/{number}/{order}")
+
+    def runs(self, number: int) -> list[dict[str, Any]]:
+        """Return the runs of an incident."""
+        return self.get(f"/api/v1/incidents/{number}")["runs"]
+
+    def hold(self) -> None:
+        """Have the playbook wait in its middle."""
+        (self.scratch / "hold").touch()
+
+    def let_go(self) -> None:
+        """Let the playbook go on."""
+        (self.scratch / "hold").unlink(missing_ok=True)
+
+
+@contextmanager
+def serving(directory: Path, **settings: Any) -> Iterator[Receiver]:
+    """Run a receiver, and leave none of its processes behind."""
+    receiver = Receiver(directory, **settings)
+    try:
+        receiver.start()
+        yield receiver
+    finally:
+        receiver.let_go()
+        if receiver.process is not None and receiver.process.poll() is None:
+            receiver.kill()
+        receiver.client.close()
+        end_runs(receiver)
+
+
+def end_runs(receiver: Receiver) -> None:
+    """End supervisors and playbooks that a killed receiver left."""
+    mark = str(receiver.directory).encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes() and int(entry.name) != os.getpid():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, ProcessLookupError):
+            continue
+
+
+def now() -> str:
+    """Return the time as the wire carries it."""
+    return datetime.now(UTC).isoformat()

@@ -18,6 +18,7 @@ from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Fault, FaultMode, IncidentState, Target
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.target import Refusal, resolve_target
 
 MOST_AT_ONCE = 500
@@ -32,9 +33,13 @@ def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
         return Fault(failure_class, why, None, str(refusal))
 
 
-def absorb(engine: sa.Engine, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
+def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
     """Take in what was committed since the last time, in one transaction.  Return how many alerts that were."""
-    with engine.begin() as connection:
+    with database.reading() as connection:
+        if not store.new_alerts(connection, 1):
+            return 0
+    # What a power cut undoes here is done again: the alerts themselves are on disk, and are new until this is.
+    with database.noting() as connection:
         rows = store.new_alerts(connection, MOST_AT_ONCE)
         for row in rows:
             fault = judge(row.labels, policy, fleet)

@@ -17,6 +17,7 @@ from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Decision, FaultMode, IncidentState, RunState, Target, Verb
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.world import World
 
 # How soon a limit of the fleet is asked again; a run that ends wakes the waiting ones before that.
@@ -28,8 +29,8 @@ _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Ve
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
 
-    def __init__(self, engine: sa.Engine, runs_directory: Path, metrics: Metrics, log: Callable[..., None]) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, runs_directory: Path, metrics: Metrics, log: Callable[..., None]) -> None:
+        self._database = database
         self._runs_directory = runs_directory
         self._metrics = metrics
         self._log = log
@@ -37,7 +38,7 @@ class Dispatcher:
     def step(self, incident_id: int, world: World) -> None:
         """Look at one incident, in one transaction."""
         now = time.time()
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             row = store.incident(connection, incident_id)
             if row is None or row.due_at > now:
                 return

@@ -21,7 +21,7 @@ from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import FaultMode, IncidentState, RunState, outcome_of
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
-from autoglm_recovery.receiver.store.database import reading
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.world import World
 
 MOST_SPAWNS = 3
@@ -30,8 +30,8 @@ MOST_SPAWNS = 3
 class Follower:
     """Keeps the processes of runs; everything else about a run is in the database and in its directory."""
 
-    def __init__(self, engine: sa.Engine, metrics: Metrics, log: Callable[..., None]) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, metrics: Metrics, log: Callable[..., None]) -> None:
+        self._database = database
         self._metrics = metrics
         self._log = log
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -39,7 +39,7 @@ class Follower:
 
     def step(self, world: World) -> int:
         """Look at every unfinished run; return how many there are."""
-        with reading(self._engine).begin() as connection:
+        with self._database.reading() as connection:
             unfinished = runs.unfinished(connection)
         for run in unfinished:
             try:
@@ -80,7 +80,7 @@ class Follower:
             self._log("run could not be launched", run=run.id, error=str(error))
 
     def _order(self, run: sa.Row[Any], world: World) -> Order:
-        with reading(self._engine).begin() as connection:
+        with self._database.reading() as connection:
             incident = store.incident(connection, run.incident_id)
         assert incident is not None  # noqa: S101 - a foreign key says so
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
@@ -98,7 +98,7 @@ class Follower:
         lines = launch.told(directory, run.events_told)
         if not lines and not begun:
             return
-        with self._engine.begin() as connection:
+        with self._database.noting() as connection:
             if begun:
                 runs.update(connection, run.id, state=RunState.running)
                 text = f"{run.action} started on {run.host}, run {run.id}"
@@ -110,7 +110,7 @@ class Follower:
     def _finish(self, run: sa.Row[Any], world: World, rc: int | None, why: str | None) -> None:
         now = time.time()
         state = outcome_of(rc)
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             runs.update(connection, run.id, state=state, rc=rc, ended_at=now)
             incident = store.incident(connection, run.incident_id)
             assert incident is not None  # noqa: S101 - a foreign key says so

@@ -26,7 +26,7 @@ from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
 from autoglm_recovery.receiver.payload import PayloadError, parse_webhook
-from autoglm_recovery.receiver.store.database import reading
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake, Overloaded, Receipt
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ MOST_LISTED = 1000
 class Parts:
     """What the interface stands on."""
 
-    engine: sa.Engine
+    database: Database
     intake: Intake
     metrics: Metrics
     tokens: Sequence[str]
@@ -65,7 +65,7 @@ class Interface:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._engine = reading(parts.engine)
+        self._database = parts.database
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -149,7 +149,7 @@ class Interface:
             return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(Order)}")
         who = f"API client {request.client.host if request.client else 'unknown'}"
         try:
-            await run_in_threadpool(carry_out, self._parts.engine, _number(request), Order(name), who)
+            await run_in_threadpool(carry_out, self._database, _number(request), Order(name), who)
         except KeyError:
             return problem(404, "there is no such incident")
         except OrderRefused as error:
@@ -179,7 +179,7 @@ class Interface:
 
     async def _ask(self, query: Callable[[sa.Connection], T]) -> T:
         def ask() -> T:
-            with self._engine.begin() as connection:
+            with self._database.reading() as connection:
                 return query(connection)
 
         return await run_in_threadpool(ask)

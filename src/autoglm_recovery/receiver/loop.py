@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store.database import reading
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.world import CurrentWorld
 
 MOST_DUE_AT_ONCE = 200
@@ -32,14 +30,14 @@ class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
     def __init__(
-        self, engine: sa.Engine, world: CurrentWorld, runs_directory: Path, metrics: Metrics, log: Callable[..., None]
+        self, database: Database, world: CurrentWorld, runs_directory: Path, metrics: Metrics, log: Callable[..., None]
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._world = world
         self._metrics = metrics
         self._log = log
-        self._dispatcher = Dispatcher(engine, runs_directory, metrics, log)
-        self._follower = Follower(engine, metrics, log)
+        self._dispatcher = Dispatcher(database, runs_directory, metrics, log)
+        self._follower = Follower(database, metrics, log)
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -82,9 +80,9 @@ class Loop:
     def turn(self) -> float:
         """Do everything that is due; return for how many seconds nothing will be."""
         world = self._world.now
-        absorbed = absorb(self._engine, world.policy, world.fleet, self._metrics)
+        absorbed = absorb(self._database, world.policy, world.fleet, self._metrics)
         going_on = self._follower.step(world)
-        with reading(self._engine).begin() as connection:
+        with self._database.reading() as connection:
             due = store.due(connection, time.time(), MOST_DUE_AT_ONCE)
         for incident_id in due:
             self._dispatcher.step(incident_id, world)
@@ -92,6 +90,6 @@ class Loop:
             return 0.0
         if going_on:
             return _FOLLOW_EVERY_S
-        with reading(self._engine).begin() as connection:
+        with self._database.reading() as connection:
             next_due = store.next_due(connection)
         return min(_LONGEST_SLEEP_S, max(0.0, (next_due or store.NEVER) - time.time()))

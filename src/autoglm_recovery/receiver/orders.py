@@ -8,11 +8,10 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 
-import sqlalchemy as sa
-
 from autoglm_recovery.receiver.model import ENDED, IncidentState
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
+from autoglm_recovery.receiver.store.database import Database
 
 
 class Order(StrEnum):
@@ -36,14 +35,14 @@ _FROM = {
 }
 
 
-def carry_out(engine: sa.Engine, incident_id: int, order: Order, who: str) -> None:
+def carry_out(database: Database, incident_id: int, order: Order, who: str) -> None:
     """Carry out an order.
 
     :raises KeyError: if there is no such incident.
     :raises OrderRefused: if its state does not allow the order.
     """
     now = time.time()
-    with engine.begin() as connection:
+    with database.writing() as connection:
         row = store.incident(connection, incident_id)
         if row is None:
             raise KeyError(incident_id)

@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.http import Interface, Parts
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents
-from autoglm_recovery.receiver.store.database import migrate, open_database, reading
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.world import CurrentWorld
 
@@ -74,19 +74,18 @@ def serve(settings: Settings) -> None:
     _private(settings.state_dir)
     with _only_receiver(settings.state_dir), _bound(host, port) as listener:
         world = CurrentWorld(settings.policy, settings.inventory)
-        engine = open_database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
-        migrate(engine)
-        readers = reading(engine)
+        database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
+        database.migrate()
 
         def count() -> dict[str, int]:
-            with readers.begin() as connection:
+            with database.reading() as connection:
                 return incidents.count_by_state(connection)
 
         metrics = Metrics(count)
         runs_directory = (settings.state_dir / "runs").resolve()
-        loop = Loop(engine, world, runs_directory, metrics, log.info)
-        intake = Intake(engine, loop.wake)
-        parts = Parts(engine, intake, metrics, tokens, settings.largest_body, loop.wake, lambda: loop.well)
+        loop = Loop(database, world, runs_directory, metrics, log.info)
+        intake = Intake(database, loop.wake)
+        parts = Parts(database, intake, metrics, tokens, settings.largest_body, loop.wake, lambda: loop.well)
         intake.start()
         loop.start()
         try:
@@ -95,7 +94,7 @@ def serve(settings: Settings) -> None:
         finally:
             intake.stop()
             loop.stop()
-            engine.dispose()
+            database.close()
 
 
 def _listen(interface: Interface, listener: socket.socket, settings: Settings) -> None:

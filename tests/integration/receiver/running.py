@@ -95,6 +95,8 @@ class Receiver:
     directory: Path
     policy: str = "recovery: {strategies: {oom: {delay: 0s}}}"
     tokens: tuple[str, ...] = ()
+    playbook: str = PLAYBOOK
+    hosts: tuple[str, ...] = ("node-a", "node-b")
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -102,7 +104,7 @@ class Receiver:
         collection = self.directory / "collections/ansible_collections/autoglm/recovery"
         (collection / "playbooks").mkdir(parents=True)
         shutil.copy(CHECKOUT / "galaxy.yml", collection)
-        (collection / "playbooks" / "restart_process.yml").write_text(PLAYBOOK)
+        (collection / "playbooks" / "restart_process.yml").write_text(self.playbook)
         hosts = {
             name: {
                 "ansible_connection": "local",
@@ -110,9 +112,9 @@ class Receiver:
                 "scratch": str(self.scratch),
                 "autoglm_services": [{"name": "llama", "pool": "chat"}],
             }
-            for name in ("node-a", "node-b")
+            for name in self.hosts
         }
-        hosts["node-b"]["ansible_host"] = "fd00::1"
+        hosts[self.hosts[-1]]["ansible_host"] = "fd00::1"
         self.scratch.mkdir()
         (self.directory / "inventory.yml").write_text(yaml.safe_dump({"inference": {"hosts": hosts}}))
         with socket.socket() as probe:

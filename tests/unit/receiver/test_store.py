@@ -17,17 +17,17 @@ from alembic.migration import MigrationContext
 from autoglm_recovery.receiver.model import Alert, Fault, FaultMode, Target
 from autoglm_recovery.receiver.payload import Rejected
 from autoglm_recovery.receiver.store import incidents, runs, schema
-from autoglm_recovery.receiver.store.database import migrate, open_database
+from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import MOST_WAITING, Delivery, Intake, Overloaded
 
 
 @pytest.fixture
-def engine(tmp_path):
+def database(tmp_path):
     """Return a fresh database."""
-    engine = open_database(f"sqlite:///{tmp_path / 'r.db'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
+    database = Database(f"sqlite:///{tmp_path / 'r.db'}")
+    database.migrate()
+    yield database
+    database.close()
 
 
 def alert(n: int, status: str = "firing", start: float = 1.0) -> Alert:
@@ -35,33 +35,34 @@ def alert(n: int, status: str = "firing", start: float = 1.0) -> Alert:
     return Alert(status, {"host": "node-a", "n": str(n)}, {}, start, None, f"{n:016x}")
 
 
-def test_the_migrations_lead_to_the_schema_and_may_be_repeated(engine):
-    migrate(engine)
-    with engine.begin() as connection:
+def test_the_migrations_lead_to_the_schema_and_may_be_repeated(database):
+    database.migrate()
+    with database.writing() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
 
-def test_a_commit_is_on_disk(engine):
-    with engine.begin() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+def test_a_commit_is_on_disk(database):
+    for begin, synchronous in ((database.writing, 2), (database.noting, 1)):
+        with begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
 
 
 @pytest.fixture
-def intake(engine):
+def intake(database):
     """Return a writer that is running."""
-    intake = Intake(engine, lambda: None)
+    intake = Intake(database, lambda: None)
     intake.start()
     yield intake
     intake.stop()
 
 
-def test_the_same_news_is_stored_once_and_counted(engine, intake):
+def test_the_same_news_is_stored_once_and_counted(database, intake):
     first = intake.submit(Delivery("g", (alert(1), alert(2)))).result(10)
     again = intake.submit(Delivery("g", (alert(1), alert(2), alert(3)), (Rejected("{}", "bad"),))).result(10)
     assert (first.new, first.duplicates) == (2, 0)
     assert (again.new, again.duplicates, again.rejected) == (1, 2, 1)
-    with engine.begin() as connection:
+    with database.writing() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(schema.alerts)).scalar() == 3
         assert connection.execute(sa.select(schema.rejects.c.reason)).scalar() == "bad"
 
@@ -86,20 +87,20 @@ def test_many_senders_at_once_lose_and_double_nothing(intake):
     assert sum(receipt.new + receipt.duplicates for receipt in receipts) == 8 * 49 * 2
 
 
-def test_a_writer_that_cannot_keep_up_says_so(engine):
-    idle = Intake(engine, lambda: None)
+def test_a_writer_that_cannot_keep_up_says_so(database):
+    idle = Intake(database, lambda: None)
     for n in range(MOST_WAITING):
         idle.submit(Delivery("g", (alert(n),)))
     with pytest.raises(Overloaded):
         idle.submit(Delivery("g", (alert(0),)))
 
 
-def test_a_failed_commit_is_told_and_the_writer_goes_on(engine, intake):
-    with engine.begin() as connection:
+def test_a_failed_commit_is_told_and_the_writer_goes_on(database, intake):
+    with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts RENAME TO elsewhere")
     with pytest.raises(sa.exc.OperationalError):
         intake.submit(Delivery("g", (alert(1),))).result(10)
-    with engine.begin() as connection:
+    with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO alerts")
     assert intake.submit(Delivery("g", (alert(1),))).result(10).new == 1
 
@@ -129,25 +130,25 @@ def _run(connection, incident_id, host="node-a"):
     )
 
 
-def test_the_database_refuses_a_second_incident_for_a_target(engine):
-    with engine.begin() as connection:
+def test_the_database_refuses_a_second_incident_for_a_target(database):
+    with database.writing() as connection:
         first = _open(connection)
-    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+    with pytest.raises(sa.exc.IntegrityError), database.writing() as connection:
         _open(connection)
-    with engine.begin() as connection:
+    with database.writing() as connection:
         incidents.update(connection, first, 2.0, state="resolved")
         _open(connection)
         _open(connection, Target("node-a", "embed"))
         _open(connection, Target("node-b", "llama"))
 
 
-def test_the_database_refuses_a_second_run_on_a_host(engine):
-    with engine.begin() as connection:
+def test_the_database_refuses_a_second_run_on_a_host(database):
+    with database.writing() as connection:
         incident = _open(connection)
         first = _run(connection, incident)
         _run(connection, incident, "node-b")
-    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+    with pytest.raises(sa.exc.IntegrityError), database.writing() as connection:
         _run(connection, incident)
-    with engine.begin() as connection:
+    with database.writing() as connection:
         runs.update(connection, first, state="failed")
         assert _run(connection, incident) > first

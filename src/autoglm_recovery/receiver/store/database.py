@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +17,83 @@ from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+# SQLite makes a writer that finds the lock taken sleep for a while; in one process a lock of our own wakes it at once.
+_BUSY_TIMEOUT_MS = 10_000
 
-def open_database(url: str) -> sa.Engine:
-    """Return an engine whose transactions are durable once committed.
+
+class Database:
+    """Transactions of three kinds: C(reading), C(writing), and C(noting) for what could be worked out again.
 
     SQLite runs with a write-ahead log so that readers never wait for the writer, and with C(synchronous=FULL) so that
-    a commit has reached the disk: in WAL mode C(NORMAL) may lose the last commits at a power cut (sqlite.org/wal.html).
+    a commit has reached the disk: in WAL mode C(NORMAL) may lose the last commits at a power cut, though never the
+    order of them (sqlite.org/wal.html).  C(noting) takes that risk; the next C(writing) makes good what came before.
     """
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 10, "check_same_thread": False}, pool_size=8)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+
+    def __init__(self, url: str) -> None:
+        self._lock = threading.Lock()
+        if url.startswith("sqlite"):
+            self.engine = _sqlite(url, "FULL")
+            self._noter = _sqlite(url, "NORMAL")
+        else:
+            self.engine = self._noter = sa.create_engine(url, pool_pre_ping=True)
+        self._reader = self.engine.execution_options(autoglm_reading=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that only reads."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that is on disk once it has ended without an error."""
+        with self._alone(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that survives a crash of this process, but perhaps not a power cut."""
+        with self._alone(), self._noter.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        with self._lock:
+            yield
+
+    def migrate(self) -> None:
+        """Bring the schema to this release's, from any earlier release's or from nothing."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.writing() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+        self._noter.dispose()
+
+
+def _sqlite(url: str, synchronous: str) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, pool_size=8)
+    pragmas = ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_TIMEOUT_MS}", "foreign_keys=ON")
+
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver's own transaction handling begins late and reads stale: we say BEGIN ourselves.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transaction handling begins late and reads stale: we say BEGIN ourselves.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that may write takes the lock at once: to upgrade a read lock later can fail without waiting.
     reading = connection.get_execution_options().get("autoglm_reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def reading(engine: sa.Engine) -> sa.Engine:
-    """Return the same database for transactions that only read."""
-    return engine.execution_options(autoglm_reading=True)
-
-
-def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to this release's, from any earlier release's or from nothing."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import Rejected, redelivery_key
 from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.store.database import Database
 
 MOST_DELIVERIES_IN_A_COMMIT = 256
 MOST_WAITING = 2048
@@ -53,8 +54,8 @@ class Receipt:
 class Intake:
     """The writer of deliveries."""
 
-    def __init__(self, engine: sa.Engine, on_commit: Callable[[], None]) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, on_commit: Callable[[], None]) -> None:
+        self._database = database
         self._on_commit = on_commit
         self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
@@ -113,7 +114,7 @@ class Intake:
 
     def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
         now = time.time()
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             return [self._store(connection, delivery, now) for delivery in deliveries]
 
     def _store(self, connection: sa.Connection, delivery: Delivery, now: float) -> Receipt:
@@ -130,7 +131,7 @@ class Intake:
 
     def _upsert(self) -> sa.Executable:
         """Insert an alert, or count one more delivery of the same news; return how often it came."""
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        insert = sqlite.insert if self._database.engine.dialect.name == "sqlite" else postgresql.insert
         statement = insert(schema.alerts)
         return statement.on_conflict_do_update(
             index_elements=["redelivery_key"], set_={"deliveries": schema.alerts.c.deliveries + 1}

@@ -65,6 +65,8 @@ def traffic(lab: Lab, running_traffic: Traffic) -> Traffic:  # noqa: ARG001
 def receiver(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Receiver]:
     """A receiver with an empty memory."""
     it = Receiver(lab, name=request.node.name)
-    it.start()
-    yield it
-    it.stop()
+    try:
+        it.start()
+        yield it
+    finally:
+        it.stop()

@@ -36,14 +36,15 @@ bench: .venv/made ## figures, each beside its baseline from the same run
 	@$(PYTHON) -m bench
 
 # Every check also stands alone: `make unit`, or one test with .venv/bin/pytest tests/unit/rules -k oom.
-.PHONY: test lint unit sanity collection wheel lab
+.PHONY: test lint unit integration sanity collection wheel lab
 test: .venv/made ## every check: linters, unit tests, ansible-test, packages, the lab; on two versions of Ansible
 	@$(PYTHON) -m tests.tooling
 
-lint unit sanity collection wheel lab: .venv/made
+lint unit integration sanity collection wheel lab: .venv/made
 	@$(PYTHON) -m tests.tooling $@
 lint: ## ruff, mypy, yamllint, ansible-lint, antsibull-changelog
 unit: ## unit tests
+integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity
 collection: ## build the collection, install it elsewhere and use it
 wheel: ## build the wheel, install it elsewhere and use it

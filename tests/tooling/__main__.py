@@ -63,9 +63,11 @@ def make_newest(python: interpreters.Interpreter) -> bool:
 def steps_for(report: Report) -> dict[str, Step]:
     """Declare the steps, in the order in which they run."""
     unit, lab = report.pytest("tests/unit"), report.pytest("tests/lab")
+    integration = report.pytest("tests/integration")
     listed = [
         Step("lint", lint, OLDEST),
         Step("unit", unit, OLDEST),
+        Step("integration", integration, OLDEST),
         Step("sanity", sanity.run, OLDEST),
         Step("collection", packages.check_collection, OLDEST),
         Step("wheel", packages.check_wheel, OLDEST),
@@ -74,7 +76,7 @@ def steps_for(report: Report) -> dict[str, Step]:
     steps = {step.name: step for step in listed}
     steps |= {
         f"{name}-newest": Step(name, check, NEWEST)
-        for name, check in (("unit", unit), ("sanity", sanity.run), ("lab", lab))
+        for name, check in (("unit", unit), ("integration", integration), ("sanity", sanity.run), ("lab", lab))
     }
     return steps
 

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # "===== 42 passed, 1 skipped in 8.01s ====="
 _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
+LONGEST_PYTEST_RUN = 15 * 60
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
 
 
@@ -66,8 +69,12 @@ class Report:
                 text=True,
             )
             assert process.stdout is not None
+            # As Ctrl-C would, so that the lab takes itself down; what hangs shall not hang CI.
+            too_long = threading.Timer(LONGEST_PYTEST_RUN, process.send_signal, [signal.SIGINT])
+            too_long.start()
             closing = _show(process.stdout)
             status = process.wait()
+            too_long.cancel()
             for count, what in _COUNT.findall(closing):
                 self.tests[what.removesuffix("s")] += int(count)
             if status != 0 or not closing:

@@ -20,7 +20,8 @@ from pathlib import Path
 from tests.tooling import interpreters
 from tests.tooling.workplace import CHECKOUT, Workplace
 
-NOT_SHIPPED = (".ci/", "bench/", "src/", "tests/lab/", "tests/tooling/", "tests/unit/", "tests/__init__.py")
+NOT_SHIPPED = (".ci/", "bench/", "src/", "tests/")
+BUT_ITS_OWN = ("tests/config.yml", "tests/integration/targets/", "tests/sanity/")
 
 # The rest is what pip says for each of the environments.
 WORTH_SHOWING = re.compile(
@@ -44,13 +45,12 @@ subprocess.check_call([sys.executable, "-m", "pip", "install"] + packages)
 def run(workplace: Workplace) -> str:
     """Run all sanity tests; the modules are compiled and imported under every Python that is found."""
     pythons = interpreters.find()
-    own = workplace.read(workplace.python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     home = _home(workplace)
     with tempfile.TemporaryDirectory(prefix="autoglm-sanity-") as temporary:
         copy = Path(temporary) / "ansible_collections/autoglm/recovery"
         count = _copy(copy)
         print(f"{count} files, Python {', '.join(map(str, pythons))}", flush=True)
-        command = [workplace.program("ansible-test"), "sanity", "--color", "no", "--venv", "--python", own]
+        command = [workplace.program("ansible-test"), "sanity", "--color", "no", "--venv"]
         log = CHECKOUT / ".cache/logs" / f"sanity-{workplace.name.lstrip('.')}.log"
         environment = _environment(workplace, home, pythons)
         workplace.run_logged(*command, log=log, show=WORTH_SHOWING, cwd=copy, env=environment)
@@ -65,7 +65,11 @@ def _copy(destination: Path) -> int:
         text=True,
         check=True,
     ).stdout.split("\0")
-    names = [name for name in listed if name and not name.startswith(NOT_SHIPPED) and (CHECKOUT / name).is_file()]
+    names = [
+        name
+        for name in listed
+        if (name.startswith(BUT_ITS_OWN) or not name.startswith(NOT_SHIPPED)) and (CHECKOUT / name).is_file()
+    ]
     for name in names:
         (destination / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, destination / name)

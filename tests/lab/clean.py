@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import laboratory
+from . import image, laboratory
 from .errors import LabError
 from .places import CACHE
 from .progress import say
@@ -25,7 +25,8 @@ def main() -> int:
         say(f"error: {error}")
         return 1
     say("The lab is gone." if existed else "There was no lab.")
-    say(f"Kept for a quick next start: the image localhost/autoglm-lab in podman, and {CACHE}")
+    say(f"Kept for a quick next start: the image {image.tag()}, and {CACHE}")
+    say(f"To remove these too: podman rmi {image.tag()}; rm -r {CACHE}")
     return 0
 
 

@@ -139,7 +139,7 @@ def resolved_already(connection: sa.Connection, fingerprint: str, starts_at: flo
 def count_by_state(connection: sa.Connection) -> dict[str, int]:
     """Count all incidents."""
     query = sa.select(incidents.c.state, sa.func.count()).group_by(incidents.c.state)
-    return dict(connection.execute(query))
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def earlier_actions(

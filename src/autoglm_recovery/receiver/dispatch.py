@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from autoglm_recovery.receiver.decide import Situation, decide
 from autoglm_recovery.receiver.metrics import Metrics
@@ -23,17 +23,18 @@ from autoglm_recovery.receiver.world import World
 # How soon a limit of the fleet is asked again; a run that ends wakes the waiting ones before that.
 _ASK_AGAIN_S = 5.0
 
+log = structlog.get_logger()
+
 _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Verb.escalate: IncidentState.escalated}
 
 
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
 
-    def __init__(self, database: Database, runs_directory: Path, metrics: Metrics, log: Callable[..., None]) -> None:
+    def __init__(self, database: Database, runs_directory: Path, metrics: Metrics) -> None:
         self._database = database
         self._runs_directory = runs_directory
         self._metrics = metrics
-        self._log = log
 
     def step(self, incident_id: int, world: World) -> None:
         """Look at one incident, in one transaction."""
@@ -62,7 +63,7 @@ class Dispatcher:
             text = f"the alert has resolved, though the last run, {last.action}, {_told(last.state)}"
         store.update(connection, row.id, now, state=IncidentState.resolved, reason=text, ended_at=now)
         store.tell(connection, row.id, now, "resolved", f"{text}; {now - row.first_starts_at:.1f} s after it began")
-        self._log("incident resolved", incident=row.id, host=row.host, reason=text)
+        log.info("incident resolved", incident=row.id, host=row.host, reason=text)
 
     def _not_verified(self, connection: sa.Connection, row: sa.Row[Any], now: float) -> None:
         last = runs.newest(connection, row.id)
@@ -82,7 +83,7 @@ class Dispatcher:
         if (row.state, row.reason) != (state, decision.reason):
             kind = {Verb.hold: "held", Verb.escalate: "escalated"}.get(decision.verb, "decided")
             store.tell(connection, row.id, now, kind, f"{decision.verb}: {decision.reason}")
-            self._log(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
+            log.info(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
         due = (decision.not_before or now + _ASK_AGAIN_S) if decision.verb is Verb.wait else store.NEVER
         store.update(connection, row.id, now, state=state, reason=decision.reason, due_at=due)
 
@@ -112,7 +113,7 @@ class Dispatcher:
         )
         service = f" for {row.service}" if row.service else ""
         store.tell(connection, row.id, now, "decided", f"run on {row.host}{service}: {decision.reason}")
-        self._log("decided to run", incident=row.id, run=run_id, host=row.host, action=decision.action)
+        log.info("decided to run", incident=row.id, run=run_id, host=row.host, action=decision.action)
         if decision.attempt == 1:
             self._metrics.launched(now - row.first_starts_at)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.extra_vars import extra_vars
@@ -26,14 +26,15 @@ from autoglm_recovery.receiver.world import World
 
 MOST_SPAWNS = 3
 
+log = structlog.get_logger()
+
 
 class Follower:
     """Keeps the processes of runs; everything else about a run is in the database and in its directory."""
 
-    def __init__(self, database: Database, metrics: Metrics, log: Callable[..., None]) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
         self._metrics = metrics
-        self._log = log
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._spawns: dict[int, int] = {}
 
@@ -44,8 +45,8 @@ class Follower:
         for run in unfinished:
             try:
                 self._look(run, world)
-            except Exception as error:  # noqa: BLE001 - one run that cannot be followed must not stop the others
-                self._log("run could not be followed", run=run.id, error=repr(error))
+            except Exception:
+                log.exception("run could not be followed", run=run.id)
         return len(unfinished)
 
     def _look(self, run: sa.Row[Any], world: World) -> None:
@@ -76,8 +77,8 @@ class Follower:
         try:
             launch.prepare(directory, self._order(run, world))
             self._processes[run.id] = launch.spawn(directory)
-        except OSError as error:
-            self._log("run could not be launched", run=run.id, error=str(error))
+        except OSError:
+            log.exception("run could not be launched", run=run.id)
 
     def _order(self, run: sa.Row[Any], world: World) -> Order:
         with self._database.reading() as connection:
@@ -125,7 +126,7 @@ class Follower:
             process.wait()
         self._spawns.pop(run.id, None)
         self._metrics.run_ended(run.action, state)
-        self._log("run ended", incident=run.incident_id, run=run.id, host=run.host, action=run.action, state=state)
+        log.info("run ended", incident=run.incident_id, run=run.id, host=run.host, action=run.action, state=state)
 
 
 def _after(state: RunState, now: float, verify_until: float) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.dispatch import Dispatcher
@@ -20,6 +21,8 @@ from autoglm_recovery.receiver.world import CurrentWorld
 
 MOST_DUE_AT_ONCE = 200
 
+log = structlog.get_logger()
+
 # A run tells what it does in a file, which is read this often; without runs the loop sleeps until something is due.
 _FOLLOW_EVERY_S = 0.1
 _LONGEST_SLEEP_S = 5.0
@@ -29,15 +32,12 @@ _AFTER_AN_ERROR_S = 1.0
 class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
-    def __init__(
-        self, database: Database, world: CurrentWorld, runs_directory: Path, metrics: Metrics, log: Callable[..., None]
-    ) -> None:
+    def __init__(self, database: Database, world: CurrentWorld, runs_directory: Path, metrics: Metrics) -> None:
         self._database = database
         self._world = world
         self._metrics = metrics
-        self._log = log
-        self._dispatcher = Dispatcher(database, runs_directory, metrics, log)
-        self._follower = Follower(database, metrics, log)
+        self._dispatcher = Dispatcher(database, runs_directory, metrics)
+        self._follower = Follower(database, metrics)
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -70,9 +70,9 @@ class Loop:
             try:
                 sleep = self.turn()
                 self.last_error = None
-            except Exception as error:  # noqa: BLE001 - whatever it is, the incidents are safe on disk and the loop goes on
+            except Exception as error:
                 self.last_error = repr(error)
-                self._log("turn failed", error=self.last_error)
+                log.exception("turn failed")
                 sleep = _AFTER_AN_ERROR_S
             self.last_turn_at = time.monotonic()
             self._awake.wait(sleep)

@@ -83,7 +83,7 @@ def serve(settings: Settings) -> None:
 
         metrics = Metrics(count)
         runs_directory = (settings.state_dir / "runs").resolve()
-        loop = Loop(database, world, runs_directory, metrics, log.info)
+        loop = Loop(database, world, runs_directory, metrics)
         intake = Intake(database, loop.wake)
         parts = Parts(database, intake, metrics, tokens, settings.largest_body, loop.wake, lambda: loop.well)
         intake.start()

@@ -156,9 +156,10 @@ class Receiver:
             self.process = subprocess.Popen(
                 self.command(), cwd=self.directory, env=self.environment(), stdout=log, stderr=log
             )
-        until("the receiver to be ready", self._ready)
+        until("the receiver to be ready", self.ready)
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Tell whether it says that it is ready."""
         assert self.process is not None
         assert self.process.poll() is None, (self.directory / "log").read_text()
         try:

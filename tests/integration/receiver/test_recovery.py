@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import signal
+import subprocess
+import threading
 from collections import Counter
 
 import pytest
@@ -212,8 +216,6 @@ def test_a_bad_policy_on_reload_leaves_the_old_one_in_force(receiver):
 
 
 def test_a_second_receiver_on_the_same_state_is_refused(receiver):
-    import subprocess  # noqa: PLC0415 - one test starts a second receiver
-
     command = [word.replace(str(receiver.port), str(receiver.port + 1)) for word in receiver.command()]
     second = subprocess.run(
         command, cwd=receiver.directory, env=receiver.environment(), capture_output=True, check=False, timeout=60
@@ -233,3 +235,49 @@ def test_an_incident_that_waits_for_a_person_closes_when_its_alert_resolves(tmp_
         receiver.post(payload(alert(start=start, status="resolved", failure_class=failure_class)))
         resolved(receiver)
         assert receiver.marks == []
+
+
+def test_killed_again_and_again_at_random_nothing_is_lost_and_nothing_runs_twice(tmp_path):
+    chance = random.Random(2)  # noqa: S311 - the same moments in every run
+    policy = "recovery: {persistent_within: 0s}\nguardrails: {max_actions_per_host_per_hour: 1000}"
+    with serving(tmp_path, policy=policy) as receiver:
+        for number in range(1, 7):
+            start = now()
+            both = [alert(host, start=start) for host in ("node-a", "node-b")]
+            assert receiver.post(payload(*both)).json()["committed"] == 2
+            # Anywhere between the commit and the end of the runs, which takes about two seconds.
+            threading.Event().wait(chance.uniform(0, 2))
+            receiver.kill()
+            receiver.start()
+            assert receiver.post(payload(*both)).json()["duplicates"] == 2
+            until("both runs to succeed", lambda: len(receiver.incidents("verifying")) == 2)
+            receiver.post(payload(*({**one, "status": "resolved"} for one in both)))
+            done = 2 * number
+            until("both incidents to end", lambda done=done: len(receiver.incidents("resolved")) == done)
+        assert [run["state"] for n in range(1, 13) for run in receiver.runs(n)] == ["succeeded"] * 12
+        assert sorted(line.split()[0] for line in receiver.marks) == ["begin"] * 12 + ["end"] * 12
+        assert len(set(receiver.marks)) == 24
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk to fill")
+def test_a_full_disk_makes_alertmanager_try_again_and_loses_nothing(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(state)], check=True)
+    try:
+        with serving(tmp_path, policy="recovery: {autonomy: watch}") as receiver:
+            alerts = [payload(alert(f"h{n}", start=now(), padding="x" * 20_000)) for n in range(150)]
+            answers = [receiver.post(body) for body in alerts]
+            accepted = sum(answer.status_code == 200 for answer in answers)
+            refused = [answer for answer in answers if answer.status_code == 503]
+            assert refused
+            assert accepted + len(refused) == len(alerts)
+            assert all(answer.headers["retry-after"] for answer in refused)
+            assert receiver.client.get(f"{receiver.url}/readyz").status_code == 503
+            subprocess.run(["mount", "-o", "remount,size=64m", str(state)], check=True)
+            again = [receiver.post(body).json() for body in alerts]
+            assert sum(answer["duplicates"] for answer in again) == accepted
+            assert sum(answer["committed"] for answer in again) == len(refused)
+            until("the receiver to be ready again", receiver.ready)
+    finally:
+        subprocess.run(["umount", "--lazy", str(state)], check=True)

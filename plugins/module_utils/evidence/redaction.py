@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from re import Match
-from typing import Callable
 
 MARK = "[redacted]"
 
@@ -29,10 +28,11 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _DOUBTFUL_LENGTH = 6
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,200}"
-_VALUE = r"\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?|[^\s\"']+"
+_VALUE = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?|[^\s\"']+")
 _QUOTED_ASSIGNMENT = re.compile(rf"(?P<open>[\"'])(?P<name>{_NAME})=(?P<value>(?:(?!(?P=open))[^\n])*)(?P=open)")
-_ASSIGNMENT = re.compile(rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?[ \t]*[=:][ \t]*)(?P<value>{_VALUE})")
-_FLAG = re.compile(rf"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{{0,200}})(?P<sign>[ \t]+|=)(?P<value>{_VALUE})")
+# These two end before the value: what is no secret's may hold another assignment (Environment=HF_TOKEN=x).
+_ASSIGNMENT = re.compile(rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?[ \t]*[=:][ \t]*)")
+_FLAG = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{0,200})(?P<sign>[ \t]+|=)")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)([\"']?\s*[:=]\s*)[^\n]+")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=:\-]{3,}")
 # Up to the last @: a password may hold a slash or an @ that nobody has escaped.
@@ -68,8 +68,8 @@ def redact_text(text: str, known: Iterable[str] = ()) -> str:
     text = _USERINFO.sub(rf"\1{MARK}@", text)
     text = _SHAPES.sub(MARK, text)
     text = _QUOTED_ASSIGNMENT.sub(_quoted, text)
-    text = _FLAG.sub(_named(_flag_is_secret), text)
-    return _ASSIGNMENT.sub(_named(_assignment_is_secret), text)
+    text = _redact_values(text, _FLAG, anywhere=True)
+    return _redact_values(text, _ASSIGNMENT, anywhere=False)
 
 
 def redact_environment(block: bytes, known: Iterable[str] = ()) -> str:
@@ -105,29 +105,29 @@ def redact_argv(argv: Sequence[str], known: Iterable[str] = ()) -> list[str]:
     return clean
 
 
-def _named(is_secret: Callable[[Match[str]], bool]) -> Callable[[Match[str]], str]:
-    def replace(match: Match[str]) -> str:
-        if not is_secret(match):
-            # The value may hold an assignment of its own: Environment=HF_TOKEN=x.
-            inner = _ASSIGNMENT.sub(_named(_assignment_is_secret), match["value"])
-            return f"{match['name']}{match['sign']}{inner}"
-        quote = match["value"][0] if match["value"][0] in "\"'" else ""
-        return f"{match['name']}{match['sign']}{quote}{MARK}{quote}"
+def _redact_values(text: str, name_and_sign: re.Pattern[str], anywhere: bool) -> str:
+    """Replace the values of secret names. Goes on behind the name where it is none, and so looks at each text once."""
+    pieces, position = [], 0
+    for_name = name_and_sign.search(text)
+    while for_name is not None:
+        end = for_name.end()
+        pieces.append(text[position:end])
+        # Only the value of a secret name is looked at: a value may be as long as the rest of the text.
+        value = _VALUE.match(text, end) if is_secret_name(for_name["name"], anywhere) else None
+        if value is not None and not _is_doubtful(for_name, value.group()):
+            quote = value.group()[0] if value.group()[0] in "\"'" else ""
+            pieces.append(f"{quote}{MARK}{quote}")
+            end = value.end()
+        position = end
+        for_name = name_and_sign.search(text, position)
+    return "".join([*pieces, text[position:]])
 
-    return replace
 
-
-def _flag_is_secret(match: Match[str]) -> bool:
-    return is_secret_name(match["name"])
-
-
-def _assignment_is_secret(match: Match[str]) -> bool:
-    name, sign, value = match["name"], match["sign"], match["value"]
-    if not is_secret_name(name, anywhere=False):
+def _is_doubtful(match: Match[str], value: str) -> bool:
+    """Is it more likely a figure than a secret, such as C(EOS token = 2)?"""
+    if match["name"].startswith("-") or match["sign"] in ("=", ":"):
         return False
-    if _STRONG.search(name.lower().replace("-", "_")) or sign in ("=", ":"):
-        return True
-    return len(value) >= _DOUBTFUL_LENGTH
+    return len(value) < _DOUBTFUL_LENGTH and not _STRONG.search(match["name"].lower().replace("-", "_"))
 
 
 def _quoted(match: Match[str]) -> str:

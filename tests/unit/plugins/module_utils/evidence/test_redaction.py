@@ -36,6 +36,8 @@ FORMS = [
     "{{'clientSecret': '{}'}}",
     "llama-server --api-key {} --port 8080",
     "llama-server --api-key={} --port 8080",
+    "llama-server --verbose --api-key {}",
+    "a=b=c=HF_TOKEN={}",
     "argv[]=/usr/bin/vllm serve m --hf-token {} ; ignore_errors=no",
     "Authorization: Bearer {}",
     "authorization: Basic {}",
@@ -87,6 +89,13 @@ def test_shapes_are_known_without_a_name(shape: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a=" * 100_000, "--a " * 100_000, "'" * 100_000, 'token="\\' * 50_000, "http://" * 50_000]
+)
+def test_text_made_to_be_slow_or_deep_is_read_through(text: str) -> None:
+    assert redact_text(f"{text} HF_TOKEN=s3cret-value").count("s3cret-value") == 0
 
 
 @given(st.text())

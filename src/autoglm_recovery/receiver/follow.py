@@ -45,7 +45,7 @@ class Follower:
         for run in unfinished:
             try:
                 self._look(run, world)
-            except Exception:
+            except Exception:  # one run that cannot be followed must not stop the others
                 log.exception("run could not be followed", run=run.id)
         return len(unfinished)
 

@@ -70,7 +70,7 @@ class Loop:
             try:
                 sleep = self.turn()
                 self.last_error = None
-            except Exception as error:
+            except Exception as error:  # whatever it is, the incidents are safe on disk and the loop goes on
                 self.last_error = repr(error)
                 log.exception("turn failed")
                 sleep = _AFTER_AN_ERROR_S

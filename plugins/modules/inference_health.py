@@ -50,9 +50,9 @@ options:
     default: The quick brown fox
   max_tokens:
     description:
-      - How many tokens to ask for.
+      - How many tokens to ask for. A single character may take four, and with fewer there may be no text to prove it.
     type: int
-    default: 4
+    default: 8
   generate_timeout:
     description:
       - Seconds for the completion, which waits in the queue behind other requests. Defaults to O(timeout).
@@ -180,7 +180,7 @@ def argument_spec() -> dict[str, Any]:
         "generate": {"type": "bool", "default": False},
         "model": {"type": "str"},
         "prompt": {"type": "str", "default": "The quick brown fox"},
-        "max_tokens": {"type": "int", "default": 4, "no_log": False},
+        "max_tokens": {"type": "int", "default": 8, "no_log": False},
         "generate_timeout": {"type": "float"},
         "start_grace": {"type": "float", "default": DEFAULT_START_GRACE},
         "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},

@@ -74,7 +74,8 @@ class Vllm:
             if not names:
                 raise EngineError("answered", "/v1/models lists no model", 200)
             model = names[0]
-        return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True})
+        # min_tokens keeps the model from choosing its end first, whose token has no text.
+        return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True, "min_tokens": max_tokens})
 
     def stop_accepting(self) -> None:
         """Let the requests in flight end and hold back new ones: vLLM accepts them and makes them wait."""

@@ -18,10 +18,13 @@ from .oom import oom_evidence
 
 @dataclass(frozen=True)
 class CompletionAsked:
-    """The completion that proves the service. max_tokens: 1 or more; model None: whatever is served."""
+    """The completion that proves the service. max_tokens: 1 or more; model None: whatever is served.
+
+    A character may take four tokens of one byte each, and has no text before the last of them: eight always show one.
+    """
 
     prompt: str = "The quick brown fox"
-    max_tokens: int = 4
+    max_tokens: int = 8
     model: str | None = None
 
 
@@ -43,7 +46,7 @@ def _generate(
 ) -> tuple[Reading | None, Generation | None]:
     if asked is None:
         return None, None
-    if ready.value is not True:
+    if ready.value is False or (ready.value is None and ready.kind == "answered"):
         return Reading(None, f"not asked: {ready.reason}", kind="not_asked"), None
     try:
         made = engine.generate(asked.prompt, asked.max_tokens, asked.model)

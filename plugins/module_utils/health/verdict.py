@@ -40,8 +40,9 @@ def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdi
     unit = seen.unit
     if unit is not None and unit.process_gone:
         return _judge_gone(seen, unit)
-    if seen.live.kind in _NO_LIFE or seen.live.value is False:
-        return _judge_lifeless(seen.live, unit, start_grace)
+    lifeless = _lifeless(seen)
+    if lifeless is not None:
+        return _judge_lifeless(lifeless, unit, start_grace)
     unread = _unread(seen)
     if unread:
         return _unknown(*unread)
@@ -50,6 +51,18 @@ def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdi
     if seen.generated is not None and seen.generated.value is not True:
         return _judge_barren(seen.generated)
     return _judge_proven(seen)
+
+
+def _lifeless(seen: Observations) -> Reading | None:
+    """The reading that shows that the server was reached and is not alive behind its port, if there is one.
+
+    A vLLM whose engine core is stopped answers /health, and hangs at the first question that reaches the core; unless
+    it generates all the same, that counts like a liveness that hangs.
+    """
+    if seen.live.kind in _NO_LIFE or seen.live.value is False:
+        return seen.live
+    generates = seen.generated is not None and seen.generated.value is True
+    return seen.ready if seen.live.value is True and seen.ready.kind in _NO_LIFE and not generates else None
 
 
 def _judge_gone(seen: Observations, unit: UnitState) -> Verdict:

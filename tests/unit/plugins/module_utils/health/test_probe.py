@@ -49,6 +49,14 @@ def test_a_loading_server_is_not_asked_to_generate(fake_transport) -> None:
     assert (seen.live.value, seen.ready.value) == (True, False)
 
 
+def test_a_readiness_that_got_no_answer_leaves_the_completion_to_decide(fake_transport) -> None:
+    transport = fake_transport({"GET /health": (200, ""), "GET /is_paused": "timeout"})
+    vllm = open_engine("vllm", "http://127.0.0.1:1", transport=transport)
+    seen = observe(vllm, CompletionAsked(model="tiny"), None)
+    assert seen.ready.kind == "timeout"
+    assert "POST /v1/completions" in transport.paths
+
+
 def test_a_completion_is_kept_as_proof(fake_transport) -> None:
     transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": MADE})
     seen = observe(engine(transport), CompletionAsked(), None)

@@ -75,7 +75,10 @@ TABLE = [
     (seen(REFUSED, NOT_ASKED, unit=UNREADABLE), "unhealthy", "unknown", None),
     (seen(DEAD, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
     (seen(YES, LOADING, NOT_ASKED, RUNS), "unhealthy", "not_ready", "retry_with_backoff"),
-    (seen(YES, TIMEOUT, NOT_ASKED, RUNS), "unknown", "unknown", None),
+    (seen(YES, TIMEOUT, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(YES, TIMEOUT, None, RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(YES, TIMEOUT, YES, RUNS), "unknown", "unknown", None),  # it generates, so the timeout was the question's
+    (seen(YES, STRANGE, NOT_ASKED, RUNS), "unknown", "unknown", None),
     (seen(STRANGE, NOT_ASKED), "unknown", "unknown", None),
     (seen(NO_ROUTE, NOT_ASKED, unit=RUNS), "unknown", "unknown", None),
     (seen(YES, YES, YES, UNREADABLE), "unknown", "unknown", None),

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoglm_recovery.cli.terminal import plain
+
 app = typer.Typer(help="Look at incidents and approve, reject, retry or close them.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]
@@ -54,8 +56,8 @@ def list_(
             row["service"] or "",
             row["reason"],
         )
-        # As Text, so that a label cannot paint the table.
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        # As Text, so that a label is no markup.
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     Console().print(table)
 
 
@@ -105,7 +107,7 @@ def _print(incident: dict[str, Any]) -> None:
         since = (at - before).total_seconds() if before else 0.0
         before = at
         stamp = at.astimezone().strftime("%H:%M:%S.%f")[:-4]
-        console.print(Text(f"{stamp} {since:+7.1f} s  {line['kind']:12} {line['text']}"), soft_wrap=True)
+        console.print(Text(f"{stamp} {since:+7.1f} s  {line['kind']:12} {plain(line['text'])}"), soft_wrap=True)
 
 
 def _ask(

@@ -14,6 +14,7 @@ import typer
 
 from autoglm_recovery import __version__, logs
 from autoglm_recovery.cli import incidents
+from autoglm_recovery.cli.terminal import plain
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.model import METRICS
 
@@ -147,9 +148,8 @@ def explain(
     for number, one in enumerate(told, 1):
         typer.echo(f"alert {number}")
         for key, value in one.items():
-            typer.echo(
-                f"  {key + ':':15} {'-' if value is None else value if isinstance(value, str) else json.dumps(value)}"
-            )
+            shown = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+            typer.echo(f"  {key + ':':15} {plain(shown)}")
 
 
 @app.command()

@@ -1,0 +1,11 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Strangers' texts on a person's terminal."""
+
+from __future__ import annotations
+
+
+def plain(text: object) -> str:
+    """Return a text in which nothing can move the cursor, change a colour or fake a line: controls are spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line where it needs nothing but its own files: outputs for people and programs, and exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from autoglm_recovery import __version__
+from autoglm_recovery.cli.main import app
+from autoglm_recovery.cli.terminal import plain
+
+
+def run(*arguments: str):
+    """Run the command and return its result."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """Return a policy with one mistake."""
+    path = tmp_path / "bad.yaml"
+    path.write_text("monitoring:\n  intervall: 2s\n")
+    return path
+
+
+def test_check_of_a_bad_policy_names_the_line_and_exits_1(bad):
+    result = run("check", str(bad))
+    assert result.exit_code == 1
+    assert result.stderr == f"{bad}:2: monitoring.intervall: unknown key (did you mean interval?)\n"
+
+
+def test_check_for_programs(bad):
+    result = run("check", str(bad), "--json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert (problem["line"], problem["key"]) == (2, "monitoring.intervall")
+    assert problem["suggestion"] == "did you mean interval?"
+
+
+def test_check_of_a_good_policy_says_what_it_will_not_do(tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text("recovery: {strategies: {oom: {}, deadlock: {}}}\nmonitoring: {metrics: [cpu_load]}")
+    result = run("check", str(path), "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert told["ok"] is True
+    assert any("cpu_load" in note for note in told["notes"])
+    assert any("clear_queue_and_reset" in note for note in told["notes"])
+    assert not any("restart_process is installed" in note for note in told["notes"])
+
+
+def test_the_schema_is_json_schema():
+    schema = json.loads(run("schema").stdout)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert set(schema["properties"]) >= {"monitoring", "recovery", "guardrails", "classify"}
+
+
+def test_rules_refuse_a_bad_policy_and_write_nothing(bad, tmp_path):
+    result = run("rules", "--policy", str(bad), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_rules_write_all_files(tmp_path):
+    assert run("rules", "--out", str(tmp_path / "out")).exit_code == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"autoglm.rules.yml", "prometheus.yml", "alertmanager.yml"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["frobnicate"], ["check"], ["incidents", "show", "x"], ["incidents", "show", "0"]]
+)
+def test_wrong_usage_exits_2(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_version():
+    assert run("--version").stdout.strip() == __version__
+
+
+def test_a_receiver_that_is_not_there_is_a_sentence_and_exit_1():
+    result = run("incidents", "list", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "cannot be asked" in result.stderr
+
+
+@given(st.text())
+def test_no_text_moves_the_cursor(text):
+    assert plain(text).isprintable()
+
+
+def test_plain_text_stays_as_it_is():
+    assert plain("grüße, 世界 {{ x }}") == "grüße, 世界 {{ x }}"
+    assert plain("\x1b[31mred\r\n") == r"\x1b[31mred\r\n"

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
 from autoglm_recovery.policy.model import Policy
@@ -22,6 +23,8 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.target import Refusal, resolve_target
 
 MOST_AT_ONCE = 500
+
+log = structlog.get_logger()
 
 
 def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
@@ -55,6 +58,7 @@ def _take(connection: sa.Connection, row: sa.Row[Any], fault: Fault, policy: Pol
     if row.status == "resolved":
         return _resolved(connection, row)
     if fault.target is None:
+        log.warning("alert refused", alert=_name(row), reason=fault.refusal)
         return {"outcome": "refused", "reason": fault.refusal}
     if store.resolved_already(connection, row.fingerprint, row.starts_at):
         return {"outcome": "ignored", "reason": "the news that it has resolved came first"}

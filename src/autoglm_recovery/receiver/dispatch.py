@@ -83,7 +83,8 @@ class Dispatcher:
         if (row.state, row.reason) != (state, decision.reason):
             kind = {Verb.hold: "held", Verb.escalate: "escalated"}.get(decision.verb, "decided")
             store.tell(connection, row.id, now, kind, f"{decision.verb}: {decision.reason}")
-            log.info(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
+            say = log.error if decision.verb is Verb.escalate else log.info
+            say(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
         due = (decision.not_before or now + _ASK_AGAIN_S) if decision.verb is Verb.wait else store.NEVER
         store.update(connection, row.id, now, state=state, reason=decision.reason, due_at=due)
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +31,8 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake, Overloaded, Receipt
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 COMMIT_TIMEOUT_S = 20
 RETRY_AFTER_S = 5
@@ -115,7 +118,9 @@ class Interface:
             return retry_later(str(error) or "the alerts could not be written in time")
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the alerts could not be written: {type(error).__name__}")
-        self._parts.metrics.delivery(receipt.duplicates, receipt.rejected)
+        self._parts.metrics.delivery(receipt.duplicates, receipt.rejected, webhook.truncated)
+        if webhook.truncated:
+            log.warning("alertmanager left out alerts; set max_alerts: 0", left_out=webhook.truncated)
         if webhook.rejected and not webhook.alerts:
             reasons = "; ".join(rejected.reason for rejected in webhook.rejected[:5])
             return problem(422, f"no alert of {len(webhook.rejected)} could be read, all were set aside: {reasons}")

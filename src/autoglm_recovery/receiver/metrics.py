@@ -35,6 +35,11 @@ class Metrics:
         self._rejected = Counter(
             "autoglm_alerts_rejected", "Alerts that could not be read and were set aside", registry=self.registry
         )
+        self._truncated = Counter(
+            "autoglm_alerts_left_out",
+            "Alerts that Alertmanager left out of a webhook because of its max_alerts",
+            registry=self.registry,
+        )
         self._requests = Counter(
             "autoglm_webhook_requests", "Webhook requests by answer", ["status"], registry=self.registry
         )
@@ -55,8 +60,9 @@ class Metrics:
         """Count an answer to a webhook."""
         self._requests.labels(str(status)).inc()
 
-    def delivery(self, duplicates: int, rejected: int) -> None:
-        """Count what a delivery held beside news."""
+    def delivery(self, duplicates: int, rejected: int, truncated: int) -> None:
+        """Count what a delivery held beside news, and what it lacked."""
+        self._truncated.inc(truncated)
         self._duplicates.inc(duplicates)
         self._rejected.inc(rejected)
 

@@ -135,6 +135,12 @@ def test_without_the_token_nothing_is_taken_and_nothing_is_told(tmp_path):
         assert receiver.post(payload(alert(start=now()))).json()["committed"] == 1
 
 
+def test_what_alertmanager_left_out_is_told_and_counted(watching):
+    answer = watching.post(payload(alert("node-a", start=now()), truncatedAlerts=4))
+    assert "left out 4 alerts" in answer.json()["warning"]
+    assert "autoglm_alerts_left_out_total 4.0" in watching.client.get(f"{watching.url}/metrics").text
+
+
 def test_metrics_count_what_happened(watching):
     text = watching.client.get(f"{watching.url}/metrics").text
     for line in (

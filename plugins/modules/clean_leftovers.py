@@ -20,6 +20,7 @@ author:
   - autoglm.recovery maintainers (@autoglm)
 extends_documentation_fragment:
   - autoglm.recovery.attributes
+  - autoglm.recovery.attributes.action_group
 attributes:
   check_mode:
     support: full

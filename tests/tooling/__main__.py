@@ -35,7 +35,7 @@ def lint(workplace: Workplace) -> str:
     """Run all linters, and name the ones that complain."""
     complaints = []
     for name, (program, *arguments) in LINTERS.items():
-        print(f"{name}: ", end="", flush=True)
+        print(f"--- {name}", flush=True)
         try:
             workplace.run(workplace.program(program), *arguments)
         except StepFailedError:

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The driver of `make test` must tell the truth: what failed, how much passed, and which Pythons there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tooling import interpreters
+from tests.tooling.report import Report, Step
+from tests.tooling.workplace import StepFailedError, Workplace
+
+HERE = Workplace("here", Path(sys.prefix))
+
+
+def passes(_: Workplace) -> str:
+    return "fine"
+
+
+def fails(_: Workplace) -> str:
+    raise StepFailedError("not fine")
+
+
+def test_one_failure_makes_the_run_fail_and_the_rest_still_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    for name, check in (("first", fails), ("second", passes)):
+        report.run(Step(name, check, HERE))
+    assert report.finish() == 1
+    said = capsys.readouterr().out
+    assert "not fine" in said
+    assert "ok" in said.splitlines()[-3]
+    assert said.splitlines()[-1].startswith("===== 1 failed in ")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "counts"),
+    [
+        ("def test_a(): pass\ndef test_b(): pass", 0, "2 passed"),
+        ("def test_a(): pass\ndef test_b(): assert False", 1, "1 failed, 1 passed"),
+        ("import pytest\ndef test_a(): pass\n@pytest.mark.skip\ndef test_b(): pass", 0, "1 passed, 1 skipped"),
+        ("import not_there", 1, "1 error"),
+        ("", 1, "1 failed"),  # no test ran, which is no success
+    ],
+)
+def test_the_sum_is_what_pytest_counted(
+    body: str, code: int, counts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(body)
+    report = Report()
+    report.run(Step("unit", report.pytest(str(tmp_path), "-p", "no:cacheprovider"), HERE))
+    assert report.finish() == code
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {counts} in ")
+
+
+def test_pythons_are_found_under_pyenv_and_shims_are_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYENV_ROOT", raising=False)
+    shims, version = tmp_path / ".pyenv/shims", tmp_path / ".pyenv/versions/3.99.0/bin"
+    for folder, script in ((shims, "exit 127"), (version, "exit 0")):
+        folder.mkdir(parents=True)
+        for name in ("python3.98", "python3.99") if folder == shims else ("python3.99",):
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
+    found = {str(each): each.path for each in interpreters.find(path=str(shims), home=tmp_path)}
+    assert found["3.99"] == version / "python3.99"
+    assert "3.98" not in found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -12,17 +13,18 @@ import pytest
 from . import engine, faults
 from .expectations import Footprint
 from .laboratory import Lab, environment
+from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .waiting import wait_for
 
 PLAYBOOK_SECONDS = 120
 
 
-def restart_process(lab: Lab, target: str) -> subprocess.CompletedProcess[str]:
+def restart_process(lab: Lab, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
     """Run the playbook as a person would type it."""
     command = [
         *(str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.restart_process"),
-        *("-i", str(lab.inventory), "-e", f"target={target}"),
+        *("-i", str(lab.inventory), "-e", f"target={target}", "-e", json.dumps(variables)),
     ]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=PLAYBOOK_SECONDS
@@ -52,4 +54,26 @@ def test_more_than_one_host_is_refused_and_nothing_changed(lab: Lab, target: str
 
     assert done.returncode != 0, done.stdout
     assert "Refused, nothing was changed" in done.stdout
+    assert [Footprint.of(node) for node in lab.nodes] == before
+
+
+def test_an_incident_does_not_restart_what_could_not_be_read(lab: Lab) -> None:
+    before = [Footprint.of(node) for node in lab.nodes]
+    # node-exporter answers there, which is no engine: nothing it says proves anything about the server.
+    elsewhere = {"name": "llama", "engine": "llama_cpp", "url": "http://127.0.0.1:9100", "unit": UNIT}
+
+    done = restart_process(lab, "node-a", autoglm_services=[elsewhere], autoglm_incident={"id": 1, "attempt": 1})
+
+    assert done.returncode != 0, done.stdout
+    assert "could not be read" in done.stdout
+    assert [Footprint.of(node) for node in lab.nodes] == before
+
+
+def test_an_incident_does_not_restart_what_is_healthy(lab: Lab) -> None:
+    before = [Footprint.of(node) for node in lab.nodes]
+
+    done = restart_process(lab, "node-a", autoglm_incident={"id": 1, "attempt": 1})
+
+    assert done.returncode == 0, done.stdout
+    assert "Already healthy, not restarted" in done.stdout
     assert [Footprint.of(node) for node in lab.nodes] == before

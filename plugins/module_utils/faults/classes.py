@@ -49,6 +49,4 @@ ROOT_CAUSE_ORDER = (
 
 # Every action the design names.  Which of them this release can run is decided by the playbooks that are
 # there, not by this list.
-ACTIONS = tuple(
-    sorted({action for ladder in DEFAULT_LADDERS.values() for action in ladder} | {"safe_shutdown"})
-)
+ACTIONS = tuple(sorted({action for ladder in DEFAULT_LADDERS.values() for action in ladder} | {"safe_shutdown"}))

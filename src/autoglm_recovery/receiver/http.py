@@ -172,6 +172,8 @@ class Interface:
             await self._ask(lambda c: c.exec_driver_sql("SELECT 1").scalar())
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the database does not answer: {type(error).__name__}")
+        if not await run_in_threadpool(self._parts.intake.can_store):
+            return retry_later("the last alerts could not be written, and still nothing can be")
         return PlainTextResponse("ready\n") if self._parts.well() else retry_later("the loop that acts does not turn")
 
     async def metrics(self, _request: Request) -> Response:

@@ -58,6 +58,7 @@ class Intake:
         self._database = database
         self._on_commit = on_commit
         self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
+        self._failed = False
         self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +82,18 @@ class Intake:
             raise Overloaded(f"{MOST_WAITING} deliveries wait to be written") from error
         return done
 
+    def can_store(self) -> bool:
+        """Tell whether the next delivery is likely to be stored.  After a failure this is tried, not hoped."""
+        if not self._failed:
+            return True
+        try:
+            with self._database.writing() as connection:
+                connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+        except sa.exc.SQLAlchemyError:
+            return False
+        self._failed = False
+        return True
+
     def _write(self) -> None:
         while True:
             batch = self._gather()
@@ -89,9 +102,11 @@ class Intake:
             try:
                 receipts = self._commit([delivery for delivery, _ in batch])
             except Exception as error:  # noqa: BLE001 - every sender must hear of it, and the next batch must go on
+                self._failed = True
                 for _, done in batch:
                     done.set_exception(error)
                 continue
+            self._failed = False
             self._on_commit()
             for (_, done), receipt in zip(batch, receipts, strict=True):
                 done.set_result(receipt)

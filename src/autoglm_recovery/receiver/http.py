@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -38,6 +40,9 @@ COMMIT_TIMEOUT_S = 20
 RETRY_AFTER_S = 5
 MOST_LISTED = 1000
 
+# Below this a storm of alerts or the artifacts of one run may find the disk full.
+LEAST_FREE_BYTES = 8 << 20
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -48,6 +53,7 @@ class Parts:
     metrics: Metrics
     tokens: Sequence[str]
     largest_body: int
+    state_dir: Path
     wake: Callable[[], None]
     well: Callable[[], bool]
 
@@ -172,6 +178,9 @@ class Interface:
             await self._ask(lambda c: c.exec_driver_sql("SELECT 1").scalar())
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the database does not answer: {type(error).__name__}")
+        free = shutil.disk_usage(self._parts.state_dir).free
+        if free < LEAST_FREE_BYTES:
+            return retry_later(f"only {free} bytes are free in the state directory")
         if not await run_in_threadpool(self._parts.intake.can_store):
             return retry_later("the last alerts could not be written, and still nothing can be")
         return PlainTextResponse("ready\n") if self._parts.well() else retry_later("the loop that acts does not turn")

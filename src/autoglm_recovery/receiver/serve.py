@@ -85,7 +85,9 @@ def serve(settings: Settings) -> None:
         runs_directory = (settings.state_dir / "runs").resolve()
         loop = Loop(database, world, runs_directory, metrics)
         intake = Intake(database, loop.wake)
-        parts = Parts(database, intake, metrics, tokens, settings.largest_body, loop.wake, lambda: loop.well)
+        parts = Parts(
+            database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
+        )
         intake.start()
         loop.start()
         try:

@@ -121,6 +121,7 @@ class Follower:
             patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
             after = _after(state, now, now + patience if firing else now)
             store.update(connection, run.incident_id, now, **after)
+            store.ask_again(connection, now, world.policy.guardrails.max_concurrent_runs)
         process = self._processes.pop(run.id, None)
         if process is not None:
             process.wait()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_LINE = 600
@@ -61,9 +61,7 @@ def narrate(event: Mapping[str, Any]) -> list[Line]:
 def _moment(event: Mapping[str, Any]) -> float:
     """Read the event's time; ansible-runner writes it in UTC."""
     created = datetime.fromisoformat(str(event["created"]))
-    if created.tzinfo is None:
-        created = created.astimezone()
-    return created.timestamp()
+    return (created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
 
 
 def _duration(data: Mapping[str, Any]) -> str:

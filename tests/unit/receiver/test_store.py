@@ -95,6 +95,16 @@ def test_a_writer_that_cannot_keep_up_says_so(database):
         idle.submit(Delivery("g", (alert(0),)))
 
 
+def test_a_sender_that_waits_no_longer_stops_nobody(database, intake):
+    with database.writing():  # so that all of them wait
+        futures = [intake.submit(Delivery("g", (alert(n),))) for n in range(4)]
+        cancelled = [future.cancel() for future in futures[1:]]
+    assert any(cancelled)
+    assert intake.submit(Delivery("g", (alert(9),))).result(10).new == 1
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.alerts)).scalar() == 5
+
+
 def test_a_failed_commit_is_told_and_the_writer_goes_on(database, intake):
     with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts RENAME TO elsewhere")

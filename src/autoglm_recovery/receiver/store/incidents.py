@@ -54,6 +54,12 @@ def due(connection: sa.Connection, now: float, most: int) -> list[int]:
     return list(connection.execute(query.order_by(incidents.c.due_at, incidents.c.id).limit(most)).scalars())
 
 
+def ask_again(connection: sa.Connection, now: float, most: int) -> None:
+    """Have those that wait the longest asked again now: a place has become free."""
+    first = sa.select(incidents.c.id).where(incidents.c.state == IncidentState.waiting.value).order_by(incidents.c.id)
+    connection.execute(incidents.update().where(incidents.c.id.in_(first.limit(most))).values(due_at=now))
+
+
 def next_due(connection: sa.Connection) -> float | None:
     """Return when the next incident wants a look."""
     query = sa.select(sa.func.min(incidents.c.due_at)).where(incidents.c.state != IncidentState.running.value, _ACTIVE)

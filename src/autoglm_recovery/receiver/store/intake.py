@@ -84,6 +84,8 @@ class Intake:
 
     def can_store(self) -> bool:
         """Tell whether the next delivery is likely to be stored.  After a failure this is tried, not hoped."""
+        if not self._thread.is_alive():
+            return False
         if not self._failed:
             return True
         try:
@@ -104,17 +106,21 @@ class Intake:
             except Exception as error:  # noqa: BLE001 - every sender must hear of it, and the next batch must go on
                 self._failed = True
                 for _, done in batch:
-                    done.set_exception(error)
+                    if not done.cancelled():
+                        done.set_exception(error)
                 continue
             self._failed = False
             self._on_commit()
             for (_, done), receipt in zip(batch, receipts, strict=True):
-                done.set_result(receipt)
+                if not done.cancelled():
+                    done.set_result(receipt)
 
     def _gather(self) -> list[tuple[Delivery, Future[Receipt]]] | None:
         first = self._waiting.get()
         if first is None:
             return None
+        # From here on a sender that waits no longer cannot cancel; one that has done so before is stored all the same.
+        first[1].set_running_or_notify_cancel()
         batch = [first]
         while len(batch) < MOST_DELIVERIES_IN_A_COMMIT:
             try:
@@ -124,6 +130,7 @@ class Intake:
             if following is None:
                 self._waiting.put(None)
                 break
+            following[1].set_running_or_notify_cancel()
             batch.append(following)
         return batch
 

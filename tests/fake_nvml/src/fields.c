@@ -6,7 +6,7 @@
 /* nvmlDeviceGetFieldValues: each item has a result and a value type of its own.
  * field.<id>[.<scope>]=<value> says otherwise than below; field.<id>[.<scope>].ret=<code> makes the item fail;
  * field.<id>.type=<type> changes its type; fields.unsupported=205-222,231 lists what this GPU does not know;
- * fields.last=<id> is the last field that this driver knows. */
+ * fields.last=<id> is the last field that this driver knows; fields.unknown=<code> what it says to a later one. */
 #define _GNU_SOURCE
 #include "nvlink.h"
 
@@ -29,7 +29,7 @@ enum {
     FIELD_SYMBOL_BER = 222,
     FIELD_FEC_FIRST = 235,
     FIELD_FEC_LAST = 250,
-    NO_ERRORS_BER = 0x0ff /* mantissa 0, the smallest exponent */
+    NO_ERRORS_BER = 0xfff /* 15e-255: what a link without errors reports */
 };
 
 /* Fields that are another face of what has a key already. */
@@ -56,21 +56,20 @@ static const struct {
     {173, 183, TYPE_U32}, {184, 184, TYPE_U32}, {197, 198, TYPE_U32}, {231, 234, TYPE_U32}, {269, 271, TYPE_U64},
 };
 
-static int is_unsupported(int gpu, u32 field) {
+static nvml_return need_field(int gpu, u32 field) {
     char text[1024], *rest = text, *item;
-    u64 last = state_number(HOST, 308, "fields.last");
 
-    if (field > last)
-        return 1;
+    if (field > state_number(HOST, 308, "fields.last"))
+        return (nvml_return)state_number(HOST, NVML_INVALID_ARGUMENT, "fields.unknown");
     if (!state_text(gpu, text, sizeof text, "fields.unsupported"))
-        return 0;
+        return NVML_SUCCESS;
     while ((item = strsep(&rest, ","))) {
         u32 first, end;
         int numbers = sscanf(item, "%u-%u", &first, &end);
         if (numbers > 0 && field >= first && field <= (numbers == 2 ? end : first))
-            return 1;
+            return NVML_NOT_SUPPORTED;
     }
-    return 0;
+    return NVML_SUCCESS;
 }
 
 static nvml_return link_field(int gpu, field_value *item) {
@@ -167,7 +166,9 @@ static void answer(int gpu, field_value *item) {
 
     memset(&item->value, 0, sizeof item->value);
     item->type = TYPE_U64;
-    item->result = is_unsupported(gpu, item->field) ? NVML_NOT_SUPPORTED : usual(gpu, item);
+    item->result = need_field(gpu, item->field);
+    if (item->result == NVML_SUCCESS)
+        item->result = usual(gpu, item);
     said = state_text(gpu, text, sizeof text, "field.%u.%u", item->field, item->scope) ||
            state_text(gpu, text, sizeof text, "field.%u", item->field);
     if (said)

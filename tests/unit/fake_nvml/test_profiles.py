@@ -86,4 +86,4 @@ def test_the_new_driver_and_the_old_one(make_fake_nvml, ask_pynvml) -> None:
     assert new["no such function"] == "error 13"
     absent = {"temperature v", "margin", "events", "fabric 2", "fabric 3", "fabric 7", "sram", "rows 2"}
     assert {key for key in old if old[key] == "error 13"} == absent | {"no such function"}
-    assert (old["throttle"], old["rows"], old["recovery"]) == (1, [0, 0, 0, 0], [3])
+    assert (old["throttle"], old["rows"], old["recovery"]) == (1, [0, 0, 0, 0], [2])

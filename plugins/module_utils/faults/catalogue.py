@@ -84,8 +84,8 @@ def lookup_xid(code: int, overrides: Overrides | None = None) -> Entry:
 def lookup_sxid(code: int, severity: str | None = None, text: str = "", overrides: Overrides | None = None) -> Entry:
     """What an SXid means.
 
-    severity: as printed in the line: fatal, non-fatal, correctable or None.  Numbers move from driver to driver, so they
-    count only where the line prints no severity, and then only a number that is always fatal; all else is unknown.
+    severity: as printed in the line: fatal, non-fatal, correctable or None.  Numbers move from driver to driver, so
+    they count only where the line prints no severity, and then only a number that is always fatal; all else is unknown.
     text: the printed words; heat is told by them alone.  A fault of one link (see catalogue_verdict) is lighter.
     """
     printed = (severity or "").lower()

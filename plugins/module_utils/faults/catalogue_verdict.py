@@ -78,7 +78,6 @@ NOT_OF_GPUS = (
     "mce",
     "gpu_identity",
 )
-)
 
 
 def judge_faults(

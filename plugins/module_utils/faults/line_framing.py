@@ -87,32 +87,50 @@ def unframe(line: str | bytes) -> Framed:
 
 
 _Stamp = tuple[float, str]
+# What messages begin with that are known to be no prefix: the common ones, to be done with them at once.
+_MESSAGES = ("NVRM: ", "nvidia-nvswitch", "mlx5_core ", "pcieport ", "Memory cgroup ", "Out of memory", "oom", "EDAC ")
 
 
 def _take_one(text: str) -> tuple[str | None, _Stamp | None, bool]:
     """One part of a prefix: the rest, a stamp if the part was one, and whether a host name must follow."""
-    boot = _BOOT_CLOCK.match(text)
-    if boot is not None:
-        return text[boot.end() :].lstrip(_BLANK), (float(boot.group(1)), "boot"), False
-    wall = _WALL_CLOCK.match(text)
-    if wall is not None:
-        month, day, hour, minute, second, year = wall.groups()
-        stamp = _wall(year, _MONTH_NUMBER[month], day, hour, minute, second or "0")
-        return text[wall.end() :].lstrip(_BLANK), stamp, False
-    iso = _ISO.match(text)
-    if iso is not None:
-        # Only dmesg writes a comma before the fraction, and dmesg writes no host name.
-        return text[iso.end() :].lstrip(_BLANK), _iso_stamp(iso), iso.group(7) != ","
-    syslog = _SYSLOG.match(text)
+    first = text[:1]
+    if text.startswith(_MESSAGES):
+        return None, None, False
+    if first == "[":
+        boot = _BOOT_CLOCK.match(text)
+        if boot is not None:
+            return text[boot.end() :].lstrip(_BLANK), (float(boot.group(1)), "boot"), False
+        wall = _WALL_CLOCK.match(text)
+        if wall is not None:
+            month, day, hour, minute, second, year = wall.groups()
+            stamp = _wall(year, _MONTH_NUMBER[month], day, hour, minute, second or "0")
+            return text[wall.end() :].lstrip(_BLANK), stamp, False
+    if first == "[" or first.isdigit():
+        iso = _ISO.match(text)
+        if iso is not None:
+            # Only dmesg writes a comma before the fraction, and dmesg writes no host name.
+            return text[iso.end() :].lstrip(_BLANK), _iso_stamp(iso), iso.group(7) != ","
+    syslog = _SYSLOG.match(text) if first.isupper() else None
     if syslog is not None:
         month, day, year, hour, minute, second = syslog.groups()
         stamp = _wall(year, _MONTH_NUMBER[month], day, hour, minute, second)
         return text[syslog.end() :].lstrip(_BLANK), stamp, True
-    for pattern in (_PRIORITY, _LEVEL, _OTHER_BRACKET, _KERNEL_TAG, _ANY_HEAD):
-        other = pattern.match(text)
-        if other is not None and other.end():
-            return text[other.end() :].lstrip(_BLANK), None, False
-    return None, None, False
+    other = _take_other(text, first)
+    return (None if other is None else text[other:].lstrip(_BLANK)), None, False
+
+
+def _take_other(text: str, first: str) -> int | None:
+    """Where a part of a prefix ends that has no clock."""
+    match = None
+    if first == "<":
+        match = _PRIORITY.match(text)
+    elif first == "[":
+        match = _OTHER_BRACKET.match(text)
+    elif first.islower():
+        match = _LEVEL.match(text)
+    if match is None and "kernel" in text[:512]:
+        match = _KERNEL_TAG.match(text) or _ANY_HEAD.match(text)
+    return match.end() if match is not None and match.end() else None
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -7,18 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 
-from .line_framing import LONGEST
+from .line_framing import LONGEST, Framed, unframe
 from .line_pci import Event
-from .lines import TRIGGERS, parse_line
+from .lines import TRIGGERS, event_of
 
 _NONE = b'{"kind":"none"}\n'
 _WORDS = tuple(word.encode("ascii") for word in TRIGGERS)
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 def encode(event: Event) -> bytes:
     """One event as one line of JSON."""
-    return json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+    return _JSON.encode(event).encode("ascii") + b"\n"
+
+
+# In a storm one message comes again and again; only what stands before it changes.
+@lru_cache(maxsize=2048)
+def _encoded(text: str) -> bytes:
+    return encode(event_of(Framed(text)))
+
+
+def _encode_line(line: bytes) -> bytes:
+    framed = unframe(line)
+    if framed.foreign:
+        return _NONE
+    return _encoded(framed.text) if len(framed.text) < 1024 else encode(event_of(framed))
 
 
 def suspects(block: bytes) -> list[int]:
@@ -43,8 +58,7 @@ def encode_block(block: bytes) -> bytes:
             out.append(_NONE * quiet)
         end = block.find(b"\n", start)
         end = len(block) if end < 0 else end
-        event = parse_line(block[start:end])
-        out.append(_NONE if event["kind"] == "none" else encode(event))
+        out.append(_encode_line(block[start:end]))
         done = end + 1
     if done < len(block):
         quiet = block.count(b"\n", done) + (not block.endswith(b"\n"))

@@ -110,7 +110,7 @@ def event_of(framed: Framed) -> Event:
         return {"kind": "none"}
     if "Xid (" in text:
         return parse_xid(text) or parse_sxid(text) or {"kind": "none"}
-    for parse in _FAMILIES:
+    for parse in (parse_driver_text,) if text.startswith("NVRM: ") else _FAMILIES:
         event = parse(text)
         if event is not None:
             return event

@@ -23,11 +23,14 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import groups
+from . import groups, links
 from .fields import Fields
 from .nvml import Nvml, NvmlFailure
 
 PROCESS_NAME = "autoglm-nvml"  # :NN is appended; the kernel keeps 15 characters
+
+# Ansible packs only what is imported: who adds a group to a plan imports its module, too.
+_AT_HAND = {"groups": groups, "links": links}
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -89,7 +92,8 @@ def _read(nvml: Nvml, say: Say, plan: Sequence[str], skip: Sequence[int]) -> Non
 
 def _reader(name: str) -> Callable[[Nvml, Any, Fields], None]:
     module, _colon, function = name.partition(":")
-    found: Callable[[Nvml, Any, Fields], None] = getattr(importlib.import_module(f".{module}", __package__), function)
+    home = _AT_HAND.get(module) or importlib.import_module(f".{module}", __package__)
+    found: Callable[[Nvml, Any, Fields], None] = getattr(home, function)
     return found
 
 

@@ -34,11 +34,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .arbitration_nvml import Heard, hear_counters, hear_driver
-from .catalogue import Overrides
+from .catalogue import FAULT_ACTIONS, Overrides
 from .catalogue_verdict import Fault, Finding, gravest, judge_faults, last_recovery
 from .classes import ROOT_CAUSE_ORDER
-
-HARDWARE_CLASSES = ("gpu_lost", "gpu_fault", "gpu_comm", "thermal")
 
 
 @dataclass(frozen=True)
@@ -133,19 +131,15 @@ def _witness(heard: Heard, optional: Collection[str], name: str) -> Witness:
 def _class(heard: Mapping[str, Heard], harmful: Sequence[Finding]) -> str:
     """The class of the root cause.
 
-    The driver says what to do, not what has failed: its class counts only where the others know of nothing graver than
-    a process that died.
+    The driver says what to do, not what has failed: its class counts where it asks for more than all others, so that
+    the class leads to the ladder that holds its action.
     """
-    of_driver = heard["driver"].findings
-    for choice in (
-        [finding for finding in harmful if finding not in of_driver and finding.failure_class in HARDWARE_CLASSES],
-        [finding for finding in harmful if finding in of_driver],
-        list(harmful),
-    ):
-        classes = [finding.failure_class or "unknown" for finding in choice]
-        if classes:
-            return min(classes, key=ROOT_CAUSE_ORDER.index)
-    return "unknown"
+    of_driver = [finding for finding in harmful if finding in heard["driver"].findings]
+    others = [finding for finding in harmful if finding not in of_driver]
+    asked = max((FAULT_ACTIONS.index(finding.action) for finding in others), default=-1)
+    raising = [finding for finding in of_driver if FAULT_ACTIONS.index(finding.action) > asked]
+    classes = [finding.failure_class or "unknown" for finding in (*others, *raising)]
+    return min(classes, key=ROOT_CAUSE_ORDER.index)
 
 
 def _once(reasons: Sequence[str]) -> tuple[str, ...]:

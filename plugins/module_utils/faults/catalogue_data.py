@@ -163,7 +163,7 @@ XIDS = {
     148: ("NVLINK_NVLPW_CTRL_ERROR", "NVLINK: NVLPW_CTRL Error", "gpu_comm", "critical", "call_person", "nvlink5"),
     149: ("NVLINK_NETIR_ERROR", "NVLINK: NETIR Error", "gpu_comm", "critical", "call_person", "nvlink5"),
     150: ("NVLINK_MSE_ERROR", "NVLINK: MSE Error", "gpu_comm", "critical", "call_person", "nvlink5"),
-    151: ("ROBUST_CHANNEL_KEY_ROTATION_ERROR", "Key rotation Error", "gpu_fault", "critical", "reboot_node", ""),
+    151: ("ROBUST_CHANNEL_KEY_ROTATION_ERROR", "Key rotation Error", "gpu_lost", "critical", "reboot_node", ""),
     152: ("ROBUST_CHANNEL_DLA_SMMU_ERROR", "Deep-learning accelerator MMU error", "gpu_fault", "warning", "observe", ""),
     153: ("ROBUST_CHANNEL_DLA_TIMEOUT", "DLA timeout Error", "gpu_fault", "warning", "observe", ""),
     154: ("GPU_RECOVERY_ACTION_CHANGED", "GPU Recovery Action Changed", "gpu_fault", "warning", "call_person", "follow_driver"),

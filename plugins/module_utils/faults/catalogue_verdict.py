@@ -48,7 +48,13 @@ class Finding:
 _NAMED = {
     "gpu_init_failure": ("gpu_lost", "critical", "reboot_node", "the driver could not initialise a GPU"),
     "nvlink_init_failure": ("gpu_comm", "critical", "switch_comm_path", "NVLink could not be initialised"),
-    "driver_mismatch": ("gpu_lost", "critical", "reboot_node", "library and kernel module are of different versions"),
+    # The line reads the same whether the host's library is meant or one in a container; NVML's own error tells.
+    "driver_mismatch": (
+        "unknown",
+        "warning",
+        "call_person",
+        "a library of another version than the driver's called it",
+    ),
     "peermem_error": (
         "gpu_comm",
         "warning",

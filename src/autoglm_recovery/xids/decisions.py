@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What we decide about every Xid, and why.
 
-Two rules hold for all of them, and a test holds them:
+Three rules hold for all of them, and a test holds them:
 - a code that asks for a restart of the process is a C(crash), even if memory was its cause: a class climbs its ladder,
   and C(gpu_fault) would reset a GPU that has contained its own fault, under everybody else who uses it;
+- a code that asks for a reboot is C(gpu_lost), for the ladder of C(gpu_fault) begins with a reset;
 - a code for which NVIDIA names no remedy but its support, or that NVIDIA lists as unused, is unknown: a person.
 """
 
@@ -152,7 +153,7 @@ OWN: dict[int, Decision] = {
     142: Decision(*PERSON, "A video encoder failed. Inference uses none; NVIDIA names no remedy but its support."),
     143: Decision(*RESET, "The GPU did not initialise. A reset tries again; then a reboot."),
     151: Decision(
-        "gpu_fault",
+        "gpu_lost",
         "critical",
         "reboot_node",
         "Key rotation of confidential computing failed: the virtual machine that owns the GPU must start again.",

@@ -27,7 +27,7 @@ _INIT = re.compile(
     r"rm_init_adapter(?:\(\d{1,4}\))? failed)"
 )
 _MISMATCH = re.compile(r"API mismatch: ")
-_VERSION = re.compile(r"has\s(?:NVRM: )?the version ([0-9][0-9A-Za-z.]{0,31}[0-9A-Za-z])")
+_VERSION = re.compile(r"has the version ([0-9][0-9A-Za-z.]{0,31}[0-9A-Za-z])")
 _NVLINK = re.compile(
     r"knvlink\w{0,40}(?:PostRxDet|Discover|Init|Load|Train|Setup|Enable|AddDev)\w{0,60}: "
     r"[^\n]{0,200}?(?:[Ff]ail|[Uu]nable)"
@@ -41,10 +41,8 @@ def parse_driver_text(text: str) -> Event | None:
         return {"kind": "peermem_error"}
     if not text.startswith("NVRM: "):
         return None
-    # A message of several lines that a logger has put on one.
-    message = re.sub(r"\s*\n\s*(?:NVRM: )?|(?<=.) +NVRM: ", " ", text[len("NVRM: ") :])
-    if message.startswith("NVRM: "):
-        message = message[len("NVRM: ") :]
+    # A message of several lines that a logger has put on one is read as one.
+    message = " ".join(word for word in text.split() if word != "NVRM:")
     return _identity(message) or _lost(message) or _not_ready(message)
 
 

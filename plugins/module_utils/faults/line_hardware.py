@@ -19,7 +19,7 @@ _RECEIVED = re.compile(r"AER: (?:Multiple )?(?=[A-Z])")
 _RECEIVED_END = re.compile(r" error (?:message )?received\b")
 _DETAIL = re.compile(
     r"(?:AER: )? *(?:device \[[0-9a-f]{4}:[0-9a-f]{4}\] error status/mask=|\[ ?\d{1,2}\] ?[A-Za-z]|TLP Header: |"
-    r"Error of this Agent)"
+    r"Error of this Agent|aer_(?:status|mask|layer|uncor_severity)\b)"
 )
 _DPC = re.compile(r"DPC:? containment event")
 _EDAC = re.compile(r"EDAC MC(\d{1,4}): (?:(\d{1,10}) )?(CE|UE)\b")

@@ -21,7 +21,6 @@ _KILLED_NAME_END = re.compile(r"\)(?=[.,]?\s*\Z|,? (?:total-vm|vsz|score |sub-tr
 _UID = re.compile(r"\bUID:(\d{1,10})\b")
 _RECORD = re.compile(r"oom-kill:constraint=([A-Z_]{1,40})(?=,|\s*\Z)")
 _RECORD_TASK = re.compile(r",task=(.{0,64}),pid=(\d{1,10})(?=,|\s*\Z)")
-_RECORD_GROUP = re.compile(r",task_memcg=(.*?)(?=,task=|\s*\Z)")
 _INVOKED = re.compile(r"(\S(?:(?!: )[^\n]){0,63}?) (?:invoked|triggered) oom-killer: ")
 _REAPED = re.compile(r"oom_reaper: reaped process (\d{1,10}) \(([^\n]{1,64})\),")
 _UNREAPED = re.compile(r"oom_reaper: unable to reap pid:(\d{1,10}) \(([^\n]{1,64})\)")
@@ -32,7 +31,7 @@ _LOCKUP = re.compile(
     r"(?:watchdog: )?BUG: soft lockup - CPU#(\d{1,6}) stuck for (\d{1,8})s!(?: \[([^\n]{1,64}):(\d{1,10})\])?"
 )
 _PANIC = re.compile(r"Kernel [pP]anic - not syncing: ?([^\n]*)")
-_SEGFAULT = re.compile(r"([^\n]{1,64})\[(\d{1,10})\]: segfault at [0-9a-fA-F]{1,16} ip ")
+_SEGFAULT = re.compile(r"([^\n]{1,64})\[(\d{1,10})\]: segfault at [0-9a-fA-F]{1,16} [re]?ip[ :]")
 _LIBRARY = re.compile(r" in ([^\[\]\s][^\[\]\n]{0,255})\[[0-9a-fA-F,+]{1,60}\]")
 
 
@@ -82,9 +81,9 @@ def _record(text: str) -> Event | None:
     task = _RECORD_TASK.search(text)
     if task is not None:
         event.update(pid=int(task.group(2)), process=task.group(1))
-    group = _RECORD_GROUP.search(text)
-    if group is not None:
-        event["task_memcg"] = group.group(1)
+    _before, named, group = text.partition(",task_memcg=")
+    if named:
+        event["task_memcg"] = group.partition(",task=")[0].strip()
     return event
 
 

@@ -22,9 +22,9 @@ _PID = re.compile(r"pid=(?:(\d{1,10})|'?<?[a-z]{0,16}>?'?)(?:, |\Z)")
 _LONGEST_NAME = 15  # TASK_COMM_LEN, less the terminator
 # What a message begins with: it ends a process name that has commas of its own.
 _MESSAGE = re.compile(
-    r"(?:Ch(?:annel)? |ChID |Graphics |NVLink|Contained|Uncontained|Timeout |Class Error|GPU |intr |errorString |CE\d|"
-    r"Row Remap|[A-Z][A-Z0-9_/]+ +(?:Fatal|Nonfatal) |DMA |MMU |BAR1 |Ctxsw|Wait |Internal |SM |DBE |An uncorr|"
-    r"Dynamic |Page |Application |Engine |Reset |Secure |PMU |Video |RC |vGPU |Unrecoverable )"
+    r"(?:[Cc]h(?:annel)? |ChID |Graphics |NVLink|Contained|Uncontained|Timeout |Class Error|GPU |intr |errorString |"
+    r"CE\d|Row Remap|[A-Z][A-Z0-9_/]+ +(?:Fatal|Nonfatal) |DMA |MMU |BAR1 |Ctxsw|Wait |Internal |SM |DBE |"
+    r"An uncorr|Dynamic |Page |Application |Engine |Reset |Secure |PMU |Video |RC |vGPU |Unrecoverable )"
 )
 _SM = re.compile(r"\(GPC (\d{1,4}), (?:CPC \d{1,4}, )?TPC (\d{1,4}), SM (\d{1,4})\)")
 _RECOVERY = re.compile(

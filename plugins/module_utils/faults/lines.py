@@ -81,6 +81,7 @@ TRIGGERS = (
     "AER: ",
     "PCIe Bus Error",
     " error status/mask",
+    " aer_",
     ":    [",
     " containment event",
     "EDAC MC",

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils import faults
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.line_framing import unframe
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import (
     KINDS,
@@ -138,3 +142,36 @@ def test_a_megabyte_costs_no_more_than_the_longest_message(line) -> None:
     assert _work(line) <= _work(line[:20_000]) * 2
     assert _work(line) < 20_000
     assert parse_line(line)["kind"] in KINDS
+
+
+def _patterns():
+    for module in pkgutil.iter_modules(faults.__path__, f"{faults.__name__}."):
+        if module.name.rpartition(".")[2].startswith("line"):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, re.Pattern):
+                    yield f"{module.name.rpartition('.')[2]}.{name}", value
+
+
+def _repeats(tree, inside: int = 0):
+    """How deep repetitions without a bound lie in one another, at most."""
+    deepest = inside
+    for operation, argument in tree:
+        parts = argument if isinstance(argument, (list, tuple)) else (argument,)
+        within = inside
+        if "REPEAT" in str(operation) and argument[1] == re._constants.MAXREPEAT:
+            within = inside + 1
+        deepest = max(deepest, within)
+        for part in parts:
+            for branch in part if isinstance(part, list) else (part,):
+                if isinstance(branch, re._parser.SubPattern):
+                    deepest = max(deepest, _repeats(branch, within))
+    return deepest
+
+
+@pytest.mark.parametrize("pattern", [pytest.param(p, id=name) for name, p in _patterns()])
+def test_no_repetition_without_a_bound_lies_in_another(pattern) -> None:
+    assert _repeats(re._parser.parse(pattern.pattern)) <= 1
+
+
+def test_that_the_check_above_would_notice() -> None:
+    assert _repeats(re._parser.parse(r"x(?:(a+)b|c)*")) == 2

@@ -14,6 +14,7 @@ import typer
 
 from autoglm_recovery import __version__, logs
 from autoglm_recovery.cli import incidents
+from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.model import METRICS
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(incidents.app, name="incidents")
 app.command("kernel-events")(kernel_events)
+app.command()(exporter)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]

@@ -38,10 +38,10 @@ attributes:
     details:
       - The only thing that is written is the baseline, which is the module's own memory.
   idempotent:
-    support: full
+    support: partial
     details:
       - The baseline is renewed without being reported as a change.
-        Only O(reset_baseline=true) is reported as one.
+        Only O(reset_baseline=true) is reported as one, each time.
 requirements:
   - nvidia-ml-py on the host, for the Python that runs the module (the PyPI package named C(pynvml) is not it)
 options:
@@ -365,7 +365,7 @@ def main() -> None:
     with session:
         result = look(session, asked, run)
     said = report(result)
-    if not module.check_mode:
+    if result.kept is not None and not module.check_mode:
         try:
             nvlink_baseline.save(asked.state_dir, result.kept)
         except OSError as error:
@@ -373,7 +373,7 @@ def main() -> None:
             said["warnings_found"].append(f"the baseline could not be kept in {asked.state_dir}: {error}")
     if said["verdict"] in _FAILS[params["fail_on"]]:
         module.fail_json(msg=f"{said['verdict']}: {'; '.join(said['reasons'])}", **said)
-    module.exit_json(changed=params["reset_baseline"], **said)
+    module.exit_json(changed=params["reset_baseline"] and result.kept is not None, **said)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """findings for the verdict, facts for people, and the baseline to be saved."""
+    """findings for the verdict, facts for people, and the baseline to be saved, if there is one."""
 
     findings: list[Finding]
     facts: dict[str, Any]
-    kept: baseline.Baseline
+    kept: baseline.Baseline | None
 
 
 def look(session: Session, asked: Asked, run: Runner) -> Result:
@@ -91,8 +91,8 @@ def look(session: Session, asked: Asked, run: Runner) -> Result:
             "identity": identity,
         },
     }
-    # Where nothing was read there is nothing to remember; the old baseline stays what it is.
-    kept = old
+    # Where nothing was read there is nothing to remember, and the file stays what it is.
+    kept = None
     if seen_by_nvml.state == "read":
         kept = baseline.advance(old, sample, _ups(gpus, ports), asked.window)
     return Result(judge(seen, asked.expected, asked.limits), facts, kept)

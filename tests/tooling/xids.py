@@ -4,6 +4,8 @@
 """Write the part of the fault catalogue that targets need, from the facts and our decisions.
 
 python -m tests.tooling.xids            after a change of src/autoglm_recovery/xids; a unit test says when it is due
+
+It also writes the table in docs/xids.md.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from autoglm_recovery.xids.decisions import decide, title
 
 ROOT = Path(__file__).parents[2]
 FACTS = ROOT / "src/autoglm_recovery/xids/catalogue.json"
+PAGE = ROOT / "docs/xids.md"
+TABLE_BEGINS = "<!-- from here on: python -m tests.tooling.xids -->\n"
 TARGET = ROOT / "plugins/module_utils/faults/catalogue_data.py"
 
 HEAD = '''# Copyright: (c) 2026, autoglm.recovery maintainers
@@ -119,5 +123,22 @@ def read_facts() -> dict[str, Any]:
     return facts
 
 
+def render_page(page: str, facts: Mapping[str, Any]) -> str:
+    """The page about codes with its table made anew."""
+    rows = ["| Xid | meaning | class | severity | action | NVIDIA |", "|---|---|---|---|---|---|"]
+    unused = []
+    for row in facts["xids"]:
+        decision = decide(row)
+        if title(row) == "Unused since Ampere":
+            unused.append(str(row["xid"]))
+            continue
+        nvidia = row.get("nvidia_immediate_action", "-")
+        words = (title(row), decision.failure_class or "-", decision.severity, f"`{decision.action}`", nvidia)
+        rows.append(f"| {row['xid']} | {' | '.join(words)} |")
+    rest = f"Unused since Ampere, and so `unknown` and `call_person`: {', '.join(unused)}."
+    return "\n".join([page.partition(TABLE_BEGINS)[0] + TABLE_BEGINS, *rows, "", rest, ""])
+
+
 if __name__ == "__main__":
+    PAGE.write_text(render_page(PAGE.read_text("utf-8"), read_facts()), "utf-8")
     TARGET.write_text(render(read_facts()), "utf-8")

@@ -41,6 +41,8 @@ def _abandoned(proc: Path, pid: int) -> Abandoned | None:
     if not _NAME.match(_read(proc / str(pid) / "comm").strip()) or not _kill_pending(proc, pid):
         return None
     threads = describe(proc, pid, stuck_only=True)
+    if not threads:
+        return None  # it is dead, and waits for nothing but to be reaped
     places = [match.group(1) for thread in threads for match in [_NAME.match(thread["comm"])] if match]
     at_gpu = [int(place) for place in places if place is not None]
     return Abandoned(pid, at_gpu[0] if at_gpu else None, tuple(threads))

@@ -43,8 +43,17 @@ def counters(nvml: Nvml, device: Any, fields: Fields) -> None:
 
 
 def legacy_counters(nvml: Nvml, device: Any, fields: Fields) -> None:
-    """C(nvlink_legacy_counters): what only the older function tells; NVLink 5 has none of them."""
-    _each(nvml, device, fields, "nvlink_legacy_counters", _legacy_counters)
+    """C(nvlink_legacy_counters): what only the older function tells. NVLink 5 has none of them, and is asked once."""
+    absent: dict[str, NvmlFailure] = {}
+
+    def read(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
+        for name, counter in names.LEGACY_COUNTERS.items():
+            one.put(name, absent.get(name) or _legacy_counter(nvml, device, link, counter))
+            failure = one.errors.get(name)
+            if failure is not None and failure["kind"] in (MISSING, NOT_SUPPORTED):
+                absent[name] = NvmlFailure(**failure)
+
+    _each(nvml, device, fields, "nvlink_legacy_counters", read)
 
 
 def remotes(nvml: Nvml, device: Any, fields: Fields) -> None:
@@ -133,9 +142,11 @@ def _counters(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
     one.take("fec_history", lambda: [int(_value(read[field])) for field in names.FEC_FIELDS])
 
 
-def _legacy_counters(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
-    for name, counter in names.LEGACY_COUNTERS.items():
-        one.take(name, lambda c=counter: int(nvml.call("nvmlDeviceGetNvLinkErrorCounter", device, link, c)))  # type: ignore[misc]
+def _legacy_counter(nvml: Nvml, device: Any, link: int, counter: int) -> int | NvmlFailure:
+    try:
+        return int(nvml.call("nvmlDeviceGetNvLinkErrorCounter", device, link, counter))
+    except NvmlFailure as failure:
+        return failure
 
 
 def _remote(nvml: Nvml, device: Any, link: int, one: Fields) -> None:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults import nvlink5
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_data import NVLINK5
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.nvlink5 import (
     as_word,
@@ -76,28 +79,26 @@ def test_without_a_version_both_layouts_are_read_and_must_agree():
     assert decode_nvlink5(144, 0x1, 2, "Fatal", None, None).layout == "V2"
 
 
-AMBIGUOUS = [
-    (xid, one[2][1] | two[3][1], status)
-    for xid in range(144, 151)
-    for one in NVLINK5
-    for two in NVLINK5
-    if one[0] == two[0] == xid and one[1] != two[1]
-    for status in one[4] or two[4] or (0,)
-    if {decode_nvlink5(xid, one[2][1] | two[3][1], status, None, None, version).layout for version in (V1, V2)}
-    == {"V1", "V2"}
-]
-
-
-def test_layouts_that_disagree_are_unknown_unless_the_unit_tells():
-    for xid, info, status in AMBIGUOUS:
+def test_in_nvidias_rules_the_two_layouts_meet_only_where_they_agree():
+    for xid, info, status in product(range(144, 151), range(2048), (0, 1, 2, 4, 8, 16, 0x80000000, 0xFFFFFFFF)):
         one, two = (decode_nvlink5(xid, info, status, None, None, version) for version in (V1, V2))
-        free = decode_nvlink5(xid, info, status)
-        if (one.action, one.severity) != (two.action, two.severity):
-            assert (free.failure_class, free.action) == ("unknown", "call_person")
-            assert free.severity == max(one.severity, two.severity, key=("warning", "critical").index)
-            assert decode_nvlink5(xid, info, status, None, two.unit).action == two.action
-        else:
-            assert free.action == one.action
+        if one.layout and two.layout:
+            assert (one.action, one.severity) == (two.action, two.severity) == ("reset_gpu", "critical")
+            assert decode_nvlink5(xid, info, status).action == "reset_gpu"
+
+
+def test_layouts_that_disagree_are_unknown_unless_the_printed_unit_tells(monkeypatch):
+    no_bits = (0, 1)  # fits nothing
+    harmless = (149, "ONE", (0x3FF, 0x21), no_bits, None, "IGNORE", False, "IGNORE", None)
+    fatal = (149, "TWO", no_bits, (0x7F, 0x21), None, "RESET_GPU", True, "CONTACT_SUPPORT", None)
+    monkeypatch.setattr(nvlink5, "NVLINK5", (harmless, fatal))
+    free = decode_nvlink5(149, 0x21, 0)
+    assert (free.failure_class, free.action, free.severity) == ("unknown", "call_person", "critical")
+    assert "without the driver's version" in free.reasons[0]
+    assert decode_nvlink5(149, 0x21, 0, None, "TWO").action == "reset_gpu"
+    assert decode_nvlink5(149, 0x21, 0, None, "ONE").action == "observe"
+    assert decode_nvlink5(149, 0x21, 0, None, None, V1).action == "observe"
+    assert decode_nvlink5(149, 0x21, 0, None, None, V2).action == "reset_gpu"
 
 
 @pytest.mark.parametrize(

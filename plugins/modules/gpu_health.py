@@ -114,6 +114,17 @@ options:
         for ever.
     type: float
     default: 900.0
+  kernel_since:
+    description:
+      - Seconds since the epoch. What the kernel logged before does not count. Give the time of the last repair, when
+        its success is to be verified.
+    type: float
+  overrides:
+    description:
+      - The fleet's own word on the kernel's codes, C(xid) and C(sxid), each with C(failure_class), C(severity) and
+        C(action).
+    type: dict
+    default: {}
   timeout:
     description:
       - Seconds for each command, such as C(systemctl).
@@ -144,6 +155,9 @@ EXAMPLES = r"""
     expected_mig: []
     thresholds:
       temperature_c: 88
+    overrides:
+      xid:
+        63: {"action": "reset_gpu", "failure_class": "gpu_fault"}
     services:
       - vllm.service
     fail_on: unhealthy
@@ -306,6 +320,8 @@ def argument_spec() -> dict[str, Any]:
         "services": {"type": "list", "elements": "str", "default": []},
         "kernel_lines": {"type": "str", "choices": ["auto", "required", "never"], "default": "auto"},
         "kernel_window": {"type": "float", "default": 900.0},
+        "kernel_since": {"type": "float"},
+        "overrides": {"type": "dict", "default": {}},
         "timeout": {"type": "float", "default": 10.0},
         "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},
     }
@@ -334,6 +350,8 @@ def asked(params: dict[str, Any]) -> Asked:
         services=tuple(params["services"]),
         kernel_lines=params["kernel_lines"],
         kernel_window=params["kernel_window"],
+        kernel_since=params["kernel_since"],
+        overrides=params["overrides"],
         command_timeout=params["timeout"],
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..evidence import systemd
 from ..evidence.command import Runner, run
+from ..faults.catalogue import Overrides
 from ..leftovers.selection import unit_group
 from . import children, kernel, snapshot
 from .expectations import Expectations
@@ -21,6 +22,7 @@ from .holders import Owner, Service, holders, listed, owner, sees_all_processes
 from .presence import Roots
 from .session import DEVICE_TIMEOUT, Session
 from .verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
+from .witnesses import check_overrides
 
 # The driver lists a process for some moments after its end.
 _SETTLE_SECONDS = 1.0
@@ -28,7 +30,12 @@ _SETTLE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked. kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never)."""
+    """What is asked.
+
+    kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never).  kernel_window: seconds.
+    kernel_since: seconds since the epoch, the time of the last repair; what the kernel logged before is past.
+    overrides: the fleet's own word on codes, as faults/catalogue.py takes it.
+    """
 
     library: str | None = None
     device_timeout: float = DEVICE_TIMEOUT
@@ -37,12 +44,15 @@ class Asked:
     services: tuple[str, ...] = ()
     kernel_lines: str = AUTO
     kernel_window: float = 900.0
+    kernel_since: float | None = None
+    overrides: Overrides = field(default_factory=dict)
     command_timeout: float = 10.0
 
 
 def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> dict[str, Any]:  # noqa: B008  # frozen
     """The result of gpu_health. Raises ValueError for options that cannot be."""
     asked.expected.check()
+    check_overrides(asked.overrides)
     units = [systemd.unit_name(name) for name in asked.services]
     with Session(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
         seen = snapshot.take(session, roots, PLAN)
@@ -53,13 +63,21 @@ def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> 
         services=tuple(_service(unit, run_command, asked.command_timeout) for unit in units),
         owners=owners,
         holders=holders(roots.proc),
-        kernel=None
-        if asked.kernel_lines == NEVER
-        else kernel.recent(asked.kernel_window, run_command, asked.command_timeout),
+        kernel=_kernel(asked, run_command),
         kernel_required=asked.kernel_lines == REQUIRED_LINES,
+        overrides=asked.overrides,
     )
     events = [] if around.kernel is None else list(around.kernel.events)
     return {**assess(seen, asked.expected, around), "kernel_events": events, "snapshot": seen}
+
+
+def _kernel(asked: Asked, run_command: Runner) -> kernel.KernelSeen | None:
+    if asked.kernel_lines == NEVER:
+        return None
+    window = asked.kernel_window
+    if asked.kernel_since is not None:
+        window = min(window, max(0.0, time.time() - asked.kernel_since))
+    return kernel.recent(window, run_command, asked.command_timeout)
 
 
 def _owners(seen: Mapping[str, Any], proc: Path) -> dict[int, Owner] | None:

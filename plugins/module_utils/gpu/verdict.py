@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..faults.catalogue import Overrides
 from ..faults.classes import ROOT_CAUSE_ORDER
 from . import kernel
 from .expectations import Expectations
@@ -23,7 +24,7 @@ from .judge_host import addresses, counts, judge_host
 from .judge_readable import judge_readable
 from .judge_running import judge_heat, judge_links, judge_pcie, judge_setup, mig_profile
 from .presence import minors
-from .witnesses import judge_events, testify
+from .witnesses import judge_events, hear_all
 
 AUTO, REQUIRED_LINES, NEVER = "auto", "required", "never"
 _ORDER = ("healthy", "unknown", "unhealthy")
@@ -42,6 +43,7 @@ class Surroundings:
     holders: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     kernel: kernel.KernelSeen | None = None
     kernel_required: bool = False
+    overrides: Overrides = field(default_factory=dict)
 
 
 def assess(snapshot: Mapping[str, Any], expected: Expectations, around: Surroundings) -> dict[str, Any]:
@@ -92,7 +94,9 @@ def _assess_gpu(
     findings += judge_links(values, expected)
     findings += judge_setup(values, expected)
     findings += judge_processes(gpu, around.owners, around.services)
-    told = testify(gpu, findings, _events(pci, around), around.kernel_required, _driver(snapshot))
+    told = hear_all(
+        gpu, findings, _events(pci, around), around.kernel_required, _driver(snapshot), overrides=around.overrides
+    )
     return {
         "index": gpu["index"],
         "pci": pci,
@@ -112,7 +116,7 @@ def _judge_log(snapshot: Mapping[str, Any], around: Surroundings) -> Iterator[Fi
         text = f"the kernel's log could not be read: {around.kernel.error}"
         yield unknown(text) if around.kernel_required else warning(text)
     known = addresses(snapshot).values()
-    yield from judge_events(kernel.of_nobody(around.kernel.events, list(known)), _driver(snapshot))
+    yield from judge_events(kernel.of_nobody(around.kernel.events, list(known)), _driver(snapshot), around.overrides)
 
 
 def _events(pci: str | None, around: Surroundings) -> list[Mapping[str, Any]] | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..faults import arbitration, arbitration_nvml, catalogue_verdict
+from ..faults.catalogue import Overrides, lookup_sxid, lookup_xid
 from .findings import FAULT, WARNING, Finding, action_of, fault, gravest, unique, unknown, warning
 from .judge_readable import REQUIRED
 
@@ -20,12 +21,13 @@ _JUDGED_HERE = frozenset(
 )
 
 
-def testify(
+def hear_all(
     gpu: Mapping[str, Any],
     findings: Sequence[Finding],
     events: Events | None,
     kernel_required: bool,
     driver: str | None,
+    overrides: Overrides,
 ) -> dict[str, Any]:
     """Verdict, failure_class, recommended_action, reasons, rule and witnesses. events: None: the log was not read."""
     telling = [finding for finding in findings if finding.level != WARNING]
@@ -37,6 +39,7 @@ def testify(
         driver_version=driver,
         findings=[_laid(finding) for finding in telling if finding not in odd],
         optional=_JUDGED_HERE if kernel_required else _JUDGED_HERE | {"kernel_log"},
+        overrides=overrides,
     ).as_dict()
     if events is None and not kernel_required:
         reason = "the kernel's log was not read"
@@ -66,9 +69,23 @@ def _laid(finding: Finding) -> catalogue_verdict.Finding:
     )
 
 
-def judge_events(events: Events, driver: str | None) -> Iterator[Finding]:
+def check_overrides(overrides: Overrides) -> None:
+    """Raises ValueError for what is no code, class or action."""
+    for kind, codes in overrides.items():
+        if kind not in ("xid", "sxid") or not isinstance(codes, Mapping):
+            raise ValueError(f"overrides are of xid and sxid, code by code; not of {kind!r}")
+        for code, own in codes.items():
+            if not str(code).isdigit() or not isinstance(own, Mapping):
+                raise ValueError(f"override of {kind} {code!r}: a number and what it means are needed")
+            if kind == "xid":
+                lookup_xid(int(code), overrides)
+            else:
+                lookup_sxid(int(code), overrides=overrides)
+
+
+def judge_events(events: Events, driver: str | None, overrides: Overrides | None = None) -> Iterator[Finding]:
     """Of events that name no GPU: what the catalogue says of them."""
-    for one in catalogue_verdict.judge_faults(events, driver):
+    for one in catalogue_verdict.judge_faults(events, driver, overrides):
         if one.harmful:
             yield fault(one.failure_class or "unknown", f"the kernel logged: {one.reason}", one.action)
         elif one.doubtful:

@@ -77,6 +77,8 @@ def test_expectations_reach_the_verdict(health) -> None:
         ({"thresholds": {"temprature": 80}}, "temprature"),
         ({"thresholds": {"temperature_c": "hot"}}, "no number"),
         ({"device_timeout": 0}, "timeout"),
+        ({"overrides": {"xid": {"63": {"action": "pray"}}}}, "pray"),
+        ({"overrides": {"xdi": {}}}, "xdi"),
         ({"expected_gpus": -1}, "less than 0"),
         ({"services": ["--all"]}, "systemd unit"),
     ],

@@ -208,6 +208,12 @@ def test_kernel_events(well, event: dict, verdict: str) -> None:
     assert result["verdict"] == verdict, result["reasons"]
 
 
+def test_the_fleets_own_word_on_a_code(well) -> None:
+    own = {"xid": {"63": {"action": "reset_gpu", "failure_class": "gpu_fault"}}}
+    result = judge(well(), Surroundings(kernel=KernelSeen((xid(63),), "/dev/kmsg"), overrides=own))
+    assert (result["verdict"], result["recommended_action"]) == ("unhealthy", "reset_gpu")
+
+
 @pytest.mark.parametrize(("required", "verdict"), [(False, "healthy"), (True, "unknown")])
 def test_a_kernel_log_that_cannot_be_read(well, required: bool, verdict: str) -> None:
     around = Surroundings(kernel=KernelSeen(error="Operation not permitted"), kernel_required=required)

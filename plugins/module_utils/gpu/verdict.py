@@ -24,7 +24,7 @@ from .judge_host import addresses, counts, judge_host
 from .judge_readable import judge_readable
 from .judge_running import judge_heat, judge_links, judge_pcie, judge_setup, mig_profile
 from .presence import minors
-from .witnesses import judge_events, hear_all
+from .witnesses import hear_all, judge_events
 
 AUTO, REQUIRED_LINES, NEVER = "auto", "required", "never"
 _ORDER = ("healthy", "unknown", "unhealthy")

@@ -50,6 +50,10 @@ collection: ## build the collection, install it elsewhere and use it
 wheel: ## build the wheel, install it elsewhere and use it
 lab: ## the end-to-end test: a real OOM kill on real hosts, in containers
 
+.PHONY: test-gpu
+test-gpu: .venv/made ## read-only checks on the GPUs of this machine; skipped, with the reason, where there are none
+	@.venv/bin/pytest tests/gpu
+
 .PHONY: clean
 clean: ## remove what was made here (not the caches below ~/.cache/autoglm-recovery)
 	rm -rf .venv .venv-newest .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""promtool and amtool, with which the rules are checked: from PATH, else out of Debian's packages.
+"""Prometheus, Alertmanager and their tools, with which rules are checked: from PATH, else out of Debian's packages.
 
 The packages are unpacked into a cache folder, not installed: installing them would start a Prometheus and
 an Alertmanager on the developer's machine. Nothing here needs root.
@@ -16,7 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-PACKAGE_OF = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+PACKAGE_OF = {
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
 
 
 class ToolMissingError(Exception):
@@ -24,7 +29,7 @@ class ToolMissingError(Exception):
 
 
 def tool(name: str) -> str:
-    """The path of promtool or amtool."""
+    """The path of one of these programs."""
     found = shutil.which(name)
     if found:
         return found

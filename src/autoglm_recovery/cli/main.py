@@ -14,7 +14,10 @@ import typer
 
 from autoglm_recovery import __version__, logs
 from autoglm_recovery.cli import incidents
+from autoglm_recovery.cli.exporter import exporter
+from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.model import METRICS
 
@@ -25,6 +28,9 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(incidents.app, name="incidents")
+app.command("kernel-events")(kernel_events)
+app.command()(xid)
+app.command()(exporter)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]
@@ -100,6 +106,7 @@ def _notes(policy: Policy) -> list[str]:
     named = [metric for metric in policy.monitoring.metrics if metric in METRICS]
     if named:
         notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
+    notes += override_notes(policy)
     try:
         playbooks = _playbooks()
     except RuntimeError as error:

@@ -104,7 +104,10 @@ def parse_policy(text: str, name: str = "<policy>") -> Policy:
 
 
 def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list[PolicyProblem]]:
-    """Map every key's path to its line.  YAML keeps the last of two equal keys in silence; here it is a mistake."""
+    """Map every key's path, as text, to its line.
+
+    YAML keeps the last of two equal keys in silence; here it is a mistake.
+    """
     lines: dict[Location, int] = {(): 1}
     problems: list[PolicyProblem] = []
 
@@ -121,8 +124,8 @@ def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list
                 walk(value, here)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
-                lines[(*path, index)] = value.start_mark.line + 1
-                walk(value, (*path, index))
+                lines[(*path, str(index))] = value.start_mark.line + 1
+                walk(value, (*path, str(index)))
 
     if root is not None:
         walk(root, ())
@@ -131,7 +134,7 @@ def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list
 
 def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> PolicyProblem:
     location = tuple(part for part in detail["loc"] if part != "[key]")
-    known: Location = location
+    known: Location = tuple(map(str, location))
     while known not in lines:
         known = known[:-1]
     return PolicyProblem(name, lines[known], _dotted(location), _message(detail), _suggest(location, detail))

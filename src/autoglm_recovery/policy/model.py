@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, SEVERITIES, lookup_xid
 from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS, FAILURE_CLASSES
 from autoglm_recovery.policy.durations import format_duration, parse_duration
 from autoglm_recovery.policy.matchers import parse_matchers
@@ -47,6 +48,20 @@ METRICS = ("cpu_load", "gpu_memory", "request_queue")
 FailureClass = Annotated[str, _known(FAILURE_CLASSES), _choices(FAILURE_CLASSES)]
 Action = Annotated[str, _known(ACTIONS), _choices(ACTIONS)]
 Metric = Annotated[str, _known(METRICS), _choices(METRICS)]
+FaultAction = Annotated[str, _known(FAULT_ACTIONS), _choices(FAULT_ACTIONS)]
+Severity = Annotated[str, _known(SEVERITIES), _choices(SEVERITIES)]
+
+
+def _code(value: object) -> object:
+    """Accept a number, and no word that YAML or Python would take for one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is no code; write the number, as in 79")  # noqa: TRY004 - pydantic wants ValueError
+    if not 1 <= value <= 99999:
+        raise ValueError(f"{value} is no code; they are 1 to 99999")
+    return value
+
+
+FaultCode = Annotated[int, BeforeValidator(_code)]
 
 
 class Autonomy(StrEnum):
@@ -197,10 +212,53 @@ class Classification(_Section):
     failure_class: FailureClass
 
 
+class FaultOverride(_Section):
+    """The fleet's own word on one code.  What it does not say stays as in the catalogue; see C(autoglm xid CODE)."""
+
+    failure_class: FailureClass | None = None
+    severity: Severity | None = None
+    action: FaultAction | None = None
+    reason: Annotated[str, Field(max_length=500)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> FaultOverride:
+        if self.failure_class is None and self.severity is None and self.action is None:
+            raise ValueError("says nothing; give failure_class, severity or action")
+        if self.failure_class == "unknown" and self.action not in (None, "observe", "call_person"):
+            raise ValueError(f"an unknown failure is never acted on; name its class, or drop action: {self.action}")
+        return self
+
+
+class Faults(_Section):
+    """What Xid and SXid numbers mean in this fleet, where that differs from the catalogue."""
+
+    xid: dict[FaultCode, FaultOverride] = {}
+    sxid: dict[FaultCode, FaultOverride] = {}
+
+    @model_validator(mode="after")
+    def _named_before_acted_on(self) -> Faults:
+        for code, own in self.xid.items():
+            unnamed = own.failure_class is None and lookup_xid(code).failure_class == "unknown"
+            if unnamed and own.action not in (None, "observe", "call_person"):
+                raise ValueError(
+                    f"xid {code} is unknown to the catalogue; name its failure_class for {own.action} to be taken"
+                )
+        return self
+
+    def overrides(self) -> dict[str, dict[int, dict[str, str]]]:
+        """Return the form in which the catalogue, its modules and the exporter take them."""
+        return {
+            kind: {code: own.model_dump(exclude_none=True) for code, own in table.items()}
+            for kind, table in (("xid", self.xid), ("sxid", self.sxid))
+        }
+
+
 class Policy(_Section):
     """A whole policy file."""
 
     monitoring: Monitoring = Monitoring()
     recovery: Recovery = Recovery()
     guardrails: Guardrails = Guardrails()
+    faults: Faults = Faults()
     classify: tuple[Classification, ...] = ()
+    classify_known_alerts: bool = True

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.receiver.known_alerts import known_alerts
 
 UNKNOWN = "unknown"
 
@@ -18,8 +19,9 @@ UNKNOWN = "unknown"
 def classify(labels: Mapping[str, str], policy: Policy) -> tuple[str, str]:
     """Return the failure class and the reason for it.
 
-    Our own rules carry the class as a label.  Other people's alerts are mapped by the policy, first match first.
-    What neither names is C(unknown): a class is never guessed.
+    Our own rules carry the class as a label.  Other people's alerts are mapped by the policy, first match first, then
+    by the alerts that are known in public (known_alerts.py).  What none of them names is C(unknown): a class is never
+    guessed, and one that somebody named wrongly is not replaced by another.
     """
     named = labels.get("failure_class")
     if named in FAILURE_CLASSES:
@@ -31,4 +33,8 @@ def classify(labels: Mapping[str, str], policy: Policy) -> tuple[str, str]:
         near = difflib.get_close_matches(named[:64], FAILURE_CLASSES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return UNKNOWN, f"failure_class={named[:64]!r} is no failure class{hint}"
-    return UNKNOWN, "no failure_class label, and no entry under classify in the policy matches"
+    if policy.classify_known_alerts:
+        for entry in known_alerts(policy.faults):
+            if all(matcher.matches(labels) for matcher in parse_matchers(entry.match)):
+                return entry.failure_class, f"a known alert: {entry.match} is {entry.failure_class}"
+    return UNKNOWN, "no failure_class label, and neither classify in the policy nor the known alerts match"

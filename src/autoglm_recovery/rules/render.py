@@ -15,11 +15,12 @@ from typing import Any
 import jinja2
 import yaml
 
+from autoglm_recovery.exporter.alerts import IDENTITY, KERNEL_ALERTS
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.matchers import Matcher, parse_matchers
 
-NODE_JOB, INFERENCE_JOB = "node", "inference"
+NODE_JOB, INFERENCE_JOB, EXPORTER_JOB = "node", "inference", "autoglm"
 RECEIVER = "autoglm"
 
 # A kill comes before the failure that it explains by as long as systemd lets the rest of the unit stop,
@@ -33,6 +34,13 @@ STARTUP_GRACE = timedelta(minutes=10)
 # Shorter scrapes of a busy host fail although it is well (measured; 200 ms gave false alerts).
 SHORTEST_SCRAPE_TIMEOUT = timedelta(milliseconds=450)
 REPEAT_INTERVAL = timedelta(minutes=5)
+# Longer than the longest look at a driver that hangs; a new look may just have begun.
+GPU_UNREADABLE = timedelta(seconds=30)
+# Clocks dip for a moment when a kernel begins; what lasts is a fan, a rack or a supply.
+GPU_SUSTAINED = timedelta(minutes=1)
+GPU_SETTLES = timedelta(seconds=10)
+LINK_ERROR_WINDOW = timedelta(minutes=5)
+LINK_ERRORS_TOLERATED = 10
 
 _WRITTEN_BY = "# Written by `autoglm rules` from the policy; change the policy, not this file.\n"
 
@@ -46,7 +54,13 @@ def render_rules(policy: Policy) -> str:
         """Widen a window until it holds several samples; a range with one or two says nothing."""
         return format_duration(max(window, 5 * interval))
 
-    return _TEMPLATES.get_template("autoglm.rules.yml.j2").render(
+    def at_least_seconds(window: timedelta) -> int:
+        return int(max(window, 5 * interval).total_seconds())
+
+    def runbook(failure_class: str) -> str:
+        return _runbook(policy, failure_class)
+
+    services = _TEMPLATES.get_template("autoglm.rules.yml.j2").render(
         interval=format_duration(interval),
         oom=at_least(OOM_EXPLAINS),
         loop=at_least(CRASH_LOOP_WINDOW),
@@ -56,15 +70,31 @@ def render_rules(policy: Policy) -> str:
         grace_seconds=int(STARTUP_GRACE.total_seconds()),
         silence=format_duration(heartbeat.retries * heartbeat.interval),
         retries=heartbeat.retries,
-        runbook=lambda failure_class: _runbook(policy, failure_class),
+        runbook=runbook,
     )
+    gpus = _TEMPLATES.get_template("gpu.rules.yml.j2").render(
+        interval=format_duration(interval),
+        identity=", ".join(IDENTITY),
+        kernel_alerts=KERNEL_ALERTS,
+        at_least=at_least,
+        at_least_seconds=at_least_seconds,
+        unreadable=at_least(GPU_UNREADABLE),
+        unreadable_seconds=at_least_seconds(GPU_UNREADABLE),
+        sustained=format_duration(GPU_SUSTAINED),
+        settle=format_duration(GPU_SETTLES),
+        stale=at_least(GPU_SUSTAINED),
+        errors=at_least(LINK_ERROR_WINDOW),
+        errors_most=LINK_ERRORS_TOLERATED,
+        runbook=runbook,
+    )
+    return services + gpus
 
 
 def render_prometheus(policy: Policy, *, alertmanager: str, targets_dir: str, rules_file: str) -> str:
     """Return a whole prometheus.yml that scrapes the targets of C(targets_dir) and evaluates C(rules_file)."""
     interval = policy.monitoring.interval
     answer_within = max(policy.monitoring.heartbeat.timeout, SHORTEST_SCRAPE_TIMEOUT)
-    timeouts = {NODE_JOB: interval, INFERENCE_JOB: min(answer_within, interval)}
+    timeouts = {NODE_JOB: interval, INFERENCE_JOB: min(answer_within, interval), EXPORTER_JOB: interval}
     return _dump(
         {
             "global": {

@@ -15,6 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.rules import (
@@ -68,13 +69,13 @@ def alertmanager_of(policy: Policy, directory: Path, token_file: str | None = No
 def test_promtool_accepts_rules_and_configuration(promtool: str, policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "autoglm.rules.yml").write_text(render_rules(policy), encoding="utf-8")
     (tmp_path / "targets").mkdir()
-    for job in ("node", "inference"):
+    for job in ("node", "inference", "autoglm"):
         (tmp_path / "targets" / f"{job}.yml").write_text("- targets: ['127.0.0.1:1']\n  labels: {host: node-a}\n")
     document = prometheus_of(policy, tmp_path)
     assert "3 rules" not in accepted(promtool, "check", "rules", tmp_path / "autoglm.rules.yml")
     assert "WARNING" not in accepted(promtool, "check", "config", tmp_path / "prometheus.yml")
     assert document["global"] == {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
-    assert [job["job_name"] for job in document["scrape_configs"]] == ["node", "inference"]
+    assert [job["job_name"] for job in document["scrape_configs"]] == ["node", "inference", "autoglm"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -135,6 +136,20 @@ def test_every_alert_says_class_severity_and_what_to_do(policy: Policy) -> None:
     for rule in alerts.values():
         assert rule["labels"]["severity"] == "critical"
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+
+
+def test_every_gpu_alert_has_a_class_but_those_about_the_exporter_itself(policy: Policy) -> None:
+    rules = yaml.safe_load(render_rules(policy))["groups"][1]["rules"]
+    alerts = {rule["alert"]: rule for rule in rules if "alert" in rule}
+    for name, rule in alerts.items():
+        if name.startswith("Autoglm"):
+            assert rule["labels"] == {"severity": "warning"}, "nothing must act because nobody looks"
+        else:
+            assert rule["labels"]["failure_class"] in FAILURE_CLASSES
+            assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+    assert {rule["labels"].get("failure_class") for rule in alerts.values()} == {
+        None, "gpu_lost", "gpu_fault", "gpu_comm", "thermal", "oom", "unknown"
+    }  # fmt: skip
 
 
 def test_amtool_sends_our_alerts_to_the_receiver_and_others_to_nobody(

@@ -51,6 +51,7 @@ class Timeline:
         self._series: dict[str, Samples] = {}
         self._expected: list[tuple[int, list[tuple[str, str]]]] = []
         self._annotations: list[dict[str, object]] = []
+        self._queries: list[dict[str, object]] = []
         self._without_unit_label = False
         for host in HOSTS:
             self._series[_up("node", host)] = self._constant(1)
@@ -134,6 +135,17 @@ class Timeline:
         expected = [{"exp_labels": labels, "exp_annotations": annotations}]
         self._annotations.append({"eval_time": f"{at}s", "alertname": name, "exp_alerts": expected})
 
+    def expect_labels(self, at: int, labels: dict[str, str]) -> None:
+        """At this second exactly one alert of this name fires, with exactly these labels."""
+        written = ", ".join(f'{name}="{value}"' for name, value in {**labels, "alertstate": "firing"}.items())
+        self._queries.append(
+            {
+                "eval_time": f"{at}s",
+                "expr": f'ALERTS{{alertname="{labels["alertname"]}"}}',
+                "exp_samples": [{"labels": f"ALERTS{{{written}}}", "value": 1}],
+            }
+        )
+
     def _label(self, series: str) -> str:
         return series.replace(f', unit="{UNIT}"', "") if self._without_unit_label else series
 
@@ -148,7 +160,7 @@ class Timeline:
                         {"series": self._label(series), "values": " ".join(str(sample) for sample in samples)}
                         for series, samples in self._series.items()
                     ],
-                    "promql_expr_test": [_firing(at, alerts) for at, alerts in self._expected],
+                    "promql_expr_test": [*(_firing(at, alerts) for at, alerts in self._expected), *self._queries],
                     "alert_rule_test": self._annotations,
                 }
             ],

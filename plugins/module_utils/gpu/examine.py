@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at a host's GPUs and at what surrounds them, judged: what the module gpu_health does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..evidence import systemd
+from ..evidence.command import Runner, run
+from ..faults.catalogue import Overrides
+from ..leftovers.selection import unit_group
+from . import children, kernel, snapshot
+from .expectations import Expectations
+from .groups import PLAN
+from .holders import Owner, Service, holders, listed, owner, sees_all_processes
+from .presence import Roots
+from .session import DEVICE_TIMEOUT, Session
+from .verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
+from .witnesses import check_overrides
+
+# The driver lists a process for some moments after its end.
+_SETTLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked.
+
+    kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never).  kernel_window: seconds.
+    kernel_since: seconds since the epoch, the time of the last repair; what the kernel logged before is past.
+    overrides: the fleet's own word on codes, as faults/catalogue.py takes it.
+    """
+
+    library: str | None = None
+    device_timeout: float = DEVICE_TIMEOUT
+    total_timeout: float | None = None
+    expected: Expectations = field(default_factory=Expectations)
+    services: tuple[str, ...] = ()
+    kernel_lines: str = AUTO
+    kernel_window: float = 900.0
+    kernel_since: float | None = None
+    overrides: Overrides = field(default_factory=dict)
+    command_timeout: float = 10.0
+
+
+def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> dict[str, Any]:  # noqa: B008  # frozen
+    """The result of gpu_health. Raises ValueError for options that cannot be."""
+    asked.expected.check()
+    check_overrides(asked.overrides)
+    units = [systemd.unit_name(name) for name in asked.services]
+    with Session(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
+        seen = snapshot.take(session, roots, PLAN)
+        owners = _owners(seen, roots.proc)
+        if _ghosts(owners):
+            owners = _look_again(session, seen, roots.proc)
+    around = Surroundings(
+        services=tuple(_service(unit, run_command, asked.command_timeout) for unit in units),
+        owners=owners,
+        holders=holders(roots.proc),
+        kernel=_kernel(asked, run_command),
+        kernel_required=asked.kernel_lines == REQUIRED_LINES,
+        overrides=asked.overrides,
+    )
+    events = [] if around.kernel is None else list(around.kernel.events)
+    return {**assess(seen, asked.expected, around), "kernel_events": events, "snapshot": seen}
+
+
+def _kernel(asked: Asked, run_command: Runner) -> kernel.KernelSeen | None:
+    if asked.kernel_lines == NEVER:
+        return None
+    window = asked.kernel_window
+    if asked.kernel_since is not None:
+        window = min(window, max(0.0, time.time() - asked.kernel_since))
+    return kernel.recent(window, run_command, asked.command_timeout)
+
+
+def _owners(seen: Mapping[str, Any], proc: Path) -> dict[int, Owner] | None:
+    if not sees_all_processes(proc):
+        return None
+    return {pid: owner(proc, pid) for gpu in seen["gpus"] for pid in listed(gpu)}
+
+
+def _ghosts(owners: Mapping[int, Owner] | None) -> bool:
+    return any(not one.alive for one in (owners or {}).values())
+
+
+def _look_again(session: Session, seen: Mapping[str, Any], proc: Path) -> dict[int, Owner] | None:
+    """A process that ended between two looks is no ghost: only what the driver still lists a moment later is."""
+    time.sleep(_SETTLE_SECONDS)
+    again = session.read(("groups:identity", "groups:processes")).gpus
+    later = {gpu["values"].get("uuid"): gpu for gpu in again if gpu["state"] == "read"}
+    for gpu in seen["gpus"]:
+        fresh = later.get(gpu["values"].get("uuid"))
+        if fresh is not None:
+            lists = {name: value for name, value in fresh["values"].items() if name.startswith("processes_")}
+            gpu["values"].update(lists)
+    return _owners(seen, proc)
+
+
+def _service(unit: str, run_command: Runner, timeout: float) -> Service:
+    try:
+        properties = systemd.show(unit, run_command, timeout)
+    except systemd.Unread as error:
+        return Service(unit, None, "", str(error))
+    state = properties.get("ActiveState", "")
+    group = properties.get("ControlGroup") or unit_group(unit, properties.get("Slice", ""))
+    return Service(unit, state in ("active", "reloading", "activating"), group, state)

@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel events become faults: counted once each, with a class, a place and the service that they struck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoglm_recovery.exporter.kmsg import Record
+from autoglm_recovery.exporter.services import NOBODY, Service, Services
+from autoglm_recovery.knowledge.faults.catalogue_verdict import NOT_OF_GPUS, judge_faults
+from autoglm_recovery.knowledge.faults.lines import parse_line
+
+Event = dict[str, Any]
+
+# The address in these is a GPU's; in others it is a switch's, a port's or a network card's.
+_ABOUT_GPUS = ("xid", "gpu_off_bus_text", "gpu_off_bus_multiline", "gpu_init_failure")
+# These may be about any card of the host.
+_ABOUT_ANYTHING = ("pcie_aer", "pcie_dpc")
+# A container with an old library logs this too, and harms nobody else; whether the host is struck, NVML itself says.
+_COUNTED_ONLY = ("driver_mismatch",)
+# Xid 154: the driver's own verdict, NVML's numbers of recovery actions.  An unknown one is for a person.
+_RECOVERY_CLASSES = {0: "", 3: "gpu_comm", 5: "gpu_comm", **dict.fromkeys((1, 2, 4, 6, 7), "gpu_fault")}
+_REMEMBERED = 64
+_PARTS_WINDOW = 5.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault as the ledger counts it, and when it was."""
+
+    labels: dict[str, str]
+    at: float
+
+
+@dataclass
+class Observer:
+    """Reads records in their order; some faults take several lines.
+
+    The functions say whose process it is, whose GPU, and whether it is a GPU, as far as anybody knows.
+    """
+
+    services: Services
+    service_of_pid: Callable[[int | None], Service | None]
+    owner_of_gpu: Callable[[str], Service | None]
+    is_gpu: Callable[[str], bool]
+    driver_version: str | None = None
+    _groups: dict[int, str] = field(default_factory=dict)
+    _parts: tuple[float, str] = (0.0, "")
+
+    def take(self, record: Record) -> Fault | None:
+        """Return the fault that a record completes, if any."""
+        event = parse_line(record.text)
+        kind = event["kind"]
+        if kind == "none" or event.get("is_new_fault") is False:
+            return None
+        if kind == "oom_kill_record":
+            self._remember(event)
+            return None
+        if kind == "gpu_off_bus_multiline" and not self._whole(event, record.at):
+            return None
+        return Fault(self._labels(event), record.at)
+
+    def _remember(self, event: Event) -> None:
+        """The control group stands in the line before the one that tells of the kill."""
+        self._groups[event["pid"]] = event.get("task_memcg") or ""
+        if len(self._groups) > _REMEMBERED:
+            del self._groups[next(iter(self._groups))]
+
+    def _whole(self, event: Event, at: float) -> bool:
+        """Newer drivers spread one sentence over three lines; the last of them makes it true."""
+        if event.get("part") != 3:
+            self._parts = (at, event.get("pci") or self._parts[1])
+            return False
+        begun, pci = self._parts
+        self._parts = (0.0, "")
+        event["pci"] = event.get("pci") or (pci if at - begun <= _PARTS_WINDOW else "")
+        return True
+
+    def _labels(self, event: Event) -> dict[str, str]:
+        pci = event.get("pci") or ""
+        known = event["kind"] in _ABOUT_ANYTHING and self.is_gpu(gpu_name(pci))
+        about_gpu = event["kind"] in _ABOUT_GPUS or known
+        gpu = gpu_name(pci) if about_gpu else ""
+        service = self._service(event, gpu) or NOBODY
+        labels = {
+            "kind": event["kind"],
+            "xid": _text(event.get("xid")),
+            "sxid": _text(event.get("sxid")),
+            "gpu": gpu,
+            "device": "" if about_gpu else pci,
+            "mig_gi": _text(event.get("mig_gi")),
+            "mig_ci": _text(event.get("mig_ci")),
+            "failure_class": "" if event["kind"] in _ABOUT_ANYTHING and not known else self._class(event),
+            "service": service.name,
+            "pool": service.pool,
+        }
+        return {name: value for name, value in labels.items() if value}
+
+    def _class(self, event: Event) -> str:
+        """Return the class; empty where nothing is to be done.  What only a person can judge begins no ladder."""
+        if event["kind"] == "oom_kill":
+            return "oom"
+        if event["kind"] in (*NOT_OF_GPUS, *_COUNTED_ONLY):
+            return ""
+        if event.get("xid") == 154 and "recovery" in event:
+            return _RECOVERY_CLASSES.get(event["recovery"]["to"], "unknown")
+        findings = judge_faults([event], self.driver_version)
+        if not findings or findings[0].action == "observe":
+            return ""
+        return "unknown" if findings[0].action == "call_person" else findings[0].failure_class or "unknown"
+
+    def _service(self, event: Event, gpu: str) -> Service | None:
+        pid = event.get("pid")
+        group = self._groups.pop(pid, None) if event["kind"] == "oom_kill" and pid is not None else None
+        if group is not None:
+            return self.services.of_group(group)
+        return self.service_of_pid(pid) or (self.owner_of_gpu(gpu) if gpu else None)
+
+
+def gpu_name(pci: str) -> str:
+    """Return the address as kernel lines have it: without the function, lower case."""
+    return pci.lower().partition(".")[0]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Serves C(/metrics) and C(/healthz).  A scrape puts ready pages together; nothing here waits for a driver."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})")
+
+
+class ListenError(Exception):
+    """The address cannot be used; the message says why."""
+
+
+class _Once(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def page(metrics: Iterable[Metric]) -> bytes:
+    """Return metrics as Prometheus reads them.  A metric without samples is left out."""
+    return generate_latest(_Once([metric for metric in metrics if metric.samples]))
+
+
+def parse_address(listen: str) -> tuple[str, int]:
+    """Read C(HOST:PORT) or C([IPv6]:PORT).  Raises ListenError."""
+    match = _ADDRESS.fullmatch(listen)
+    if match is None or int(match["port"]) > 65535:
+        raise ListenError(f"{listen!r} is no HOST:PORT or [IPv6]:PORT")
+    return match["six"] or match["host"] or "0.0.0.0", int(match["port"])  # noqa: S104 - said by an empty host
+
+
+class Server:
+    """An HTTP server whose answers C(write) writes."""
+
+    def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
+        """Bind the address.  Raises ListenError."""
+        host, port = parse_address(listen)
+        kind = type("Server", (ThreadingWSGIServer,), {"address_family": _family(host), "daemon_threads": True})
+        try:
+            self._server: Any = make_server(host, port, self._answer, kind, handler_class=_Silent)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {listen}: {error.strerror}") from error
+        self._write = write
+        self.port = int(self._server.server_port)
+
+    def start(self) -> None:
+        """Answer from now on."""
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _say(start, "405 Method Not Allowed", b"use GET\n")
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return _say(start, "200 OK", self._write(), CONTENT_TYPE_LATEST)
+        if path == "/healthz":
+            return _say(start, "200 OK", b"ok\n")
+        if path == "/":
+            return _say(start, "200 OK", b"autoglm exporter: /metrics\n")
+        return _say(start, "404 Not Found", b"there is /metrics\n")
+
+
+def _say(start: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8") -> list[bytes]:
+    start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+class _Silent(WSGIRequestHandler):
+    # A client that sends nothing must not keep a thread for ever.
+    timeout = 10
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        """Log nothing: a scrape every second is no news."""

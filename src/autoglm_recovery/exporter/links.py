@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NVLink's counters take many calls for each GPU, and change slowly: they are read now and then, and kept meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoglm_recovery.knowledge.gpu.groups import PLAN
+
+_EVERY = 10.0
+_GROUP = "nvlink_read:counters"
+_VALUE = "nvlink_counters"
+
+
+@dataclass
+class LinkCounters:
+    """Says when to ask for the counters, and completes the snapshots in between."""
+
+    clock: Callable[[], float] = time.monotonic
+    _asked_at: float = float("-inf")
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def plan(self) -> tuple[str, ...]:
+        """Return what the next snapshot consists of."""
+        if self.clock() - self._asked_at < _EVERY:
+            return PLAN
+        self._asked_at = self.clock()
+        self._kept = {}
+        return (*PLAN, _GROUP)
+
+    def complete(self, snapshot: dict[str, Any]) -> Mapping[str, Any]:
+        """Put the kept counters where they were not asked for, for GPUs that answer."""
+        for device in snapshot["gpus"]:
+            values = device["values"]
+            uuid = values.get("uuid")
+            if values.get(_VALUE) is not None and uuid:
+                self._kept[uuid] = values[_VALUE]
+            elif _VALUE not in values and device["state"] == "read":
+                values[_VALUE] = self._kept.get(uuid)
+        return snapshot

@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written at each scrape: all that is known without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from autoglm_recovery.exporter.alertmanager import Sender
+from autoglm_recovery.exporter.alerts import SERIES
+from autoglm_recovery.exporter.kernel import KernelReader
+from autoglm_recovery.exporter.ledger import Ledger
+from autoglm_recovery.exporter.processes import Usage
+from autoglm_recovery.exporter.services import Service
+
+_SERVICE = ("service", "pool", "unit")
+
+
+def fault_metrics(ledger: Ledger) -> Iterator[Metric]:
+    """Yield the fault counters, and when each was seen last."""
+    counts = CounterMetricFamily("autoglm_kernel_faults", "Faults that the kernel has told of", labels=SERIES)
+    last = GaugeMetricFamily(
+        "autoglm_kernel_fault_last_seen_timestamp_seconds", "When the kernel last told of it", labels=SERIES
+    )
+    for labels, seen in ledger.rows():
+        values = [labels[name] for name in SERIES]
+        counts.add_metric(values, seen.count)
+        last.add_metric(values, seen.last)
+    yield counts
+    yield last
+    yield CounterMetricFamily(
+        "autoglm_kernel_faults_dropped", "Faults for which there was no room among the series", value=ledger.dropped
+    )
+
+
+def kernel_metrics(reader: KernelReader) -> Iterator[Metric]:
+    """Yield how the reading of the kernel's log goes."""
+    source = reader.source
+    yield GaugeMetricFamily(
+        "autoglm_kernel_log_readable", "1 while the kernel's log is read", value=int(reader.readable)
+    )
+    yield CounterMetricFamily("autoglm_kernel_log_records", "Records read of the kernel's log", value=source.records)
+    yield CounterMetricFamily(
+        "autoglm_kernel_log_lost_records", "Records that the kernel overwrote before they were read", value=source.lost
+    )
+
+
+def alert_metrics(senders: Iterable[Sender]) -> Iterator[Metric]:
+    """Yield how the fast alerts go.  The number says which Alertmanager, in the order of the command line."""
+    labels = ("alertmanager", "outcome")
+    told = CounterMetricFamily(
+        "autoglm_fast_alerts",
+        "Fast alerts by outcome: sent, failed (and tried again), refused, dropped (no room or too late)",
+        labels=labels,
+    )
+    pending = GaugeMetricFamily(
+        "autoglm_fast_alerts_pending", "Fast alerts that wait for their first delivery", labels=labels[:1]
+    )
+    for number, sender in enumerate(senders):
+        for outcome, count in sorted(vars(sender.counts).items()):
+            told.add_metric([str(number), outcome], count)
+        pending.add_metric([str(number)], sender.pending)
+    yield told
+    yield pending
+
+
+def probe_metrics(age: float, took: float | None, errors: Mapping[str, int]) -> Iterator[Metric]:
+    """Yield how fresh the snapshot is."""
+    yield GaugeMetricFamily(
+        "autoglm_probe_age_seconds", "Seconds since NVML was last read, or since the exporter began", value=age
+    )
+    if took is not None:
+        yield GaugeMetricFamily("autoglm_probe_duration_seconds", "How long the last look at the GPUs took", value=took)
+    family = CounterMetricFamily("autoglm_probe_errors", "Looks that met this error", labels=("error",))
+    for error, count in sorted(errors.items()):
+        family.add_metric([error], count)
+    yield family
+
+
+def service_metrics(usage: Mapping[Service, Usage]) -> Iterator[Metric]:
+    """Yield what the processes of each service use together."""
+    gauges: dict[str, tuple[str, str]] = {
+        "processes": ("processes", "Processes of the service"),
+        "resident_bytes": ("resident_memory_bytes", "Resident memory of its processes; what they share counts twice"),
+        "open_files": ("open_fds", "Open file descriptors of its processes"),
+        "threads": ("threads", "Threads of its processes"),
+        "started": ("start_time_seconds", "When its oldest process was started"),
+    }
+    for attribute, (name, text) in gauges.items():
+        family = GaugeMetricFamily(f"autoglm_service_{name}", text, labels=_SERVICE)
+        for service, used in usage.items():
+            value = getattr(used, attribute)
+            if value is not None:
+                family.add_metric([service.name, service.pool, service.unit], value)
+        yield family
+    cpu = CounterMetricFamily(
+        "autoglm_service_cpu_seconds", "CPU time of its processes, also of those that have ended", labels=_SERVICE
+    )
+    for service, used in usage.items():
+        cpu.add_metric([service.name, service.pool, service.unit], used.cpu_seconds)
+    yield cpu

@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which processes belong to which service, and what they use.  Reads /proc and nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoglm_recovery.exporter.services import Service, Services
+
+# systemd forks first and moves the child into its group then: a young process is asked again.
+_ASKED_AGAIN = 3
+# A process number may be used again unseen between two looks.
+_ASKED_EVERY = 16
+_DEAD_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the processes of one service use together.  C(started): of the oldest one, seconds since the epoch."""
+
+    processes: int
+    resident_bytes: int
+    cpu_seconds: float
+    open_files: int | None
+    threads: int
+    started: float
+
+
+@dataclass(frozen=True)
+class _Stat:
+    cpu: float
+    threads: int
+    started: float
+    resident: int
+
+
+@dataclass
+class _Known:
+    service: Service | None
+    asked: int = 0
+    started: float = -1.0
+    cpu: float = 0.0
+
+
+@dataclass
+class _Sum:
+    processes: int = 0
+    resident: int = 0
+    files: int | None = 0
+    threads: int = 0
+    started: float = float("inf")
+
+
+@dataclass
+class Processes:
+    """Looks at all processes when told to.  C(service_of) may be asked by any thread, also about the recently dead."""
+
+    services: Services
+    proc: Path = Path("/proc")
+    _known: dict[int, _Known] = field(default_factory=dict)
+    _dead: dict[int, Service] = field(default_factory=dict)
+    _ended_cpu: dict[Service, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _boot: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._tick = os.sysconf("SC_CLK_TCK")
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._boot = _boot_time(self.proc)
+
+    def look(self) -> Mapping[Service, Usage]:
+        """Return what each service uses now; a service without processes is not in it."""
+        if not self.services.all:
+            return {}
+        pids = {int(name) for name in os.listdir(self.proc) if name.isdigit()}
+        with self._lock:
+            for pid in self._known.keys() - pids:
+                self._ended(pid)
+            for pid in pids:
+                self._ask(pid)
+            return self._usage()
+
+    def service_of(self, pid: int | None) -> Service | None:
+        """Return the service of a process, or of one that has just died."""
+        if pid is None or not self.services.all:
+            return None
+        with self._lock:
+            known = self._known.get(pid)
+            if known is not None and known.service is not None:
+                return known.service
+            return self._read_service(pid) or self._dead.get(pid)
+
+    def _ask(self, pid: int) -> None:
+        known = self._known.setdefault(pid, _Known(None))
+        known.asked += 1
+        if known.service is None and (known.asked <= _ASKED_AGAIN or known.asked % _ASKED_EVERY == 0):
+            known.service = self._read_service(pid)
+
+    def _read_service(self, pid: int) -> Service | None:
+        try:
+            return self.services.of_membership((self.proc / str(pid) / "cgroup").read_text("utf-8", "replace"))
+        except OSError:
+            return None
+
+    def _ended(self, pid: int) -> None:
+        known = self._known.pop(pid)
+        if known.service is None:
+            return
+        self._ended_cpu[known.service] = self._ended_cpu.get(known.service, 0.0) + known.cpu
+        self._dead[pid] = known.service
+        if len(self._dead) > _DEAD_KEPT:
+            del self._dead[next(iter(self._dead))]
+
+    def _usage(self) -> dict[Service, Usage]:
+        sums: dict[Service, _Sum] = {}
+        for pid, known in list(self._known.items()):
+            stat = self._stat(pid) if known.service is not None else None
+            if known.service is None or stat is None:
+                continue
+            if known.started not in (-1.0, stat.started):
+                self._ended(pid)  # another process under the same number; the next look sees whose it is
+                continue
+            known.started, known.cpu = stat.started, stat.cpu
+            files = self._open_files(pid)
+            sums.setdefault(known.service, _Sum())
+            total = sums[known.service]
+            total.processes += 1
+            total.resident += stat.resident
+            total.threads += stat.threads
+            total.started = min(total.started, stat.started)
+            total.files = None if files is None or total.files is None else total.files + files
+        return {service: self._finish(service, total) for service, total in sums.items()}
+
+    def _finish(self, service: Service, total: _Sum) -> Usage:
+        """Add what ended processes have used, so that the figure never falls."""
+        living = sum(known.cpu for known in self._known.values() if known.service == service)
+        cpu = living + self._ended_cpu.get(service, 0.0)
+        return Usage(total.processes, total.resident, cpu, total.files, total.threads, self._boot + total.started)
+
+    def _stat(self, pid: int) -> _Stat | None:
+        try:
+            text = (self.proc / str(pid) / "stat").read_text("utf-8", "replace")
+        except OSError:
+            return None
+        fields = text.rpartition(")")[2].split()
+        if len(fields) < 22:
+            return None
+        cpu = (int(fields[11]) + int(fields[12])) / self._tick
+        return _Stat(cpu, int(fields[17]), int(fields[19]) / self._tick, int(fields[21]) * self._page)
+
+    def _open_files(self, pid: int) -> int | None:
+        try:
+            return len(os.listdir(self.proc / str(pid) / "fd"))
+        except OSError:
+            return None
+
+
+def _boot_time(proc: Path) -> float:
+    try:
+        for line in (proc / "stat").read_text("ascii").splitlines():
+            if line.startswith("btime "):
+                return float(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return 0.0

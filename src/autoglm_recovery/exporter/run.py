@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exporter: who does what in which thread.
+
+kernel      waits for records, counts faults, hands alerts over
+alerts      one for each Alertmanager: sends
+gpus        one look after the other, through a session that a hung driver cannot hang
+main        processes, heartbeat, state file
+http        puts ready pages together
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+
+from autoglm_recovery.exporter import state
+from autoglm_recovery.exporter.alertmanager import Sender
+from autoglm_recovery.exporter.faults import Observer
+from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
+from autoglm_recovery.exporter.http import Server, page
+from autoglm_recovery.exporter.kernel import FastPath, KernelReader
+from autoglm_recovery.exporter.kmsg import KernelLog, boot_id
+from autoglm_recovery.exporter.ledger import Ledger
+from autoglm_recovery.exporter.links import LinkCounters
+from autoglm_recovery.exporter.live_metrics import (
+    alert_metrics,
+    fault_metrics,
+    kernel_metrics,
+    probe_metrics,
+    service_metrics,
+)
+from autoglm_recovery.exporter.memory import Memory
+from autoglm_recovery.exporter.processes import Processes
+from autoglm_recovery.exporter.services import Services
+from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
+from autoglm_recovery.knowledge.gpu.presence import Roots
+from autoglm_recovery.knowledge.gpu.session import Session
+from autoglm_recovery.knowledge.gpu.snapshot import take
+
+# Lines that are no faults move the place in the log too; they are worth no write of their own.
+_PLACE_SAVED_EVERY = 300.0
+_LEAVING = 15.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says."""
+
+    listen: str
+    interval: timedelta
+    state_file: Path
+    host: str
+    services: Services = field(default_factory=Services)
+    nvml_library: str | None = None
+    probe_timeout: timedelta = timedelta(seconds=5)
+    expected_gpus: int | None = None
+    kmsg: Path | None = Path("/dev/kmsg")
+    alertmanagers: tuple[str, ...] = ()
+    headers: Callable[[], dict[str, str]] = dict
+    labels: Mapping[str, str] = field(default_factory=dict)
+    roots: Roots = field(default_factory=Roots)
+
+
+class Exporter:
+    """All of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the state and bind the address; nothing runs yet.  Raises ListenError."""
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._ledger = Ledger()
+        self._memory = Memory(settings.services, settings.expected_gpus)
+        self._processes = Processes(settings.services, settings.roots.proc)
+        self._state = state.StateFile(settings.state_file)
+        self._senders = [Sender(url, settings.headers) for url in settings.alertmanagers]
+        self._kernel = self._kernel_reader(self._restore())
+        self._save_failed = ""
+        self._saves_failed = 0
+        self._gpu_page = page(gpu_metrics(not_looked_yet(self._memory)))
+        self._service_page = b""
+        self._began = self._heartbeat = time.time()
+        self._read_at = time.monotonic()
+        self._took: float | None = None
+        self._errors: Counter[str] = Counter()
+        self._own = CollectorRegistry()
+        ProcessCollector(registry=self._own)
+        self._place_saved_at = time.monotonic()
+        self._place = self._kernel.source.last if self._kernel else None
+        self.server = Server(settings.listen, self.write)
+
+    def run(self) -> None:
+        """Work until L(stop) is called."""
+        looking = threading.Thread(target=self._look_at_gpus, name="gpus", daemon=True)
+        for sender in self._senders:
+            sender.start()
+        if self._kernel:
+            self._kernel.start()
+        looking.start()
+        self.server.start()
+        log.info("the exporter runs", port=self.server.port, host=self._settings.host)
+        seconds = self._settings.interval.total_seconds()
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            self._tick()
+            self._woken.wait(max(0.0, begun + seconds - time.monotonic()))
+            self._woken.clear()
+        self._end(looking)
+
+    def stop(self) -> None:
+        """End L(run); safe in a signal handler."""
+        self._stopping.set()
+        self._woken.set()
+
+    def write(self) -> bytes:
+        """Return the page of one scrape."""
+        age = time.monotonic() - self._read_at
+        live = [
+            GaugeMetricFamily("autoglm_heartbeat_timestamp_seconds", "When the exporter last worked", self._heartbeat),
+            GaugeMetricFamily("autoglm_state_save_errors", "Writes of the state file that failed", self._saves_failed),
+            *probe_metrics(age, self._took, dict(self._errors)),
+            *fault_metrics(self._ledger),
+            *(kernel_metrics(self._kernel) if self._kernel else ()),
+            *(alert_metrics(self._senders) if self._senders else ()),
+        ]
+        return b"".join((page(live), self._gpu_page, self._service_page, generate_latest(self._own)))
+
+    def _tick(self) -> None:
+        try:
+            self._service_page = page(service_metrics(self._processes.look()))
+        except OSError as error:
+            log.warning("processes cannot be read", error=str(error))
+        self._heartbeat = time.time()
+        self._save()
+
+    def _look_at_gpus(self) -> None:
+        library = self._settings.nvml_library
+        timeout = self._settings.probe_timeout.total_seconds()
+        session = Session(library, device_timeout=timeout, total_timeout=2 * timeout, start="spawn")
+        seconds = self._settings.interval.total_seconds()
+        links = LinkCounters()
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            try:
+                self._take_in(links.complete(take(session, self._settings.roots, links.plan())))
+            except Exception:
+                # One odd snapshot must not end all looking; the growing age of the last good one tells of it.
+                log.exception("a look at the GPUs failed")
+                self._errors["exporter"] += 1
+            self._stopping.wait(max(0.0, begun + seconds - time.monotonic()))
+        session.close()
+
+    def _take_in(self, snapshot: Mapping[str, Any]) -> None:
+        self._memory.learn(snapshot, self._processes.service_of)
+        self._gpu_page = page(gpu_metrics(view_of(snapshot, self._memory, self._processes.service_of)))
+        self._took = snapshot["seconds"]
+        self._errors.update(errors_in(snapshot))
+        if snapshot["nvml"]["state"] == "read":
+            self._read_at = time.monotonic()
+            if self._kernel:
+                self._kernel.observer.driver_version = snapshot["nvml"]["values"].get("driver_version")
+
+    def _kernel_reader(self, last: int | None) -> KernelReader | None:
+        settings = self._settings
+        if settings.kmsg is None:
+            return None
+        memory = self._memory
+        observer = Observer(settings.services, self._processes.service_of, memory.owner_of, memory.knows)
+        fast = FastPath(settings.host, self._senders, dict(settings.labels))
+        source = KernelLog(settings.kmsg, last)
+        return KernelReader(source, observer, self._ledger, fast, self._woken.set)
+
+    def _restore(self) -> int | None:
+        """Take the state in.  Return the place in the kernel's log, if it is still the same log."""
+        stored, problem = state.load(self._settings.state_file)
+        if problem:
+            log.warning("the state is not used; counters begin anew", problem=problem)
+        self._ledger.restore(stored.get("faults"))
+        same_boot = bool(stored.get("boot_id")) and stored.get("boot_id") == boot_id()
+        self._memory.restore(stored.get("gpus"), same_boot)
+        place = stored.get("sequence")
+        same_log = same_boot and stored.get("kmsg") == str(self._settings.kmsg)
+        return place if same_log and type(place) is int else None
+
+    def _save(self, now: bool = False) -> None:
+        faults = self._ledger.dump()
+        document = {
+            "boot_id": boot_id(),
+            "kmsg": str(self._settings.kmsg),
+            "faults": faults,
+            "gpus": self._memory.dump(),
+        }
+        place = self._kernel.source.last if self._kernel else None
+        late = time.monotonic() - self._place_saved_at > _PLACE_SAVED_EVERY
+        if now or late or self._state.differs({**document, "sequence": self._place}):
+            self._place, self._place_saved_at = place, time.monotonic()
+        try:
+            self._state.save({**document, "sequence": self._place})
+            self._save_failed = ""
+        except OSError as error:
+            self._saves_failed += 1
+            if str(error) != self._save_failed:
+                log.warning("the state cannot be saved; counters begin anew after a restart", error=str(error))
+                self._save_failed = str(error)
+
+    def _end(self, looking: threading.Thread) -> None:
+        self.server.stop()
+        if self._kernel:
+            self._kernel.stop()
+        for sender in self._senders:
+            sender.stop()
+        self._save(now=True)
+        looking.join(_LEAVING)

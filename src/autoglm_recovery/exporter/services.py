@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inference services of this node, and to which of them a process belongs: by its control group.
+
+The services file is YAML or JSON: a list of C({name, pool, unit}), as in the inventory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+_KEYS = {"name", "pool", "unit"}
+
+
+class ServicesError(Exception):
+    """The services file cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One inference service of this node."""
+
+    name: str
+    pool: str
+    unit: str
+
+
+NOBODY = Service("", "", "")
+
+
+class Services:
+    """Finds the service of a control group."""
+
+    def __init__(self, services: Iterable[Service] = ()) -> None:
+        self.all = tuple(services)
+        self._by_unit = {service.unit: service for service in self.all}
+        self._by_name = {service.name: service for service in self.all}
+
+    def of_group(self, path: str) -> Service | None:
+        """Return the service whose unit is this control group, or is one of those around it."""
+        return next((self._by_unit[part] for part in path.split("/") if part in self._by_unit), None)
+
+    def of_membership(self, text: str) -> Service | None:
+        """Return the service of a process from its C(/proc/PID/cgroup), of either version."""
+        for line in text.splitlines():
+            fields = line.split(":", 2)
+            found = self.of_group(fields[2]) if len(fields) == 3 else None
+            if found is not None:
+                return found
+        return None
+
+    def named(self, name: object) -> Service | None:
+        """Return the service of this name."""
+        return self._by_name.get(name) if isinstance(name, str) else None
+
+
+def load_services(path: Path) -> Services:
+    """Read the services file.  Raises ServicesError."""
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ServicesError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ServicesError(f"{path} is neither YAML nor JSON: {error}") from error
+    if document is None:
+        return Services()
+    if not isinstance(document, list):
+        raise ServicesError(f"{path} must be a list of services with name, pool and unit")
+    services = [_service(entry, f"{path}, service {number}") for number, entry in enumerate(document, 1)]
+    for key in ("name", "unit"):
+        values = [getattr(service, key) for service in services]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ServicesError(f"{path}: {key} {', '.join(twice)} is there more than once")
+    return Services(services)
+
+
+def _service(entry: object, place: str) -> Service:
+    if not isinstance(entry, dict) or not {"name", "unit"} <= set(entry) <= _KEYS:
+        raise ServicesError(f"{place} must have name and unit, may have pool, and nothing else")
+    values = {key: entry.get(key, "") for key in _KEYS}
+    for key, value in values.items():
+        if not isinstance(value, str) or (key != "pool" and not value) or "\n" in value or "/" in value:
+            raise ServicesError(f"{place}: {key} must be a text without slashes or line breaks")
+    # systemd's own shorthand: a name without a type is a service
+    unit = values["unit"] if "." in values["unit"] else f"{values['unit']}.service"
+    return Service(values["name"], values["pool"], unit)

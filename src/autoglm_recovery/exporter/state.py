@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must survive a restart: fault counters, the place in the kernel's log, known GPUs and who used them.
+
+Anything may be in the file, also rubbish: what cannot be read counts as not there, and the file is written anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+_LARGEST = 16 << 20
+
+
+def load(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the state, or an empty one and the reason."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return {}, ""
+    except OSError as error:
+        return {}, f"{path} cannot be read: {error.strerror}"
+    if len(content) > _LARGEST:
+        return {}, f"{path} is larger than {_LARGEST} bytes"
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}, f"{path} is no JSON"
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        return {}, f"{path} is no state of this version"
+    return document, ""
+
+
+class StateFile:
+    """Writes the state whole or not at all, and only when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written = ""
+
+    def differs(self, document: dict[str, Any]) -> bool:
+        """Return whether a document is not what was written last."""
+        return _text(document) != self._written
+
+    def save(self, document: dict[str, Any]) -> None:
+        """Write the document, unless it is what was written last.  Raises OSError."""
+        text = _text(document)
+        if text == self._written:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        self._written = text
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps({"version": VERSION, **document}, sort_keys=True)

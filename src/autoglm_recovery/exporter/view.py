@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a snapshot and the memory of earlier ones say together.  Pure but for asking the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from autoglm_recovery.exporter.gpu_metrics import GpuView, HostView
+from autoglm_recovery.exporter.memory import Known, Memory, Snapshot, pids_on
+from autoglm_recovery.exporter.services import NOBODY, Service
+from autoglm_recovery.knowledge.gpu.expectations import Expectations
+from autoglm_recovery.knowledge.gpu.verdict import Surroundings, assess
+
+ServiceOf = Callable[[int | None], Service | None]
+
+
+def not_looked_yet(memory: Memory) -> HostView:
+    """Return what is known before the first snapshot: which GPUs there were, and nothing of how they are."""
+    known = memory.known()
+    gpus = [GpuView(one, "unknown", owner=_owner(memory, one)) for one in known]
+    return HostView("unknown", gpus, expected=memory.expected if memory.expected is not None else len(known))
+
+
+def view_of(snapshot: Snapshot, memory: Memory, service_of: ServiceOf) -> HostView:
+    """Return what a snapshot says; the memory has learnt from it already."""
+    assessed = assess(snapshot, Expectations(gpus=memory.expected), Surroundings())
+    verdicts = [one["verdict"] for one in assessed["gpus"]]
+    readable = snapshot["nvml"]["state"] == "read"
+    seen = [
+        _seen(device, verdict, snapshot, memory, service_of)
+        for device, verdict in zip(snapshot["gpus"], verdicts, strict=True)
+    ]
+    names = {view.known.gpu for view in seen}
+    gone = [
+        GpuView(known, "unhealthy" if readable else "unknown", "gone", lost=readable, owner=_owner(memory, known))
+        for known in memory.known()
+        if known.gpu not in names
+    ]
+    gpus = sorted([*seen, *gone], key=lambda view: (view.known.index, view.known.gpu))
+    error = snapshot["nvml"]["error"]
+    return HostView(
+        verdict=_gravest({assessed["verdict"], *(view.verdict for view in gpus)}),
+        gpus=gpus,
+        expected=_expected(snapshot, memory),
+        present=_present(snapshot),
+        error=error["error"] if error else None,
+        versions=snapshot["nvml"]["values"],
+    )
+
+
+def errors_in(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the name of each error that a look has met, but for what a GPU or a driver does not have."""
+    if snapshot["nvml"]["error"]:
+        yield snapshot["nvml"]["error"]["error"]
+    for device in snapshot["gpus"]:
+        if device["error"]:
+            yield device["error"]["error"]
+        kinds = {error["error"]: error["kind"] for error in device["errors"].values()}
+        yield from (name for name, kind in kinds.items() if kind not in ("not_supported", "missing"))
+
+
+def _seen(
+    device: Mapping[str, Any], verdict: str, snapshot: Snapshot, memory: Memory, service_of: ServiceOf
+) -> GpuView:
+    known = memory.name_of(device)
+    owners = {pid: service for pid in pids_on(device) if (service := service_of(pid)) is not None}
+    missing = memory.missing_links(device, snapshot["gpus"])
+    return GpuView(
+        known=known,
+        verdict=_gravest({verdict, "unhealthy" if missing else "healthy"}),
+        state=device["state"],
+        values=device["values"],
+        lost=device["state"] == "lost",
+        links_missing=missing,
+        owner=_owner(memory, known),
+        services=owners,
+    )
+
+
+def _gravest(verdicts: set[str]) -> str:
+    return next((verdict for verdict in ("unhealthy", "unknown") if verdict in verdicts), "healthy")
+
+
+def _expected(snapshot: Snapshot, memory: Memory) -> int:
+    """Return how many there should be.  A GPU that is bound to another driver is not this host's to use."""
+    if memory.expected is not None:
+        return memory.expected
+    return max(_on_bus(snapshot) or 0, len(memory.known()))
+
+
+def _present(snapshot: Snapshot) -> dict[str, int]:
+    present = {}
+    on_bus, nodes = _on_bus(snapshot), snapshot["host"]["nodes"]["value"]
+    if on_bus is not None:
+        present["pci"] = on_bus
+    if nodes is not None:
+        present["device_files"] = len(nodes)
+    if snapshot["nvml"]["state"] == "read":
+        present["nvml"] = len(snapshot["gpus"])
+    return present
+
+
+def _on_bus(snapshot: Snapshot) -> int | None:
+    devices = snapshot["host"]["pci"]["value"]
+    return None if devices is None else sum(one["driver"] in (None, "nvidia") for one in devices)
+
+
+def _owner(memory: Memory, known: Known) -> Service:
+    return memory.owner_of(known.gpu) or NOBODY

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alerts that people already have, and what class each is.
+
+Only names and labels that a public source defines, and only where the class is beyond doubt; everything else stays
+unknown, which calls a person.  Left out on purpose, because they may mean several things:
+- up == 0 in general (InstanceDown, TargetDown): an exporter that is down is no host that is down;
+- NvidiaGpuExporterCollectionFailing and ...Stale (nvidia_gpu_exporter's chart): "check that the node has a GPU, the
+  driver works and the pod runs with the NVIDIA runtime";
+- alerts on vLLM's metrics: vLLM publishes metrics and dashboards, but no rules, so every name is somebody's own;
+- DCGM_FI_DEV_XID_ERRORS > 0 without its code, GPU temperatures of any threshold, CPU use, full disks.
+
+A rule on an Xid metric passes the code on as a label; the class is then the catalogue's, or the policy's own word.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS, Entry, lookup_xid
+from autoglm_recovery.policy.model import Classification, Faults
+
+# Labels that carry an Xid, and what else has to be there so that nobody else's label of that name is meant.
+XID_LABELS = (
+    # dcgm-exporter, DCGM_EXP_XID_ERRORS_COUNT{gpu, UUID, ..., xid}: internal/pkg/collector
+    # nvidia_gpu_exporter, nvidia_smi_xid_errors_total{uuid, xid} and ..._last_timestamp_seconds: docs/METRICS.md
+    ("xid", ""),
+    # dcgm-exporter, DCGM_FI_DEV_XID_ERRORS{gpu, UUID, ..., err_code, err_msg}: internal/pkg/collector
+    ("err_code", 'err_msg!="",UUID!=""'),
+)
+
+# alertname -> class
+NAMED = {
+    # kubernetes-monitoring/kubernetes-mixin, alerts/apps_alerts.libsonnet and kube_app; in kube-prometheus
+    "KubePodCrashLooping": "crash",
+    "KubePodNotReady": "not_ready",
+    # kubernetes-mixin, alerts/kubelet.libsonnet
+    "KubeNodeNotReady": "node_down",
+    "KubeNodeUnreachable": "node_down",
+    # prometheus/node_exporter, docs/node-mixin/alerts/alerts.libsonnet
+    "NodeMemoryHighUtilization": "overload",
+    "NodeSystemSaturation": "overload",
+    # samber/awesome-prometheus-alerts, dist/rules/host-and-hardware/node-exporter.yml
+    "HostOomKillDetected": "oom",
+    "HostOutOfMemory": "overload",
+    # samber/awesome-prometheus-alerts, dist/rules/kubernetes/kubestate-exporter.yml
+    "KubernetesContainerOomKiller": "oom",
+    "KubernetesPodCrashLooping": "crash",
+    "KubernetesNodeReady": "node_down",  # so called of old, for a node that is not
+    "KubernetesNodeNotReady": "node_down",
+    # Amazon SageMaker HyperPod, observability add-on, pre-configured alerts: DCGM_FI_DEV_ECC_DBE_VOL_TOTAL > 0
+    "GPUMemoryErrorDetected": "gpu_fault",
+}
+
+
+def known_alerts(faults: Faults | None = None) -> tuple[Classification, ...]:
+    """Return the entries, first match first, in the form of C(classify) in a policy."""
+    own = (faults or Faults()).overrides()
+    return _entries(
+        tuple(sorted((code, word.get("failure_class"), word.get("action")) for code, word in own["xid"].items()))
+    )
+
+
+@lru_cache(maxsize=8)
+def _entries(own: tuple[tuple[int, str | None, str | None], ...]) -> tuple[Classification, ...]:
+    overrides = {"xid": {code: {"failure_class": name, "action": action} for code, name, action in own}}
+    codes: dict[str, list[int]] = {}
+    for code in sorted(KNOWN_XIDS.union(code for code, _name, _action in own)):
+        entry = lookup_xid(code, overrides)
+        if _tells(entry) and entry.failure_class is not None:
+            codes.setdefault(entry.failure_class, []).append(code)
+    by_code = [
+        Classification(
+            match=",".join(filter(None, (f'{label}=~"{"|".join(map(str, numbers))}"', besides))),
+            failure_class=failure_class,
+        )
+        for label, besides in XID_LABELS
+        for failure_class, numbers in codes.items()
+    ]
+    by_name = [Classification(match=f'alertname="{name}"', failure_class=of) for name, of in NAMED.items()]
+    return (*by_code, *by_name)
+
+
+def _tells(entry: Entry) -> bool:
+    """Whether the number alone names a class: not if it is only observed, and not if the line's words decide."""
+    undecided = entry.rule in ("nvlink5", "follow_driver") and not entry.overridden
+    return entry.needs_action and entry.failure_class != "unknown" and not undecided

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(make bench): durable commits per second, and how soon after a POST the first task runs."""
+"""C(make bench): commits a second, POST to first task, and the figures of the GPU side."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import exporter, gpu_health, kernel_lines
 from bench.load import CONNECTIONS, Load, send
 from tests.integration.receiver.running import Receiver, alert, now, payload, serving, until
 
@@ -57,6 +58,9 @@ def main() -> None:
         commits(Path(directory))
     with tempfile.TemporaryDirectory() as directory:
         launches(Path(directory))
+    kernel_lines.main()
+    gpu_health.main()
+    exporter.main()
 
 
 def commits(directory: Path) -> None:

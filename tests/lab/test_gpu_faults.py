@@ -30,6 +30,7 @@ SECONDS = 60
 def gpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FakeNvml]:
     """Return a tree of files for a host, and in it the library with eight GPUs."""
     tree = tmp_path_factory.mktemp("gpus")
+    tree.chmod(0o755)  # it becomes the host's root directory, which is not root's alone
     fake = FakeNvml(tree / LIBRARY.strip("/"))
     pynvml = importlib.util.find_spec("pynvml")
     assert pynvml is not None

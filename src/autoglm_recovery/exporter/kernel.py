@@ -79,11 +79,11 @@ class KernelReader:
                 while not self._stopping.is_set():
                     self.read()
                     self.source.wait(_WAIT)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next record may be read again
                 self.readable = False
-                if error.strerror != said:  # once, not every few seconds
-                    log.warning("the kernel's log cannot be read", path=str(self.source.path), error=error.strerror)
-                    said = error.strerror or ""
+                if str(error) != said:  # once, not every few seconds
+                    log.warning("the kernel's log cannot be read", path=str(self.source.path), error=str(error))
+                    said = str(error)
                 self._stopping.wait(_TRY_AGAIN)
             finally:
                 self.source.close()

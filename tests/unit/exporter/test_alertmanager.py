@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sender of fast alerts, with an Alertmanager whose answers a test decides."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from autoglm_recovery.exporter import alertmanager
+from autoglm_recovery.exporter.alertmanager import MOST, FastAlert, Sender
+from autoglm_recovery.exporter.alerts import alert_of, labels_of
+
+
+class Fake:
+    """Answers POSTs with what C(status) says, and keeps what came."""
+
+    def __init__(self) -> None:
+        self.status: Callable[[list[Any]], int] = lambda _alerts: 200
+        self.date: str | None = None
+        self.came: list[list[dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
+        self.changed = threading.Condition()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(200)
+
+            def do_POST(self) -> None:
+                alerts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = fake.status(alerts)
+                self._answer(status)
+                with fake.changed:
+                    fake.came.append(alerts)
+                    fake.headers.append(dict(self.headers))
+                    fake.changed.notify_all()
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return fake.date or super().date_time_string(timestamp)
+
+            def _answer(self, status: int) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def wait(self, number: int) -> None:
+        """Until so many requests came."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.came) >= number, 30), self.came
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    made = Fake()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def sender(fake: Fake) -> Iterator[Sender]:
+    made = Sender(fake.url, headers=lambda: {"Authorization": "Bearer secret"})
+    yield made
+    made.stop()
+
+
+def alert(xid: str = "48", *, lasts: float = 180.0, starts: float | None = None) -> FastAlert:
+    begun = time.time() if starts is None else starts
+    return FastAlert({"alertname": "GPUKernelFault", "xid": xid}, {"summary": "x"}, begun, begun + lasts)
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_alert_is_sent_with_the_token(fake: Fake, sender: Sender) -> None:
+    sender.start()
+    sender.put(alert())
+    fake.wait(1)
+    assert fake.came[0][0]["labels"] == {"alertname": "GPUKernelFault", "xid": "48"}
+    assert fake.headers[0]["Authorization"] == "Bearer secret"
+    until(lambda: sender.counts.sent == 1 and sender.pending == 0)
+
+
+def test_it_is_tried_again_and_only_the_newest_state_is_sent(
+    fake: Fake, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alertmanager, "_FIRST_PAUSE", 0.01)
+    fake.status = lambda _alerts: 503
+    first = alert()
+    sender.put(first)
+    sender.start()
+    fake.wait(3)
+    newer = alert(lasts=500)
+    sender.put(newer)
+    fake.status = lambda _alerts: 200
+    until(lambda: sender.counts.sent)
+    (sent,) = fake.came[-1]
+    assert sent["endsAt"] > fake.came[0][0]["endsAt"]
+    assert sent["startsAt"] == fake.came[0][0]["startsAt"]
+    assert sender.counts.failed >= 3
+
+
+def test_an_alert_that_is_refused_does_not_hold_up_others(fake: Fake, sender: Sender) -> None:
+    fake.status = lambda alerts: 400 if any(one["labels"]["xid"] == "bad" for one in alerts) else 200
+    for xid in ("48", "bad", "79"):
+        sender.put(alert(xid))
+    sender.start()
+    until(lambda: (sender.counts.sent, sender.counts.refused) == (2, 1))
+    assert sender.pending == 0
+
+
+def test_memory_is_bounded_and_the_oldest_goes(sender: Sender) -> None:
+    for number in range(MOST + 3):
+        sender.put(alert(str(number)))
+    assert (sender.pending, sender.counts.dropped) == (MOST, 3)
+    for _again in range(10):
+        sender.put(alert(str(MOST)))
+    assert (sender.pending, sender.counts.dropped) == (MOST, 3)
+
+
+def test_what_is_over_before_it_could_be_sent_is_dropped(fake: Fake, sender: Sender) -> None:
+    sender.put(alert("old", starts=time.time() - 500))
+    sender.put(alert("new"))
+    sender.start()
+    fake.wait(1)
+    assert [one["labels"]["xid"] for one in fake.came[0]] == ["new"]
+    until(lambda: sender.counts.dropped == 1)
+
+
+def test_a_burst_is_not_sent_line_by_line(fake: Fake, sender: Sender) -> None:
+    sender.start()
+    sender.put(alert())
+    until(lambda: sender.counts.sent == 1)
+    for _line in range(200):
+        sender.put(alert())
+    assert sender.counts.sent == 1
+    assert len(fake.came) == 1
+
+
+def test_a_sent_alert_is_renewed(fake: Fake, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alertmanager, "_RENEWED_EVERY", 0.05)
+    sender.start()
+    sender.put(alert())
+    fake.wait(3)
+    assert fake.came[0] == fake.came[2]
+
+
+def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: Fake, sender: Sender) -> None:
+    fake.date = "Sun, 01 Jan 2040 00:00:00 GMT"
+    sender.start()
+    until(lambda: sender._skew)
+    sender.put(alert())
+    fake.wait(1)
+    assert fake.came[0][0]["endsAt"] > "2040-01-01T00:02"
+
+
+def test_nobody_waits_for_alertmanager() -> None:
+    silent = Sender("http://127.0.0.1:9")
+    silent.start()
+    for number in range(100):
+        silent.put(alert(str(number)))
+    assert silent.pending == 100
+    silent.stop()
+
+
+def test_labels_of_ours_are_never_overwritten_and_empty_ones_are_left_out() -> None:
+    fault = {"kind": "xid", "xid": "79", "gpu": "0000:3b:00", "mig_gi": "1", "failure_class": "gpu_lost", "pool": ""}
+    kernel_alert = alert_of(fault)
+    assert kernel_alert is not None
+    assert labels_of(kernel_alert, "n", fault, {"cluster": "blue", "gpu": "mine"}) == {
+        "alertname": "GPUFellOffBus",
+        "failure_class": "gpu_lost",
+        "severity": "critical",
+        "host": "n",
+        "kind": "xid",
+        "xid": "79",
+        "gpu": "0000:3b:00",
+        "cluster": "blue",
+    }
+
+
+@pytest.mark.parametrize("fault", [{}, {"failure_class": "crash"}, {"failure_class": "oom", "kind": "oom_kill"}])
+def test_some_faults_raise_no_alert(fault: dict[str, str]) -> None:
+    assert alert_of(fault) is None

@@ -1,0 +1,213 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel records, the faults that they tell of, and what of them is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoglm_recovery.exporter import state
+from autoglm_recovery.exporter.faults import Fault, Observer
+from autoglm_recovery.exporter.kmsg import KernelLog, Record
+from autoglm_recovery.exporter.ledger import MOST_SERIES, Ledger
+from autoglm_recovery.exporter.services import Service, Services
+
+LLM = Service("llm", "pool-a", "llm.service")
+GPU = "0000:3b:00"
+
+
+def observer() -> Observer:
+    return Observer(
+        Services([LLM]),
+        service_of_pid=lambda pid: LLM if pid == 42 else None,
+        owner_of_gpu=lambda gpu: LLM if gpu == GPU else None,
+        is_gpu=lambda gpu: gpu == GPU,
+    )
+
+
+def faults(*lines: str, watching: Observer | None = None) -> list[Fault]:
+    watching = watching or observer()
+    taken = [watching.take(Record(line, None, 1000.0 + number)) for number, line in enumerate(lines)]
+    return [fault for fault in taken if fault is not None]
+
+
+@pytest.mark.parametrize(
+    ("line", "labels"),
+    [
+        (
+            "NVRM: Xid (PCI:0000:3b:00): 48, pid=7, name=x, DBE",
+            {"kind": "xid", "xid": "48", "gpu": GPU, "failure_class": "gpu_fault", "service": "llm", "pool": "pool-a"},
+        ),
+        (
+            "NVRM: Xid (PCI:0000:1a:00 GPU-I:03 GPU-CI:01): 31, pid=42, name=x, MMU Fault",
+            {"kind": "xid", "xid": "31", "gpu": "0000:1a:00", "mig_gi": "3", "mig_ci": "1", "failure_class": "crash",
+             "service": "llm", "pool": "pool-a"},
+        ),
+        (
+            "NVRM: Xid (PCI:0000:1a:00): 45, pid=7, name=x, Ch 00000010",
+            {"kind": "xid", "xid": "45", "gpu": "0000:1a:00"},
+        ),
+        (
+            "NVRM: Xid (PCI:0000:1a:00): 4711, something new",
+            {"kind": "xid", "xid": "4711", "gpu": "0000:1a:00", "failure_class": "unknown"},
+        ),
+        (
+            "NVRM: Xid (PCI:0000:1a:00): 154, GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)",
+            {"kind": "xid", "xid": "154", "gpu": "0000:1a:00", "failure_class": "gpu_fault"},
+        ),
+        (
+            "NVRM: Xid (PCI:0000:1a:00): 154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)",
+            {"kind": "xid", "xid": "154", "gpu": "0000:1a:00"},
+        ),
+        (
+            "NVRM: GPU at PCI:0000:1a:00 has fallen off the bus.",
+            {"kind": "gpu_off_bus_text", "gpu": "0000:1a:00", "failure_class": "gpu_lost"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_line_becomes_a_fault(line: str, labels: dict[str, str]) -> None:
+    assert [fault.labels for fault in faults(line)] == [labels]
+
+
+def test_three_lines_of_a_lost_gpu_are_one_fault() -> None:
+    told = faults(
+        "NVRM: The NVIDIA GPU 0000:3b:00.0",
+        "NVRM: (PCI ID: 10de:2330) installed in this system has",
+        "NVRM: fallen off the bus and is not responding to commands.",
+    )
+    assert [(fault.labels["gpu"], fault.labels["failure_class"]) for fault in told] == [(GPU, "gpu_lost")]
+
+
+def test_an_oom_kill_belongs_to_the_service_whose_control_group_it_struck() -> None:
+    record = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/system.slice/{0},"
+    record += "task_memcg=/system.slice/{0}/inner,task=llama,pid=9,uid=0"
+    kill = "Memory cgroup out of memory: Killed process 9 (llama) total-vm:1kB, anon-rss:1kB, UID:0 pgtables:1kB"
+    (ours,) = faults(record.format("llm.service"), kill)
+    assert ours.labels == {"kind": "oom_kill", "failure_class": "oom", "service": "llm", "pool": "pool-a"}
+    (other,) = faults(record.format("cron.service"), kill)
+    assert other.labels == {"kind": "oom_kill", "failure_class": "oom"}
+
+
+def test_a_pcie_fault_of_another_card_has_no_class() -> None:
+    line = "pcieport {}: AER: PCIe Bus Error: severity=Uncorrectable (Fatal), type=Transaction Layer, (Requester ID)"
+    told = faults(line.format("0000:3b:00.0"), line.format("0000:99:00.0"))
+    assert [fault.labels.get("failure_class") for fault in told] == ["gpu_lost", None]
+
+
+@given(st.text(max_size=300))
+def test_no_line_is_too_much(line: str) -> None:
+    for fault in faults(f"NVRM: Xid (PCI:{line}", line, f"NVRM: Xid (PCI:0000:3b:00): {line}"):
+        assert all(isinstance(value, str) and value for value in fault.labels.values())
+
+
+def read(log: KernelLog) -> list[str]:
+    return [record.text for record in log.read()]
+
+
+def test_records_are_read_once_and_gaps_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    path.write_text("4,7,1,-;seven\n DEVICE=x\n4,8,2,-;eight\n")
+    log = KernelLog(path, last=7)
+    log.open()
+    assert [text for text in read(log) if ";" in text] == ["4,8,2,-;eight"]
+    with path.open("a") as file:
+        file.write("4,8,2,-;eight again\n4,12,3,-;twelve\n4,13,4,-;half a li")
+    assert read(log) == ["4,12,3,-;twelve"]
+    assert (log.lost, log.last) == (3, 12)
+    with path.open("a") as file:
+        file.write("ne\n")
+    assert read(log) == ["4,13,4,-;half a line"]
+    log.close()
+
+
+def test_a_record_has_the_time_at_which_the_kernel_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    ago = int((time.monotonic() - 50) * 1e6)
+    path.write_text(f"4,7,{ago},-;x\n4,8,{ago * 1000},-;a time to come\n")
+    log = KernelLog(path)
+    log.open()
+    first, second = log.read()
+    assert time.time() - first.at == pytest.approx(50, abs=30)
+    assert second.at <= time.time()
+    log.close()
+
+
+def test_a_pipe_outlives_its_writers(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    log = KernelLog(path)
+    log.open()
+    assert read(log) == []
+    for text in ("one", "two"):
+        with path.open("w") as writer:
+            writer.write(f"{text}\n")
+        log.wait(10)
+        assert read(log) == [text]
+    log.close()
+
+
+def test_figures_only_grow_and_survive() -> None:
+    ledger = Ledger()
+    labels = {"kind": "xid", "xid": "48"}
+    for at in (30.0, 10.0):
+        assert ledger.add(labels, at)
+    again = Ledger()
+    again.restore(json.loads(json.dumps(ledger.dump())))
+    again.add(labels, 20.0)
+    ((_labels, seen),) = again.rows()
+    assert (seen.count, seen.last) == (3, 30.0)
+
+
+def test_there_is_room_for_so_many_faults_and_no_more() -> None:
+    ledger = Ledger()
+    for number in range(MOST_SERIES + 5):
+        ledger.add({"kind": "xid", "xid": str(number)}, 1.0)
+    assert (len(ledger.rows()), ledger.dropped) == (MOST_SERIES, 5)
+    assert ledger.add({"kind": "xid", "xid": "0"}, 2.0)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["labels", "count", "last", "kind", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_any_stored_faults_are_taken_or_left(stored: object) -> None:
+    ledger = Ledger()
+    ledger.restore(stored)
+    for labels, seen in ledger.rows():
+        assert seen.count >= 1
+        assert any(labels.values())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"version": 2}', b"[" * 100_000])
+def test_rubbish_is_no_state(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(content)
+    stored, problem = state.load(path)
+    assert (stored, bool(problem)) == ({}, True)
+
+
+def test_an_unchanged_state_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state.json"
+    file = state.StateFile(path)
+    file.save({"faults": []})
+    path.unlink()
+    file.save({"faults": []})
+    assert not path.exists()
+    file.save({"faults": [1]})
+    assert state.load(path) == ({"version": 1, "faults": [1]}, "")
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.json"]

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services, their processes, and the server."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from autoglm_recovery.exporter.http import ListenError, Server, parse_address
+from autoglm_recovery.exporter.processes import Processes
+from autoglm_recovery.exporter.services import Service, Services, ServicesError, load_services
+
+LLM = Service("llm", "pool-a", "llm.service")
+TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("- {name: llm, pool: pool-a, unit: llm.service}", (LLM,)),
+        ("- {name: llm, pool: pool-a, unit: llm}", (LLM,)),
+        (json.dumps([{"name": "llm", "unit": "a@1.service"}]), (Service("llm", "", "a@1.service"),)),
+    ],
+)
+def test_a_services_file(tmp_path: Path, text: str, expected: tuple[Service, ...]) -> None:
+    path = tmp_path / "services.yml"
+    path.write_text(text)
+    assert load_services(path).all == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- [", "neither YAML nor JSON"),
+        ("a: b", "must be a list"),
+        ("- {name: a}", "service 1 must have name and unit"),
+        ("- {name: a, unit: b, port: 1}", "nothing else"),
+        ("- {name: 1, unit: b}", "name must be a text"),
+        ("- {name: a, unit: ../b}", "unit must be a text without slashes"),
+        ("- {name: a, unit: b}\n- {name: c, unit: b.service}", "unit b.service is there more than once"),
+    ],
+)
+def test_a_services_file_that_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "services.yml"
+    path.write_text(text)
+    with pytest.raises(ServicesError, match=words):
+        load_services(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0::/system.slice/llm.service\n", True),
+        ("0::/system.slice/llm.service/engine.scope\n", True),
+        ("4:memory:/\n1:name=systemd:/machine/abc/system.slice/llm.service\n0::/\n", True),
+        ("0::/system.slice/not-llm.service\n", False),
+        ("0::/system.slice/llm.service.d\n", False),
+        ("rubbish", False),
+    ],
+)
+def test_a_control_group_of_either_version_names_the_service(text: str, found: bool) -> None:
+    assert (Services([LLM]).of_membership(text) == LLM) is found
+
+
+class FakeProc:
+    """A /proc of a test's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "stat").write_text("cpu 1 2 3\nbtime 1000\n")
+
+    def process(self, pid: int, *, group: str = "llm.service", cpu: int = 0, started: int = 10, files: int = 2) -> None:
+        folder = self.root / str(pid)
+        (folder / "fd").mkdir(parents=True, exist_ok=True)
+        for number in range(files):
+            (folder / "fd" / str(number)).touch()
+        (folder / "cgroup").write_text(f"0::/system.slice/{group}\n")
+        fields = ["S", *["0"] * 10, str(cpu * TICK), "0", "0", "0", "0", "0", "3", "0", str(started * TICK), "0", "7"]
+        (folder / "stat").write_text(f"{pid} (a) b) {' '.join(fields)}\n")
+
+    def end(self, pid: int) -> None:
+        for path in sorted((self.root / str(pid)).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        (self.root / str(pid)).rmdir()
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> FakeProc:
+    return FakeProc(tmp_path)
+
+
+def test_the_processes_of_a_service_are_summed_up(proc: FakeProc, tmp_path: Path) -> None:
+    proc.process(1, cpu=5, started=20)
+    proc.process(2, cpu=7, started=10, files=3)
+    proc.process(3, group="cron.service", cpu=100)
+    (used,) = Processes(Services([LLM]), tmp_path).look().values()
+    assert (used.processes, used.threads, used.open_files) == (2, 6, 5)
+    assert (used.cpu_seconds, used.resident_bytes, used.started) == (12, 14 * PAGE, 1010)
+
+
+def test_cpu_time_does_not_fall_when_a_process_ends(proc: FakeProc, tmp_path: Path) -> None:
+    processes = Processes(Services([LLM]), tmp_path)
+    proc.process(1, cpu=5)
+    proc.process(2, cpu=7)
+    processes.look()
+    proc.end(1)
+    (used,) = processes.look().values()
+    assert (used.processes, used.cpu_seconds) == (1, 12)
+    assert processes.service_of(1) == LLM, "who has just died is still known"
+    assert processes.service_of(4711) is None
+
+
+def test_a_young_process_that_is_moved_into_its_group_is_found(proc: FakeProc, tmp_path: Path) -> None:
+    processes = Processes(Services([LLM]), tmp_path)
+    proc.process(1, group="init.scope")
+    assert processes.look() == {}
+    proc.process(1)
+    assert processes.look()[LLM].processes == 1
+
+
+def test_a_number_that_is_used_again_is_another_process(proc: FakeProc, tmp_path: Path) -> None:
+    processes = Processes(Services([LLM]), tmp_path)
+    proc.process(1, cpu=5, started=10)
+    processes.look()
+    proc.process(1, group="cron.service", cpu=90, started=50)
+    processes.look()
+    assert LLM not in processes.look()
+
+
+def test_without_services_no_process_is_looked_at(tmp_path: Path) -> None:
+    processes = Processes(Services(), tmp_path / "missing")
+    assert processes.look() == {}
+    assert processes.service_of(1) is None
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("127.0.0.1:9471", ("127.0.0.1", 9471)),
+        ("[::1]:9471", ("::1", 9471)),
+        (":9471", ("0.0.0.0", 9471)),  # noqa: S104
+        ("0.0.0.0:0", ("0.0.0.0", 0)),  # noqa: S104
+    ],
+)
+def test_addresses(listen: str, expected: tuple[str, int]) -> None:
+    assert parse_address(listen) == expected
+
+
+@pytest.mark.parametrize("listen", ["9471", "localhost", "::1:9471", "a:b", "a:99999", ""])
+def test_what_is_no_address(listen: str) -> None:
+    with pytest.raises(ListenError):
+        parse_address(listen)
+
+
+def test_the_server_answers_what_it_should() -> None:
+    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server.start()
+    ask: Callable[..., httpx.Response] = httpx.Client(
+        base_url=f"http://127.0.0.1:{server.port}", trust_env=False
+    ).request
+    answers = {
+        (m, p): ask(m, p) for m, p in (("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/x"), ("POST", "/metrics"))
+    }
+    assert [answer.status_code for answer in answers.values()] == [200, 200, 404, 405]
+    assert answers[("GET", "/metrics")].text == "up 1\n"
+    assert answers[("GET", "/metrics")].headers["content-type"].startswith("text/plain; version=")
+    with pytest.raises(ListenError, match="cannot listen"):
+        Server(f"127.0.0.1:{server.port}", bytes)
+    server.stop()

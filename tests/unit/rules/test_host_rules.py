@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the alerts about a host as a whole, its services and its exporter fire and resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoglm_recovery.policy import Policy
+from autoglm_recovery.rules import render_rules
+from tests.unit.rules.gpu_timeline import GPUS, HOST, GpuTimeline
+from tests.unit.rules.timeline import Player
+
+Timelines = Callable[[int], GpuTimeline]
+
+OOM = {"kind": "oom_kill", "service": "llm-node-a", "pool": "llm", "failure_class": "oom"}
+
+
+@pytest.fixture
+def timeline(promtool: str, policy: Policy, tmp_path: Path) -> Timelines:
+    return lambda seconds: GpuTimeline(seconds, Player(promtool, render_rules(policy), tmp_path))
+
+
+@pytest.mark.parametrize("witness", ["nvml", "pci"])
+def test_fewer_gpus_than_expected(timeline: Timelines, witness: str) -> None:
+    with timeline(100) as t:
+        t.present(witness, 1, since=20, until=60)
+        t.expect(28)
+        t.expect(30, ("GPUCountBelowExpected", HOST))
+        t.expect(60)
+
+
+def test_a_driver_that_does_not_answer(timeline: Timelines) -> None:
+    with timeline(200) as t:
+        for at in range(20, 100, 2):
+            t.host_values(autoglm_probe_age_seconds=at - 20, since=at, until=at + 2)
+        t.host_values(autoglm_probe_age_seconds=1, since=100)
+        t.expect(50)
+        t.expect(52, ("GPUUnreadable", HOST))
+        t.expect_labels(
+            52, {"alertname": "GPUUnreadable", "failure_class": "gpu_lost", "severity": "critical", "host": HOST}
+        )
+        t.expect(100)
+
+
+def test_driver_and_library_that_do_not_fit(timeline: Timelines) -> None:
+    with timeline(100) as t:
+        t.gpu_nvml_error("NVML_ERROR_LIB_RM_VERSION_MISMATCH", since=20, until=60)
+        t.expect(30, ("GPUDriverMismatch", HOST))
+        t.expect(60)
+
+
+def test_an_oom_kill_is_over_when_the_service_answers(timeline: Timelines) -> None:
+    with timeline(200) as t:
+        t.fault(OOM, at=20)
+        t.endpoint_of("llm-node-a", answers=False, since=20, until=100)
+        t.unit(HOST, "failed", since=20)
+        t.unit(HOST, "active", since=98)
+        t.expect(22, ("ServiceOOMKilled", HOST), ("InferenceCrashed", HOST))
+        t.expect(98, ("ServiceOOMKilled", HOST), ("InferenceCrashed", HOST))
+        t.expect(100)
+
+
+def test_an_oom_kill_that_the_service_survives_is_over_soon(timeline: Timelines) -> None:
+    with timeline(100) as t:
+        t.fault(OOM, at=20)
+        t.expect(48, ("ServiceOOMKilled", HOST))
+        t.expect(50)
+
+
+def test_an_oom_kill_of_nobody_known_and_a_fault_without_a_class_raise_nothing(timeline: Timelines) -> None:
+    with timeline(60) as t:
+        t.fault({"kind": "oom_kill", "failure_class": "oom"}, at=20)
+        t.fault({"kind": "xid", "xid": "43", "gpu": GPUS[0], "failure_class": ""}, at=20)
+        t.fault({"kind": "xid", "xid": "31", "gpu": GPUS[0], "failure_class": "crash"}, at=20)
+        t.expect(30)
+
+
+def test_a_heart_that_stands_still_is_a_warning(timeline: Timelines) -> None:
+    with timeline(300) as t:
+        t.heart_stops(since=20)
+        t.expect(300, ("AutoglmExporterStale", HOST))
+
+
+def test_a_kernel_log_that_nobody_reads_is_a_warning(timeline: Timelines) -> None:
+    with timeline(100) as t:
+        t.host_values(autoglm_kernel_log_readable=0)
+        t.expect(100, ("AutoglmKernelLogUnread", HOST))
+
+
+def test_a_dead_host_has_no_exporter_down(timeline: Timelines) -> None:
+    with timeline(200) as t:
+        t.exporter_silent(HOST, since=20)
+        t.endpoint(HOST, answers=False, since=20)
+        t.silent(since=20)
+        t.expect(200)

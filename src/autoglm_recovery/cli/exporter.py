@@ -18,6 +18,7 @@ import httpx
 import typer
 
 from autoglm_recovery import logs
+from autoglm_recovery.policy import PolicyError, load_policy
 from autoglm_recovery.policy.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
     host: Annotated[
         str | None, typer.Option(help="This node's name in the inventory, as Prometheus' label host has it.")
     ] = None,
+    policy: Annotated[Path | None, typer.Option(help="The policy file, for the fleet's own word on codes.")] = None,
     services: Annotated[Path | None, typer.Option(help="YAML or JSON: a list of name, pool and unit.")] = None,
     nvml_library: Annotated[str | None, typer.Option(help="Path of libnvidia-ml.so.1, where it is not found.")] = None,
     probe_timeout: Annotated[str, typer.Option(help="After this a GPU that does not answer counts as hung.")] = "5s",
@@ -83,9 +85,10 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
             headers=lambda: _authorization(token_file),
             labels=dict(_label(text) for text in label or ()),
             roots=Roots(proc, sys, dev),
+            overrides=load_policy(policy).faults.overrides() if policy else None,
         )
         _run(Exporter(settings))
-    except (ListenError, ServicesError) as error:
+    except (ListenError, PolicyError, ServicesError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

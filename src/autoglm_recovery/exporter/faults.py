@@ -11,6 +11,8 @@ from typing import Any
 
 from autoglm_recovery.exporter.kmsg import Record
 from autoglm_recovery.exporter.services import NOBODY, Service, Services
+from autoglm_recovery.knowledge.faults.arbitration_nvml import RECOVERY
+from autoglm_recovery.knowledge.faults.catalogue import Overrides
 from autoglm_recovery.knowledge.faults.catalogue_verdict import NOT_OF_GPUS, judge_faults
 from autoglm_recovery.knowledge.faults.lines import parse_line
 
@@ -22,8 +24,6 @@ _ABOUT_GPUS = ("xid", "gpu_off_bus_text", "gpu_off_bus_multiline", "gpu_init_fai
 _ABOUT_ANYTHING = ("pcie_aer", "pcie_dpc")
 # A container with an old library logs this too, and harms nobody else; whether the host is struck, NVML itself says.
 _COUNTED_ONLY = ("driver_mismatch",)
-# Xid 154: the driver's own verdict, NVML's numbers of recovery actions.  An unknown one is for a person.
-_RECOVERY_CLASSES = {0: "", 3: "gpu_comm", 5: "gpu_comm", **dict.fromkeys((1, 2, 4, 6, 7), "gpu_fault")}
 _REMEMBERED = 64
 _PARTS_WINDOW = 5.0
 
@@ -47,6 +47,7 @@ class Observer:
     service_of_pid: Callable[[int | None], Service | None]
     owner_of_gpu: Callable[[str], Service | None]
     is_gpu: Callable[[str], bool]
+    overrides: Overrides | None = None
     driver_version: str | None = None
     _groups: dict[int, str] = field(default_factory=dict)
     _parts: tuple[float, str] = (0.0, "")
@@ -107,8 +108,8 @@ class Observer:
         if event["kind"] in (*NOT_OF_GPUS, *_COUNTED_ONLY):
             return ""
         if event.get("xid") == 154 and "recovery" in event:
-            return _RECOVERY_CLASSES.get(event["recovery"]["to"], "unknown")
-        findings = judge_faults([event], self.driver_version)
+            return _recovery_class(event["recovery"]["to"])
+        findings = judge_faults([event], self.driver_version, self.overrides)
         if not findings or findings[0].action == "observe":
             return ""
         return "unknown" if findings[0].action == "call_person" else findings[0].failure_class or "unknown"
@@ -119,6 +120,14 @@ class Observer:
         if group is not None:
             return self.services.of_group(group)
         return self.service_of_pid(pid) or (self.owner_of_gpu(gpu) if gpu else None)
+
+
+def _recovery_class(number: int) -> str:
+    """Xid 154, the driver's own verdict: NVML's number of a recovery action.  An unknown one is for a person."""
+    if number == 0:
+        return ""
+    failure_class, action, _ = RECOVERY.get(number, ("unknown", "call_person", ""))
+    return "unknown" if action == "call_person" else failure_class
 
 
 def gpu_name(pci: str) -> str:

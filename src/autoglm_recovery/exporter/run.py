@@ -45,6 +45,7 @@ from autoglm_recovery.exporter.memory import Memory
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Services
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
+from autoglm_recovery.knowledge.faults.catalogue import Overrides
 from autoglm_recovery.knowledge.gpu.presence import Roots
 from autoglm_recovery.knowledge.gpu.session import Session
 from autoglm_recovery.knowledge.gpu.snapshot import take
@@ -73,6 +74,7 @@ class Settings:
     headers: Callable[[], dict[str, str]] = dict
     labels: Mapping[str, str] = field(default_factory=dict)
     roots: Roots = field(default_factory=Roots)
+    overrides: Overrides | None = None
 
 
 class Exporter:
@@ -179,7 +181,9 @@ class Exporter:
         if settings.kmsg is None:
             return None
         memory = self._memory
-        observer = Observer(settings.services, self._processes.service_of, memory.owner_of, memory.knows)
+        observer = Observer(
+            settings.services, self._processes.service_of, memory.owner_of, memory.knows, settings.overrides
+        )
         fast = FastPath(settings.host, self._senders, dict(settings.labels))
         source = KernelLog(settings.kmsg, last)
         return KernelReader(source, observer, self._ledger, fast, self._woken.set)

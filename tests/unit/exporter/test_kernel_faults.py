@@ -19,6 +19,7 @@ from autoglm_recovery.exporter.faults import Fault, Observer
 from autoglm_recovery.exporter.kmsg import KernelLog, Record
 from autoglm_recovery.exporter.ledger import MOST_SERIES, Ledger
 from autoglm_recovery.exporter.services import Service, Services
+from autoglm_recovery.policy import parse_policy
 
 LLM = Service("llm", "pool-a", "llm.service")
 GPU = "0000:3b:00"
@@ -211,3 +212,25 @@ def test_an_unchanged_state_is_not_written_again(tmp_path: Path) -> None:
     file.save({"faults": [1]})
     assert state.load(path) == ({"version": 1, "faults": [1]}, "")
     assert [entry.name for entry in path.parent.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "failure_class"),
+    [(0, None), (1, "gpu_fault"), (2, "gpu_lost"), (3, "gpu_comm"), (4, "gpu_fault"), (5, "unknown"), (6, "gpu_lost"),
+     (7, "gpu_lost"), (9, "unknown")],
+)  # fmt: skip
+def test_the_drivers_own_verdict_has_the_class_whose_ladder_holds_what_it_asks_for(
+    number: int, failure_class: str | None
+) -> None:
+    line = f"NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x0 (None) to 0x{number:x} (Text)"
+    (fault,) = faults(line)
+    assert fault.labels.get("failure_class") == failure_class
+
+
+def test_the_fleets_own_word_on_a_code_is_heard() -> None:
+    line = "NVRM: Xid (PCI:0000:3b:00): 63, pid=7, name=x, Row Remapper"
+    assert "failure_class" not in faults(line)[0].labels
+    policy = parse_policy("faults: {xid: {63: {failure_class: gpu_fault, action: reset_gpu}}}")
+    watching = observer()
+    watching.overrides = policy.faults.overrides()
+    assert faults(line, watching=watching)[0].labels["failure_class"] == "gpu_fault"

@@ -8,7 +8,7 @@ unknown, which calls a person.  Left out on purpose, because they may mean sever
 - up == 0 in general (InstanceDown, TargetDown): an exporter that is down is no host that is down;
 - NvidiaGpuExporterCollectionFailing and ...Stale (nvidia_gpu_exporter's chart): "check that the node has a GPU, the
   driver works and the pod runs with the NVIDIA runtime";
-- alerts on vLLM's metrics: vLLM publishes metrics and dashboards, but no rules, so every name is somebody's own;
+- latencies of an LLM server, whose threshold is somebody's own;
 - DCGM_FI_DEV_XID_ERRORS > 0 without its code, GPU temperatures of any threshold, CPU use, full disks.
 
 A rule on an Xid metric passes the code on as a label; the class is then the catalogue's, or the policy's own word.
@@ -54,6 +54,18 @@ NAMED = {
 }
 
 
+# alertname as a pattern -> class.  vLLM publishes metrics and dashboards but no rules; these are the forms in which
+# many public rule files, independent of one another, name the same three conditions.
+PATTERNED = {
+    # up{job="vllm"} == 0: VLLMDown, VLLMServiceDown, vLLMServiceDown, VLLMMetricsDown
+    "(?i:vllm(service|server|metrics)?down)": "unresponsive",
+    # vllm:num_requests_waiting above a number: VLLMHighQueueWait, VLLMQueueBacklog, VllmRequestsWaitingHigh
+    "(?i:vllm.*(queue|waiting).*)": "overload",
+    # vllm:kv_cache_usage_perc near 1: VllmKvCacheNearFull, VLLMKVCacheHigh
+    "(?i:vllm.*kv_?cache.*)": "overload",
+}
+
+
 def known_alerts(faults: Faults | None = None) -> tuple[Classification, ...]:
     """Return the entries, first match first, in the form of C(classify) in a policy."""
     own = (faults or Faults()).overrides()
@@ -79,7 +91,8 @@ def _entries(own: tuple[tuple[int, str | None, str | None], ...]) -> tuple[Class
         for failure_class, numbers in codes.items()
     ]
     by_name = [Classification(match=f'alertname="{name}"', failure_class=of) for name, of in NAMED.items()]
-    return (*by_code, *by_name)
+    by_pattern = [Classification(match=f'alertname=~"{form}"', failure_class=of) for form, of in PATTERNED.items()]
+    return (*by_code, *by_name, *by_pattern)
 
 
 def _tells(entry: Entry) -> bool:

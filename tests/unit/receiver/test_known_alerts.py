@@ -34,6 +34,12 @@ DCGM = {"alertname": "GpuXid", "gpu": "3", "UUID": "GPU-1", "modelName": "NVIDIA
         ({"alertname": "KubeNodeNotReady"}, "node_down"),
         ({"alertname": "NodeMemoryHighUtilization"}, "overload"),
         ({"alertname": "HostOomKillDetected"}, "oom"),
+        # rule files on vLLM's metrics
+        ({"alertname": "VLLMDown"}, "unresponsive"),
+        ({"alertname": "vLLMServiceDown"}, "unresponsive"),
+        ({"alertname": "VLLMMetricsDown"}, "unresponsive"),
+        ({"alertname": "VLLMHighQueueWait"}, "overload"),
+        ({"alertname": "VllmKvCacheNearFull"}, "overload"),
     ],
 )
 def test_what_is_known(labels, failure_class):
@@ -48,6 +54,8 @@ def test_what_is_known(labels, failure_class):
         {},
         {"alertname": "InstanceDown"},
         {"alertname": "TargetDown"},
+        {"alertname": "VLLMDownstreamSlow"},
+        {"alertname": "HighQueueDepth"},
         {"alertname": "NvidiaGpuExporterCollectionFailing"},
         {"alertname": "kubepodcrashlooping"},
         {"alertname": "KubePodCrashLoopingX"},

@@ -5,22 +5,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from typing import Annotated
 
-from autoglm_recovery.knowledge.faults.line_stream import encode_stream
+import typer
+
+from autoglm_recovery.knowledge.faults.joining import Fault, LineJoiner
+from autoglm_recovery.knowledge.faults.line_stream import LineStream, encode_stream
 
 _CHUNK = 1 << 18
 
 
-def kernel_events() -> None:
+def kernel_events(
+    joined: Annotated[
+        bool,
+        typer.Option("--joined", help="Join lines into faults, each with its root; print one when it ends."),
+    ] = False,
+) -> None:
     """Say of each kernel log line on standard input what fault it tells: one JSON object a line, in order.
 
-    Takes dmesg, journalctl, syslog and /dev/kmsg as they are; works live behind "dmesg -w".
+    Takes dmesg, journalctl, syslog and /dev/kmsg as they are; works live behind "dmesg -w".  With --joined, what
+    belongs together is one fault: a burst on one GPU until three minutes of silence, one NVLink fault of several GPUs.
     """
+    chunks = _chunks(sys.stdin.fileno())
     try:
-        for encoded in encode_stream(_chunks(sys.stdin.fileno())):
+        for encoded in _faults(chunks) if joined else encode_stream(chunks):
             _write(sys.stdout.fileno(), encoded)
     except BrokenPipeError:
         # The reader has gone. Python would complain once more when it flushes at the end.
@@ -28,6 +41,20 @@ def kernel_events() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         return  # how a person ends "dmesg -w | autoglm kernel-events"
+
+
+def _faults(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Faults as they end; those that are open at the end of the input end with it."""
+    lines, joiner = LineStream(), LineJoiner()
+    for chunk in chunks:
+        yield from _encoded(joiner.feed_all(lines.take(chunk).splitlines(), time.time()))
+    yield from _encoded(joiner.feed_all(lines.end().splitlines(), time.time()))
+    yield from _encoded(joiner.flush())
+
+
+def _encoded(faults: Iterable[Fault]) -> Iterator[bytes]:
+    for fault in faults:
+        yield json.dumps(fault.as_dict()).encode() + b"\n"
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.receiver.extra_vars import to_yaml
+from autoglm_recovery.receiver.whole_file import write_whole
 
 COLLECTION = "autoglm.recovery"
 
@@ -43,7 +44,12 @@ class Order:
 
 
 def prepare(directory: Path, order: Order) -> None:
-    """Write the run's private data directory.  To do it again is harmless while the run is unborn."""
+    """Write the run's private data directory, once: request.json comes last, and with it the directory is complete.
+
+    What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.
+    """
+    if (directory / "request.json").exists():
+        return
     (directory / "project").mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     request = {
@@ -52,8 +58,8 @@ def prepare(directory: Path, order: Order) -> None:
         "inventory": str(order.inventory),
         "timeout_s": order.timeout_s,
     }
-    (directory / "vars.yml").write_text(to_yaml(order.variables), "utf-8")
-    (directory / "request.json").write_text(json.dumps(request), "utf-8")
+    write_whole(directory / "vars.yml", to_yaml(order.variables))
+    write_whole(directory / "request.json", json.dumps(request))
 
 
 def spawn(directory: Path) -> subprocess.Popen[bytes]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.receiver.narrate import narrate
+from autoglm_recovery.receiver.whole_file import write_whole
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
 
@@ -35,7 +36,7 @@ def main(directory: Path) -> int:
             return ALREADY_RUN
         request = json.loads((directory / "request.json").read_text("utf-8"))
         result = _run(directory, request)
-        _write_whole(directory / "result.json", json.dumps(result))
+        write_whole(directory / "result.json", json.dumps(result))
         return 0 if result["rc"] == 0 else 1
 
 
@@ -63,16 +64,6 @@ def _run(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
             quiet=True,
         )
     return {"rc": run.rc, "status": run.status, "ended_at": time.time()}
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Make the file appear complete or not at all, also after a power cut."""
-    temporary = path.with_suffix(".part")
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path)
 
 
 if __name__ == "__main__":

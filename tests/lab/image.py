@@ -29,7 +29,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server"),
     *("python3", "procps", "iproute2", "ca-certificates", "curl"),
-    *("haproxy", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "llama.cpp-tools"),
+    *("haproxy", "nginx-light", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "llama.cpp-tools"),
 )
 REPOSITORY = "localhost/autoglm-lab"
 

@@ -26,7 +26,7 @@ NODE_EXPORTER_ARGS = (
     "--collector.systemd --collector.systemd.enable-restarts-metrics --collector.systemd.enable-start-time-metrics"
 )
 PERIODIC = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "systemd-tmpfiles-clean.timer")
-ONLY_OPS = ("haproxy.service", "prometheus.service", "prometheus-alertmanager.service")
+ONLY_OPS = ("haproxy.service", "nginx.service", "prometheus.service", "prometheus-alertmanager.service")
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(FILES),
@@ -97,7 +97,7 @@ def node(host: Host, keys: Keys, model: Path) -> Path:
 def ops(host: Host, nodes: list[Host], keys: Keys, rendered_rules: Path) -> Path:
     """The operations host: HAProxy, Prometheus and Alertmanager, with what ``autoglm rules`` rendered."""
     tree = Tree(host, keys)
-    tree.mask(PERIODIC)
+    tree.mask((*PERIODIC, "nginx.service"))
     tree.render("etc/haproxy/haproxy.cfg", "haproxy.cfg.j2", nodes=nodes)
     for file in rendered_rules.glob("*.yml"):
         tree.add(f"etc/prometheus/{file.name}", file.read_text(encoding="utf-8"))

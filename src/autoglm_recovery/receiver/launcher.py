@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the receiver asks of whatever runs playbooks: a process on this machine, or AWX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Life(Enum):
+    """How a run stands."""
+
+    unborn = "nothing has begun it"
+    alive = "it is going on"
+    ended = "its result is there"
+    cut_off = "it began, nothing runs it, and there is no result"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run: the playbook's short name, the one host it is limited to, and its extra variables as plain data."""
+
+    playbook: str
+    limit: str
+    inventory: Path
+    timeout_s: float
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the database knows it.
+
+    C(id) is unique for ever and never given twice.  C(fence) is its fencing token.  C(reference) is what the launcher
+    called it, once it said so.  C(cursor) is how much of the run's news was told already, in the launcher's own count.
+    """
+
+    id: int
+    incident_id: int
+    host: str
+    action: str
+    attempt: int
+    fence: int
+    directory: Path
+    started_at: float
+    reference: str | None = None
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a run has shown.
+
+    C(lines) are news beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline; C(cursor) is the
+    new one.  C(rc) is 0 for success; None with C(Life.ended) means that it ended without a verdict, and C(why) says
+    how.  C(link) leads a person to the whole output.
+    """
+
+    life: Life
+    lines: tuple[Mapping[str, Any], ...] = ()
+    cursor: int = 0
+    rc: int | None = None
+    why: str | None = None
+    reference: str | None = None
+    link: str | None = field(default=None)
+
+
+class LaunchRefused(RuntimeError):
+    """The run can never be launched like this, and why: no retry helps, a person must look."""
+
+
+class Launcher(Protocol):
+    """Where playbooks run.  Called by the loop's thread alone; no call may take longer than a few seconds."""
+
+    name: str
+    # Whether a run goes on by itself when the receiver that began it is gone: another one only has to follow it.
+    outlives_receiver: bool
+
+    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+        """Begin the run if nothing has begun it (asking C(order) what to run), and tell how it stands.
+
+        Idempotent over retries, restarts and replicas: a run is begun at most once.  A launcher that cannot be
+        reached answers C(alive) with a reason in C(why) and tries again at the next look.
+
+        :raises LaunchRefused: if it can never be launched.
+        """
+
+    def cancel(self, run: RunView, why: str) -> None:
+        """End the run and all that it started.  Does nothing where there is nothing to end."""

@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every module on a real host, by its integration target: systemd, a real llama-server, a real HAProxy."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import integration_targets
+from .hosts import Host
+from .laboratory import Lab
+from .memory_limit import UNIT
+from .places import CHECKOUT
+
+# What needs the balancer's own socket runs beside it; all others run on an inference node.
+BESIDE_THE_BALANCER = {"drain_inference"}
+ALL = sorted(path.name for path in (CHECKOUT / integration_targets.TARGETS).iterdir() if path.is_dir())
+
+
+def run(host: Host, targets: list[str], **variables: object) -> None:
+    python = integration_targets.python_of(host)
+    if not integration_targets.manages(python):
+        pytest.skip(f"this ansible-core does not support hosts with Python {python}; .venv-newest runs it")
+    done = integration_targets.run(host, targets, variables)
+    assert done.returncode == 0, done.stdout[-6000:]
+    ran = {name for name in targets if f"Running {name} integration test role" in done.stdout}
+    assert ran == set(targets), done.stdout[-6000:]
+
+
+def test_modules_on_an_inference_node(lab: Lab) -> None:
+    here = "http://127.0.0.1:8080"
+    run(
+        lab.node_a,
+        [name for name in ALL if name not in BESIDE_THE_BALANCER],
+        inference_health_llama_url=here,
+        inference_health_llama_unit=UNIT,
+    )

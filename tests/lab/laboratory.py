@@ -48,6 +48,14 @@ class Lab:
         return f"http://{self.ops.address}:8000"
 
     @property
+    def balancers(self) -> dict[str, str]:
+        """All three of them, each in front of the same nodes."""
+        return {
+            name: f"http://{self.ops.address}:{port}"
+            for name, port in (("haproxy", 8000), ("nginx", 8001), ("envoy", 8002))
+        }
+
+    @property
     def balancer_metrics(self) -> str:
         """HAProxy's own counters."""
         return f"http://{self.ops.address}:8404/metrics"

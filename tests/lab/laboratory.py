@@ -113,7 +113,7 @@ def _boot(name: str) -> Lab:
     made = keys.make([*nodes, ops])
     tiny = model.ensure(CACHE)
     files = {node.name: trees.node(node, made, tiny) for node in nodes}
-    files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway))
+    files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway), f"{gateway}:{RECEIVER_PORT}")
     hosts.boot([*nodes, ops], name, files)
     return Lab(gateway, nodes, ops, made, inventory.write(nodes, ops, made))
 

@@ -100,14 +100,14 @@ def node(host: Host, keys: Keys, model: Path) -> Path:
     return tree.root
 
 
-def ops(host: Host, nodes: list[Host], keys: Keys, rendered_rules: Path) -> Path:
+def ops(host: Host, nodes: list[Host], keys: Keys, rendered_rules: Path, receiver: str) -> Path:
     """The operations host: HAProxy, Prometheus and Alertmanager, with what ``autoglm rules`` rendered."""
     tree = Tree(host, keys)
     tree.mask(PERIODIC)
     _balancers(tree, nodes)
     for file in rendered_rules.glob("*.yml"):
         tree.add(f"etc/prometheus/{file.name}", file.read_text(encoding="utf-8"))
-    for job, targets in _targets(nodes).items():
+    for job, targets in _targets(nodes, receiver).items():
         tree.add(f"etc/prometheus/targets/{job}.yml", yaml.safe_dump(targets))
     # Readable by the unprivileged user that Alertmanager runs as; the lab's token opens nothing but the lab.
     tree.add("etc/autoglm/webhook-token", keys.token.read_text(encoding="utf-8"))
@@ -129,8 +129,8 @@ def _balancers(tree: Tree, nodes: list[Host]) -> None:
     tree.copy("usr/local/bin/envoy", Path(str(resources.files("envoy") / "_bin" / "envoy")), mode=0o755)
 
 
-def _targets(nodes: list[Host]) -> dict[str, list[dict[str, object]]]:
-    """What Prometheus scrapes, in the two jobs of our rules, with the labels that an alert carries on."""
+def _targets(nodes: list[Host], receiver: str) -> dict[str, list[dict[str, object]]]:
+    """What Prometheus scrapes, in the jobs of our rules, with the labels that an alert carries on."""
 
     def entry(host: Host, port: int, **labels: str) -> dict[str, object]:
         return {"targets": [f"{host.address}:{port}"], "labels": {"host": host.name, **labels}}
@@ -139,4 +139,5 @@ def _targets(nodes: list[Host]) -> dict[str, list[dict[str, object]]]:
     return {
         "node": [entry(host, 9100) for host in nodes],
         "inference": [entry(host, 8080, **service) for host in nodes],
+        "receiver": [{"targets": [receiver]}],
     }

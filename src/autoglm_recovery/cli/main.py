@@ -176,6 +176,7 @@ def rules(
     from autoglm_recovery.rules.render import (  # noqa: PLC0415 - as in serve
         render_alertmanager,
         render_prometheus,
+        render_receiver_rules,
         render_rules,
     )
 
@@ -188,8 +189,12 @@ def rules(
         return
     files = {
         "autoglm.rules.yml": render_rules(read),
+        "receiver.rules.yml": render_receiver_rules(read),
         "prometheus.yml": render_prometheus(
-            read, alertmanager=alertmanager, targets_dir=targets_dir, rules_file="autoglm.rules.yml"
+            read,
+            alertmanager=alertmanager,
+            targets_dir=targets_dir,
+            rules_files=["autoglm.rules.yml", "receiver.rules.yml"],
         ),
         "alertmanager.yml": render_alertmanager(read, webhook_url=webhook_url, token_file=token_file),
     }

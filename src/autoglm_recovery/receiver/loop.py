@@ -75,6 +75,7 @@ class Loop:
                 log.exception("turn failed")
                 sleep = _AFTER_AN_ERROR_S
             self.last_turn_at = time.monotonic()
+            self._metrics.turned(well=self.last_error is None)
             self._awake.wait(sleep)
 
     def turn(self) -> float:

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from autoglm_recovery import __version__
 from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.store.standing import Standing
 
 # From a good scrape interval up to an hour of trying.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600, 1800, 3600)
@@ -20,9 +24,21 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600, 1800, 
 class Metrics:
     """The receiver's counters and histograms, in a registry of their own."""
 
-    def __init__(self, count_incidents: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, standing: Callable[[], Standing]) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_IncidentStates(count_incidents))
+        self.registry.register(_Standing(standing))
+        ProcessCollector(registry=self.registry)
+        Info("autoglm_build", "The receiver's version", registry=self.registry).info({"version": __version__})
+        self._policy_valid = self._gauge(
+            "policy_valid", "0 where the files in force are older than those on disk, which cannot be used"
+        )
+        self._policy_read = self._gauge("policy_read_timestamp_seconds", "When policy and inventory were last read")
+        self._hosts = self._gauge("fleet_hosts", "Hosts in the inventory")
+        self._loop_turned = self._gauge("loop_turned_timestamp_seconds", "When the acting loop last ended a turn")
+        self._loop_well = self._gauge("loop_well", "0 where its last turn ended with an error")
+        self._watchdog_seen = self._gauge(
+            "watchdog_seen_timestamp_seconds", "When the alert that always fires was last delivered; 0 for never"
+        )
         self._alerts = Counter(
             "autoglm_alerts",
             "Alerts taken in, once each however often they were delivered",
@@ -56,6 +72,28 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"autoglm_{name}", help_text, registry=self.registry)
+
+    def world_read(self, hosts: int) -> None:
+        """Note that policy and inventory were read."""
+        self._policy_valid.set(1)
+        self._policy_read.set_to_current_time()
+        self._hosts.set(hosts)
+
+    def world_kept(self) -> None:
+        """Note that what is on disk cannot be used, and the old stays in force."""
+        self._policy_valid.set(0)
+
+    def turned(self, *, well: bool) -> None:
+        """Note a turn of the loop."""
+        self._loop_turned.set_to_current_time()
+        self._loop_well.set(int(well))
+
+    def watchdog(self, at: float) -> None:
+        """Note that the alert that always fires was delivered: the way from Prometheus to here works."""
+        self._watchdog_seen.set(at)
+
     def request(self, status: int) -> None:
         """Count an answer to a webhook."""
         self._requests.labels(str(status)).inc()
@@ -85,20 +123,44 @@ class Metrics:
         self._runs.labels(action, state).inc()
 
 
-class _IncidentStates(Collector):
-    """Counts incidents when asked, so that the figure is the database's and survives a restart."""
+class _Standing(Collector):
+    """Asks the database at each scrape, so that the figures survive a restart and are the same from every replica."""
 
-    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
-        self._count = count
+    def __init__(self, ask: Callable[[], Standing]) -> None:
+        self._ask = ask
 
     def describe(self) -> Iterator[Metric]:
-        """Name the metric without asking the database."""
-        yield GaugeMetricFamily("autoglm_incidents", "Incidents by state", labels=["state"])
+        """Name the metrics without asking the database."""
+        yield from _families(None, 0.0)
 
     def collect(self) -> Iterator[Metric]:
-        """Ask the database."""
-        family = GaugeMetricFamily("autoglm_incidents", "Incidents by state", labels=["state"])
-        counts = self._count()
+        """Ask.  Without an answer there are no figures rather than old ones, and one that says so."""
+        try:
+            found: Standing | None = self._ask()
+        except sa.exc.SQLAlchemyError:
+            found = None
+        yield from _families(found, time.time())
+
+
+def _families(found: Standing | None, now: float) -> Iterator[Metric]:
+    readable = GaugeMetricFamily("autoglm_database_readable", "1 where the database answered this scrape")
+    readable.add_metric([], 0 if found is None else 1)
+    states = GaugeMetricFamily("autoglm_incidents", "Incidents by state", labels=["state"])
+    ages = GaugeMetricFamily("autoglm_oldest_incident_seconds", "Age of the oldest incident by state", labels=["state"])
+    going_on = GaugeMetricFamily("autoglm_runs_unfinished", "Runs that have not ended", labels=["action", "state"])
+    run_age = GaugeMetricFamily("autoglm_oldest_run_seconds", "Age of the oldest run that has not ended")
+    waiting = GaugeMetricFamily("autoglm_alerts_waiting", "Alerts on disk that nobody has looked at")
+    wait = GaugeMetricFamily("autoglm_oldest_alert_waiting_seconds", "How long the oldest of them has waited")
+    rejects = GaugeMetricFamily("autoglm_rejects_stored", "Alerts that could not be read and were set aside")
+    if found is not None:
         for state in IncidentState:
-            family.add_metric([state.value], counts.get(state.value, 0))
-        yield family
+            states.add_metric([state.value], found.incidents.get(state.value, 0))
+        for name, opened_at in found.oldest_incident.items():
+            ages.add_metric([name], now - opened_at)
+        for (action, name), count in found.runs.items():
+            going_on.add_metric([action, name], count)
+        run_age.add_metric([], now - found.oldest_run if found.oldest_run else 0)
+        waiting.add_metric([], found.alerts_waiting)
+        wait.add_metric([], now - found.oldest_alert if found.oldest_alert else 0)
+        rejects.add_metric([], found.rejects)
+    yield from (readable, states, ages, going_on, run_age, waiting, wait, rejects)

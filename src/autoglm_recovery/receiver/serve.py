@@ -23,9 +23,9 @@ from autoglm_recovery.receiver.auth import AuthError, check_open, read_tokens
 from autoglm_recovery.receiver.http import Interface, Parts
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.store import incidents
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
+from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.world import CurrentWorld
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
@@ -77,11 +77,12 @@ def serve(settings: Settings) -> None:
         database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
         database.migrate()
 
-        def count() -> dict[str, int]:
+        def ask() -> Standing:
             with database.reading() as connection:
-                return incidents.count_by_state(connection)
+                return standing(connection)
 
-        metrics = Metrics(count)
+        metrics = Metrics(ask)
+        metrics.world_read(len(world.now.fleet.hosts))
         runs_directory = (settings.state_dir / "runs").resolve()
         loop = Loop(database, world, runs_directory, metrics)
         intake = Intake(database, loop.wake)
@@ -91,7 +92,7 @@ def serve(settings: Settings) -> None:
         intake.start()
         loop.start()
         try:
-            with _reading_again(world, loop):
+            with _reading_again(world, loop, metrics):
                 _listen(Interface(parts), listener, settings)
         finally:
             intake.stop()
@@ -150,8 +151,9 @@ def _bound(host: str, port: int) -> socket.socket:
 class _reading_again:  # noqa: N801 - reads as a verb after "with"
     """Read policy and inventory again at SIGHUP and now and then; what is bad leaves the old in force."""
 
-    def __init__(self, world: CurrentWorld, loop: Loop) -> None:
+    def __init__(self, world: CurrentWorld, loop: Loop, metrics: Metrics) -> None:
         self._world = world
+        self._metrics = metrics
         self._loop = loop
         self._now = threading.Event()
         self._stop = False
@@ -177,9 +179,12 @@ class _reading_again:  # noqa: N801 - reads as a verb after "with"
             self._now.clear()
             wrong = self._world.read_again()
             if wrong:
+                self._metrics.world_kept()
                 log.error("kept the old policy and inventory", wrong=wrong)
-            elif asked:
-                log.info("policy and inventory were read again")
+            else:
+                self._metrics.world_read(len(self._world.now.fleet.hosts))
+                if asked:
+                    log.info("policy and inventory were read again")
             self._loop.wake()
 
 

@@ -9,7 +9,14 @@ from autoglm_recovery.rules.render import (
     render_alertmanager,
     render_alertmanager_fragment,
     render_prometheus,
+    render_receiver_rules,
     render_rules,
 )
 
-__all__ = ["render_alertmanager", "render_alertmanager_fragment", "render_prometheus", "render_rules"]
+__all__ = [
+    "render_alertmanager",
+    "render_alertmanager_fragment",
+    "render_prometheus",
+    "render_receiver_rules",
+    "render_rules",
+]

@@ -9,6 +9,7 @@ configurations are data structures, because they carry addresses and paths that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,8 +21,9 @@ from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.matchers import Matcher, parse_matchers
 
-NODE_JOB, INFERENCE_JOB, EXPORTER_JOB = "node", "inference", "autoglm"
+NODE_JOB, INFERENCE_JOB, EXPORTER_JOB, RECEIVER_JOB = "node", "inference", "autoglm", "receiver"
 RECEIVER = "autoglm"
+WATCHDOG = "Watchdog"
 
 # A kill comes before the failure that it explains by as long as systemd lets the rest of the unit stop,
 # which is 90 s unless the unit says otherwise.
@@ -34,6 +36,9 @@ STARTUP_GRACE = timedelta(minutes=10)
 # Shorter scrapes of a busy host fail although it is well (measured; 200 ms gave false alerts).
 SHORTEST_SCRAPE_TIMEOUT = timedelta(milliseconds=450)
 REPEAT_INTERVAL = timedelta(minutes=5)
+RECEIVER_DOWN = timedelta(seconds=30)
+# How often Alertmanager says again that the Watchdog fires.
+WATCHDOG_REPEAT = timedelta(minutes=1)
 # Longer than the longest look at a driver that hangs; a new look may just have begun.
 GPU_UNREADABLE = timedelta(seconds=30)
 # Clocks dip for a moment when a kernel begins; what lasts is a fan, a rack or a supply.
@@ -90,11 +95,26 @@ def render_rules(policy: Policy) -> str:
     return services + gpus
 
 
-def render_prometheus(policy: Policy, *, alertmanager: str, targets_dir: str, rules_file: str) -> str:
-    """Return a whole prometheus.yml that scrapes the targets of C(targets_dir) and evaluates C(rules_file)."""
+def render_receiver_rules(policy: Policy) -> str:
+    """Return the rules file about the receiver itself, for people."""
+    interval = policy.monitoring.interval
+    return _TEMPLATES.get_template("receiver.rules.yml.j2").render(
+        interval=format_duration(interval),
+        down=format_duration(max(RECEIVER_DOWN, 5 * interval)),
+        watchdog_seconds=int((WATCHDOG_REPEAT * 5).total_seconds()),
+    )
+
+
+def render_prometheus(policy: Policy, *, alertmanager: str, targets_dir: str, rules_files: Sequence[str]) -> str:
+    """Return a whole prometheus.yml that scrapes the targets of C(targets_dir) and evaluates C(rules_files)."""
     interval = policy.monitoring.interval
     answer_within = max(policy.monitoring.heartbeat.timeout, SHORTEST_SCRAPE_TIMEOUT)
-    timeouts = {NODE_JOB: interval, INFERENCE_JOB: min(answer_within, interval), EXPORTER_JOB: interval}
+    timeouts = {
+        NODE_JOB: interval,
+        INFERENCE_JOB: min(answer_within, interval),
+        EXPORTER_JOB: interval,
+        RECEIVER_JOB: interval,
+    }
     return _dump(
         {
             "global": {
@@ -103,7 +123,7 @@ def render_prometheus(policy: Policy, *, alertmanager: str, targets_dir: str, ru
                 "evaluation_interval": format_duration(interval),
             },
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-            "rule_files": [rules_file],
+            "rule_files": list(rules_files),
             "scrape_configs": [
                 {
                     "job_name": job,
@@ -141,8 +161,16 @@ def render_alertmanager_fragment(policy: Policy, *, webhook_url: str, token_file
 def _routes(policy: Policy) -> list[dict[str, Any]]:
     """Build a route for alerts with a class of ours, and one for each kind of alert that the policy classifies."""
     own = (Matcher("failure_class", "=~", ".+"),)
+    watchdog = {
+        "receiver": RECEIVER,
+        "matchers": [_quote(Matcher("alertname", "=", WATCHDOG))],
+        "group_wait": "0s",
+        "repeat_interval": format_duration(WATCHDOG_REPEAT),
+        # Alertmanager looks whether to repeat only when the group's interval has passed.
+        "group_interval": format_duration(WATCHDOG_REPEAT),
+    }
     foreign = [parse_matchers(entry.match) for entry in policy.classify]
-    return [
+    return [watchdog] + [
         {
             "receiver": RECEIVER,
             "matchers": [_quote(matcher) for matcher in matchers],

@@ -190,7 +190,7 @@ class Prometheus(Running):
             policy,
             alertmanager=f"127.0.0.1:{alertmanager.port}",
             targets_dir=str(directory),
-            rules_file="autoglm.rules.yml",
+            rules_files=["autoglm.rules.yml"],
         )
         (directory / "prometheus.yml").write_text(config)
         targets = [{"targets": [f"127.0.0.1:{exporter.port}"], "labels": {"host": HOST}}]

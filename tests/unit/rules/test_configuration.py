@@ -22,6 +22,7 @@ from autoglm_recovery.rules import (
     render_alertmanager,
     render_alertmanager_fragment,
     render_prometheus,
+    render_receiver_rules,
     render_rules,
 )
 
@@ -53,7 +54,7 @@ def prometheus_of(policy: Policy, directory: Path) -> dict[str, Any]:
         policy,
         alertmanager="127.0.0.1:9093",
         targets_dir=str(directory / "targets"),
-        rules_file=str(directory / "autoglm.rules.yml"),
+        rules_files=[str(directory / "autoglm.rules.yml"), str(directory / "receiver.rules.yml")],
     )
     (directory / "prometheus.yml").write_text(text, encoding="utf-8")
     document: dict[str, Any] = yaml.safe_load(text)
@@ -68,14 +69,16 @@ def alertmanager_of(policy: Policy, directory: Path, token_file: str | None = No
 
 def test_promtool_accepts_rules_and_configuration(promtool: str, policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "autoglm.rules.yml").write_text(render_rules(policy), encoding="utf-8")
+    (tmp_path / "receiver.rules.yml").write_text(render_receiver_rules(policy), encoding="utf-8")
     (tmp_path / "targets").mkdir()
-    for job in ("node", "inference", "autoglm"):
+    for job in ("node", "inference", "autoglm", "receiver"):
         (tmp_path / "targets" / f"{job}.yml").write_text("- targets: ['127.0.0.1:1']\n  labels: {host: node-a}\n")
     document = prometheus_of(policy, tmp_path)
-    assert "3 rules" not in accepted(promtool, "check", "rules", tmp_path / "autoglm.rules.yml")
+    for name in ("autoglm", "receiver"):
+        assert " 0 rules" not in accepted(promtool, "check", "rules", tmp_path / f"{name}.rules.yml")
     assert "WARNING" not in accepted(promtool, "check", "config", tmp_path / "prometheus.yml")
     assert document["global"] == {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
-    assert [job["job_name"] for job in document["scrape_configs"]] == ["node", "inference", "autoglm"]
+    assert [job["job_name"] for job in document["scrape_configs"]] == ["node", "inference", "autoglm", "receiver"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -97,6 +100,7 @@ def test_promtool_accepts_every_interval(
             }
         )
     )
+    (tmp_path / "receiver.rules.yml").write_text(render_receiver_rules(policy), encoding="utf-8")
     (tmp_path / "autoglm.rules.yml").write_text(render_rules(policy), encoding="utf-8")
     prometheus_of(policy, tmp_path)
     accepted(promtool, "check", "config", tmp_path / "prometheus.yml")
@@ -192,9 +196,19 @@ def test_the_webhook_gets_every_alert_and_keeps_the_token_in_its_file(policy: Po
 @pytest.mark.parametrize(("interval", "expected"), [("500ms", "1s"), ("2s", "2s"), ("1m30s", "1m30s")])
 def test_notifications_are_not_held_back(interval: str, expected: str) -> None:
     policy = parse_policy(f"monitoring: {{interval: {interval}}}")
-    (route,) = yaml.safe_load(render_alertmanager(policy, webhook_url=WEBHOOK, token_file=None))["route"]["routes"]
+    _, route = yaml.safe_load(render_alertmanager(policy, webhook_url=WEBHOOK, token_file=None))["route"]["routes"]
     assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", expected, "5m")
     assert route["group_by"] == ["host"]
+
+
+def test_the_watchdog_is_heard_every_minute_and_what_the_receiver_says_of_itself_is_for_people(
+    amtool: str, policy: Policy, tmp_path: Path
+) -> None:
+    config = alertmanager_of(policy, tmp_path)
+    watchdog, _ = yaml.safe_load(config.read_text())["route"]["routes"]
+    assert (watchdog["group_interval"], watchdog["repeat_interval"]) == ("1m", "1m")
+    assert routed_to(amtool, config, "alertname=Watchdog", "severity=none") == "autoglm"
+    assert routed_to(amtool, config, "alertname=AutoglmLoopStuck", "severity=critical") == "nobody"
 
 
 def test_the_fragment_leaves_existing_routing_as_it_was(amtool: str, policy: Policy, tmp_path: Path) -> None:
@@ -218,7 +232,7 @@ def test_the_fragment_leaves_existing_routing_as_it_was(amtool: str, policy: Pol
 def test_addresses_and_paths_are_data(alertmanager: str, targets: str, url: str) -> None:
     policy = Policy()
     prometheus = yaml.safe_load(
-        render_prometheus(policy, alertmanager=alertmanager, targets_dir=targets, rules_file=targets)
+        render_prometheus(policy, alertmanager=alertmanager, targets_dir=targets, rules_files=[targets])
     )
     assert prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [alertmanager]
     assert prometheus["rule_files"] == [targets]

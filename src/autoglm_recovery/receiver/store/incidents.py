@@ -142,12 +142,6 @@ def resolved_already(connection: sa.Connection, fingerprint: str, starts_at: flo
     return bool(connection.execute(sa.select(found)).scalar())
 
 
-def count_by_state(connection: sa.Connection) -> dict[str, int]:
-    """Count all incidents."""
-    query = sa.select(incidents.c.state, sa.func.count()).group_by(incidents.c.state)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def earlier_actions(
     connection: sa.Connection, target: Target, failure_class: str, *, since: float, before: int | None = None
 ) -> frozenset[str]:

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An ended incident is one trace: its spans, their times, and the same bytes from whoever exports it."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from autoglm_recovery.receiver.tracing import plan
+from autoglm_recovery.receiver.tracing_otlp import exporter
+
+T = "2026-11-22T20:00:{:09.6f}+00:00"
+
+
+def incident(**changes: Any) -> dict[str, Any]:
+    run = {"id": 3, "action": "restart_process", "attempt": 1, "state": "succeeded"}
+    return {
+        "id": 7, "failure_class": "oom", "fault_mode": "transient", "root_cause": "InferenceOOMKilled",
+        "host": "node-a", "service": "llama", "pool": None, "gpu": None, "state": "resolved", "reason": "proved",
+        "first_starts_at": T.format(0), "ended_at": T.format(8.5),
+        "timeline": [{"at": T.format(1.5), "kind": "committed", "text": "webhook committed"}],
+        "runs": [{**run, "started_at": T.format(2), "ended_at": T.format(8)}],
+        **changes,
+    }  # fmt: skip
+
+
+def test_detection_and_runs_are_spans_below_the_incident() -> None:
+    root = plan(incident())
+    assert root.end - root.start == pytest.approx(8.5)
+    assert [(span.name, round(span.end - span.start, 3)) for span in root.children] == [
+        ("detection", 1.5),
+        ("run restart_process", 6.0),
+    ]
+    assert root.attributes["autoglm.target.host"] == "node-a"
+    assert not root.failed
+
+
+@pytest.mark.parametrize("state", ["closed", "escalated"])
+def test_what_was_not_resolved_is_a_failed_span(state: str) -> None:
+    assert plan(incident(state=state)).failed
+
+
+def test_a_run_that_has_not_ended_is_no_span() -> None:
+    unfinished = [{**incident()["runs"][0], "ended_at": None}]
+    assert [span.name for span in plan(incident(runs=unfinished)).children] == ["detection"]
+
+
+@pytest.fixture
+def fake_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExportTraceServiceRequest]]:
+    """Takes what a collector would take, and keeps it."""
+    received: list[ExportTraceServiceRequest] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    yield received
+    server.shutdown()
+    server.server_close()
+
+
+def test_two_replicas_export_the_same_trace(fake_collector: list[ExportTraceServiceRequest]) -> None:
+    for export in (exporter(), exporter()):
+        export(7, plan(incident()))
+    first, second = (
+        [span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans]
+        for sent in fake_collector
+    )
+    assert {span.name for span in first} == {"incident oom", "detection", "run restart_process"}
+    (root,) = (span for span in first if not span.parent_span_id)
+    assert all(span.parent_span_id == root.span_id for span in first if span is not root)
+    assert [(s.trace_id, s.span_id) for s in first] == [(s.trace_id, s.span_id) for s in second]
+    assert [event.name for event in root.events] == ["committed"]

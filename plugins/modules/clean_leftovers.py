@@ -11,16 +11,20 @@ module: clean_leftovers
 short_description: Clean up what a dead inference service left behind
 version_added: 0.1.0
 description:
-  - Ends the processes that are still in the control group of a unit that is not running, such as a worker that holds
-    GPU memory after its server has died; empties the cache directories that are declared for the service; and makes
-    systemd forget earlier failed starts, which could otherwise forbid the next one.
-  - A process is ended only if it is in the unit's control group. Others that hold a GPU are named and left alone.
+  - Ends the processes that a service has left that is not running, such as a worker that holds GPU memory after its
+    server has died; empties the cache directories that are declared for the service; and makes systemd forget earlier
+    failed starts, which could otherwise forbid the next one.
+  - A process is ended only if it is provably the service's own. For a unit and a container the proof is the control
+    group. For a service with a PID file it is the mark that M(autoglm.recovery.inference_service) gives to what it
+    starts, and that children inherit. Other processes that hold a GPU are named and left alone.
   - Files in C(/dev/shm) do not tell who made them. They are left alone, and their number is told.
+  - While the service runs the task fails, and nothing is touched.
 author:
   - autoglm.recovery maintainers (@autoglm)
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.service
 attributes:
   check_mode:
     support: full
@@ -29,11 +33,6 @@ attributes:
   idempotent:
     support: full
 options:
-  unit:
-    description:
-      - The systemd unit of the service. The task fails, and nothing is touched, while it runs.
-    type: str
-    required: true
   cache_paths:
     description:
       - Directories whose content is removed. The directories themselves stay.
@@ -48,6 +47,7 @@ options:
     default: 10.0
 seealso:
   - module: autoglm.recovery.inference_health
+  - module: autoglm.recovery.inference_service
 """
 
 EXAMPLES = r"""
@@ -88,11 +88,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import systemd
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import WITHOUT_PROCESS, Service, Status
 
-_RUNNING = ("active", "reloading", "activating", "deactivating")
+_PROC = Path("/proc")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # its files are counted
 
 
@@ -102,36 +103,43 @@ class CleaningError(Exception):
 
 def clean(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     """Clean up, noting in result what was done. Raises ValueError, Unread and CleaningError."""
-    unit = systemd.unit_name(params["unit"])
+    service = registry.open_service(params, params["timeout"])
+    assert service is not None  # noqa: S101  # one of the options is required
     for reason in filter(None, map(caches.refuse, params["cache_paths"])):
         raise ValueError(reason)
-    properties = systemd.show(unit, run, params["timeout"])
-    running = properties.get("ActiveState") in _RUNNING
-    if running and not check_mode:
-        raise CleaningError(f"{unit} is {properties.get('ActiveState')}; nothing was touched")
-    _end_processes(unit, properties, params["timeout"], check_mode, result)
+    status = service.status()
+    if not status.readable:
+        raise Unread(status.reason)
+    if not _is_down(status) and not check_mode:
+        raise CleaningError(f"{status.label} is {status.state}: {status.detail}; nothing was touched")
+    _end_processes(service, status, params["timeout"], check_mode, result)
     _empty_caches(params["cache_paths"], check_mode, result)
     _tell_shared_memory(result)
     if not check_mode:
-        run(["systemctl", "reset-failed", "--", unit], params["timeout"])
+        service.forget_failures()
 
 
-def _end_processes(
-    unit: str, properties: dict[str, str], timeout: float, check_mode: bool, result: dict[str, Any]
-) -> None:
-    group = properties.get("ControlGroup") or selection.unit_group(unit, properties.get("Slice", ""))
-    found = selection.select(processes.read(), group)
+def _is_down(status: Status) -> bool:
+    """A unit that waits for its next automatic start has no process, and yet is not down."""
+    return status.process_gone and status.state in WITHOUT_PROCESS
+
+
+def _end_processes(service: Service, status: Status, timeout: float, check_mode: bool, result: dict[str, Any]) -> None:
+    ownership = service.ownership()
+    found = selection.select(processes.read(_PROC, ownership, timeout), ownership)
     for process in found.foreign:
-        result["left_alone"].append(f"process {process.pid} ({process.name}) holds a GPU and is not of {unit}")
+        result["left_alone"].append(f"process {process.pid} ({process.name}) holds a GPU and is not of {service.name}")
     stuck = []
     for process in found.own:
-        if not check_mode and not processes.end(process, group, timeout):
+        if process.pid == status.main_pid:
+            continue  # a zombie: its parent has to take it away
+        if not check_mode and not processes.end(process, ownership, timeout):
             stuck.append(f"{process.pid} ({process.name})")
             continue
         result["killed"].append({"pid": process.pid, "name": process.name, "holds_gpu": process.holds_gpu})
     result["changed"] = bool(result["killed"])
     if stuck:
-        raise CleaningError(f"of {unit} these processes did not die within {timeout:g} s: {', '.join(stuck)}")
+        raise CleaningError(f"of {service.name} these processes did not die within {timeout:g} s: {', '.join(stuck)}")
 
 
 def _empty_caches(paths: list[str], check_mode: bool, result: dict[str, Any]) -> None:
@@ -155,16 +163,18 @@ def _tell_shared_memory(result: dict[str, Any]) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "unit": {"type": "str", "required": True},
+            **registry.argument_spec(),
             "cache_paths": {"type": "list", "elements": "path", "default": []},
             "timeout": {"type": "float", "default": 10.0},
         },
+        mutually_exclusive=[registry.NAMES],
+        required_one_of=[registry.NAMES],
         supports_check_mode=True,
     )
     result: dict[str, Any] = {"changed": False, "killed": [], "removed": [], "freed_bytes": 0, "left_alone": []}
     try:
         clean(module.params, module.check_mode, result)
-    except (ValueError, systemd.Unread, CleaningError) as error:
+    except (OSError, ValueError, Unread, CleaningError) as error:
         module.fail_json(msg=str(error), **result)
     gone = [f"process {entry['pid']} ({entry['name']})" for entry in result["killed"]] + result["removed"]
     module.exit_json(diff={"before": "".join(f"{line}\n" for line in gone), "after": ""}, **result)

@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.engine
+  - autoglm.recovery.service
 attributes:
   check_mode:
     support: full
@@ -61,10 +62,6 @@ options:
     description:
       - The host's name in the inventory. Defaults to the name that the host has for itself.
     type: str
-  unit:
-    description:
-      - The systemd unit of the service.
-    type: str
   max_bytes:
     description:
       - The most that a bundle may take. The parts that matter most come first; what is cut is said in the manifest.
@@ -76,9 +73,9 @@ options:
         The bundle gets smaller for it, and the task fails when nothing useful fits.
     type: int
     default: 67108864
-  journal_lines:
+  log_lines:
     description:
-      - How many of the last lines of the unit's journal are saved.
+      - How many of the last lines of the service's log are saved.
     type: int
     default: 2000
   command_timeout:
@@ -169,7 +166,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import unit_name
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
 
 def argument_spec() -> dict[str, Any]:
@@ -178,7 +175,7 @@ def argument_spec() -> dict[str, Any]:
         "incident": {"type": "str"},
         "attempt": {"type": "int", "default": 1},
         "host": {"type": "str"},
-        "unit": {"type": "str"},
+        **registry.argument_spec(),
         "engine": {"type": "str", "choices": sorted(ENGINES)},
         "url": {"type": "str"},
         "api_key": {"type": "str", "no_log": True},
@@ -187,7 +184,7 @@ def argument_spec() -> dict[str, Any]:
         "timeout": {"type": "float", "default": 5.0},
         "max_bytes": {"type": "int", "default": 32 * 1024 * 1024},
         "min_free": {"type": "int", "default": 64 * 1024 * 1024},
-        "journal_lines": {"type": "int", "default": 2000},
+        "log_lines": {"type": "int", "default": 2000},
         "command_timeout": {"type": "float", "default": 10.0},
         "deadline": {"type": "float", "default": 60.0},
         "keep": {"type": "int", "default": 20},
@@ -223,7 +220,7 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 def _check(params: dict[str, Any]) -> None:
     if (params["engine"] is None) != (params["url"] is None):
         raise ValueError("engine and url must be given together")
-    for name in ("max_bytes", "journal_lines", "command_timeout", "deadline", "attempt"):
+    for name in ("max_bytes", "log_lines", "command_timeout", "deadline", "attempt"):
         if params[name] <= 0:
             raise ValueError(f"{name} must be more than 0")
     for name in ("min_free", "keep"):
@@ -239,9 +236,9 @@ def _scope(params: dict[str, Any]) -> snapshot.Scope:
             params["engine"], params["url"], timeout=params["timeout"], api_key=params["api_key"], transport=transport
         )
     return snapshot.Scope(
-        unit=unit_name(params["unit"]) if params["unit"] else None,
+        service=registry.open_service(params, params["command_timeout"]),
         engine=engine,
-        journal_lines=params["journal_lines"],
+        log_lines=params["log_lines"],
         command_timeout=params["command_timeout"],
         known_secrets=(params["api_key"],) if params["api_key"] else (),
     )
@@ -269,7 +266,7 @@ def _result(path: Path, size: int | None, parts: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=argument_spec(), mutually_exclusive=[registry.NAMES], supports_check_mode=True)
     os.umask(0o077)
     try:
         result = take(module.params, module.check_mode)

@@ -12,7 +12,8 @@ short_description: Tell whether an inference server is live, ready and generatin
 version_added: 0.1.0
 description:
   - Asks one inference server for its liveness, readiness and figures and, on request, for a tiny completion.
-    Looks at its systemd unit as well when O(unit) is given, to tell an out-of-memory kill from a crash from a hang.
+    Looks at its unit, container or process as well when one of O(unit), O(container) and O(pid_file) is given,
+    to tell an out-of-memory kill from a crash from a hang. Leave them out when the server is asked from another host.
   - The verdict is V(healthy) only when everything that was asked for was read, and was good.
     Whatever cannot be read makes it V(unknown), with a reason.
   - Every question has a deadline, so that a stopped process or a hung driver does not hang the play.
@@ -23,16 +24,12 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.attributes.info_module
   - autoglm.recovery.engine
+  - autoglm.recovery.service
 options:
   engine:
     required: true
   url:
     required: true
-  unit:
-    description:
-      - The systemd unit that runs the server on this host.
-      - Leave it out when the server is asked from another host.
-    type: str
   generate:
     description:
       - Whether to ask for a completion. A server may answer every other question while it can no longer generate.
@@ -144,10 +141,13 @@ inference:
       description: Figures of the server. Those that could not be read are null, with their reasons under C(unread).
       type: dict
       sample: {"running": 1, "waiting": 0, "unread": {"kv_cache_usage": "llamacpp:kv_cache_usage_ratio is not there"}}
-    unit:
-      description: The state of the systemd unit. Null when no unit was named.
+    service:
+      description:
+        - The state of the unit, container or process. Null when none was named.
+        - Its C(state) is V(running), V(starting), V(stopping), V(paused), V(stopped), V(failed), V(absent)
+          or V(unknown). With C(readable) false nothing is known, and C(reason) says why.
       type: dict
-      sample: {"active_state": "active", "main_pid": 4711, "name": "llama-server.service", "readable": true}
+      sample: {"kind": "systemd", "main_pid": 4711, "name": "llama-server.service", "state": "running"}
 """
 
 from dataclasses import asdict
@@ -157,9 +157,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import unit_name
-from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe, read_unit
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
+    CompletionAsked,
+    observe,
+    read_service,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import DEFAULT_START_GRACE, judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
 _FAILS = {
     "never": (),
@@ -176,7 +180,7 @@ def argument_spec() -> dict[str, Any]:
         "validate_certs": {"type": "bool", "default": True},
         "ca_path": {"type": "path"},
         "timeout": {"type": "float", "default": 5.0},
-        "unit": {"type": "str"},
+        **registry.argument_spec(),
         "generate": {"type": "bool", "default": False},
         "model": {"type": "str"},
         "prompt": {"type": "str", "default": "The quick brown fox"},
@@ -194,8 +198,9 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         if params["max_tokens"] < 1:
             raise ValueError("max_tokens must be at least 1")
         asked = CompletionAsked(params["prompt"], params["max_tokens"], params["model"])
-    unit = read_unit(unit_name(params["unit"]), params["timeout"]) if params["unit"] else None
-    seen = observe(_engine(params), asked, unit)
+    service = registry.open_service(params, params["timeout"])
+    status = None if service is None else read_service(service, params["timeout"])
+    seen = observe(_engine(params), asked, status)
     verdict = judge(seen, params["start_grace"])
     return {**asdict(verdict), "reasons": list(verdict.reasons), "inference": asdict(seen)}
 
@@ -212,7 +217,7 @@ def _engine(params: dict[str, Any]) -> Engine:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=argument_spec(), mutually_exclusive=[registry.NAMES], supports_check_mode=True)
     try:
         result = look(module.params)
     except ValueError as error:

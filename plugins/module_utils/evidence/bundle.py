@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from ..services.clocks import iso
 from .piece import Collected, Part, collect
-from .systemd import Unread
+from .unread import Unread
 
 MANIFEST = "manifest.json"
 FORMAT = "autoglm.recovery/evidence"
@@ -212,8 +213,7 @@ def _publish(partial: Path, final: Path) -> Path:
 
 def utc_now() -> str:
     """The moment, to the millisecond, in UTC (ISO 8601)."""
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    return iso(time.time())
 
 
 def _nearest_existing(path: Path) -> Path:

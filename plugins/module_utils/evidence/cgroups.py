@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from .piece import Piece
 from .processes import read_file, section
-from .systemd import Unread
+from .unread import Unread
 
 # Of both versions, in the order in which a person wants them; memory.stat is long and comes last.
 _FILES = (
@@ -73,12 +75,17 @@ def parse_membership(text: str) -> list[tuple[frozenset[str], str]]:
     return groups
 
 
-def groups_of_process(proc: Path, pid: int, mounts: Iterable[Mount]) -> list[Path]:
-    """The directories of the groups that a process is in and that may tell of memory. Raises OSError."""
+def groups_of_process(
+    proc: Path, pid: int, mounts: Iterable[Mount], wanted: Callable[[str], bool] = lambda _group: True
+) -> list[Path]:
+    """The directories of the groups that a process is in and that may tell of memory. Raises OSError.
+
+    wanted: is asked with the path of each group.
+    """
     found: list[Path] = []
     for controllers, group in parse_membership(read_file(proc / str(pid) / "cgroup")):
         for mount in mounts:
-            if mount.tells_memory and mount.serves(controllers):
+            if mount.tells_memory and mount.serves(controllers) and wanted(group):
                 found.append(mount.locate(group))
     return [path for path in dict.fromkeys(found) if path.is_dir()]
 
@@ -104,6 +111,20 @@ def processes_in(directory: Path) -> list[int]:
         except OSError:
             continue
     return sorted(set(found) - {0})
+
+
+def oom_kills(groups: Iterable[Path]) -> int | None:
+    """How many processes the kernel has killed in these groups for want of memory, None where none of them tells.
+
+    Of one group that is seen in several hierarchies only one counts.
+    """
+    counts = []
+    for group in groups:
+        for name in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError):
+                found = re.search(r"^oom_kill (\d+)$", read_file(group / name), re.MULTILINE)
+                counts.extend([int(found.group(1))] if found else [])
+    return max(counts, default=None)
 
 
 def memory(groups: Iterable[Path], mounts: Iterable[Mount]) -> Piece:

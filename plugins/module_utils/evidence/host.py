@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the host, its kernel's log, its sockets and the journal tell around an incident."""
+"""What the host, its kernel's log and its sockets tell around an incident."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import kernel_log, systemd
+from . import kernel_log
 from .command import Runner
 from .piece import Piece
 from .processes import read_file, section
 from .redaction import redact_text
-from .systemd import Unread
 
 _FILES = (
     "loadavg", "uptime", "version", "meminfo", "vmstat", "pressure/memory", "pressure/cpu", "pressure/io",
@@ -33,27 +32,6 @@ def kernel(run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Pi
     """The kernel's log, saying which of its readers worked."""
     log = kernel_log.read(run, timeout)
     return Piece(redact_text(log.as_text(), known_secrets), log.source, log.failed)
-
-
-def unit_properties(unit: str, run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
-    """All that systemd knows of the unit, and the unit file as it is in force."""
-    shown = systemd.show(unit, run, timeout)
-    text = "".join(f"{key}={value}\n" for key, value in shown.items())
-    file = run(["systemctl", "cat", "--no-pager", "--", unit], timeout)
-    remarks = (f"systemctl cat: {file.complaint()}",) if file.complaint() else ()
-    text += "\n" + file.stdout.decode("utf-8", "replace")
-    return Piece(redact_text(text, known_secrets), f"systemctl show {unit}; systemctl cat {unit}", remarks)
-
-
-def journal(unit: str, lines: int, run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
-    """The last lines of the unit's journal, systemd's own about it included."""
-    argv = ["journalctl", "-n", str(lines), "-o", "short-iso-precise", "--no-pager", "-q", "-u", unit]
-    outcome = run(argv, timeout)
-    if outcome.complaint():
-        raise Unread(f"journalctl: {outcome.complaint()}")
-    if not outcome.stdout.strip():
-        raise Unread(f"the journal has no entry of {unit}")
-    return Piece(redact_text(outcome.stdout.decode("utf-8", "replace"), known_secrets), " ".join(argv))
 
 
 def sockets(proc: Path, run: Runner, timeout: float) -> Piece:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from .command import Runner
-from .systemd import Unread
+from .unread import Unread
 
 _RECORD_BYTES = 8192  # the kernel's own limit for one /dev/kmsg record
 _MAX_RECORDS = 200_000

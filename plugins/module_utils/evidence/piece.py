@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from .systemd import Unread
+from .unread import Unread
 
 _CHUNK = 65536
 

@@ -12,7 +12,7 @@ from typing import Callable
 
 from .piece import Piece
 from .redaction import redact_argv, redact_environment
-from .systemd import Unread
+from .unread import Unread
 
 _MAX_FILE = 1024 * 1024
 _MAX_DESCRIPTORS = 2000

@@ -10,19 +10,29 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ..engines.protocol import Engine
 from ..health.probe import observe
-from . import bundle, cgroups, host, processes, systemd
+from ..services import process
+from ..services.ownership import Ownership, container_components
+from ..services.protocol import Logs, Service
+from . import bundle, cgroups, host, processes
 from .command import Runner, run
 from .names import safe_component
 from .piece import Part, Piece
 from .redaction import redact_text
-from .systemd import Unread
+from .unread import Unread
 
 _MAX_PROCESSES = 32
 _MAX_TOLD_TEXT = 256
+# What the orchestrator knows, and the log, by kind of service.
+_FILES = {
+    "systemd": ("unit.txt", "journal.log"),
+    "podman": ("container.json", "container.log"),
+    "docker": ("container.json", "container.log"),
+    "pid_file": ("pid-file.txt", "service.log"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,11 +46,11 @@ class Incident:
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at. unit and engine may be missing. known_secrets: values that must not appear anywhere."""
+    """What to look at. service and engine may be missing. known_secrets: values that must not appear anywhere."""
 
-    unit: str | None = None
+    service: Service | None = None
     engine: Engine | None = None
-    journal_lines: int = 2000
+    log_lines: int = 2000
     command_timeout: float = 10.0
     known_secrets: tuple[str, ...] = ()
     proc: Path = Path("/proc")
@@ -67,7 +77,7 @@ def head(incident: Incident, scope: Scope, limits: bundle.Limits) -> dict[str, A
     return {
         **_identity(incident),
         "incident": _told(incident.id),
-        "unit": scope.unit,
+        "service": None if scope.service is None else {"kind": scope.service.kind, "name": scope.service.name},
         "taken_at": bundle.utc_now(),
         "monotonic_at": time.clock_gettime(time.CLOCK_MONOTONIC),
         "limits": asdict(limits),
@@ -78,11 +88,10 @@ def head(incident: Incident, scope: Scope, limits: bundle.Limits) -> dict[str, A
 def plan(scope: Scope) -> list[Part]:
     """Every part, most important first: when space or time runs out it is the end of this list that is missing."""
     seconds = scope.command_timeout
-    properties = _properties(scope)
-    pids = _pids(scope, properties)
+    pids = _pids(scope)
     parts: list[Part] = []
-    if scope.unit is not None:
-        parts.extend(_unit_parts(scope, scope.unit, properties, pids))
+    if scope.service is not None:
+        parts.extend(_service_parts(scope, scope.service, pids))
     known = scope.known_secrets
     parts.append(
         Part("kernel.log", lambda: host.kernel(scope.run, seconds, known), keep_tail=True, seconds=4 * seconds)
@@ -99,17 +108,18 @@ def plan(scope: Scope) -> list[Part]:
     return parts
 
 
-def _unit_parts(scope: Scope, unit: str, properties: dict[str, str], pids: list[int]) -> list[Part]:
-    seconds, known = scope.command_timeout, scope.known_secrets
+def _service_parts(scope: Scope, service: Service, pids: list[int]) -> list[Part]:
+    about, log = _FILES[service.kind]
+    seconds = scope.command_timeout
+
+    def told(read: Callable[[], Logs]) -> Piece:
+        found = read()
+        return Piece(redact_text(found.text, scope.known_secrets), found.source)
+
     return [
-        Part("unit.txt", lambda: host.unit_properties(unit, scope.run, seconds, known), seconds=3 * seconds),
-        Part("cgroups.txt", lambda: _cgroups(scope, unit, properties, pids), seconds=seconds),
-        Part(
-            "journal.log",
-            lambda: host.journal(unit, scope.journal_lines, scope.run, seconds, known),
-            keep_tail=True,
-            seconds=2 * seconds,
-        ),
+        Part(about, lambda: told(service.describe), seconds=3 * seconds),
+        Part("cgroups.txt", lambda: _cgroups(scope, service, pids), seconds=seconds),
+        Part(log, lambda: told(lambda: service.logs(scope.log_lines)), keep_tail=True, seconds=2 * seconds),
     ]
 
 
@@ -126,25 +136,31 @@ def _process_parts(scope: Scope, pid: int) -> list[Part]:
     ]
 
 
-def _properties(scope: Scope) -> dict[str, str]:
-    """The unit's properties, or nothing; that they could not be read is said by the part that shows them."""
-    if scope.unit is None:
-        return {}
-    try:
-        return systemd.show(scope.unit, scope.run, scope.command_timeout)
-    except Unread:
-        return {}
-
-
-def _pids(scope: Scope, properties: dict[str, str]) -> list[int]:
-    """The unit's processes, the main one first."""
-    main = systemd.main_pid(properties)
+def _pids(scope: Scope) -> list[int]:
+    """The service's processes, the main one first. That they could not be read is said by the part that shows it."""
+    if scope.service is None:
+        return []
+    main = scope.service.status().main_pid
     found = [] if main is None else [main]
-    group = properties.get("ControlGroup", "")
-    if group:
-        for mount in _mounts(scope):
-            found.extend(cgroups.processes_in(mount.locate(group)))
+    try:
+        ownership = scope.service.ownership()
+        if ownership.mark:
+            marked = process.marks(scope.proc, processes.pids(scope.proc), scope.command_timeout)
+            found.extend(pid for pid, mark in marked.items() if mark == ownership.mark)
+        for directory in _own_groups(scope, ownership, main):
+            found.extend(cgroups.processes_in(directory))
+    except (OSError, Unread):
+        pass
     return list(dict.fromkeys(found))
+
+
+def _own_groups(scope: Scope, ownership: Ownership, main: int | None) -> list[Path]:
+    mounts = _mounts(scope)
+    if ownership.unit_group:
+        return [mount.locate(ownership.unit_group) for mount in mounts]
+    if main is None:
+        return []
+    return cgroups.groups_of_process(scope.proc, main, mounts, lambda group: ownership.owns((group,)))
 
 
 def _mounts(scope: Scope) -> list[cgroups.Mount]:
@@ -154,20 +170,24 @@ def _mounts(scope: Scope) -> list[cgroups.Mount]:
         return []
 
 
-def _cgroups(scope: Scope, unit: str, properties: dict[str, str], pids: list[int]) -> Piece:
+def _cgroups(scope: Scope, service: Service, pids: list[int]) -> Piece:
+    """Of the living processes' groups, of those that bear the service's name, or of where they would be."""
     mounts = _mounts(scope)
-    control_group = properties.get("ControlGroup") or f"/{properties.get('Slice') or 'system.slice'}/{unit}"
-    groups = cgroups.groups_of_unit(unit, control_group, mounts)
+    groups: list[Path] = []
     for pid in pids:
         try:
             groups.extend(cgroups.groups_of_process(scope.proc, pid, mounts))
         except OSError:
             continue  # it ended in the meantime
+    ownership = service.ownership()
+    names = {*container_components(ownership.container_id), ownership.unit_group.rpartition("/")[2]} - {""}
+    for name in sorted(names):
+        groups.extend(cgroups.groups_of_unit(name, ownership.unit_group, mounts))
     if groups:
-        return cgroups.memory(groups, mounts)
-    parents = cgroups.groups_of_unit(unit, control_group.rpartition("/")[0] or "/", mounts)
-    piece = cgroups.memory(parents, mounts)
-    return Piece(piece.text, piece.source, (f"the group of {unit} is gone; these are its parents",))
+        return cgroups.memory(dict.fromkeys(groups), mounts)
+    parents = [mount.locate(ownership.unit_group.rpartition("/")[0] or "/") for mount in mounts if mount.tells_memory]
+    piece = cgroups.memory([parent for parent in parents if parent.is_dir()], mounts)
+    return Piece(piece.text, piece.source, (f"the group of {service.name} is gone; these are its parents",))
 
 
 def _engine(engine: Engine, scope: Scope) -> Piece:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..evidence import systemd
 from ..evidence.command import Runner, run
+from ..evidence.unread import Unread
 from ..faults.catalogue import Overrides
-from ..leftovers.selection import unit_group
+from ..services import systemctl
+from ..services.ownership import group_of_unit
 from . import children, kernel, snapshot
 from .expectations import Expectations
 from .groups import PLAN
@@ -53,7 +54,7 @@ def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> 
     """The result of gpu_health. Raises ValueError for options that cannot be."""
     asked.expected.check()
     check_overrides(asked.overrides)
-    units = [systemd.unit_name(name) for name in asked.services]
+    units = [systemctl.unit_name(name) for name in asked.services]
     with Session(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
         seen = snapshot.take(session, roots, PLAN)
         owners = _owners(seen, roots.proc)
@@ -105,9 +106,9 @@ def _look_again(session: Session, seen: Mapping[str, Any], proc: Path) -> dict[i
 
 def _service(unit: str, run_command: Runner, timeout: float) -> Service:
     try:
-        properties = systemd.show(unit, run_command, timeout)
-    except systemd.Unread as error:
+        properties = systemctl.show(unit, run_command, timeout)
+    except Unread as error:
         return Service(unit, None, "", str(error))
     state = properties.get("ActiveState", "")
-    group = properties.get("ControlGroup") or unit_group(unit, properties.get("Slice", ""))
+    group = properties.get("ControlGroup") or group_of_unit(unit, properties.get("Slice", ""))
     return Service(unit, state in ("active", "reloading", "activating"), group, state)

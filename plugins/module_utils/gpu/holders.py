@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..leftovers import processes as running
-from ..leftovers.selection import belongs, systemd_groups
+from ..services.ownership import in_unit, systemd_groups
 from .findings import Finding, fault, unknown, warning
 
 _NODE = re.compile(r"/dev/nvidia(\d+)(?: \(deleted\))?\Z")
@@ -119,7 +119,7 @@ def judge_processes(
 def _judge_owner(one: Owner, size: str, services: Sequence[Service]) -> Iterator[Finding]:
     who = f"process {one.pid} ({one.comm})"
     for service in services:
-        if belongs(one.groups, service.group):
+        if in_unit(one.groups, service.group):
             if service.active is None:
                 yield unknown(f"{service.unit}, to which {who} belongs, could not be read: {service.state}")
             elif not service.active:

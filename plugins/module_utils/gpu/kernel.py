@@ -12,7 +12,7 @@ from typing import Any
 
 from ..evidence import kernel_log
 from ..evidence.command import Runner, run
-from ..evidence.systemd import Unread
+from ..evidence.unread import Unread
 from ..faults.catalogue_verdict import NOT_OF_GPUS
 from ..faults.lines import parse_line
 

@@ -13,8 +13,9 @@ from typing import Any
 from ..evidence.command import Runner
 from ..evidence.kernel_log import KernelLog
 from ..evidence.kernel_log import read as read_kernel_log
-from ..evidence.systemd import Unread, show
+from ..evidence.unread import Unread
 from ..faults.lines import parse_line
+from ..services.systemctl import show
 
 FABRIC_MANAGER = "nvidia-fabricmanager.service"
 SWITCHES = Path("bus/pci/devices")

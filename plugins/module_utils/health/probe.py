@@ -1,18 +1,20 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking at one service: asks the engine and systemd, and hands over what it saw without judging it."""
+"""Looking at one service: asks the engine and the orchestrator, and hands over what it saw without judging it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..engines.protocol import Engine, EngineError, Generation, Reading, Stats
-from ..evidence import kernel_log, systemd
+from ..evidence import cgroups, kernel_log
 from ..evidence.command import Runner, run
-from .observations import Observations, UnitState
+from ..evidence.processes import read_file
+from ..evidence.unread import Unread
+from ..services.protocol import End, Service, Status
+from .observations import Observations
 from .oom import oom_evidence
 
 
@@ -28,17 +30,17 @@ class CompletionAsked:
     model: str | None = None
 
 
-def observe(engine: Engine, asked: CompletionAsked | None, unit: UnitState | None) -> Observations:
+def observe(engine: Engine, asked: CompletionAsked | None, service: Status | None) -> Observations:
     """Ask in the order of cost, and stop where a further question would only spend another deadline."""
     live = engine.live()
     if live.value is not True:
         ready = Reading(None, f"not asked: {live.reason}", kind="not_asked")
         stats = Stats(unread={"all": ready.reason})
-        return Observations(live, ready, stats, ready if asked else None, None, unit)
+        return Observations(live, ready, stats, ready if asked else None, None, service)
     ready = engine.ready()
     stats = engine.stats()
     generated, generation = _generate(engine, asked, ready)
-    return Observations(live, ready, stats, generated, generation, unit)
+    return Observations(live, ready, stats, generated, generation, service)
 
 
 def _generate(
@@ -63,48 +65,36 @@ def _was_refused(error: EngineError) -> bool | None:
     return False if error.kind == "answered" and error.status is not None and error.status >= 500 else None
 
 
-def read_unit(name: str, timeout: float, run_command: Runner = run, proc: str = "/proc") -> UnitState:
-    """The unit's state; the kernel's log is read only when the process is gone, to tell an OOM kill from a crash."""
-    try:
-        properties = systemd.show(name, run_command, timeout)
-    except systemd.Unread as error:
-        return UnitState(name, readable=False, reason=str(error))
-    pid = systemd.main_pid(properties)
-    oom, evidence = (False, ()) if pid is not None else _oom(properties, run_command, timeout)
-    return UnitState(
-        name=name,
-        readable=True,
-        exists=properties.get("LoadState") != "not-found",
-        active_state=properties.get("ActiveState", ""),
-        sub_state=properties.get("SubState", ""),
-        result=properties.get("Result", ""),
-        main_pid=pid,
-        process_state=None if pid is None else _process_state(pid, proc),
-        running_seconds=None if pid is None else _age(properties),
-        last_end="" if pid is not None else systemd.last_end(properties),
-        oom=oom,
-        oom_evidence=evidence,
-    )
+def read_service(service: Service, timeout: float, run_command: Runner = run, proc: Path = Path("/proc")) -> Status:
+    """The state of the service, and whether the OOM killer had a hand in it.
+
+    The kernel's log is read only when the process is gone, to tell an OOM kill from a crash.
+    """
+    status = service.status()
+    if not status.readable or not status.exists:
+        return status
+    if status.main_pid is not None:
+        return replace(status, oom=False, oom_kills=_kills(service, status.main_pid, proc))
+    oom, evidence = _oom(status.end, run_command, timeout)
+    return replace(status, oom=oom, oom_evidence=evidence)
 
 
-def _oom(properties: Mapping[str, str], run_command: Runner, timeout: float) -> tuple[bool | None, tuple[str, ...]]:
+def _oom(end: End, run_command: Runner, timeout: float) -> tuple[bool | None, tuple[str, ...]]:
     try:
         lines = kernel_log.read(run_command, timeout).lines
-    except systemd.Unread:
-        found = oom_evidence(properties, ())
+    except Unread:
+        found = oom_evidence(end, ())
         return (True if found else None), tuple(found)
-    found = oom_evidence(properties, lines)
+    found = oom_evidence(end, lines)
     return bool(found), tuple(found)
 
 
-def _process_state(pid: int, proc: str) -> str | None:
+def _kills(service: Service, pid: int, proc: Path) -> int | None:
+    """Kills in the service's own group; that of a PID file's process may hold others as well, and tells nothing."""
     try:
-        with open(f"{proc}/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read(4096).rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
+        ownership = service.ownership()
+        mounts = cgroups.parse_mounts(read_file(proc / "self" / "mountinfo"))
+        groups = cgroups.groups_of_process(proc, pid, mounts, lambda group: ownership.owns((group,)))
+    except (OSError, Unread):
         return None
-
-
-def _age(properties: Mapping[str, str]) -> float | None:
-    started = properties.get("ExecMainStartTimestampMonotonic", "")
-    return time.clock_gettime(time.CLOCK_MONOTONIC) - int(started) / 1e6 if started.isdigit() else None
+    return cgroups.oom_kills(groups)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from ..engines.protocol import Reading
 from ..faults.classes import DEFAULT_LADDERS
-from .observations import Observations, UnitState
+from ..services.protocol import PAUSED, STARTING, Status
+from .observations import Observations
 
 # A server of this age that does not listen yet is loading, not broken: vLLM imports and loads for a minute.
 DEFAULT_START_GRACE = 120.0
@@ -37,12 +38,12 @@ class Verdict:
 
 def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdict:
     """The verdict on one service. start_grace: seconds."""
-    unit = seen.unit
-    if unit is not None and unit.process_gone:
-        return _judge_gone(seen, unit)
+    service = seen.service
+    if service is not None and service.process_gone:
+        return _judge_gone(seen, service)
     lifeless = _lifeless(seen)
     if lifeless is not None:
-        return _judge_lifeless(lifeless, unit, start_grace)
+        return _judge_lifeless(lifeless, service, start_grace)
     unread = _unread(seen)
     if unread:
         return _unknown(*unread)
@@ -65,39 +66,47 @@ def _lifeless(seen: Observations) -> Reading | None:
     return seen.ready if seen.live.value is True and seen.ready.kind in _NO_LIFE and not generates else None
 
 
-def _judge_gone(seen: Observations, unit: UnitState) -> Verdict:
-    if not unit.exists:
-        return _unknown(f"unit {unit.name} is not known to systemd")
-    gone = f"unit {unit.name} has no process: {unit.active_state} ({unit.sub_state}), result {unit.result or 'unknown'}"
+def _judge_gone(seen: Observations, service: Status) -> Verdict:
+    if not service.exists:
+        return _unknown(service.reason)
+    gone = f"{service.label} has no process: {service.detail}"
     if seen.live.value is not None:
         return _unknown(gone, f"yet something answers in its place: {seen.live.reason}")
-    failure_class, remark = _class_of_end(unit)
-    reasons = (gone, unit.last_end, *unit.oom_evidence, remark, seen.live.reason)
-    return _unhealthy(failure_class, *filter(None, reasons))
+    failure_class, remark = _class_of_end(service)
+    reasons = (gone, service.end.text, *service.oom_evidence, remark, seen.live.reason)
+    return _unhealthy(failure_class, *filter(None, dict.fromkeys(reasons)))
 
 
-def _class_of_end(unit: UnitState) -> tuple[str, str]:
-    """The failure class of a unit without a process, and what has to be said about it."""
-    if unit.oom:
+def _class_of_end(service: Status) -> tuple[str, str]:
+    """The failure class of a service without a process, and what has to be said about it."""
+    if service.oom:
         return "oom", ""
-    if unit.active_state == "activating":
+    if service.state == STARTING:
         return "not_ready", ""
-    if unit.result == "success":
-        # systemd does not tell an end that somebody ordered from one that the program chose.
+    if service.end.clean:
+        # An orchestrator does not tell an end that somebody ordered from one that the program chose.
         return "unknown", "it ended cleanly, perhaps by somebody's order"
-    return "crash", "whether it ran out of memory could not be read" if unit.oom is None else ""
+    return "crash", "whether it ran out of memory could not be read" if service.oom is None else ""
 
 
-def _judge_lifeless(live: Reading, unit: UnitState | None, start_grace: float) -> Verdict:
-    if unit is None:
+def _judge_lifeless(live: Reading, service: Status | None, start_grace: float) -> Verdict:
+    if service is None:
         return _unhealthy("unresponsive", live.reason)
-    if not unit.readable:
-        return _unhealthy("unknown", live.reason, f"the unit could not be read: {unit.reason}")
-    process = f"process {unit.main_pid} of {unit.name} is there (state {unit.process_state or 'unknown'})"
-    if unit.process_state in _STOPPED_STATES:
-        return _unhealthy("unresponsive", live.reason, f"{process}: it is stopped by a signal or a tracer")
-    starting = unit.active_state == "activating" or (
-        unit.running_seconds is not None and unit.running_seconds < start_grace
+    if not service.readable:
+        return _unhealthy("unknown", live.reason, f"the service could not be read: {service.reason}")
+    process = f"process {service.main_pid} of {service.name} is there (state {service.process_state or 'unknown'})"
+    if service.state == PAUSED or service.process_state in _STOPPED_STATES:
+        by = (
+            "the container runtime has paused it"
+            if service.state == PAUSED
+            else "it is stopped by a signal or a tracer"
+        )
+        return _unhealthy("unresponsive", live.reason, f"{process}: {by}")
+    if service.oom_kills:
+        # A worker, most likely: its server lives on, and waits for it.
+        return _unhealthy("oom", live.reason, process, f"the kernel killed {service.oom_kills} processes of its group")
+    starting = service.state == STARTING or (
+        service.running_seconds is not None and service.running_seconds < start_grace
     )
     if live.kind == "refused" and starting:
         return _unhealthy("not_ready", live.reason, f"{process} and is starting")
@@ -123,8 +132,8 @@ def _judge_proven(seen: Observations) -> Verdict:
 def _unread(seen: Observations) -> list[str]:
     """What had to be read and was not."""
     missing = []
-    if seen.unit is not None and not seen.unit.readable:
-        missing.append(f"the unit could not be read: {seen.unit.reason}")
+    if seen.service is not None and not seen.service.readable:
+        missing.append(f"the service could not be read: {seen.service.reason}")
     if seen.live.value is None:
         missing.append(f"liveness could not be read: {seen.live.reason}")
     if seen.ready.value is None:

@@ -6,66 +6,51 @@
 from __future__ import annotations
 
 import os
-import select as polling
 import signal
-import time
 from pathlib import Path
 
-from .selection import GPU_DEVICE_PREFIX, Process, belongs, systemd_groups
+from ..evidence.processes import pids
+from ..services.ownership import Ownership, systemd_groups
+from ..services.process import held, marks, send, wait_for_end
+from .selection import GPU_DEVICE_PREFIX, Process
 
 
-def read(proc: Path = Path("/proc")) -> list[Process]:
-    """Every process that could be read. One that ends meanwhile, or may not be looked into, is left out."""
-    found = []
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            process = _read_one(entry)
-            if process is not None:
-                found.append(process)
-    return sorted(found, key=lambda process: process.pid)
+def read(proc: Path = Path("/proc"), ownership: Ownership = Ownership(), seconds: float = 10.0) -> list[Process]:  # noqa: B008  # frozen
+    """Every process that could be read. One that ends meanwhile, or may not be looked into, is left out.
+
+    Environments are read only where ownership is by a mark in them. Raises Unread when one does not answer in time.
+    """
+    numbers = pids(proc)
+    marked = marks(proc, numbers, seconds) if ownership.mark else {}
+    found = (_read_one(proc / str(pid), marked.get(pid, "")) for pid in numbers)
+    return [process for process in found if process is not None]
 
 
-def end(process: Process, unit_group: str, seconds: float, proc: Path = Path("/proc")) -> bool:
-    """Kill one process and wait for its end; False when it is still there after that.
+def end(process: Process, ownership: Ownership, seconds: float, proc: Path = Path("/proc")) -> bool:
+    """Kill one process and wait for its end; False when it is still there after that. Raises Unread.
 
-    The descriptor pins the process before its group is checked again, so that a number that has gone to somebody else
-    in the meantime is never hit.
+    The descriptor pins the process before its ownership is checked again, so that a number that has gone to somebody
+    else in the meantime is never hit.
     """
     try:
-        descriptor = os.pidfd_open(process.pid)
+        with held(process.pid) as descriptor:
+            marked = marks(proc, [process.pid], seconds) if ownership.mark else {}
+            again = _read_one(proc / str(process.pid), marked.get(process.pid, ""))
+            if again is None or not ownership.owns(again.groups, again.mark):
+                return True
+            send(descriptor, signal.SIGKILL)
+            return wait_for_end(descriptor, seconds)
     except ProcessLookupError:
         return True
-    try:
-        again = _read_one(proc / str(process.pid))
-        if again is None or not belongs(again.groups, unit_group):
-            return True
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        return _wait(descriptor, seconds)
-    except ProcessLookupError:
-        return True
-    finally:
-        os.close(descriptor)
 
 
-def _wait(descriptor: int, seconds: float) -> bool:
-    waiter = polling.poll()
-    waiter.register(descriptor, polling.POLLIN)
-    deadline = time.monotonic() + seconds
-    while True:
-        remaining = deadline - time.monotonic()
-        if waiter.poll(max(0.0, remaining) * 1000):
-            return True
-        if remaining <= 0:
-            return False
-
-
-def _read_one(entry: Path) -> Process | None:
+def _read_one(entry: Path, mark: str) -> Process | None:
     try:
         groups = systemd_groups((entry / "cgroup").read_text(encoding="utf-8", errors="replace"))
         name = (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
-    return Process(int(entry.name), name, groups, _gpu_devices(entry / "fd"))
+    return Process(int(entry.name), name, groups, _gpu_devices(entry / "fd"), mark)
 
 
 def _gpu_devices(directory: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 from ansible_collections.autoglm.recovery.plugins.modules import clean_leftovers
 
 
@@ -22,7 +23,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch):
             commands.append(list(argv))
             return Outcome(0, f"ActiveState={state}\nSlice=system.slice\n".encode(), b"")
 
-        monkeypatch.setattr(clean_leftovers, "run", run)
+        monkeypatch.setattr(clean_leftovers.registry, "Unit", lambda name, timeout: Unit(name, timeout, run))
         return commands
 
     return pretend
@@ -48,7 +49,7 @@ def test_check_mode_changes_nothing(run_module, systemd, tmp_path: Path) -> None
     result = run_module(clean_leftovers, True, unit="autoglm-none.service", cache_paths=[str(tmp_path / "cache")])
     assert result["changed"]
     assert (tmp_path / "cache" / "x").exists()
-    assert [command[1] for command in commands] == ["show"]
+    assert {command[1] for command in commands} == {"show"}
 
 
 @pytest.mark.parametrize("state", ["active", "activating", "reloading", "deactivating"])

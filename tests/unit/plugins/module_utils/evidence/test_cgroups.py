@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import cgroups
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 
 UNIT = "llama-server.service"
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Part, Piece, collect, cut
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from hypothesis import given
 from hypothesis import strategies as st
 

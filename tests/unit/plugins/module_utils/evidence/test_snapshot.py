@@ -10,6 +10,7 @@ from pathlib import Path
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, snapshot
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
 UNIT = "llama-server.service"
 ACTIVE = f"ActiveState=active\nMainPID=7\nControlGroup=/system.slice/{UNIT}\nEnvironment=HF_TOKEN=s3cret-value\n"
@@ -26,7 +27,7 @@ def runner(argv, _timeout):
 def scope(tmp_path: Path, **more) -> snapshot.Scope:
     (tmp_path / "7" / "task" / "7").mkdir(parents=True, exist_ok=True)
     (tmp_path / "7" / "environ").write_bytes(b"HF_TOKEN=s3cret-value\0")
-    return snapshot.Scope(unit=UNIT, proc=tmp_path, run=runner, **more)
+    return snapshot.Scope(service=Unit(UNIT, 1.0, runner, tmp_path), proc=tmp_path, run=runner, **more)
 
 
 def test_what_matters_most_comes_first(tmp_path: Path, fake_transport) -> None:

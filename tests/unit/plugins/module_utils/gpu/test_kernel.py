@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import kernel_log
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.systemd import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import kernel
 
 LOG = """\

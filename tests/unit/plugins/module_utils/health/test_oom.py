@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemctl import last_end
 
 UNIT = {
     "Id": "llama-server.service",
@@ -39,7 +40,7 @@ def line(text: str, at: float = 2508.843683, group="/a.scope", name="llama-serve
     ],
 )
 def test_evidence(kernel: list[KernelLine]) -> None:
-    assert len(oom_evidence(UNIT, kernel)) == 1
+    assert len(oom_evidence(last_end(UNIT), kernel)) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,23 +56,25 @@ def test_evidence(kernel: list[KernelLine]) -> None:
     ],
 )
 def test_no_evidence(kernel: list[KernelLine]) -> None:
-    assert oom_evidence(UNIT, kernel) == []
+    assert oom_evidence(last_end(UNIT), kernel) == []
 
 
 def test_a_program_that_did_not_die_by_signal_9_was_not_that_victim() -> None:
-    assert oom_evidence({**UNIT, "ExecMainStatus": "11"}, [line(KILLED)]) == []
+    assert oom_evidence(last_end({**UNIT, "ExecMainStatus": "11"}), [line(KILLED)]) == []
 
 
 def test_the_surest_of_several_kills_is_told() -> None:
     kernel = [line(KILLED, pid=9458), line(RECORD, group="/b/llama-server.service", pid=9500), line(KILLED, pid=408)]
-    assert oom_evidence(UNIT, kernel) == [
-        "the kernel's OOM killer ended process 408 (llama-server), the unit's main process"
+    assert oom_evidence(last_end(UNIT), kernel) == [
+        "the kernel's OOM killer ended process 408 (llama-server), the service's main process"
     ]
 
 
 def test_what_systemd_says_is_enough() -> None:
-    assert oom_evidence({"Result": "oom-kill"}, []) == ["systemd reports Result=oom-kill"]
+    assert oom_evidence(last_end({"Result": "oom-kill"}), []) == ["systemd reports Result=oom-kill"]
 
 
 def test_a_unit_that_never_ran_has_no_evidence() -> None:
-    assert oom_evidence({"ExecMainExitTimestampMonotonic": "0", "ExecMainPID": "0"}, [line(KILLED, pid=0)]) == []
+    assert (
+        oom_evidence(last_end({"ExecMainExitTimestampMonotonic": "0", "ExecMainPID": "0"}), [line(KILLED, pid=0)]) == []
+    )

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe, read_unit
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
+    CompletionAsked,
+    observe,
+    read_service,
+)
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import Status
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
 MADE = (200, '{"choices":[{"text":" the","finish_reason":"length"}],"usage":{"completion_tokens":1},"model":"tiny"}')
 FAILED = """Id=llama-server.service
@@ -32,6 +38,10 @@ def engine(transport):
 
 def systemctl(text: str):
     return lambda argv, _timeout: Outcome(0, text.encode(), b"") if argv[0] == "systemctl" else Outcome(1, b"", b"no")
+
+
+def read_unit(run, name: str = "a.service", proc: Path = Path("/proc")) -> Status:
+    return read_service(Unit(name, 1.0, run, proc), 1.0, run, proc)
 
 
 def test_a_dead_server_costs_one_question(fake_transport) -> None:
@@ -85,17 +95,17 @@ def test_a_completion_that_does_not_come(fake_transport, answer, value) -> None:
 
 
 def test_a_unit_that_fell_to_the_oom_killer() -> None:
-    unit = read_unit("llama-server.service", 1.0, systemctl(FAILED.format(result="oom-kill")))
+    unit = read_unit(systemctl(FAILED.format(result="oom-kill")), "llama-server.service")
     assert unit.process_gone
     assert unit.oom is True
-    assert unit.last_end == "its main process was ended by signal 9"
+    assert unit.end.text == "its main process was ended by signal 9"
 
 
 def test_a_running_unit(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_text("7 (a ) b) T 1 7 7")
     text = "LoadState=loaded\nActiveState=active\nMainPID=7\nExecMainStartTimestampMonotonic=1\n"
-    unit = read_unit("a.service", 1.0, systemctl(text), str(tmp_path))
+    unit = read_unit(systemctl(text), proc=tmp_path)
     assert (unit.main_pid, unit.process_state, unit.oom) == (7, "T", False)
     assert not unit.process_gone
 
@@ -109,7 +119,7 @@ def test_a_running_unit(tmp_path: Path) -> None:
     ],
 )
 def test_a_unit_that_cannot_be_read_says_why(outcome: Outcome) -> None:
-    unit = read_unit("a.service", 1.0, lambda _argv, _timeout: outcome)
+    unit = read_unit(lambda _argv, _timeout: outcome)
     assert not unit.readable
     assert not unit.process_gone
     assert unit.reason.startswith("systemctl show a.service")

@@ -11,8 +11,9 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Reading, Stats
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import ERROR_KINDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
-from ansible_collections.autoglm.recovery.plugins.module_utils.health.observations import Observations, UnitState
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.observations import Observations
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End, Status
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,58 +30,61 @@ ABORTED = Reading(False, "the completion ended with finish_reason 'abort'", kind
 CUDA_OOM = Reading(False, "HTTP 500: CUDA out of memory", status=500)
 WRONG_MODEL = Reading(None, "HTTP 404: the model does not exist", status=404)
 
-RUNS = UnitState(
-    "a.service", True, exists=True, active_state="active", main_pid=7, process_state="S", running_seconds=9999.0
-)
+RUNS = Status("systemd", "a.service", state="running", main_pid=7, process_state="S", running_seconds=9999.0)
 FRESH = replace(RUNS, running_seconds=3.0)
 FROZEN = replace(RUNS, process_state="T")
 ZOMBIE = replace(RUNS, process_state="Z", oom=False)
 FORKING = replace(RUNS, main_pid=None, process_state=None, running_seconds=None)
-CRASHED = UnitState("a.service", True, exists=True, active_state="failed", result="exit-code", oom=False)
-KILLED = replace(CRASHED, result="signal", oom=True, oom_evidence=("the kernel's OOM killer ended it",))
-PERHAPS_OOM = replace(CRASHED, result="signal", oom=None)
-STOPPED = replace(CRASHED, active_state="inactive", result="success")
-RESTARTING = replace(CRASHED, active_state="activating")
-NO_SUCH = UnitState("a.service", True, exists=False, active_state="inactive", result="success", oom=False)
-UNREADABLE = UnitState("a.service", False, reason="no systemd here")
+PAUSED = replace(RUNS, kind="docker", state="paused")
+WORKER_KILLED = replace(RUNS, oom_kills=1)
+CRASHED = Status("systemd", "a.service", state="failed", end=End("exit status 1", clean=False), oom=False)
+KILLED = replace(CRASHED, oom=True, oom_evidence=("the kernel's OOM killer ended it",))
+PERHAPS_OOM = replace(CRASHED, oom=None)
+STOPPED = replace(CRASHED, state="stopped", end=End(clean=True))
+RESTARTING = replace(CRASHED, state="starting")
+NO_SUCH = Status("systemd", "a.service", exists=False, state="absent", reason="no such unit", oom=False)
+UNREADABLE = Status("systemd", "a.service", readable=False, reason="no systemd here")
 
 
-def seen(live=YES, ready=YES, generated=None, unit=None) -> Observations:
-    return Observations(live, ready, Stats(), generated, None, unit)
+def seen(live=YES, ready=YES, generated=None, service=None) -> Observations:
+    return Observations(live, ready, Stats(), generated, None, service)
 
 
 TABLE = [
     # what was seen                                        verdict      class           action
     (seen(), "healthy", None, None),
     (seen(generated=YES), "healthy", None, None),
-    (seen(generated=YES, unit=RUNS), "healthy", None, None),
-    (seen(generated=YES, unit=FORKING), "healthy", None, None),
-    (seen(REFUSED, NOT_ASKED, unit=KILLED), "unhealthy", "oom", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=CRASHED), "unhealthy", "crash", "restart_process"),
-    (seen(TIMEOUT, NOT_ASKED, unit=CRASHED), "unhealthy", "crash", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=PERHAPS_OOM), "unhealthy", "crash", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=ZOMBIE), "unhealthy", "crash", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=STOPPED), "unhealthy", "unknown", None),
-    (seen(REFUSED, NOT_ASKED, unit=RESTARTING), "unhealthy", "not_ready", "retry_with_backoff"),
-    (seen(REFUSED, NOT_ASKED, unit=NO_SUCH), "unknown", "unknown", None),
-    (seen(YES, YES, YES, unit=CRASHED), "unknown", "unknown", None),  # somebody else answers on the port
-    (seen(TIMEOUT, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
-    (seen(TIMEOUT, NOT_ASKED, unit=FROZEN), "unhealthy", "unresponsive", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=FROZEN), "unhealthy", "unresponsive", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=FRESH), "unhealthy", "not_ready", "retry_with_backoff"),
-    (seen(TIMEOUT, NOT_ASKED, unit=FRESH), "unhealthy", "unresponsive", "restart_process"),
+    (seen(generated=YES, service=RUNS), "healthy", None, None),
+    (seen(generated=YES, service=FORKING), "healthy", None, None),
+    (seen(REFUSED, NOT_ASKED, service=KILLED), "unhealthy", "oom", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=CRASHED), "unhealthy", "crash", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, service=CRASHED), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=PERHAPS_OOM), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=ZOMBIE), "unhealthy", "crash", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=STOPPED), "unhealthy", "unknown", None),
+    (seen(REFUSED, NOT_ASKED, service=RESTARTING), "unhealthy", "not_ready", "retry_with_backoff"),
+    (seen(REFUSED, NOT_ASKED, service=NO_SUCH), "unknown", "unknown", None),
+    (seen(YES, YES, YES, service=CRASHED), "unknown", "unknown", None),  # somebody else answers on the port
+    (seen(TIMEOUT, NOT_ASKED, service=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, service=FROZEN), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=FROZEN), "unhealthy", "unresponsive", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, service=PAUSED), "unhealthy", "unresponsive", "restart_process"),
+    (seen(TIMEOUT, NOT_ASKED, service=WORKER_KILLED), "unhealthy", "oom", "restart_process"),
+    (seen(generated=YES, service=WORKER_KILLED), "healthy", None, None),
+    (seen(REFUSED, NOT_ASKED, service=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=FRESH), "unhealthy", "not_ready", "retry_with_backoff"),
+    (seen(TIMEOUT, NOT_ASKED, service=FRESH), "unhealthy", "unresponsive", "restart_process"),
     (seen(RESET, NOT_ASKED), "unhealthy", "unresponsive", "restart_process"),
     (seen(REFUSED, NOT_ASKED), "unhealthy", "unresponsive", "restart_process"),
-    (seen(REFUSED, NOT_ASKED, unit=UNREADABLE), "unhealthy", "unknown", None),
-    (seen(DEAD, NOT_ASKED, unit=RUNS), "unhealthy", "unresponsive", "restart_process"),
+    (seen(REFUSED, NOT_ASKED, service=UNREADABLE), "unhealthy", "unknown", None),
+    (seen(DEAD, NOT_ASKED, service=RUNS), "unhealthy", "unresponsive", "restart_process"),
     (seen(YES, LOADING, NOT_ASKED, RUNS), "unhealthy", "not_ready", "retry_with_backoff"),
     (seen(YES, TIMEOUT, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),
     (seen(YES, TIMEOUT, None, RUNS), "unhealthy", "unresponsive", "restart_process"),
     (seen(YES, TIMEOUT, YES, RUNS), "unknown", "unknown", None),  # it generates, so the timeout was the question's
     (seen(YES, STRANGE, NOT_ASKED, RUNS), "unknown", "unknown", None),
     (seen(STRANGE, NOT_ASKED), "unknown", "unknown", None),
-    (seen(NO_ROUTE, NOT_ASKED, unit=RUNS), "unknown", "unknown", None),
+    (seen(NO_ROUTE, NOT_ASKED, service=RUNS), "unknown", "unknown", None),
     (seen(YES, YES, YES, UNREADABLE), "unknown", "unknown", None),
     (seen(YES, YES, TIMEOUT, RUNS), "unhealthy", "unresponsive", "restart_process"),  # a stopped EngineCore
     (seen(YES, YES, ABORTED, RUNS), "unhealthy", "unresponsive", "restart_process"),
@@ -98,7 +102,7 @@ def test_rules(what: Observations, verdict: str, failure_class: str | None, acti
 
 
 def test_that_it_could_not_be_read_is_said() -> None:
-    assert any("could not be read" in reason for reason in judge(seen(REFUSED, NOT_ASKED, unit=PERHAPS_OOM)).reasons)
+    assert any("could not be read" in reason for reason in judge(seen(REFUSED, NOT_ASKED, service=PERHAPS_OOM)).reasons)
 
 
 readings = st.builds(
@@ -107,28 +111,31 @@ readings = st.builds(
     reason=st.text(max_size=10),
     kind=st.sampled_from([*ERROR_KINDS, "answered", "not_asked", "not_proven"]),
 )
-units = st.builds(
-    UnitState,
+services = st.builds(
+    Status,
+    kind=st.sampled_from(["systemd", "podman", "docker", "pid_file"]),
     name=st.just("a.service"),
     readable=st.booleans(),
     exists=st.booleans(),
-    active_state=st.sampled_from(["active", "inactive", "failed", "activating", "deactivating", ""]),
-    result=st.sampled_from(["success", "signal", "oom-kill", ""]),
+    state=st.sampled_from(["running", "starting", "stopping", "paused", "stopped", "failed", "absent", "unknown"]),
     main_pid=st.none() | st.integers(1, 9),
     process_state=st.sampled_from([None, "R", "S", "D", "T", "Z"]),
     running_seconds=st.none() | st.floats(0, 1e6),
+    end=st.builds(End, clean=st.sampled_from([True, False, None])),
     oom=st.sampled_from([True, False, None]),
+    oom_kills=st.none() | st.integers(0, 2),
+    reason=st.just("why"),
 )
 
 
-@given(live=readings, ready=readings, generated=st.none() | readings, unit=st.none() | units)
-def test_never_healthy_on_what_was_not_read_as_good(live, ready, generated, unit) -> None:
-    found = judge(seen(live, ready, generated, unit))
+@given(live=readings, ready=readings, generated=st.none() | readings, service=st.none() | services)
+def test_never_healthy_on_what_was_not_read_as_good(live, ready, generated, service) -> None:
+    found = judge(seen(live, ready, generated, service))
     if found.verdict == "healthy":
         assert live.value is True
         assert ready.value is True
         assert generated is None or generated.value is True
-        assert unit is None or (unit.readable and not unit.process_gone)
+        assert service is None or (service.readable and not service.process_gone)
     assert found.verdict in ("healthy", "unhealthy", "unknown")
     assert found.reasons
     assert (found.failure_class is None) == (found.verdict == "healthy")

@@ -11,12 +11,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import processes, selection
-from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers.selection import Process, belongs, select
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import processes
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers.selection import Process, select
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import (
+    Ownership,
+    group_of_unit,
+    in_unit,
+    systemd_groups,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 GROUP = "/system.slice/vllm.service"
+OF_UNIT = Ownership(unit_group=GROUP)
 WORKER = Process(1, "VLLM::Worker", (GROUP,), ("/dev/nvidia0", "/dev/nvidiactl"))
 CHILD = Process(2, "python3", (f"{GROUP}/sub",))
 TRAINING = Process(3, "python3", ("/user.slice/user-0.slice/session-1.scope",), ("/dev/nvidia0",))
@@ -25,21 +32,21 @@ SHELL = Process(5, "bash", ("/user.slice",))
 
 
 def test_own_and_foreign() -> None:
-    found = select([WORKER, CHILD, TRAINING, IN_CONTAINER, SHELL], GROUP)
+    found = select([WORKER, CHILD, TRAINING, IN_CONTAINER, SHELL], OF_UNIT)
     assert found.own == (WORKER, CHILD)
     assert found.foreign == (TRAINING, IN_CONTAINER)
 
 
 @pytest.mark.parametrize("group", [f"{GROUP}x", "/system.slice", "/", "", f"/a{GROUP}", "/system.slice/vllm.service.d"])
 def test_what_is_not_in_the_group(group: str) -> None:
-    assert not belongs((group,), GROUP)
+    assert not in_unit((group,), GROUP)
 
 
 @given(
     st.lists(st.text(alphabet="/abc.", max_size=12), max_size=3), st.sampled_from(["", "/", "/a", "a/b", "/a/", "//"])
 )
 def test_no_general_group_ever_owns_a_process(groups: list[str], general: str) -> None:
-    assert not belongs(groups, general)
+    assert not in_unit(groups, general)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +59,12 @@ def test_no_general_group_ever_owns_a_process(groups: list[str], general: str) -
     ],
 )
 def test_where_systemd_puts_a_unit(slice_name: str, group: str) -> None:
-    assert selection.unit_group("vllm.service", slice_name) == group
+    assert group_of_unit("vllm.service", slice_name) == group
 
 
 def test_only_the_hierarchies_of_systemd_count() -> None:
     text = "5:memory:/lab/vllm.service\n1:name=systemd:/system.slice/a.service\n0::/system.slice/b.service\nrubbish\n"
-    assert selection.systemd_groups(text) == ("/system.slice/a.service", "/system.slice/b.service")
+    assert systemd_groups(text) == ("/system.slice/a.service", "/system.slice/b.service")
 
 
 @pytest.fixture
@@ -79,20 +86,20 @@ def test_a_process_of_the_group_is_ended(tmp_path: Path, sleeper) -> None:
     proc = fake_proc(tmp_path, sleeper.pid, GROUP)
     (process,) = processes.read(proc)
     assert process.holds_gpu
-    assert processes.end(process, GROUP, 10.0, proc)
+    assert processes.end(process, OF_UNIT, 10.0, proc)
     assert sleeper.wait() == -signal.SIGKILL
 
 
 def test_a_number_that_has_gone_to_somebody_else_is_not_hit(tmp_path: Path, sleeper) -> None:
     proc = fake_proc(tmp_path, sleeper.pid, "/user.slice")
-    assert processes.end(Process(sleeper.pid, "sleep", (GROUP,)), GROUP, 10.0, proc)
+    assert processes.end(Process(sleeper.pid, "sleep", (GROUP,)), OF_UNIT, 10.0, proc)
     assert sleeper.poll() is None
 
 
 def test_a_process_that_is_gone_already() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
-    assert processes.end(Process(process.pid, "true", (GROUP,)), GROUP, 1.0)
+    assert processes.end(Process(process.pid, "true", (GROUP,)), OF_UNIT, 1.0)
 
 
 def test_the_real_tree_is_read() -> None:

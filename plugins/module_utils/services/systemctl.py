@@ -8,16 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .command import Runner
+from ..evidence.command import Runner
+from ..evidence.unread import Unread
+from .protocol import End
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z")
 _SUFFIXES = (".service", ".scope", ".slice", ".socket", ".target", ".mount", ".timer", ".path")
-_SIGKILL = "9"
-_EXITED, _KILLED = "1", "2"  # CLD_EXITED and CLD_KILLED, as ExecMainCode tells them
-
-
-class Unread(Exception):
-    """Something could not be read; the text says what and why."""
+# CLD_EXITED; CLD_KILLED and CLD_DUMPED, as ExecMainCode tells them.
+_EXITED, _KILLED = "1", ("2", "3")
 
 
 def unit_name(name: str) -> str:
@@ -54,21 +52,39 @@ def main_pid(properties: Mapping[str, str]) -> int | None:
     return int(pid) if pid.isdigit() and int(pid) > 0 else None
 
 
-def died_by_sigkill(properties: Mapping[str, str]) -> bool:
-    """Did the last main process end by signal 9, or with the 137 by which a wrapper reports the same?"""
-    code, status = properties.get("ExecMainCode"), properties.get("ExecMainStatus")
-    return (code, status) in ((_KILLED, _SIGKILL), (_EXITED, "137"))
-
-
-def last_end(properties: Mapping[str, str]) -> str:
-    """How the last main process ended, for people; empty when systemd does not say."""
+def last_end(properties: Mapping[str, str]) -> End:
+    """How the last main process ended. Its text is empty when systemd does not say."""
     code, status = properties.get("ExecMainCode", ""), properties.get("ExecMainStatus", "")
-    if code == _EXITED:
-        return f"its main process exited with status {status}"
-    return f"its main process was ended by signal {status}" if code in (_KILLED, "3") else ""
+    number = int(status) if status.isdigit() else None
+    exited, killed = code == _EXITED, code in _KILLED
+    text = f"its main process exited with status {status}" if exited else ""
+    if killed:
+        text = f"its main process was ended by signal {status}"
+    pid = properties.get("ExecMainPID", "")
+    result = properties.get("Result", "")
+    return End(
+        text=text,
+        clean=result == "success" if result else None,
+        exit_code=number if exited else None,
+        signal=number if killed else None,
+        out_of_memory="systemd reports Result=oom-kill" if result == "oom-kill" else "",
+        pid=int(pid) if pid.isdigit() and int(pid) > 0 else None,
+        at=_seconds(properties.get("ExecMainExitTimestampMonotonic", "")),
+        groups=tuple(filter(None, (properties.get("Id", ""),))),
+        programs=program_names(properties),
+    )
+
+
+def started_at(properties: Mapping[str, str]) -> float | None:
+    """When the main process began, in seconds of the monotonic clock."""
+    return _seconds(properties.get("ExecMainStartTimestampMonotonic", ""))
 
 
 def program_names(properties: Mapping[str, str]) -> tuple[str, ...]:
     """The names under which the kernel may mention the unit's programs: the first 15 characters of the file names."""
     paths = re.findall(r"path=(\S+)", properties.get("ExecStart", ""))
     return tuple(dict.fromkeys(path.rsplit("/", 1)[-1][:15] for path in paths))
+
+
+def _seconds(microseconds: str) -> float | None:
+    return int(microseconds) / 1e6 if microseconds.isdigit() and int(microseconds) > 0 else None

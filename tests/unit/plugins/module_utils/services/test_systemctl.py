@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import systemd
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import systemctl
 
 
 @pytest.mark.parametrize(
@@ -14,19 +14,19 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import s
     [("a", "a.service"), ("a@1.service", "a@1.service"), ("x-y.scope", "x-y.scope"), (r"a\x2db", r"a\x2db.service")],
 )
 def test_unit_names(given: str, full: str) -> None:
-    assert systemd.unit_name(given) == full
+    assert systemctl.unit_name(given) == full
 
 
 @pytest.mark.parametrize("name", ["", "-a", "--all", "a b", "a/b", "../a", "a*", "a\n", "a;b", "$(x)", "a" * 300])
 def test_what_is_no_unit_name(name: str) -> None:
     with pytest.raises(ValueError, match="systemd unit"):
-        systemd.unit_name(name)
+        systemctl.unit_name(name)
 
 
 def test_repeated_and_odd_lines() -> None:
-    shown = systemd.parse_show("A=1\nExecStart={ path=/a ; }\nExecStart={ path=/b/c ; }\nnoise\nE=x=y\nF=\n")
+    shown = systemctl.parse_show("A=1\nExecStart={ path=/a ; }\nExecStart={ path=/b/c ; }\nnoise\nE=x=y\nF=\n")
     assert shown == {"A": "1", "ExecStart": "{ path=/a ; }\n{ path=/b/c ; }", "E": "x=y", "F": ""}
-    assert systemd.program_names(shown) == ("a", "c")
+    assert systemctl.program_names(shown) == ("a", "c")
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_repeated_and_odd_lines() -> None:
 )
 def test_how_it_ended(code: str, status: str, killed: bool, told: str) -> None:
     shown = {"ExecMainCode": code, "ExecMainStatus": status}
-    assert systemd.died_by_sigkill(shown) is killed
-    assert systemd.last_end(shown) == told
+    assert systemctl.last_end(shown).by_sigkill is killed
+    assert systemctl.last_end(shown).text == told
 
 
 @pytest.mark.parametrize(("pid", "found"), [("7", 7), ("0", None), ("", None), ("x", None)])
 def test_main_pid(pid: str, found: int | None) -> None:
-    assert systemd.main_pid({"MainPID": pid}) == found
+    assert systemctl.main_pid({"MainPID": pid}) == found

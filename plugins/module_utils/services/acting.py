@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stopping and starting a service of any kind, and looking again whether it happened."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ..evidence.redaction import redact_text
+from ..evidence.unread import Unread
+from . import process, protocol
+from .protocol import Service, ServiceError, Status
+
+# What does not die of SIGKILL in this time waits for a driver, and no further waiting helps.
+DEATH_SECONDS = 10.0
+# A process that has lived this long has read its options and opened its files; more is the health check's question.
+SETTLE_SECONDS = 1.0
+_LOG_LINES = 10
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """by: the signal that it took, empty where there was no process to stop.  text: for people."""
+
+    by: str
+    seconds: float
+    text: str
+
+
+def stop(service: Service, patience: float, kill: bool) -> Stopped:
+    """Ask it to stop, wait, and kill it when its time is over. Raises ServiceError.
+
+    patience: seconds between the request and SIGKILL; 0 kills at once.  kill: whether SIGKILL may follow at all.
+    """
+    before = readable(service.status())
+    if before.state in protocol.WITHOUT_PROCESS and before.process_gone:
+        return Stopped("", 0.0, f"{before.label} had no process: {before.detail}")
+    began = time.monotonic()
+    by = service.ask_to_stop(before)
+    remark = ""
+    after = wait_until_gone(service, patience)
+    if after is None:
+        if not kill:
+            raise ServiceError(f"{before.label} did not end within {patience:g} s of {by}, and kill_after is false")
+        remark = f" after {patience:g} s of {by}" if patience > 0 else ""
+        by = "SIGKILL"
+        service.kill(before)
+        after = wait_until_gone(service, DEATH_SECONDS)
+    if after is None:
+        raise ServiceError(_undying(service.status()))
+    service.finish(before)
+    if after.end.by_sigkill and by != "SIGKILL":
+        by, remark = "SIGKILL", f", sent by its own orchestrator after {by}"
+    seconds = time.monotonic() - began
+    return Stopped(by, seconds, f"{before.label} ended by {by}{remark}, in {seconds:.1f} s")
+
+
+def start(service: Service, patience: float) -> Status:
+    """Start it, and return when its process exists and has not died at once. Raises ServiceError.
+
+    Whether it serves is another question, which takes a model's loading time to answer.
+    patience: seconds until there must be a process.
+    """
+    service.start()
+    deadline = time.monotonic() + patience
+    first: int | None = None
+    seen_at = 0.0
+    while True:
+        status = service.status()
+        lives = _lives(status)
+        if first is not None and (not lives or status.main_pid != first):
+            raise ServiceError(_died(service, status))
+        if lives and status.main_pid is None:
+            return status  # systemd does not know the main process of this unit, but that it is active
+        if lives and first is None:
+            first, seen_at = status.main_pid, time.monotonic()
+        if first is not None and time.monotonic() - seen_at >= SETTLE_SECONDS:
+            return status
+        if first is None and status.readable and status.state in protocol.WITHOUT_PROCESS:
+            raise ServiceError(_died(service, status))
+        if first is None and time.monotonic() >= deadline:
+            raise ServiceError(f"{status.label} had no process after {patience:g} s: {status.reason or status.detail}")
+        time.sleep(_PAUSE)
+
+
+def readable(status: Status) -> Status:
+    """The same status, if something may be decided on it. Raises ServiceError."""
+    if not status.readable:
+        raise ServiceError(f"the state of {status.label} cannot be read: {status.reason}")
+    if status.state == protocol.ABSENT:
+        raise ServiceError(status.reason)
+    return status
+
+
+def wait_until_gone(service: Service, seconds: float) -> Status | None:
+    """Wait until it has no process. What was seen then, or None when it is still there. Raises ServiceError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        status = service.status()
+        if status.readable and status.process_gone and status.state in protocol.WITHOUT_PROCESS:
+            return status
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            readable(status)
+            return None
+        if status.main_pid is not None:
+            process.await_end_of(status.main_pid, min(remaining, 1.0))
+        time.sleep(min(_PAUSE, max(0.0, remaining)))
+
+
+def _lives(status: Status) -> bool:
+    if not status.readable or status.process_gone:
+        return False
+    return status.main_pid is not None or status.state == protocol.RUNNING
+
+
+def _undying(status: Status) -> str:
+    where = f" (process {status.main_pid}, state {status.process_state})" if status.main_pid is not None else ""
+    waits = "; it waits in the kernel, probably for a driver" if status.process_state == "D" else ""
+    return f"{status.label} is still there {DEATH_SECONDS:g} s after SIGKILL: {status.detail}{where}{waits}"
+
+
+def _died(service: Service, status: Status) -> str:
+    told = "; ".join(filter(None, (status.reason or status.detail, status.end.text, status.end.out_of_memory)))
+    again = f". Beware: {status.restarts_itself} starts it again by itself" if status.restarts_itself else ""
+    return f"{status.label} ended at once: {told}{again}{_last_words(service)}"
+
+
+def _last_words(service: Service) -> str:
+    try:
+        text = service.logs(_LOG_LINES).text
+    except Unread as error:
+        return f". Its log cannot be shown: {error}"
+    return f". Its last words:\n{redact_text(text)}" if text else ". Its log is empty"

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From one clock to another: orchestrators tell wall-clock times, the kernel's log tells seconds since boot."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timezone
+
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
+
+
+def from_monotonic(seconds: float) -> float:
+    """Seconds since the epoch, by the clock as it is set now."""
+    return time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - seconds)
+
+
+def to_monotonic(epoch: float) -> float:
+    """Seconds of the monotonic clock."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC) - (time.time() - epoch)
+
+
+def iso(epoch: float) -> str:
+    """The moment, to the millisecond, in UTC (ISO 8601)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch)) + f".{int(epoch % 1 * 1000):03d}Z"
+
+
+def parse_rfc3339(text: object) -> float | None:
+    """Seconds since the epoch; None for what is no time, and for the year 1 by which Go says "never"."""
+    match = _RFC3339.match(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    whole, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{whole}{'+00:00' if zone == 'Z' else zone}")
+    except ValueError:
+        return None
+    if moment.year < 1970:
+        return None
+    return moment.astimezone(timezone.utc).timestamp() + float(fraction or 0)

@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service that is a container, by the command line of podman or Docker, whose words are the same here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..evidence.command import Outcome, Runner, run
+from ..evidence.unread import Unread
+from . import clocks, inspection, protocol
+from .ownership import Ownership
+from .process import cgroup_of, state_of
+from .protocol import Logs, ServiceError, Status
+
+RUNTIMES = ("docker", "podman")
+
+
+class Container:
+    """A container of this host that exists already, running or not. timeout: seconds for each command."""
+
+    def __init__(
+        self, name: str, runtime: str, timeout: float, run_command: Runner = run, proc: Path = Path("/proc")
+    ) -> None:
+        if runtime not in RUNTIMES:
+            raise ValueError(f"{runtime!r} is not a container runtime; known are {', '.join(RUNTIMES)}")
+        self.kind = runtime
+        self.name = inspection.container_name(name)
+        self._timeout, self._run, self._proc = timeout, run_command, proc
+
+    def status(self) -> Status:
+        try:
+            found = self._inspect()
+        except Unread as error:
+            return Status(self.kind, self.name, readable=False, reason=str(error))
+        if found is None:
+            reason = f"{self.kind} knows no container {self.name}"
+            return Status(self.kind, self.name, exists=False, state=protocol.ABSENT, detail="absent", reason=reason)
+        if inspection.state(found) == protocol.UNKNOWN:
+            reason = f"{self.kind} tells a state that is not known here: {inspection.detail(found)}"
+            return Status(self.kind, self.name, readable=False, reason=reason)
+        return self._status(found)
+
+    def start(self) -> None:
+        found = self._existing()
+        self._refuse_managed(found)
+        paused = inspection.state(found) == protocol.PAUSED
+        self._do("unpause" if paused else "start")
+
+    def ask_to_stop(self, status: Status) -> str:
+        # Not "stop": that would wait, and end the wait by itself.  Both runtimes take a signal that was sent through
+        # them for an order, after which the restart policy lets the container rest.
+        found = self._existing()
+        self._refuse_managed(found)
+        if status.state == protocol.PAUSED:
+            self._do("unpause")  # what is frozen takes no signal
+        name = inspection.stop_signal(found)
+        self._do("kill", "--signal", name)
+        return name
+
+    def kill(self, status: Status) -> None:  # noqa: ARG002
+        # Unlike "kill" it also ends the starts that a restart policy has under way.
+        self._do("stop", "--time", "0")
+
+    def finish(self, status: Status) -> None:
+        """Nothing: with its first process the kernel ends all others of a container."""
+
+    def logs(self, lines: int) -> Logs:
+        argv = [self.kind, "logs", "--timestamps", "--tail", str(lines), self.name]
+        outcome = self._run(argv, self._timeout)
+        if outcome.complaint():
+            raise Unread(f"{self.kind} logs: {outcome.complaint()}")
+        # What the container wrote to its two streams comes by ours; the time before each line puts them in order.
+        both = (outcome.stdout + outcome.stderr).decode("utf-8", "replace").splitlines()
+        if not both:
+            raise Unread(f"{self.name} has logged nothing, or its log driver does not give it back")
+        ordered = sorted(both, key=lambda line: line.partition(" ")[0])[-lines:]
+        return Logs("".join(f"{line}\n" for line in ordered), " ".join(argv))
+
+    def describe(self) -> Logs:
+        outcome = self._run(self._inspection, self._timeout)
+        if outcome.complaint():
+            raise Unread(self._problem(outcome))
+        return Logs(outcome.stdout.decode("utf-8", "replace"), " ".join(self._inspection))
+
+    def ownership(self) -> Ownership:
+        found = self._inspect()
+        return Ownership(container_id="" if found is None else inspection.container_id(found))
+
+    def forget_failures(self) -> None:
+        """Nothing to forget: neither runtime refuses a start for earlier failures."""
+
+    @property
+    def _inspection(self) -> list[str]:
+        return [self.kind, "container", "inspect", self.name]
+
+    def _inspect(self) -> dict[str, Any] | None:
+        """The container, None when there is none of this name. Raises Unread."""
+        outcome = self._run(self._inspection, self._timeout)
+        if outcome.rc not in (0, None) and b"no such container" in outcome.stderr.lower():
+            return None
+        if outcome.complaint():
+            raise Unread(self._problem(outcome))
+        return inspection.parse(outcome.stdout.decode("utf-8", "replace"))
+
+    def _existing(self) -> dict[str, Any]:
+        try:
+            found = self._inspect()
+        except Unread as error:
+            raise ServiceError(str(error)) from error
+        if found is None:
+            raise ServiceError(f"{self.kind} knows no container {self.name}")
+        return found
+
+    def _refuse_managed(self, found: Mapping[str, Any]) -> None:
+        manager = inspection.manager(found)
+        if manager:
+            raise ServiceError(
+                f"container {self.name} is managed by {manager}, which would act against us; "
+                "declare that in place of the container"
+            )
+
+    def _do(self, *words: str) -> None:
+        outcome = self._run([self.kind, *words, self.name], self._timeout)
+        if outcome.complaint():
+            raise ServiceError(f"{self.kind} {words[0]} {self.name}: {outcome.complaint()}")
+
+    def _problem(self, outcome: Outcome) -> str:
+        return f"{self.kind} container inspect {self.name}: {outcome.complaint()}"
+
+    def _status(self, found: Mapping[str, Any]) -> Status:
+        pid = inspection.main_pid(found)
+        began = None if pid is None else inspection.started_at(found)
+        manager = inspection.manager(found)
+        return Status(
+            self.kind,
+            self.name,
+            state=inspection.state(found),
+            detail=inspection.detail(found),
+            main_pid=pid,
+            process_state=None if pid is None else state_of(self._proc, pid),
+            cgroup=None if pid is None else cgroup_of(self._proc, pid),
+            since=None if began is None else clocks.iso(began),
+            running_seconds=None if began is None else time.time() - began,
+            restarts_itself=manager or inspection.restart_policy(found),
+            end=protocol.End() if pid is not None else inspection.last_end(found),
+        )

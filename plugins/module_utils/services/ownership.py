@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What proves that a process is a service's own. Pure.
+
+A name, a user or an open GPU proves nothing, for the process may be anybody's.  The control group does, because
+nobody gets into it by accident; and so does a mark in the environment that only we give, which children inherit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Its value is "PATH OF THE PID FILE:PID", and so is another one for each start.
+MARK = "AUTOGLM_SERVICE"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """One of the three is given. unit_group: a control group such as /system.slice/a.service.  container_id: all its
+    digits.  mark: the value of MARK."""
+
+    unit_group: str = ""
+    container_id: str = ""
+    mark: str = ""
+
+    def owns(self, groups: Sequence[str], mark: str = "") -> bool:
+        """groups: of the process in systemd's hierarchies.  mark: what its environment has under MARK."""
+        if self.mark:
+            return mark == self.mark
+        return in_container(groups, self.container_id) or in_unit(groups, self.unit_group)
+
+
+def in_unit(groups: Sequence[str], unit_group: str) -> bool:
+    """Is a process in the unit's group or below it?
+
+    The whole path is compared: a container may run a unit of the same name, somewhere below another path.
+    """
+    if not unit_group.startswith("/") or unit_group.count("/") < 2 or unit_group.endswith("/"):
+        return False  # the root and a bare slice are no unit's group
+    return any(group == unit_group or group.startswith(f"{unit_group}/") for group in groups)
+
+
+def in_container(groups: Sequence[str], container_id: str) -> bool:
+    """Is a process in a container's group or below it?"""
+    components = container_components(container_id)
+    return any(components & set(group.split("/")) for group in groups)
+
+
+def container_components(container_id: str) -> frozenset[str]:
+    """What a container's group may be called: under cgroupfs and under systemd, by podman, by Docker.
+
+    Not libpod-conmon-ID, in which podman keeps the container's monitor.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", container_id):
+        return frozenset()
+    names = [f"{runtime}{container_id}" for runtime in ("", "libpod-", "docker-")]
+    return frozenset(name + suffix for name in names for suffix in ("", ".scope"))
+
+
+def group_of_unit(unit: str, slice_name: str) -> str:
+    """The control group that systemd gives a unit; a-b.slice lies in a.slice (systemd.slice(5))."""
+    stem = slice_name[: -len(".slice")] if slice_name.endswith(".slice") else ""
+    if stem in ("", "-"):
+        return f"/{unit}"
+    words = stem.split("-")
+    slices = [f"{'-'.join(words[: count + 1])}.slice" for count in range(len(words))]
+    return f"/{'/'.join(slices)}/{unit}"
+
+
+def systemd_groups(cgroup_text: str) -> tuple[str, ...]:
+    """The paths in systemd's own hierarchies: the unified one, and name=systemd of version 1."""
+    found = []
+    for line in cgroup_text.splitlines():
+        fields = line.split(":", 2)
+        if len(fields) == 3 and (fields[0] == "0" or fields[1] == "name=systemd"):
+            found.append(fields[2])
+    return tuple(dict.fromkeys(found))
+
+
+def own_group(cgroup_text: str) -> str | None:
+    """Of the text of /proc/PID/cgroup, the path that says most: systemd's own, or the memory controller's where
+    systemd keeps none."""
+    systemds = [group for group in systemd_groups(cgroup_text) if group != "/"]
+    if systemds:
+        return systemds[0]
+    for line in cgroup_text.splitlines():
+        fields = line.split(":", 2)
+        if len(fields) == 3 and "memory" in fields[1].split(","):
+            return fields[2]
+    return "/" if cgroup_text.strip() else None

@@ -1,0 +1,221 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service that is a process with a PID file, started by a command of the inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..evidence.processes import pids
+from ..evidence.unread import Unread
+from . import clocks, identity, process, protocol, spawn
+from .identity import PidFile
+from .ownership import Ownership
+from .process import Process
+from .protocol import End, Logs, ServiceError, Status
+
+_MAX_BYTES = 4096
+_LOG_BYTES = 4 * 1024 * 1024
+_DEATH_SECONDS = 10.0
+
+
+class PidFileService:
+    """timeout: seconds for each look at a file or process that could block."""
+
+    kind = "pid_file"
+
+    def __init__(self, path: str, command: spawn.Command, timeout: float, proc: Path = Path("/proc")) -> None:
+        if not os.path.isabs(path) or ".." in Path(path).parts:
+            raise ValueError(f"{path!r} is not the absolute path of a PID file")
+        self.name = path
+        self._command, self._timeout, self._proc = command, timeout, proc
+
+    def status(self) -> Status:
+        try:
+            file = self._read()
+            if file is None:
+                return self._without_file()
+            found = process.read(self._proc, file.pid)
+            judged = self._identify(file, found)
+        except Unread as error:
+            return self._unread(str(error))
+        except OSError as error:
+            return self._unread(f"{self.name}: {error.strerror}")
+        if judged.verdict == identity.DOUBTFUL:
+            return self._unread(judged.reason)
+        if found is None or judged.verdict != identity.OURS:
+            return self._gone(file, judged.reason)
+        return self._running(found)
+
+    def start(self) -> None:
+        with spawn.alone(os.path.dirname(self.name), self._timeout):
+            status = self.status()
+            if not status.readable:
+                raise ServiceError(status.reason)
+            if status.process_gone:
+                spawn.start(self._command, self.name, self._timeout)
+
+    def ask_to_stop(self, status: Status) -> str:
+        self._signal(status, signal.SIGTERM)
+        return "SIGTERM"
+
+    def kill(self, status: Status) -> None:
+        self._signal(status, signal.SIGKILL)
+
+    def finish(self, status: Status) -> None:
+        """End what the main process of C(status) has left, and remove its PID file. Raises ServiceError.
+
+        status: of when it was proven to be the service's own. The number of a session is not given away while a
+        process of it lives, so that what is in the session of a leader that has just ended is its own.
+        """
+        leader = status.main_pid
+        if leader is None:
+            return
+        for pid in self._left_by(leader):
+            self._end(pid, leader)
+        file = self._read()
+        if file is not None and file.pid == leader:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.name)
+
+    def logs(self, lines: int) -> Logs:
+        path = self._command.log_file
+        if path is None:
+            raise Unread("no log_file is declared for the service")
+        try:
+            with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - _LOG_BYTES))
+                text = file.read(_LOG_BYTES).decode("utf-8", "replace")
+        except OSError as error:
+            raise Unread(f"{path}: {error.strerror}") from error
+        return Logs("".join(text.splitlines(keepends=True)[-lines:]), path)
+
+    def describe(self) -> Logs:
+        file = self._read()
+        if file is None:
+            return Logs(f"{self.name}: there is no such file\n", self.name)
+        found = process.read(self._proc, file.pid)
+        judged = self._identify(file, found)
+        text = (
+            f"process: {file.pid}\nwritten at: {clocks.iso(file.written_at)}\nowner: {file.owner}\n"
+            f"identity: {judged.verdict} {judged.reason}\n"
+        )
+        began = "" if found is None else f"began at: {clocks.iso(found.began_at)} ({found.name})\n"
+        return Logs(text + began, self.name)
+
+    def ownership(self) -> Ownership:
+        file = self._read()
+        return Ownership(mark="" if file is None else file.mark)
+
+    def forget_failures(self) -> None:
+        """Nothing to forget: nobody counts."""
+
+    def _read(self) -> PidFile | None:
+        """What the file says, None when there is none. Raises Unread."""
+        try:
+            descriptor = os.open(self.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unread(f"{self.name}: {error.strerror}") from error
+        try:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise Unread(f"{self.name} is not a regular file")
+            if about.st_mode & stat.S_IWOTH:
+                raise Unread(f"{self.name} may be written by anybody, who could so have us end any process")
+            pid = identity.parse_pid(os.read(descriptor, _MAX_BYTES).decode("ascii", "replace"))
+        except ValueError as error:
+            raise Unread(f"{self.name}: {error}") from error
+        except OSError as error:
+            raise Unread(f"{self.name}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        return PidFile(self.name, pid, about.st_mtime, about.st_uid)
+
+    def _identify(self, file: PidFile, found: Process | None) -> identity.Identity:
+        program = None
+        if found is not None and identity.needs_program(file, found):
+            with contextlib.suppress(Unread):
+                program = process.program(self._proc, file.pid, self._timeout)
+        return identity.identify(file, found, program, self._command.argv)
+
+    def _signal(self, status: Status, number: signal.Signals) -> None:
+        if status.main_pid is None:
+            return
+        try:
+            with process.held(status.main_pid) as descriptor:
+                # Held first, asked then: the number cannot go to another process any more.
+                again = self.status()
+                if again.main_pid != status.main_pid:
+                    return
+                process.send(descriptor, number)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            raise ServiceError(f"{number.name} to process {status.main_pid}: {error.strerror}") from error
+
+    def _left_by(self, leader: int) -> Iterator[int]:
+        mark = f"{self.name}:{leader}"
+        others = [pid for pid in pids(self._proc) if pid not in (leader, os.getpid())]
+        try:
+            marked = process.marks(self._proc, others, self._timeout)
+        except Unread:
+            marked = {}
+        for pid in others:
+            if marked.get(pid) == mark or self._session(pid) == leader:
+                yield pid
+
+    def _session(self, pid: int) -> int | None:
+        with contextlib.suppress(OSError):
+            found = process.read(self._proc, pid)
+            return found.session if found is not None and found.alive else None
+        return None
+
+    def _end(self, pid: int, leader: int) -> None:
+        with contextlib.suppress(ProcessLookupError), process.held(pid) as descriptor:
+            if pid not in set(self._left_by(leader)):
+                return
+            process.send(descriptor, signal.SIGKILL)
+            if not process.wait_for_end(descriptor, _DEATH_SECONDS):
+                raise ServiceError(
+                    f"process {pid}, which {self.name} has left, did not die within {_DEATH_SECONDS:g} s"
+                )
+
+    def _unread(self, reason: str) -> Status:
+        return Status(self.kind, self.name, readable=False, reason=reason)
+
+    def _without_file(self) -> Status:
+        end = End(text="there is no PID file: it was not started, or stopped by somebody's order", clean=True)
+        return Status(self.kind, self.name, state=protocol.STOPPED, detail="no PID file", end=end)
+
+    def _gone(self, file: PidFile, reason: str) -> Status:
+        argv = self._command.argv
+        end = End(
+            text=f"{reason}; a PID file does not tell how it ended",
+            pid=file.pid,
+            since=clocks.to_monotonic(file.written_at),
+            programs=tuple(dict.fromkeys(os.path.basename(word)[:15] for word in argv if word.startswith("/"))),
+        )
+        return Status(self.kind, self.name, state=protocol.FAILED, detail=reason, end=end)
+
+    def _running(self, found: Process) -> Status:
+        return Status(
+            self.kind,
+            self.name,
+            state=protocol.RUNNING if found.alive else protocol.FAILED,
+            detail=f"process {found.pid} ({found.name}) {'runs' if found.alive else 'has ended: a zombie'}",
+            main_pid=found.pid,
+            process_state=found.state,
+            cgroup=process.cgroup_of(self._proc, found.pid),
+            since=clocks.iso(found.began_at),
+            running_seconds=time.clock_gettime(time.CLOCK_BOOTTIME) - found.began,
+        )

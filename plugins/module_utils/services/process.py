@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process: who it is, when it began, and a hand on it that never grips another one of the same number."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select as polling
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..evidence.piece import Part, Piece, collect
+from ..evidence.processes import read_file
+from .ownership import MARK, own_group
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MAX_ENVIRON = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Process:
+    """What /proc tells of one process without waiting for its memory map, which may be locked for as long as a driver
+    hangs. state: a letter (T: stopped by a signal, Z: a zombie).  began: seconds of the boot-time clock.
+    uid: the real user's."""
+
+    pid: int
+    state: str
+    name: str
+    session: int
+    began: float
+    uid: int
+
+    @property
+    def alive(self) -> bool:
+        return self.state not in ("Z", "X", "x")
+
+    @property
+    def began_at(self) -> float:
+        """Seconds since the epoch, by the clock as it is set now."""
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - self.began)
+
+
+def read(proc: Path, pid: int) -> Process | None:
+    """One process, or None when there is none of this number. Raises OSError where it may not be looked at."""
+    root = proc / str(pid)
+    try:
+        text, uid = read_file(root / "stat"), _uid(root)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name is in parentheses and may hold any character; proc(5) counts the fields from 1.
+    head, _parenthesis, rest = text.rpartition(")")
+    fields = rest.split()
+    return Process(
+        pid=pid,
+        state=fields[0],
+        name=head.partition("(")[2],
+        session=int(fields[3]),
+        began=int(fields[19]) / _TICKS,
+        uid=uid,
+    )
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a process runs. mark: what its environment has under MARK.  Each is empty where it may not be read."""
+
+    argv: tuple[str, ...] = ()
+    exe: str = ""
+    mark: str = ""
+
+
+def program(proc: Path, pid: int, seconds: float) -> Program:
+    """What a process runs, read in a child that is left behind if it hangs. Raises Unread."""
+    part = Part(f"process {pid}", lambda: Piece(json.dumps(_program(proc / str(pid))), ""), seconds=seconds)
+    told = json.loads(collect(part, part.limit).content)
+    return Program(tuple(told["argv"]), told["exe"], told["mark"])
+
+
+def marks(proc: Path, pids: Iterable[int], seconds: float) -> dict[int, str]:
+    """The marks of all processes that have one, read in the same way. Raises Unread."""
+
+    def find() -> Piece:
+        found = {pid: _mark(proc / str(pid)) for pid in pids}
+        return Piece(json.dumps({pid: mark for pid, mark in found.items() if mark}), "")
+
+    part = Part("marks", find, seconds=seconds)
+    return {int(pid): mark for pid, mark in json.loads(collect(part, part.limit).content).items()}
+
+
+def state_of(proc: Path, pid: int) -> str | None:
+    """The letter of a process's state, None when it is gone or cannot be read."""
+    try:
+        return read_file(proc / str(pid) / "stat").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def cgroup_of(proc: Path, pid: int) -> str | None:
+    """The path of a process's control group, None when it is gone or cannot be read."""
+    try:
+        return own_group(read_file(proc / str(pid) / "cgroup"))
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[int]:
+    """A descriptor that means this very process for as long as it is held. Raises ProcessLookupError, OSError."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def send(descriptor: int, number: signal.Signals) -> None:
+    """Send a signal through a descriptor; a process that has ended meanwhile is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, number)
+
+
+def wait_for_end(descriptor: int, seconds: float) -> bool:
+    """Wait until the process of a descriptor has ended; False when it is still there after that many seconds."""
+    waiter = polling.poll()
+    waiter.register(descriptor, polling.POLLIN)
+    deadline = time.monotonic() + seconds
+    while True:
+        remaining = deadline - time.monotonic()
+        if waiter.poll(max(0.0, remaining) * 1000):
+            return True
+        if remaining <= 0:
+            return False
+
+
+def await_end_of(pid: int, seconds: float) -> bool:
+    """The same by number, for a process of which it does not matter if the number has gone to another."""
+    try:
+        with held(pid) as descriptor:
+            return wait_for_end(descriptor, seconds)
+    except ProcessLookupError:
+        return True
+
+
+def _program(root: Path) -> dict[str, Any]:
+    return {"argv": _argv(root), "exe": _exe(root), "mark": _mark(root)}
+
+
+def _uid(root: Path) -> int:
+    lines = read_file(root / "status").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+
+
+def _mark(root: Path) -> str:
+    prefix = f"{MARK}=".encode()
+    try:
+        with (root / "environ").open("rb") as file:
+            entries = file.read(_MAX_ENVIRON).split(b"\0")
+    except OSError:
+        return ""
+    return next((entry[len(prefix) :].decode("utf-8", "replace") for entry in entries if entry.startswith(prefix)), "")
+
+
+def _argv(root: Path) -> tuple[str, ...]:
+    try:
+        raw = read_file(root / "cmdline")
+    except OSError:
+        return ()
+    return tuple(raw.rstrip("\0").split("\0")) if raw else ()
+
+
+def _exe(root: Path) -> str:
+    try:
+        return os.readlink(root / "exe")
+    except OSError:
+        return ""

@@ -1,0 +1,233 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting a process that outlives us: its own session, its own files, nothing of ours but the control group."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import select
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .ownership import MARK
+from .protocol import ServiceError
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FIRST_FREE = 3
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is started. argv: a program by its absolute path, and its arguments; no shell reads them.
+
+    environment: beside PATH, HOME, USER, LOGNAME and LANG, which are all that it gets otherwise.
+    """
+
+    argv: tuple[str, ...]
+    user: str | None = None
+    working_dir: str = "/"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_file: str | None = None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    account: pwd.struct_passwd
+    working_dir: str
+    streams: tuple[int, int]  # for standard input, and for both outputs
+
+
+def start(command: Command, pid_file: str, seconds: float) -> int:
+    """Start it and write its PID file. The number of the process, which runs its program then. Raises ServiceError.
+
+    seconds: how long the start of the program may take, which a hung file system can draw out.
+    """
+    prepared = _prepare(command)
+    readable, writable = os.pipe()
+    first = os.fork()
+    if first == 0:
+        _first_child(prepared, pid_file, writable)
+    os.close(writable)
+    for descriptor in prepared.streams:
+        os.close(descriptor)
+    try:
+        answer = _read_all(readable, seconds)
+    finally:
+        os.close(readable)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(first, 0)
+    number, newline, problem = answer.partition("\n")
+    if problem or not newline or not number.isdigit():
+        raise ServiceError(f"{command.argv[0]} was not started: {problem or 'the process that was to become it ended'}")
+    return int(number)
+
+
+@contextlib.contextmanager
+def alone(directory: str, seconds: float) -> Iterator[None]:
+    """Let one at a time start something whose PID file is in this directory. Raises ServiceError."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ServiceError(f"the PID file's directory {directory} cannot be used: {error.strerror}") from error
+    try:
+        _lock(descriptor, directory, seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Replace a file as a whole, so that nobody ever reads half a number. Raises OSError."""
+    unfinished = f"{path}.{os.getpid()}"
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def _lock(descriptor: int, directory: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise ServiceError(
+                    f"somebody else has been starting a service in {directory} for {seconds:g} s"
+                ) from None
+        time.sleep(0.05)
+
+
+def _prepare(command: Command) -> _Prepared:
+    """All that can fail for a reason that a person has to be told. Raises ServiceError."""
+    if not command.argv or not os.path.isabs(command.argv[0]):
+        raise ServiceError("start_command must begin with the absolute path of a program")
+    try:
+        account = pwd.getpwnam(command.user) if command.user else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise ServiceError(f"this host has no user {command.user or os.geteuid()!r}") from None
+    environment = {
+        "PATH": _PATH,
+        "LANG": "C.UTF-8",
+        "HOME": account.pw_dir,
+        "USER": account.pw_name,
+        "LOGNAME": account.pw_name,
+        **command.environment,
+    }
+    try:
+        streams = (os.open(os.devnull, os.O_RDONLY), _open_log(command.log_file, account))
+    except OSError as error:
+        raise ServiceError(f"log_file {command.log_file} cannot be written: {error.strerror}") from error
+    return _Prepared(command.argv, environment, account, command.working_dir, streams)
+
+
+def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
+    if path is None:
+        return os.open(os.devnull, os.O_WRONLY)
+    # Its owner is who writes it, so that a rotation by that user works; an existing file keeps its own.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
+        if os.geteuid() == 0:
+            os.fchown(descriptor, account.pw_uid, account.pw_gid)
+        return descriptor
+
+
+def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
+    """Never returns. Its own child is adopted by init, and so is nobody's whose end anybody here would wait for."""
+    try:
+        if os.fork() == 0:
+            _become(prepared, pid_file, writable)
+    except OSError as error:
+        os.write(writable, f"0\nno second process: {error.strerror}".encode())
+    finally:
+        os._exit(0)
+
+
+def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
+    """The process itself. Never returns: it becomes the program, or says why not."""
+    problem = "it could not be prepared"
+    written = False
+    try:
+        pid = os.getpid()
+        os.write(writable, f"{pid}\n".encode())  # what comes behind it is a problem
+        os.setsid()  # leader of a session of its own: its number names all that it will start
+        problem = f"the PID file {pid_file} cannot be written"
+        write_atomically(pid_file, f"{pid}\n")
+        written = True
+        os.dup2(prepared.streams[0], 0)
+        os.dup2(prepared.streams[1], 1)
+        os.dup2(prepared.streams[1], 2)
+        os.dup2(writable, _FIRST_FREE)
+        os.closerange(_FIRST_FREE + 1, os.sysconf("SC_OPEN_MAX"))
+        writable = _FIRST_FREE
+        os.set_inheritable(writable, False)  # so that the start of the program closes it, which is how we know
+        _forget_signals()
+        os.umask(0o022)
+        problem = f"it cannot be user {prepared.account.pw_name}"
+        _become_user(prepared.account)
+        problem = f"its working directory {prepared.working_dir} cannot be entered"
+        os.chdir(prepared.working_dir)
+        problem = "its program cannot be run"
+        mark = {MARK: f"{pid_file}:{pid}"}
+        os.execve(prepared.argv[0], prepared.argv, {**prepared.environment, **mark})  # noqa: S606  # it was asked for
+    except BaseException as error:  # noqa: BLE001  # whatever it is, this process must not go on as a second parent
+        with contextlib.suppress(OSError):
+            if written:
+                os.unlink(pid_file)
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            os.write(writable, f"{problem}: {reason}".encode())
+    finally:
+        os._exit(127)
+
+
+def _become_user(account: pwd.struct_passwd) -> None:
+    if account.pw_uid == os.geteuid():
+        return
+    os.setgroups(_groups(account))
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
+def _groups(account: pwd.struct_passwd) -> Sequence[int]:
+    others = {entry.gr_gid for entry in grp.getgrall() if account.pw_name in entry.gr_mem}
+    return sorted({account.pw_gid, *others})
+
+
+def _forget_signals() -> None:
+    """Ansible and its shells ignore or block some, and that would be inherited."""
+    for number in signal.valid_signals():
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _read_all(descriptor: int, seconds: float) -> str:
+    deadline, text = time.monotonic() + seconds, b""
+    while True:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not select.select([descriptor], [], [], remaining)[0]:
+            raise ServiceError(f"the program did not begin within {seconds:g} s")
+        chunk = os.read(descriptor, 4096)
+        if not chunk:
+            return text.decode("utf-8", "replace")
+        text += chunk

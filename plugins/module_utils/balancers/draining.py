@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take a server out of traffic and wait until it has nothing in flight: the shell around policy.decide()."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Callable
+
+from ..engines.protocol import Engine, EngineError
+from ..engines.protocol import NotSupported as EngineCannot
+from . import witnesses
+from .policy import Look, Progress, Rules, Step, decide
+from .protocol import ACTIVE, Balancer, BalancerError, Count, Member
+
+_PUT_BACK_SECONDS = 30.0
+_SAID_NO = ("denied", "refused", "unknown_backend", "unknown_server")
+
+
+class Clock:
+    """Seconds that only go forward."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Whom a task talks to."""
+
+    balancer: Balancer
+    server: str
+    engine: Engine | None = None
+    peers: Mapping[str, Engine] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    poll: float = 0.5
+
+
+@dataclass
+class Outcome:
+    """What a task returns. C(outcome): C(drained), C(active), C(refused) or C(failed)."""
+
+    outcome: str = "failed"
+    changed: bool = False
+    reasons: list[str] = field(default_factory=list)
+    before: Member | None = None
+    after: Member | None = None
+    pool: tuple[Member, ...] = ()
+    in_flight_before: Count | None = None
+    balancer: Count | None = None
+    engine: Count | None = None
+    aborted: bool = False
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome in ("drained", "active")
+
+
+def drain(parts: Parts, rules: Rules, check_mode: bool = False) -> Outcome:
+    """Drain the server, or find it drained. Raises nothing that a balancer or an engine may cause."""
+    return _Draining(parts, rules, check_mode).run()
+
+
+class _Draining:
+    def __init__(self, parts: Parts, rules: Rules, check_mode: bool) -> None:
+        self._parts, self._rules, self._check_mode = parts, rules, check_mode
+        self._began = parts.clock.now()
+        self._left = self._began
+        self._incarnation: str | None = None
+        self._progress = Progress(parts.server)
+        self._outcome = Outcome()
+        self._told_verbs: list[str] = []
+
+    def run(self) -> Outcome:
+        look = self._look()
+        self._find(look)
+        step = self._decide(look)
+        while step.verb in ("drain", "wait", "abort"):
+            if self._check_mode:
+                return self._predict(step)
+            if step.verb == "drain":
+                step = self._take_out()
+                continue
+            if step.verb == "abort":
+                self._abort()
+            self._parts.clock.sleep(self._parts.poll)
+            step = self._decide(self._look())
+        return self._end(step)
+
+    def _look(self) -> Look:
+        balancer, server = self._parts.balancer, self._parts.server
+        engine = witnesses.engine_in_flight(self._parts.engine)
+        counted = balancer.in_flight(server)
+        self._outcome.engine, self._outcome.balancer = engine, counted
+        try:
+            incarnation = balancer.incarnation()
+            pool = witnesses.with_peers(balancer.members(), self._parts.peers)
+        except BalancerError as error:
+            return Look(None, counted, engine, unread=error.reason)
+        self._incarnation = self._incarnation or incarnation
+        self._outcome.pool = pool
+        self._outcome.after = next((member for member in pool if member.name == server), None)
+        return Look(pool, counted, engine, restarted=incarnation != self._incarnation)
+
+    def _find(self, look: Look) -> None:
+        """Note how things were before anything was done."""
+        self._outcome.before = self._outcome.after
+        self._outcome.in_flight_before = look.balancer if look.balancer.value is not None else look.engine
+        found = self._outcome.before
+        told = found is not None and found.admin != ACTIVE
+        self._progress = replace(self._progress, before=look.pool or (), told=told)
+
+    def _decide(self, look: Look) -> Step:
+        now = self._parts.clock.now()
+        self._progress = replace(self._progress, seconds=now - self._began, out=now - self._left)
+        step = decide(look, self._progress, self._rules)
+        self._progress = replace(self._progress, quiet=self._progress.quiet + 1 if step.quiet else 0)
+        self._tell(step)
+        return step
+
+    def _tell(self, step: Step) -> None:
+        """Keep one reason for each phase: the last."""
+        if self._told_verbs and self._told_verbs[-1] == step.verb:
+            self._outcome.reasons[-1] = step.reason
+        else:
+            self._told_verbs.append(step.verb)
+            self._outcome.reasons.append(step.reason)
+
+    def _take_out(self) -> Step:
+        """Decide again and change it, with no other task of this host in between; then see what came of it."""
+        balancer = self._parts.balancer
+        try:
+            with balancer.exclusively():
+                look = self._look()
+                if not self._progress.told:
+                    self._progress = replace(self._progress, before=look.pool or ())
+                step = self._decide(look)
+                if step.verb != "drain":
+                    return step
+                self._incarnation = balancer.incarnation()
+                self._left = self._parts.clock.now()
+                self._tell_balancer()
+                return self._decide(self._look())
+        except BalancerError as error:
+            return Step("put_back" if self._progress.drained_here else "refuse", error.reason)
+
+    def _tell_balancer(self) -> None:
+        """Drain. Unless the balancer has clearly said no, it may have been done, even if there was no answer."""
+        try:
+            self._parts.balancer.drain(self._parts.server)
+        except BalancerError as error:
+            drained = self._progress.drained_here or error.kind not in _SAID_NO
+            self._progress = replace(self._progress, told=drained, drained_here=drained)
+            raise
+        self._progress = replace(self._progress, told=True, drained_here=True)
+
+    def _abort(self) -> None:
+        self._progress = replace(self._progress, aborted=True)
+        if self._parts.engine is None:
+            self._progress = replace(self._progress, abort_refused="there is no engine_url to abort at")
+            return
+        try:
+            self._parts.engine.abort_all()
+            self._outcome.aborted = self._outcome.changed = True
+        except (EngineCannot, EngineError) as error:
+            self._progress = replace(self._progress, abort_refused=f"what remains was not aborted: {error}")
+
+    def _predict(self, step: Step) -> Outcome:
+        self._outcome.outcome = "drained"
+        self._outcome.changed = step.verb == "drain"
+        return self._outcome
+
+    def _end(self, step: Step) -> Outcome:
+        outcome = self._outcome
+        outcome.changed = outcome.changed or self._progress.drained_here
+        outcome.outcome = {"done": "drained", "refuse": "refused"}.get(step.verb, "failed")
+        if not outcome.reasons or outcome.reasons[-1] != step.reason:
+            outcome.reasons.append(step.reason)
+        if step.verb == "put_back":
+            outcome.reasons.append(self._put_back())
+        outcome.seconds = round(self._parts.clock.now() - self._began, 3)
+        return outcome
+
+    def _put_back(self) -> str:
+        """Make the server active again if it was this task that drained it; what came of it."""
+        parts = self._parts
+        if not self._progress.drained_here:
+            return f"{parts.server} had been out of traffic before this task, and is left so"
+        deadline = parts.clock.now() + _PUT_BACK_SECONDS
+        while True:
+            try:
+                parts.balancer.ready(parts.server)
+                self._outcome.after = parts.balancer.state(parts.server)
+            except BalancerError as error:
+                if error.kind == "denied" or parts.clock.now() >= deadline:
+                    return f"{parts.server} could NOT be made active again: {error.reason}"
+                parts.clock.sleep(parts.poll)
+            else:
+                was_active = self._outcome.before is not None and self._outcome.before.admin == ACTIVE
+                self._outcome.changed = self._outcome.aborted or not was_active
+                return f"{parts.server} was made active again"
+
+
+def wait_until(condition: Callable[[], bool], clock: Clock, seconds: float, poll: float) -> bool:
+    """Whether it became true in time."""
+    deadline = clock.now() + seconds
+    while not condition():
+        if clock.now() >= deadline:
+            return False
+        clock.sleep(poll)
+    return True

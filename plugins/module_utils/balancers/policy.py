@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do next with a server that is to leave the traffic, and why: one pure function.
+
+Promises, each a property of tests/unit/plugins/module_utils/balancers/test_policy.py:
+
+- a pool is never taken below what must serve, and what was taken is put back if it turns out to be below;
+- a server is never called drained while any witness that can be read counts a request, nor on one look alone;
+- what cannot be read is never zero: it is named, and waited for until the deadline;
+- the deadline always ends it.
+
+Two hosts may drain one pool at once, and no balancer here has a compare-and-swap. Each looks again after its change. If
+both left, the one with the greater name puts its server back at once; the other gives it SETTLE seconds, then does too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .pool import Needed, describe, may_serve, serving, total
+from .protocol import ACTIVE, DOWN, UP, Count, Member
+
+SETTLE = 3.0
+
+# How the witnesses decide. C(all): all that can answer. C(any): one suffices. The others name the one that must.
+WITNESSES = ("all", "any", "balancer", "engine")
+REMAINING = ("fail", "wait", "abort")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operator asked for. Deadlines are seconds: the second one begins where the first one ends."""
+
+    needed: Needed
+    count_unchecked: bool = False
+    witnesses: str = "all"
+    deadline: float = 300.0
+    remaining: str = "fail"
+    remaining_deadline: float = 600.0
+    zeros: int = 2
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look. C(pool) None means that the balancer could not be read, and C(unread) says why."""
+
+    pool: tuple[Member, ...] | None
+    balancer: Count
+    engine: Count
+    unread: str = ""
+    restarted: bool = False  # the balancer began anew since it was told to drain
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What this task has done so far.
+
+    before: the pool as it was found.  told: the server was found out of traffic, or the balancer was told.
+    drained_here: it was told by this task.  quiet: how many looks before this one were zero without a break.
+    seconds: since the task began.  out: seconds since the server left the traffic.
+    """
+
+    server: str
+    before: tuple[Member, ...] = ()
+    told: bool = False
+    drained_here: bool = False
+    quiet: int = 0
+    seconds: float = 0.0
+    out: float = 0.0
+    aborted: bool = False
+    abort_refused: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """C(verb): C(drain), C(wait), C(abort), C(done); or the task ends in failure: C(refuse) (nothing was changed),
+    C(put_back) (if this task drained it, make it active again) or C(fail) (leave it as it is).  C(quiet): this look was
+    zero."""
+
+    verb: str
+    reason: str
+    quiet: bool = False
+
+
+def decide(look: Look, progress: Progress, rules: Rules) -> Step:
+    """The next step."""
+    if look.pool is None:
+        reason = f"the balancer cannot be read: {look.unread}"
+        return _wait(reason, progress, rules) if progress.told else Step("refuse", reason)
+    me = next((member for member in look.pool if member.name == progress.server), None)
+    if me is None:
+        names = ", ".join(member.name for member in look.pool) or "none"
+        reason = f"the balancer has no server {progress.server!r}; it has: {names}"
+        return Step("fail" if progress.told else "refuse", reason)
+    if me.admin == ACTIVE:
+        return _in_traffic(me, look, progress, rules)
+    return _below(me, look.pool, progress, rules) or _out_of_traffic(me, look, progress, rules)
+
+
+def _out_of_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Step:
+    quiet, reason = at_rest(me, look, rules)
+    if not quiet:
+        return _wait(reason, progress, rules)
+    if progress.quiet + 1 >= rules.zeros:
+        return Step("done", reason, quiet=True)
+    return replace(_wait(f"{reason}; looking again to be sure", progress, rules), quiet=True)
+
+
+def at_rest(me: Member, look: Look, rules: Rules) -> tuple[bool, str]:
+    """Whether nothing is in flight, and by whom that is known."""
+    balancer, engine = look.balancer, _believed(look.engine, me)
+    for who, count in (("balancer", balancer), ("engine", engine)):
+        if count.value:
+            return False, f"{count.value} in flight by the {who} ({count.reason})"
+    counts = {"balancer": balancer, "engine": engine}
+    zero = [who for who, count in counts.items() if count.value == 0]
+    if rules.witnesses in counts:
+        asked = [rules.witnesses]
+    else:
+        asked = [who for who, count in counts.items() if _can_answer(count, me)]
+    missing = [who for who in asked if who not in zero]
+    told = "; ".join(f"{who}: {count.reason}" for who, count in counts.items())
+    if rules.witnesses == "any" and zero:
+        return True, told
+    if not asked:
+        return False, f"no witness can tell what is in flight: {told}"
+    if missing:
+        return False, f"unknown, by the {' and the '.join(missing)}: {told}"
+    return True, told
+
+
+def _in_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Step:
+    """The server takes new requests: it was not told yet, or the balancer forgot, or somebody decided otherwise."""
+    pool = look.pool or ()
+    reason = _too_few(me, pool, rules)
+    if not progress.told:
+        return Step("refuse", reason) if reason else Step("drain", f"{me.name} is active and {_left(me, pool, rules)}")
+    if not look.restarted:
+        return Step("fail", f"somebody made {me.name} active again while it was being drained")
+    if reason:  # after a restart its first checks may not be over
+        return _wait(f"the balancer restarted and forgot the drain; for now {reason}", progress, rules)
+    late = _wait("", progress, rules)
+    return Step("drain", "the balancer restarted and forgot the drain") if late.verb != "put_back" else late
+
+
+def _too_few(me: Member, pool: tuple[Member, ...], rules: Rules) -> str:
+    """Why the server may not leave; empty if it may. What is surely down takes nothing with it."""
+    left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
+    if len(left) >= needed or not may_serve(me):
+        return ""
+    unchecked = any(m.health not in (UP, DOWN) and m.admin == ACTIVE and m.name != me.name for m in pool)
+    hint = "; the balancer does not know the health of some: give peers, or count_unchecked" if unchecked else ""
+    return (
+        f"without {me.name} {len(left)} of {total(pool)} would serve, and min_available is {rules.needed}"
+        f" ({needed}): {describe(pool)}{hint}"
+    )
+
+
+def _left(me: Member, pool: tuple[Member, ...], rules: Rules) -> str:
+    left = serving(pool, rules.count_unchecked, without=me.name)
+    dead = f" (it is down: {me.says})" if me.health == DOWN else ""
+    return f"without it {len(left)} of {total(pool)} serve{dead}"
+
+
+def _below(me: Member, pool: tuple[Member, ...], progress: Progress, rules: Rules) -> Step | None:
+    """What to do if fewer serve than must, with the server out; None if all is well, or it was not taken out by us."""
+    left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
+    if len(left) >= needed or not progress.drained_here or me.health == DOWN:
+        return None
+    was_serving = set(serving(progress.before, rules.count_unchecked))
+    rivals = [m.name for m in pool if m.name != me.name and m.admin != ACTIVE and m.name in was_serving]
+    reason = (
+        f"with {me.name} out {len(left)} of {total(pool)} serve, below min_available {rules.needed}: {describe(pool)}"
+    )
+    if rivals and me.name < max(rivals) and progress.out < SETTLE and progress.seconds < rules.deadline:
+        return Step("wait", f"{reason}; {', '.join(rivals)} left at the same time and {max(rivals)} is to come back")
+    return Step("put_back", reason)
+
+
+def _wait(reason: str, progress: Progress, rules: Rules) -> Step:
+    """Wait while there is time; after the deadline, what the operator said about what remains."""
+    if progress.seconds < rules.deadline:
+        return Step("wait", reason)
+    late = f"after {rules.deadline:g} s: {reason}"
+    if rules.remaining == "fail":
+        return Step("put_back", late)
+    if rules.remaining == "abort" and progress.abort_refused:
+        return Step("put_back", f"{late}; {progress.abort_refused}")
+    if progress.seconds >= rules.deadline + rules.remaining_deadline:
+        return Step("put_back", f"after {rules.deadline + rules.remaining_deadline:g} s: {reason}")
+    if rules.remaining == "abort" and not progress.aborted:
+        return Step("abort", late)
+    return Step("wait", late)
+
+
+def _believed(engine: Count, me: Member) -> Count:
+    """Nothing listens: a dead engine has nothing in flight. Unless the balancer has just seen it alive."""
+    if engine.kind != "gone":
+        return engine
+    if me.health == UP:
+        return Count(None, f"{engine.reason}, but the balancer's checks say it is up", "unread")
+    return Count(0, f"the engine is gone: {engine.reason}", "gone")
+
+
+def _can_answer(count: Count, me: Member) -> bool:
+    """A hung engine that the balancer's own checks call down is no witness any more; a silent one else still is."""
+    return count.kind != "unsupported" and not (count.kind == "silent" and me.health == DOWN)

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engines say while a server is drained: how much is in flight, and whether the others of the pool serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..engines.protocol import Engine, Reading, Stats
+from .protocol import DOWN, UNKNOWN, UP, Count, Member
+
+_SILENT = ("timeout", "reset", "unreachable", "tls")
+
+
+def engine_in_flight(engine: Engine | None) -> Count:
+    """Requests that the engine has, running and waiting. Does not raise."""
+    if engine is None:
+        return Count(None, "no engine_url was given", "unsupported")
+    live = engine.live()
+    if live.kind == "refused":
+        return Count(None, live.reason, "gone")
+    if live.kind in _SILENT:
+        return Count(None, live.reason, "silent")
+    return _from_stats(engine.stats())
+
+
+def with_peers(pool: tuple[Member, ...], peers: Mapping[str, Engine]) -> tuple[Member, ...]:
+    """The pool, where those whose health the balancer does not know were asked themselves, if it was told where."""
+    return tuple(
+        _asked(member, peers[member.name].ready()) if member.health == UNKNOWN and member.name in peers else member
+        for member in pool
+    )
+
+
+def _asked(member: Member, ready: Reading) -> Member:
+    if ready.value:
+        return replace(member, health=UP, says=ready.reason)
+    gone = ready.value is False or ready.kind == "refused"
+    return replace(member, health=DOWN if gone else UNKNOWN, says=ready.reason)
+
+
+def _from_stats(stats: Stats) -> Count:
+    for name in ("running", "waiting"):
+        if getattr(stats, name) is None:
+            return Count(None, f"{name}: {stats.unread.get(name, 'the engine does not tell')}", "unread")
+    running, waiting = stats.running or 0, stats.waiting or 0
+    return Count(running + waiting, f"engine: {running} running, {waiting} waiting")

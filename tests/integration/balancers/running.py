@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real balancers in front of real engines, and the module as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Balancer
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import open_balancer
+
+from tests.parts import root
+from tests.parts.llama import Llama, free_port
+
+SECONDS = 30
+
+# What Ansible does around a module: arguments in, one JSON document out.
+RUN_MODULE = """
+import json, os, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.autoglm.recovery.plugins.modules import drain_inference
+os.setuid(int(sys.argv[1]))
+with patch_module_args(json.load(sys.stdin)):
+    drain_inference.main()
+"""
+
+
+def until(what: str, condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Wait until it is so, or fail saying what never came."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+
+
+class Task:
+    """One task that drains or activates, running."""
+
+    def __init__(self, arguments: dict[str, Any], check: bool = False, user: int = 0) -> None:
+        """Start it, as the user of this number."""
+        arguments = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN_MODULE, str(user)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(arguments))
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def result(self) -> dict[str, Any]:
+        """What it returned, once it has ended."""
+        out, err = self.process.communicate(timeout=120)
+        try:
+            return dict(json.loads(out))
+        except ValueError:
+            raise AssertionError(f"the module said {out!r}\n{err}") from None
+
+    def kill(self) -> None:
+        """Kill -9, as a lost connection or an impatient person would."""
+        self.process.kill()
+        self.process.communicate()
+
+
+class Stream:
+    """One request that is answered token by token, in a thread of its own."""
+
+    def __init__(self, url: str, tokens: int) -> None:
+        """Send it; returns when its first token is there."""
+        self.backend = ""
+        self.error = ""
+        self._began, self._over = threading.Event(), threading.Event()
+        self.whole = False
+        self._body = {"prompt": "the people", "max_tokens": tokens, "temperature": 0, "stream": True}
+        self._thread = threading.Thread(target=self._read, args=(url,), daemon=True)
+        self._thread.start()
+        assert self._began.wait(SECONDS), self.error or "no first token"
+
+    def _read(self, url: str) -> None:
+        try:
+            with httpx.stream("POST", f"{url}/v1/completions", json=self._body, timeout=60, trust_env=False) as answer:
+                self.backend = answer.headers.get("x-backend", "?")
+                for line in answer.iter_lines():
+                    self._began.set()
+                    self.whole = self.whole or line.strip() == "data: [DONE]"
+                    if self._over.is_set():
+                        return
+        except httpx.HTTPError as error:
+            self.error = f"{type(error).__name__} {error}"
+
+    def hang_up(self) -> None:
+        """The user goes."""
+        self._over.set()
+        self._thread.join(SECONDS)
+
+    def wait(self) -> None:
+        """Until its end, whatever that is."""
+        self._thread.join(60)
+
+
+class Part:
+    """A program in the root, with a folder of its own there."""
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self.folder = Path(tempfile.mkdtemp(prefix="balancer-", dir=root.ensure() / "run"))
+        self.inside = "/run/" + self.folder.name
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = self.folder / "log"
+
+    @property
+    def url(self) -> str:
+        """Where its users go."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until its port answers."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(self.command(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        until(f"{self.url} answers", self._answers)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it and wait."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(SECONDS)
+
+    def command(self) -> list[str]:
+        """The words that run it in the foreground."""
+        raise NotImplementedError
+
+    def pool(self, **changes: Any) -> dict[str, Any]:
+        """The option C(balancer)."""
+        raise NotImplementedError
+
+    def open(self) -> Balancer:
+        """Our own eyes on it."""
+        return open_balancer({"timeout": 5.0, **self.pool()})
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text(errors="replace")
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/health", timeout=2, trust_env=False).status_code == 200
+        return False
+
+
+class Haproxy(Part):
+    """A real HAProxy. C(haproxy.cfg) is what docs/balancers.md advises."""
+
+    def __init__(self, engines: dict[str, Llama], weight: int = 100) -> None:
+        """Write its configuration."""
+        super().__init__()
+        servers = "\n".join(
+            f"  server {name} 127.0.0.1:{engine.port} weight {weight}" for name, engine in engines.items()
+        )
+        text = (Path(__file__).parent / "haproxy.cfg").read_text()
+        for word, value in (("@FOLDER@", self.inside), ("@PORT@", str(self.port)), ("@SERVERS@", servers)):
+            text = text.replace(word, value)
+        (self.folder / "haproxy.cfg").write_text(text)
+
+    def command(self) -> list[str]:
+        """As root: it makes its sockets in its folder."""
+        return root.command("/usr/sbin/haproxy", "-db", "-f", f"{self.inside}/haproxy.cfg")
+
+    def pool(self, **changes: Any) -> dict[str, Any]:
+        """The option C(balancer)."""
+        pool = {"kind": "haproxy", "socket": str(self.folder / "admin.sock"), "backend": "llm"}
+        return {**pool, "lock_dir": str(self.folder), **changes}
+
+
+@contextlib.contextmanager
+def started(part: Part) -> Iterator[Any]:
+    """Run a part until the end of the block, and leave nothing of it."""
+    try:
+        part.start()
+        yield part
+    finally:
+        part.stop(signal.SIGKILL)
+        shutil.rmtree(part.folder, ignore_errors=True)

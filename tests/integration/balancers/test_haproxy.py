@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""drain_inference with a real HAProxy in front of real engines: nothing is lost, and every mistake has its answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.balancers.running import Haproxy, Stream, Task, until
+from tests.parts import llama
+from tests.parts.llama import Llama
+from tests.parts.traffic import Traffic
+
+Run = Callable[..., dict[str, Any]]
+Tasks = Callable[..., Task]
+LONG = 3500  # tokens; about a minute
+
+
+def restart(engine: Llama, tmp_path: Path):
+    """Stop an engine as systemd would, and start another at its port."""
+    engine.process.send_signal(signal.SIGTERM)
+    engine.process.wait(20)
+    return llama.running(tmp_path, port=engine.port)
+
+
+def test_a_server_is_restarted_under_load_and_no_user_notices(
+    run: Run, haproxy: Haproxy, engines: dict[str, Llama], tmp_path: Path
+) -> None:
+    traffic = Traffic(haproxy.url, tokens=100, per_second=8)
+    traffic.start()
+    until("both serve", lambda: len(traffic.counts.by_node) == 2)
+    drained = run(haproxy, engines["p1"], "drained", "p1")
+    assert drained["outcome"] == "drained", drained
+    assert drained["changed"]
+    assert drained["before"]["admin"] == "active"
+    assert drained["after"]["admin"] == "drained"
+    assert [count["value"] for count in drained["in_flight"].values()] == [0, 0]
+    assert drained["diff"]["before"]["state"] == "active"
+    assert drained["diff"]["after"] == {
+        "server": "p1", "state": "drained", "health": "up", "weight": 100, "in_flight": 0,
+    }  # fmt: skip
+    served = traffic.counts.by_node["p1"]
+    others = traffic.counts.by_node["p2"]
+    with restart(engines["p1"], tmp_path):
+        until("traffic has moved", lambda: traffic.counts.by_node["p2"] > others + 5)
+        assert traffic.counts.by_node["p1"] == served
+        active = run(haproxy, engines["p1"], "active", "p1")
+        assert active["outcome"] == "active", active
+        until("it serves again", lambda: traffic.counts.by_node["p1"] > served + 5)
+        traffic.stop()
+    assert traffic.counts.lost == 0, traffic.counts.errors
+    assert traffic.counts.sent == traffic.counts.ok
+
+
+def test_twice_is_once_and_check_mode_changes_nothing(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    predicted = run(haproxy, engines["p1"], "drained", "p1", check=True)
+    assert predicted["changed"]
+    assert predicted["diff"]["after"]["state"] == "drained"
+    assert run(haproxy, engines["p1"], "active", "p1")["changed"] is False  # it still was
+    assert run(haproxy, engines["p1"], "drained", "p1")["changed"]
+    again = run(haproxy, engines["p1"], "drained", "p1")
+    assert again["changed"] is False
+    assert again["diff"]["before"] == again["diff"]["after"]
+    assert run(haproxy, engines["p1"], "active", "p1", check=True)["changed"]
+    assert run(haproxy, engines["p1"], "active", "p1")["changed"]
+    assert run(haproxy, engines["p1"], "active", "p1")["changed"] is False
+
+
+def test_a_stream_is_waited_for(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    stream = Stream(haproxy.url, 400)
+    server = stream.backend
+    result = run(haproxy, engines[server], "drained", server)
+    assert result["outcome"] == "drained", result
+    stream.wait()
+    assert stream.whole
+
+
+def test_a_pool_is_not_taken_below_its_minimum(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    refused = run(haproxy, engines["p1"], "drained", "p1", min_available="100%")
+    assert refused["outcome"] == "refused"
+    assert refused["failed"]
+    assert not refused["changed"]
+    assert run(haproxy, engines["p2"], "drained", "p2")["changed"]
+    last = run(haproxy, engines["p1"], "drained", "p1")
+    assert last["outcome"] == "refused"
+    assert "min_available" in last["msg"]
+    assert last["after"]["admin"] == "active"
+
+
+def test_a_dead_server_may_be_drained_although_it_is_half_of_the_pool(
+    run: Run, haproxy: Haproxy, engines: dict[str, Llama]
+) -> None:
+    engines["p1"].kill()
+    until("HAProxy sees it", lambda: run(haproxy, None, "active", "p1", deadline=0)["after"]["health"] == "down")
+    result = run(haproxy, engines["p1"], "drained", "p1", min_available="2")
+    assert result["outcome"] == "drained", result
+    assert "gone" in " ".join(result["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "server", "words"),
+    [
+        ({"socket": "/nowhere/admin.sock"}, "p1", "there is no socket /nowhere/admin.sock"),
+        ({"socket": "127.0.0.1:9"}, "p1", "nobody listens"),
+        ({"backend": "chat"}, "p1", "Can't find backend"),
+        ({}, "p9", "no server 'p9'; it has: p1, p2"),
+        ({"socket": "user.sock"}, "p1", "needs level admin"),
+    ],
+)
+def test_mistakes_have_answers(run: Run, haproxy: Haproxy, changes: dict[str, str], server: str, words: str) -> None:
+    if changes.get("socket") == "user.sock":
+        changes = {"socket": str(haproxy.folder / "user.sock")}
+    result = run(haproxy, None, "drained", server, balancer=haproxy.pool(**changes))
+    assert result["failed"]
+    assert not result["changed"]
+    assert words in result["msg"]
+    result = run(haproxy, None, "drained", "p1", check=True)  # and what is there was not touched
+    assert result["before"]["admin"] == "active"
+
+
+def test_who_may_not_use_the_socket_is_told(haproxy: Haproxy, tasks: Tasks) -> None:
+    haproxy.folder.chmod(0o755)
+    pool = haproxy.pool()
+    task = tasks(haproxy, None, "drained", "p1", balancer=pool, user=65534)
+    result = task.result()
+    assert result["failed"]
+    assert "no permission for" in result["msg"]
+
+
+def test_an_engine_that_dies_while_it_is_drained(tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    stream = Stream(haproxy.url, LONG)
+    engine = engines[stream.backend]
+    task = tasks(haproxy, engine, "drained", stream.backend)
+    until("it is drained", lambda: _admin(haproxy, stream.backend) == "drained")
+    engine.kill()
+    result = task.result()
+    assert result["outcome"] == "drained", result
+    assert "the engine is gone" in " ".join(result["reasons"])
+    stream.wait()
+    assert not stream.whole
+
+
+def test_a_balancer_that_restarts_forgets_and_is_told_again(
+    tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]
+) -> None:
+    stream = Stream(engines["p1"].url, LONG)  # straight to the engine: it outlives the balancer
+    task = tasks(haproxy, engines["p1"], "drained", "p1")
+    until("it is drained", lambda: _admin(haproxy, "p1") == "drained")
+    haproxy.stop(signal.SIGKILL)
+    haproxy.start()
+    until("it is drained again", lambda: _admin(haproxy, "p1") == "drained")
+    stream.hang_up()
+    result = task.result()
+    assert result["outcome"] == "drained", result
+    assert "restarted and forgot" in " ".join(result["reasons"])
+
+
+def test_who_brings_it_back_meanwhile_is_not_overruled(
+    run: Run, tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]
+) -> None:
+    stream = Stream(engines["p1"].url, LONG)
+    task = tasks(haproxy, engines["p1"], "drained", "p1")
+    until("it is drained", lambda: _admin(haproxy, "p1") == "drained")
+    assert run(haproxy, None, "active", "p1")["changed"]
+    result = task.result()
+    assert "somebody made p1 active" in result["msg"]
+    assert _admin(haproxy, "p1") == "active"
+    stream.hang_up()
+
+
+def test_a_task_that_was_killed_is_gone_on_with(
+    run: Run, tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]
+) -> None:
+    stream = Stream(haproxy.url, 600)
+    first = tasks(haproxy, engines[stream.backend], "drained", stream.backend)
+    until("it is drained", lambda: _admin(haproxy, stream.backend) == "drained")
+    first.kill()
+    result = run(haproxy, engines[stream.backend], "drained", stream.backend)
+    assert result["outcome"] == "drained", result
+    stream.wait()
+    assert stream.whole
+
+
+@pytest.mark.parametrize("same_host", [True, False])
+def test_two_drains_at_once_leave_one_server(
+    tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama], tmp_path: Path, same_host: bool
+) -> None:
+    for _again in range(3):
+        running = []
+        for server in ("p1", "p2"):
+            locks = haproxy.folder if same_host else tmp_path / server
+            locks.mkdir(exist_ok=True)
+            running.append(
+                tasks(haproxy, engines[server], "drained", server, balancer=haproxy.pool(lock_dir=str(locks)))
+            )
+        outcomes = [task.result()["outcome"] for task in running]
+        assert "drained" in outcomes  # somebody wins
+        assert outcomes.count("drained") == 1
+        admins = [_admin(haproxy, server) for server in ("p1", "p2")]
+        assert sorted(admins) == ["active", "drained"]
+        for server in ("p1", "p2"):
+            tasks(haproxy, None, "active", server).result()
+
+
+def test_what_remains_after_the_deadline(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    stream = Stream(haproxy.url, 900)
+    server = stream.backend
+    failed = run(haproxy, engines[server], "drained", server, deadline=0.2)
+    assert failed["outcome"] == "failed"
+    assert "made active again" in failed["msg"]
+    assert _admin(haproxy, server) == "active"
+    refused = run(haproxy, engines[server], "drained", server, deadline=0.2, remaining="abort")
+    assert "only its client, or a restart, ends a request" in refused["msg"]
+    assert _admin(haproxy, server) == "active"
+    waited = run(haproxy, engines[server], "drained", server, deadline=0.2, remaining="wait", remaining_deadline=60)
+    assert waited["outcome"] == "drained", waited
+    stream.wait()
+    assert stream.whole
+
+
+def test_an_engine_that_hangs_is_not_taken_for_idle(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    os.kill(engines["p1"].pid, signal.SIGSTOP)
+    result = run(haproxy, engines["p1"], "drained", "p1", deadline=0.3, engine_timeout=0.5, min_available="0")
+    assert result["in_flight"]["engine"]["value"] is None
+    assert result["outcome"] == "failed", result
+
+
+def test_slow_start_ends_at_the_configured_weight(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    run(haproxy, engines["p1"], "drained", "p1")
+    result = run(haproxy, engines["p1"], "active", "p1", slow_start=0.5, slow_start_steps=4)
+    assert result["outcome"] == "active", result
+    assert result["after"]["weight"] == 100
+    assert "slow start" in " ".join(result["reasons"])
+    assert run(haproxy, engines["p1"], "active", "p1", slow_start=0.5)["changed"] is False
+    assert run(haproxy, engines["p1"], "active", "p1", weight=30)["after"]["weight"] == 30
+
+
+def test_an_engine_that_is_not_ready_gets_no_traffic(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
+    run(haproxy, engines["p1"], "drained", "p1")
+    engines["p1"].kill()
+    result = run(haproxy, engines["p1"], "active", "p1", deadline=0.3)
+    assert result["failed"]
+    assert "not ready" in result["msg"]
+    assert _admin(haproxy, "p1") == "drained"
+
+
+def _admin(haproxy: Haproxy, server: str) -> str:
+    return haproxy.open().state(server).admin

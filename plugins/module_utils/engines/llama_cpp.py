@@ -10,22 +10,28 @@ so nothing but its own client can end a request.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
-from .server import Server, decode, describe, generate, model_names, no_answer
+from .server import decode, describe, generate, model_names, no_answer
 from .transport import Response, TransportError
 
 
-class LlamaCpp:
+class LlamaCpp(Adapter):
     """The llama.cpp server behind the engine protocol."""
 
     name = "llama_cpp"
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    cannot: ClassVar[Mapping[str, str]] = {
+        "stop_accepting": "llama.cpp cannot refuse new requests by itself; drain it at the load balancer",
+        "resume_accepting": "llama.cpp cannot refuse new requests by itself, so there is nothing to resume",
+        "abort_all": "llama.cpp has no request ids; only its client, or a restart, ends a request",
+        "sleep": "llama-server has no endpoint that gives its memory back; stop the process instead",
+        "wake": "llama-server has no endpoint that gives its memory back, so there is nothing to wake",
+    }
 
     def live(self) -> Reading:
         return self._health(loading_means=True)
@@ -43,15 +49,6 @@ class LlamaCpp:
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         # Without ignore_eos a model may well end at once and prove nothing; a cached prompt skips half of the work.
         return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True, "cache_prompt": False})
-
-    def stop_accepting(self) -> None:
-        raise NotSupported("llama.cpp cannot refuse new requests by itself; drain it at the load balancer")
-
-    def resume_accepting(self) -> None:
-        raise NotSupported("llama.cpp cannot refuse new requests by itself, so there is nothing to resume")
-
-    def abort_all(self) -> None:
-        raise NotSupported("llama.cpp has no request ids; only its client, or a restart, ends a request")
 
     def reset(self) -> None:
         """Erase the prompt cache of every slot. Needs C(--slot-save-path), as every slot action does."""

@@ -10,24 +10,27 @@ The administrative endpoints exist when the server was started with C(VLLM_SERVE
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
-from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
-from .server import Server, decode, describe, generate, model_names, no_answer
+from .protocol import EngineError, Generation, NotSupported, Reading, Stats
+from .server import decode, describe, generate, model_names, no_answer
 from .transport import TransportError
 
 _DEV_MODE = "not supported by this engine as it was started; vLLM has it with VLLM_SERVER_DEV_MODE=1"
 
 
-class Vllm:
+class Vllm(Adapter):
     """The vLLM server behind the engine protocol."""
 
     name = "vllm"
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    cannot: ClassVar[Mapping[str, str]] = {
+        "save_state": "vLLM cannot save the state of its generations",
+        "load_state": "vLLM cannot load the state of its generations",
+    }
 
     def live(self) -> Reading:
         try:
@@ -67,6 +70,12 @@ class Vllm:
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
 
+    def accepting(self) -> Reading:
+        return self._not("/is_paused", "is_paused")
+
+    def awake(self) -> Reading:
+        return self._not("/is_sleeping", "is_sleeping")
+
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         """Without a model, the first one that the server lists is asked."""
         if model is None:
@@ -98,21 +107,30 @@ class Vllm:
         """Drop the prefix cache. vLLM answers 200 without saying whether blocks in use were kept."""
         self._command("/reset_prefix_cache")
 
-    def save_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
-        raise NotSupported("vLLM cannot save the state of its generations")
+    def sleep(self) -> None:
+        """Level 1: weights go to main memory, the KV cache is dropped."""
+        self._command("/sleep?level=1")
 
-    def load_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
-        raise NotSupported("vLLM cannot load the state of its generations")
+    def wake(self) -> None:
+        self._command("/wake_up")
+
+    def _not(self, path: str, key: str) -> Reading:
+        """The opposite of a flag that the server tells."""
+        try:
+            flag = self._flag(path, key)
+        except NotSupported as error:
+            return Reading(None, str(error), kind="not_supported", status=404)
+        except EngineError as error:
+            return Reading(None, error.reason, kind=error.kind, status=error.status)
+        return Reading(not flag, f"{path} says {str(flag).lower()}", status=200)
 
     def _held_back(self, path: str, key: str) -> Reading | None:
         """A reading that forbids readiness, or None when nothing does. A server without the endpoint tells nothing."""
-        try:
-            if not self._flag(path, key):
-                return None
-        except NotSupported:
+        told = self._not(path, key)
+        if told.value is True or told.kind == "not_supported":
             return None
-        except EngineError as error:
-            return Reading(None, error.reason, kind=error.kind, status=error.status)
+        if told.value is None:
+            return told
         return Reading(False, f"{path} says that the engine is held back", status=200)
 
     def _flag(self, path: str, key: str) -> bool:

@@ -9,14 +9,16 @@ An adapter overrides what its engine can do, and explains each of the other meth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
+from .options import Option, read_options
 from .protocol import NotSupported, Reading, SavedState
 from .server import Server
 
 # Methods that act on the server. Each is either overridden or explained; a unit test holds every adapter to it.
 ACTS = (
     "stop_accepting",
+    "pause",
     "resume_accepting",
     "abort_all",
     "reset",
@@ -28,13 +30,16 @@ ACTS = (
 
 
 class Adapter:
-    """One server of one kind of engine."""
+    """One server of one kind of engine. C(options): what else may be said about it, beside its address."""
 
     name = ""
     cannot: ClassVar[Mapping[str, str]] = {}
+    options: ClassVar[Mapping[str, Option]] = {}
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, given: Mapping[str, Any] | None = None) -> None:
+        """Raises ValueError for options that cannot be."""
         self._server = server
+        self._options = read_options(self.name, self.options, given or {})
 
     def accepting(self) -> Reading:
         return self._untold("whether it holds new requests back")
@@ -44,6 +49,9 @@ class Adapter:
 
     def stop_accepting(self) -> None:
         self._refuse("stop_accepting")
+
+    def pause(self) -> None:
+        self._refuse("pause")
 
     def resume_accepting(self) -> None:
         self._refuse("resume_accepting")

@@ -127,10 +127,16 @@ class Engine(Protocol):
         """Ask for a tiny completion. Raises EngineError when it does not come, or proves nothing."""
 
     def stop_accepting(self) -> None:
-        """Hold back new requests."""
+        """Hold back new requests, and let those in flight come to their end."""
+
+    def pause(self) -> None:
+        """Freeze: hold back new requests, and stop those in flight where they are, to go on after resume_accepting().
+
+        A drain must not use it: what is frozen never ends.
+        """
 
     def resume_accepting(self) -> None:
-        """Undo stop_accepting()."""
+        """Undo stop_accepting() or pause()."""
 
     def abort_all(self) -> None:
         """End every request in flight."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..engines.protocol import Engine, EngineError, Generation, Reading, Stats
+from ..engines.protocol import Engine, EngineError, Generation, NotSupported, Reading, Stats
 from ..evidence import kernel_log, systemd
 from ..evidence.command import Runner, run
 from .observations import Observations, UnitState
@@ -50,6 +50,8 @@ def _generate(
         return Reading(None, f"not asked: {ready.reason}", kind="not_asked"), None
     try:
         made = engine.generate(asked.prompt, asked.max_tokens, asked.model)
+    except NotSupported as error:
+        return Reading(None, str(error), kind="not_supported"), None
     except EngineError as error:
         return Reading(_was_refused(error), error.reason, error.kind, error.status), None
     proof = f"generated {made.tokens} tokens in {made.seconds:.2f} s"

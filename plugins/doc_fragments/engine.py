@@ -14,8 +14,19 @@ options:
   engine:
     description:
       - The inference engine that listens at O(url).
+      - V(generic) is any other server, described by O(engine_options).
     type: str
-    choices: [llama_cpp, vllm]
+    choices: [generic, llama_cpp, ollama, onnx_runtime, sglang, tensorrt_llm, tgi, triton, vllm]
+  engine_options:
+    description:
+      - What else has to be said about the engine. Which keys there are depends on O(engine) and is told by
+        U(https://github.com/autoglm/recovery/blob/main/docs/engines.md). An unknown key is an error.
+      - Some that matter most. V(ollama), V(triton) and V(onnx_runtime) take C(model), the model that the server is
+        there for. V(triton) takes C(backend) (V(vllm) or V(tensorrt_llm)) and C(metrics_url).
+        V(generic) takes C(live_path), C(ready_path), C(metrics_path), C(running_metric), C(waiting_metric) and
+        C(completion).
+    type: dict
+    default: {}
   url:
     description:
       - The base URL of the server, such as V(http://127.0.0.1:8080), as seen from the host on which the module runs.

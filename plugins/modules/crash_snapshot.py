@@ -163,8 +163,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
@@ -176,12 +175,7 @@ def argument_spec() -> dict[str, Any]:
         "attempt": {"type": "int", "default": 1},
         "host": {"type": "str"},
         **registry.argument_spec(),
-        "engine": {"type": "str", "choices": sorted(ENGINES)},
-        "url": {"type": "str"},
-        "api_key": {"type": "str", "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
-        "timeout": {"type": "float", "default": 5.0},
+        **engine_arguments(),
         "max_bytes": {"type": "int", "default": 32 * 1024 * 1024},
         "min_free": {"type": "int", "default": 64 * 1024 * 1024},
         "log_lines": {"type": "int", "default": 2000},
@@ -229,15 +223,9 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _scope(params: dict[str, Any]) -> snapshot.Scope:
-    engine = None
-    if params["engine"] is not None:
-        transport = HttpTransport(params["validate_certs"], params["ca_path"])
-        engine = open_engine(
-            params["engine"], params["url"], timeout=params["timeout"], api_key=params["api_key"], transport=transport
-        )
     return snapshot.Scope(
         service=registry.open_service(params, params["command_timeout"]),
-        engine=engine,
+        engine=engine_of(params) if params["engine"] is not None else None,
         log_lines=params["log_lines"],
         command_timeout=params["command_timeout"],
         known_secrets=(params["api_key"],) if params["api_key"] else (),

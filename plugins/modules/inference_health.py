@@ -79,6 +79,26 @@ EXAMPLES = r"""
     unit: llama-server.service
   register: health
 
+- name: Ask a model that an Ollama has, and prove that it answers
+  autoglm.recovery.inference_health:
+    engine: ollama
+    url: http://127.0.0.1:11434
+    engine_options:
+      model: llama3.2
+    generate: true
+    generate_timeout: 60 # it may have to load the model first
+
+- name: Look at a server of another kind
+  autoglm.recovery.inference_health:
+    engine: generic
+    url: http://127.0.0.1:5000
+    engine_options:
+      ready_path: /ready
+      metrics_path: /metrics
+      running_metric: my_requests_running
+      waiting_metric: my_requests_queued
+      completion: openai_chat
+
 - name: Wait until the server generates, and fail if it does not within two minutes
   autoglm.recovery.inference_health:
     engine: vllm
@@ -138,9 +158,11 @@ inference:
       type: dict
       sample: {"finish_reason": "length", "model": "tiny", "seconds": 0.01, "text": " jumps over the", "tokens": 4}
     stats:
-      description: Figures of the server. Those that could not be read are null, with their reasons under C(unread).
+      description:
+        - Figures of the server. Those that could not be read are null, with their reasons under C(unread).
+        - C(in_flight) is the sum of running and waiting requests, and null unless both are known.
       type: dict
-      sample: {"running": 1, "waiting": 0, "unread": {"kv_cache_usage": "llamacpp:kv_cache_usage_ratio is not there"}}
+      sample: {"in_flight": 1, "running": 1, "waiting": 0, "unread": {"kv_cache_usage": "it is not there"}}
     service:
       description:
         - The state of the unit, container or process. Null when none was named.
@@ -154,9 +176,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
     observe,
@@ -174,12 +194,7 @@ _FAILS = {
 
 def argument_spec() -> dict[str, Any]:
     return {
-        "engine": {"type": "str", "choices": sorted(ENGINES), "required": True},
-        "url": {"type": "str", "required": True},
-        "api_key": {"type": "str", "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
-        "timeout": {"type": "float", "default": 5.0},
+        **engine_arguments(required=True),
         **registry.argument_spec(),
         "generate": {"type": "bool", "default": False},
         "model": {"type": "str"},
@@ -200,20 +215,11 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         asked = CompletionAsked(params["prompt"], params["max_tokens"], params["model"])
     service = registry.open_service(params, params["timeout"])
     status = None if service is None else read_service(service, params["timeout"])
-    seen = observe(_engine(params), asked, status)
+    seen = observe(engine_of(params, params["generate_timeout"]), asked, status)
     verdict = judge(seen, params["start_grace"])
-    return {**asdict(verdict), "reasons": list(verdict.reasons), "inference": asdict(seen)}
-
-
-def _engine(params: dict[str, Any]) -> Engine:
-    return open_engine(
-        params["engine"],
-        params["url"],
-        timeout=params["timeout"],
-        generate_timeout=params["generate_timeout"],
-        api_key=params["api_key"],
-        transport=HttpTransport(params["validate_certs"], params["ca_path"]),
-    )
+    inference = asdict(seen)
+    inference["stats"]["in_flight"] = seen.stats.in_flight
+    return {**asdict(verdict), "reasons": list(verdict.reasons), "inference": inference}
 
 
 def main() -> None:

@@ -36,16 +36,16 @@ class Exposition:
     samples: tuple[Sample, ...]
     rubbish: int
 
-    def values(self, name: str) -> list[float]:
-        """Every finite value of a metric, over all its label sets."""
-        return [s.value for s in self.samples if s.name == name and math.isfinite(s.value)]
+    def values(self, name: str, **labels: str) -> list[float]:
+        """Every finite value of a metric, over all its label sets, or over those that have these labels."""
+        return [value for value in self._all(name, labels) if math.isfinite(value)]
 
-    def total(self, name: str) -> float | None:
-        """The sum over all label sets, or None when the metric is absent or any of its values is not finite.
+    def total(self, name: str, **labels: str) -> float | None:
+        """The sum over all these label sets, or None when there is none or any of the values is not finite.
 
         A sum that leaves out the one NaN among several engines would look like a smaller queue than there is.
         """
-        values = [s.value for s in self.samples if s.name == name]
+        values = self._all(name, labels)
         if not values or not all(math.isfinite(value) for value in values):
             return None
         return math.fsum(values)
@@ -53,6 +53,9 @@ class Exposition:
     def maximum(self, name: str) -> float | None:
         """The largest value over all label sets, under the same condition as total()."""
         return None if self.total(name) is None else max(self.values(name))
+
+    def _all(self, name: str, labels: Mapping[str, str]) -> list[float]:
+        return [s.value for s in self.samples if s.name == name and labels.items() <= dict(s.labels).items()]
 
     def label_values(self, name: str, label: str) -> tuple[str, ...]:
         """The distinct values of a label, in order of appearance."""

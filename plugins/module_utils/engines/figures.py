@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable
 
 from .exposition import Exposition, parse
 from .protocol import EngineError, Stats
 from .server import Server, describe
 from .transport import TransportError
+
+_NOTHING = Exposition((), 0)
 
 # Kinds after which asking the same server again would only spend another deadline.
 _HOPELESS = ("refused", "timeout", "reset", "unreachable", "tls", "invalid")
@@ -25,60 +28,91 @@ class Figures:
         self._unread: dict[str, str] = {}
         self._gone: str | None = None
 
-    def metrics(self) -> Exposition | None:
-        """The server's C(/metrics), or None; missing() then knows why."""
+    def metrics(self, path: str = "/metrics", server: Server | None = None) -> Exposition:
+        """The metrics at a path, of another address if need be. Empty when there are none; missing fields say why."""
+        self._metrics_reason = self._gone or ""
         if self._gone is not None:
-            return None
+            return _NOTHING
         try:
-            answer = self._server.get("/metrics")
+            answer = (server or self._server).get(path)
         except TransportError as error:
-            self._note_hopeless(error.kind, error.reason)
-            self._metrics_reason = f"/metrics: {error.reason}"
-            return None
+            if server is None:
+                self._note_hopeless(error.kind, error.reason)
+            self._metrics_reason = f"{path}: {error.reason}"
+            return _NOTHING
         if answer.status != 200:
-            self._metrics_reason = f"/metrics answered {describe(answer)}"
-            return None
+            self._metrics_reason = f"{path} answered {describe(answer)}"
+            return _NOTHING
         found = parse(answer.body.decode("utf-8", "replace"))
-        self._metrics_reason = "/metrics holds nothing that can be read" if not found.samples else ""
+        self._metrics_reason = "" if found.samples else f"{path} holds nothing that can be read"
         return found
 
     def metric(self, field: str, read: Callable[[], float | None], source: str, whole: bool = True) -> None:
         """Set a field from a metric. C(whole): the field counts things, so the value must be a whole number >= 0."""
-        if self._gone is not None or self._metrics_reason:
-            self._unread[field] = self._gone or self._metrics_reason
+        if self._metrics_reason:
+            self._unread[field] = self._metrics_reason
             return
         value = read()
         if value is None:
             self._unread[field] = f"{source} is not among the metrics, or not a number"
-        elif value < 0 or (whole and value != int(value)):
-            self._unread[field] = f"{source} is {value:g}, which cannot be"
         else:
-            self._values[field] = int(value) if whole else value
+            self._take(field, value, source, whole)
 
-    def document(self, field: str, path: str, read: Callable[[Any], Any]) -> None:
+    def document(self, field: str, path: str, read: Callable[[Any], Any]) -> bool:
         """Set a field from a JSON document; C(read) returns None or raises EngineError when it is not there."""
+        return self.given(field, lambda: read(self._server.get_json(path)), path)
+
+    def given(self, field: str, ask: Callable[[], Any], source: str = "the server") -> bool:
+        """Set a field to what a question gives, which is None or EngineError when it is not there."""
         if self._gone is not None:
             self._unread[field] = self._gone
-            return
+            return False
         try:
-            value = read(self._server.get_json(path))
+            value = ask()
         except EngineError as error:
             self._note_hopeless(error.kind, error.reason)
             self._unread[field] = error.reason
-            return
+            return False
         if value is None:
-            self._unread[field] = f"{path} does not say"
+            self._unread[field] = f"{source} does not say"
+            return False
+        self._values[field] = value
+        return True
+
+    def ask(self, ask: Callable[[], Any]) -> Any:
+        """What a question gives, or None; for documents that hold several fields, which number() then sets."""
+        if self._gone is not None:
+            return None
+        try:
+            return ask()
+        except EngineError as error:
+            self._note_hopeless(error.kind, error.reason)
+            return None
+
+    def number(self, field: str, value: Any, source: str, whole: bool = True) -> None:
+        """Set a field from a number in a document that was read already."""
+        if self._gone is not None:
+            self._unread[field] = self._gone
+        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            self._unread[field] = f"{source} is not there, or not a number"
         else:
-            self._values[field] = value
+            self._take(field, value, source, whole)
 
     def missing(self, field: str, reason: str) -> None:
-        """A field that this engine does not tell."""
+        """A field that this engine does not tell, or not truly now. Takes back what was set."""
+        self._values.pop(field, None)
         self._unread[field] = reason
 
     def stats(self) -> Stats:
         return Stats(**self._values, unread=self._unread)
 
-    _metrics_reason = "/metrics was not asked"
+    def _take(self, field: str, value: float, source: str, whole: bool) -> None:
+        if value < 0 or (whole and value != int(value)):
+            self._unread[field] = f"{source} is {value:g}, which cannot be"
+        else:
+            self._values[field] = int(value) if whole else value
+
+    _metrics_reason = "the metrics were not asked"
 
     def _note_hopeless(self, kind: str, reason: str) -> None:
         if kind in _HOPELESS:

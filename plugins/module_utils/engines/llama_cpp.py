@@ -10,48 +10,49 @@ so nothing but its own client can end a request.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from . import completions
+from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
-from .server import Server, decode, describe, generate, model_names, no_answer
+from .questions import health, model_names
+from .server import decode, describe
 from .transport import Response, TransportError
 
 
-class LlamaCpp:
+class LlamaCpp(Adapter):
     """The llama.cpp server behind the engine protocol."""
 
     name = "llama_cpp"
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    cannot: ClassVar[Mapping[str, str]] = {
+        "stop_accepting": "llama.cpp cannot refuse new requests by itself; drain it at the load balancer",
+        "pause": "llama.cpp cannot freeze requests; drain it at the load balancer",
+        "resume_accepting": "llama.cpp cannot refuse new requests by itself, so there is nothing to resume",
+        "abort_all": "llama.cpp has no request ids; only its client, or a restart, ends a request",
+        "sleep": "llama-server has no endpoint that gives its memory back; stop the process instead",
+        "wake": "llama-server has no endpoint that gives its memory back, so there is nothing to wake",
+    }
 
     def live(self) -> Reading:
-        return self._health(loading_means=True)
+        return health(self._server, "/health", {200: (True, ""), 503: (True, "/health says that the model is loading")})
 
     def ready(self) -> Reading:
-        return self._health(loading_means=False)
+        return health(self._server, "/health", {200: (True, ""), 503: (False, "")})
 
     def stats(self) -> Stats:
         figures = Figures(self._server)
-        _read_metrics(figures, figures.metrics() or Exposition((), 0))
+        _read_metrics(figures, figures.metrics())
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/props", text_at("build_info"))
         return figures.stats()
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         # Without ignore_eos a model may well end at once and prove nothing; a cached prompt skips half of the work.
-        return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True, "cache_prompt": False})
-
-    def stop_accepting(self) -> None:
-        raise NotSupported("llama.cpp cannot refuse new requests by itself; drain it at the load balancer")
-
-    def resume_accepting(self) -> None:
-        raise NotSupported("llama.cpp cannot refuse new requests by itself, so there is nothing to resume")
-
-    def abort_all(self) -> None:
-        raise NotSupported("llama.cpp has no request ids; only its client, or a restart, ends a request")
+        more = {"ignore_eos": True, "cache_prompt": False}
+        return completions.openai(self._server, prompt, max_tokens, model, more)
 
     def reset(self) -> None:
         """Erase the prompt cache of every slot. Needs C(--slot-save-path), as every slot action does."""
@@ -73,19 +74,6 @@ class LlamaCpp:
         return SavedState(
             {file: self._slot_action(slot, "restore", {"filename": file}, "n_restored") for slot, file in files.items()}
         )
-
-    def _health(self, loading_means: bool) -> Reading:
-        try:
-            answer = self._server.get("/health")
-        except TransportError as error:
-            return no_answer(error)
-        if answer.status == 200:
-            return Reading(True, "/health answered HTTP 200", status=200, seconds=answer.seconds)
-        if answer.status == 503:
-            reason = f"/health answered {describe(answer)}"
-            return Reading(loading_means, reason, status=503, seconds=answer.seconds)
-        reason = f"/health answered {describe(answer)}, which llama.cpp does not say"
-        return Reading(None, reason, status=answer.status, seconds=answer.seconds)
 
     def _idle_slots(self) -> list[int]:
         try:

@@ -33,7 +33,8 @@ class Reading:
     """One yes-or-no question. C(value) None means that it could not be read, and C(reason) says why.
 
     C(kind) is C(answered) when the server answered (C(status) is then its HTTP status), C(not_asked) when the
-    question was pointless after an earlier one, else the kind of the transport's error.
+    question was pointless after an earlier one, C(not_supported) when this engine does not tell, else the kind of the
+    transport's error.
     """
 
     value: bool | None
@@ -61,6 +62,23 @@ class Stats:
     version: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def in_flight(self) -> int | None:
+        """Requests that the engine has taken and not ended: running + waiting. None unless both are known.
+
+        Half of a sum is not less work, and a figure that was not read is not zero: in_flight_unread says which one.
+        """
+        if self.running is None or self.waiting is None:
+            return None
+        return self.running + self.waiting
+
+    @property
+    def in_flight_unread(self) -> str | None:
+        """Why in_flight is None, or None when it is known."""
+        missing = [name for name in ("running", "waiting") if getattr(self, name) is None]
+        reasons = [f"{name}: {self.unread.get(name) or self.unread.get('all') or 'not read'}" for name in missing]
+        return "; ".join(reasons) or None
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -81,9 +99,14 @@ class SavedState:
 
 
 class Engine(Protocol):
-    """One running server. Every method that acts raises NotSupported or EngineError instead of pretending."""
+    """One running server. Every method that acts raises NotSupported or EngineError instead of pretending.
+
+    C(cannot) names the acting methods that this kind of engine never has, and why. One that is not named there may
+    still raise NotSupported, where the server was started without what it takes.
+    """
 
     name: str
+    cannot: Mapping[str, str]
 
     def live(self) -> Reading:
         """Does the server process answer? False only when it says itself that its engine is dead."""
@@ -94,20 +117,38 @@ class Engine(Protocol):
     def stats(self) -> Stats:
         """Figures for people and policies. Does not raise."""
 
+    def accepting(self) -> Reading:
+        """Does it start on new requests? False after stop_accepting(), None where the engine does not tell."""
+
+    def awake(self) -> Reading:
+        """Does it hold its model in memory? False after sleep(), None where the engine does not tell."""
+
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         """Ask for a tiny completion. Raises EngineError when it does not come, or proves nothing."""
 
     def stop_accepting(self) -> None:
-        """Hold back new requests."""
+        """Hold back new requests, and let those in flight come to their end."""
+
+    def pause(self) -> None:
+        """Freeze: hold back new requests, and stop those in flight where they are, to go on after resume_accepting().
+
+        A drain must not use it: what is frozen never ends.
+        """
 
     def resume_accepting(self) -> None:
-        """Undo stop_accepting()."""
+        """Undo stop_accepting() or pause()."""
 
     def abort_all(self) -> None:
         """End every request in flight."""
 
     def reset(self) -> None:
         """Drop cached state, so that the next request starts from nothing."""
+
+    def sleep(self) -> None:
+        """Give the accelerator's memory back, the process staying. Requests that come meanwhile are not served."""
+
+    def wake(self) -> None:
+        """Undo sleep()."""
 
     def save_state(self, name: str) -> SavedState:
         """Save what generation state the server can save, under a name of the caller's."""

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Callable
+from typing import Any
 
+from .adapter import Adapter
+from .generic import Generic
 from .llama_cpp import LlamaCpp
+from .ollama import Ollama
+from .onnx_runtime import OnnxRuntime
 from .protocol import Engine
 from .server import Server
+from .sglang import Sglang
+from .tensorrt_llm import TensorrtLlm
+from .tgi import Tgi
 from .transport import HttpTransport, Transport
+from .triton import Triton
 from .vllm import Vllm
 
-ENGINES: Mapping[str, Callable[[Server], Engine]] = {
-    "llama_cpp": LlamaCpp,
-    "vllm": Vllm,
-}
+_ADAPTERS = (Generic, LlamaCpp, Ollama, OnnxRuntime, Sglang, TensorrtLlm, Tgi, Triton, Vllm)
+ENGINES: Mapping[str, type[Adapter]] = {adapter.name: adapter for adapter in _ADAPTERS}
 
 
 def open_engine(
@@ -28,11 +34,13 @@ def open_engine(
     timeout: float = 5.0,
     generate_timeout: float | None = None,
     api_key: str | None = None,
+    options: Mapping[str, Any] | None = None,
     transport: Transport | None = None,
 ) -> Engine:
     """The adapter of one server. Asks nothing yet. Raises ValueError.
 
     timeout: seconds for each question.  generate_timeout: seconds for a completion, if they are other ones.
+    options: what this kind of engine may be told besides; each adapter's C(options) lists them.
     """
     try:
         adapter = ENGINES[name]
@@ -41,4 +49,4 @@ def open_engine(
     longest = timeout if generate_timeout is None else generate_timeout
     if not (0 < timeout < math.inf and 0 < longest < math.inf):
         raise ValueError("a timeout must be a number of seconds above 0")
-    return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout))
+    return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout), options)

@@ -10,133 +10,143 @@ The administrative endpoints exist when the server was started with C(VLLM_SERVE
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import ClassVar
 
+from . import completions
+from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
-from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
-from .server import Server, decode, describe, generate, model_names, no_answer
-from .transport import TransportError
+from .protocol import EngineError, Generation, NotSupported, Reading, Stats
+from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
+from .server import decode
 
+_BAD_REQUEST = (400, 422)
 _DEV_MODE = "not supported by this engine as it was started; vLLM has it with VLLM_SERVER_DEV_MODE=1"
 
 
-class Vllm:
+class Vllm(Adapter):
     """The vLLM server behind the engine protocol."""
 
     name = "vllm"
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    cannot: ClassVar[Mapping[str, str]] = {
+        "save_state": "vLLM cannot save the state of its generations",
+        "load_state": "vLLM cannot load the state of its generations",
+    }
 
     def live(self) -> Reading:
-        try:
-            answer = self._server.get("/health")
-        except TransportError as error:
-            return no_answer(error)
-        if answer.status == 200:
-            return Reading(True, "/health answered HTTP 200", status=200, seconds=answer.seconds)
-        if answer.status == 503:
-            reason = "/health answered HTTP 503: the engine core is dead"
-            return Reading(False, reason, status=503, seconds=answer.seconds)
-        reason = f"/health answered {describe(answer)}, which vLLM does not say"
-        return Reading(None, reason, status=answer.status, seconds=answer.seconds)
+        meanings = {200: (True, ""), 503: (False, "/health answered HTTP 503: the engine core is dead")}
+        return health(self._server, "/health", meanings)
 
     def ready(self) -> Reading:
         """Live, not paused or asleep as far as the server tells, and serving at least one model."""
-        health = self.live()
-        if health.value is not True:
-            return health
-        for path, key in (("/is_paused", "is_paused"), ("/is_sleeping", "is_sleeping")):
-            held = self._held_back(path, key)
-            if held is not None:
-                return held
-        try:
-            models = model_names(self._server.get_json("/v1/models"))
-        except EngineError as error:
-            return Reading(None, error.reason, kind=error.kind, status=error.status)
-        if not models:
-            return Reading(False, "/v1/models lists no model", status=200)
-        return Reading(True, f"/v1/models lists {', '.join(models)}"[:200], status=200)
+        alive = self.live()
+        if alive.value is not True:
+            return alive
+        for told in (self.accepting(), self.awake()):
+            if told.value is not True and told.kind != "not_supported":
+                return told
+        return lists_a_model(self._server)
 
     def stats(self) -> Stats:
         figures = Figures(self._server)
-        _read_metrics(figures, figures.metrics() or Exposition((), 0))
+        # Answered by the engine core, between two of its steps: the metrics that are read next are not older.
+        states = (self.awake(), self.accepting())
+        _read_metrics(figures, figures.metrics())
+        _doubt(figures, states)
         figures.missing("tokens_per_second", "vLLM tells totals only; a rate needs two readings")
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
 
+    def accepting(self) -> Reading:
+        return self._is_not("/is_paused", "is_paused")
+
+    def awake(self) -> Reading:
+        return self._is_not("/is_sleeping", "is_sleeping")
+
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         """Without a model, the first one that the server lists is asked."""
-        if model is None:
-            names = model_names(self._server.get_json("/v1/models"))
-            if not names:
-                raise EngineError("answered", "/v1/models lists no model", 200)
-            model = names[0]
+        asked = first_model(self._server) if model is None else model
         # min_tokens keeps the model from choosing its end first, whose token has no text.
-        return generate(self._server, prompt, max_tokens, model, {"ignore_eos": True, "min_tokens": max_tokens})
+        more = {"ignore_eos": True, "min_tokens": max_tokens}
+        return completions.openai(self._server, prompt, max_tokens, asked, more)
 
     def stop_accepting(self) -> None:
-        """Let the requests in flight end and hold back new ones: vLLM accepts them and makes them wait."""
-        self._command("/pause?mode=wait")
+        """Let the requests in flight end and hold back new ones: vLLM accepts them and makes them wait.
+
+        vLLM answers only when the last request has ended. It has stopped all the same when nobody waits for that.
+        """
+        try:
+            self._command("/pause?mode=wait")
+        except EngineError as error:
+            if error.kind != "timeout" or self.accepting().value is not False:
+                raise
+
+    def pause(self) -> None:
+        self._command("/pause?mode=keep")
 
     def resume_accepting(self) -> None:
         self._command("/resume")
 
     def abort_all(self) -> None:
-        """End every request in flight; C(/abort_requests) would need ids that only the clients know.
+        """End every request in flight. An older vLLM wants ids, which only clients know: that one is paused for it."""
+        try:
+            command(self._server, "/abort_requests", _DEV_MODE, {})
+        except EngineError as error:
+            if error.status not in _BAD_REQUEST:
+                raise
+            self._abort_by_pause()
 
-        A server that was paused before stays paused.
-        """
-        paused_before = self._flag("/is_paused", "is_paused")
+    def _abort_by_pause(self) -> None:
+        """A server that was paused before stays paused."""
+        paused_before = flag(self._server, "/is_paused", "is_paused", _DEV_MODE)
         self._command("/pause?mode=abort")
         if not paused_before:
             self._command("/resume")
 
     def reset(self) -> None:
-        """Drop the prefix cache. vLLM answers 200 without saying whether blocks in use were kept."""
-        self._command("/reset_prefix_cache")
+        """Drop the prefix cache. Refused while blocks of it are in use; older servers do not say whether they are."""
+        answer = command(self._server, "/reset_prefix_cache", _DEV_MODE)
+        if answer.body.strip() and decode(answer) == {"success": False}:
+            raise EngineError("answered", "vLLM did not drop its prefix cache: requests still use it", 200)
 
-    def save_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
-        raise NotSupported("vLLM cannot save the state of its generations")
+    def sleep(self) -> None:
+        """Level 1: weights go to main memory, the KV cache is dropped. Ends the requests in flight."""
+        self._command("/sleep?level=1")
 
-    def load_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
-        raise NotSupported("vLLM cannot load the state of its generations")
+    def wake(self) -> None:
+        answer = command(self._server, "/wake_up", _DEV_MODE)
+        told = decode(answer) if answer.body.strip() else {}
+        if isinstance(told, dict) and told.get("status") == "sleeping":
+            raise EngineError("answered", "vLLM is not fully awake", 200)
 
-    def _held_back(self, path: str, key: str) -> Reading | None:
-        """A reading that forbids readiness, or None when nothing does. A server without the endpoint tells nothing."""
+    def _is_not(self, path: str, key: str) -> Reading:
+        """The opposite of a flag that the server tells."""
         try:
-            if not self._flag(path, key):
-                return None
-        except NotSupported:
-            return None
+            value = flag(self._server, path, key, _DEV_MODE)
+        except NotSupported as error:
+            return Reading(None, str(error), kind="not_supported", status=404)
         except EngineError as error:
-            return Reading(None, error.reason, kind=error.kind, status=error.status)
-        return Reading(False, f"{path} says that the engine is held back", status=200)
-
-    def _flag(self, path: str, key: str) -> bool:
-        try:
-            answer = self._server.get(path)
-        except TransportError as error:
-            raise EngineError(error.kind, error.reason) from error
-        if answer.status == 404:
-            raise NotSupported(f"{path}: {_DEV_MODE}")
-        document: Any = decode(answer) if answer.status == 200 else None
-        value = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(value, bool):
-            raise EngineError("answered", f"{path} answered {describe(answer)}", answer.status)
-        return value
+            return unread(error)
+        return Reading(not value, f"{path} says {str(value).lower()}", status=200)
 
     def _command(self, path: str) -> None:
-        try:
-            answer = self._server.post(path)
-        except TransportError as error:
-            raise EngineError(error.kind, f"{path}: {error.reason}") from error
-        if answer.status == 404:
-            raise NotSupported(f"{path}: {_DEV_MODE}")
-        if answer.status != 200:
-            raise EngineError("answered", f"{path} answered {describe(answer)}", answer.status)
+        command(self._server, path, _DEV_MODE)
+
+
+def _doubt(figures: Figures, states: tuple[Reading, ...]) -> None:
+    """Take back counts that may be of the past, or that leave out the requests that vLLM makes wait.
+
+    The metrics stay as they were when the engine core is stopped, and a paused or sleeping one counts nobody new.
+    """
+    for told in states:
+        if told.value is False:
+            figures.missing("waiting", f"{told.reason}: vLLM does not count the requests that it holds back meanwhile")
+        elif told.value is None and told.kind != "not_supported":
+            for field in ("running", "waiting"):
+                figures.missing(field, f"/metrics may be of the past: {told.reason}")
+            return
 
 
 def _read_metrics(figures: Figures, found: Exposition) -> None:

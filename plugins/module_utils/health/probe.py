@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..engines.protocol import Engine, EngineError, Generation, Reading, Stats
+from ..engines.protocol import Engine, EngineError, Generation, NotSupported, Reading, Stats
 from ..evidence import cgroups, kernel_log
 from ..evidence.command import Runner, run
 from ..evidence.processes import read_file
@@ -52,6 +52,8 @@ def _generate(
         return Reading(None, f"not asked: {ready.reason}", kind="not_asked"), None
     try:
         made = engine.generate(asked.prompt, asked.max_tokens, asked.model)
+    except NotSupported as error:
+        return Reading(None, str(error), kind="not_supported"), None
     except EngineError as error:
         return Reading(_was_refused(error), error.reason, error.kind, error.status), None
     proof = f"generated {made.tokens} tokens in {made.seconds:.2f} s"

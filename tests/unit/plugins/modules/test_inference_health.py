@@ -66,7 +66,7 @@ def test_unknown_fails_only_where_healthy_is_demanded(run_module, fake_server, f
         ({"timeout": 0}, "timeout"),
         ({"timeout": "nan"}, "timeout"),
         ({"generate": True, "max_tokens": 0}, "max_tokens"),
-        ({"engine": "tgi"}, "engine"),
+        ({"engine": "tig"}, "engine"),
         ({"api_key": "a\nb"}, "API key"),
     ],
 )

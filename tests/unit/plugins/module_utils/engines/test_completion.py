@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.completions import prove_openai
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server, prove_completion
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Response
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ def completion(text="hello", tokens=1, finish="length"):
 
 
 def test_a_produced_completion_is_proof() -> None:
-    made = prove_completion(completion(" the", 4, "stop"), 0.5)
+    made = prove_openai(completion(" the", 4, "stop"), 0.5)
     assert (made.text, made.tokens, made.finish_reason, made.seconds, made.model) == (" the", 4, "stop", 0.5, "m")
 
 
@@ -46,7 +47,7 @@ def test_a_produced_completion_is_proof() -> None:
 )
 def test_what_proves_nothing(document) -> None:
     with pytest.raises(EngineError) as caught:
-        prove_completion(document, 0.1)
+        prove_openai(document, 0.1)
     assert caught.value.kind == "not_proven"
 
 
@@ -60,7 +61,7 @@ json_values = st.recursive(
 @given(json_values)
 def test_no_document_without_tokens_is_proof(document) -> None:
     with pytest.raises(EngineError):
-        prove_completion(document, 0.1)  # it has no finish_reason, whatever else it has
+        prove_openai(document, 0.1)  # it has no finish_reason, whatever else it has
 
 
 def test_the_key_is_sent_and_never_shown() -> None:

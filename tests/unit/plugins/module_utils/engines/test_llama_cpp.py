@@ -124,5 +124,5 @@ def test_a_completion_asks_for_real_work(fake_transport) -> None:
 
 
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(ValueError, match="llama_cpp, vllm"):
-        open_engine("tgi", "http://a")
+    with pytest.raises(ValueError, match=r"unknown engine 'tig'; known are generic, llama_cpp.* vllm"):
+        open_engine("tig", "http://a")

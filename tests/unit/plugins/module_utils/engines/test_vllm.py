@@ -67,15 +67,22 @@ def test_requests_of_a_data_parallel_server_add_up(fake_transport) -> None:
     assert stats.kv_cache_usage == 0.9
 
 
-@pytest.mark.parametrize("act", ["stop_accepting", "resume_accepting", "abort_all", "reset"])
+@pytest.mark.parametrize("act", ["stop_accepting", "pause", "resume_accepting", "abort_all", "reset", "sleep", "wake"])
 def test_without_dev_mode_it_says_what_is_missing(fake_transport, act: str) -> None:
     with pytest.raises(NotSupported, match="VLLM_SERVER_DEV_MODE=1"):
         getattr(engine(fake_transport(HEALTHY)), act)()
 
 
+def test_all_requests_are_aborted_by_one_order(fake_transport) -> None:
+    transport = fake_transport({"POST /abort_requests": (200, '{"status":"aborted","aborted":2}')})
+    engine(transport).abort_all()
+    assert transport.paths == ["POST /abort_requests"]
+
+
 @pytest.mark.parametrize("paused", [True, False])
-def test_aborting_leaves_a_paused_server_paused(fake_transport, paused: bool) -> None:
+def test_where_ids_are_wanted_aborting_leaves_a_paused_server_paused(fake_transport, paused: bool) -> None:
     answers = {
+        "POST /abort_requests": (400, '{"detail":"request_ids is required"}'),
         "GET /is_paused": (200, f'{{"is_paused":{str(paused).lower()}}}'),
         "POST /pause?mode=abort": (200, '{"status":"paused"}'),
         "POST /resume": (200, '{"status":"resumed"}'),
@@ -108,3 +115,42 @@ def test_an_aborted_completion_with_status_200_is_no_proof(fake_transport) -> No
     body = '{"choices":[{"text":" a","finish_reason":"abort"}],"usage":{"completion_tokens":1}}'
     with pytest.raises(EngineError, match="abort"):
         engine(fake_transport({"POST /v1/completions": (200, body)})).generate("hi", 1, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("states", "in_flight", "reason"),
+    [
+        ({}, 5, None),
+        ({"GET /is_paused": (200, '{"is_paused":true}')}, None, "waiting: /is_paused says true"),
+        ({"GET /is_sleeping": (200, '{"is_sleeping":true}')}, None, "waiting: /is_sleeping says true"),
+        ({"GET /is_sleeping": "timeout"}, None, "running: /metrics may be of the past"),
+        ({"GET /is_sleeping": (404, ""), "GET /is_paused": (404, "")}, 5, None),  # no dev mode: it does not tell
+    ],
+)
+def test_what_is_in_flight_is_known_only_when_the_core_answers_and_holds_nothing_back(
+    fake_transport, recorded, states, in_flight, reason
+) -> None:
+    stats = engine(fake_transport({**DEV_MODE, "GET /metrics": (200, recorded("vllm_metrics.txt")), **states})).stats()
+    assert stats.in_flight == in_flight
+    assert (reason or "") in (stats.in_flight_unread or "")
+
+
+@pytest.mark.parametrize(("paused", "holds"), [(True, True), (False, False)])
+def test_holding_back_need_not_be_waited_for(fake_transport, paused: bool, holds: bool) -> None:
+    answers = {
+        "POST /pause?mode=wait": "timeout",
+        "GET /is_paused": (200, f'{{"is_paused":{str(paused).lower()}}}'),
+    }
+    subject = engine(fake_transport(answers))
+    if holds:
+        subject.stop_accepting()
+    else:
+        with pytest.raises(EngineError, match="timeout"):
+            subject.stop_accepting()
+
+
+def test_what_says_that_it_was_not_done_is_no_success(fake_transport) -> None:
+    with pytest.raises(EngineError, match="still use it"):
+        engine(fake_transport({"POST /reset_prefix_cache": (200, '{"success":false}')})).reset()
+    with pytest.raises(EngineError, match="not fully awake"):
+        engine(fake_transport({"POST /wake_up": (200, '{"status":"sleeping","tags":null}')})).wake()

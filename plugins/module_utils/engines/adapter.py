@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every adapter begins with: it can do nothing, and says why.
+
+An adapter overrides what its engine can do, and explains each of the other methods in C(cannot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+from .options import Option, read_options
+from .protocol import NotSupported, Reading, SavedState
+from .server import Server
+
+# Methods that act on the server. Each is either overridden or explained; a unit test holds every adapter to it.
+ACTS = (
+    "stop_accepting",
+    "pause",
+    "resume_accepting",
+    "abort_all",
+    "reset",
+    "sleep",
+    "wake",
+    "save_state",
+    "load_state",
+)
+
+
+class Adapter:
+    """One server of one kind of engine. C(options): what else may be said about it, beside its address."""
+
+    name = ""
+    cannot: ClassVar[Mapping[str, str]] = {}
+    options: ClassVar[Mapping[str, Option]] = {}
+
+    def __init__(self, server: Server, given: Mapping[str, Any] | None = None) -> None:
+        """Raises ValueError for options that cannot be."""
+        self._server = server
+        self._options = read_options(self.name, self.options, given or {})
+
+    def accepting(self) -> Reading:
+        return self._untold("whether it holds new requests back")
+
+    def awake(self) -> Reading:
+        return self._untold("whether it sleeps")
+
+    def stop_accepting(self) -> None:
+        self._refuse("stop_accepting")
+
+    def pause(self) -> None:
+        self._refuse("pause")
+
+    def resume_accepting(self) -> None:
+        self._refuse("resume_accepting")
+
+    def abort_all(self) -> None:
+        self._refuse("abort_all")
+
+    def reset(self) -> None:
+        self._refuse("reset")
+
+    def sleep(self) -> None:
+        self._refuse("sleep")
+
+    def wake(self) -> None:
+        self._refuse("wake")
+
+    def save_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
+        self._refuse("save_state")
+
+    def load_state(self, name: str) -> SavedState:  # noqa: ARG002  # the protocol's signature
+        self._refuse("load_state")
+
+    def _refuse(self, act: str) -> NoReturn:
+        raise NotSupported(self.cannot[act])
+
+    def _untold(self, what: str) -> Reading:
+        return Reading(None, f"{self.name} does not tell {what}", kind="not_supported")

@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any server that answers HTTP: what is asked, and where, is said by whoever knows it.
+
+What was not said is not supported, and said so: nothing is guessed from an answer of an unknown server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from .adapter import Adapter
+from .completions import FORMATS
+from .figures import Figures, text_at
+from .options import Option
+from .protocol import Generation, NotSupported, Reading, Stats
+from .questions import command, health, lists_a_model, model_names
+
+_ANSWERS = {200: (True, ""), 204: (True, ""), 500: (False, ""), 502: (False, ""), 503: (False, "")}
+
+# Field of Stats -> the option that names its metric, and whether it counts things.
+_METRICS = (
+    ("running", "running_metric", True),
+    ("waiting", "waiting_metric", True),
+    ("kv_cache_usage", "kv_cache_usage_metric", False),
+    ("prompt_tokens_total", "prompt_tokens_metric", True),
+    ("generation_tokens_total", "generation_tokens_metric", True),
+)
+# Acting method -> the option that has its path.
+_ORDERS = {
+    "stop_accepting": "stop_accepting_path",
+    "pause": "pause_path",
+    "resume_accepting": "resume_accepting_path",
+    "abort_all": "abort_path",
+    "reset": "reset_path",
+    "sleep": "sleep_path",
+    "wake": "wake_path",
+}
+
+
+class Generic(Adapter):
+    """A server behind the engine protocol that is described by its options."""
+
+    name = "generic"
+    options: ClassVar[Mapping[str, Option]] = {
+        "live_path": Option("path", "Answers HTTP 200 or 204 while the process is alive.", default="/health"),
+        "ready_path": Option("path", "Answers HTTP 200 or 204 while it takes requests. Without it, O(live_path)."),
+        "metrics_path": Option("path", "Metrics in the Prometheus text format."),
+        "running_metric": Option("metric", "The gauge of requests that run. Label sets are added up."),
+        "waiting_metric": Option("metric", "The gauge of requests that wait. Label sets are added up."),
+        "kv_cache_usage_metric": Option("metric", "The gauge of the cache's use, from 0 to 1. The fullest counts."),
+        "prompt_tokens_metric": Option("metric", "The counter of prompt tokens."),
+        "generation_tokens_metric": Option("metric", "The counter of generated tokens."),
+        "models_path": Option("path", "Lists the models in OpenAI's form."),
+        "version_path": Option("path", "A JSON document with a text at C(version)."),
+        "completion": Option("choice", "The form of a completion.", choices=("none", *FORMATS), default="none"),
+        "completion_path": Option("path", "Where completions are asked for. Without it, the form's own path."),
+        **{
+            option: Option("path", f"An empty C(POST) to this path does {method}; HTTP 200 means that it was done.")
+            for method, option in _ORDERS.items()
+        },
+    }
+    cannot: ClassVar[Mapping[str, str]] = {
+        "save_state": "a generic engine cannot save state",
+        "load_state": "a generic engine cannot load state",
+    }
+
+    def live(self) -> Reading:
+        return health(self._server, self._options["live_path"] or "/health", _ANSWERS)
+
+    def ready(self) -> Reading:
+        path = self._options["ready_path"] or self._options["live_path"] or "/health"
+        told, models = health(self._server, path, _ANSWERS), self._options["models_path"]
+        return told if told.value is not True or models is None else lists_a_model(self._server, models)
+
+    def stats(self) -> Stats:
+        figures = Figures(self._server)
+        self._read_metrics(figures)
+        figures.missing("tokens_per_second", "a generic engine tells totals only; a rate needs two readings")
+        for field, read in (("models", model_names), ("version", text_at("version"))):
+            path = self._options[f"{field}_path"]
+            if path is None:
+                figures.missing(field, f"the option {field}_path was not given")
+            else:
+                figures.document(field, path, read)
+        return figures.stats()
+
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
+        form = self._options["completion"]
+        if form not in FORMATS:
+            raise NotSupported("the option completion of engine generic does not say how a completion is asked for")
+        return FORMATS[form](self._server, prompt, max_tokens, model, {}, self._options["completion_path"])
+
+    def stop_accepting(self) -> None:
+        self._order("stop_accepting")
+
+    def pause(self) -> None:
+        self._order("pause")
+
+    def resume_accepting(self) -> None:
+        self._order("resume_accepting")
+
+    def abort_all(self) -> None:
+        self._order("abort_all")
+
+    def reset(self) -> None:
+        self._order("reset")
+
+    def sleep(self) -> None:
+        self._order("sleep")
+
+    def wake(self) -> None:
+        self._order("wake")
+
+    def _order(self, method: str) -> None:
+        option = _ORDERS[method]
+        path = self._options[option]
+        if path is None:
+            raise NotSupported(f"the option {option} of engine generic was not given, so that there is nothing to call")
+        command(self._server, path, f"the server has nothing at the path that option {option} gives")
+
+    def _read_metrics(self, figures: Figures) -> None:
+        path = self._options["metrics_path"]
+        if path is None:
+            for field, _option, _whole in _METRICS:
+                figures.missing(field, "the option metrics_path was not given")
+            return
+        found = figures.metrics(path)
+        for field, option, whole in _METRICS:
+            name = self._options[option]
+            if name is None:
+                figures.missing(field, f"the option {option} was not given")
+            else:
+                join: Any = found.total if whole else found.maximum
+                figures.metric(field, lambda join=join, name=name: join(name), name, whole)

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TensorRT-LLM's own server, C(trtllm-serve).
+
+Read in TensorRT-LLM 1.x (docs/source/commands/trtllm-serve, tensorrt_llm/serve/openai_server.py and
+tensorrt_llm/metrics/collector.py); not run here.  C(/metrics) is a queue of iterations that its reader empties, so
+that it is left to its owner.  C(/prometheus/metrics) is there with C(return_perf_metrics: true), and its gauges are
+written when a request ends: what they say of running and waiting requests is of that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from . import completions
+from .adapter import Adapter
+from .figures import Figures, text_at
+from .protocol import Generation, Reading, Stats
+from .questions import first_model, health, lists_a_model, model_names
+
+_STALE = (
+    "trtllm-serve writes its gauges when a request ends, so that they do not tell what is in flight now; "
+    "ask the load balancer"
+)
+_NO_CONTROL = "trtllm-serve has no endpoint for it"
+
+
+class TensorrtLlm(Adapter):
+    """trtllm-serve behind the engine protocol."""
+
+    name = "tensorrt_llm"
+    cannot: ClassVar[Mapping[str, str]] = {
+        "stop_accepting": f"{_NO_CONTROL}; drain it at the load balancer",
+        "pause": f"{_NO_CONTROL}; drain it at the load balancer",
+        "resume_accepting": f"{_NO_CONTROL}, so there is nothing to resume",
+        "abort_all": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
+        "reset": f"{_NO_CONTROL}; a restart empties its cache",
+        "sleep": "trtllm-serve gives memory back for reinforcement learning only; stop the process instead",
+        "wake": "trtllm-serve gives memory back for reinforcement learning only, so there is nothing to wake",
+        "save_state": "trtllm-serve cannot save the state of its generations",
+        "load_state": "trtllm-serve cannot load the state of its generations",
+    }
+
+    def live(self) -> Reading:
+        return health(self._server, "/health", {200: (True, ""), 503: (False, "")})
+
+    def ready(self) -> Reading:
+        alive = self.live()
+        return lists_a_model(self._server) if alive.value is True else alive
+
+    def stats(self) -> Stats:
+        figures = Figures(self._server)
+        found = figures.metrics("/prometheus/metrics")
+        usage = "trtllm_kv_cache_utilization"
+        figures.metric("kv_cache_usage", lambda: found.maximum(usage), usage, whole=False)
+        for field in ("prompt_tokens_total", "generation_tokens_total"):
+            figures.metric(field, lambda field=field: found.total(f"trtllm_{field}"), f"trtllm_{field}")
+        figures.missing("running", _STALE)
+        figures.missing("waiting", _STALE)
+        figures.missing("tokens_per_second", "trtllm-serve tells totals only; a rate needs two readings")
+        figures.document("models", "/v1/models", model_names)
+        figures.document("version", "/version", text_at("version"))
+        return figures.stats()
+
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
+        asked = first_model(self._server) if model is None else model
+        more = {"ignore_eos": True, "min_tokens": max_tokens}
+        return completions.openai(self._server, prompt, max_tokens, asked, more)

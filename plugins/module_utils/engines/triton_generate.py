@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Completions by Triton's generate extension, whose answers have neither a count nor an end unless they are asked for.
+
+Which fields ask for them differs with the backend: docs/additional_outputs.md of vllm_backend (24.12 and later), and
+C(return_log_probs) of tensorrtllm_backend, whose log probabilities are one for each token, and all zero when unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from . import completions
+from .protocol import Generation
+from .server import Server
+
+
+def by_vllm(server: Server, path: str, prompt: str, max_tokens: int) -> Generation:
+    """A completion by the vLLM backend. Raises EngineError."""
+    body = {
+        "text_input": prompt,
+        "exclude_input_in_output": True,
+        "return_finish_reason": True,
+        "return_num_output_tokens": True,
+        "parameters": {"stream": False, "temperature": 0, "max_tokens": max_tokens, "ignore_eos": True},
+    }
+    return prove_vllm(*completions.ask(server, path, body))
+
+
+def by_tensorrt_llm(server: Server, path: str, prompt: str, max_tokens: int) -> Generation:
+    """A completion by the TensorRT-LLM backend's ensemble or BLS model. Raises EngineError."""
+    body = {
+        "text_input": prompt,
+        "max_tokens": max_tokens,
+        "bad_words": "",
+        "stop_words": "",
+        "return_log_probs": True,
+        "exclude_input_in_output": True,
+    }
+    return prove_tensorrt_llm(*completions.ask(server, path, body), prompt)
+
+
+def prove_vllm(document: Any, seconds: float) -> Generation:
+    """The completion in an answer with the additional outputs."""
+    whole = document if isinstance(document, dict) else {}
+    tokens, finish = _single(whole.get("num_output_tokens")), _single(whole.get("finish_reason"))
+    text, model = _single(whole.get("text_output")), whole.get("model_name")
+    return completions.proven(text, tokens, finish, completions.OPENAI_ENDS, seconds, model)
+
+
+def prove_tensorrt_llm(document: Any, seconds: float, prompt: str) -> Generation:
+    """The completion in an answer with log probabilities. The backend tells no end: what it does not finish fails."""
+    whole = document if isinstance(document, dict) else {}
+    text, model = _single(whole.get("text_output")), whole.get("model_name")
+    made = text[len(prompt) :] if isinstance(text, str) and text.startswith(prompt) else text
+    tokens = _tokens(whole.get("output_log_probs"))
+    finish = "not told" if "error" not in whole else "error"
+    return completions.proven(made, tokens, finish, ("not told",), seconds, model)
+
+
+BACKENDS: Mapping[str, Callable[[Server, str, str, int], Generation]] = {
+    "vllm": by_vllm,
+    "tensorrt_llm": by_tensorrt_llm,
+}
+
+
+def _tokens(log_probs: Any) -> int | None:
+    """How many log probabilities there are, if they were really worked out: all zero means that they were not."""
+    values = log_probs if isinstance(log_probs, list) else [log_probs]
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return None
+    return len(values) if any(value != 0 for value in values) else None
+
+
+def _single(value: Any) -> Any:
+    """Triton writes a tensor of one element as the element, or as a list of it."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

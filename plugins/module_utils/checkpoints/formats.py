@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import dcp, gguf, hf_index, llama_slot, onnx, safetensors, torch_zip
-from .problems import Damaged, Unsupported
+from .problems import Damaged
 from .tree import Tree
 
 # C(files) is anything: what proves it later is its manifest alone.
@@ -144,4 +144,3 @@ _PROVERS: dict[str, Callable[[Tree], Proof]] = {
     "llama_slots": _llama_slots,
     "files": _files,
 }
-__all__ = ["FORMATS", "Proof", "Unsupported", "detect", "prove"]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """GGUF, versions 2 and 3, as llama.cpp reads it.
 
-After ggml/docs/gguf.md: magic, version, counts, key-value pairs, tensor infos, then the tensors at aligned offsets.  The sizes
-of a type's blocks are ggml's (C(GGML_QUANT_SIZES) of the package gguf, with which a test compares them).
+After ggml/docs/gguf.md: magic, version, counts, key-value pairs, tensor infos, then the tensors at aligned offsets.
+The sizes of a type's blocks are ggml's (C(GGML_QUANT_SIZES) of the package gguf, with which a test compares them).
 """
 
 from __future__ import annotations

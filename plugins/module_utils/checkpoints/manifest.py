@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manifest of a checkpoint: what belongs to it. Its presence is the commit, and its digest guards itself.
 
-C(digest) is the SHA-256 of the manifest without C(digest) and C(hmac), as JSON with sorted keys and no blanks, so that any
-changed byte of meaning is seen.  Whoever changes files on purpose can compute it anew; C(hmac), the HMAC-SHA256 of the
-same text under a key that the store does not have, cannot be.
+C(digest) is the SHA-256 of the manifest without C(digest) and C(hmac), as JSON with sorted keys and no blanks, so that
+any changed byte of meaning is seen.  Whoever changes files on purpose can compute it anew; C(hmac), the HMAC-SHA256 of
+the same text under a key that the store does not have, cannot be.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def decode(content: bytes, series: str, identity: str, key: str | None) -> Manif
     document = _document(content)
     digest, signature = document.pop("digest", None), document.pop("hmac", None)
     text = _canonical(document)
-    if not isinstance(digest, str) or not hmac.compare_digest(
-        digest.encode(), hashlib.sha256(text).hexdigest().encode()
-    ):
+    if digest != hashlib.sha256(text).hexdigest():
         raise Damaged("the manifest was changed: its digest is not the one of its text")
     if key:
         _check_signature(signature, text, key)
@@ -119,9 +117,9 @@ def _files(listed: Any) -> dict[str, Entry]:
     if not isinstance(listed, dict) or not listed:
         raise Damaged("the manifest names no file")
     files: dict[str, Entry] = {}
-    for name, entry in listed.items():
+    for name, listing in listed.items():
         names.check_relative(name, "the manifest's file")
-        entry = entry if isinstance(entry, dict) else {}
+        entry = listing if isinstance(listing, dict) else {}
         size, digest = entry.get("bytes"), entry.get("sha256")
         if set(entry) != {"bytes", "sha256"} or type(size) is not int or size < 0 or not _is_digest(digest):
             raise Damaged(f"the manifest describes {name[:80]!r} as something other than a regular file")

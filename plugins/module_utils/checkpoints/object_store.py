@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checkpoints behind any fsspec URL: URL/SERIES/ID/{files/...,manifest.json}.
 
-Object stores have no rename and no directories.  The files come first and the manifest last; an object is there whole or
-not at all, so the manifest is the commit.  A reader puts a lease beside the manifest before it reads that; who removes
-takes the manifest away first and looks for leases then, so that one of the two always sees the other.
+Object stores have no rename and no directories.  The files come first and the manifest last; an object is there whole
+or not at all, so the manifest is the commit.  A reader puts a lease beside the manifest before it reads that; who
+removes takes the manifest away first and looks for leases then, so that one of the two always sees the other.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class ObjectStore:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.url = _without_secrets(url)
         if fsspec is None:
-            raise CheckpointError(
-                f"{self.url}: fsspec is not installed on this host for this Python (pip install fsspec)"
-            )
+            raise CheckpointError(f"{self.url}: the Python on this host has no fsspec (pip install fsspec)")
         try:
             # A listing from a cache would show checkpoints that are gone, or hide those that others have made.
             self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
@@ -92,9 +90,8 @@ class ObjectStore:
         return ObjectDraft(self, self._base(series, identity), identity)
 
     def ids(self, series: str) -> list[str]:
-        return sorted(
-            (identity for identity, found in self._all(series).items() if manifest.FILE in found), reverse=True
-        )
+        there = self._all(series)
+        return sorted((identity for identity, found in there.items() if manifest.FILE in found), reverse=True)
 
     @contextlib.contextmanager
     def hold(self, series: str, identity: str) -> Iterator[None]:
@@ -196,9 +193,7 @@ class ObjectStore:
                 return {}
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for path, info in listed.items():
-            identity, _slash, name = (
-                path[path.index(base) + len(base) :].partition("/") if base in path else ("", "", "")
-            )
+            identity, _slash, name = path.partition(base)[2].partition("/")
             if names.is_id(identity) and name:
                 found.setdefault(identity, {})[name] = info
         return found

@@ -11,7 +11,6 @@ graph and the opset (which writers put after it) are there, and that external da
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Union
@@ -64,10 +63,19 @@ Field = tuple[int, Union[int, Span]]
 class _Tensor:
     name: str = ""
     dims: list[int] = field(default_factory=list)
-    data_type: int = 0
+    numbers: dict[int, int] = field(default_factory=dict)
     raw: int | None = None
-    location: int = 0
     external: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def location(self) -> int:
+        return self.numbers.get(14, 0)
+
+    @property
+    def bytes(self) -> int | None:
+        """What the shape and the type ask for; None for texts and for types of later versions."""
+        bits = BITS.get(self.numbers.get(2, 0))
+        return None if bits is None else -(-math.prod(self.dims) * bits // 8)
 
 
 def verify(tree: Tree, name: str) -> list[str]:
@@ -156,25 +164,19 @@ class _Walk:
         for number, value in self.fields(span):
             if number == 1:
                 tensor.dims.extend([value] if isinstance(value, int) else self._packed(value))
-            elif number == 2 and isinstance(value, int):
-                tensor.data_type = value
-            elif number == 8 and isinstance(value, Span):
+            elif isinstance(value, int):
+                tensor.numbers[number] = value
+            elif number == 8:
                 tensor.name = self._text(value)
-            elif number == 9 and isinstance(value, Span):
+            elif number == 9:
                 tensor.raw = value.end - value.begin
-            elif number == 13 and isinstance(value, Span):
+            elif number == 13:
                 pair = {key: self._text(text) for key, text in self.fields(value) if isinstance(text, Span)}
                 tensor.external[pair.get(1, "")] = pair.get(2, "")
-            elif number == 14 and isinstance(value, int):
-                tensor.location = value
         if tensor.location == _EXTERNAL:
             self.external.append(tensor)
-        elif tensor.raw is not None:
-            expected = _bytes_of(tensor)
-            if expected is not None and expected != tensor.raw:
-                raise Damaged(
-                    f"{self._what}: tensor {tensor.name[:80]!r} has {tensor.raw} bytes in place of {expected}"
-                )
+        elif tensor.raw is not None and tensor.bytes not in (None, tensor.raw):
+            raise Damaged(f"{self._what}: tensor {tensor.name[:80]!r} has {tensor.raw} bytes, not {tensor.bytes}")
 
     def _packed(self, span: Span) -> list[int]:
         self._stream.seek(span.begin)
@@ -190,11 +192,6 @@ class _Walk:
         return self._stream.read(span.end - span.begin).decode("utf-8", "replace")
 
 
-def _bytes_of(tensor: _Tensor) -> int | None:
-    bits = BITS.get(tensor.data_type)
-    return None if bits is None else -(-math.prod(tensor.dims) * bits // 8)
-
-
 def _check_external(tree: Tree, model: str, tensor: _Tensor) -> str:
     what = f"{model}: tensor {tensor.name[:80]!r}"
     location = check_relative(tensor.external.get("location"), f"{what}: external file")
@@ -206,8 +203,8 @@ def _check_external(tree: Tree, model: str, tensor: _Tensor) -> str:
     if name not in tree.files:
         hint = "; give the directory, so that both are kept" if tree.is_file else ""
         raise Damaged(f"{what}: its external file {name[:120]} is missing{hint}")
-    needed = _bytes_of(tensor) if not length else length
-    if needed is not None and _bytes_of(tensor) not in (None, needed):
+    needed = length or tensor.bytes
+    if tensor.bytes not in (None, needed):
         raise Damaged(f"{what}: has {needed} external bytes, which its shape denies")
     if offset < 0 or offset + (needed or 0) > tree.files[name]:
         raise Damaged(f"{what}: ends at byte {offset + (needed or 0)} of {name}, which has {tree.files[name]}")

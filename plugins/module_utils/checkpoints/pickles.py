@@ -10,6 +10,7 @@ stack effects come from C(pickletools) itself, so that opcodes which nobody here
 
 from __future__ import annotations
 
+import itertools
 import pickletools
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -20,11 +21,16 @@ _MAX_OPCODES = 50_000_000
 
 # Asked for by no checkpoint and by many attacks.  The list cannot be complete: whoever loads a checkpoint of a stranger
 # should do so with C(weights_only=True).
-_HARMFUL_MODULES = frozenset(
-    "os posix nt subprocess sys runpy socket shutil importlib ctypes pty commands code codeop pickle _pickle marshal "
-    "webbrowser pip bdb pdb timeit profile cProfile".split()
-)
-_HARMFUL_BUILTINS = frozenset("eval exec compile __import__ open getattr setattr delattr input breakpoint".split())
+# fmt: off
+_HARMFUL_MODULES = frozenset((
+    "os", "posix", "nt", "subprocess", "sys", "runpy", "socket", "shutil", "importlib", "ctypes", "pty", "commands",
+    "code", "codeop", "pickle", "_pickle", "marshal", "webbrowser", "pip", "bdb", "pdb", "timeit", "profile",
+    "cProfile",
+))
+_HARMFUL_BUILTINS = frozenset((
+    "eval", "exec", "compile", "__import__", "open", "getattr", "setattr", "delattr", "input", "breakpoint",
+))
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,14 @@ def read_pickle(stream: BinaryIO, what: str) -> Contents:
     """Read one pickle up to its STOP. what: how an error calls it. Raises Damaged."""
     machine = _Machine()
     try:
-        for count, (opcode, argument, _at) in enumerate(pickletools.genops(stream)):
+        for opcode, argument, _at in itertools.islice(pickletools.genops(stream), _MAX_OPCODES):
             machine.step(opcode, argument)
-            if count > _MAX_OPCODES:
-                raise Damaged(f"{what}: has more than {_MAX_OPCODES} opcodes")
-    except Damaged:
-        raise
+            if opcode.name == "STOP":
+                return machine.contents
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, EOFError, AttributeError) as error:
         # genops and int() meet bytes that are no pickle in many ways; all of them mean the same.
         raise Damaged(f"{what}: is no whole pickle ({type(error).__name__}: {str(error)[:120]})") from error
-    return machine.contents
+    raise Damaged(f"{what}: has more than {_MAX_OPCODES} opcodes")
 
 
 class _Machine:

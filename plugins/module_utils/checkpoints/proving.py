@@ -12,7 +12,7 @@ from . import manifest
 from .copying import copy, for_each
 from .formats import prove
 from .manifest import Entry, Manifest
-from .problems import CheckpointError, Damaged
+from .problems import Damaged
 from .store import Store
 from .tree import Tree, read_tree
 
@@ -85,6 +85,3 @@ def survey(store: Store, series: str, key: str | None, identity: str | None = No
             yield Finding(each, check(store, series, each, key), None)
         except Damaged as error:
             yield Finding(each, None, str(error))
-
-
-__all__ = ["CheckpointError", "Finding", "check", "holds", "read", "same", "survey"]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import proving
-from .problems import CheckpointError
 from .store import Store
 
 
@@ -76,6 +75,3 @@ def _newest_proven(
     if proven is not None and proven in newest_first:
         return proven
     return next((each.id for each in proving.survey(store, series, key) if each.reason is None), None)
-
-
-__all__ = ["CheckpointError", "Pruned", "Rules", "prune", "surplus", "taken"]

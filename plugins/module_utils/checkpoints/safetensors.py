@@ -75,16 +75,15 @@ def _header(text: bytes, what: str) -> dict[str, Any]:
 
 def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
     spans = []
-    for name, entry in header.items():
-        entry = entry if isinstance(entry, dict) else {}
+    for name, described in header.items():
+        entry = described if isinstance(described, dict) else {}
         shape, offsets = entry.get("shape"), entry.get("data_offsets")
         if not _numbers(shape) or not _numbers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
             raise Damaged(f"{what}: tensor {name[:80]!r} has no usable shape and data_offsets")
-        bits = _BITS.get(entry.get("dtype", "") if isinstance(entry.get("dtype"), str) else "")
+        dtype = str(entry.get("dtype"))
+        bits = _BITS.get(dtype)
         if bits is None:
-            raise Damaged(
-                f"{what}: tensor {name[:80]!r} has dtype {str(entry.get('dtype'))[:40]!r}, which is not known"
-            )
+            raise Damaged(f"{what}: tensor {name[:80]!r} has dtype {dtype[:40]!r}, which is not known")
         if math.prod(shape) * bits != 8 * (offsets[1] - offsets[0]):
             raise Damaged(f"{what}: tensor {name[:80]!r} has {offsets[1] - offsets[0]} bytes, which its shape denies")
         spans.append((offsets[0], offsets[1], name))

@@ -17,7 +17,7 @@ from .copying import Entry, copy, for_each
 from .formats import Proof, prove
 from .problems import CheckpointError, Damaged
 from .store import Draft, Store
-from .tree import Tree, read_tree, signature
+from .tree import Signature, Tree, read_tree, signature
 
 # Written beside the files: manifest and directories.
 _OVERHEAD = 1 << 20
@@ -25,10 +25,14 @@ _OVERHEAD = 1 << 20
 
 @dataclass(frozen=True)
 class Order:
-    """What to save. format None: by content. notes: what the manifest says besides. min_free: bytes to leave free."""
+    """What to save. format None: by content. min_free: bytes to leave free. notes: what the manifest says besides.
+
+    only: the files of source that belong to it, when others are beside them.
+    """
 
     series: str
     source: Path
+    only: frozenset[str] | None = None
     format: str | None = None
     signing_key: str | None = None
     min_free: int = 0
@@ -52,8 +56,8 @@ class Saved:
 def save(store: Store, order: Order) -> Saved:
     """Save one checkpoint. Raises CheckpointError and Damaged, and then the store has nothing new."""
     began = time.monotonic()
-    before = signature(order.source)
-    tree = read_tree(order.source)
+    before = signature(order.source, order.only)
+    tree = read_tree(order.source, order.only)
     if not tree.files:
         raise Damaged(f"{order.source} holds no file")
     check_room(store.room(order.series), tree.size, order.min_free, store.url)
@@ -63,8 +67,7 @@ def save(store: Store, order: Order) -> Saved:
         # A draft on this disk is proven itself; what only the store can see is proven before it leaves.
         proof = prove(tree, order.format) if draft.written() is None else None
         files = for_each(list(tree.files), lambda name: _add(draft, tree, name))
-        if before != signature(order.source):
-            raise CheckpointError(f"{order.source} was written to while it was read; nothing was saved")
+        _refuse_changed(before, order)
         proof = proof or prove(_copied(draft, tree), order.format)
         content = _manifest(order, draft.id, tree, files, proof, at)
         draft.commit(content)
@@ -90,6 +93,11 @@ def check_room(room: int | None, needed: int, min_free: int, where: str) -> None
 def utc(at: float) -> str:
     """A moment in ISO 8601, to the second. at: seconds since the epoch."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _refuse_changed(before: Mapping[str, Signature], order: Order) -> None:
+    if before != signature(order.source, order.only):
+        raise CheckpointError(f"{order.source} was written to while it was read; nothing was saved")
 
 
 def _add(draft: Draft, tree: Tree, name: str) -> Entry:

@@ -45,24 +45,27 @@ class Tree:
         return self.root.parent if self.is_file else self.root
 
 
-def read_tree(root: Path, ignore: frozenset[str] = frozenset()) -> Tree:
-    """List a checkpoint. Raises Damaged for what is no regular file, and for names that cannot be kept safely."""
+def read_tree(root: Path, only: frozenset[str] | None = None) -> Tree:
+    """List a checkpoint. Raises Damaged for what is no regular file, and for names that cannot be kept safely.
+
+    only: the files that belong to it, when others are in the same directory. One that is not there is Damaged.
+    """
     try:
         mode = os.lstat(root).st_mode
         if stat.S_ISREG(mode):
             return Tree(root, {check_relative(root.name): os.lstat(root).st_size}, True)
         if not stat.S_ISDIR(mode):
             raise Damaged(f"{root} is neither a file nor a directory")
-        files = {name: size for name, size in _walk(root, "") if name not in ignore}
+        files = _named(root, only) if only is not None else dict(_walk(root, ""))
     except OSError as error:
         raise Damaged(f"{error.filename or root}: {error.strerror}") from error
     return Tree(root, dict(sorted(files.items())), False)
 
 
-def signature(root: Path) -> dict[str, Signature]:
+def signature(root: Path, only: frozenset[str] | None = None) -> dict[str, Signature]:
     """What would change if anybody wrote to these files. Empty when there is nothing."""
     try:
-        tree = read_tree(root)
+        tree = read_tree(root, only)
         return {name: signature_of(os.lstat(tree.path(name))) for name in tree.files}
     except (Damaged, OSError):
         return {}
@@ -84,6 +87,16 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise Damaged(f"{path.name}: is no regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def _named(root: Path, only: frozenset[str]) -> dict[str, int]:
+    files = {}
+    for name in only:
+        status = os.lstat(root / check_relative(name))
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{name}: is no regular file")
+        files[name] = status.st_size
+    return files
 
 
 def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:

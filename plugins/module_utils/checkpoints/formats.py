@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which format a checkpoint has, and whether it is whole as far as its own structure can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+from . import dcp, gguf, hf_index, llama_slot, onnx, safetensors, torch_zip
+from .problems import Damaged
+from .tree import Tree
+
+# C(files) is anything: what proves it later is its manifest alone.
+FORMATS = ("torch", "safetensors", "hf_sharded", "dcp", "gguf", "onnx", "llama_slots", "files")
+_TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+_START = 64
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the structure shows. parts: how many tensors, storages, slices or slots; remarks: what it cannot show."""
+
+    format: str
+    parts: int
+    remarks: tuple[str, ...] = ()
+
+
+def prove(tree: Tree, wanted: str | None = None) -> Proof:
+    """Check a checkpoint by its structure. wanted: the format it must have. Raises Damaged."""
+    if not tree.files:
+        raise Damaged(f"{tree.root} holds no file")
+    kind = wanted or detect(tree)
+    return _PROVERS[kind](tree)
+
+
+def detect(tree: Tree) -> str:
+    """The format by content; C(files) when it is none that is known. Whether it is whole is not asked."""
+    if dcp.METADATA in tree.files:
+        return "dcp"
+    if hf_index.indexes(tree):
+        return "hf_sharded"
+    kinds = {_kind(tree, name) for name in tree.files} - {"files"}
+    # Which of two would not matter to anybody who can read one of them only.
+    return kinds.pop() if len(kinds) == 1 else "files"
+
+
+def _kind(tree: Tree, name: str) -> str:
+    lower = name.lower()
+    with tree.open(name) as stream:
+        start = stream.read(_START)
+        stream.seek(0)
+        # The first record of torch's zips is the pickle; its name stands in the local header.
+        zipped = start.startswith(torch_zip.MAGIC) and (b"/data.pkl" in start or lower.endswith(_TORCH_SUFFIXES))
+        signs = {
+            "gguf": start.startswith(gguf.MAGIC) or lower.endswith(".gguf"),
+            "llama_slots": start.startswith(llama_slot.MAGIC),
+            "torch": zipped or start.startswith(torch_zip.LEGACY_MAGIC),
+            "safetensors": safetensors.looks_like(start) or lower.endswith(".safetensors"),
+            "onnx": lower.endswith(".onnx") or onnx.looks_like(stream, tree.files[name]),
+        }
+    return next((kind for kind, there in signs.items() if there), "files")
+
+
+def _each(tree: Tree, kind: str) -> list[str]:
+    names = list(tree.files) if tree.is_file else [name for name in tree.files if _kind(tree, name) == kind]
+    if not names:
+        raise Damaged(f"{tree.root} holds no file of the format {kind}")
+    return names
+
+
+def _torch(tree: Tree) -> Proof:
+    parts, remarks = 0, []
+    for name in _each(tree, "torch"):
+        with tree.open(name) as stream:
+            found = torch_zip.verify(stream, name)
+        parts += found.storages
+        remarks.extend(found.remarks)
+    return Proof("torch", parts, tuple(remarks))
+
+
+def _safetensors(tree: Tree) -> Proof:
+    parts = 0
+    for name in _each(tree, "safetensors"):
+        with tree.open(name) as stream:
+            parts += len(safetensors.verify(stream, name))
+    return Proof("safetensors", parts, (_NO_CHECKSUM,))
+
+
+def _gguf(tree: Tree) -> Proof:
+    parts = 0
+    for name in _each(tree, "gguf"):
+        with tree.open(name) as stream:
+            parts += gguf.verify(stream, name)
+    return Proof("gguf", parts, (_NO_CHECKSUM,))
+
+
+def _llama_slots(tree: Tree) -> Proof:
+    for name in _each(tree, "llama_slots"):
+        with tree.open(name) as stream:
+            llama_slot.verify(stream, name)
+    return Proof("llama_slots", len(tree.files), (_NO_CHECKSUM,))
+
+
+def _onnx(tree: Tree) -> Proof:
+    names = _each(tree, "onnx")
+    for name in names:
+        onnx.verify(tree, name)
+    return Proof("onnx", len(names), (_NO_CHECKSUM,))
+
+
+def _hf_sharded(tree: Tree) -> Proof:
+    names = hf_index.indexes(tree)
+    if tree.is_file or not names:
+        raise Damaged(f"{tree.root} is no directory with an index of shards")
+    parts, remarks = 0, []
+    for name in names:
+        shards, found = hf_index.verify(tree, name)
+        parts += shards
+        remarks.extend(found)
+    return Proof("hf_sharded", parts, tuple(remarks))
+
+
+def _dcp(tree: Tree) -> Proof:
+    if tree.is_file or dcp.METADATA not in tree.files:
+        raise Damaged(f"{tree.root} has no {dcp.METADATA}, which torch writes last")
+    parts, remarks = dcp.verify(tree)
+    return Proof("dcp", parts, remarks)
+
+
+def _files(tree: Tree) -> Proof:
+    return Proof("files", len(tree.files), ("nothing but the manifest shows later whether these files are whole",))
+
+
+_NO_CHECKSUM = "the format has no checksums: changed values are seen by the manifest only"
+_PROVERS: dict[str, Callable[[Tree], Proof]] = {
+    "torch": _torch,
+    "safetensors": _safetensors,
+    "hf_sharded": _hf_sharded,
+    "dcp": _dcp,
+    "gguf": _gguf,
+    "onnx": _onnx,
+    "llama_slots": _llama_slots,
+    "files": _files,
+}

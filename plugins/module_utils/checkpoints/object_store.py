@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checkpoints behind any fsspec URL: URL/SERIES/ID/{files/...,manifest.json}.
+
+Object stores have no rename and no directories.  The files come first and the manifest last; an object is there whole
+or not at all, so the manifest is the commit.  A reader puts a lease beside the manifest before it reads that; who
+removes takes the manifest away first and looks for leases then, so that one of the two always sees the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+from . import manifest, names
+from .copying import Entry, copy
+from .problems import CheckpointError, Damaged
+
+try:
+    import fsspec
+except ImportError:
+    fsspec = None
+
+_FILES = "files/"
+_LEASE = "reading-"
+# No reading takes this long; a lease that is older was left by a reader that was killed.
+LEASE_SECONDS = 6 * 3600.0
+# Nor does a save: files without a manifest that are older were left by a saver that was killed.
+ABANDONED_SECONDS = 24 * 3600.0
+_BLOCK = 16 << 20
+
+
+class ObjectDraft:
+    """One draft. Its files are in their final place; without a manifest they are nothing."""
+
+    def __init__(self, store: ObjectStore, base: str, identity: str) -> None:
+        self.id = identity
+        self._store, self._base = store, base
+
+    def add(self, name: str, source: BinaryIO) -> Entry:
+        path = self._base + _FILES + names.check_relative(name)
+        with self._store.said(f"{name} could not be written"):
+            # On an error the upload must not be completed, which leaving the block would do.
+            sink = self._store.fs.open(path, "wb", block_size=_BLOCK)
+            try:
+                entry = copy(source, sink)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    sink.discard()
+                sink.closed = True
+                raise
+            sink.close()
+            there = self._store.fs.info(path)["size"]
+        if there != entry.bytes:
+            raise CheckpointError(f"{self._store.url}: {name} has {there} bytes there and {entry.bytes} here")
+        return entry
+
+    def written(self) -> None:
+        return None
+
+    def commit(self, content: bytes) -> None:
+        with self._store.said("the manifest could not be written"):
+            self._store.fs.pipe_file(self._base + manifest.FILE, content)
+
+    def abandon(self) -> None:
+        with contextlib.suppress(Exception):  # the next save cleans up what cannot be removed now
+            self._store.fs.rm(self._base.rstrip("/"), recursive=True)
+
+
+class ObjectStore:
+    """A prefix of a bucket, or a folder of anything else that fsspec speaks to."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url = _without_secrets(url)
+        if fsspec is None:
+            raise CheckpointError(f"{self.url}: the Python on this host has no fsspec (pip install fsspec)")
+        try:
+            # A listing from a cache would show checkpoints that are gone, or hide those that others have made.
+            self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        except (ImportError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{self.url}: {_first_line(error)}") from error
+        self._root = root.rstrip("/") + "/"
+
+    def draft(self, series: str, identity: str) -> ObjectDraft:
+        return ObjectDraft(self, self._base(series, identity), identity)
+
+    def ids(self, series: str) -> list[str]:
+        there = self._all(series)
+        return sorted((identity for identity, found in there.items() if manifest.FILE in found), reverse=True)
+
+    @contextlib.contextmanager
+    def hold(self, series: str, identity: str) -> Iterator[None]:
+        lease = f"{self._base(series, identity)}{_LEASE}{secrets.token_hex(8)}"
+        with self.said("no lease could be written"):
+            self.fs.pipe_file(lease, b"{}")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):  # it expires
+                self.fs.rm_file(lease)
+
+    def manifest(self, series: str, identity: str) -> bytes:
+        path = self._base(series, identity) + manifest.FILE
+        with self.said("the manifest cannot be read"), self.missing("the manifest"):
+            if self.fs.info(path)["size"] > manifest.MAX_BYTES:
+                raise Damaged("the manifest is larger than any can be")
+            return bytes(self.fs.cat_file(path))
+
+    def sizes(self, series: str, identity: str) -> dict[str, int]:
+        found = self._all(series).get(identity, {})
+        others = [name for name in found if not name.startswith((_FILES, _LEASE)) and name != manifest.FILE]
+        if others:
+            raise Damaged(f"it holds {others[0][:80]!r}, which no save has written")
+        return {name[len(_FILES) :]: info["size"] for name, info in found.items() if name.startswith(_FILES)}
+
+    def open(self, series: str, identity: str, name: str) -> BinaryIO:
+        path = self._base(series, identity) + _FILES + names.check_relative(name)
+        with self.said(f"{name} cannot be read"), self.missing(name):
+            return cast("BinaryIO", _Reader(self, self.fs.open(path, "rb", block_size=_BLOCK), name))
+
+    def tree(self, series: str, identity: str) -> None:  # noqa: ARG002 - nothing is on this machine
+        return None
+
+    def location(self, series: str, identity: str) -> str:
+        return f"{self.url.rstrip('/')}/{series}/{identity}"
+
+    def remove(self, series: str, identity: str) -> str | None:
+        base = self._base(series, identity)
+        try:
+            if self._leases(series, identity):
+                return "it is being read"
+            content = self.manifest(series, identity)
+            self.fs.rm_file(base + manifest.FILE)
+            if self._leases(series, identity):
+                self.fs.pipe_file(base + manifest.FILE, content)
+                return "it is being read"
+            self.fs.rm(base.rstrip("/"), recursive=True)
+        except Exception as error:  # noqa: BLE001 - every client of fsspec has errors of its own
+            return _first_line(error)
+        return None
+
+    def leftovers(self, series: str, remove: bool) -> list[str]:
+        limit = time.time() - ABANDONED_SECONDS
+        found = []
+        for identity, objects in self._all(series).items():
+            if manifest.FILE in objects or not all(_written_before(info, limit) for info in objects.values()):
+                continue
+            found.append(self.location(series, identity))
+            if remove:
+                with self.said("an abandoned save could not be removed"):
+                    self.fs.rm(self._base(series, identity).rstrip("/"), recursive=True)
+        return found
+
+    def room(self, series: str) -> None:  # noqa: ARG002 - an object store does not tell
+        return None
+
+    @contextlib.contextmanager
+    def said(self, what: str) -> Iterator[None]:
+        """Whatever the client raises becomes a sentence about this store."""
+        try:
+            yield
+        except (CheckpointError, Damaged):
+            raise
+        except Exception as error:
+            raise CheckpointError(f"{self.url}: {what}: {_first_line(error)}") from error
+
+    @contextlib.contextmanager
+    def missing(self, what: str) -> Iterator[None]:
+        """What is not there makes a checkpoint damaged; a store that does not answer does not."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise Damaged(f"{what} is missing") from error
+
+    def _leases(self, series: str, identity: str) -> bool:
+        limit = time.time() - LEASE_SECONDS
+        found = self._all(series).get(identity, {})
+        return any(name.startswith(_LEASE) and not _written_before(info, limit) for name, info in found.items())
+
+    def _all(self, series: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """Every object of a series: id -> name -> what the store says of it."""
+        base = self._root + names.check_series(series) + "/"
+        with self.said("cannot be listed"):
+            try:
+                self.fs.invalidate_cache()
+                listed = self.fs.find(base, detail=True)
+            except FileNotFoundError:
+                return {}
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for path, info in listed.items():
+            identity, _slash, name = path.partition(base)[2].partition("/")
+            if names.is_id(identity) and name:
+                found.setdefault(identity, {})[name] = info
+        return found
+
+    def _base(self, series: str, identity: str) -> str:
+        if not names.is_id(identity):
+            raise ValueError(f"{identity[:80]!r} is no id of a checkpoint")
+        return f"{self._root}{names.check_series(series)}/{identity}/"
+
+
+class _Reader(io.RawIOBase):
+    """A remote file whose errors are about the store."""
+
+    def __init__(self, store: ObjectStore, file: Any, name: str) -> None:
+        super().__init__()
+        self._store, self._file, self._name = store, file, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any) -> int:
+        with self._store.said(f"{self._name} cannot be read"), self._store.missing(self._name):
+            data = self._file.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _written_before(info: dict[str, Any], limit: float) -> bool:
+    """Whether an object is older than a moment. One whose age nobody tells is not."""
+    at = info.get("LastModified") or info.get("mtime") or info.get("created")
+    if hasattr(at, "timestamp"):
+        at = at.timestamp()
+    return isinstance(at, (int, float)) and at < limit
+
+
+def _without_secrets(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _first_line(error: BaseException) -> str:
+    words = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person or a timer asks for, as a whole: get hold of the state, save it, apply retention; restore, verify."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..engines.protocol import Engine
+from ..engines.registry import open_engine
+from ..engines.transport import HttpTransport
+from . import engine_state, hook, proving, restoring, retention, saving, trainer
+from .formats import prove
+from .names import check_series, is_id
+from .problems import CheckpointError, Damaged
+from .restoring import Target
+from .retention import Rules
+from .store import Store
+from .stores import open_store
+from .tree import read_tree, signature
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """State in files, ready to be saved. fresh: it was made just now, so it is no earlier save's."""
+
+    path: Path
+    only: frozenset[str] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False
+
+
+def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
+    """Save what the parameters name. Returns the keys of the module's result. Raises as everything here does."""
+    check(params, "saved")
+    store = open_store(params["store"], params.get("storage_options"))
+    if check_mode:
+        return _would_save(store, params)
+    with _taken(params) as taken:
+        notes = {**taken.notes, "source_state": _state_of(taken), "incident": _told(params.get("incident"))}
+        there = _unchanged(store, params, notes["source_state"])
+        if there is not None:
+            return {**there, "skipped": _listed(taken.skipped), **_prune(store, params, there["checkpoint"]["id"])}
+        order = saving.Order(
+            series=params["name"],
+            source=taken.path,
+            only=taken.only,
+            format="llama_slots" if params.get("engine") == "llama_cpp" else params.get("format"),
+            signing_key=params.get("signing_key"),
+            min_free=params.get("min_free") or 0,
+            read_back=bool(params.get("read_back")),
+            notes=notes,
+        )
+        done = saving.save(store, order)
+    checkpoint = {
+        "id": done.id,
+        "path": done.location,
+        "format": done.proof.format,
+        "parts": done.proof.parts,
+        "remarks": list(done.proof.remarks),
+        "files": sorted(done.files),
+        "bytes": sum(entry.bytes for entry in done.files.values()),
+        "sha256": done.manifest_sha256,
+        "taken_at": done.taken_at,
+        "seconds": done.seconds,
+        "signed": bool(params.get("signing_key")),
+    }
+    result = {"changed": True, "checkpoint": checkpoint, "skipped": _listed(taken.skipped)}
+    return {**result, **_prune(store, params, done.id)}
+
+
+def restore(params: Params, check_mode: bool = False) -> dict[str, Any]:
+    """Restore the newest checkpoint that verifies; with an engine, have it load the state."""
+    check(params, "restored")
+    store = open_store(params["store"], params.get("storage_options"))
+    engine = _engine(params)
+    dest = Path(params["engine_state_dir"] if engine else params["dest"])
+    target = Target(dest, merge=engine is not None, min_free=params.get("min_free") or 0, check_only=check_mode)
+    done = restoring.restore(store, params["name"], target, params.get("signing_key"), params.get("id"))
+    checkpoint = {**described(store, done.manifest), "seconds": done.seconds}
+    result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "skipped": _listed(done.skipped)}
+    result["leftovers"] = done.removed
+    if engine is not None and not check_mode:
+        result["engine_state"] = dict(engine_state.load(engine, params["name"]).parts)
+        result["changed"] = True  # what the engine held before is replaced, whatever that was
+    return result
+
+
+def verify(params: Params) -> dict[str, Any]:
+    """Read and compare every byte of every checkpoint of the series, or of one."""
+    check(params, "verified")
+    found, checkpoints = None, []
+    try:
+        store = open_store(params["store"], params.get("storage_options"))
+        for each in proving.survey(store, params["name"], params.get("signing_key"), params.get("id")):
+            checkpoints.append({"id": each.id, "verifies": each.reason is None, "reason": each.reason or ""})
+            found = found or (described(store, each.manifest) if each.manifest else None)
+    except CheckpointError as error:
+        return _verdict("unknown", [str(error)], found, checkpoints)
+    bad = [f"{each['id']}: {each['reason']}" for each in checkpoints if not each["verifies"]]
+    if not checkpoints:
+        return _verdict("unhealthy", [f"{store.url} has no checkpoint of {params['name']}"], found, checkpoints)
+    if found is None or not checkpoints[0]["verifies"]:
+        return _verdict("unhealthy", bad, found, checkpoints)
+    return _verdict("healthy", [f"{found['id']} verifies", *bad], found, checkpoints)
+
+
+def prune(params: Params, check_mode: bool = False) -> dict[str, Any]:
+    """Apply retention, and clean up after saves that were killed."""
+    check(params, "pruned")
+    store = open_store(params["store"], params.get("storage_options"))
+    result = _prune(store, params, None, check_mode)
+    return {"changed": bool(result["removed"] or result["leftovers"]), **result}
+
+
+def remove(params: Params, check_mode: bool = False) -> dict[str, Any]:
+    """Remove one checkpoint, by its id."""
+    check(params, "absent")
+    store = open_store(params["store"], params.get("storage_options"))
+    there = params["id"] in store.ids(params["name"])
+    reason = store.remove(params["name"], params["id"]) if there and not check_mode else None
+    if reason is not None:
+        raise CheckpointError(f"{store.location(params['name'], params['id'])} was not removed: {reason}")
+    return {"changed": there, "removed": [params["id"]] if there else []}
+
+
+def described(store: Store, found: proving.Manifest) -> dict[str, Any]:
+    """A checkpoint as results show it."""
+    return {
+        "id": found.id,
+        "path": store.location(found.series, found.id),
+        "format": found.format,
+        "files": sorted(found.files),
+        "bytes": found.bytes,
+        "sha256": found.sha256,
+        "taken_at": found.taken_at,
+        "signed": found.signed,
+    }
+
+
+def check(params: Params, state: str) -> None:
+    """Refuse what makes no sense together. Raises ValueError."""
+    check_series(params["name"])
+    identity = params.get("id")
+    if identity is not None and not is_id(identity):
+        raise ValueError(f"id {identity[:80]!r} is no id of a checkpoint, such as 20261124T204700.123456Z-0123abcd")
+    for name in ("keep", "max_age", "min_free"):
+        if params.get(name) is not None and params[name] < (1 if name == "keep" else 0):
+            raise ValueError(f"{name} must be {'1 or more' if name == 'keep' else '0 or more'}")
+    if params.get("engine") and not (params.get("url") and params.get("engine_state_dir")):
+        raise ValueError("engine needs url and engine_state_dir, the directory into which the engine saves")
+    if state == "saved":
+        _check_source(params)
+    if state == "restored" and bool(params.get("dest")) == bool(params.get("engine")):
+        raise ValueError("give one of dest and engine: where to restore, or which engine is to load its state")
+
+
+def _check_source(params: Params) -> None:
+    given = [name for name in ("source", "command", "engine") if params.get(name)]
+    if len(given) != 1:
+        raise ValueError(f"give one of source, command and engine, not {' and '.join(given) or 'none of them'}")
+    for name in ("signal", "pattern"):
+        if params.get(name) and not params.get("source"):
+            raise ValueError(f"{name} needs source, the place where the trainer writes")
+    asked = params.get("signal")
+    if asked and bool(asked.get("pid_file")) == bool(asked.get("unit")):
+        raise ValueError("signal needs one of pid_file and unit")
+    if asked and params.get("format") == "files":
+        raise ValueError("signal needs a format that shows when it is finished, which files does not")
+
+
+@contextlib.contextmanager
+def _taken(params: Params) -> Iterator[_Taken]:
+    """Get hold of the state. What was made for this alone is gone at the end."""
+    engine = _engine(params)
+    if engine is not None:
+        directory = Path(params["engine_state_dir"])
+        saved = engine_state.write(engine, params["name"], directory)
+        yield _Taken(
+            directory, frozenset(saved.parts), {"engine": engine.name, "tokens": dict(saved.parts)}, fresh=True
+        )
+    elif params.get("command"):
+        parent = Path(params.get("workdir") or "/var/tmp")  # noqa: S108 - mkdtemp makes a private directory in it
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="autoglm-checkpoint-", dir=parent))
+        except OSError as error:
+            raise CheckpointError(f"workdir {parent}: {error.strerror}") from error
+        try:
+            hook.write(params["command"], directory, params["timeout"])
+            yield _Taken(directory, fresh=True)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    else:
+        source = trainer.Source(Path(params["source"]), params.get("pattern"), params.get("format"))
+        if params.get("signal"):
+            yield _Taken(_ask(source, params["signal"], params["timeout"]))
+        elif source.pattern:
+            path, skipped = trainer.newest_whole(source)
+            yield _Taken(path, skipped=skipped)
+        else:
+            yield _Taken(source.path)
+
+
+def _ask(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path:
+    pid_file = Path(how["pid_file"]) if how.get("pid_file") else None
+    pid = trainer.pid_of(pid_file, how.get("unit"))
+    before = trainer.snapshot(source)
+    trainer.ask(pid, how.get("signal") or "SIGUSR1")
+    return trainer.wait_for_new(source, before, pid, timeout)
+
+
+def _engine(params: Params) -> Engine | None:
+    if not params.get("engine"):
+        return None
+    transport = HttpTransport(params.get("validate_certs", True), params.get("ca_path"))
+    return open_engine(
+        params["engine"],
+        params["url"],
+        timeout=params.get("timeout") or 60.0,
+        api_key=params.get("api_key"),
+        transport=transport,
+    )
+
+
+def _would_save(store: Store, params: Params) -> dict[str, Any]:
+    """What a save would do, without one. Whether an engine or a command would answer is not tried."""
+    if params.get("source") and not params.get("signal"):
+        with _taken(params) as taken:
+            prove(read_tree(taken.path), params.get("format"))
+            there = _unchanged(store, params, _state_of(taken))
+        if there is not None:
+            return there
+    return {"changed": True, "checkpoint": None, "skipped": [], "removed": [], "leftovers": []}
+
+
+def _unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any] | None:
+    """The newest checkpoint, if it was taken of the same files and nobody has written to them since."""
+    if state is None or params.get("force"):
+        return None
+    for identity in store.ids(params["name"])[:1]:
+        try:
+            found = proving.read(store, params["name"], identity, params.get("signing_key"))
+        except Damaged:
+            return None
+        if found.document.get("source_state") == state:
+            return {"changed": False, "checkpoint": described(store, found), "skipped": []}
+    return None
+
+
+def _state_of(taken: _Taken) -> str | None:
+    """A digest by which the same files are known again."""
+    if taken.fresh:
+        return None
+    seen = {"path": os.path.abspath(taken.path), "files": sorted(signature(taken.path).items())}
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def _prune(store: Store, params: Params, proven: str | None, dry: bool = False) -> dict[str, Any]:
+    rules = Rules(params.get("keep"), params.get("max_age"))
+    done = retention.prune(store, params["name"], rules, params.get("signing_key"), proven, dry)
+    return {"removed": done.removed, "kept": _listed(done.left), "leftovers": done.leftovers}
+
+
+def _verdict(
+    verdict: str, reasons: list[str], found: dict[str, Any] | None, checkpoints: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "changed": False,
+        "verdict": verdict,
+        "failure_class": None,
+        "reasons": reasons,
+        "recommended_action": None,
+        "checkpoint": found,
+        "checkpoints": checkpoints,
+        "skipped": [{"id": each["id"], "reason": each["reason"]} for each in checkpoints if not each["verifies"]],
+    }
+
+
+def _listed(reasons: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"id": identity, "reason": reason} for identity, reason in reasons.items()]
+
+
+def _told(incident: str | None) -> str | None:
+    """A text from outside, as it may stand in a manifest."""
+    return None if incident is None else incident.encode("utf-8", "replace").decode()[:256]

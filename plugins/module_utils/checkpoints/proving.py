@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a checkpoint in a store is whole and unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import manifest
+from .copying import copy, for_each
+from .formats import prove
+from .manifest import Entry, Manifest
+from .problems import Damaged
+from .store import Store
+from .tree import Tree, read_tree
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One checkpoint, and why it does not verify; reason None: it does."""
+
+    id: str
+    manifest: Manifest | None
+    reason: str | None
+
+
+def read(store: Store, series: str, identity: str, key: str | None) -> Manifest:
+    """The manifest, checked, and compared with the names and sizes of what is there. Raises Damaged."""
+    found = manifest.decode(store.manifest(series, identity), series, identity, key)
+    there = store.sizes(series, identity)
+    for name, entry in found.files.items():
+        if name not in there:
+            raise Damaged(f"{name} is missing")
+        if there[name] != entry.bytes:
+            raise Damaged(f"{name} has {there[name]} bytes and should have {entry.bytes}")
+    strangers = sorted(set(there) - set(found.files))
+    if strangers:
+        raise Damaged(f"{strangers[0][:120]} is there and not in the manifest")
+    return found
+
+
+def check(store: Store, series: str, identity: str, key: str | None) -> Manifest:
+    """Read every byte and compare. Raises Damaged, and CheckpointError when the store does not answer."""
+    with store.hold(series, identity):
+        found = read(store, series, identity, key)
+
+        def digest(name: str) -> Entry:
+            with store.open(series, identity, name) as stream:
+                return copy(stream, None)
+
+        same(for_each(list(found.files), digest), found)
+        place = store.tree(series, identity)
+        if place is not None:
+            only = next(iter(found.files))
+            prove(read_tree(place / only if found.layout == "file" else place), found.format)
+        return found
+
+
+def same(files: dict[str, Entry], wanted: Manifest) -> None:
+    """Raises Damaged for the first file that is not what the manifest says."""
+    for name, entry in files.items():
+        if entry != wanted.files[name]:
+            raise Damaged(f"{name} was changed: its SHA-256 is not the one in the manifest")
+
+
+def holds(tree: Tree, wanted: Manifest) -> bool:
+    """Whether a place holds exactly what a manifest names. Raises Damaged when it cannot be read."""
+    name_of = {tree.root.name: next(iter(wanted.files))} if wanted.layout == "file" else {}
+    sizes = {name_of.get(name, name): size for name, size in tree.files.items()}
+    if tree.is_file != (wanted.layout == "file") or sizes != {name: each.bytes for name, each in wanted.files.items()}:
+        return False
+    for name in tree.files:
+        with tree.open(name) as stream:
+            if copy(stream, None) != wanted.files[name_of.get(name, name)]:
+                return False
+    return True
+
+
+def survey(store: Store, series: str, key: str | None, identity: str | None = None) -> Iterator[Finding]:
+    """Every checkpoint of a series, newest first, or one of them. Raises CheckpointError when the store is silent."""
+    for each in store.ids(series) if identity is None else [identity]:
+        try:
+            yield Finding(each, check(store, series, each, key), None)
+        except Damaged as error:
+            yield Finding(each, None, str(error))

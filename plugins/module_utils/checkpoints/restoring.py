@@ -1,0 +1,244 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing back the newest checkpoint that verifies: the old state is in place until the new one is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import proving
+from .copying import Entry, for_each, sync_directory
+from .formats import prove
+from .local_store import sync_tree, write_file
+from .manifest import Manifest
+from .problems import CheckpointError, Damaged
+from .saving import check_room
+from .store import Store
+from .tree import Tree, read_tree
+
+_STAGE = ".autoglm-restore-"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was brought back. skipped: id -> reason, for each newer one that was passed over."""
+
+    manifest: Manifest
+    changed: bool
+    skipped: dict[str, str]
+    removed: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to. merge: put single files into a directory that has others, as an engine's directory of slots has."""
+
+    dest: Path
+    merge: bool = False
+    min_free: int = 0
+    check_only: bool = False
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def restore(store: Store, series: str, target: Target, key: str | None, identity: str | None = None) -> Restored:
+    """Restore the newest checkpoint that verifies, or the named one. Raises CheckpointError and Damaged."""
+    began = time.monotonic()
+    _check_dest(target)
+    removed = [] if target.check_only else _clean(target)
+    for each in store.ids(series) if identity is None else [identity]:
+        try:
+            with store.hold(series, each):
+                found, changed = _restore(store, series, each, target, key)
+        except Damaged as error:
+            target.skipped[each] = str(error)
+            continue
+        return Restored(found, changed, target.skipped, removed, round(time.monotonic() - began, 3))
+    raise CheckpointError(f"{store.url}: {series} has no checkpoint that verifies" + _reasons(target.skipped))
+
+
+def _restore(store: Store, series: str, identity: str, target: Target, key: str | None) -> tuple[Manifest, bool]:
+    found = proving.read(store, series, identity, key)
+    _check_kind(target, found)
+    if _is_there(target, found):
+        return found, False
+    if target.check_only:
+        proving.check(store, series, identity, key)
+        return found, True
+    check_room(_room(target.dest.parent), found.bytes, target.min_free, str(target.dest.parent))
+    with _stage(target) as stage:
+        files = stage / "files"
+        files.mkdir(mode=0o750)
+
+        def fetch(name: str) -> Entry:
+            path = files / name
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            with store.open(series, identity, name) as source:
+                try:
+                    return write_file(path, source, 0o640)
+                except OSError as error:
+                    raise CheckpointError(f"{target.dest}: {name} cannot be written: {error.strerror}") from error
+
+        proving.same(for_each(list(found.files), fetch), found)
+        only = next(iter(found.files))
+        prove(read_tree(files / only if found.layout == "file" else files), found.format)
+        try:
+            _own(files, target)
+            sync_tree(files)
+            _put(files, found, target)
+        except OSError as error:
+            raise CheckpointError(f"{target.dest}: cannot be replaced: {error.strerror}") from error
+    return found, True
+
+
+def _check_dest(target: Target) -> None:
+    dest = target.dest
+    if not dest.is_absolute() or ".." in dest.parts or len(dest.parts) < 3:
+        raise ValueError(f"dest {str(dest)!r} must be an absolute path below a directory of its own")
+    if dest.is_symlink():
+        raise CheckpointError(f"{dest} is a link; give the path that it leads to")
+    if not dest.parent.is_dir():
+        raise CheckpointError(f"{dest.parent} is not there, and nobody else may say whose it should be")
+    if target.merge and not dest.is_dir():
+        raise CheckpointError(f"{dest} is not there; it is the directory into which the engine's files go")
+
+
+def _check_kind(target: Target, found: Manifest) -> None:
+    try:
+        is_directory = stat.S_ISDIR(os.lstat(target.dest).st_mode)
+    except FileNotFoundError:
+        return
+    if is_directory != (found.layout == "directory") and not target.merge:
+        raise CheckpointError(
+            f"{target.dest} is a {'directory' if is_directory else 'file'}, the checkpoint a {found.layout}"
+        )
+
+
+def _is_there(target: Target, found: Manifest) -> bool:
+    try:
+        if not target.merge:
+            return target.dest.exists() and proving.holds(read_tree(target.dest), found)
+        sizes = {name: os.lstat(target.dest / name).st_size for name in found.files}
+        return proving.holds(Tree(target.dest, sizes, False), found)
+    except (Damaged, OSError):
+        return False
+
+
+def _place(target: Target) -> Path:
+    """Where stages are made: on the file system of what they replace."""
+    return target.dest if target.merge else target.dest.parent
+
+
+def _prefix(target: Target) -> str:
+    return f"{_STAGE}{target.dest.name}-"
+
+
+@contextlib.contextmanager
+def _stage(target: Target) -> Iterator[Path]:
+    """A directory that is gone at the end, whatever it holds then."""
+    path = _place(target) / f"{_prefix(target)}{secrets.token_hex(6)}"
+    lock = -1
+    try:
+        path.mkdir(mode=0o700)
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be made: {error.strerror}") from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _clean(target: Target) -> list[str]:
+    """Remove what restores that were killed have left. A living one holds a lock."""
+    removed = []
+    for path in sorted(_place(target).glob(f"{_prefix(target)}*")):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between making and locking a stage it is new and empty.
+            if os.listdir(descriptor) or time.time() - os.fstat(descriptor).st_mtime > 60:
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(str(path))
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+    return removed
+
+
+def _own(files: Path, target: Target) -> None:
+    """Whoever owned what is replaced, or else the directory around it, owns the new files."""
+    owner = os.stat(target.dest if target.dest.exists() else target.dest.parent)
+    if (owner.st_uid, owner.st_gid) == (os.geteuid(), os.getegid()):
+        return
+    for directory, _names, inside in os.walk(files):
+        for path in (directory, *(os.path.join(directory, name) for name in inside)):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _put(files: Path, found: Manifest, target: Target) -> None:
+    dest = target.dest
+    if target.merge:
+        for name in found.files:
+            (dest / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(files / name, dest / name)
+        sync_tree(dest)
+        return
+    if found.layout == "file":
+        os.replace(files / next(iter(found.files)), dest)
+    elif dest.exists():
+        _exchange(files, dest)
+    else:
+        os.rename(files, dest)
+    sync_directory(dest.parent)
+
+
+def _exchange(new: Path, dest: Path) -> None:
+    """Put a directory in the place of another one, which goes where the new one was."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    renameat2 = getattr(libc, "renameat2", None)
+    if renameat2 is not None:
+        done = renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(dest), _RENAME_EXCHANGE)
+        if done == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), str(dest))
+    # A file system that cannot exchange: a kill between these two leaves the old state beside, whole.
+    previous = dest.with_name(f"{dest.name}.previous-{secrets.token_hex(4)}")
+    os.rename(dest, previous)
+    try:
+        os.rename(new, dest)
+    except OSError:
+        os.rename(previous, dest)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _room(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def _reasons(skipped: dict[str, str]) -> str:
+    return "".join(f"; {identity}: {reason}" for identity, reason in skipped.items())[:1500]

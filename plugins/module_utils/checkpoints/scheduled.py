@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the timer runs: one save with the parameters of a file, without Ansible."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from . import operation
+from .problems import CheckpointError, Damaged
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Save, and print the result as one line of JSON. Returns the exit status: 0 saved, 1 not saved, 2 usage."""
+    if len(arguments) != 1:
+        print("usage: checkpoint.pyz PARAMETERS.json", file=sys.stderr)
+        return 2
+    os.umask(0o077)
+    try:
+        with open(arguments[0], encoding="utf-8") as file:
+            params = json.load(file)
+        result = operation.save(params)
+    except (CheckpointError, Damaged, ValueError, KeyError, OSError) as error:
+        print(f"no checkpoint was saved: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, sort_keys=True))
+    return 0

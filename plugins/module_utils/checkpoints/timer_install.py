@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Putting a schedule's files in place, and taking them away. What is as it should be is not touched."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..evidence.command import Runner, run
+from .problems import CheckpointError
+from .timer import File, removable, unit
+
+_SECONDS = 30.0
+
+
+@dataclass
+class Change:
+    """What is, or would be, done. before and after: texts for a diff, without secrets."""
+
+    changed: bool = False
+    before: str = ""
+    after: str = ""
+    paths: list[str] = field(default_factory=list)
+
+
+def install(name: str, wanted: Sequence[File], check_mode: bool, runner: Runner = run) -> Change:
+    """Write what differs and start the timer. Raises CheckpointError."""
+    change = Change()
+    for file in wanted:
+        _compare(file, change)
+    enabled = _says(runner, "is-enabled", name) and _says(runner, "is-active", name)
+    change.changed = change.changed or not enabled
+    if not change.changed or check_mode:
+        return change
+    for file in wanted:
+        _write(file)
+    _systemctl(runner, "daemon-reload")
+    # A timer that runs already would keep its old time.
+    _systemctl(runner, "enable", f"{unit(name)}.timer")
+    _systemctl(runner, "restart", f"{unit(name)}.timer")
+    return change
+
+
+def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
+    """Stop the timer and remove what belongs to this schedule alone. Raises CheckpointError."""
+    there = [path for path in removable(name) if os.path.lexists(path)]
+    change = Change(bool(there), "".join(f"{path}\n" for path in there), "", there)
+    if not there or check_mode:
+        return change
+    _systemctl(runner, "disable", "--now", f"{unit(name)}.timer")
+    for path in there:
+        os.unlink(path)
+    _systemctl(runner, "daemon-reload")
+    return change
+
+
+def check_calendar(calendar: str, runner: Runner = run) -> None:
+    """Have systemd read a calendar event, where it is there to ask. Raises ValueError."""
+    outcome = runner(["systemd-analyze", "calendar", "--", calendar], _SECONDS)
+    if outcome.rc not in (0, None):
+        raise ValueError(f"calendar {calendar[:80]!r} is not understood by systemd: {outcome.complaint()}")
+
+
+def _compare(file: File, change: Change) -> None:
+    current = _read(Path(file.path))
+    same = current is not None and current == (file.content, file.mode)
+    change.paths.append(file.path)
+    if same:
+        return
+    change.changed = True
+    change.before += _shown(file, None if current is None else current[0])
+    change.after += _shown(file, file.content)
+
+
+def _shown(file: File, content: bytes | None) -> str:
+    if content is None:
+        return ""
+    if file.secret or file.path.endswith(".pyz"):
+        what = "parameters, which may hold keys" if file.secret else f"program of {len(content)} bytes"
+        return f"# {file.path}\n({what})\n"
+    return f"# {file.path}\n{content.decode('utf-8', 'replace')}"
+
+
+def _read(path: Path) -> tuple[bytes, int] | None:
+    try:
+        return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _write(file: File) -> None:
+    path = Path(file.path)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        # Parameters hold keys: their directory is nobody else's. Units and the program are for everybody to read.
+        path.parent.mkdir(mode=0o700 if file.secret else 0o755, parents=True, exist_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            os.fchmod(out.fileno(), file.mode)
+            out.write(file.content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(unfinished, path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _says(runner: Runner, question: str, name: str) -> bool:
+    return runner(["systemctl", question, "--quiet", f"{unit(name)}.timer"], _SECONDS).rc == 0
+
+
+def _systemctl(runner: Runner, *words: str) -> None:
+    outcome = runner(["systemctl", *words], _SECONDS)
+    if outcome.complaint():
+        raise CheckpointError(f"systemctl {' '.join(words)}: {outcome.complaint()}")

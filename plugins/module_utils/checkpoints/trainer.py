@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asking a running trainer, by a signal, to write a checkpoint, and choosing which of its checkpoints to save.
+
+A file that has stopped growing is not finished: what is taken has proven itself by its structure.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..evidence import systemd
+from ..evidence.command import Runner, run
+from .formats import detect, prove
+from .names import check_relative
+from .problems import CheckpointError, Damaged
+from .tree import Signature, read_tree, signature
+
+_POLL_SECONDS = 0.1
+# What it wrote last is seen twice before it is judged.
+_POLLS_AFTER_END = 3
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a trainer writes. pattern: which entries of a directory are checkpoints; None: path itself is the one."""
+
+    path: Path
+    pattern: str | None = None
+    format: str | None = None
+
+    def entries(self) -> list[Path]:
+        """What may be a checkpoint, newest first."""
+        if self.pattern is None:
+            return [self.path]
+        check_relative(self.pattern, "pattern")
+        found = [path for path in self.path.glob(self.pattern) if not path.is_symlink()]
+        return sorted(found, key=_changed_at, reverse=True)
+
+
+def newest_whole(source: Source) -> tuple[Path, dict[str, str]]:
+    """The newest entry that proves itself, and why newer ones do not. Raises CheckpointError."""
+    skipped: dict[str, str] = {}
+    for path in source.entries():
+        try:
+            prove(read_tree(path), source.format)
+        except Damaged as error:
+            skipped[str(path)] = str(error)
+            continue
+        return path, skipped
+    reasons = "".join(f"; {reason}" for reason in skipped.values())[:1000]
+    where = f"{source.path}/{source.pattern}" if source.pattern else str(source.path)
+    raise CheckpointError(f"{where}: there is no whole checkpoint{reasons}")
+
+
+def snapshot(source: Source) -> dict[Path, dict[str, Signature]]:
+    """What is there before the trainer is asked."""
+    return {path: signature(path) for path in source.entries()}
+
+
+def ask(pid: int, name: str) -> None:
+    """Send a signal to a process that handles it. Raises ValueError and CheckpointError."""
+    number = signal_number(name)
+    try:
+        descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    except OSError as error:
+        raise CheckpointError(f"process {pid}: {error.strerror}") from error
+    try:
+        if not _catches(pid, number):
+            raise CheckpointError(f"process {pid} has no handler for {name}, which would end it; it was not sent")
+        if descriptor is not None and hasattr(signal, "pidfd_send_signal"):
+            signal.pidfd_send_signal(descriptor, number)
+        else:
+            os.kill(pid, number)
+    except OSError as error:
+        raise CheckpointError(f"process {pid}: {name} could not be sent: {error.strerror}") from error
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def wait_for_new(source: Source, before: Mapping[Path, dict[str, Signature]], pid: int, timeout: float) -> Path:
+    """Wait for an entry that was not there before, or has changed, and proves itself. Raises CheckpointError."""
+    deadline = time.monotonic() + timeout
+    last: dict[Path, dict[str, Signature]] = {}
+    why = "it wrote nothing new"
+    polls_after_end = 0
+    while True:
+        polls_after_end += not Path(f"/proc/{pid}").exists()
+        for path in source.entries():
+            seen = signature(path)
+            quiet = seen and seen != before.get(path) and seen == last.get(path)
+            last[path] = seen
+            problem = _unfinished(path, source.format, seen) if quiet else None
+            if quiet and problem is None:
+                return path
+            why = problem or why
+        if polls_after_end > _POLLS_AFTER_END:
+            raise CheckpointError(f"process {pid} ended before it had written a whole checkpoint: {why}")
+        if time.monotonic() > deadline:
+            raise CheckpointError(f"process {pid} wrote no whole checkpoint within {timeout:g} s: {why}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _unfinished(path: Path, wanted: str | None, seen: Mapping[str, Signature]) -> str | None:
+    """Why an entry cannot be taken; None when it proves itself. Plain files never show that they are finished."""
+    try:
+        tree = read_tree(path)
+        if not tree.files or (wanted or detect(tree)) == "files":
+            return f"{path}: has no structure by which it could be seen to be finished"
+        prove(tree, wanted)
+    except Damaged as error:
+        return f"{path}: {error}"
+    return None if signature(path) == seen else f"{path}: is still written to"
+
+
+def signal_number(name: str) -> signal.Signals:
+    """SIGUSR1 or USR1. Raises ValueError."""
+    try:
+        number = signal.Signals["SIG" + name.upper().removeprefix("SIG")]
+    except KeyError:
+        raise ValueError(f"signal {name[:40]!r} is none; try SIGUSR1") from None
+    if number in (signal.SIGKILL, signal.SIGSTOP):
+        raise ValueError(f"{name} cannot be handled by any trainer")
+    return number
+
+
+def pid_of(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout: float = 10.0) -> int:
+    """The main process. Raises CheckpointError."""
+    if pid_file is not None:
+        try:
+            text = pid_file.read_text("ascii").strip()
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{pid_file}: cannot be read: {error}") from error
+        if not text.isdigit() or int(text) < 2:
+            raise CheckpointError(f"{pid_file}: holds no process id")
+        return int(text)
+    try:
+        pid = systemd.main_pid(systemd.show(systemd.unit_name(unit or ""), runner, timeout))
+    except systemd.Unread as error:
+        raise CheckpointError(f"{unit}: {error}") from error
+    if pid is None:
+        raise CheckpointError(f"{unit} is not running, so nobody can be asked for a checkpoint")
+    return pid
+
+
+def _catches(pid: int, number: int) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise CheckpointError(f"process {pid}: {error.strerror}") from error
+    mask = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

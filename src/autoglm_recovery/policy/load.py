@@ -27,7 +27,6 @@ NOT_YET = {
     "guardrails.circuit_breaker",
     "guardrails.maintenance_windows",
     "guardrails.max_pool_unavailable",
-    "launchers",
     "notify",
     "verify",
 }
@@ -176,16 +175,16 @@ def _members(detail: ErrorDetails) -> list[str]:
 
 def _keys_at(location: Location) -> set[str]:
     """Return the keys that the policy allows at a path, by walking the models' annotations."""
-    here: Any = Policy
+    models: list[type[BaseModel]] = [Policy]
     for part in location:
-        here = _child(here, part)
-    return set(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else set()
+        fields = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
+        # A list's place or a mapping's key of the operator's own: the models are those of the members.
+        models = [model for field in fields for model in _models_in(field)] or ([] if fields else models)
+    return {key for model in models for key in model.model_fields}
 
 
-def _child(here: Any, part: str | int) -> Any:
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        field = here.model_fields.get(str(part))
-        return field.annotation if field else None
-    # A dict's values or a tuple's members: the one argument of the annotation that is a model.
-    inner = [a for a in getattr(here, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-    return inner[0] if inner else None
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation such as C(Model | None), C(dict[str, Model]) or C(tuple[Model, ...])."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

@@ -24,10 +24,6 @@ LARGEST_FILE = 1 << 20
 # Keys of the design that this release does not act on yet.  To accept one would be to promise it.
 NOT_YET = {
     "monitoring.thresholds",
-    "guardrails.circuit_breaker",
-    "guardrails.maintenance_windows",
-    "guardrails.max_pool_unavailable",
-    "notify",
     "verify",
 }
 
@@ -141,6 +137,8 @@ def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> Pol
 
 def _message(detail: ErrorDetails) -> str:
     kind, text = detail["type"], detail["msg"]
+    if detail["loc"][:1] == ("notify",) and kind not in ("extra_forbidden", "value_error", "enum"):
+        return f"{text[0].lower()}{text[1:]}"  # what was given may be an address with a secret in it
     if kind == "extra_forbidden":
         return "unknown key"
     if kind == "value_error":
@@ -180,7 +178,7 @@ def _keys_at(location: Location) -> set[str]:
         fields = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
         # A list's place or a mapping's key of the operator's own: the models are those of the members.
         models = [model for field in fields for model in _models_in(field)] or ([] if fields else models)
-    return {key for model in models for key in model.model_fields}
+    return {field.alias or key for model in models for key, field in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

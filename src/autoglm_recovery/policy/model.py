@@ -12,9 +12,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, SEVERITIES, lookup_xid
-from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS
+from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS, DESTRUCTIVE_ACTIONS
 from autoglm_recovery.policy.durations import parse_duration
-from autoglm_recovery.policy.launchers import LauncherName, Launchers
+from autoglm_recovery.policy.guardrails import Guardrails
+from autoglm_recovery.policy.launchers import LauncherName, Launchers, PositiveDuration
+from autoglm_recovery.policy.notify import Notify
 from autoglm_recovery.policy.section import Action, Duration, FailureClass, Matchers, Section, choices, known
 
 METRICS = ("cpu_load", "gpu_memory", "request_queue")
@@ -82,16 +84,21 @@ class Monitoring(Section):
 
 
 class Backoff(Section):
-    """The pause before the n-th retry of one action: base, doubled each time, never longer than max."""
+    """The pause before the n-th retry of one action: base, times factor each time, never longer than max.
+
+    C(jitter) lengthens a pause by up to this share of it, so that what failed together is not retried together.
+    """
 
     base: Duration = timedelta(seconds=10)
     factor: float = Field(default=2.0, ge=1.0, le=100.0)
     max: Duration = timedelta(minutes=10)
+    jitter: float = Field(default=0.1, ge=0.0, le=1.0)
 
-    def pause(self, retry: int) -> timedelta:
-        """Return the pause before retry number C(retry), counted from 1."""
+    def pause(self, retry: int, chance: float = 0.0) -> timedelta:
+        """Return the pause before retry number C(retry), counted from 1; C(chance) is 0 to 1."""
         # The exponent is bounded so that a long history cannot overflow a float.
-        return min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
+        plain = min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
+        return plain * (1 + self.jitter * chance)
 
 
 class Strategy(Section):
@@ -139,12 +146,57 @@ class AutonomyScope(Section):
         return max(specific, key=caution.index) if specific else self.default
 
 
+class Flapping(Section):
+    """An alert that fires C(times) times within C(window) is flapping.
+
+    Each action on it then waits C(delay) first, twice as long with each time more; from C(person_at) times on a person
+    is called instead.
+    """
+
+    times: int = Field(default=3, ge=2, le=1000)
+    window: PositiveDuration = timedelta(minutes=15)
+    delay: Duration = timedelta(seconds=30)
+    person_at: int = Field(default=8, ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _slower_before_a_person(self) -> Flapping:
+        if self.person_at < self.times:
+            raise ValueError(f"person_at ({self.person_at}) must not be below times ({self.times})")
+        return self
+
+    def pause(self, fired: int) -> timedelta:
+        """Return how long an action waits on an alert that has fired so many times within the window."""
+        if fired < self.times:
+            return timedelta(0)
+        return self.delay * (1 << min(fired - self.times, 10))
+
+
+class GpuMemory(Section):
+    """An action on hardware that was run C(attempts) times for one GPU within C(within) is not tried on it again."""
+
+    attempts: int = Field(default=2, ge=1, le=1000)
+    within: PositiveDuration = timedelta(hours=24)
+
+
 class Recovery(Section):
     """What is done about each failure class."""
 
     autonomy: AutonomyScope = AutonomyScope()
     persistent_within: Duration = timedelta(minutes=30)
+    flapping: Flapping = Flapping()
+    gpu_memory: GpuMemory = GpuMemory()
     strategies: dict[FailureClass, Strategy] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nothing_destructive_on_unknown(self) -> Recovery:
+        ladder = self.strategy("unknown").ladder("unknown")
+        wrong = [action for action in ladder if action in DESTRUCTIVE_ACTIONS and action != "safe_shutdown"]
+        if wrong:
+            raise ValueError(
+                f"strategies.unknown may not run {wrong[0]}: of what may destroy something, only safe_shutdown is "
+                "allowed on a failure that nobody has named; name it with classify"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -156,13 +208,6 @@ class Recovery(Section):
     def strategy(self, failure_class: str) -> Strategy:
         """Return the strategy of a class, or the default one."""
         return self.strategies.get(failure_class) or Strategy()
-
-
-class Guardrails(Section):
-    """Limits that hold whatever the strategies say."""
-
-    max_concurrent_runs: int = Field(default=4, ge=1, le=1000)
-    max_actions_per_host_per_hour: int = Field(default=6, ge=1, le=1000)
 
 
 class Classification(Section):
@@ -220,6 +265,7 @@ class Policy(Section):
     recovery: Recovery = Recovery()
     guardrails: Guardrails = Guardrails()
     launchers: Launchers = Launchers()
+    notify: Notify = Notify()
     faults: Faults = Faults()
     classify: tuple[Classification, ...] = ()
     classify_known_alerts: bool = True

@@ -50,3 +50,28 @@ ROOT_CAUSE_ORDER = (
 # Every action the design names.  Which of them this release can run is decided by the playbooks that are
 # there, not by this list.
 ACTIONS = tuple(sorted({action for ladder in DEFAULT_LADDERS.values() for action in ladder} | {"safe_shutdown"}))
+
+# What may cost more than the service that has failed: state, other services of the host, capacity of the pool.  None of
+# these is ever done to a failure that nobody has named, with the one exception that a policy may ask for safe_shutdown.
+DESTRUCTIVE_ACTIONS = frozenset(
+    {
+        "failover_and_rebuild",
+        "isolate_and_snapshot",
+        "quarantine_node",
+        "reboot_node",
+        "reset_gpu",
+        "safe_shutdown",
+    }
+)
+
+# These take the whole host out, whatever the target on it was.
+HOST_WIDE_ACTIONS = frozenset({"isolate_and_snapshot", "quarantine_node", "reboot_node", "safe_shutdown"})
+
+# These act on the GPU itself: what they have cost it goes with the card, into whatever host it is put.
+GPU_ACTIONS = frozenset({"reboot_node", "reset_gpu", "switch_comm_path"})
+
+# Failures with which the target serves nobody any more: to act on it takes nothing further away.
+OUT_OF_SERVICE = frozenset({"crash", "deadlock", "gpu_lost", "node_down", "not_ready", "oom", "unresponsive"})
+
+# Failures with which the target still serves, if badly: it is not missing in its pool.
+STILL_SERVING = frozenset({"overload", "thermal"})

@@ -24,11 +24,6 @@ LARGEST_FILE = 1 << 20
 # Keys of the design that this release does not act on yet.  To accept one would be to promise it.
 NOT_YET = {
     "monitoring.thresholds",
-    "guardrails.circuit_breaker",
-    "guardrails.maintenance_windows",
-    "guardrails.max_pool_unavailable",
-    "launchers",
-    "notify",
     "verify",
 }
 
@@ -142,6 +137,8 @@ def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> Pol
 
 def _message(detail: ErrorDetails) -> str:
     kind, text = detail["type"], detail["msg"]
+    if detail["loc"][:1] == ("notify",) and kind not in ("extra_forbidden", "value_error", "enum"):
+        return f"{text[0].lower()}{text[1:]}"  # what was given may be an address with a secret in it
     if kind == "extra_forbidden":
         return "unknown key"
     if kind == "value_error":
@@ -176,16 +173,16 @@ def _members(detail: ErrorDetails) -> list[str]:
 
 def _keys_at(location: Location) -> set[str]:
     """Return the keys that the policy allows at a path, by walking the models' annotations."""
-    here: Any = Policy
+    models: list[type[BaseModel]] = [Policy]
     for part in location:
-        here = _child(here, part)
-    return set(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else set()
+        fields = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
+        # A list's place or a mapping's key of the operator's own: the models are those of the members.
+        models = [model for field in fields for model in _models_in(field)] or ([] if fields else models)
+    return {field.alias or key for model in models for key, field in model.model_fields.items()}
 
 
-def _child(here: Any, part: str | int) -> Any:
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        field = here.model_fields.get(str(part))
-        return field.annotation if field else None
-    # A dict's values or a tuple's members: the one argument of the annotation that is a model.
-    inner = [a for a in getattr(here, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-    return inner[0] if inner else None
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation such as C(Model | None), C(dict[str, Model]) or C(tuple[Model, ...])."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

@@ -5,51 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
 
 from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, SEVERITIES, lookup_xid
-from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS, FAILURE_CLASSES
-from autoglm_recovery.policy.durations import format_duration, parse_duration
-from autoglm_recovery.policy.matchers import parse_matchers
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$", "examples": ["2s", "500ms", "1m30s"]}
-    ),
-]
-
-
-def _known(words: Sequence[str]) -> BeforeValidator:
-    """Accept only one of C(words)."""
-
-    def check(value: object) -> object:
-        if value not in words:
-            raise PydanticCustomError("enum", "is not known", {"expected": ", ".join(words)})
-        return value
-
-    return BeforeValidator(check)
-
-
-def _choices(words: Sequence[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": list(words)})
-
+from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS, DESTRUCTIVE_ACTIONS
+from autoglm_recovery.policy.durations import parse_duration
+from autoglm_recovery.policy.guardrails import Guardrails
+from autoglm_recovery.policy.launchers import LauncherName, Launchers, PositiveDuration
+from autoglm_recovery.policy.notify import Notify
+from autoglm_recovery.policy.section import Action, Duration, FailureClass, Matchers, Section, choices, known
 
 METRICS = ("cpu_load", "gpu_memory", "request_queue")
 
-FailureClass = Annotated[str, _known(FAILURE_CLASSES), _choices(FAILURE_CLASSES)]
-Action = Annotated[str, _known(ACTIONS), _choices(ACTIONS)]
-Metric = Annotated[str, _known(METRICS), _choices(METRICS)]
-FaultAction = Annotated[str, _known(FAULT_ACTIONS), _choices(FAULT_ACTIONS)]
-Severity = Annotated[str, _known(SEVERITIES), _choices(SEVERITIES)]
+Metric = Annotated[str, known(METRICS), choices(METRICS)]
+FaultAction = Annotated[str, known(FAULT_ACTIONS), choices(FAULT_ACTIONS)]
+Severity = Annotated[str, known(SEVERITIES), choices(SEVERITIES)]
 
 
 def _code(value: object) -> object:
@@ -72,11 +46,7 @@ class Autonomy(StrEnum):
     watch = "watch"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Heartbeat(_Section):
+class Heartbeat(Section):
     """When a silent service counts as unresponsive: C(retries) intervals without an answer in C(timeout)."""
 
     interval: Duration = timedelta(seconds=2)
@@ -84,7 +54,7 @@ class Heartbeat(_Section):
     retries: int = Field(default=3, ge=1, le=1000)
 
 
-class Monitoring(_Section):
+class Monitoring(Section):
     """What is measured, and how often."""
 
     interval: Duration = timedelta(seconds=2)
@@ -113,20 +83,25 @@ class Monitoring(_Section):
         return self
 
 
-class Backoff(_Section):
-    """The pause before the n-th retry of one action: base, doubled each time, never longer than max."""
+class Backoff(Section):
+    """The pause before the n-th retry of one action: base, times factor each time, never longer than max.
+
+    C(jitter) lengthens a pause by up to this share of it, so that what failed together is not retried together.
+    """
 
     base: Duration = timedelta(seconds=10)
     factor: float = Field(default=2.0, ge=1.0, le=100.0)
     max: Duration = timedelta(minutes=10)
+    jitter: float = Field(default=0.1, ge=0.0, le=1.0)
 
-    def pause(self, retry: int) -> timedelta:
-        """Return the pause before retry number C(retry), counted from 1."""
+    def pause(self, retry: int, chance: float = 0.0) -> timedelta:
+        """Return the pause before retry number C(retry), counted from 1; C(chance) is 0 to 1."""
         # The exponent is bounded so that a long history cannot overflow a float.
-        return min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
+        plain = min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
+        return plain * (1 + self.jitter * chance)
 
 
-class Strategy(_Section):
+class Strategy(Section):
     """The ladder for one failure class: C(action), then each action of C(then), then a person."""
 
     action: Action | None = None
@@ -137,6 +112,7 @@ class Strategy(_Section):
     cooldown: Duration = timedelta(0)
     timeout: Duration = timedelta(minutes=10)
     resolve_within: Duration = timedelta(minutes=5)
+    launcher: LauncherName | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -154,12 +130,12 @@ class Strategy(_Section):
         return first + tuple(step for step in rest if step not in first)
 
 
-class AutonomyScope(_Section):
+class AutonomyScope(Section):
     """Autonomy that differs by failure class or pool.  Where several apply, the most cautious one wins."""
 
     default: Autonomy = Autonomy.act
-    classes: dict[FailureClass, Autonomy] = {}
-    pools: dict[str, Autonomy] = {}
+    classes: dict[FailureClass, Autonomy] = Field(default_factory=dict)
+    pools: dict[str, Autonomy] = Field(default_factory=dict)
 
     def of(self, failure_class: str, pool: str | None) -> Autonomy:
         """Return the autonomy for one incident."""
@@ -170,12 +146,57 @@ class AutonomyScope(_Section):
         return max(specific, key=caution.index) if specific else self.default
 
 
-class Recovery(_Section):
+class Flapping(Section):
+    """An alert that fires C(times) times within C(window) is flapping.
+
+    Each action on it then waits C(delay) first, twice as long with each time more; from C(person_at) times on a person
+    is called instead.
+    """
+
+    times: int = Field(default=3, ge=2, le=1000)
+    window: PositiveDuration = timedelta(minutes=15)
+    delay: Duration = timedelta(seconds=30)
+    person_at: int = Field(default=8, ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _slower_before_a_person(self) -> Flapping:
+        if self.person_at < self.times:
+            raise ValueError(f"person_at ({self.person_at}) must not be below times ({self.times})")
+        return self
+
+    def pause(self, fired: int) -> timedelta:
+        """Return how long an action waits on an alert that has fired so many times within the window."""
+        if fired < self.times:
+            return timedelta(0)
+        return self.delay * (1 << min(fired - self.times, 10))
+
+
+class GpuMemory(Section):
+    """An action on hardware that was run C(attempts) times for one GPU within C(within) is not tried on it again."""
+
+    attempts: int = Field(default=2, ge=1, le=1000)
+    within: PositiveDuration = timedelta(hours=24)
+
+
+class Recovery(Section):
     """What is done about each failure class."""
 
     autonomy: AutonomyScope = AutonomyScope()
     persistent_within: Duration = timedelta(minutes=30)
-    strategies: dict[FailureClass, Strategy] = {}
+    flapping: Flapping = Flapping()
+    gpu_memory: GpuMemory = GpuMemory()
+    strategies: dict[FailureClass, Strategy] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nothing_destructive_on_unknown(self) -> Recovery:
+        ladder = self.strategy("unknown").ladder("unknown")
+        wrong = [action for action in ladder if action in DESTRUCTIVE_ACTIONS and action != "safe_shutdown"]
+        if wrong:
+            raise ValueError(
+                f"strategies.unknown may not run {wrong[0]}: of what may destroy something, only safe_shutdown is "
+                "allowed on a failure that nobody has named; name it with classify"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -189,30 +210,14 @@ class Recovery(_Section):
         return self.strategies.get(failure_class) or Strategy()
 
 
-class Guardrails(_Section):
-    """Limits that hold whatever the strategies say."""
-
-    max_concurrent_runs: int = Field(default=4, ge=1, le=1000)
-    max_actions_per_host_per_hour: int = Field(default=6, ge=1, le=1000)
-
-
-def _matcher_text(value: object) -> object:
-    """Accept matchers as one text or as a list of texts, and only such as can be read."""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = ",".join(value)
-    if isinstance(value, str):
-        parse_matchers(value)
-    return value
-
-
-class Classification(_Section):
+class Classification(Section):
     """Maps alerts that carry no C(failure_class) of ours onto a class.  The first entry that matches wins."""
 
-    match: Annotated[str, BeforeValidator(_matcher_text)]
+    match: Matchers
     failure_class: FailureClass
 
 
-class FaultOverride(_Section):
+class FaultOverride(Section):
     """The fleet's own word on one code.  What it does not say stays as in the catalogue; see C(autoglm xid CODE)."""
 
     failure_class: FailureClass | None = None
@@ -229,11 +234,11 @@ class FaultOverride(_Section):
         return self
 
 
-class Faults(_Section):
+class Faults(Section):
     """What Xid and SXid numbers mean in this fleet, where that differs from the catalogue."""
 
-    xid: dict[FaultCode, FaultOverride] = {}
-    sxid: dict[FaultCode, FaultOverride] = {}
+    xid: dict[FaultCode, FaultOverride] = Field(default_factory=dict)
+    sxid: dict[FaultCode, FaultOverride] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _named_before_acted_on(self) -> Faults:
@@ -253,12 +258,28 @@ class Faults(_Section):
         }
 
 
-class Policy(_Section):
+class Policy(Section):
     """A whole policy file."""
 
     monitoring: Monitoring = Monitoring()
     recovery: Recovery = Recovery()
     guardrails: Guardrails = Guardrails()
+    launchers: Launchers = Launchers()
+    notify: Notify = Notify()
     faults: Faults = Faults()
     classify: tuple[Classification, ...] = ()
     classify_known_alerts: bool = True
+
+    @model_validator(mode="after")
+    def _launchers_are_there(self) -> Policy:
+        for failure_class, strategy in self.recovery.strategies.items():
+            if strategy.launcher == "awx" and self.launchers.awx is None:
+                raise ValueError(
+                    f"recovery.strategies.{failure_class}.launcher is awx, but launchers.awx says nothing about it; "
+                    "give its url and token_file"
+                )
+        return self
+
+    def launcher(self, failure_class: str) -> str:
+        """Return the name of the launcher that runs the actions for a failure class."""
+        return self.recovery.strategy(failure_class).launcher or self.launchers.default

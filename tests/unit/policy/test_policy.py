@@ -90,7 +90,18 @@ def test_unknown_failures_have_no_action():
             'p.yaml:2: classify.0.match: a=~"(": not a regular expression: '
             "missing ), unterminated subpattern at position 0",
         ),
-        ("notify: [x]\n", "p.yaml:1: notify: unknown key (planned, but this release does not act on it)"),
+        (
+            "monitoring: {thresholds: {}}\n",
+            "p.yaml:1: monitoring.thresholds: unknown key (planned, but this release does not act on it)",
+        ),
+        (
+            "guardrails:\n  max_pool_unavailable: 130%\n",
+            "p.yaml:2: guardrails.max_pool_unavailable: '130%' must be 1% to 100%, or 1 or more members",
+        ),
+        (
+            "guardrails:\n  circuit_breaker:\n    failure: 3\n",
+            "p.yaml:3: guardrails.circuit_breaker.failure: unknown key (did you mean failures?)",
+        ),
         (
             "guardrails:\n  max_concurrent_runs: 0\n",
             "p.yaml:2: guardrails.max_concurrent_runs: input should be greater than or equal to 1, not 0",

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where playbooks run: C(launchers) in the policy file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from autoglm_recovery.policy.section import Action, Duration, Section, choices, known, positive
+
+LAUNCHERS = ("local", "awx")
+
+LauncherName = Annotated[str, known(LAUNCHERS), choices(LAUNCHERS)]
+PositiveDuration = Annotated[Duration, AfterValidator(positive)]
+
+
+class LocalLauncher(Section):
+    """Runs on the receiver's machine, by ansible-runner; in a container where an execution environment is named."""
+
+    execution_environment: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    artifacts_keep: int = Field(default=1000, ge=1, le=1_000_000)
+    artifacts_max_age: PositiveDuration = timedelta(days=14)
+
+
+class AwxTemplate(Section):
+    """A job template, or a workflow job template, by its exact name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=512)]
+    workflow: bool = False
+
+
+def plain_url(value: str) -> str:
+    """Accept an address over HTTP without credentials in it."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"is no address: {error}") from error
+    if not usable:
+        raise ValueError("is no address; write for example https://awx.example.org")
+    if parts.username or parts.password:
+        raise ValueError("holds a name or a password; a policy is read by many, put secrets into a file of their own")
+    return value.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(plain_url)]
+
+
+class AwxLauncher(Section):
+    """Runs as jobs of an AWX or Automation Controller.
+
+    C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
+    a whole job where its strategy names no shorter C(timeout).  An action without an entry in C(templates) is the job
+    template C(autoglm.recovery.ACTION), which the playbook C(awx_setup) creates.
+    """
+
+    url: Url
+    token_file: Path
+    verify: bool = True
+    ca_path: Path | None = None
+    timeout: PositiveDuration = timedelta(seconds=10)
+    follow_timeout: PositiveDuration = timedelta(hours=1)
+    organization: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    templates: dict[Action, AwxTemplate] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_templates(cls, data: Any) -> Any:
+        """Accept C(templates: {restart_process: A name}) for a job template of that name."""
+        if not isinstance(data, dict) or not isinstance(data.get("templates"), dict):
+            return data
+        named = {
+            action: {"name": template} if isinstance(template, str) else template
+            for action, template in data["templates"].items()
+        }
+        return {**data, "templates": named}
+
+    @model_validator(mode="after")
+    def _verified_by_something(self) -> AwxLauncher:
+        if self.ca_path is not None and not self.verify:
+            raise ValueError("ca_path is given, but verify is false; drop one of them")
+        return self
+
+    def template(self, action: str) -> AwxTemplate:
+        """Return what is launched for an action."""
+        return self.templates.get(action) or AwxTemplate(name=f"autoglm.recovery.{action}")
+
+
+class Launchers(Section):
+    """C(default) runs every action for which its strategy names no other C(launcher)."""
+
+    default: LauncherName = "local"
+    local: LocalLauncher = LocalLauncher()
+    awx: AwxLauncher | None = None
+
+    @model_validator(mode="after")
+    def _default_is_there(self) -> Launchers:
+        if self.default == "awx" and self.awx is None:
+            raise ValueError("default is awx, but launchers.awx says nothing about it; give its url and token_file")
+        return self

@@ -19,6 +19,7 @@ from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.cli.terminal import plain
 from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
+from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import METRICS
 
 app = typer.Typer(
@@ -52,14 +53,25 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
-def serve(  # noqa: PLR0917 - options are arguments
+def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     inventory: Inventory,
     policy: PolicyFile = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT or [IPv6]:PORT.")] = "127.0.0.1:9470",
     state_dir: Annotated[Path, typer.Option(help="Where alerts, incidents and runs are kept.")] = Path("autoglm-state"),
     token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line.")] = None,
     database: Annotated[
-        str | None, typer.Option(help="SQLAlchemy URL; SQLite in the state directory by default.")
+        str | None,
+        typer.Option(
+            envvar="AUTOGLM_DATABASE",
+            help="postgresql://USER@HOST/NAME for several receivers; SQLite in the state directory by default.",
+        ),
+    ] = None,
+    database_file: Annotated[
+        Path | None, typer.Option(help="A file with the database's URL, for one that has a password.")
+    ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(help="How long a run goes on without its receiver; 5s on PostgreSQL, 5m on SQLite."),
     ] = None,
     largest_body: Annotated[int, typer.Option(min=1024, help="Bytes of the largest webhook taken.")] = 8 << 20,
     log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
@@ -73,11 +85,43 @@ def serve(  # noqa: PLR0917 - options are arguments
     if log_format not in ("json", "text"):
         raise typer.BadParameter("must be json or text", param_hint="--log-format")
     logs.configure(log_format)
-    settings = Settings(policy, inventory, listen, state_dir, token_file, database, largest_body)
+    settings = Settings(
+        policy,
+        inventory,
+        listen,
+        state_dir,
+        token_file,
+        _database_url(database, database_file),
+        largest_body,
+        _seconds(lease, "--lease"),
+    )
     try:
         run(settings)
     except (AnsibleError, AuthError, InventoryError, PolicyError, ServeError) as error:
         refuse(error)
+
+
+def _database_url(given: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return given
+    if given is not None:
+        raise typer.BadParameter("give --database or --database-file, not both", param_hint="--database-file")
+    try:
+        lines = file.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"--database-file {file} cannot be read: {error}")
+    if len(lines) != 1:
+        refuse(f"--database-file {file} must hold one URL, for example postgresql://user:password@host/name")
+    return lines[0]
+
+
+def _seconds(duration: str | None, option: str) -> float | None:
+    if duration is None:
+        return None
+    try:
+        return parse_duration(duration).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 @app.command()

@@ -18,6 +18,7 @@ from autoglm_recovery.receiver.model import Decision, FaultMode, IncidentState, 
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.world import World
 
 # How soon a limit of the fleet is asked again; a run that ends wakes the waiting ones before that.
@@ -31,8 +32,9 @@ _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Ve
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
 
-    def __init__(self, database: Database, runs_directory: Path, metrics: Metrics) -> None:
+    def __init__(self, database: Database, lease: Lease, runs_directory: Path, metrics: Metrics) -> None:
         self._database = database
+        self._lease = lease
         self._runs_directory = runs_directory
         self._metrics = metrics
 
@@ -92,14 +94,15 @@ class Dispatcher:
         assert decision.action is not None  # noqa: S101 - a decision to run names its action
         run_id = runs.create(
             connection,
+            self._lease,
             incident_id=row.id,
             host=row.host,
             action=decision.action,
             attempt=decision.attempt,
             state=RunState.launching,
             reason=decision.reason,
+            launcher="local",
             directory="",
-            events_told=0,
             started_at=now,
         )
         runs.update(connection, run_id, directory=str(self._runs_directory / str(run_id)))

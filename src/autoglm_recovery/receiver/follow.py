@@ -1,12 +1,16 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follow the runs that are not finished: launch what no process has begun, tell what was done, take in the outcome."""
+"""Follow the runs that are not finished: have them launched, tell what was done, take in the outcome.
+
+A receiver follows the runs that it has claimed.  A run whose receiver keeps its lease no longer is taken over: followed
+on where its launcher runs it elsewhere, closed as lost where its processes ended with their receiver.
+"""
 
 from __future__ import annotations
 
-import subprocess
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,71 +18,110 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.extra_vars import extra_vars
-from autoglm_recovery.receiver.launch import Life, Order
+from autoglm_recovery.receiver.keeper import Keeper
+from autoglm_recovery.receiver.launcher import Launcher, LaunchRefused, Life, Look, Order, RunView
 from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import FaultMode, IncidentState, RunState, outcome_of
+from autoglm_recovery.receiver.model import ENDED, FaultMode, IncidentState, RunState, outcome_of
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.store.runs import Superseded, claim_of
 from autoglm_recovery.receiver.world import World
-
-MOST_SPAWNS = 3
 
 log = structlog.get_logger()
 
 
 class Follower:
-    """Keeps the processes of runs; everything else about a run is in the database and in its directory."""
+    """Follows through launchers; everything about a run is in the database and with its launcher."""
 
-    def __init__(self, database: Database, metrics: Metrics) -> None:
+    def __init__(self, database: Database, metrics: Metrics, keeper: Keeper, launchers: Mapping[str, Launcher]) -> None:
         self._database = database
         self._metrics = metrics
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._spawns: dict[int, int] = {}
+        self._keeper = keeper
+        self._launchers = launchers
+
+    def take_up(self) -> None:
+        """Claim what this receiver followed before it was restarted."""
+        with self._database.writing() as connection:
+            claims = runs.take_up(connection, self._keeper.lease)
+        if claims:
+            self._keeper.renew()
+            log.info("took up runs of before", runs=[claim.run_id for claim in claims])
 
     def step(self, world: World) -> int:
-        """Look at every unfinished run; return how many there are."""
+        """Look at every unfinished run; return how many of them are this receiver's."""
+        lease = self._keeper.lease
         with self._database.reading() as connection:
             unfinished = runs.unfinished(connection)
-        for run in unfinished:
-            try:
-                self._look(run, world)
-            except Exception:  # one run that cannot be followed must not stop the others
-                log.exception("run could not be followed", run=run.id)
-        return len(unfinished)
+            lapsed = runs.lapsed(connection, lease) if len(unfinished) else []
+        for run in lapsed:
+            self._guarded(self._take_over, run, world)
+        mine = [run for run in unfinished if run.owner == lease.owner]
+        if any(not self._keeper.holds(run.id) for run in mine):
+            self._keeper.renew()
+        for run in mine:
+            self._guarded(self._follow, run, world)
+        return len(mine)
 
-    def _look(self, run: sa.Row[Any], world: World) -> None:
-        directory = Path(run.directory)
-        process = self._processes.get(run.id)
-        gone = process is None or process.poll() is not None
-        life = launch.life(directory)
-        if life is Life.unborn:
-            if gone:
-                self._spawn(run, directory, world)
-            return
-        self._tell(run, directory, begun=run.state == RunState.launching)
-        if life is Life.ended:
-            self._finish(run, world, launch.result(directory).get("rc"), None)
-        elif life is Life.cut_off and gone:
-            orphans = launch.kill_orphans(directory)
-            self._finish(
-                run, world, None, f"its process is gone without a result; {orphans} processes it left were ended"
-            )
+    def next_lapse(self) -> float | None:
+        """Return in how many seconds a run of another receiver may have to be taken over."""
+        with self._database.reading() as connection:
+            return runs.next_lapse(connection, self._keeper.lease)
 
-    def _spawn(self, run: sa.Row[Any], directory: Path, world: World) -> None:
-        self._spawns[run.id] = self._spawns.get(run.id, 0) + 1
-        if self._spawns[run.id] > MOST_SPAWNS:
-            self._finish(
-                run, world, None, f"its process would not start {MOST_SPAWNS} times; see {directory}/supervisor.log"
-            )
-            return
+    def _guarded(self, do: Any, run: sa.Row[Any], world: World) -> None:
         try:
-            launch.prepare(directory, self._order(run, world))
-            self._processes[run.id] = launch.spawn(directory)
-        except OSError:
-            log.exception("run could not be launched", run=run.id)
+            do(run, world)
+        except Superseded as refused:
+            # Somebody took the run over while this receiver was frozen or cut off: what it knows of it is old.
+            self._metrics.late_write()
+            log.warning("late write refused", run=run.id, fence=run.fence, reason=str(refused))
+            self._give_up(run, str(refused))
+        except Exception:  # one run that cannot be followed must not stop the others
+            log.exception("run could not be followed", run=run.id)
+
+    def _give_up(self, run: sa.Row[Any], why: str) -> None:
+        launcher = self._launchers.get(run.launcher)
+        if launcher is not None and not launcher.outlives_receiver:
+            launcher.cancel(_view(run), why)
+
+    def _take_over(self, run: sa.Row[Any], world: World) -> None:
+        lease = self._keeper.lease
+        with self._database.writing() as connection:
+            claim = runs.take_over(connection, run, lease)
+            if claim is None:
+                return
+            text = f"receiver {run.owner} keeps its lease no longer; {lease.owner} took the run over, fencing token "
+            store.tell(connection, run.incident_id, time.time(), "taken_over", f"{text}{claim.fence}")
+        self._metrics.taken_over()
+        log.warning("run taken over", run=run.id, was=run.owner, fence=claim.fence)
+        launcher = self._launchers.get(run.launcher)
+        if launcher is not None and launcher.outlives_receiver:
+            return
+        taken = run._replace(owner=claim.owner, fence=claim.fence)
+        why = f"its receiver {run.owner} died or froze, and its processes ended with it"
+        self._give_up(run, why)
+        self._finish(taken, world, RunState.lost, None, why)
+
+    def _follow(self, run: sa.Row[Any], world: World) -> None:
+        launcher = self._launchers.get(run.launcher)
+        if launcher is None:
+            self._finish(run, world, RunState.lost, None, f"this receiver has no launcher {run.launcher!r}")
+            return
+        view = _view(run)
+        if run.cancel is not None:
+            launcher.cancel(view, run.cancel)
+        try:
+            look = launcher.look(view, lambda: self._order(run, world))
+        except LaunchRefused as refused:
+            self._finish(run, world, RunState.lost, None, str(refused))
+            return
+        if look.life is Life.unborn:
+            return
+        self._tell(run, look)
+        if look.life is Life.ended or look.life is Life.cut_off:
+            rc = look.rc if look.life is Life.ended else None
+            self._finish(run, world, outcome_of(rc), rc, look.why)
 
     def _order(self, run: sa.Row[Any], world: World) -> Order:
         with self._database.reading() as connection:
@@ -89,45 +132,57 @@ class Follower:
             incident._asdict(),
             action=run.action,
             attempt=run.attempt,
-            fence=run.id,
+            fence=run.fence,
             opened_at=opened_at,
         )
         timeout = world.policy.recovery.strategy(incident.failure_class).timeout
         return Order(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
 
-    def _tell(self, run: sa.Row[Any], directory: Path, *, begun: bool) -> None:
-        lines = launch.told(directory, run.events_told)
-        if not lines and not begun:
+    def _tell(self, run: sa.Row[Any], look: Look) -> None:
+        begun = run.state == RunState.launching
+        known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
+        if not begun and all(getattr(run, name) == value for name, value in known.items()):
             return
         with self._database.noting() as connection:
+            runs.report(connection, claim_of(run), state=RunState.running, **known)
             if begun:
-                runs.update(connection, run.id, state=RunState.running)
                 text = f"{run.action} started on {run.host}, run {run.id}"
                 store.tell(connection, run.incident_id, time.time(), "run_started", text)
-            for line in lines:
+            for line in look.lines:
                 store.tell(connection, run.incident_id, line["at"], line["kind"], line["text"])
-            runs.update(connection, run.id, events_told=run.events_told + len(lines))
 
-    def _finish(self, run: sa.Row[Any], world: World, rc: int | None, why: str | None) -> None:
+    def _finish(self, run: sa.Row[Any], world: World, state: RunState, rc: int | None, why: str | None) -> None:
         now = time.time()
-        state = outcome_of(rc)
         with self._database.writing() as connection:
-            runs.update(connection, run.id, state=state, rc=rc, ended_at=now)
+            runs.report(connection, claim_of(run), state=state, rc=rc, ended_at=now)
             incident = store.incident(connection, run.incident_id)
             assert incident is not None  # noqa: S101 - a foreign key says so
             text = f"{run.action} {state} after {now - run.started_at:.1f} s{f': {why}' if why else ''}"
             store.tell(connection, run.incident_id, now, "run_finished", text)
-            firing = store.still_firing(connection, incident.id)
-            patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
-            after = _after(state, now, now + patience if firing else now)
-            store.update(connection, run.incident_id, now, **after)
+            # A person may have closed the incident, which cancels its run.
+            if incident.state not in ENDED:
+                firing = store.still_firing(connection, incident.id)
+                patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
+                after = _after(state, now, now + patience if firing else now)
+                store.update(connection, run.incident_id, now, **after)
             store.ask_again(connection, now, world.policy.guardrails.max_concurrent_runs)
-        process = self._processes.pop(run.id, None)
-        if process is not None:
-            process.wait()
-        self._spawns.pop(run.id, None)
         self._metrics.run_ended(run.action, state)
         log.info("run ended", incident=run.incident_id, run=run.id, host=run.host, action=run.action, state=state)
+
+
+def _view(run: sa.Row[Any]) -> RunView:
+    return RunView(
+        id=run.id,
+        incident_id=run.incident_id,
+        host=run.host,
+        action=run.action,
+        attempt=run.attempt,
+        fence=run.fence,
+        directory=Path(run.directory),
+        started_at=run.started_at,
+        reference=run.reference,
+        cursor=run.cursor,
+    )
 
 
 def _after(state: RunState, now: float, verify_until: float) -> dict[str, Any]:

@@ -1,46 +1,23 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Launch a run in a process of its own, and look at it from outside."""
+"""A run's directory: prepared, given to a supervisor, and looked at from outside."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.receiver import processes
 from autoglm_recovery.receiver.extra_vars import to_yaml
+from autoglm_recovery.receiver.launcher import Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
 
 COLLECTION = "autoglm.recovery"
-
-
-class Life(Enum):
-    """What a run's directory says about it."""
-
-    unborn = "no process has begun it"
-    alive = "a process holds its lock"
-    ended = "its result is there"
-    cut_off = "it began, no process has it, and there is no result"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to run."""
-
-    playbook: str
-    limit: str
-    inventory: Path
-    timeout_s: float
-    variables: Mapping[str, Any]
 
 
 def prepare(directory: Path, order: Order) -> None:
@@ -116,29 +93,12 @@ def told(directory: Path, after: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole[after:]]
 
 
-def kill_orphans(directory: Path) -> int:
-    """End the ansible-playbook processes whose supervisor is gone, so that none goes on acting on its own.
-
-    They are known by the run's own variables file among their arguments.
-    """
-    mark = f"@{directory / 'vars.yml'}".encode()
-    killed = 0
-    for pid in _processes_with(mark):
-        try:
-            os.kill(pid, signal.SIGKILL)
-            killed += 1
-        except ProcessLookupError:
-            continue
-    return killed
+def cancel(directory: Path, why: str) -> None:
+    """Have the supervisor end a run, and one that is only about to begin end at once.  The first reason stays."""
+    if directory.exists() and not (directory / "cancel").exists():
+        write_whole(directory / "cancel", why)
 
 
-def _processes_with(argument: bytes) -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if argument in arguments:
-            yield int(entry.name)
+def end_left(directory: Path) -> int:
+    """End the processes whose supervisor is gone, so that none goes on acting on its own; return how many."""
+    return processes.end_marked(directory, f"@{directory / 'vars.yml'}".encode())

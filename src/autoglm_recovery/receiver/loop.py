@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import structlog
 
@@ -25,19 +24,23 @@ log = structlog.get_logger()
 
 # A run tells what it does in a file, which is read this often; without runs the loop sleeps until something is due.
 _FOLLOW_EVERY_S = 0.1
+# News wakes it; this is for news that was lost.
 _LONGEST_SLEEP_S = 5.0
+_A_LITTLE_S = 0.05
 _AFTER_AN_ERROR_S = 1.0
 
 
 class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
-    def __init__(self, database: Database, world: CurrentWorld, runs_directory: Path, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, world: CurrentWorld, metrics: Metrics, dispatcher: Dispatcher, follower: Follower
+    ) -> None:
         self._database = database
         self._world = world
         self._metrics = metrics
-        self._dispatcher = Dispatcher(database, runs_directory, metrics)
-        self._follower = Follower(database, metrics)
+        self._dispatcher = dispatcher
+        self._follower = follower
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -45,7 +48,8 @@ class Loop:
         self.last_error: str | None = None
 
     def start(self) -> None:
-        """Begin; unfinished work of an earlier receiver is taken up in the first turn."""
+        """Begin, with what this receiver had before it was restarted."""
+        self._follower.take_up()
         self._thread.start()
 
     def stop(self) -> None:
@@ -93,4 +97,7 @@ class Loop:
             return _FOLLOW_EVERY_S
         with self._database.reading() as connection:
             next_due = store.next_due(connection)
-        return min(_LONGEST_SLEEP_S, max(0.0, (next_due or store.NEVER) - time.time()))
+        lapse = self._follower.next_lapse()
+        # Just after the end of a lease, so that it is over by then.
+        waits = ((next_due or store.NEVER) - time.time(), _LONGEST_SLEEP_S if lapse is None else lapse + _A_LITTLE_S)
+        return max(0.0, min(_LONGEST_SLEEP_S, *waits))

@@ -60,6 +60,16 @@ class Metrics:
             "autoglm_webhook_requests", "Webhook requests by answer", ["status"], registry=self.registry
         )
         self._runs = Counter("autoglm_runs", "Ended runs", ["action", "state"], registry=self.registry)
+        self._taken_over = Counter(
+            "autoglm_runs_taken_over",
+            "Runs taken over from a receiver that lost its lease",
+            registry=self.registry,
+        )
+        self._late_writes = Counter(
+            "autoglm_late_writes_refused",
+            "Writes about a run that another receiver had taken over meanwhile",
+            registry=self.registry,
+        )
         self._to_commit = self._histogram("commit", "until it was on disk here")
         self._to_launch = self._histogram("launch", "until the first action was launched")
         self._to_verified = self._histogram("verified", "until the repair was proven and the alert had resolved")
@@ -117,6 +127,14 @@ class Metrics:
     def verified(self, seconds: float) -> None:
         """Note how long a recovery took."""
         self._to_verified.observe(max(0.0, seconds))
+
+    def taken_over(self) -> None:
+        """Count a run that was another receiver's."""
+        self._taken_over.inc()
+
+    def late_write(self) -> None:
+        """Count a write that came too late."""
+        self._late_writes.inc()
 
     def run_ended(self, action: str, state: str) -> None:
         """Count a run."""

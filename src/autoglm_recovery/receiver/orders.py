@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 
-from autoglm_recovery.receiver.model import ENDED, IncidentState
+import sqlalchemy as sa
+
+from autoglm_recovery.receiver.model import ENDED, UNFINISHED, IncidentState
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
@@ -31,7 +33,7 @@ _FROM = {
     Order.approve: {IncidentState.held},
     Order.reject: {IncidentState.held},
     Order.retry: {IncidentState.held, IncidentState.escalated},
-    Order.close: set(IncidentState) - ENDED - {IncidentState.running},
+    Order.close: set(IncidentState) - ENDED,
 }
 
 
@@ -55,5 +57,14 @@ def carry_out(database: Database, incident_id: int, order: Order, who: str) -> N
             fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
             store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
             return
+        if row.state == IncidentState.running:
+            _cancel(connection, incident_id, f"the incident was closed by {who}")
         store.update(connection, incident_id, now, state=IncidentState.closed, reason=f"{order} by {who}", ended_at=now)
         store.tell(connection, incident_id, now, "closed", f"closed by {who}")
+
+
+def _cancel(connection: sa.Connection, incident_id: int, why: str) -> None:
+    """Ask whichever receiver follows the incident's run to end it; the host is free once it has ended."""
+    last = runs.newest(connection, incident_id)
+    if last is not None and last.state in UNFINISHED:
+        runs.update(connection, last.id, cancel=why)

@@ -8,28 +8,46 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+import re
+import secrets
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+import sqlalchemy as sa
 import structlog
 import uvicorn
 
 from autoglm_recovery.receiver.auth import AuthError, check_open, read_tokens
+from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.http import Interface, Parts
+from autoglm_recovery.receiver.keeper import Keeper
+from autoglm_recovery.receiver.local import LocalLauncher
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
+from autoglm_recovery.receiver.store.listener import Listener
+from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.whole_file import write_whole
 from autoglm_recovery.receiver.world import CurrentWorld
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
 READ_AGAIN_EVERY_S = 300
+
+# How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
+# is the time that a restart may take.
+SHARED_LEASE_S = 5.0
+LONE_LEASE_S = 300.0
+SHORTEST_LEASE_S = 1.0
 
 log = structlog.get_logger()
 
@@ -45,6 +63,7 @@ class Settings:
     token_file: Path | None
     database: str | None
     largest_body: int
+    lease_s: float | None = None
 
 
 class ServeError(RuntimeError):
@@ -63,8 +82,8 @@ def split_address(listen: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def serve(settings: Settings) -> None:
-    """Run the receiver.
+def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
+    """Run the receiver, in a world that was read already or else is read now.
 
     :raises ServeError, AuthError, PolicyError, InventoryError, AnsibleError: before anything is listened to.
     """
@@ -72,32 +91,81 @@ def serve(settings: Settings) -> None:
     tokens = read_tokens(settings.token_file) if settings.token_file else ()
     check_open(host, tokens)
     _private(settings.state_dir)
-    with _only_receiver(settings.state_dir), _bound(host, port) as listener:
-        world = CurrentWorld(settings.policy, settings.inventory)
+    with _only_receiver(settings.state_dir), _bound(host, port) as listener, _database(settings) as database:
+        _run(settings, tokens, database, world or CurrentWorld(settings.policy, settings.inventory), listener)
+
+
+def _run(
+    settings: Settings, tokens: tuple[str, ...], database: Database, world: CurrentWorld, listener: socket.socket
+) -> None:
+    def ask() -> Standing:
+        with database.reading() as connection:
+            return standing(connection)
+
+    metrics = Metrics(ask)
+    metrics.world_read(len(world.now.fleet.hosts))
+    lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
+    keeper = Keeper(database, lease)
+    launchers = {launcher.name: launcher for launcher in (LocalLauncher(lambda: keeper.until),)}
+    dispatcher = Dispatcher(database, lease, (settings.state_dir / "runs").resolve(), metrics)
+    loop = Loop(database, world, metrics, dispatcher, Follower(database, metrics, keeper, launchers))
+    intake = Intake(database, loop.wake)
+    parts = Parts(
+        database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
+    )
+    with ExitStack() as running:
+        for part in (keeper, loop, intake):
+            part.start()
+            running.callback(part.stop)
+        if database.shared:
+            news = Listener(database.url, loop.wake)
+            news.start()
+            running.callback(news.stop)
+        log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=repr(database.url))
+        running.enter_context(_reading_again(world, loop, metrics))
+        _listen(Interface(parts), listener, settings)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    """Open the database and bring its schema up to date.
+
+    :raises ServeError: if it cannot be used.
+    """
+    try:
         database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
+    except ValueError as error:
+        raise ServeError(f"--database: {error}") from error
+    try:
         database.migrate()
+    except sa.exc.SQLAlchemyError as error:
+        database.close()
+        why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise ServeError(f"the database {database.url!r} cannot be used: {why}") from error
+    try:
+        yield database
+    finally:
+        database.close()
 
-        def ask() -> Standing:
-            with database.reading() as connection:
-                return standing(connection)
 
-        metrics = Metrics(ask)
-        metrics.world_read(len(world.now.fleet.hosts))
-        runs_directory = (settings.state_dir / "runs").resolve()
-        loop = Loop(database, world, runs_directory, metrics)
-        intake = Intake(database, loop.wake)
-        parts = Parts(
-            database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
-        )
-        intake.start()
-        loop.start()
-        try:
-            with _reading_again(world, loop, metrics):
-                _listen(Interface(parts), listener, settings)
-        finally:
-            intake.stop()
-            loop.stop()
-            database.close()
+def _lease_seconds(settings: Settings, database: Database) -> float:
+    if settings.lease_s is None:
+        return SHARED_LEASE_S if database.shared else LONE_LEASE_S
+    if settings.lease_s < SHORTEST_LEASE_S:
+        raise ServeError(f"--lease must be at least {SHORTEST_LEASE_S:g}s, so that it can be renewed in time")
+    return settings.lease_s
+
+
+def identity(state_dir: Path) -> str:
+    """Return the name under which this receiver claims runs: the state directory's own, so that it survives a restart.
+
+    Only one receiver works on a state directory at a time, and so only one bears its name.
+    """
+    path = state_dir / "replica"
+    if not path.exists():
+        host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:40]
+        write_whole(path, f"{host}-{secrets.token_hex(4)}")
+    return path.read_text("utf-8").strip()
 
 
 def _listen(interface: Interface, listener: socket.socket, settings: Settings) -> None:

@@ -3,9 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One process for one run: C(python -m autoglm_recovery.receiver.supervisor DIRECTORY).
 
-It outlives the receiver.  ansible-playbook writes to a terminal that this process holds, so that a receiver that is
+It outlives the receiver.  ansible-playbook writes to a terminal that its child holds, so that a receiver that is
 killed cuts no run in half, and the next receiver finds the run by its directory: who holds the lock on C(lock) runs it,
 C(started) says that it began, C(events.jsonl) what was told, and C(result.json) appears whole when it has ended.
+
+It ends the run with all that it started when C(cancel) appears, when its time is up, or when no receiver has said for
+too long that it may go on (C(heartbeat)).  The playbook runs in a child, so that neither a stuck Ansible nor a stuck
+ansible-runner can keep this process from that.
 """
 
 from __future__ import annotations
@@ -16,31 +20,107 @@ import os
 import shlex
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.receiver import heartbeat, processes
 from autoglm_recovery.receiver.narrate import narrate
 from autoglm_recovery.receiver.whole_file import write_whole
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
+TIMED_OUT = 254  # as ansible-runner says it
+_LOOK_EVERY_S = 0.1
+
+Work = Callable[[Path, dict[str, Any]], int]
 
 
-def main(directory: Path) -> int:
+def main(directory: Path, work: Work | None = None) -> int:
     """Run what C(directory/request.json) asks for, once in its life."""
     with open(directory / "lock", "w", encoding="utf-8") as lock:
         # Waits for whoever only looks at the lock, and for another supervisor of this run until that has ended.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # One that was frozen before it began finds its time over: another receiver may have the run by now.
+        if heartbeat.until(directory) < heartbeat.now():
+            return ALREADY_RUN
         try:
             os.close(os.open(directory / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             return ALREADY_RUN
         request = json.loads((directory / "request.json").read_text("utf-8"))
-        result = _run(directory, request)
-        write_whole(directory / "result.json", json.dumps(result))
+        os.environ[processes.MARK] = str(directory)
+        processes.become_subreaper()
+        why = _must_end(directory)
+        if why is None:
+            result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
+        else:
+            result = _canceled(why)
+        write_whole(directory / "result.json", json.dumps({**result, "ended_at": time.time()}))
         return 0 if result["rc"] == 0 else 1
 
 
-def _run(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
+def _begin(directory: Path, request: dict[str, Any], work: Work, lock: int) -> int:
+    """Do the work in a child, which dies with this process; return its number."""
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        processes.die_with_parent(parent)
+        processes.children_die_with_us()
+        # The lock must not be held by what outlives this process.
+        os.close(lock)
+        code = work(directory, request)
+    except BaseException:  # noqa: BLE001 - a forked child must never go on in its parent's code
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _watch(directory: Path, request: dict[str, Any], child: int) -> dict[str, Any]:
+    """Wait for the end of the work, or for a reason to end it."""
+    deadline = time.monotonic() + request["timeout_s"]
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return _ended(os.waitstatus_to_exitcode(status))
+        why = _must_end(directory)
+        if why is None and time.monotonic() > deadline:
+            why = f"it took longer than {request['timeout_s']:g} s"
+            processes.end_descendants()
+            return {"rc": TIMED_OUT, "status": "timeout", "why": why}
+        if why is not None:
+            processes.end_descendants()
+            return _canceled(why)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _canceled(why: str) -> dict[str, Any]:
+    return {"rc": None, "status": "canceled", "why": why}
+
+
+def _ended(code: int) -> dict[str, Any]:
+    if code >= 0:
+        return {"rc": code, "status": "successful" if code == 0 else "failed", "why": None}
+    processes.end_descendants()
+    return {"rc": None, "status": "failed", "why": f"its process was ended by signal {-code}"}
+
+
+def _must_end(directory: Path) -> str | None:
+    try:
+        return (directory / "cancel").read_text("utf-8")
+    except FileNotFoundError:
+        pass
+    late = heartbeat.now() - heartbeat.until(directory)
+    return f"its receiver has not renewed its lease for {late:.1f} s too long" if late > 0 else None
+
+
+def play(directory: Path, request: dict[str, Any]) -> int:
+    """Run the playbook with ansible-runner and return its exit code."""
     import ansible_runner  # noqa: PLC0415 - after the lock: who loses it has no need to load this
 
     with open(directory / "events.jsonl", "a", encoding="utf-8") as events:
@@ -57,13 +137,16 @@ def _run(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
             playbook=request["playbook"],
             limit=request["limit"],
             cmdline=shlex.join(["--inventory", request["inventory"], "--extra-vars", f"@{directory / 'vars.yml'}"]),
-            timeout=request["timeout_s"],
-            envvars={"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"},
+            envvars={
+                "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+                processes.MARK: str(directory),
+            },
             event_handler=note,
             suppress_env_files=True,
             quiet=True,
         )
-    return {"rc": run.rc, "status": run.status, "ended_at": time.time()}
+    # ansible-runner gives a negative code for a playbook that a signal ended.
+    return int(run.rc) if run.rc is not None and 0 <= run.rc < TIMED_OUT else 1
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _TIMES = frozenset(
         "first_starts_at",
     }
 )
-_INTERNAL = frozenset({"target_key", "due_at", "attempts_from", "redelivery_key", "events_told"})
+_INTERNAL = frozenset({"target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"})
 
 
 def list_incidents(connection: sa.Connection, state: str | None, most: int) -> list[dict[str, Any]]:

@@ -115,6 +115,7 @@ def test_a_failed_commit_is_told_and_the_writer_goes_on(database, intake):
     assert intake.submit(Delivery("g", (alert(1),))).result(10).new == 1
 
 
+LEASE = runs.Lease("me", 5.0, sa.literal(100.0))
 LLAMA = Target("node-a", "llama")
 
 
@@ -128,6 +129,7 @@ def _open(connection, target=LLAMA):
 def _run(connection, incident_id, host="node-a"):
     return runs.create(
         connection,
+        LEASE,
         incident_id=incident_id,
         host=host,
         action="restart_process",
@@ -135,7 +137,7 @@ def _run(connection, incident_id, host="node-a"):
         state="running",
         reason="",
         directory="",
-        events_told=0,
+        launcher="local",
         started_at=1.0,
     )
 

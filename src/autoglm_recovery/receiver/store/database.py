@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open the database and bring its schema up to date."""
+"""Transactions on the database, and its schema brought up to date."""
 
 from __future__ import annotations
 
@@ -9,66 +9,106 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from autoglm_recovery.receiver.store import engines
+from autoglm_recovery.receiver.store.deadlines import Deadlines
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# SQLite makes a writer that finds the lock taken sleep for a while; in one process a lock of our own wakes it at once.
-_BUSY_TIMEOUT_MS = 10_000
+# The channel of LISTEN and NOTIFY, and the advisory lock that gives the replicas one writer at a time.
+CHANNEL = "autoglm_recovery"
+_ONE_WRITER = 0x6175746F676C6D  # "autoglm"
+
+# Longer than any transaction of ours takes, and short enough for a storm to be taken after a cut network.
+LONGEST_TRANSACTION_S = 15.0
+# A migration may rewrite a table of years.
+LONGEST_MIGRATION_S = 3600.0
 
 
 class Database:
-    """Transactions of three kinds: C(reading), C(writing), and C(noting) for what could be worked out again.
+    """Transactions of four kinds: C(reading), C(writing), C(noting) and C(appending).
+
+    C(writing) and C(noting) are one at a time over all receivers of a database: what they read stays true until they
+    end.  SQLite gives that by its single writer, PostgreSQL by an advisory lock.  C(noting) is for what could be worked
+    out again: it survives a crash of this process, but perhaps not a power cut, and costs no fsync.  C(appending) waits
+    for nobody on PostgreSQL: it is for deliveries and leases, whose statements are right whatever else goes on.
 
     SQLite runs with a write-ahead log so that readers never wait for the writer, and with C(synchronous=FULL) so that
     a commit has reached the disk: in WAL mode C(NORMAL) may lose the last commits at a power cut, though never the
-    order of them (sqlite.org/wal.html).  C(noting) takes that risk; the next C(writing) makes good what came before.
+    order of them (sqlite.org/wal.html).  PostgreSQL's C(synchronous_commit=off) means the same.
+
+    A transaction that takes too long loses its connection, so that a network that swallows everything is an error that
+    passes, and not a thread that waits for ever.
     """
 
     def __init__(self, url: str) -> None:
+        """Open nothing yet.
+
+        :raises ValueError: if the URL is none, or of a database that is not supported.
+        """
+        self.url = engines.parse(url)
         self._lock = threading.Lock()
-        if url.startswith("sqlite"):
-            self.engine = _sqlite(url, "FULL")
-            self._noter = _sqlite(url, "NORMAL")
-        else:
-            self.engine = self._noter = sa.create_engine(url, pool_pre_ping=True)
+        self._deadlines = Deadlines()
+        self.engine, self._noter = engines.make(self.url, self._deadlines)
         self._reader = self.engine.execution_options(autoglm_reading=True)
+
+    @property
+    def shared(self) -> bool:
+        """Tell whether several receivers may work on this database."""
+        return self.engine.dialect.name == "postgresql"
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Begin a transaction that only reads."""
-        with self._reader.begin() as connection:
+        with self._transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Begin a transaction that is on disk once it has ended without an error."""
-        with self._alone(), self.engine.begin() as connection:
+        with self._alone(), self._transaction(self.engine) as connection:
+            self._take_turn(connection)
             yield connection
 
     @contextmanager
     def noting(self) -> Iterator[sa.Connection]:
         """Begin a transaction that survives a crash of this process, but perhaps not a power cut."""
-        with self._alone(), self._noter.begin() as connection:
+        with self._alone(), self._transaction(self._noter) as connection:
+            self._take_turn(connection)
+            if self.shared:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
             yield connection
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if self.engine.dialect.name != "sqlite":
-            yield
-            return
-        with self._lock:
-            yield
+    def appending(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that is on disk once it has ended, and that waits for no other receiver's decisions."""
+        with self._alone(), self._transaction(self.engine) as connection:
+            yield connection
+
+    def now(self) -> sa.ColumnElement[float]:
+        """Return the database's clock, seconds since the epoch: the one clock that all receivers share."""
+        if self.shared:
+            return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
+        return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Float)
+
+    def notify(self, connection: sa.Connection) -> None:
+        """Wake the other receivers when this transaction is committed."""
+        if self.shared:
+            connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
     def migrate(self) -> None:
         """Bring the schema to this release's, from any earlier release's or from nothing."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self.writing() as connection:
+        with self._alone(), self._transaction(self.engine, LONGEST_MIGRATION_S) as connection:
+            if self.shared:
+                for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                    connection.exec_driver_sql(f"SET LOCAL {limit} TO 0")
+            self._take_turn(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -76,24 +116,31 @@ class Database:
         """Give back all connections."""
         self.engine.dispose()
         self._noter.dispose()
+        self._deadlines.close()
 
+    @contextmanager
+    def _transaction(self, engine: sa.Engine, most: float = LONGEST_TRANSACTION_S) -> Iterator[sa.Connection]:
+        # The commit is within the time, too.
+        with engine.connect() as connection, self._in_time(connection, most), connection.begin():
+            yield connection
 
-def _sqlite(url: str, synchronous: str) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, pool_size=8)
-    pragmas = ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_TIMEOUT_MS}", "foreign_keys=ON")
+    @contextmanager
+    def _in_time(self, connection: sa.Connection, most: float) -> Iterator[None]:
+        if not self.shared:
+            yield
+            return
+        with self._deadlines.on(engines.socket_of(connection), most):
+            yield
 
-    def prepare(connection: Any, _record: object) -> None:
-        # The driver's own transaction handling begins late and reads stale: we say BEGIN ourselves.
-        connection.isolation_level = None
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # SQLite makes a writer that finds its lock taken sleep for a while; a lock of our own wakes it at once.
+        if self.shared:
+            yield
+            return
+        with self._lock:
+            yield
 
-    sa.event.listen(engine, "connect", prepare)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that may write takes the lock at once: to upgrade a read lock later can fail without waiting.
-    reading = connection.get_execution_options().get("autoglm_reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    def _take_turn(self, connection: sa.Connection) -> None:
+        if self.shared:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_WRITER)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from autoglm_recovery.receiver.store.database import Database
 
 MOST_DELIVERIES_IN_A_COMMIT = 256
 MOST_WAITING = 2048
+_MOST_KEYS = 1000
 
 
 class Overloaded(RuntimeError):
@@ -89,7 +91,7 @@ class Intake:
         if not self._failed:
             return True
         try:
-            with self._database.writing() as connection:
+            with self._database.appending() as connection:
                 connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
         except sa.exc.SQLAlchemyError:
             return False
@@ -136,28 +138,54 @@ class Intake:
 
     def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
         now = time.time()
-        with self._database.writing() as connection:
-            return [self._store(connection, delivery, now) for delivery in deliveries]
-
-    def _store(self, connection: sa.Connection, delivery: Delivery, now: float) -> Receipt:
-        statement = self._upsert()
-        counts = [
-            connection.execute(statement, _row(delivery.group_key, alert, now)).scalar_one()
-            for alert in delivery.alerts
+        rows = [[_row(delivery.group_key, alert, now) for alert in delivery.alerts] for delivery in deliveries]
+        set_aside = [
+            {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}
+            for delivery in deliveries
+            for rejected in delivery.rejected
         ]
-        for rejected in delivery.rejected:
-            values = {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}
-            connection.execute(schema.rejects.insert(), values)
-        new = sum(count == 1 for count in counts)
-        return Receipt(now, new, len(counts) - new, len(delivery.rejected))
+        with self._database.appending() as connection:
+            fresh = self._store(connection, [row for of_one in rows for row in of_one])
+            if set_aside:
+                connection.execute(schema.rejects.insert(), set_aside)
+            if fresh:
+                self._database.notify(connection)
+        receipts = []
+        for delivery, of_one in zip(deliveries, rows, strict=True):
+            # Of news that came twice at once, the first delivery brought it.
+            mine = {row["redelivery_key"] for row in of_one} & fresh
+            fresh -= mine
+            receipts.append(Receipt(now, len(mine), len(of_one) - len(mine), len(delivery.rejected)))
+        return receipts
 
-    def _upsert(self) -> sa.Executable:
-        """Insert an alert, or count one more delivery of the same news; return how often it came."""
-        insert = sqlite.insert if self._database.engine.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(schema.alerts)
-        return statement.on_conflict_do_update(
-            index_elements=["redelivery_key"], set_={"deliveries": schema.alerts.c.deliveries + 1}
-        ).returning(schema.alerts.c.deliveries)
+    def _store(self, connection: sa.Connection, rows: Sequence[dict[str, object]]) -> set[object]:
+        """Insert the news among the rows, count the rest, and return the keys of the news.
+
+        In the order of the keys, so that two receivers that are told the same at once never wait for each other in a
+        circle.
+        """
+        if not rows:
+            return set()
+        told = Counter(str(row["redelivery_key"]) for row in rows)
+        first = {row["redelivery_key"]: row for row in reversed(rows)}
+        ordered = [{**first[key], "deliveries": told[key]} for key in sorted(told)]
+        insert = postgresql.insert if self._database.shared else sqlite.insert
+        statement = insert(schema.alerts).on_conflict_do_nothing(index_elements=["redelivery_key"])
+        fresh = set(connection.execute(statement.returning(schema.alerts.c.redelivery_key), ordered).scalars())
+        again: dict[int, list[str]] = {}
+        for key in sorted(told.keys() - fresh):
+            again.setdefault(told[key], []).append(key)
+        for times, keys in again.items():
+            self._count(connection, keys, times)
+        return fresh
+
+    def _count(self, connection: sa.Connection, keys: Sequence[str], times: int) -> None:
+        """Count more deliveries of the same news.  It is only a figure, and waits for no alert that is looked at."""
+        for at in range(0, len(keys), _MOST_KEYS):
+            some = schema.alerts.c.redelivery_key.in_(keys[at : at + _MOST_KEYS])
+            free = sa.select(schema.alerts.c.id).where(some).with_for_update(skip_locked=True)
+            counted = schema.alerts.update().where(schema.alerts.c.id.in_(free))
+            connection.execute(counted.values(deliveries=schema.alerts.c.deliveries + times))
 
 
 def _row(group_key: str, alert: Alert, now: float) -> dict[str, object]:

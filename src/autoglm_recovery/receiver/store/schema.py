@@ -4,7 +4,8 @@
 """The tables.  Times are seconds since the epoch; texts that strangers wrote stay inside C(labels) and the like.
 
 Two partial unique indexes hold the promises that must survive any bug above them: one unfinished incident per target,
-and one unfinished run per host.
+and one unfinished run per host.  C(fencing) has one row with the last fencing token that was given: tokens only grow,
+and none is given twice, whoever asks.
 """
 
 from __future__ import annotations
@@ -80,7 +81,6 @@ incidents = sa.Table(
 
 _UNFINISHED = sa.text("state IN ('launching', 'running')")
 
-# A run's number is its fencing token: numbers only grow, and are never used again.
 runs = sa.Table(
     "runs",
     metadata,
@@ -92,13 +92,31 @@ runs = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("directory", sa.Text, nullable=False),
-    sa.Column("events_told", sa.Integer, nullable=False),
+    sa.Column("launcher", sa.String(32), nullable=False),
+    # What the launcher calls the run, where a person sees its output, and how much of its news was told.
+    sa.Column("reference", sa.Text),
+    sa.Column("link", sa.Text),
+    sa.Column("cursor", sa.Integer, nullable=False),
+    # Whose the run is, until when by the database's clock, and the fencing token of that claim.
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    # Why the run is to be ended; set by anybody, read by its owner.
+    sa.Column("cancel", sa.Text),
     sa.Column("rc", sa.Integer),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
     sa.Index("runs_one_per_host", "host", unique=True, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     sa.Index("runs_incident", "incident_id"),
+    sa.Index("runs_unfinished", "owner", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     sqlite_autoincrement=True,
+)
+
+fencing = sa.Table(
+    "fencing",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
 )
 
 timeline = sa.Table(

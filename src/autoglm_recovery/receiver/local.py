@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The launcher that runs playbooks on this machine, each under a supervisor of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import structlog
+
+from autoglm_recovery.receiver import heartbeat, launch
+from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look, Order, RunView
+
+MOST_SPAWNS = 3
+
+log = structlog.get_logger()
+
+
+class LocalLauncher:
+    """Keeps the processes of runs; everything else about a run is in its directory."""
+
+    name = "local"
+    # On a shared database another receiver cannot see this machine's processes; they end with their lease.
+    outlives_receiver = False
+
+    def __init__(self, allowed_until: Callable[[], float]) -> None:
+        """C(allowed_until) tells until when, in C(heartbeat)'s time, the runs of this receiver may go on."""
+        self._allowed_until = allowed_until
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._spawns: dict[int, int] = {}
+
+    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+        """Begin the run if no process has begun it, and tell how it stands.
+
+        :raises LaunchRefused: if its process will not start.
+        """
+        process = self._processes.get(run.id)
+        gone = process is None or process.poll() is not None
+        life = launch.life(run.directory)
+        if life is Life.unborn:
+            if gone:
+                self._spawn(run, order)
+            return Look(Life.unborn, cursor=run.cursor)
+        lines = tuple(launch.told(run.directory, run.cursor))
+        cursor = run.cursor + len(lines)
+        if life is Life.ended:
+            self._forget(run.id)
+            result = launch.result(run.directory)
+            return Look(life, lines, cursor, rc=result.get("rc"), why=result.get("why"))
+        if life is Life.cut_off:
+            if not gone:
+                return Look(Life.alive, lines, cursor)
+            self._forget(run.id)
+            why = f"its process is gone without a result; {launch.end_left(run.directory)} processes it left were ended"
+            return Look(life, lines, cursor, why=why)
+        return Look(life, lines, cursor)
+
+    def cancel(self, run: RunView, why: str) -> None:
+        """Have the supervisor end the run and all that it started."""
+        launch.cancel(run.directory, why)
+
+    def _spawn(self, run: RunView, order: Callable[[], Order]) -> None:
+        self._spawns[run.id] = self._spawns.get(run.id, 0) + 1
+        if self._spawns[run.id] > MOST_SPAWNS:
+            self._forget(run.id)
+            raise LaunchRefused(f"its process would not start {MOST_SPAWNS} times; see {run.directory}/supervisor.log")
+        try:
+            launch.prepare(run.directory, order())
+            heartbeat.begin(run.directory, self._allowed_until())
+            self._processes[run.id] = launch.spawn(run.directory)
+        except OSError:
+            log.exception("run could not be launched", run=run.id)
+
+    def _forget(self, run_id: int) -> None:
+        self._spawns.pop(run_id, None)
+        process = self._processes.pop(run_id, None)
+        if process is not None:
+            process.wait()

@@ -18,14 +18,17 @@ from typing import IO
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
 
-from autoglm_recovery.receiver.auth import AuthError, check_open, read_tokens
-from autoglm_recovery.receiver.http import Interface, Parts
+from autoglm_recovery.receiver.access.authenticator import Authenticator
+from autoglm_recovery.receiver.access.tokens import AuthError, check_open, read_tokens
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
+from autoglm_recovery.receiver.web.app import build
+from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.world import CurrentWorld
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
@@ -86,22 +89,30 @@ def serve(settings: Settings) -> None:
         loop = Loop(database, world, runs_directory, metrics)
         intake = Intake(database, loop.wake)
         parts = Parts(
-            database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
+            database=database,
+            intake=intake,
+            metrics=metrics,
+            authenticator=Authenticator(tokens),
+            largest_body=settings.largest_body,
+            state_dir=settings.state_dir,
+            wake=loop.wake,
+            well=lambda: loop.well,
+            world=lambda: world.now,
         )
         intake.start()
         loop.start()
         try:
             with _reading_again(world, loop):
-                _listen(Interface(parts), listener, settings)
+                _listen(build(parts), listener, settings)
         finally:
             intake.stop()
             loop.stop()
             database.close()
 
 
-def _listen(interface: Interface, listener: socket.socket, settings: Settings) -> None:
+def _listen(app: Starlette, listener: socket.socket, settings: Settings) -> None:
     config = uvicorn.Config(
-        interface.app(), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10, backlog=2048
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10, backlog=2048
     )
     log.info("listening", address=settings.listen, state=str(settings.state_dir), policy=str(settings.policy))
     uvicorn.Server(config).run(sockets=[listener])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoglm_recovery.receiver.auth import AuthError, allowed, check_open, read_tokens
+from autoglm_recovery.receiver.access.tokens import AuthError, allowed, check_open, read_tokens
 from autoglm_recovery.receiver.serve import ServeError, split_address
 
 OLD, NEW = "a" * 32, "b" * 32

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import signal
-import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,8 @@ from types import FrameType
 from typing import IO
 
 import structlog
-import uvicorn
-from starlette.applications import Starlette
 
-from autoglm_recovery.receiver.access.authenticator import Authenticator
-from autoglm_recovery.receiver.access.tokens import AuthError, check_open, read_tokens
+from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents
@@ -29,6 +24,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.server import AccessSettings, ListenError, bound, keep_doors, listen
 from autoglm_recovery.receiver.world import CurrentWorld
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
@@ -43,9 +39,8 @@ class Settings:
 
     policy: Path | None
     inventory: Path
-    listen: str
+    access: AccessSettings
     state_dir: Path
-    token_file: Path | None
     database: str | None
     largest_body: int
 
@@ -54,28 +49,15 @@ class ServeError(RuntimeError):
     """The receiver cannot start, and why."""
 
 
-def split_address(listen: str) -> tuple[str, int]:
-    """Split C(host:port) or C([v6]:port).
-
-    :raises ServeError: if it is neither.
-    """
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ServeError(f"--listen {listen!r} is not HOST:PORT; write for example 127.0.0.1:9470 or [::1]:9470")
-    return host, int(port)
-
-
 def serve(settings: Settings) -> None:
     """Run the receiver.
 
-    :raises ServeError, AuthError, PolicyError, InventoryError, AnsibleError: before anything is listened to.
+    :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
-    host, port = split_address(settings.listen)
-    tokens = read_tokens(settings.token_file) if settings.token_file else ()
-    check_open(host, tokens)
+    access = settings.access
     _private(settings.state_dir)
-    with _only_receiver(settings.state_dir), _bound(host, port) as listener:
+    doors = keep_doors(access, settings.state_dir)
+    with _only_receiver(settings.state_dir), bound(access.listen) as listener:
         world = CurrentWorld(settings.policy, settings.inventory)
         database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
         database.migrate()
@@ -92,8 +74,11 @@ def serve(settings: Settings) -> None:
             database=database,
             intake=intake,
             metrics=metrics,
-            authenticator=Authenticator(tokens),
+            authenticator=doors.authenticator,
+            sessions=doors.sessions,
             largest_body=settings.largest_body,
+            requests_per_second=access.requests_per_second,
+            allowed_hosts=access.allowed_hosts,
             state_dir=settings.state_dir,
             wake=loop.wake,
             well=lambda: loop.well,
@@ -103,19 +88,12 @@ def serve(settings: Settings) -> None:
         loop.start()
         try:
             with _reading_again(world, loop):
-                _listen(build(parts), listener, settings)
+                log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
+                listen(build(parts), listener, access.tls)
         finally:
             intake.stop()
             loop.stop()
             database.close()
-
-
-def _listen(app: Starlette, listener: socket.socket, settings: Settings) -> None:
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10, backlog=2048
-    )
-    log.info("listening", address=settings.listen, state=str(settings.state_dir), policy=str(settings.policy))
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _private(directory: Path) -> None:
@@ -138,24 +116,6 @@ def _only_receiver(directory: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-    except ValueError:
-        family = socket.AF_INET
-    # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that this is TCP, and with it on
-    # every answer waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
 
 
 class _reading_again:  # noqa: N801 - reads as a verb after "with"
@@ -194,4 +154,4 @@ class _reading_again:  # noqa: N801 - reads as a verb after "with"
             self._loop.wake()
 
 
-__all__ = ["AuthError", "ServeError", "Settings", "serve", "split_address"]
+__all__ = ["AccessSettings", "AuthError", "ListenError", "ServeError", "Settings", "serve"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,22 +19,34 @@ from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
-from autoglm_recovery.receiver.web.guarded import Guarded, who
+from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.web import models
+from autoglm_recovery.receiver.web.body import check_json, read_body
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import problem
 
-MOST_LISTED = 1000
+LARGEST_COMMENT = 8 << 10
 
 
 def routes(parts: Parts) -> list[Guarded]:
     """Return the API."""
     api = _Api(parts)
+    read = [
+        ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(models.Limit, models.Outcome))),
+        ("/api/v1/rejects", api.rejects, Contract(models.Rejects, query=(models.Limit,))),
+        ("/api/v1/incidents", api.incidents, Contract(models.Incidents, query=(models.Limit, models.State))),
+        ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
+    ]
+    order = Contract(models.IncidentInFull, takes=models.Comment, takes_required=False, fails=(404, 409, 413, 415))
+    listed = Contract(models.Audit, query=(models.Limit,))
     return [
-        Guarded("/api/v1/alerts", api.alerts, methods=["GET"], need=Need.read),
-        Guarded("/api/v1/rejects", api.rejects, methods=["GET"], need=Need.read),
-        Guarded("/api/v1/incidents", api.incidents, methods=["GET"], need=Need.read),
-        Guarded("/api/v1/incidents/{id:int}", api.incident, methods=["GET"], need=Need.read),
-        Guarded("/api/v1/incidents/{id:int}/{order}", api.order, methods=["POST"], need=Need.order),
+        *(
+            Guarded(path, handler, methods=["GET"], need=Need.read, contract=contract)
+            for path, handler, contract in read
+        ),
+        Guarded("/api/v1/incidents/{id:int}/{order}", api.order, methods=["POST"], need=Need.order, contract=order),
+        Guarded("/api/v1/audit", api.audit, methods=["GET"], need=Need.order, contract=listed),
     ]
 
 
@@ -68,7 +81,13 @@ class _Api:
         if name not in set(Order):
             return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(Order)}")
         try:
-            await run_in_threadpool(carry_out, self._parts.database, _number(request), Order(name), str(who(request)))
+            comment = await _comment(request)
+        except PayloadError as error:
+            return problem(error.status, str(error))
+        try:
+            await run_in_threadpool(
+                carry_out, self._parts.database, _number(request), Order(name), who(request), comment
+            )
         except KeyError:
             return problem(404, "there is no such incident")
         except OrderRefused as error:
@@ -76,14 +95,32 @@ class _Api:
         self._parts.wake()
         return await self.incident(request)
 
+    async def audit(self, request: Request) -> Response:
+        """List who ordered what, and who tried."""
+        return await self._read("audit", lambda c: views.list_audit(c, _limit(request)))
+
     async def _read(self, name: str, query: Callable[[sa.Connection], list[dict[str, Any]]]) -> Response:
         return JSONResponse({name: await self._parts.ask(query)})
 
 
+async def _comment(request: Request) -> str:
+    """Return a person's own words about an order; a body is not needed."""
+    body = await read_body(request, LARGEST_COMMENT)
+    if not body:
+        return ""
+    check_json(request)
+    try:
+        return models.Comment.model_validate_json(body).comment
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise PayloadError(f'{where}: {first["msg"]}; write {{"comment": "why"}}') from error
+
+
 def _limit(request: Request) -> int:
     value = request.query_params.get("limit", "100")
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= MOST_LISTED):
-        raise HTTPException(400, f"limit must be a number from 1 to {MOST_LISTED}")
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= models.MOST_LISTED):
+        raise HTTPException(400, f"limit must be a number from 1 to {models.MOST_LISTED}")
     return int(value)
 
 

@@ -6,39 +6,56 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from urllib.parse import quote
+from dataclasses import dataclass
 
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from autoglm_recovery.receiver.access.authenticator import Authenticator, Credentials, Unrecognised
 from autoglm_recovery.receiver.access.principal import Need, Principal
-from autoglm_recovery.receiver.web.problems import problem
-
-LOGIN = "/login"
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the OpenAPI document says of a route beyond its path, its method and its need.
+
+    C(gives) is the model of an answer with 200, or a media type; C(fails) are the other answers that are its own.
+    """
+
+    gives: type[BaseModel] | str
+    takes: type[BaseModel] | None = None
+    takes_required: bool = True
+    query: tuple[type[BaseModel], ...] = ()
+    fails: tuple[int, ...] = ()
 
 
 class Guarded(Route):
     """A path whose handler is called only for somebody who may.
 
-    C(page) marks what a person opens in a browser: there, who is not recognised is sent to log in.
+    A page, which a person opens in a browser, has no contract: there, who is not recognised is sent to log in, and what
+    writes is a form with a token.
     """
 
-    def __init__(self, path: str, handler: Handler, *, methods: Sequence[str], need: Need, page: bool = False) -> None:
-        super().__init__(path, handler, methods=list(methods), include_in_schema=not page)
+    def __init__(
+        self, path: str, handler: Handler, *, methods: Sequence[str], need: Need, contract: Contract | None = None
+    ) -> None:
+        super().__init__(path, handler, methods=list(methods), include_in_schema=contract is not None)
         self.need = need
-        self.page = page
+        self.contract = contract
+        self.summary = (handler.__doc__ or "").strip().partition("\n")[0]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in or turn away."""
         if self.methods and scope["method"] not in self.methods:
             await super().handle(scope, receive, send)
             return
-        refusal = await admit(scope, receive, self.need, page=self.page)
+        gate = scope["app"].state.gate
+        refusal = await gate.admit(scope, receive, self.need, page=self.contract is None)
         await (refusal or super().handle)(scope, receive, send)
 
 
@@ -50,41 +67,34 @@ class GuardedMount(Mount):
         self.need = need
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let in or turn away."""
-        refusal = await admit(scope, receive, self.need, page=False)
+        """Let in or turn away; nothing below can be written to."""
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        refusal = await scope["app"].state.gate.admit(scope, receive, self.need, page=False)
         await (refusal or super().handle)(scope, receive, send)
-
-
-async def admit(scope: Scope, receive: Receive, need: Need, *, page: bool) -> Response | None:
-    """Find out who asks, and return None if they may, else the answer that turns them away."""
-    if need is Need.nothing:
-        return None
-    request = Request(scope, receive)
-    authenticator: Authenticator = request.app.state.authenticator
-    try:
-        principal = authenticator.recognise(_credentials(request))
-    except Unrecognised as error:
-        if page and request.method == "GET":
-            return RedirectResponse(f"{LOGIN}?next={quote(request.url.path)}", 303)
-        return problem(error.status, str(error), error.headers)
-    if not principal.may(need):
-        return problem(403, f"{principal.name} is a {principal.role}, which may not {need} here")
-    scope["user"] = principal
-    return None
-
-
-def _credentials(request: Request) -> Credentials:
-    return Credentials(
-        address=request.client.host if request.client else "unknown",
-        authorization=request.headers.get("authorization"),
-    )
 
 
 def who(request: Request) -> Principal:
     """Return who asks.  Only for handlers of routes that need something: there it is always somebody."""
     principal = request.scope["user"]
-    assert isinstance(principal, Principal)  # noqa: S101 - the guard puts nothing else there
+    assert isinstance(principal, Principal)  # noqa: S101 - the gate puts nothing else there
     return principal
+
+
+def form(request: Request) -> dict[str, str]:
+    """Return the fields of a form that was sent to a page; the gate has read them."""
+    fields: dict[str, str] = request.scope["autoglm.form"]
+    return fields
+
+
+def form_token(request: Request) -> str:
+    """Return what a form on a page must carry in the field C(form_token), for whoever asks for the page.
+
+    A script of the page sends the same in the header C(X-Form-Token) where it gives orders through the API.
+    """
+    principal = who(request)
+    token: str = request.app.state.gate.sessions.form_token(principal.name, principal.how)
+    return token
 
 
 def check_guarded(routes: Sequence[BaseRoute]) -> None:

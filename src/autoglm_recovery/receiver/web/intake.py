@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse, Response
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.payload import PayloadError, parse_webhook
 from autoglm_recovery.receiver.store.intake import Delivery, Overloaded, Receipt
+from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import read_json_body
-from autoglm_recovery.receiver.web.guarded import Guarded
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import problem, retry_later
 
@@ -28,7 +29,8 @@ log = structlog.get_logger()
 
 def routes(parts: Parts) -> list[Guarded]:
     """Return the way in for alerts."""
-    return [Guarded("/api/v1/alerts", _Webhook(parts).post, methods=["POST"], need=Need.send)]
+    contract = Contract(models.Receipt, takes=models.Webhook, fails=(413, 415, 422))
+    return [Guarded("/api/v1/alerts", _Webhook(parts).post, methods=["POST"], need=Need.send, contract=contract)]
 
 
 class _Webhook:

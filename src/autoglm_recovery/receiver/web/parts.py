@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
 from autoglm_recovery.receiver.access.authenticator import Authenticator
+from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
@@ -30,7 +31,11 @@ class Parts:
     intake: Intake
     metrics: Metrics
     authenticator: Authenticator
+    sessions: Sessions
     largest_body: int
+    # What one address may ask a second; as many names as this server answers to, none for any.
+    requests_per_second: float
+    allowed_hosts: Collection[str]
     state_dir: Path
     wake: Callable[[], None]
     well: Callable[[], bool]
@@ -44,3 +49,12 @@ class Parts:
                 return query(connection)
 
         return await run_in_threadpool(reading)
+
+    async def write(self, change: Callable[[sa.Connection], T]) -> T:
+        """Change the database without holding up other requests; it is on disk when this returns."""
+
+        def writing() -> T:
+            with self.database.writing() as connection:
+                return change(connection)
+
+        return await run_in_threadpool(writing)

@@ -14,21 +14,23 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.web.guarded import Guarded
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import retry_later
 
 # Below this a storm of alerts or the artifacts of one run may find the disk full.
 LEAST_FREE_BYTES = 8 << 20
 
+_TEXT = Contract("text/plain")
+
 
 def routes(parts: Parts) -> list[Guarded]:
     """Return health, readiness and metrics."""
     probes = _Probes(parts)
     return [
-        Guarded("/healthz", probes.healthz, methods=["GET"], need=Need.nothing),
-        Guarded("/readyz", probes.readyz, methods=["GET"], need=Need.nothing),
-        Guarded("/metrics", probes.metrics, methods=["GET"], need=Need.nothing),
+        Guarded("/healthz", probes.healthz, methods=["GET"], need=Need.nothing, contract=_TEXT),
+        Guarded("/readyz", probes.readyz, methods=["GET"], need=Need.nothing, contract=_TEXT),
+        Guarded("/metrics", probes.metrics, methods=["GET"], need=Need.nothing, contract=_TEXT),
     ]
 
 

@@ -12,10 +12,16 @@ from starlette.routing import Route
 
 from autoglm_recovery.receiver.access.authenticator import Unrecognised
 from autoglm_recovery.receiver.access.principal import Need, Principal, Role
-from autoglm_recovery.receiver.web.guarded import Guarded, GuardedMount, check_guarded, who
+from autoglm_recovery.receiver.access.sessions import Sessions
+from autoglm_recovery.receiver.store.audit import audit
+from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.web.gate import Gate
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded, GuardedMount, check_guarded, who
 
 from .client import ask
 
+SESSIONS = Sessions(b"k" * 32)
+TEXT = Contract("text/plain")
 NEEDS = (Need.send, Need.read, Need.order)
 MAY = {
     Role.sender: {Need.send},
@@ -26,6 +32,12 @@ MAY = {
 
 class ByName:
     """Believes that the Authorization header is the name of a role."""
+
+    has_users = False
+
+    def is_slow(self, _credentials):
+        """Recognise at once."""
+        return False
 
     def recognise(self, credentials):
         """Return somebody of that role."""
@@ -45,15 +57,18 @@ async def below(scope, receive, send):
 
 
 @pytest.fixture
-def app():
+def app(tmp_path):
     """Return an application with a route and a mount for each need, and one page."""
-    routes = [Guarded(f"/{need}", say_role, methods=["GET"], need=need) for need in NEEDS]
+    routes = [Guarded(f"/{need}", say_role, methods=["GET", "POST"], need=need, contract=TEXT) for need in NEEDS]
     routes += [GuardedMount(f"/files-{need}", below, need=need) for need in NEEDS]
-    routes.append(Guarded("/page", say_role, methods=["GET", "POST"], need=Need.read, page=True))
+    routes.append(Guarded("/page", say_role, methods=["GET", "POST"], need=Need.read))
     check_guarded(routes)
     app = Starlette(routes=routes)
-    app.state.authenticator = ByName()
-    return app
+    database = Database(f"sqlite:///{tmp_path}/receiver.db")
+    database.migrate()
+    app.state.gate = Gate(ByName(), SESSIONS, database)
+    yield app
+    database.close()
 
 
 @pytest.mark.parametrize("need", NEEDS)
@@ -77,11 +92,57 @@ def test_nobody_gets_nothing(app, need):
 def test_a_browser_is_sent_to_log_in_and_comes_back(app):
     answer = ask(app, "GET", "/page")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/page")
-    assert ask(app, "POST", "/page").status_code == 401
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert ask(app, "POST", "/page", headers=form).status_code == 401
 
 
 def test_a_wrong_method_is_told_before_anybody_is_asked_who_they_are(app):
-    assert ask(app, "POST", "/read").status_code == 405
+    assert ask(app, "PUT", "/read").status_code == 405
+
+
+def test_what_a_page_sends_needs_the_token_of_a_page_that_was_made_for_the_same_person(app):
+    def sent(token):
+        return ask(app, "POST", "/page", data={"form_token": token}, headers={"Authorization": "viewer"}).status_code
+
+    assert sent(SESSIONS.form_token("somebody", "bearer")) == 200
+    for wrong in ("", "x", SESSIONS.form_token("somebody else", "bearer"), SESSIONS.form_token("somebody", "session")):
+        assert sent(wrong) == 403
+    assert sent(Sessions(b"x" * 32).form_token("somebody", "bearer")) == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://127.0.0.1"}, 200),
+        ({"Origin": "http://127.0.0.1:81"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[broken"}, 403),
+    ],
+)
+def test_a_page_of_another_site_writes_nothing_whatever_the_browser_adds(app, headers, status):
+    assert ask(app, "POST", "/order", headers={"Authorization": "operator", **headers}).status_code == status
+    assert ask(app, "GET", "/order", headers={"Authorization": "operator", **headers}).status_code == 200
+
+
+def test_files_are_only_read(app):
+    assert ask(app, "POST", "/files-read/x", headers={"Authorization": "viewer"}).status_code == 405
+
+
+def test_what_was_forbidden_is_in_the_audit_log_but_cannot_fill_it(app):
+    for _ in range(30):
+        ask(app, "POST", "/order", headers={"Authorization": "viewer"})
+    with app.state.gate._database.reading() as connection:
+        rows = connection.execute(audit.select()).mappings().all()
+    assert {(row["who"], row["role"], row["what"], row["outcome"]) for row in rows} == {
+        ("somebody", "viewer", "POST /order", "forbidden")
+    }
+    assert 10 <= len(rows) < 15
 
 
 def test_a_route_that_nobody_guards_is_refused():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -21,6 +21,9 @@ from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import METRICS
+
+if TYPE_CHECKING:
+    from autoglm_recovery.receiver.web.certificates import TlsFiles
 
 app = typer.Typer(
     help="Keep LLM inference fleets serving: alert in, decision, playbook, proof.",
@@ -58,7 +61,26 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     policy: PolicyFile = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT or [IPv6]:PORT.")] = "127.0.0.1:9470",
     state_dir: Annotated[Path, typer.Option(help="Where alerts, incidents and runs are kept.")] = Path("autoglm-state"),
-    token_file: Annotated[Path | None, typer.Option(help="Bearer tokens, one a line.")] = None,
+    access_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--access-file", "--token-file", help="Who may come in: NAME ROLE CREDENTIAL, or one token a line."
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Serve TLS with this chain (PEM); read again on change.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of --tls-cert.")] = None,
+    client_ca: Annotated[Path | None, typer.Option(help="Authorities whose client certificates count (PEM).")] = None,
+    session_key: Annotated[
+        Path | None, typer.Option(help="Signs sessions of browsers; the same for all replicas. Made where not given.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="Answer only to this name in the Host header; once for each.")
+    ] = None,
+    rate_limit: Annotated[
+        float, typer.Option(min=1, help="Requests a second from one address; four times that from all.")
+    ] = 1000,
     database: Annotated[
         str | None,
         typer.Option(
@@ -79,25 +101,38 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     """Run the receiver."""
     from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - other commands start faster without
     from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.serve import AuthError, ServeError, Settings  # noqa: PLC0415
+    from autoglm_recovery.receiver.serve import (  # noqa: PLC0415
+        AccessSettings,
+        AuthError,
+        ListenError,
+        ServeError,
+        Settings,
+    )
     from autoglm_recovery.receiver.serve import serve as run  # noqa: PLC0415
 
     if log_format not in ("json", "text"):
         raise typer.BadParameter("must be json or text", param_hint="--log-format")
     logs.configure(log_format)
+    access = AccessSettings(
+        listen=listen,
+        access_files=tuple(access_file or ()),
+        session_key=session_key,
+        tls=_tls(tls_cert, tls_key, client_ca),
+        allowed_hosts=tuple(allowed_host or ()),
+        requests_per_second=rate_limit,
+    )
     settings = Settings(
         policy,
         inventory,
-        listen,
+        access,
         state_dir,
-        token_file,
         _database_url(database, database_file),
         largest_body,
         _seconds(lease, "--lease"),
     )
     try:
         run(settings)
-    except (AnsibleError, AuthError, InventoryError, PolicyError, ServeError) as error:
+    except (AnsibleError, AuthError, InventoryError, ListenError, PolicyError, ServeError) as error:
         refuse(error)
 
 
@@ -122,6 +157,16 @@ def _seconds(duration: str | None, option: str) -> float | None:
         return parse_duration(duration).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
+    from autoglm_recovery.receiver.web.certificates import TlsFiles  # noqa: PLC0415 - as in serve
+
+    if certificate is None and key is None and client_ca is None:
+        return None
+    if certificate is None or key is None:
+        raise typer.BadParameter("TLS needs both --tls-cert and --tls-key", param_hint="--tls-cert")
+    return TlsFiles(certificate, key, client_ca)
 
 
 @app.command()

@@ -59,6 +59,11 @@ class Metrics:
         self._requests = Counter(
             "autoglm_webhook_requests", "Webhook requests by answer", ["status"], registry=self.registry
         )
+        self._refused = Counter(
+            "autoglm_requests_refused",
+            "Requests beyond what an address or all may ask a second",
+            registry=self.registry,
+        )
         self._runs = Counter("autoglm_runs", "Ended runs", ["action", "state"], registry=self.registry)
         self._taken_over = Counter(
             "autoglm_runs_taken_over",
@@ -107,6 +112,10 @@ class Metrics:
     def request(self, status: int) -> None:
         """Count an answer to a webhook."""
         self._requests.labels(str(status)).inc()
+
+    def request_refused(self) -> None:
+        """Count a request that came too soon."""
+        self._refused.inc()
 
     def delivery(self, duplicates: int, rejected: int, truncated: int) -> None:
         """Count what a delivery held beside news, and what it lacked."""

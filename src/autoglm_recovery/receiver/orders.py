@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from autoglm_recovery.receiver.access.principal import Principal
 from autoglm_recovery.receiver.model import ENDED, UNFINISHED, IncidentState
+from autoglm_recovery.receiver.store import audit, runs
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
 
 
@@ -37,30 +38,42 @@ _FROM = {
 }
 
 
-def carry_out(database: Database, incident_id: int, order: Order, who: str) -> None:
-    """Carry out an order.
+def carry_out(database: Database, incident_id: int, order: Order, by: Principal, comment: str = "") -> None:
+    """Carry out an order, and write into the audit log who gave it, in one transaction; a refused one is written too.
 
     :raises KeyError: if there is no such incident.
     :raises OrderRefused: if its state does not allow the order.
     """
+    try:
+        with database.writing() as connection:
+            _carry_out(connection, incident_id, order, by, comment)
+            audit.record(connection, by, audit.Deed(order, "done", incident_id, comment))
+    except (KeyError, OrderRefused) as error:
+        why = str(error) if isinstance(error, OrderRefused) else "there is no such incident"
+        with database.writing() as connection:
+            audit.record(connection, by, audit.Deed(order, "refused", incident_id, comment, why))
+        raise
+
+
+def _carry_out(connection: sa.Connection, incident_id: int, order: Order, by: Principal, comment: str) -> None:
     now = time.time()
-    with database.writing() as connection:
-        row = store.incident(connection, incident_id)
-        if row is None:
-            raise KeyError(incident_id)
-        if row.state not in _FROM[order]:
-            allowed = ", ".join(sorted(_FROM[order]))
-            raise OrderRefused(f"incident {incident_id} is {row.state}; {order} is for incidents that are {allowed}")
-        store.tell(connection, incident_id, now, "order", f"{order} by {who}")
-        if order in (Order.approve, Order.retry):
-            last = runs.newest(connection, incident_id)
-            fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
-            store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
-            return
-        if row.state == IncidentState.running:
-            _cancel(connection, incident_id, f"the incident was closed by {who}")
-        store.update(connection, incident_id, now, state=IncidentState.closed, reason=f"{order} by {who}", ended_at=now)
-        store.tell(connection, incident_id, now, "closed", f"closed by {who}")
+    row = store.incident(connection, incident_id)
+    if row is None:
+        raise KeyError(incident_id)
+    if row.state not in _FROM[order]:
+        allowed = ", ".join(sorted(_FROM[order]))
+        raise OrderRefused(f"incident {incident_id} is {row.state}; {order} is for incidents that are {allowed}")
+    said = f"{order} by {by}" + (f": {comment}" if comment else "")
+    store.tell(connection, incident_id, now, "order", said)
+    if order in (Order.approve, Order.retry):
+        last = runs.newest(connection, incident_id)
+        fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
+        store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
+        return
+    if row.state == IncidentState.running:
+        _cancel(connection, incident_id, f"the incident was closed by {by}")
+    store.update(connection, incident_id, now, state=IncidentState.closed, reason=said, ended_at=now)
+    store.tell(connection, incident_id, now, "closed", f"closed by {by}")
 
 
 def _cancel(connection: sa.Connection, incident_id: int, why: str) -> None:

@@ -47,7 +47,7 @@ class Webhook:
     truncated: int
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Refuse what no database stores as text: NUL and lone surrogates."""
     if "\x00" in text:
         raise ValueError("holds a NUL character")
@@ -58,11 +58,13 @@ def _storable(text: str) -> str:
     return text
 
 
-_Text = Annotated[StrictStr, AfterValidator(_storable)]
+_Text = Annotated[StrictStr, AfterValidator(storable)]
 _Labels = Annotated[dict[_Text, _Text], Field(max_length=MOST_LABELS)]
 
 
-class _AlertIn(BaseModel):
+class AlertIn(BaseModel):
+    """An alert as Alertmanager sends it."""
+
     model_config = ConfigDict(extra="ignore")
 
     status: Literal["firing", "resolved"]
@@ -123,13 +125,13 @@ def _envelope_text(data: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise PayloadError(f"{key} must be text, not {_shown(value)}")
     try:
-        return _storable(value)
+        return storable(value)
     except ValueError as error:
         raise PayloadError(f"{key} {error}") from error
 
 
 def _alert(entry: object) -> Alert:
-    read = _AlertIn.model_validate(entry)
+    read = AlertIn.model_validate(entry)
     return Alert(
         status=read.status,
         labels=read.labels,

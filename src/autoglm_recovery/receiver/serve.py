@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import re
 import secrets
@@ -22,12 +21,10 @@ from typing import IO
 
 import sqlalchemy as sa
 import structlog
-import uvicorn
 
-from autoglm_recovery.receiver.auth import AuthError, check_open, read_tokens
+from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
-from autoglm_recovery.receiver.http import Interface, Parts
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.local import LocalLauncher
 from autoglm_recovery.receiver.loop import Loop
@@ -37,6 +34,9 @@ from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.web.app import build
+from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, listen
 from autoglm_recovery.receiver.whole_file import write_whole
 from autoglm_recovery.receiver.world import CurrentWorld
 
@@ -58,9 +58,8 @@ class Settings:
 
     policy: Path | None
     inventory: Path
-    listen: str
+    access: AccessSettings
     state_dir: Path
-    token_file: Path | None
     database: str | None
     largest_body: int
     lease_s: float | None = None
@@ -70,33 +69,20 @@ class ServeError(RuntimeError):
     """The receiver cannot start, and why."""
 
 
-def split_address(listen: str) -> tuple[str, int]:
-    """Split C(host:port) or C([v6]:port).
-
-    :raises ServeError: if it is neither.
-    """
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ServeError(f"--listen {listen!r} is not HOST:PORT; write for example 127.0.0.1:9470 or [::1]:9470")
-    return host, int(port)
-
-
 def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
     """Run the receiver, in a world that was read already or else is read now.
 
-    :raises ServeError, AuthError, PolicyError, InventoryError, AnsibleError: before anything is listened to.
+    :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
-    host, port = split_address(settings.listen)
-    tokens = read_tokens(settings.token_file) if settings.token_file else ()
-    check_open(host, tokens)
+    access = settings.access
     _private(settings.state_dir)
-    with _only_receiver(settings.state_dir), _bound(host, port) as listener, _database(settings) as database:
-        _run(settings, tokens, database, world or CurrentWorld(settings.policy, settings.inventory), listener)
+    doors = keep_doors(access, settings.state_dir)
+    with _only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
+        _run(settings, doors, database, world or CurrentWorld(settings.policy, settings.inventory), listener)
 
 
 def _run(
-    settings: Settings, tokens: tuple[str, ...], database: Database, world: CurrentWorld, listener: socket.socket
+    settings: Settings, doors: Doorkeeping, database: Database, world: CurrentWorld, listener: socket.socket
 ) -> None:
     def ask() -> Standing:
         with database.reading() as connection:
@@ -110,8 +96,20 @@ def _run(
     dispatcher = Dispatcher(database, lease, (settings.state_dir / "runs").resolve(), metrics)
     loop = Loop(database, world, metrics, dispatcher, Follower(database, metrics, keeper, launchers))
     intake = Intake(database, loop.wake)
+    access = settings.access
     parts = Parts(
-        database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
+        database=database,
+        intake=intake,
+        metrics=metrics,
+        authenticator=doors.authenticator,
+        sessions=doors.sessions,
+        largest_body=settings.largest_body,
+        requests_per_second=access.requests_per_second,
+        allowed_hosts=access.allowed_hosts,
+        state_dir=settings.state_dir,
+        wake=loop.wake,
+        well=lambda: loop.well,
+        world=lambda: world.now,
     )
     with ExitStack() as running:
         for part in (keeper, loop, intake):
@@ -123,7 +121,8 @@ def _run(
             running.callback(news.stop)
         log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=repr(database.url))
         running.enter_context(_reading_again(world, loop, metrics))
-        _listen(Interface(parts), listener, settings)
+        log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
+        listen(build(parts), listener, access.tls)
 
 
 @contextmanager
@@ -168,14 +167,6 @@ def identity(state_dir: Path) -> str:
     return path.read_text("utf-8").strip()
 
 
-def _listen(interface: Interface, listener: socket.socket, settings: Settings) -> None:
-    config = uvicorn.Config(
-        interface.app(), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=10, backlog=2048
-    )
-    log.info("listening", address=settings.listen, state=str(settings.state_dir), policy=str(settings.policy))
-    uvicorn.Server(config).run(sockets=[listener])
-
-
 def _private(directory: Path) -> None:
     """Make the state directory; what is in it could be used to understand or to fake a repair."""
     try:
@@ -196,24 +187,6 @@ def _only_receiver(directory: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-    except ValueError:
-        family = socket.AF_INET
-    # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that this is TCP, and with it on
-    # every answer waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
 
 
 class _reading_again:  # noqa: N801 - reads as a verb after "with"
@@ -256,4 +229,4 @@ class _reading_again:  # noqa: N801 - reads as a verb after "with"
             self._loop.wake()
 
 
-__all__ = ["AuthError", "ServeError", "Settings", "serve", "split_address"]
+__all__ = ["AccessSettings", "AuthError", "ListenError", "ServeError", "Settings", "serve"]

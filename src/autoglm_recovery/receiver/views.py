@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.receiver.store.audit import audit
 from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, runs, timeline
 
-_TIMES = frozenset(
+TIMES = frozenset(
     {
         "at",
         "opened_at",
@@ -27,7 +28,7 @@ _TIMES = frozenset(
         "first_starts_at",
     }
 )
-_INTERNAL = frozenset({"target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"})
+INTERNAL = frozenset({"target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"})
 
 
 def list_incidents(connection: sa.Connection, state: str | None, most: int) -> list[dict[str, Any]]:
@@ -67,6 +68,13 @@ def list_rejects(connection: sa.Connection, most: int) -> list[dict[str, Any]]:
     ]
 
 
+def list_audit(connection: sa.Connection, most: int) -> list[dict[str, Any]]:
+    """Return the newest rows of the audit log."""
+    return [
+        _shown(row) for row in connection.execute(sa.select(audit).order_by(audit.c.id.desc()).limit(most)).mappings()
+    ]
+
+
 def _of(connection: sa.Connection, table: sa.Table, incident_id: int) -> list[dict[str, Any]]:
     query = sa.select(table).where(table.c.incident_id == incident_id).order_by(table.c.id)
     return [_shown(row) for row in connection.execute(query).mappings()]
@@ -74,7 +82,7 @@ def _of(connection: sa.Connection, table: sa.Table, incident_id: int) -> list[di
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
-        key: datetime.fromtimestamp(value, UTC).isoformat() if key in _TIMES and value is not None else value
+        key: datetime.fromtimestamp(value, UTC).isoformat() if key in TIMES and value is not None else value
         for key, value in row.items()
-        if key not in _INTERNAL
+        if key not in INTERNAL
     }

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions of browsers: a signed cookie that names a credential, and lives no longer than it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from autoglm_recovery.receiver.access.entries import AuthError
+
+LASTS_S = 12 * 3600
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a cookie says: a name, and the mark of the credential that it was given for."""
+
+    name: str
+    mark: str
+
+
+class Sessions:
+    """Makes and reads cookies and form tokens with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        self._cookies = URLSafeTimedSerializer(key, salt="autoglm session", signer_kwargs=options)
+        self._forms = URLSafeTimedSerializer(key, salt="autoglm form", signer_kwargs=options)
+
+    def cookie(self, session: Session) -> str:
+        """Return the cookie of a session."""
+        return str(self._cookies.dumps([session.name, session.mark, secrets.token_hex(8)]))
+
+    def read(self, cookie: str) -> Session | None:
+        """Return the session of a cookie, or None if it is not ours or has run out."""
+        match self._loaded(self._cookies, cookie):
+            case [str(name), str(mark), str()]:
+                return Session(name, mark)
+        return None
+
+    def form_token(self, name: str, how: str) -> str:
+        """Return what a form carries to show that it is from a page of ours, made for this person."""
+        return str(self._forms.dumps([name, how]))
+
+    def is_form_token(self, token: str, name: str, how: str) -> bool:
+        """Tell whether a form is from a page of ours, made for this person."""
+        return self._loaded(self._forms, token) == [name, how]
+
+    @staticmethod
+    def _loaded(serializer: URLSafeTimedSerializer, text: str) -> object:
+        try:
+            return serializer.loads(text, max_age=LASTS_S)
+        except (BadSignature, ValueError):
+            return None
+
+
+def read_key(path: Path, *, make: bool) -> bytes:
+    """Read the key that signs sessions; make it where asked to and there is none.
+
+    :raises AuthError: if it cannot be used.
+    """
+    try:
+        if make and not path.exists():
+            _write_new(path, secrets.token_hex(_KEY_BYTES))
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise AuthError(f"session key {path} cannot be used: {error.strerror}") from error
+    if len(key) < _KEY_BYTES:
+        raise AuthError(f"session key {path} needs {_KEY_BYTES} characters or more; try: openssl rand -hex 32")
+    return key
+
+
+def _write_new(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

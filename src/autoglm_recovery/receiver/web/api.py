@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Incidents, alerts and orders, for programs and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from autoglm_recovery.receiver import views
+from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
+from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.web import models
+from autoglm_recovery.receiver.web.body import check_json, read_body
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
+from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.problems import problem
+
+LARGEST_COMMENT = 8 << 10
+
+
+def routes(parts: Parts) -> list[Guarded]:
+    """Return the API."""
+    api = _Api(parts)
+    read = [
+        ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(models.Limit, models.Outcome))),
+        ("/api/v1/rejects", api.rejects, Contract(models.Rejects, query=(models.Limit,))),
+        ("/api/v1/incidents", api.incidents, Contract(models.Incidents, query=(models.Limit, models.State))),
+        ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
+    ]
+    order = Contract(models.IncidentInFull, takes=models.Comment, takes_required=False, fails=(404, 409, 413, 415))
+    listed = Contract(models.Audit, query=(models.Limit,))
+    return [
+        *(
+            Guarded(path, handler, methods=["GET"], need=Need.read, contract=contract)
+            for path, handler, contract in read
+        ),
+        Guarded("/api/v1/incidents/{id:int}/{order}", api.order, methods=["POST"], need=Need.order, contract=order),
+        Guarded("/api/v1/audit", api.audit, methods=["GET"], need=Need.order, contract=listed),
+    ]
+
+
+class _Api:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def alerts(self, request: Request) -> Response:
+        """List alerts and what became of each."""
+        outcome = request.query_params.get("outcome")
+        return await self._read("alerts", lambda c: views.list_alerts(c, outcome, _limit(request)))
+
+    async def rejects(self, request: Request) -> Response:
+        """List what could not be read."""
+        return await self._read("rejects", lambda c: views.list_rejects(c, _limit(request)))
+
+    async def incidents(self, request: Request) -> Response:
+        """List incidents."""
+        state = request.query_params.get("state")
+        if state is not None and state not in set(IncidentState):
+            return problem(400, f"state must be one of {', '.join(IncidentState)}")
+        return await self._read("incidents", lambda c: views.list_incidents(c, state, _limit(request)))
+
+    async def incident(self, request: Request) -> Response:
+        """Show one incident with its alerts, runs and timeline."""
+        found = await self._parts.ask(lambda c: views.show_incident(c, _number(request)))
+        return problem(404, "there is no such incident") if found is None else JSONResponse(found)
+
+    async def order(self, request: Request) -> Response:
+        """Carry out a person's order."""
+        name = request.path_params["order"]
+        if name not in set(Order):
+            return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(Order)}")
+        try:
+            comment = await _comment(request)
+        except PayloadError as error:
+            return problem(error.status, str(error))
+        try:
+            await run_in_threadpool(
+                carry_out, self._parts.database, _number(request), Order(name), who(request), comment
+            )
+        except KeyError:
+            return problem(404, "there is no such incident")
+        except OrderRefused as error:
+            return problem(409, str(error))
+        self._parts.wake()
+        return await self.incident(request)
+
+    async def audit(self, request: Request) -> Response:
+        """List who ordered what, and who tried."""
+        return await self._read("audit", lambda c: views.list_audit(c, _limit(request)))
+
+    async def _read(self, name: str, query: Callable[[sa.Connection], list[dict[str, Any]]]) -> Response:
+        return JSONResponse({name: await self._parts.ask(query)})
+
+
+async def _comment(request: Request) -> str:
+    """Return a person's own words about an order; a body is not needed."""
+    body = await read_body(request, LARGEST_COMMENT)
+    if not body:
+        return ""
+    check_json(request)
+    try:
+        return models.Comment.model_validate_json(body).comment
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise PayloadError(f'{where}: {first["msg"]}; write {{"comment": "why"}}') from error
+
+
+def _limit(request: Request) -> int:
+    value = request.query_params.get("limit", "100")
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= models.MOST_LISTED):
+        raise HTTPException(400, f"limit must be a number from 1 to {models.MOST_LISTED}")
+    return int(value)
+
+
+def _number(request: Request) -> int:
+    number = int(request.path_params["id"])
+    if number >= 2**63:
+        raise HTTPException(404, "there is no such incident")
+    return number

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections: how many there may be, how long a request may take to arrive, and whose certificate was shown.
+
+uvicorn reads a request for as long as its sender likes, and keeps the certificate to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import h11
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from autoglm_recovery.receiver.access.buckets import key_of
+from autoglm_recovery.receiver.web.certificates import names_of
+
+MOST_CONNECTIONS = 512
+MOST_FROM_ONE_ADDRESS = 256
+HEADERS_WITHIN_S = 10.0
+BODY_WITHIN_S = 30.0
+LARGEST_HEADERS = 32 << 10
+
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-type: application/problem+json\r\n"
+    b"content-length: 97\r\nconnection: close\r\n\r\n"
+    b'{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections"}'
+)
+
+log = structlog.get_logger()
+
+
+class Connection(H11Protocol):
+    """One connection.  The count of all is the class's, because one process has one server."""
+
+    # By address; a connection that TLS has not finished with is not counted here, its handshake has its own deadline.
+    from_address: Counter[str] = Counter()  # noqa: RUF012 - shared on purpose
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._key: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count it, and turn it away if there are too many."""
+        super().connection_made(transport)
+        key = key_of(self.client[0]) if self.client else ""
+        if self.from_address.total() >= MOST_CONNECTIONS or self.from_address[key] >= MOST_FROM_ONE_ADDRESS:
+            transport.write(_BUSY)
+            transport.close()
+            return
+        self._key = key
+        self.from_address[key] += 1
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.app = _with_certificate(self.app, names_of(tls.getpeercert()))
+        self._arm(HEADERS_WITHIN_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        self._disarm()
+        if self._key is not None:
+            self.from_address[self._key] -= 1
+            if self.from_address[self._key] <= 0:
+                del self.from_address[self._key]
+            self._key = None
+
+    def handle_events(self) -> None:
+        """Let uvicorn read on, and give what is still to come its time."""
+        before = self.conn.their_state
+        super().handle_events()
+        after = self.conn.their_state
+        if after is h11.SEND_BODY and (before is not h11.SEND_BODY or self._deadline is None):
+            self._arm(BODY_WITHIN_S)
+        elif after is h11.IDLE and self.conn.trailing_data[0]:
+            if before is not h11.IDLE or self._deadline is None:
+                self._arm(HEADERS_WITHIN_S)
+        elif after is not h11.SEND_BODY and (after is not h11.IDLE or before is not h11.IDLE):
+            # All of it is here: from now on it is we who take the time.  Between two requests uvicorn's own counts.
+            self._disarm()
+
+    def _arm(self, within_s: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(within_s, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        # No answer: for Alertmanager a lost connection is a reason to try again, and 408 is one to give up.
+        log.warning("a request took too long to arrive", address=self.client[0] if self.client else "unknown")
+        self.transport.abort()
+
+
+def _with_certificate(app: Any, names: tuple[str, ...]) -> ASGIApp:
+    async def known(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["autoglm.certificate"] = names
+        await app(scope, receive, send)
+
+    return known

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shapes of requests and answers.  Those of stored things are made from their tables, so that they stay true."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, create_model
+
+from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.payload import MOST_ALERTS, AlertIn, storable
+from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.store.audit import audit
+from autoglm_recovery.receiver.views import INTERNAL, TIMES
+
+MOST_LISTED = 1000
+LONGEST_COMMENT = 1000
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _row(name: str, table: sa.Table, **more: Any) -> type[BaseModel]:
+    """Make the model of a row as C(views) shows it."""
+    columns: dict[str, Any] = {
+        column.name: (_type_of(column) | None if column.nullable else _type_of(column), ...)
+        for column in table.columns
+        if column.name not in INTERNAL
+    }
+    return create_model(name, __base__=_Shape, **columns, **more)
+
+
+def _type_of(column: sa.Column[Any]) -> Any:
+    if column.name in TIMES:
+        return datetime
+    return dict[str, Any] if isinstance(column.type, sa.JSON) else column.type.python_type
+
+
+Alert = _row("Alert", schema.alerts)
+Reject = _row("Reject", schema.rejects)
+Run = _row("Run", schema.runs)
+TimelineLine = _row("TimelineLine", schema.timeline)
+Incident = _row("Incident", schema.incidents)
+IncidentInFull = _row(
+    "IncidentInFull",
+    schema.incidents,
+    alerts=(list[Alert], ...),  # type: ignore[valid-type]
+    runs=(list[Run], ...),  # type: ignore[valid-type]
+    timeline=(list[TimelineLine], ...),  # type: ignore[valid-type]
+)
+AuditRow = _row("AuditRow", audit)
+
+
+def _list(name: str, key: str, row: type[BaseModel]) -> type[BaseModel]:
+    return create_model(name, __base__=_Shape, **{key: (list[row], ...)})  # type: ignore[valid-type, call-overload, no-any-return]
+
+
+Alerts = _list("Alerts", "alerts", Alert)
+Rejects = _list("Rejects", "rejects", Reject)
+Incidents = _list("Incidents", "incidents", Incident)
+Audit = _list("Audit", "audit", AuditRow)
+
+
+class Webhook(BaseModel):
+    """Alertmanager's webhook, version 4.  An alert that cannot be read is set aside, and the others still count."""
+
+    version: Annotated[StrictStr, Field(pattern="^4$")]
+    alerts: Annotated[list[AlertIn], Field(max_length=MOST_ALERTS)]
+    groupKey: StrictStr = ""  # noqa: N815 - the wire's own name
+    receiver: StrictStr = ""
+    truncatedAlerts: int = 0  # noqa: N815
+
+
+class Receipt(_Shape):
+    """What became of a delivery that is on disk now."""
+
+    committed: int
+    duplicates: int
+    rejected: int
+    warning: str | None = None
+
+
+class Comment(_Shape):
+    """A person's own words about an order."""
+
+    comment: Annotated[StrictStr, AfterValidator(storable), Field(max_length=LONGEST_COMMENT)] = ""
+
+
+class Problem(BaseModel):
+    """What is wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Limit(BaseModel):
+    """How many are listed, newest first."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
+
+
+class State(BaseModel):
+    """Only incidents in this state."""
+
+    state: IncidentState | None = None
+
+
+class Outcome(BaseModel):
+    """Only alerts of which this became: new, joined, refused or ignored."""
+
+    outcome: str | None = None

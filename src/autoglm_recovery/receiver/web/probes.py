@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What watches the receiver itself asks: open to anybody, and telling nothing that is secret."""
+
+from __future__ import annotations
+
+import shutil
+
+import sqlalchemy as sa
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded
+from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.problems import retry_later
+
+# Below this a storm of alerts or the artifacts of one run may find the disk full.
+LEAST_FREE_BYTES = 8 << 20
+
+_TEXT = Contract("text/plain")
+
+
+def routes(parts: Parts) -> list[Guarded]:
+    """Return health, readiness and metrics."""
+    probes = _Probes(parts)
+    return [
+        Guarded("/healthz", probes.healthz, methods=["GET"], need=Need.nothing, contract=_TEXT),
+        Guarded("/readyz", probes.readyz, methods=["GET"], need=Need.nothing, contract=_TEXT),
+        Guarded("/metrics", probes.metrics, methods=["GET"], need=Need.nothing, contract=_TEXT),
+    ]
+
+
+class _Probes:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def healthz(self, _request: Request) -> Response:
+        """Say that the process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Say whether alerts can be stored and acted on."""
+        try:
+            await self._parts.ask(lambda c: c.exec_driver_sql("SELECT 1").scalar())
+        except sa.exc.SQLAlchemyError as error:
+            return retry_later(f"the database does not answer: {type(error).__name__}")
+        free = shutil.disk_usage(self._parts.state_dir).free
+        if free < LEAST_FREE_BYTES:
+            return retry_later(f"only {free} bytes are free in the state directory")
+        if not await run_in_threadpool(self._parts.intake.can_store):
+            return retry_later("the last alerts could not be written, and still nothing can be")
+        return PlainTextResponse("ready\n") if self._parts.well() else retry_later("the loop that acts does not turn")
+
+    async def metrics(self, _request: Request) -> Response:
+        """Say everything to Prometheus."""
+        text = await run_in_threadpool(generate_latest, self._parts.metrics.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)

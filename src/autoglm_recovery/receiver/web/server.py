@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listen, with or without TLS, for whom the settings let in."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from autoglm_recovery.receiver.access.authenticator import Authenticator, check_open, watch_entries
+from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.access.sessions import Sessions, read_key
+from autoglm_recovery.receiver.web.certificates import TlsFiles, serving_context
+from autoglm_recovery.receiver.web.connection import LARGEST_HEADERS, Connection
+
+REQUESTS_PER_SECOND = 1000.0
+
+
+class ListenError(RuntimeError):
+    """An address that cannot be listened on, and why."""
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Where to listen, and who may come in.
+
+    C(session_key) is shared by replicas, so that a session of one is good at all; without it the state directory
+    keeps one.
+    """
+
+    listen: str
+    access_files: tuple[Path, ...] = ()
+    session_key: Path | None = None
+    tls: TlsFiles | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    requests_per_second: float = REQUESTS_PER_SECOND
+
+
+@dataclass(frozen=True)
+class Doorkeeping:
+    """What the settings come to."""
+
+    authenticator: Authenticator
+    sessions: Sessions
+
+
+def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
+    """Read who may come in.
+
+    :raises AuthError: if anybody could, or a file cannot be used.
+    """
+    host, _ = split_address(settings.listen)
+    check_open(host, settings.access_files)
+    if settings.tls is not None and settings.tls.client_ca is not None and not settings.access_files:
+        raise AuthError("--client-ca says whose certificates count; --access-file must say who may do what with them")
+    entries = watch_entries(settings.access_files)
+    key = settings.session_key or state_dir / "session.key"
+    sessions = Sessions(read_key(key, make=settings.session_key is None))
+    return Doorkeeping(Authenticator(entries, sessions), sessions)
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Split C(host:port) or C([v6]:port).
+
+    :raises ListenError: if it is neither.
+    """
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise ListenError(f"--listen {listen!r} is not HOST:PORT; write for example 127.0.0.1:9470 or [::1]:9470")
+    return host, int(port)
+
+
+def bound(listen: str) -> socket.socket:
+    """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches.
+
+    :raises ListenError: says why not.
+    """
+    host, port = split_address(listen)
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        family = socket.AF_INET
+    # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that this is TCP, and with it on
+    # every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def listen(app: Starlette, listener: socket.socket, tls: TlsFiles | None) -> None:
+    """Serve until told to stop.
+
+    :raises AuthError: if TLS is asked for and its files cannot be used.
+    """
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+        backlog=2048,
+        h11_max_incomplete_event_size=LARGEST_HEADERS,
+        # Anybody can write X-Forwarded-For; who asks is who holds the other end of the connection.
+        proxy_headers=False,
+        server_header=False,
+    )
+    config.load()
+    if tls is not None:
+        config.ssl = serving_context(tls)
+    uvicorn.Server(config).run(sockets=[listener])

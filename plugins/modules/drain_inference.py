@@ -98,6 +98,14 @@ options:
     type: str
     choices: [all, any, balancer, engine]
     default: all
+  wait:
+    description:
+      - Whether to wait until nothing is in flight any more. With V(false) the server is only taken out of traffic, and
+        RV(outcome) is C(leaving).
+      - For a server behind several balancers. Only when all of them have been told can its engine come to rest, so tell
+        each of them first, and then wait.
+    type: bool
+    default: true
   zeros:
     description:
       - How many looks in a row must see nothing in flight.
@@ -186,7 +194,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - V(drained) or V(active) is what was asked for, or in check mode would be.
+    - V(drained) or V(active) is what was asked for, or in check mode would be. V(leaving) is drained with O(wait=false).
     - V(refused) means that nothing was changed. V(failed) means that RV(reasons) and RV(after) say how things stand.
   type: str
   returned: always
@@ -268,6 +276,7 @@ def argument_spec() -> dict[str, Any]:
         "ca_path": {"type": "path"},
         "engine_timeout": {"type": "float", "default": 5.0},
         "witnesses": {"type": "str", "choices": list(policy.WITNESSES), "default": "all"},
+        "wait": {"type": "bool", "default": True},
         "zeros": {"type": "int", "default": 2},
         "poll": {"type": "float", "default": 0.5},
         "deadline": {"type": "float", "default": 300.0},
@@ -307,6 +316,7 @@ def _rules(params: dict[str, Any]) -> policy.Rules:
         params["remaining"],
         params["remaining_deadline"],
         params["zeros"],
+        params["wait"],
     )
 
 

@@ -14,12 +14,38 @@ from .keys import Keys
 from .memory_limit import UNIT
 from .places import STATE
 
-SERVICES = [{"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": UNIT}]
+SERVICE = {"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": UNIT}
+# What is in front of the nodes; in nginx and Envoy a server is known by its address.
+BALANCERS = [
+    {"kind": "haproxy", "host": "ops", "socket": "/run/haproxy-admin.sock", "backend": "llm"},
+    {
+        "kind": "nginx",
+        "host": "ops",
+        "server": "{{ ansible_host }}:8080",
+        "file": "/etc/nginx/upstreams/llm.conf",
+        "backend": "llm",
+    },
+    {
+        "kind": "envoy",
+        "host": "ops",
+        "server": "{{ ansible_host }}:8080",
+        "file": "/etc/envoy/eds/llm.json",
+        "admin_url": "http://127.0.0.1:9901",
+        "backend": "llm",
+    },
+]
+POOLS = {"chat": {"min_available": 1, "balancers": BALANCERS}}
 
 
 def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
     """Write it into the lab's folder and return where."""
-    inference = {node.name: {"ansible_host": node.address, "autoglm_services": SERVICES} for node in nodes}
+    inference = {
+        node.name: {
+            "ansible_host": node.address,
+            "autoglm_services": [{**SERVICE, "serving_url": f"http://{node.address}:8080"}],
+        }
+        for node in nodes
+    }
     connection = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(keys.client),
@@ -28,6 +54,7 @@ def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
         # Shared connections outlive a lab by a minute. In a folder of the lab they go with it, and the
         # next lab, at the same addresses, does not talk into a dead one.
         "ansible_control_path_dir": str(STATE / "ssh"),
+        "autoglm_pools": POOLS,
     }
     groups = {"inference": {"hosts": inference}, "operations": {"hosts": {ops.name: {"ansible_host": ops.address}}}}
     path = STATE / "inventory.yml"

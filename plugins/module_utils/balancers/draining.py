@@ -44,7 +44,7 @@ class Parts:
 
 @dataclass
 class Outcome:
-    """What a task returns. C(outcome): C(drained), C(active), C(refused) or C(failed)."""
+    """What a task returns. C(outcome): C(drained), C(leaving), C(active), C(refused) or C(failed)."""
 
     outcome: str = "failed"
     changed: bool = False
@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        return self.outcome in ("drained", "active")
+        return self.outcome in ("drained", "leaving", "active")
 
 
 def drain(parts: Parts, rules: Rules, check_mode: bool = False) -> Outcome:
@@ -173,20 +173,24 @@ class _Draining:
             self._progress = replace(self._progress, abort_refused=f"what remains was not aborted: {error}")
 
     def _predict(self, step: Step) -> Outcome:
-        self._outcome.outcome = "drained"
+        self._outcome.outcome = self._drained()
         self._outcome.changed = step.verb == "drain"
         return self._outcome
 
     def _end(self, step: Step) -> Outcome:
         outcome = self._outcome
         outcome.changed = outcome.changed or self._progress.drained_here
-        outcome.outcome = {"done": "drained", "refuse": "refused"}.get(step.verb, "failed")
+        outcome.outcome = {"done": self._drained(), "refuse": "refused"}.get(step.verb, "failed")
         if not outcome.reasons or outcome.reasons[-1] != step.reason:
             outcome.reasons.append(step.reason)
         if step.verb == "put_back":
             outcome.reasons.append(self._put_back())
         outcome.seconds = round(self._parts.clock.now() - self._began, 3)
         return outcome
+
+    def _drained(self) -> str:
+        """What it is called when it has succeeded: drained only if it was waited for."""
+        return "drained" if self._rules.wait else "leaving"
 
     def _put_back(self) -> str:
         """Make the server active again if it was this task that drained it; what came of it."""

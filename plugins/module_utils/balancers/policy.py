@@ -39,6 +39,7 @@ class Rules:
     remaining: str = "fail"
     remaining_deadline: float = 600.0
     zeros: int = 2
+    wait: bool = True  # False: out of traffic is enough, somebody else waits for what is in flight
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def decide(look: Look, progress: Progress, rules: Rules) -> Step:
 
 def _out_of_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Step:
     quiet, reason = at_rest(me, look, rules)
+    if not rules.wait:
+        return Step("done", f"{me.name} is out of traffic, and what is in flight is not waited for: {reason}")
     if not quiet:
         return _wait(reason, progress, rules)
     if progress.quiet + 1 >= rules.zeros:

@@ -47,7 +47,7 @@ def _activate(parts: Parts, plan: Plan, check_mode: bool, outcome: Outcome) -> N
     outcome.before = _see(parts, outcome)
     outcome.in_flight_before = outcome.balancer = balancer.in_flight(server)
     outcome.engine = witnesses.engine_in_flight(parts.engine)
-    active, target = outcome.before.admin == ACTIVE, _target(parts, plan)
+    active, target = outcome.before.admin == ACTIVE and not outcome.before.pending, _target(parts, plan)
     todo = _weights(active, outcome.before.weight, target, plan)
     outcome.changed = not active or bool(todo)
     if check_mode or (not outcome.changed and outcome.before.health != DOWN):

@@ -114,7 +114,7 @@ class _Draining:
         self._outcome.before = self._outcome.after
         self._outcome.in_flight_before = look.balancer if look.balancer.value is not None else look.engine
         found = self._outcome.before
-        told = found is not None and found.admin != ACTIVE
+        told = found is not None and found.admin != ACTIVE and not found.pending
         self._progress = replace(self._progress, before=look.pool or (), told=told)
 
     def _decide(self, look: Look) -> Step:

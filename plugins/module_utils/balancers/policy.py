@@ -94,7 +94,7 @@ def decide(look: Look, progress: Progress, rules: Rules) -> Step:
         names = ", ".join(member.name for member in look.pool) or "none"
         reason = f"the balancer has no server {progress.server!r}; it has: {names}"
         return Step("fail" if progress.told else "refuse", reason)
-    if me.admin == ACTIVE:
+    if me.admin == ACTIVE or me.pending:
         return _in_traffic(me, look, progress, rules)
     return _below(me, look.pool, progress, rules) or _out_of_traffic(me, look, progress, rules)
 
@@ -139,7 +139,7 @@ def _in_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Ste
     reason = _too_few(me, pool, rules)
     if not progress.told:
         return Step("refuse", reason) if reason else Step("drain", f"{me.name} is active and {_left(me, pool, rules)}")
-    if not look.restarted:
+    if not look.restarted and not me.pending:
         return Step("fail", f"somebody made {me.name} active again while it was being drained")
     if reason:  # after a restart its first checks may not be over
         return _wait(f"the balancer restarted and forgot the drain; for now {reason}", progress, rules)

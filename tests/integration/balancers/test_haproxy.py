@@ -8,55 +8,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.balancers.running import Haproxy, Stream, Task, until
-from tests.parts import llama
 from tests.parts.llama import Llama
-from tests.parts.traffic import Traffic
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]
 LONG = 3500  # tokens; about a minute
-
-
-def restart(engine: Llama, tmp_path: Path):
-    """Stop an engine as systemd would, and start another at its port."""
-    engine.process.send_signal(signal.SIGTERM)
-    engine.process.wait(20)
-    return llama.running(tmp_path, port=engine.port)
-
-
-def test_a_server_is_restarted_under_load_and_no_user_notices(
-    run: Run, haproxy: Haproxy, engines: dict[str, Llama], tmp_path: Path
-) -> None:
-    traffic = Traffic(haproxy.url, tokens=100, per_second=8)
-    traffic.start()
-    until("both serve", lambda: len(traffic.counts.by_node) == 2)
-    drained = run(haproxy, engines["p1"], "drained", "p1")
-    assert drained["outcome"] == "drained", drained
-    assert drained["changed"]
-    assert drained["before"]["admin"] == "active"
-    assert drained["after"]["admin"] == "drained"
-    assert [count["value"] for count in drained["in_flight"].values()] == [0, 0]
-    assert drained["diff"]["before"]["state"] == "active"
-    assert drained["diff"]["after"] == {
-        "server": "p1", "state": "drained", "health": "up", "weight": 100, "in_flight": 0,
-    }  # fmt: skip
-    served = traffic.counts.by_node["p1"]
-    others = traffic.counts.by_node["p2"]
-    with restart(engines["p1"], tmp_path):
-        until("traffic has moved", lambda: traffic.counts.by_node["p2"] > others + 5)
-        assert traffic.counts.by_node["p1"] == served
-        active = run(haproxy, engines["p1"], "active", "p1")
-        assert active["outcome"] == "active", active
-        until("it serves again", lambda: traffic.counts.by_node["p1"] > served + 5)
-        traffic.stop()
-    assert traffic.counts.lost == 0, traffic.counts.errors
-    assert traffic.counts.sent == traffic.counts.ok
 
 
 def test_twice_is_once_and_check_mode_changes_nothing(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
@@ -134,34 +95,6 @@ def test_who_may_not_use_the_socket_is_told(haproxy: Haproxy, tasks: Tasks) -> N
     assert "no permission for" in result["msg"]
 
 
-def test_an_engine_that_dies_while_it_is_drained(tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
-    stream = Stream(haproxy.url, LONG)
-    engine = engines[stream.backend]
-    task = tasks(haproxy, engine, "drained", stream.backend)
-    until("it is drained", lambda: _admin(haproxy, stream.backend) == "drained")
-    engine.kill()
-    result = task.result()
-    assert result["outcome"] == "drained", result
-    assert "the engine is gone" in " ".join(result["reasons"])
-    stream.wait()
-    assert not stream.whole
-
-
-def test_a_balancer_that_restarts_forgets_and_is_told_again(
-    tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]
-) -> None:
-    stream = Stream(engines["p1"].url, LONG)  # straight to the engine: it outlives the balancer
-    task = tasks(haproxy, engines["p1"], "drained", "p1")
-    until("it is drained", lambda: _admin(haproxy, "p1") == "drained")
-    haproxy.stop(signal.SIGKILL)
-    haproxy.start()
-    until("it is drained again", lambda: _admin(haproxy, "p1") == "drained")
-    stream.hang_up()
-    result = task.result()
-    assert result["outcome"] == "drained", result
-    assert "restarted and forgot" in " ".join(result["reasons"])
-
-
 def test_who_brings_it_back_meanwhile_is_not_overruled(
     run: Run, tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama]
 ) -> None:
@@ -186,27 +119,6 @@ def test_a_task_that_was_killed_is_gone_on_with(
     assert result["outcome"] == "drained", result
     stream.wait()
     assert stream.whole
-
-
-@pytest.mark.parametrize("same_host", [True, False])
-def test_two_drains_at_once_leave_one_server(
-    tasks: Tasks, haproxy: Haproxy, engines: dict[str, Llama], tmp_path: Path, same_host: bool
-) -> None:
-    for _again in range(3):
-        running = []
-        for server in ("p1", "p2"):
-            locks = haproxy.folder if same_host else tmp_path / server
-            locks.mkdir(exist_ok=True)
-            running.append(
-                tasks(haproxy, engines[server], "drained", server, balancer=haproxy.pool(lock_dir=str(locks)))
-            )
-        outcomes = [task.result()["outcome"] for task in running]
-        assert "drained" in outcomes  # somebody wins
-        assert outcomes.count("drained") == 1
-        admins = [_admin(haproxy, server) for server in ("p1", "p2")]
-        assert sorted(admins) == ["active", "drained"]
-        for server in ("p1", "p2"):
-            tasks(haproxy, None, "active", server).result()
 
 
 def test_what_remains_after_the_deadline(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:

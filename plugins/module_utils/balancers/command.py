@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any other balancer, by commands of the operator's: word lists that are run without a shell.
+
+In each word C({server}), C({backend}) and C({weight}) are replaced by their values. Exit status 0 is success; anything
+else is failure, and what the command said on standard error is the reason. C(state) answers with JSON about the pool:
+
+    [{"name": "a:80", "admin": "active|drained|maintenance", "health": "up|down|unknown", "weight": 10, "in_flight": 3}]
+
+health, weight and in_flight may be left out, and are then not known. C(in_flight) answers with a number, for whom the
+list does not tell it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..evidence.command import Runner, run
+from . import lock
+from .protocol import (
+    ACTIVE,
+    DOWN,
+    DRAINED,
+    MAINTENANCE,
+    UNKNOWN,
+    UP,
+    BalancerError,
+    Count,
+    Member,
+    NotSupported,
+    Weight,
+)
+from .protocol import find as find_member
+
+
+class Command:
+    """One pool. C(commands): state, drain, ready, and if there are such, in_flight and weight."""
+
+    name = "command"
+
+    def __init__(
+        self,
+        commands: Mapping[str, Sequence[str]],
+        backend: str = "",
+        timeout: float = 5.0,
+        lock_dir: str = lock.DIRECTORY,
+        runner: Runner = run,
+    ) -> None:
+        for needed in ("state", "drain", "ready"):
+            if not commands.get(needed):
+                raise ValueError(f"a balancer of kind command needs commands.{needed}, a list of words")
+        self._commands, self._backend, self._timeout = commands, backend, timeout
+        self._lock_dir, self._run = lock_dir, runner
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(map(_member, self._entries()))
+
+    def state(self, server: str) -> Member:
+        return find_member(server, self.members(), "commands.state")
+
+    def drain(self, server: str) -> None:
+        self._change("drain", server, DRAINED)
+
+    def ready(self, server: str) -> None:
+        self._change("ready", server, ACTIVE)
+
+    def in_flight(self, server: str) -> Count:
+        try:
+            if self._commands.get("in_flight"):
+                return _count(self._answer("in_flight", server).strip(), "commands.in_flight")
+            entries = [entry for entry in self._entries() if entry["name"] == server]
+        except BalancerError as error:
+            return Count(None, error.reason, "unread")
+        if not entries or "in_flight" not in entries[0]:
+            return Count(None, "commands.state tells no in_flight, and there is no commands.in_flight", "unsupported")
+        return _count(entries[0]["in_flight"], "commands.state")
+
+    def weight(self, server: str) -> Weight:
+        weight = self.state(server).weight
+        if weight is None:
+            raise NotSupported("commands.state tells no weight")
+        return Weight(weight)
+
+    def set_weight(self, server: str, value: int) -> None:
+        if not self._commands.get("weight"):
+            raise NotSupported("there is no commands.weight")
+        self._answer("weight", server, value)
+        now = self.weight(server).current
+        if now != value:
+            raise BalancerError("unproven", f"commands.weight succeeded, and commands.state says {now} and not {value}")
+
+    def incarnation(self) -> str:
+        return "command"
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        return lock.exclusively(f"command {' '.join(self._commands['state'])} {self._backend}", self._lock_dir)
+
+    def _change(self, name: str, server: str, wanted: str) -> None:
+        self._answer(name, server)
+        now = self.state(server)
+        if now.admin != wanted:
+            raise BalancerError(
+                "unproven", f"commands.{name} succeeded, and commands.state says {now.admin} of {server}"
+            )
+
+    def _entries(self) -> list[dict[str, Any]]:
+        answer = self._answer("state", "")
+        try:
+            document = json.loads(answer)
+        except ValueError as error:
+            raise BalancerError("unreadable", f"commands.state answered no JSON: {answer[:100]!r}") from error
+        if not isinstance(document, list) or not all(map(_is_entry, document)):
+            raise BalancerError(
+                "unreadable", "commands.state answered no list of {name, admin, health, weight, in_flight}"
+            )
+        return document
+
+    def _answer(self, name: str, server: str, weight: int | None = None) -> str:
+        values = {"{server}": server, "{backend}": self._backend, "{weight}": "" if weight is None else str(weight)}
+        words = [_fill(word, values) for word in self._commands[name]]
+        outcome = self._run(words, self._timeout)
+        complaint = outcome.complaint()
+        if complaint:
+            kind = "unreachable" if outcome.rc is None else "refused"
+            raise BalancerError(kind, f"commands.{name}: {complaint}")
+        return outcome.stdout.decode("utf-8", "replace")
+
+
+def _fill(word: str, values: Mapping[str, str]) -> str:
+    for key, value in values.items():
+        word = word.replace(key, value)
+    return word
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return False
+    weight = entry.get("weight")
+    return (
+        entry.get("admin") in (ACTIVE, DRAINED, MAINTENANCE)
+        and entry.get("health", UNKNOWN) in (UP, DOWN, UNKNOWN)
+        and (weight is None or _whole(weight))
+        and isinstance(entry.get("backup", False), bool)
+    )
+
+
+def _member(entry: Mapping[str, Any]) -> Member:
+    says = str(entry.get("says", ""))[:200]
+    health = entry.get("health", UNKNOWN)
+    return Member(entry["name"], entry["admin"], health, entry.get("weight"), entry.get("backup", False), says)
+
+
+def _count(value: Any, source: str) -> Count:
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    if not _whole(value):
+        return Count(None, f"{source} answered {str(value)[:50]!r}, which is no number of requests", "unread")
+    return Count(value, f"{source}: {value} in flight")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

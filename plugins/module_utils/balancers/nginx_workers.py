@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The workers of an nginx, and which of them only finish what they have."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .protocol import BalancerError
+
+# The kernel counts a process's start in ticks, and rounds down.
+CLOCK_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Process number -> when it started, in seconds of the epoch."""
+
+    serving: Mapping[int, float]
+    finishing: Mapping[int, float]
+
+
+def read(pid_file: str) -> Workers:
+    """Look at the children of the master. Raises BalancerError."""
+    master = _master(pid_file)
+    serving, finishing = {}, {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            started = _start_of_child(int(name), master)
+            title = _title(int(name)) if started is not None else ""
+        except (OSError, ValueError, IndexError):  # it has ended meanwhile
+            continue
+        if started is None or "worker process" not in title:
+            continue
+        (finishing if "shutting down" in title else serving)[int(name)] = started
+    return Workers(serving, finishing)
+
+
+def _master(pid_file: str) -> int:
+    try:
+        with open(pid_file, encoding="ascii") as file:
+            master = int(file.read().strip())
+        title = _title(master)
+    except OSError as error:
+        kind = "denied" if isinstance(error, PermissionError) else "unreachable"
+        raise BalancerError(kind, f"nginx cannot be found by {pid_file}: {error.strerror}") from error
+    except ValueError as error:
+        raise BalancerError("unreadable", f"{pid_file} holds no process number") from error
+    if "nginx" not in title:
+        raise BalancerError("unreachable", f"process {master} of {pid_file} is no nginx")
+    return master
+
+
+def _title(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read(256).replace(b"\0", b" ").decode("utf-8", "replace")
+
+
+def _start_of_child(pid: int, parent: int) -> float | None:
+    """When a child of the parent started; None for another process."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    if int(fields[1]) != parent:
+        return None
+    return _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _boot_time() -> float:
+    """More exact than btime of /proc/stat, which is in whole seconds."""
+    with open("/proc/uptime", encoding="ascii") as file:
+        match = re.match(r"[0-9.]+", file.read())
+    return time.time() - float(match.group() if match else 0)

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real podman containers from the lab's image, for tests of services that are containers.
+
+On a host with cgroup v1, podman's runtime refuses the usual hybrid of both versions; in a mount namespace without the
+unified hierarchy it is a plain v1 host, memory limits included. On a host with cgroup v2 nothing of that is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab import image, prerequisites
+from tests.lab.errors import LabError
+from tests.lab.namespace import Namespace
+
+HOUSE = Path("/var/lib/autoglm-parts")
+LABEL = "autoglm.parts"
+LOCK = Path("/var/lib/autoglm-parts.lock")
+# What a host may not let it raise, podman would ask for by default.
+LIMITS = ("--pids-limit=0", "--ulimit=nofile=1024:4096", "--ulimit=nproc=4096:4096")
+
+PLAIN_V1 = Namespace(HOUSE, "umount /sys/fs/cgroup/unified")
+
+
+@dataclass(frozen=True)
+class Podman:
+    """podman, where its containers live."""
+
+    image: str
+
+    @property
+    def prefix(self) -> list[str]:
+        """Words to put before any command that shall see the containers as their host does."""
+        return PLAIN_V1.prefix()
+
+    def __call__(self, *arguments: str) -> str:
+        """Run one podman command and return what it printed."""
+        command = [*self.prefix, "podman", *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, cwd="/", stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            raise LabError(f"`podman {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def run(self, name: str, *words: str, options: tuple[str, ...] = ()) -> str:
+        """Start a container in the network of the host; its name, which is ours on this machine."""
+        full = f"{LABEL}-{name}"
+        self(
+            "run",
+            "--detach",
+            "--name",
+            full,
+            f"--label={LABEL}=1",
+            "--network=host",
+            *LIMITS,
+            *options,
+            self.image,
+            *words,
+        )
+        return full
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """What podman knows of a container."""
+        (found,) = json.loads(self("container", "inspect", name))
+        return dict(found)
+
+    def remove_all(self) -> None:
+        """Remove every container of these tests, whoever started it."""
+        names = self("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+        if names:
+            self("rm", "--force", "--time", "0", *names)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Podman]:
+    """podman for the length of the block, by one test run at a time; of an earlier one nothing stays."""
+    prerequisites.ensure()
+    with LOCK.open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        podman = Podman(image.ensure())
+        PLAIN_V1.ensure()
+        try:
+            podman.remove_all()
+            yield podman
+        finally:
+            podman.remove_all()
+            PLAIN_V1.remove()

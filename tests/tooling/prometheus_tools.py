@@ -51,14 +51,14 @@ def _fetch(name: str, destination: Path) -> None:
     print(f"fetching {name} out of Debian's package {package} into {destination.parent} ...", file=sys.stderr)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent) as work:
-        _download(package, Path(work))
+        download(package, Path(work))
         archive = next(Path(work).glob("*.deb"))
         subprocess.run(["dpkg-deb", "-x", archive.name, "root"], cwd=work, check=True)
         # a rename, so that two test runs at once never see half a file
         (Path(work) / "root/usr/bin" / name).rename(destination)
 
 
-def _download(package: str, work: Path) -> None:
+def download(package: str, work: Path) -> None:
     """apt-get download; where the machine has no package lists, with lists of our own, which needs no root."""
     (work / "lists/partial").mkdir(parents=True)
     own_lists = ["-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work}", "-o", "APT::Sandbox::User="]

@@ -14,22 +14,37 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import MARK
 
-from tests.parts import containers
-from tests.parts.containers import Podman
+from tests.parts import containers, docker
+from tests.parts.containers import Runtime
 
 
 @pytest.fixture(scope="session")
-def all_containers() -> Iterator[Podman]:
+def all_podman() -> Iterator[Runtime]:
     """podman, once for the session: making its namespace takes a moment."""
-    with containers.running() as podman:
+    with containers.podman() as podman:
         yield podman
 
 
+@pytest.fixture(scope="session")
+def all_docker() -> Iterator[Runtime]:
+    """A Docker engine, once for the session."""
+    with docker.docker() as engine:
+        yield engine
+
+
 @pytest.fixture
-def podman(all_containers: Podman) -> Iterator[Podman]:
+def podman(all_podman: Runtime) -> Iterator[Runtime]:
     """podman without a container of ours."""
-    yield all_containers
-    all_containers.remove_all()
+    yield all_podman
+    all_podman.remove_all()
+
+
+@pytest.fixture(params=["podman", "docker"])
+def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    """Each of the two, without a container of ours."""
+    one: Runtime = request.getfixturevalue(f"all_{request.param}")
+    yield one
+    one.remove_all()
 
 
 @pytest.fixture

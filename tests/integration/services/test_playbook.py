@@ -24,7 +24,7 @@ from tests.lab.laboratory import environment
 from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
-from tests.parts.containers import Podman
+from tests.parts.containers import Runtime
 
 SECONDS = 120
 
@@ -66,7 +66,7 @@ def healthy(port: int) -> bool:
         return False
 
 
-def test_a_container_that_crashed_is_healed(podman: Podman, restart, tmp_path: Path) -> None:
+def test_a_container_that_crashed_is_healed(podman: Runtime, restart, tmp_path: Path) -> None:
     port, file = llama.free_port(), model.ensure(CACHE)
     options = (f"--volume={CACHE}:/models:ro", "--env=HF_TOKEN=s3cret-value")
     name = podman.run("llama", *llama.words(f"/models/{file.name}", port), options=options)

@@ -12,13 +12,11 @@ file, so that it needs no process to live and a later command can enter it, to l
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
 from .places import STATE
-
-HOUSE = STATE / "namespace"  # a mount of its own: a namespace can only be pinned on a private mount
-PIN = HOUSE / "mnt"
 
 ENTER_UNIFIED = """
 umount -R /sys/fs/cgroup
@@ -31,40 +29,53 @@ def host_has_cgroup2() -> bool:
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
-def prefix() -> list[str]:
-    """Words to put before a podman command."""
-    if host_has_cgroup2():
-        return []
-    return ["nsenter", f"--mount={PIN}"] if exists() else []
+@dataclass(frozen=True)
+class Namespace:
+    """One pinned mount namespace. ``house`` is a mount of its own: it can only be pinned on a private mount."""
+
+    house: Path
+    enter: str  # what a shell does in it when it is new
+
+    @property
+    def pin(self) -> Path:
+        """The file that holds it."""
+        return self.house / "mnt"
+
+    def prefix(self) -> list[str]:
+        """Words to put before a command."""
+        if host_has_cgroup2():
+            return []
+        return ["nsenter", f"--mount={self.pin}"] if self.exists() else []
+
+    def exists(self) -> bool:
+        """A pinned namespace is a mounted file."""
+        return _is_mounted(self.pin)
+
+    def ensure(self) -> None:
+        """Make the namespace, where the host needs one."""
+        if host_has_cgroup2() or self.exists():
+            return
+        self.house.mkdir(parents=True, exist_ok=True)
+        if not _is_mounted(self.house):
+            _run("mount", "--bind", str(self.house), str(self.house))
+            _run("mount", "--make-private", str(self.house))
+        self.pin.touch()
+        _run("unshare", f"--mount={self.pin}", "--propagation", "private", "sh", "-ec", self.enter)
+
+    def remove(self) -> None:
+        """Let the namespace go; the kernel unmounts all that was mounted in it."""
+        for path in (self.pin, self.house):
+            while _is_mounted(path):
+                _run("umount", str(path))
 
 
-def exists() -> bool:
-    """A pinned namespace is a mounted file."""
-    return _is_mounted(PIN)
+OF_LAB = Namespace(STATE / "namespace", ENTER_UNIFIED)
+prefix, ensure, remove = OF_LAB.prefix, OF_LAB.ensure, OF_LAB.remove
 
 
 def _is_mounted(path: Path) -> bool:
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     return any(line.split()[1] == str(path) for line in mounts)
-
-
-def ensure() -> None:
-    """Make the namespace, where the host needs one."""
-    if host_has_cgroup2() or exists():
-        return
-    HOUSE.mkdir(parents=True, exist_ok=True)
-    if not _is_mounted(HOUSE):
-        _run("mount", "--bind", str(HOUSE), str(HOUSE))
-        _run("mount", "--make-private", str(HOUSE))
-    PIN.touch()
-    _run("unshare", f"--mount={PIN}", "--propagation", "private", "sh", "-ec", ENTER_UNIFIED)
-
-
-def remove() -> None:
-    """Let the namespace go; the kernel unmounts all that was mounted in it."""
-    for path in (PIN, HOUSE):
-        while _is_mounted(path):
-            _run("umount", str(path))
 
 
 def _run(*command: str) -> None:

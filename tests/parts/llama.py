@@ -60,11 +60,16 @@ def command(port: int, *more: str, shape: model.Shape | None = None) -> list[str
     file = model.ensure(CACHE, shape)
     inside = f"/var/lib/llama/{file.name}"
     root.share(file, inside)
-    return root.command(
-        *("/usr/bin/llama-server", "--model", inside, "--alias", "tiny", "--host", "127.0.0.1", "--port", str(port)),
+    return root.command(*words(inside, port), *more)
+
+
+def words(file: str, port: int) -> list[str]:
+    """What runs in the image, wherever that is: the program and its arguments."""
+    return [
+        *("/usr/bin/llama-server", "--model", file, "--alias", "tiny", "--host", "127.0.0.1", "--port", str(port)),
         *("--metrics", "--slots", "--no-webui", "--ctx-size", "8192", "--parallel", "2", "--threads", "1"),
-        *("--threads-batch", "1", "--cache-ram", "0", "--fit", "off", *more),
-    )
+        *("--threads-batch", "1", "--cache-ram", "0", "--fit", "off"),
+    ]
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ class Container:
 
     def kill(self, status: Status) -> None:  # noqa: ARG002
         # Unlike "kill" it also ends the starts that a restart policy has under way.
-        self._do("stop", "--time", "0")
+        self._do("stop", "-t", "0")  # its long name is another one in newer Dockers
 
     def finish(self, status: Status) -> None:
         """Nothing: with its first process the kernel ends all others of a container."""

@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""restart_process on services that are no units, as a person would run it on this host."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
+
+from tests.lab import model
+from tests.lab.laboratory import environment
+from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
+from tests.lab.waiting import wait_for
+from tests.parts import llama
+from tests.parts.containers import Runtime
+
+SECONDS = 120
+
+
+@pytest.fixture
+def restart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the playbook on this host with a service of the inventory; words come before it (nsenter ...)."""
+
+    def run(service: dict[str, object], *words: str) -> subprocess.CompletedProcess[str]:
+        described = {"name": "llama", "engine": "llama_cpp", "ready_timeout": 30, **service}
+        connection = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+        }
+        hosts = {"here": {**connection, "autoglm_services": [described]}}
+        inventory = tmp_path / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+        variables = json.dumps({"target": "here", "autoglm_evidence_dir": str(tmp_path / "evidence")})
+        command = [*words, str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.restart_process", "-i", str(inventory)]
+        return subprocess.run(
+            [*command, "-e", variables],
+            capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=SECONDS,
+        )  # fmt: skip
+
+    return run
+
+
+def evidence(tmp_path: Path) -> dict[str, str]:
+    """The parts of the one bundle."""
+    (bundle,) = (tmp_path / "evidence").iterdir()
+    return {part.name: part.read_text() for part in bundle.iterdir()}
+
+
+def healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=1, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_container_that_crashed_is_healed(podman: Runtime, restart, tmp_path: Path) -> None:
+    port, file = llama.free_port(), model.ensure(CACHE)
+    options = (f"--volume={CACHE}:/models:ro", "--env=HF_TOKEN=s3cret-value")
+    name = podman.run("llama", *llama.words(f"/models/{file.name}", port), options=options)
+    wait_for("it to serve", lambda: healthy(port), 30)
+    os.kill(podman.inspect(name)["State"]["Pid"], signal.SIGKILL)
+    wait_for("it to be down", lambda: not podman.inspect(name)["State"]["Running"], 10)
+
+    done = restart({"url": f"http://127.0.0.1:{port}", "container": name}, *podman.prefix)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert podman.inspect(name)["State"]["Running"]
+    assert healthy(port)
+    parts = evidence(tmp_path)
+    assert "llama" in parts["container.log"]
+    assert '"ExitCode": 137' in parts["container.json"]
+    assert all("s3cret-value" not in text for text in parts.values())
+
+
+def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) -> None:
+    port = llama.free_port()
+    chroot, *rest = llama.command(port)
+    service = {
+        "url": f"http://127.0.0.1:{port}",
+        "pid_file": pid_path,
+        "start_command": [shutil.which(chroot), *rest],
+        "log_file": str(tmp_path / "llama.log"),
+    }
+    pid = acting.start(open_service(service, 5.0), 10).main_pid
+    wait_for("it to serve", lambda: healthy(port), 30)
+    os.kill(pid, signal.SIGSTOP)
+
+    done = restart(service)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ended by SIGKILL" in done.stdout
+    assert int(Path(pid_path).read_text()) != pid
+    assert healthy(port)
+    parts = evidence(tmp_path)
+    assert "state T" in parts[f"process-{pid}-threads.txt"]
+    assert "llama" in parts["service.log"]
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        {},
+        {"unit": "a.service", "container": "b"},
+        {"pid_file": "/run/a.pid"},
+        {"pid_file": "/run/a.pid", "start_command": "/usr/bin/llama-server --port 1"},
+        {"container": "--all"},
+    ],
+)
+def test_what_the_inventory_does_not_say_is_refused(restart, tmp_path: Path, service: dict[str, object]) -> None:
+    done = restart({"url": "http://127.0.0.1:9", **service})
+    assert done.returncode != 0
+    assert "exactly one of unit" in " ".join(done.stdout.split())
+    assert not (tmp_path / "evidence").exists()

@@ -39,7 +39,7 @@ attributes:
     support: partial
     details:
       - A O(source) of which the newest checkpoint was taken, and to which nobody has written since, is not saved again.
-      - What O(engine), O(command) or O(signal) produce is new each time, and so is an engine's state after O(state=restored).
+      - What O(engine), O(command) or O(signal) produce is new each time, and so is the state that an engine has loaded.
 options:
   state:
     description:
@@ -76,7 +76,7 @@ options:
   pattern:
     description:
       - Which entries of O(source) are checkpoints, such as V(checkpoint-*).
-        The newest one that proves whole is saved, and the reasons for passing over newer ones are in RV(skipped).
+        The newest one that proves whole is saved, and the reasons for passing over newer ones are in RV(passed_over).
     type: str
   format:
     description:
@@ -314,7 +314,7 @@ checkpoint:
       description: How long it took. Not when it was verified.
       type: float
       sample: 1.204
-skipped:
+passed_over:
   description: What was passed over for being torn, truncated, changed or unfinished, and why.
   type: list
   elements: dict
@@ -391,10 +391,13 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.probl
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES
 
 # What a timer's save needs of the parameters, and nothing else of them.
+# fmt: off
 _OF_A_SAVE = (
-    "name store storage_options source pattern format command workdir engine url api_key validate_certs ca_path "
-    "engine_state_dir signal timeout signing_key read_back min_free keep max_age"
-).split()
+    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "url",
+    "api_key", "validate_certs", "ca_path", "engine_state_dir", "signal", "timeout", "signing_key", "read_back",
+    "min_free", "keep", "max_age",
+)
+# fmt: on
 
 
 def argument_spec() -> dict[str, Any]:

@@ -53,7 +53,7 @@ def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
         notes = {**taken.notes, "source_state": _state_of(taken), "incident": _told(params.get("incident"))}
         there = _unchanged(store, params, notes["source_state"])
         if there is not None:
-            return {**there, "skipped": _listed(taken.skipped), **_prune(store, params, there["checkpoint"]["id"])}
+            return {**there, "passed_over": _listed(taken.skipped), **_prune(store, params, there["checkpoint"]["id"])}
         order = saving.Order(
             series=params["name"],
             source=taken.path,
@@ -78,7 +78,7 @@ def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
         "seconds": done.seconds,
         "signed": bool(params.get("signing_key")),
     }
-    result = {"changed": True, "checkpoint": checkpoint, "skipped": _listed(taken.skipped)}
+    result = {"changed": True, "checkpoint": checkpoint, "passed_over": _listed(taken.skipped)}
     return {**result, **_prune(store, params, done.id)}
 
 
@@ -91,7 +91,7 @@ def restore(params: Params, check_mode: bool = False) -> dict[str, Any]:
     target = Target(dest, merge=engine is not None, min_free=params.get("min_free") or 0, check_only=check_mode)
     done = restoring.restore(store, params["name"], target, params.get("signing_key"), params.get("id"))
     checkpoint = {**described(store, done.manifest), "seconds": done.seconds}
-    result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "skipped": _listed(done.skipped)}
+    result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "passed_over": _listed(done.skipped)}
     result["leftovers"] = done.removed
     if engine is not None and not check_mode:
         result["engine_state"] = dict(engine_state.load(engine, params["name"]).parts)
@@ -243,7 +243,7 @@ def _would_save(store: Store, params: Params) -> dict[str, Any]:
             there = _unchanged(store, params, _state_of(taken))
         if there is not None:
             return there
-    return {"changed": True, "checkpoint": None, "skipped": [], "removed": [], "leftovers": []}
+    return {"changed": True, "checkpoint": None, "passed_over": [], "removed": [], "leftovers": []}
 
 
 def _unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any] | None:
@@ -256,7 +256,7 @@ def _unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any
         except Damaged:
             return None
         if found.document.get("source_state") == state:
-            return {"changed": False, "checkpoint": described(store, found), "skipped": []}
+            return {"changed": False, "checkpoint": described(store, found), "passed_over": []}
     return None
 
 
@@ -285,7 +285,7 @@ def _verdict(
         "recommended_action": None,
         "checkpoint": found,
         "checkpoints": checkpoints,
-        "skipped": [{"id": each["id"], "reason": each["reason"]} for each in checkpoints if not each["verifies"]],
+        "passed_over": [{"id": each["id"], "reason": each["reason"]} for each in checkpoints if not each["verifies"]],
     }
 
 

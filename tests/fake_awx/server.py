@@ -28,13 +28,15 @@ class Fault:
     """Something that goes wrong with the next C(times) requests that match.
 
     C(how): C(lose) carries the request out and breaks the connection; C(drop) breaks it before; C(html) answers with
-    a page; a number answers with that status; C(wait) carries it out and answers when C(release) is set.
+    a page; a number answers with that status; C(wait) carries it out and answers when C(release) is set.  With
+    C(done) the request is carried out although the answer says otherwise, as from a proxy that lost patience.
     """
 
     how: str | int
     method: str = "GET"
     path: str = ""
     times: int = 1
+    done: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     release: threading.Event = field(default_factory=threading.Event)
     hit: threading.Event = field(default_factory=threading.Event)
@@ -77,6 +79,8 @@ def running(awx: FakeAwx, tls: ssl.SSLContext | None = None, host: str = "127.0.
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body go out in two writes; Nagle would hold the second one back for 40 ms.
+    disable_nagle_algorithm = True
     timeout = 10
 
     def log_message(self, *_arguments: Any) -> None:
@@ -109,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _go_wrong(self, fault: Fault, state: Running, path: str, query: list[tuple[str, str]], raw: bytes) -> None:
+        if fault.done:
+            self._answer(state.awx, path, query, raw)
         if fault.how == "html":
             self._send(200, "<!doctype html><title>Sign in</title>", fault.headers)
         elif isinstance(fault.how, int):

@@ -152,7 +152,7 @@ class FakeAwx:
         """Return this server's time."""
         return datetime.now(UTC) + timedelta(seconds=self.clock_ahead_s)
 
-    def add(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def add(self, kind: str, /, **fields: Any) -> dict[str, Any]:
         """Create an object."""
         with self.lock:
             self._last_id += 1
@@ -162,7 +162,7 @@ class FakeAwx:
             self._tables[kind][self._last_id] = made
             return made
 
-    def all(self, kind: str, **equal: Any) -> list[dict[str, Any]]:
+    def all(self, kind: str, /, **equal: Any) -> list[dict[str, Any]]:
         """Return the objects of a kind whose fields have these values."""
         with self.lock:
             return [item for item in self._tables[kind].values() if all(item.get(key) == equal[key] for key in equal)]

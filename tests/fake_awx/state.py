@@ -54,6 +54,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "default_environment": None,
         "status": "successful",
         "allow_override": False,
+        "scm_revision": "0123456789abcdef",
     },
     "inventories": {**_COMMON, "organization": None, "kind": "", "host_filter": None, "variables": ""},
     "inventory_sources": {

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the job of a run among all of AWX's jobs, and end jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+
+from autoglm_recovery.receiver.awx import jobs, launching
+from autoglm_recovery.receiver.awx.client import AwxClient, AwxRefused, AwxUnavailable, Deadline
+from autoglm_recovery.receiver.awx.jobs import JobId
+from autoglm_recovery.receiver.awx.preflight import find_template
+from autoglm_recovery.receiver.awx.settings import AwxSettings
+from autoglm_recovery.receiver.launcher import RunView
+
+# So many of a template's newest jobs (of the run's host, where AWX can search that) are looked through.
+_SEARCHED_JOBS = 100
+_SEARCHED_PAGES = 5
+
+log = structlog.get_logger()
+
+
+class JobFinder:
+    """Knows the jobs of runs by the mark in their variables."""
+
+    def __init__(self, client: AwxClient, settings: AwxSettings) -> None:
+        """Share the launcher's client."""
+        self._client = client
+        self._settings = settings
+
+    def adopt(self, run: RunView, deadline: Deadline) -> JobId | None:
+        """Find the run's job by its mark; of several the oldest is the run's, and the others are cancelled."""
+        found = self.search(run, deadline)
+        for other in found[1:]:
+            log.warning("a second job of one run was cancelled", run=run.id, job=str(other), kept=str(found[0]))
+            self.cancel(other, f"run {run.id} already has {found[0]}", deadline)
+        return found[0] if found else None
+
+    def search(self, run: RunView, deadline: Deadline) -> list[JobId]:
+        """Return the jobs that carry the run's mark, oldest first."""
+        wanted = self._settings.template(run.action)
+        kind = "workflow_job" if wanted.workflow else "job"
+        marked = launching.mark(self._settings.installation, run)
+        template = find_template(self._client, wanted, deadline)
+        found = [
+            jobs.job_id(job, kind)
+            for job in self._newest(kind, int(template["id"]), run.host, deadline)
+            if self._carries(job, kind, marked, deadline)
+        ]
+        return sorted(found, key=lambda job: job.number)
+
+    def _newest(self, kind: str, template: int, host: str, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
+        params: dict[str, Any] = {"order_by": "-id", "page_size": _SEARCHED_JOBS}
+        # A workflow job keeps its limit where AWX cannot search it.
+        limited = {"limit__exact": host} if kind == "job" else {}
+        path = f"{kind}s/"
+        params = {f"{kind}_template": template, **limited, **params}
+        for page in self._client.pages(path, deadline, most=_SEARCHED_PAGES, **params):
+            yield from page
+
+    def _carries(self, job: Mapping[str, Any], kind: str, marked: str, deadline: Deadline) -> bool:
+        shown = launching.carries(job, marked)
+        if shown is None:
+            shown = launching.carries(self._client.get(jobs.job_id(job, kind).path, deadline), marked)
+        return bool(shown)
+
+    def cancel(self, job: JobId, why: str, deadline: Deadline) -> None:
+        """End a job.  Does nothing where it has ended.
+
+        :raises AwxUnavailable: if AWX does not do it now.
+        """
+        log.warning("cancelling a job in AWX", job=str(job), why=why)
+        try:
+            self._client.post(f"{job.path}cancel/", deadline, {})
+        except AwxRefused as error:
+            # 405: it has ended; 404: it is gone.  There is nothing to end.
+            if error.status not in (404, 405):
+                raise AwxUnavailable(f"{job} could not be cancelled: {error}", processed=False) from error

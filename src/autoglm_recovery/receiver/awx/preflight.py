@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true in AWX before a run may be launched there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoglm_recovery.receiver.awx import launching
+from autoglm_recovery.receiver.awx.client import AwxClient, Deadline
+from autoglm_recovery.receiver.awx.settings import Template
+from autoglm_recovery.receiver.launcher import LaunchRefused
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A template that may be launched for a host."""
+
+    name: str
+    number: int
+    workflow: bool
+
+    @property
+    def path(self) -> str:
+        """Return where it is launched."""
+        return f"{_collection(self.workflow)}/{self.number}/launch/"
+
+    @property
+    def kind(self) -> str:
+        """Return what kind of job it makes."""
+        return "workflow_job" if self.workflow else "job"
+
+
+def find_template(client: AwxClient, wanted: Template, deadline: Deadline) -> Mapping[str, Any]:
+    """Find a template by name.
+
+    :raises LaunchRefused: if there is not exactly one.
+    """
+    within: dict[str, Any] = {"organization__name": wanted.organization} if wanted.organization else {}
+    pages = client.pages(_collection(wanted.workflow), deadline, name=wanted.name, page_size=200, **within)
+    return launching.only_template([item for page in pages for item in page], wanted)
+
+
+def _collection(workflow: bool) -> str:
+    return "workflow_job_templates" if workflow else "job_templates"
+
+
+def preflight(client: AwxClient, wanted: Template, host: str, deadline: Deadline) -> Ready:
+    """Check everything that would make AWX run something else than what was ordered.
+
+    :raises LaunchRefused: with what a person must change in AWX.
+    """
+    launching.check_limit(host)
+    template = find_template(client, wanted, deadline)
+    ready = Ready(wanted.name, int(template["id"]), wanted.workflow)
+    launching.check_slicing(template)
+    launching.check_prompts(client.get(ready.path, deadline), wanted.name)
+    inventory = template.get("inventory")
+    if not isinstance(inventory, int):
+        raise LaunchRefused(f"AWX template {wanted.name!r} has no inventory of its own; give it one")
+    if wanted.workflow:
+        _check_nodes(client, ready, inventory, deadline)
+    hosts = client.get(f"inventories/{inventory}/hosts/", deadline, name=host)
+    groups = client.get(f"inventories/{inventory}/groups/", deadline, name=host)
+    launching.check_host(hosts.get("results", ()), groups.get("results", ()), host)
+    return ready
+
+
+def _check_nodes(client: AwxClient, ready: Ready, inventory: int, deadline: Deadline) -> None:
+    path = f"workflow_job_templates/{ready.number}/workflow_nodes/"
+    nodes = [node for page in client.pages(path, deadline, page_size=200) for node in page]
+    templates: dict[int, Mapping[str, Any]] = {}
+    for node in nodes:
+        used = node.get("summary_fields", {}).get("unified_job_template") or {}
+        if used.get("unified_job_type") == "job" and used["id"] not in templates:
+            templates[used["id"]] = client.get(f"job_templates/{used['id']}/", deadline)
+    launching.check_nodes(nodes, templates, inventory)

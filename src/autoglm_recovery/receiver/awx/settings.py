@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the AWX launcher must be told."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Template:
+    """A job template, or a workflow job template, by its name.  Names are unique within an organisation."""
+
+    name: str
+    organization: str | None = None
+    workflow: bool = False
+
+
+@dataclass(frozen=True)
+class Token:
+    """A personal access token: its text, or a file that is read for every request, so that it may rotate."""
+
+    text: str | None = field(default=None, repr=False)
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: unless exactly one of the two is given."""
+        if (self.text is None) == (self.file is None):
+            raise ValueError("an AWX token is either given as text or read from a file")
+
+
+@dataclass(frozen=True)
+class Application:
+    """An OAuth 2 application of the grant type C(password), and the user that it acts for."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user's name and password, for an AWX that allows basic authentication."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+Credentials = Token | Application | Login
+
+
+@dataclass(frozen=True)
+class AwxSettings:
+    """Where AWX is and how to speak to it.  All times are seconds.
+
+    C(installation) tells the runs of one receiver database from those of another one that uses the same AWX: two
+    receivers with databases of their own must have different names.  C(templates) says which template carries out which
+    action; an action that is not there is carried out by the job template C(template_prefix) + action.
+
+    C(settle_s): for so long after a launch whose answer was lost the job may still appear.  AWX's own web server ends a
+    request after 120 s.  C(queue_s): a job that has waited so long for capacity is cancelled.  C(give_up_s): a run that
+    could not be launched for so long, because AWX does not answer, is given up.
+    """
+
+    url: str
+    credentials: Credentials
+    ca_file: Path | None = None
+    api_path: str = "/api/v2"
+    token_path: str = "/api/o/token/"  # noqa: S105 - an address
+    organization: str | None = None
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    template_prefix: str = "autoglm "
+    installation: str = "autoglm"
+    call_timeout_s: float = 4.0
+    look_timeout_s: float = 6.0
+    poll_every_s: float = 2.0
+    settle_s: float = 150.0
+    queue_s: float = 900.0
+    give_up_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: if the address is none, or would send the credentials unencrypted over a network."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"{self.url!r} is no address of an AWX; it looks like https://awx.example.com")
+        if parts.username or parts.password:
+            raise ValueError("the address of AWX must not hold a password; give it as credentials")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError(f"{self.url} would send the credentials unencrypted; use https")
+
+    def template(self, action: str) -> Template:
+        """Return the template that carries out an action."""
+        return self.templates.get(action) or Template(f"{self.template_prefix}{action}", self.organization)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP side: tokens, faults, and the connection that breaks at the worst moment."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from tests.fake_awx.api import answer
+from tests.fake_awx.lists import Refused
+from tests.fake_awx.state import FakeAwx
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with the next C(times) requests that match.
+
+    C(how): C(lose) carries the request out and breaks the connection; C(drop) breaks it before; C(html) answers with
+    a page; a number answers with that status; C(wait) carries it out and answers when C(release) is set.  With
+    C(done) the request is carried out although the answer says otherwise, as from a proxy that lost patience.
+    """
+
+    how: str | int
+    method: str = "GET"
+    path: str = ""
+    times: int = 1
+    done: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    release: threading.Event = field(default_factory=threading.Event)
+    hit: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Running:
+    """A server that runs: C(seen) is every request, as C(METHOD path)."""
+
+    url: str
+    awx: FakeAwx
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def launches(self) -> list[str]:
+        """Return the launches that were asked for."""
+        return [line for line in self.seen if re.fullmatch(r"POST /api/v2/\w+/\d+/launch/", line)]
+
+
+@contextmanager
+def running(awx: FakeAwx, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Running]:
+    """Run a server for C(awx) on a free port of the loopback interface."""
+    server = ThreadingHTTPServer((host, 0), _Handler)
+    server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state = Running(f"{'https' if tls else 'http'}://{host}:{server.server_port}", awx)
+    server.running = state  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        for fault in state.faults:
+            fault.release.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Headers and body go out in two writes; Nagle would hold the second one back for 40 ms.
+    disable_nagle_algorithm = True
+    timeout = 10
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self._handle()
+
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+    def _handle(self) -> None:
+        state: Running = self.server.running  # type: ignore[attr-defined]
+        url = urlsplit(self.path)
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        state.seen.append(f"{self.command} {url.path}")
+        fault = self._fault(state, url.path)
+        if fault is None:
+            self._send(*self._answer(state.awx, url.path, parse_qsl(url.query), raw))
+            return
+        fault.hit.set()
+        self._go_wrong(fault, state, url.path, parse_qsl(url.query), raw)
+
+    def _fault(self, state: Running, path: str) -> Fault | None:
+        with state.awx.lock:
+            for fault in state.faults:
+                if fault.times and fault.method == self.command and re.search(fault.path, path):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def _go_wrong(self, fault: Fault, state: Running, path: str, query: list[tuple[str, str]], raw: bytes) -> None:
+        if fault.done:
+            self._answer(state.awx, path, query, raw)
+        if fault.how == "html":
+            self._send(200, "<!doctype html><title>Sign in</title>", fault.headers)
+        elif isinstance(fault.how, int):
+            self._send(fault.how, {"detail": "as the test wants it"}, fault.headers)
+        elif fault.how == "wait":
+            fault.release.wait(30)
+            self._send(*self._answer(state.awx, path, query, raw))
+        else:
+            if fault.how == "lose":
+                self._answer(state.awx, path, query, raw)
+            self.close_connection = True
+
+    def _answer(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], raw: bytes) -> tuple[int, Any]:
+        try:
+            if path == "/api/o/token/":
+                return self._token(awx, raw)
+            if path in ("/api/", "/api/v2/ping/"):
+                return 200, {
+                    "version": "24.6.1",
+                    "current_version": "/api/v2/",
+                    "available_versions": {"v2": "/api/v2/"},
+                }
+            if not self._known(awx):
+                return 401, {"detail": "Authentication credentials were not provided. To establish a login session..."}
+            body = json.loads(raw) if raw else {}
+            return answer(awx, self.command, path, query, body)
+        except Refused as refused:
+            return refused.status, refused.body
+
+    def _known(self, awx: FakeAwx) -> bool:
+        scheme, _, value = self.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer":
+            return value in awx.tokens
+        if scheme == "Basic":
+            name, _, password = base64.b64decode(value).decode().partition(":")
+            return bool(password) and awx.users.get(name) == password
+        return False
+
+    def _token(self, awx: FakeAwx, raw: bytes) -> tuple[int, Any]:
+        scheme, _, value = self.headers.get("Authorization", "").partition(" ")
+        client, _, secret = base64.b64decode(value).decode().partition(":") if scheme == "Basic" else ("", "", "")
+        if awx.applications.get(client) != secret:
+            return 401, {"error": "invalid_client"}
+        form = {key: values[0] for key, values in parse_qs(raw.decode()).items()}
+        if form.get("grant_type") != "password":
+            return 400, {"error": "unsupported_grant_type"}
+        if awx.users.get(form.get("username", "")) != form.get("password"):
+            return 400, {"error": "invalid_grant", "error_description": "Invalid credentials given."}
+        token = f"granted-{len(awx.tokens)}"
+        awx.tokens.add(token)
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 31536000000, "scope": "write"}
+
+    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        content = b"" if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
+        kind = "text/html" if isinstance(body, str) else "application/json"
+        self.send_response_only(status)
+        moment = self.server.running.awx.now()  # type: ignore[attr-defined]
+        self.send_header("Date", format_datetime(moment, usegmt=True))
+        self.send_header("Content-Type", kind)
+        self.send_header("X-API-Product-Name", "AWX")
+        self.send_header("X-API-Product-Version", "24.6.1")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)

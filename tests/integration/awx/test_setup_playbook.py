@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(awx_setup.yml) with the real awx.awx modules: all is created, once, and the launcher can use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoglm_recovery.receiver.awx.launcher import AwxLauncher
+from tests.fake_awx import FakeAwx, running
+from tests.fake_awx.server import Running
+from tests.integration.awx.driving import Kept, settings
+from tests.tooling.awx_collection import awx_collection
+
+CHECKOUT = Path(__file__).parents[3]
+GIVEN = ["awx_project_url=https://git.example.com/recovery.git", 'awx_actions=["restart_process", "quarantine_node"]',
+         "awx_receiver_url=https://receiver.example.com", "awx_receiver_token=a-secret-of-the-receiver",
+         "awx_machine_credential=fleet-key"]  # fmt: skip
+
+
+def set_up(server: Running, *options: str, given: list[str] = GIVEN) -> subprocess.CompletedProcess[str]:
+    """Run the playbook."""
+    variables = [word for one in given for word in ("-e", _json(one))]
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options, *variables,
+         str(CHECKOUT / "playbooks/awx_setup.yml")],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        env={**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": "a-token",
+             "ANSIBLE_COLLECTIONS_PATH": str(awx_collection()), "ANSIBLE_LOCALHOST_WARNING": "false"},
+    )  # fmt: skip
+
+
+def _json(one: str) -> str:
+    name, _, value = one.partition("=")
+    return f"{{{name!r}: {value if value.startswith('[') else repr(value)}}}".replace("'", '"')
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> int:
+    """Return how many tasks changed something."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"changed=(\d+)", done.stdout)
+    assert found
+    return int(found[1])
+
+
+@pytest.fixture
+def empty() -> FakeAwx:
+    fake = FakeAwx()
+    machine = fake.all("credential_types", name="Machine")[0]
+    fake.add("credentials", name="fleet-key", credential_type=machine["id"], inputs={"ssh_key_data": "$encrypted$"})
+    return fake
+
+
+def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx) -> None:
+    with running(empty) as server:
+        assert changed(set_up(server)) == 6
+        again = set_up(server)
+        assert changed(again) == 0, again.stdout
+
+        templates = {item["name"]: item for item in empty.all("job_templates")}
+        assert set(templates) == {"autoglm restart_process", "autoglm quarantine_node"}
+        template = templates["autoglm restart_process"]
+        assert template["playbook"] == "playbooks/restart_process.yml"
+        assert [question["variable"] for question in template["survey_spec"]["spec"]] == ["target", "service"]
+        assert len(template["credentials"]) == 2
+        (made,) = empty.all("credential_types", name="autoglm receiver")
+        assert made["injectors"] == {"env": {"AUTOGLM_URL": "{{ url }}", "AUTOGLM_TOKEN": "{{ token }}"}}
+        (source,) = empty.all("inventory_sources")
+        assert source["source_path"] == "inventory.yml"
+
+        empty.add("hosts", name="node-a", inventory=template["inventory"])
+        launcher = AwxLauncher(settings(server.url))
+        Kept().launched(launcher)
+        launcher.close()
+        assert empty.all("jobs")[0]["job_template"] == template["id"]
+
+
+def test_what_is_missing_is_said_before_anything_is_created(empty: FakeAwx) -> None:
+    with running(empty) as server:
+        done = set_up(server, given=["awx_actions=[]"])
+        assert done.returncode != 0
+        assert "Give awx_project_url" in done.stdout
+        assert not any(line.startswith("POST") for line in server.seen)

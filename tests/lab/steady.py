@@ -38,7 +38,7 @@ def wait_until_steady(lab: Lab, traffic: Traffic) -> None:
         STEADY_SECONDS,
     )
     wait_for("samples in Prometheus from every host", lambda: _sampled(lab), STEADY_SECONDS)
-    wait_for("all alerts to be over", lambda: not ask_prometheus(lab, 'ALERTS{alertname!="Watchdog"}'), STEADY_SECONDS)
+    wait_for("all alerts to be over", lambda: not ask_prometheus(lab, 'ALERTS{failure_class!=""}'), STEADY_SECONDS)
 
 
 def _sampled(lab: Lab) -> bool:

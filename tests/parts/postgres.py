@@ -30,25 +30,10 @@ from tests.tooling.prometheus_tools import download
 VERSION = "15"
 INSTALLED = Path(f"/usr/lib/postgresql/{VERSION}/bin")
 # The server, and what it is linked to that a small system lacks.
-PACKAGES = tuple(
-    [
-        "postgresql-15",
-        "postgresql-client-15",
-        "libpq5",
-        "libicu72",
-        "libxml2",
-        "libxslt1.1",
-        "libldap-2.5-0",
-        "libsasl2-2",
-        "libgssapi-krb5-2",
-        "libkrb5-3",
-        "libk5crypto3",
-        "libkrb5support0",
-        "libkeyutils1",
-        "libcom-err2",
-        "liblz4-1",
-        "libzstd1",
-    ]
+PACKAGES = (
+    *("postgresql-15", "postgresql-client-15", "libpq5", "libicu72", "libxml2", "libxslt1.1", "libldap-2.5-0"),
+    *("libsasl2-2", "libgssapi-krb5-2", "libkrb5-3", "libk5crypto3", "libkrb5support0", "libkeyutils1", "libcom-err2"),
+    *("liblz4-1", "libzstd1"),
 )
 USER, PASSWORD = "autoglm", "only-for-tests"
 READY_S = 30

@@ -26,7 +26,7 @@ from autoglm_recovery.receiver.model import ENDED, FaultMode, IncidentState, Run
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.runs import Superseded, claim_of
+from autoglm_recovery.receiver.store.runs import Claim, Superseded, claim_of
 from autoglm_recovery.receiver.world import World
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Follower:
             log.info("took up runs of before", runs=[claim.run_id for claim in claims])
 
     def step(self, world: World) -> int:
-        """Look at every unfinished run; return how many of them are this receiver's."""
+        """Look at every unfinished run; return how many of them this receiver had to look at."""
         lease = self._keeper.lease
         with self._database.reading() as connection:
             unfinished = runs.unfinished(connection)
@@ -62,7 +62,7 @@ class Follower:
             self._keeper.renew()
         for run in mine:
             self._guarded(self._follow, run, world)
-        return len(mine)
+        return len(mine) + len(lapsed)
 
     def next_lapse(self) -> float | None:
         """Return in how many seconds a run of another receiver may have to be taken over."""
@@ -98,15 +98,15 @@ class Follower:
         launcher = self._launchers.get(run.launcher)
         if launcher is not None and launcher.outlives_receiver:
             return
-        taken = run._replace(owner=claim.owner, fence=claim.fence)
         why = f"its receiver {run.owner} died or froze, and its processes ended with it"
         self._give_up(run, why)
-        self._finish(taken, world, RunState.lost, None, why)
+        self._finish(run, claim, world, Look(Life.cut_off, why=why))
 
     def _follow(self, run: sa.Row[Any], world: World) -> None:
         launcher = self._launchers.get(run.launcher)
         if launcher is None:
-            self._finish(run, world, RunState.lost, None, f"this receiver has no launcher {run.launcher!r}")
+            none = f"this receiver has no launcher {run.launcher!r}"
+            self._finish(run, claim_of(run), world, Look(Life.cut_off, why=none))
             return
         view = _view(run)
         if run.cancel is not None:
@@ -114,14 +114,13 @@ class Follower:
         try:
             look = launcher.look(view, lambda: self._order(run, world))
         except LaunchRefused as refused:
-            self._finish(run, world, RunState.lost, None, str(refused))
+            self._finish(run, claim_of(run), world, Look(Life.cut_off, why=str(refused)))
             return
         if look.life is Life.unborn:
             return
         self._tell(run, look)
-        if look.life is Life.ended or look.life is Life.cut_off:
-            rc = look.rc if look.life is Life.ended else None
-            self._finish(run, world, outcome_of(rc), rc, look.why)
+        if look.life in (Life.ended, Life.cut_off):
+            self._finish(run, claim_of(run), world, look)
 
     def _order(self, run: sa.Row[Any], world: World) -> Order:
         with self._database.reading() as connection:
@@ -151,13 +150,15 @@ class Follower:
             for line in look.lines:
                 store.tell(connection, run.incident_id, line["at"], line["kind"], line["text"])
 
-    def _finish(self, run: sa.Row[Any], world: World, state: RunState, rc: int | None, why: str | None) -> None:
+    def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: Look) -> None:
         now = time.time()
+        rc = look.rc if look.life is Life.ended else None
+        state = outcome_of(rc)
         with self._database.writing() as connection:
-            runs.report(connection, claim_of(run), state=state, rc=rc, ended_at=now)
+            runs.report(connection, claim, state=state, rc=rc, ended_at=now)
             incident = store.incident(connection, run.incident_id)
             assert incident is not None  # noqa: S101 - a foreign key says so
-            text = f"{run.action} {state} after {now - run.started_at:.1f} s{f': {why}' if why else ''}"
+            text = f"{run.action} {state} after {now - run.started_at:.1f} s{f': {look.why}' if look.why else ''}"
             store.tell(connection, run.incident_id, now, "run_finished", text)
             # A person may have closed the incident, which cancels its run.
             if incident.state not in ENDED:

@@ -97,6 +97,10 @@ class Receiver:
     tokens: tuple[str, ...] = ()
     playbook: str = PLAYBOOK
     hosts: tuple[str, ...] = ("node-a", "node-b")
+    # Where it is one of several: the database, a lease that fits a test, and where all their playbooks work.
+    database: str | None = None
+    lease: str | None = None
+    common: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -115,7 +119,7 @@ class Receiver:
             for name in self.hosts
         }
         hosts[self.hosts[-1]]["ansible_host"] = "fd00::1"
-        self.scratch.mkdir()
+        self.scratch.mkdir(exist_ok=True)
         (self.directory / "inventory.yml").write_text(yaml.safe_dump({"inference": {"hosts": hosts}}))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -125,7 +129,7 @@ class Receiver:
     @property
     def scratch(self) -> Path:
         """Return where the playbook works."""
-        return self.directory / "scratch"
+        return self.common or self.directory / "scratch"
 
     @property
     def url(self) -> str:
@@ -140,7 +144,9 @@ class Receiver:
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which the test's collection is the one that Ansible finds."""
-        return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.directory / "collections")}
+        # As a file would be, out of sight of those who list processes: it holds a password.
+        database = {"AUTOGLM_DATABASE": self.database} if self.database else {}
+        return {**os.environ, **database, "ANSIBLE_COLLECTIONS_PATH": str(self.directory / "collections")}
 
     def command(self) -> list[str]:
         """Return the command that serves."""
@@ -148,6 +154,7 @@ class Receiver:
         autoglm = str(Path(sys.executable).with_name("autoglm"))
         command = [autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml", "--state-dir", "state"]
         command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json"]
+        command += ["--lease", self.lease] if self.lease else []
         return [*command, "--token-file", "tokens"] if self.tokens else command
 
     def start(self) -> None:

@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
-from autoglm_recovery.receiver.web.server import AccessSettings, ListenError, bound, keep_doors, listen
+from autoglm_recovery.receiver.web.server import AccessSettings, ListenError, bound, keep_doors, server
 from autoglm_recovery.receiver.world import CurrentWorld
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
@@ -89,7 +89,7 @@ def serve(settings: Settings) -> None:
         try:
             with _reading_again(world, loop):
                 log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
-                listen(build(parts), listener, access.tls)
+                server(build(parts), access.tls).run(sockets=[listener])
         finally:
             intake.stop()
             loop.stop()

@@ -99,8 +99,8 @@ def bound(listen: str) -> socket.socket:
     return listener
 
 
-def listen(app: Starlette, listener: socket.socket, tls: TlsFiles | None) -> None:
-    """Serve until told to stop.
+def server(app: Starlette, tls: TlsFiles | None) -> uvicorn.Server:
+    """Return a server; C(run(sockets=[...])) serves until it is told to stop.
 
     :raises AuthError: if TLS is asked for and its files cannot be used.
     """
@@ -121,4 +121,4 @@ def listen(app: Starlette, listener: socket.socket, tls: TlsFiles | None) -> Non
     config.load()
     if tls is not None:
         config.ssl = serving_context(tls)
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

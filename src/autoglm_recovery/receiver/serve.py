@@ -30,6 +30,8 @@ from autoglm_recovery.receiver.world import CurrentWorld
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
 READ_AGAIN_EVERY_S = 300
 
+SECRET_VARIABLES = ("AUTOGLM_DATABASE", "AUTOGLM_PASSWORD", "AUTOGLM_TOKEN")
+
 log = structlog.get_logger()
 
 
@@ -55,6 +57,9 @@ def serve(settings: Settings) -> None:
     :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
     access = settings.access
+    # Nothing that the receiver starts has use for what opens the receiver or its database.
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
     _private(settings.state_dir)
     doors = keep_doors(access, settings.state_dir)
     with _only_receiver(settings.state_dir), bound(access.listen) as listener:
@@ -89,7 +94,7 @@ def serve(settings: Settings) -> None:
         try:
             with _reading_again(world, loop):
                 log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
-                server(build(parts), access.tls).run(sockets=[listener])
+                server(build(parts), doors.tls).run(sockets=[listener])
         finally:
             intake.stop()
             loop.stop()

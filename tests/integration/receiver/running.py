@@ -97,6 +97,8 @@ class Receiver:
     tokens: tuple[str, ...] = ()
     playbook: str = PLAYBOOK
     hosts: tuple[str, ...] = ("node-a", "node-b")
+    host_vars: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -111,6 +113,7 @@ class Receiver:
                 "ansible_python_interpreter": sys.executable,
                 "scratch": str(self.scratch),
                 "autoglm_services": [{"name": "llama", "pool": "chat"}],
+                **self.host_vars,
             }
             for name in self.hosts
         }
@@ -147,7 +150,7 @@ class Receiver:
         (self.directory / "policy.yaml").write_text(self.policy)
         autoglm = str(Path(sys.executable).with_name("autoglm"))
         command = [autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml", "--state-dir", "state"]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json", *self.arguments]
         return [*command, "--token-file", "tokens"] if self.tokens else command
 
     def start(self) -> None:

@@ -72,7 +72,7 @@ def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> It
     intake.start()
     listener = bound(given.listen)
     port = listener.getsockname()[1]
-    running = server(build(parts), given.tls)
+    running = server(build(parts), doors.tls)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, name="server")
     thread.start()
     url = f"{'https' if given.tls else 'http'}://127.0.0.1:{port}"

@@ -47,9 +47,7 @@ def asking(tmp_path_factory):
         directory,
         policy="recovery: {autonomy: ask}",
         arguments=("--access-file", "access", *tls),
-        client=httpx.Client(
-            timeout=30, trust_env=False, verify=ssl.create_default_context(cafile=authority.certificate)
-        ),
+        client=httpx.Client(timeout=30, trust_env=False, verify=trusting),
     )
     receiver.client.headers["Authorization"] = f"Bearer {ALICE}"
     receiver.robot = robot

@@ -10,6 +10,13 @@ import sys
 
 import structlog
 
+from autoglm_recovery.knowledge.evidence.redaction import redact_text
+
+
+def _without_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Take out what looks like a secret, whoever wrote it; a line about a secret's place says C(..._file) or a path."""
+    return {key: redact_text(value) if isinstance(value, str) else value for key, value in event.items()}
+
 
 def configure(form: str) -> None:
     """Send our logs and those of the libraries to standard error in one form, C(json) or C(text)."""
@@ -17,6 +24,8 @@ def configure(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_secrets,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -24,7 +33,7 @@ def configure(form: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, renderer],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -6,27 +6,23 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
 from autoglm_recovery.cli.terminal import plain
 
 app = typer.Typer(help="Look at incidents and approve, reject, retry or close them.", no_args_is_help=True)
 
-Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", envvar="AUTOGLM_TOKEN_FILE", help="The bearer token.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
-
-DEFAULT_URL = "http://127.0.0.1:9470"
+Comment = Annotated[str, typer.Option("--comment", "-m", help="Why; it is kept in the audit log.")]
 
 
 @app.command("list")
@@ -37,7 +33,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, newest first."""
-    answer = _ask("GET", url, "/api/v1/incidents", token_file, {"state": state} if state else {})
+    answer = ask("GET", url, "/api/v1/incidents", token_file, {"state": state} if state else {})
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
@@ -64,36 +60,61 @@ def list_(
 @app.command()
 def show(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
     """Show one incident as a timeline."""
-    incident = _ask("GET", url, f"/api/v1/incidents/{number}", token_file)
+    incident = ask("GET", url, f"/api/v1/incidents/{number}", token_file)
     typer.echo(json.dumps(incident, indent=2)) if as_json else _print(incident)
 
 
 @app.command()
-def approve(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def approve(
+    number: Number,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
     """Let a held action run."""
-    _order("approve", number, url, token_file, as_json)
+    _order("approve", number, url, token_file, comment, as_json)
 
 
 @app.command()
-def reject(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def reject(
+    number: Number,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
     """Refuse a held action and close the incident."""
-    _order("reject", number, url, token_file, as_json)
+    _order("reject", number, url, token_file, comment, as_json)
 
 
 @app.command()
-def retry(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def retry(
+    number: Number,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
     """Climb the ladder again from its first rung."""
-    _order("retry", number, url, token_file, as_json)
+    _order("retry", number, url, token_file, comment, as_json)
 
 
 @app.command()
-def close(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def close(
+    number: Number,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
     """Close an incident by hand."""
-    _order("close", number, url, token_file, as_json)
+    _order("close", number, url, token_file, comment, as_json)
 
 
-def _order(order: str, number: int, url: str, token_file: Path | None, as_json: bool) -> None:
-    incident = _ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file)
+def _order(order: str, number: int, url: str, token_file: Path | None, comment: str, as_json: bool) -> None:
+    body = {"comment": comment} if comment else None
+    incident = ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file, body=body)
     typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")
 
 
@@ -108,36 +129,3 @@ def _print(incident: dict[str, Any]) -> None:
         before = at
         stamp = at.astimezone().strftime("%H:%M:%S.%f")[:-4]
         console.print(Text(f"{stamp} {since:+7.1f} s  {line['kind']:12} {plain(line['text'])}"), soft_wrap=True)
-
-
-def _ask(
-    method: str, url: str, path: str, token_file: Path | None, query: dict[str, str] | None = None
-) -> dict[str, Any]:
-    """Ask the receiver, and end with exit code 1 and a sentence where it does not answer or refuses."""
-    try:
-        answer = httpx.request(
-            method,
-            url.rstrip("/") + path,
-            params=query or {},
-            headers=_authorization(token_file),
-            timeout=10,
-            # A receiver on this machine or in the fleet is no business of a proxy's.
-            trust_env=False,
-        )
-        body = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        typer.echo(f"the receiver at {url} cannot be asked: {error}", err=True)
-        raise typer.Exit(1) from error
-    if answer.is_error or not isinstance(body, dict):
-        detail = body.get("detail") if isinstance(body, dict) else body
-        typer.echo(f"refused ({answer.status_code}): {detail}", err=True)
-        raise typer.Exit(1)
-    return body
-
-
-def _authorization(token_file: Path | None) -> dict[str, str]:
-    token = os.environ.get("AUTOGLM_TOKEN", "")
-    if token_file is not None:
-        lines = [line.strip() for line in token_file.read_text("ascii").splitlines()]
-        token = next((line for line in lines if line and not line.startswith("#")), "")
-    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -14,6 +14,7 @@ import typer
 
 from autoglm_recovery import __version__, logs
 from autoglm_recovery.cli import incidents
+from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.cli.terminal import plain
@@ -33,6 +34,9 @@ app = typer.Typer(
 )
 app.add_typer(incidents.app, name="incidents")
 app.command("kernel-events")(kernel_events)
+app.command("new-token")(new_token)
+app.command("hash-password")(hash_password)
+app.command()(audit)
 app.command()(xid)
 app.command()(exporter)
 

@@ -15,9 +15,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from autoglm_recovery.receiver.model import Alert
+from autoglm_recovery.receiver.redact import without_secrets
 
 MOST_ALERTS = 20_000
 MOST_LABELS = 256
+LONGEST_NAME = 1024
+LONGEST_TEXT = 128 << 10
+# A count beyond all sense is still a count; beyond this a float has no place for it.
+MOST_LEFT_OUT = 10**9
+# Years 1970 to 9998: what every calendar, database and time zone can show.
+_MOMENTS = range(253_370_764_800)
 
 
 class PayloadError(ValueError):
@@ -58,8 +65,16 @@ def storable(text: str) -> str:
     return text
 
 
-_Text = Annotated[StrictStr, AfterValidator(storable)]
-_Labels = Annotated[dict[_Text, _Text], Field(max_length=MOST_LABELS)]
+def _moment(moment: datetime) -> datetime:
+    if moment.year > 1 and int(moment.timestamp()) not in _MOMENTS:
+        raise ValueError("is not between the years 1970 and 9998")
+    return moment
+
+
+_Text = Annotated[StrictStr, Field(max_length=LONGEST_TEXT), AfterValidator(storable), AfterValidator(without_secrets)]
+_Name = Annotated[StrictStr, Field(max_length=LONGEST_NAME), AfterValidator(storable)]
+_Labels = Annotated[dict[_Name, _Text], Field(max_length=MOST_LABELS)]
+_Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 
 
 class AlertIn(BaseModel):
@@ -70,8 +85,8 @@ class AlertIn(BaseModel):
     status: Literal["firing", "resolved"]
     labels: _Labels
     annotations: _Labels = {}
-    startsAt: AwareDatetime  # noqa: N815 - the wire's own name
-    endsAt: AwareDatetime | None = None  # noqa: N815
+    startsAt: _Moment  # noqa: N815 - the wire's own name
+    endsAt: _Moment | None = None  # noqa: N815
     generatorURL: _Text = ""  # noqa: N815
     fingerprint: Annotated[_Text, Field(max_length=128)] = ""
 
@@ -97,14 +112,14 @@ def parse_webhook(body: bytes) -> Webhook:
         try:
             alerts.append(_alert(entry))
         except ValueError as error:
-            rejected.append(Rejected(json.dumps(entry), _why(error)))
+            rejected.append(Rejected(_raw(entry), _why(error)))
     truncated = data.get("truncatedAlerts", 0)
     return Webhook(
         group_key=_envelope_text(data, "groupKey"),
         receiver=_envelope_text(data, "receiver"),
         alerts=tuple(alerts),
         rejected=tuple(rejected),
-        truncated=truncated if isinstance(truncated, int) and truncated > 0 else 0,
+        truncated=min(truncated, MOST_LEFT_OUT) if isinstance(truncated, int) and truncated > 0 else 0,
     )
 
 
@@ -125,7 +140,7 @@ def _envelope_text(data: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise PayloadError(f"{key} must be text, not {_shown(value)}")
     try:
-        return storable(value)
+        return without_secrets(storable(value))
     except ValueError as error:
         raise PayloadError(f"{key} {error}") from error
 
@@ -159,18 +174,26 @@ def redelivery_key(group_key: str, alert: Alert) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def _raw(entry: object) -> str:
+    """Return an entry as it came, as far as anything could keep it."""
+    try:
+        return without_secrets(json.dumps(entry))
+    except RecursionError:
+        return "(nested too deeply to be kept)"
+
+
 def _why(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False, include_input=True)[0]
     where = ".".join(_shown(part, 60) if isinstance(part, str) else str(part) for part in first["loc"]) or "alert"
-    return f"{where}: {first['msg']}, got {_shown(first['input'])}"
+    return without_secrets(f"{where}: {first['msg']}, got {_shown(first['input'])}")
 
 
 def _shown(value: object, most: int = 120) -> str:
     """Show a stranger's value in a message: as JSON, so that no control character gets through, and short."""
     try:
         text = json.dumps(value)
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         text = type(value).__name__
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"

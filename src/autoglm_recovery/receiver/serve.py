@@ -36,7 +36,7 @@ from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
-from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, listen
+from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
 from autoglm_recovery.receiver.whole_file import write_whole
 from autoglm_recovery.receiver.world import CurrentWorld
 
@@ -48,6 +48,7 @@ READ_AGAIN_EVERY_S = 300
 SHARED_LEASE_S = 5.0
 LONE_LEASE_S = 300.0
 SHORTEST_LEASE_S = 1.0
+SECRET_VARIABLES = ("AUTOGLM_DATABASE", "AUTOGLM_PASSWORD", "AUTOGLM_TOKEN")
 
 log = structlog.get_logger()
 
@@ -75,6 +76,9 @@ def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
     :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
     access = settings.access
+    # Nothing that the receiver starts has use for what opens the receiver or its database.
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
     _private(settings.state_dir)
     doors = keep_doors(access, settings.state_dir)
     with _only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
@@ -122,7 +126,7 @@ def _run(
         log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=repr(database.url))
         running.enter_context(_reading_again(world, loop, metrics))
         log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
-        listen(build(parts), listener, access.tls)
+        server(build(parts), doors.tls).run(sockets=[listener])
 
 
 @contextmanager

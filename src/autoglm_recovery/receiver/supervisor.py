@@ -142,11 +142,20 @@ def play(directory: Path, request: dict[str, Any]) -> int:
                 processes.MARK: str(directory),
             },
             event_handler=note,
+            status_handler=lambda _status, runner_config: forget_environment(Path(runner_config.artifact_dir)),
             suppress_env_files=True,
             quiet=True,
         )
     # ansible-runner gives a negative code for a playbook that a signal ended.
     return int(run.rc) if run.rc is not None and 0 <= run.rc < TIMED_OUT else 1
+
+
+def forget_environment(artifacts: Path) -> None:
+    """Remove where ansible-runner writes down the environment, with every token in it, before it starts the playbook.
+
+    It has no switch against that; it says that the run goes on right after it has written the file.
+    """
+    (artifacts / "command").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,8 @@ class Receiver:
     database: str | None = None
     lease: str | None = None
     common: Path | None = None
+    host_vars: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -115,6 +117,7 @@ class Receiver:
                 "ansible_python_interpreter": sys.executable,
                 "scratch": str(self.scratch),
                 "autoglm_services": [{"name": "llama", "pool": "chat"}],
+                **self.host_vars,
             }
             for name in self.hosts
         }
@@ -153,7 +156,7 @@ class Receiver:
         (self.directory / "policy.yaml").write_text(self.policy)
         autoglm = str(Path(sys.executable).with_name("autoglm"))
         command = [autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml", "--state-dir", "state"]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json", *self.arguments]
         command += ["--lease", self.lease] if self.lease else []
         return [*command, "--token-file", "tokens"] if self.tokens else command
 

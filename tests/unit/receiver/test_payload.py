@@ -155,3 +155,53 @@ def test_no_json_breaks_the_reader(data):
 def test_no_bytes_break_the_reader(raw):
     with pytest.raises(PayloadError):
         parse_webhook(raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"startsAt": "9999-12-31T23:59:59-10:00"},
+        {"startsAt": "1969-12-31T23:59:59Z"},
+        {"startsAt": 1e308},
+        {"startsAt": float("nan")},
+        {"startsAt": float("inf")},
+        {"startsAt": "2026-11-22T19:58:07"},
+        {"endsAt": "9999-12-31T23:59:59-10:00"},
+        {"labels": {"x" * 2000: "y"}},
+        {"labels": {"x": "y" * 200_000}},
+        {"labels": {str(n): "y" for n in range(257)}},
+        {"annotations": {"x": 10**400}},
+    ],
+)
+def test_an_alert_that_nothing_later_could_hold_or_show_is_set_aside(changes):
+    webhook = parse_webhook(body(alert(**changes), alert()))
+    assert (len(webhook.alerts), len(webhook.rejected)) == (1, 1)
+
+
+def test_a_count_that_no_metric_holds_is_cut():
+    assert parse_webhook(body(alert(), truncatedAlerts=10**400)).truncated == 10**9
+
+
+@pytest.mark.parametrize("depth", [100, 900, 950, 980])
+def test_what_is_nested_just_short_of_too_deeply_is_set_aside_and_not_our_fault(depth):
+    deep = b"[" * depth + b"]" * depth
+    raw = body("@").replace(b'"@"', b'{"status": "firing", "labels": %s}' % deep)
+    try:
+        assert len(parse_webhook(raw).rejected) == 1
+    except PayloadError as error:
+        assert "nested too deeply" in str(error)
+
+
+def test_secrets_that_others_write_into_alerts_are_not_kept():
+    said = {"summary": "see https://bob:hunter2pass@grafana/d/1?token=abcdef123456", "plain": "nothing to hide"}
+    webhook = parse_webhook(
+        body(
+            alert(annotations=said, generatorURL="http://admin:hunter2pass@prom:9090/graph"),
+            {"labels": "password: hunter2pass"},
+            groupKey='{}:{instance="http://bob:hunter2pass@node"}',
+        )
+    )
+    assert "hunter2pass" not in repr(webhook)
+    assert "abcdef123456" not in repr(webhook)
+    assert webhook.alerts[0].annotations["plain"] == "nothing to hide"
+    assert "grafana/d/1" in webhook.alerts[0].annotations["summary"]

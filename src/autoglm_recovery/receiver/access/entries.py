@@ -75,7 +75,7 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
-                entries.append(_entry(line.strip()))
+                entries.append(parse_entry(line.strip()))
             except ValueError as error:
                 raise AuthError(f"access file {path}, line {number}: {error}") from error
     if not entries:
@@ -84,7 +84,11 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _entry(line: str) -> Entry:
+def parse_entry(line: str) -> Entry:
+    """Read one line.
+
+    :raises ValueError: says what is wrong with it.
+    """
     words = line.split(None, 2)
     if len(words) == 1:
         return _credential(UNNAMED, Role.operator, words[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Doorkeeping:
 
     authenticator: Authenticator
     sessions: Sessions
+    tls: ssl.SSLContext | None
 
 
 def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
@@ -62,7 +64,8 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
     entries = watch_entries(settings.access_files)
     key = settings.session_key or state_dir / "session.key"
     sessions = Sessions(read_key(key, make=settings.session_key is None))
-    return Doorkeeping(Authenticator(entries, sessions), sessions)
+    tls = serving_context(settings.tls) if settings.tls else None
+    return Doorkeeping(Authenticator(entries, sessions), sessions, tls)
 
 
 def split_address(listen: str) -> tuple[str, int]:
@@ -99,11 +102,8 @@ def bound(listen: str) -> socket.socket:
     return listener
 
 
-def listen(app: Starlette, listener: socket.socket, tls: TlsFiles | None) -> None:
-    """Serve until told to stop.
-
-    :raises AuthError: if TLS is asked for and its files cannot be used.
-    """
+def server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
+    """Return a server; C(run(sockets=[...])) serves until it is told to stop."""
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -119,6 +119,5 @@ def listen(app: Starlette, listener: socket.socket, tls: TlsFiles | None) -> Non
         server_header=False,
     )
     config.load()
-    if tls is not None:
-        config.ssl = serving_context(tls)
-    uvicorn.Server(config).run(sockets=[listener])
+    config.ssl = tls
+    return uvicorn.Server(config)

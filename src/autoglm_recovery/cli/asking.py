@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask a running receiver, as whoever the options and the environment say.
+
+C(AUTOGLM_TOKEN) or a token file, C(AUTOGLM_USER) with C(AUTOGLM_PASSWORD), C(AUTOGLM_CLIENT_CERT) with
+C(AUTOGLM_CLIENT_KEY); C(AUTOGLM_CA_FILE) for a receiver whose certificate is of an authority of one's own.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", envvar="AUTOGLM_TOKEN_FILE", help="The bearer token.")]
+
+DEFAULT_URL = "http://127.0.0.1:9470"
+
+
+def ask(
+    method: str,
+    url: str,
+    path: str,
+    token_file: Path | None,
+    query: dict[str, str] | None = None,
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Ask the receiver, and end with exit code 1 and a sentence where it does not answer or refuses."""
+    try:
+        answer = httpx.request(
+            method,
+            url.rstrip("/") + path,
+            params=query or {},
+            json=body,
+            headers=_authorization(token_file),
+            auth=_user(),
+            verify=_tls(),
+            timeout=10,
+            # A receiver on this machine or in the fleet is no business of a proxy's.
+            trust_env=False,
+        )
+        told = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        typer.echo(f"the receiver at {url} cannot be asked: {error}", err=True)
+        raise typer.Exit(1) from error
+    if answer.is_error or not isinstance(told, dict):
+        detail = told.get("detail") if isinstance(told, dict) else told
+        typer.echo(f"refused ({answer.status_code}): {detail}", err=True)
+        raise typer.Exit(1)
+    return told
+
+
+def _authorization(token_file: Path | None) -> dict[str, str]:
+    token = os.environ.get("AUTOGLM_TOKEN", "")
+    if token_file is not None:
+        lines = [line.strip() for line in token_file.read_text("ascii").splitlines()]
+        token = next((line for line in lines if line and not line.startswith("#")), "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _user() -> httpx.BasicAuth | None:
+    user = os.environ.get("AUTOGLM_USER")
+    return httpx.BasicAuth(user, os.environ.get("AUTOGLM_PASSWORD", "")) if user else None
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=os.environ.get("AUTOGLM_CA_FILE"))
+    if certificate := os.environ.get("AUTOGLM_CLIENT_CERT"):
+        context.load_cert_chain(certificate, os.environ.get("AUTOGLM_CLIENT_KEY"), password="")
+    return context

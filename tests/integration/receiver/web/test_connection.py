@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Senders that are slow, many, or speak no HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from autoglm_recovery.receiver.web import connection
+
+from .serving import SENDER, serving
+from .test_access import WEBHOOK
+
+BODY = json.dumps(WEBHOOK).encode()
+HEAD = (
+    b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (SENDER.encode(), len(BODY))
+)
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """Return a server that waits for a fraction of a second."""
+    with pytest.MonkeyPatch.context() as patch, serving(tmp_path_factory.mktemp("impatient")) as running:
+        patch.setattr(connection, "HEADERS_WITHIN_S", 0.3)
+        patch.setattr(connection, "BODY_WITHIN_S", 0.3)
+        yield running
+
+
+def connect(server):
+    """Return a connection with a time limit."""
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def answer_of(sock):
+    """Read one answer and return its first line."""
+    read = b""
+    while b"\r\n\r\n" not in read:
+        read += _more(sock)
+    head, _, body = read.partition(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    while len(body) < length:
+        body += _more(sock)
+    return head.partition(b"\r\n")[0].decode()
+
+
+def _more(sock):
+    piece = sock.recv(65536)
+    assert piece, "the connection ended before the answer did"
+    return piece
+
+
+def rest(sock):
+    """Read until the other end closes or resets the connection."""
+    pieces = []
+    with suppress(ConnectionError):
+        while piece := sock.recv(65536):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /api", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", HEAD, HEAD + BODY[:-1]])
+def test_a_request_that_does_not_arrive_in_time_loses_its_connection(impatient, sent):
+    with connect(impatient) as sock:
+        sock.sendall(sent)
+        assert rest(sock) == b""
+    assert impatient.ask("GET", "/healthz").status_code == 200
+
+
+def test_a_trickle_buys_no_time(impatient):
+    with connect(impatient) as sock, suppress(ConnectionError):
+        sock.sendall(b"GET / HTTP/1.1\r\n")
+        sock.settimeout(0.05)
+        for n in range(1000):
+            sock.sendall(b"X-%d: x\r\n" % n)
+            with suppress(TimeoutError):
+                assert sock.recv(1) == b""
+                return
+        pytest.fail("fifty seconds and still connected")
+
+
+def test_the_second_request_of_a_connection_has_its_deadline_too(impatient):
+    with connect(impatient) as sock:
+        sock.sendall(HEAD + BODY)
+        assert "200" in answer_of(sock)
+        sock.sendall(HEAD + BODY[:10])
+        assert rest(sock) == b""
+
+
+def test_a_body_that_was_refused_before_its_end_does_not_keep_the_connection(impatient):
+    with connect(impatient) as sock:
+        sock.sendall(HEAD.replace(b"application/json", b"text/plain"))
+        assert "415" in answer_of(sock)
+        assert rest(sock) == b""
+
+
+def test_a_request_that_arrives_slowly_but_in_time_is_served(tmp_path):
+    with serving(tmp_path) as server, connect(server) as sock:
+        for byte in HEAD + BODY:
+            sock.sendall(bytes((byte,)))
+        assert "200" in answer_of(sock)
+
+
+def test_more_connections_than_one_address_may_have_are_told_to_come_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "MOST_FROM_ONE_ADDRESS", 4)
+    with serving(tmp_path) as server, ExitStack() as stack:
+        server.client.close()
+        held = [stack.enter_context(connect(server)) for _ in range(4)]
+        for sock in held:
+            sock.sendall(HEAD + BODY)
+            assert "200" in answer_of(sock)
+        extra = stack.enter_context(connect(server))
+        head, _, body = rest(extra).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 5" in head
+        assert f"content-length: {len(body)}".encode() in head
+        assert json.loads(body)["status"] == 503
+        held[0].close()
+        again = stack.enter_context(_connected_again(server))
+        again.sendall(HEAD + BODY)
+        assert "200" in answer_of(again)
+    assert connection.Connection.from_address.total() == 0
+
+
+def _connected_again(server):
+    """Connect once the server has noticed that another connection is gone."""
+    for _ in range(200):
+        sock = connect(server)
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        if "200" in answer_of(sock):
+            return sock
+        sock.close()
+    raise AssertionError("no connection became free")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"y" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"\r\n" * 100 + b"\x00",
+    ],
+)
+def test_what_is_no_http_is_refused_and_harms_nobody(impatient, sent):
+    with connect(impatient) as sock:
+        with suppress(ConnectionError):
+            sock.sendall(sent)
+        answer = rest(sock)
+        assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")), answer
+        assert not answer.startswith(b"HTTP/1.1 500")
+    assert impatient.ask("GET", "/healthz").status_code == 200
+
+
+def test_an_upgrade_is_not_taken(impatient):
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
+    assert impatient.ask("GET", "/healthz", headers=headers).status_code == 200

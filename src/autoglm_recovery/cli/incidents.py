@@ -92,6 +92,32 @@ def close(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, 
     _order("close", number, url, token_file, as_json)
 
 
+def pause(
+    reason: Annotated[str, typer.Option(help="Why, for those who ask later.")] = "",
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop all actions on the whole fleet until resume, also over restarts.  Runs under way go on to their end."""
+    _turn("pause", reason, url, token_file, as_json)
+
+
+def resume(
+    reason: Annotated[str, typer.Option(help="Why, for those who ask later.")] = "",
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let actions be begun again after pause."""
+    _turn("resume", reason, url, token_file, as_json)
+
+
+def _turn(turn: str, reason: str, url: str, token_file: Path | None, as_json: bool) -> None:
+    state = _ask("POST", url, f"/api/v1/{turn}", token_file, {"reason": reason} if reason else {})
+    said = "paused" if state["paused"] else "not paused"
+    typer.echo(json.dumps(state, indent=2) if as_json else f"actions are {said}, by {plain(state['by'])}")
+
+
 def _order(order: str, number: int, url: str, token_file: Path | None, as_json: bool) -> None:
     incident = _ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file)
     typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")

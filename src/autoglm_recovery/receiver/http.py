@@ -27,7 +27,7 @@ from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.auth import allowed
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
+from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out, pause, pause_state, resume
 from autoglm_recovery.receiver.payload import PayloadError, parse_webhook
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake, Overloaded, Receipt
@@ -87,6 +87,8 @@ class Interface:
                 Route("/api/v1/incidents", guarded(self.incidents), methods=["GET"]),
                 Route("/api/v1/incidents/{id:int}", guarded(self.incident), methods=["GET"]),
                 Route("/api/v1/incidents/{id:int}/{order}", guarded(self.order), methods=["POST"]),
+                Route("/api/v1/pause", guarded(self.pause_state), methods=["GET"]),
+                Route("/api/v1/{turn:str}", guarded(self.turn), methods=["POST"]),
                 Route("/healthz", self.healthz, methods=["GET"]),
                 Route("/readyz", self.readyz, methods=["GET"]),
                 Route("/metrics", self.metrics, methods=["GET"]),
@@ -167,6 +169,23 @@ class Interface:
             return problem(409, str(error))
         self._parts.wake()
         return await self.incident(request)
+
+    async def pause_state(self, _request: Request) -> Response:
+        """Say whether all actions are paused, and by whom."""
+        return JSONResponse(await self._ask(pause_state))
+
+    async def turn(self, request: Request) -> Response:
+        """Pause all actions, or let them go on."""
+        turns = {"pause": pause, "resume": resume}
+        name = request.path_params["turn"]
+        if name not in turns:
+            return problem(404, f"there is no order {name[:40]!r} for the whole fleet; known: {', '.join(turns)}")
+        who = f"API client {request.client.host if request.client else 'unknown'}"
+        reason = request.query_params.get("reason", "")
+        await run_in_threadpool(turns[name], self._database, who, reason)
+        log.warning(f"actions {name}d", by=who, reason=reason[:500])
+        self._parts.wake()
+        return await self.pause_state(request)
 
     async def healthz(self, _request: Request) -> Response:
         """Say that the process answers."""

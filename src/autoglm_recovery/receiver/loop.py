@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import structlog
 
@@ -32,11 +31,11 @@ _AFTER_AN_ERROR_S = 1.0
 class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
-    def __init__(self, database: Database, world: CurrentWorld, runs_directory: Path, metrics: Metrics) -> None:
+    def __init__(self, database: Database, world: CurrentWorld, metrics: Metrics, dispatcher: Dispatcher) -> None:
         self._database = database
         self._world = world
         self._metrics = metrics
-        self._dispatcher = Dispatcher(database, runs_directory, metrics)
+        self._dispatcher = dispatcher
         self._follower = Follower(database, metrics)
         self._awake = threading.Event()
         self._stopping = threading.Event()

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
 
 from autoglm_recovery.receiver.model import ENDED, IncidentState
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store import runs
+from autoglm_recovery.receiver.store import pauses, runs
 from autoglm_recovery.receiver.store.database import Database
 
 
@@ -55,5 +59,30 @@ def carry_out(database: Database, incident_id: int, order: Order, who: str) -> N
             fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
             store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
             return
-        store.update(connection, incident_id, now, state=IncidentState.closed, reason=f"{order} by {who}", ended_at=now)
+        store.end(connection, incident_id, now, IncidentState.closed, f"{order} by {who}")
         store.tell(connection, incident_id, now, "closed", f"closed by {who}")
+
+
+def pause(database: Database, who: str, reason: str = "") -> None:
+    """Stop all actions from now on: nothing is begun, until somebody resumes.  Runs under way go on to their end."""
+    _turn(database, True, who, reason)
+
+
+def resume(database: Database, who: str, reason: str = "") -> None:
+    """Let actions be begun again."""
+    _turn(database, False, who, reason)
+
+
+def _turn(database: Database, paused: bool, who: str, reason: str) -> None:
+    line = " ".join(reason.split())[:500]
+    with database.writing() as connection:
+        pauses.turn(connection, paused=paused, who=who, reason=line, now=time.time())
+
+
+def pause_state(connection: sa.Connection) -> dict[str, Any]:
+    """Return how the switch stands: C(paused), and C(since), C(by), C(reason) of its last turn if there was one."""
+    switch = pauses.newest(connection)
+    if switch is None:
+        return {"paused": False, "since": None, "by": None, "reason": None}
+    since = datetime.fromtimestamp(switch.at, UTC).isoformat()
+    return {"paused": switch.paused, "since": since, "by": switch.who, "reason": switch.reason}

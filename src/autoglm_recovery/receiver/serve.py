@@ -20,9 +20,12 @@ import structlog
 import uvicorn
 
 from autoglm_recovery.receiver.auth import AuthError, check_open, read_tokens
+from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.http import Interface, Parts
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.notifier import Notifier
+from autoglm_recovery.receiver.silences import SilenceWatch
 from autoglm_recovery.receiver.store import incidents
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
@@ -83,19 +86,28 @@ def serve(settings: Settings) -> None:
 
         metrics = Metrics(count)
         runs_directory = (settings.state_dir / "runs").resolve()
-        loop = Loop(database, world, runs_directory, metrics)
+        notifier = Notifier(database, lambda: world.now.policy)
+        silences = SilenceWatch(lambda: world.now.policy.guardrails.silences)
+        dispatcher = Dispatcher(
+            database, runs_directory, metrics, silences=lambda: silences.now, notified=notifier.wake
+        )
+        loop = Loop(database, world, metrics, dispatcher)
         intake = Intake(database, loop.wake)
         parts = Parts(
             database, intake, metrics, tokens, settings.largest_body, settings.state_dir, loop.wake, lambda: loop.well
         )
+        silences.start()
         intake.start()
         loop.start()
+        notifier.start()
         try:
             with _reading_again(world, loop):
                 _listen(Interface(parts), listener, settings)
         finally:
             intake.stop()
             loop.stop()
+            notifier.stop()
+            silences.stop()
             database.close()
 
 

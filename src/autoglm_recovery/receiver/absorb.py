@@ -115,7 +115,7 @@ class _Batch:
             log.warning("alert refused", alert=_name(row), reason=fault.refusal)
             return fault.failure_class, "refused", fault.refusal or "", None
         if (row.fingerprint, row.starts_at) in self._over:
-            return fault.failure_class, "ignored", "the news that it has resolved came first", None
+            return fault.failure_class, "ignored", "it has resolved already", None
         incident = self._firing(row, fault, fault.target)
         self._of_fingerprint[row.fingerprint] = incident
         return fault.failure_class, "joined", fault.why, incident

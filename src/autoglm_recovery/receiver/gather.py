@@ -94,11 +94,11 @@ def _around(
     since, most = now - breaker.window.total_seconds(), 2 * breaker.failures + 1
     going_on = runs.unfinished(connection)
     silence, silences_unknown = silences.covering(own.labels, now)
-    fired_since = now - policy.recovery.flapping.window.total_seconds()
+    flapping = policy.recovery.flapping
     return replace(
         own,
         paused=paused(connection),
-        fired=store.times_fired(connection, own.incident_id, fired_since),
+        fired=store.times_fired(connection, own.incident_id, now - flapping.window.total_seconds()) if flapping else 1,
         pools=pools_of(world.fleet, target),
         silence=silence,
         silences_unknown=silences_unknown,

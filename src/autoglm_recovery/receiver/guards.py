@@ -91,6 +91,9 @@ def host_budget(policy: Policy, s: Situation, step: Decision) -> Iterator[Findin
 def flapping(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     """An alert that comes and goes is acted on more slowly, and in the end not at all."""
     rule = policy.recovery.flapping
+    if rule is None:
+        yield Finding("flapping", "not looked at: the policy says so")
+        return
     stands = f"fired {s.fired} times within {format_duration(rule.window)}"
     if s.fired >= rule.person_at and not s.approved:
         why = f"the alert is flapping: it {stands}, and the policy calls a person at {rule.person_at}"

@@ -24,6 +24,7 @@ LAUNCHES = 10
 POLICY = """\
 recovery:
   persistent_within: 0s
+  flapping: false
 guardrails:
   max_actions_per_host_per_hour: 1000
 """

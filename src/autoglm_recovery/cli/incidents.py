@@ -112,6 +112,24 @@ def close(
     _order("close", number, url, token_file, comment, as_json)
 
 
+def pause(comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+    """Stop all actions on the whole fleet until resume, also over restarts.  Runs under way go on to their end."""
+    _turn("pause", comment, url, token_file, as_json)
+
+
+def resume(
+    comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False
+) -> None:
+    """Let actions be begun again after pause."""
+    _turn("resume", comment, url, token_file, as_json)
+
+
+def _turn(turn: str, comment: str, url: str, token_file: Path | None, as_json: bool) -> None:
+    state = ask("POST", url, f"/api/v1/{turn}", token_file, body={"comment": comment} if comment else None)
+    said = "paused" if state["paused"] else "not paused"
+    typer.echo(json.dumps(state, indent=2) if as_json else f"actions are {said}, by {plain(state['by'])}")
+
+
 def _order(order: str, number: int, url: str, token_file: Path | None, comment: str, as_json: bool) -> None:
     body = {"comment": comment} if comment else None
     incident = ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file, body=body)

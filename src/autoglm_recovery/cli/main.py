@@ -33,6 +33,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(incidents.app, name="incidents")
+app.command()(incidents.pause)
+app.command()(incidents.resume)
 app.command("kernel-events")(kernel_events)
 app.command("new-token")(new_token)
 app.command("hash-password")(hash_password)
@@ -248,8 +250,23 @@ def explain(
     for number, one in enumerate(told, 1):
         typer.echo(f"alert {number}")
         for key, value in one.items():
-            shown = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
-            typer.echo(f"  {key + ':':15} {plain(shown)}")
+            for place, shown in enumerate(_shown(value)):
+                typer.echo(f"  {key + ':' if place == 0 else '':15} {plain(shown)}")
+
+
+def _shown(value: object) -> list[str]:
+    """Return a value of an explanation as lines."""
+    if value is None:
+        return ["-"]
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        return [json.dumps(value)]
+    # A ladder's rungs, or the rules and how each stands.
+    return [
+        line if isinstance(line, str) else f"{'stops' if line['stops'] else 'ok':5} {line['rule']}: {line['stands']}"
+        for line in value
+    ]
 
 
 @app.command()

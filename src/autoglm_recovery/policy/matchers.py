@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 # A policy is written by an operator, but it is matched against text that strangers wrote: a longer value never
 # reaches the regular expression engine, whose worst case grows with its input.
@@ -42,6 +43,7 @@ class Matcher:
         return f'{self.label}{self.operator}"{self.value}"'
 
 
+@lru_cache(maxsize=4096)
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """Read one or more comma-separated matchers, with or without braces.
 
@@ -75,9 +77,17 @@ def _build(label: str, operator: str, raw: str) -> Matcher:
         if raw[0] == '"'
         else raw
     )
+    return compile_matcher(label, operator, value, raw)
+
+
+def compile_matcher(label: str, operator: str, value: str, written: str | None = None) -> Matcher:
+    """Build a matcher from its parts; C(written) is how the value stands in the file.
+
+    :raises ValueError: if the value is not a regular expression where one is needed.
+    """
     if operator not in ("=~", "!~"):
         return Matcher(label, operator, value)
     try:
         return Matcher(label, operator, value, re.compile(value))
     except re.error as error:
-        raise ValueError(f"{label}{operator}{raw}: not a regular expression: {error}") from error
+        raise ValueError(f"{label}{operator}{written or value}: not a regular expression: {error}") from error

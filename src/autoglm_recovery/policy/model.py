@@ -183,7 +183,7 @@ class Recovery(Section):
 
     autonomy: AutonomyScope = AutonomyScope()
     persistent_within: Duration = timedelta(minutes=30)
-    flapping: Flapping = Flapping()
+    flapping: Flapping | None = Flapping()
     gpu_memory: GpuMemory = GpuMemory()
     strategies: dict[FailureClass, Strategy] = Field(default_factory=dict)
 
@@ -200,9 +200,12 @@ class Recovery(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_autonomy(cls, data: Any) -> Any:
+    def _plain_words(cls, data: Any) -> Any:
+        """Accept C(autonomy: ask) for all, and C(flapping: false)."""
         if isinstance(data, dict) and isinstance(data.get("autonomy"), str):
-            return {**data, "autonomy": {"default": data["autonomy"]}}
+            data = {**data, "autonomy": {"default": data["autonomy"]}}
+        if isinstance(data, dict) and data.get("flapping") is False:
+            data = {**data, "flapping": None}
         return data
 
     def strategy(self, failure_class: str) -> Strategy:

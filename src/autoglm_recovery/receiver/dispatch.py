@@ -6,23 +6,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
-from autoglm_recovery.receiver.decide import Situation, decide
+from autoglm_recovery.receiver.decide import decide
+from autoglm_recovery.receiver.gather import situation
 from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import Decision, FaultMode, IncidentState, RunState, Target, Verb
+from autoglm_recovery.receiver.model import ENDED, Decision, FaultMode, IncidentState, RunState, Verb
+from autoglm_recovery.receiver.notices import write_notice
+from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.situation import Situation
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.world import World
 
-# How soon a limit of the fleet is asked again; a run that ends wakes the waiting ones before that.
-_ASK_AGAIN_S = 5.0
+# How soon is asked again what waits for others.  The end of a run or of an incident wakes it before that; this is for
+# what nobody sees: a policy that was changed, a host that left the inventory.
+_ASK_AGAIN_S = 30.0
+
+# Decided again although a person is waited for, because what is in the way may have gone.
+_DECIDED_AGAIN = (IncidentState.open, IncidentState.waiting, IncidentState.held)
 
 log = structlog.get_logger()
 
@@ -32,29 +41,52 @@ _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Ve
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
 
-    def __init__(self, database: Database, lease: Lease, runs_directory: Path, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        runs_directory: Path,
+        metrics: Metrics,
+        *,
+        silences: Callable[[], Silences] = lambda: NONE_ASKED,
+        notified: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._lease = lease
         self._runs_directory = runs_directory
         self._metrics = metrics
+        self._silences = silences
+        self._notified = notified
 
     def step(self, incident_id: int, world: World) -> None:
-        """Look at one incident, in one transaction."""
-        now = time.time()
-        with self._database.writing() as connection:
-            row = store.incident(connection, incident_id)
-            if row is None or row.due_at > now:
-                return
-            if not store.still_firing(connection, row.id):
-                self._resolve(connection, row, now)
-            elif row.state == IncidentState.verifying:
-                self._not_verified(connection, row, now)
-            elif row.state in (IncidentState.open, IncidentState.waiting):
-                self._decide(connection, row, world, now)
-            else:
-                store.update(connection, row.id, now, due_at=store.NEVER)
+        """Look at one incident, in one transaction.
 
-    def _resolve(self, connection: sa.Connection, row: sa.Row[Any], now: float) -> None:
+        What is decided is worked out again if a power cut undoes it, except for a run: that is made sure to be on disk
+        before anything can launch it.
+        """
+        now = time.time()
+        with self._database.noting() as connection:
+            row = store.incident(connection, incident_id)
+            if row is None or row.due_at > now or row.state in ENDED:
+                return
+            begun = self._look(connection, row, world, now)
+        if begun:
+            with self._database.writing() as connection:
+                store.update(connection, incident_id, now)
+
+    def _look(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> bool:
+        """Move one incident on; return whether a run was begun."""
+        if not store.still_firing(connection, row.id):
+            self._resolve(connection, row, world, now)
+        elif row.state == IncidentState.verifying:
+            self._not_verified(connection, row, now)
+        elif row.state in _DECIDED_AGAIN:
+            return self._decide(connection, row, world, now)
+        else:
+            store.update(connection, row.id, now, due_at=store.NEVER)
+        return False
+
+    def _resolve(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> None:
         last = runs.newest(connection, row.id)
         if last is None:
             text = "the alert resolved before anything was started"
@@ -63,7 +95,8 @@ class Dispatcher:
             self._metrics.verified(now - row.first_starts_at)
         else:
             text = f"the alert has resolved, though the last run, {last.action}, {_told(last.state)}"
-        store.update(connection, row.id, now, state=IncidentState.resolved, reason=text, ended_at=now)
+        store.end(connection, row.id, now, IncidentState.resolved, text)
+        store.ask_again(connection, now, world.policy.guardrails.max_concurrent_runs)
         store.tell(connection, row.id, now, "resolved", f"{text}; {now - row.first_starts_at:.1f} s after it began")
         log.info("incident resolved", incident=row.id, host=row.host, reason=text)
 
@@ -76,19 +109,32 @@ class Dispatcher:
         )
         store.tell(connection, row.id, now, "proof", "the playbook succeeded, but the alert did not resolve in time")
 
-    def _decide(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> None:
-        decision = decide(world.policy, situation(connection, row, world, now))
+    def _decide(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> bool:
+        known = situation(connection, row, world, now, self._silences())
+        decision = decide(world.policy, known)
         if decision.verb is Verb.run:
             self._begin(connection, row, decision, now)
-            return
+            return True
         state = _STATE_OF[decision.verb]
         if (row.state, row.reason) != (state, decision.reason):
             kind = {Verb.hold: "held", Verb.escalate: "escalated"}.get(decision.verb, "decided")
             store.tell(connection, row.id, now, kind, f"{decision.verb}: {decision.reason}")
             say = log.error if decision.verb is Verb.escalate else log.info
             say(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
-        due = (decision.not_before or now + _ASK_AGAIN_S) if decision.verb is Verb.wait else store.NEVER
-        store.update(connection, row.id, now, state=state, reason=decision.reason, due_at=due)
+        cause = known.explained_by.incident_id if decision.verb is Verb.hold and known.explained_by else None
+        held = {"state": state, "reason": decision.reason, "queued": decision.queued, "explained_by": cause}
+        store.update(connection, row.id, now, **held, due_at=_due(decision, now))
+        if row.state != state:
+            self._call(connection, row, decision, known, world)
+        return False
+
+    def _call(
+        self, connection: sa.Connection, row: sa.Row[Any], decision: Decision, known: Situation, world: World
+    ) -> None:
+        """Write a notice for a person, once for each time that one is needed."""
+        occasion = "approval" if decision.asks else "escalated" if decision.verb is Verb.escalate else None
+        if occasion and write_notice(connection, row, decision, known, world.policy, occasion):
+            self._notified()
 
     def _begin(self, connection: sa.Connection, row: sa.Row[Any], decision: Decision, now: float) -> None:
         assert decision.action is not None  # noqa: S101 - a decision to run names its action
@@ -113,6 +159,8 @@ class Dispatcher:
             state=IncidentState.running,
             reason=decision.reason,
             approved=False,
+            queued=False,
+            explained_by=None,
             due_at=store.NEVER,
         )
         service = f" for {row.service}" if row.service else ""
@@ -122,32 +170,12 @@ class Dispatcher:
             self._metrics.launched(now - row.first_starts_at)
 
 
-def situation(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> Situation:
-    """Gather what a decision about an incident may depend on."""
-    target = Target(row.host, row.service, row.pool, row.gpu)
-    going_on = runs.unfinished(connection)
-    since = now - world.policy.recovery.persistent_within.total_seconds()
-    # After a person's "retry" the past counts no more.
-    earlier = (
-        frozenset[str]()
-        if row.attempts_from
-        else store.earlier_actions(connection, target, row.failure_class, since=since, before=row.id)
-    )
-    return Situation(
-        failure_class=row.failure_class,
-        mode=FaultMode(row.fault_mode),
-        target=target,
-        opened_at=row.opened_at,
-        now=now,
-        playbooks=world.playbooks,
-        attempts=runs.attempts(connection, row.id, row.attempts_from),
-        earlier_actions=earlier,
-        approved=row.approved,
-        last_action_on_target_at=runs.last_on_target(connection, row.target_key),
-        busy_with=next((run.incident_id for run in going_on if run.host == row.host), None),
-        running=len(going_on),
-        host_actions_last_hour=runs.count_on_host(connection, row.host, now - 3600),
-    )
+def _due(decision: Decision, now: float) -> float:
+    """Return when to look again.  What waits for a person waits for news."""
+    if decision.verb is not Verb.wait:
+        return store.NEVER
+    until = decision.not_before or store.NEVER
+    return min(until, now + _ASK_AGAIN_S) if decision.queued else until
 
 
 def _told(state: str) -> str:

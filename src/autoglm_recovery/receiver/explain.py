@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.receiver.absorb import judge
 from autoglm_recovery.receiver.ansible import COLLECTION
-from autoglm_recovery.receiver.decide import Situation, decide
+from autoglm_recovery.receiver.decide import decide, examine
 from autoglm_recovery.receiver.extra_vars import extra_vars
-from autoglm_recovery.receiver.model import Alert, FaultMode, Target, Verb
+from autoglm_recovery.receiver.gather import affected, affected_pools, pools_of
+from autoglm_recovery.receiver.ladder import next_step
+from autoglm_recovery.receiver.model import Alert, Decision, Fault, FaultMode, Target, Verb
 from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.situation import Crowd, Situation
 from autoglm_recovery.receiver.world import World
 
 
@@ -44,6 +48,8 @@ def _alert(alert: Alert, world: World) -> dict[str, Any]:
         "playbook": None,
         "extra_vars": None,
         "reason": fault.refusal,
+        "ladder": None,
+        "guardrails": None,
     }
     if fault.target is None:
         return told
@@ -51,35 +57,72 @@ def _alert(alert: Alert, world: World) -> dict[str, Any]:
     told["target"]["pool"] = fault.target.pool
     if alert.status == "resolved":
         return {**told, "decision": "resolve", "reason": "confirms or closes the incident that has this alert"}
-    return {**told, **_decision(alert, fault.failure_class, fault.target, world)}
+    return {**told, **_decision(alert, fault, fault.target, world)}
 
 
-def _decision(alert: Alert, failure_class: str, target: Target, world: World) -> dict[str, Any]:
+def _decision(alert: Alert, fault: Fault, target: Target, world: World) -> dict[str, Any]:
     now = time.time()
-    delay = world.policy.recovery.strategy(failure_class).delay
-    situation = Situation(
-        failure_class=failure_class,
-        mode=FaultMode.transient,
-        target=target,
-        # As it stands once the delay has passed: the delay itself is told beside the decision.
-        opened_at=now - delay.total_seconds(),
-        now=now,
-        playbooks=world.playbooks,
-    )
-    decision = decide(world.policy, situation)
+    strategy = world.policy.recovery.strategy(fault.failure_class)
+    known = _situation(alert, fault, target, world, now - strategy.delay.total_seconds(), now)
+    step = next_step(world.policy, known)
+    decision = decide(world.policy, known)
     told: dict[str, Any] = {
-        "fault_mode": FaultMode.transient.value,
+        "fault_mode": known.mode.value,
         "decision": decision.verb.value,
         "action": decision.action,
         "reason": decision.reason,
-        "delay": format_duration(delay),
+        "delay": format_duration(strategy.delay),
+        "ladder": _ladder(strategy.ladder(fault.failure_class), step, world),
+        "guardrails": [
+            {"rule": finding.rule, "stands": finding.stands, "stops": finding.verdict is not None}
+            for finding in examine(world.policy, known, step)
+        ],
     }
     if decision.action is None or decision.verb is Verb.escalate:
         return told
+    variables = _variables(alert, fault, target, decision, known)
+    return {**told, "playbook": f"{COLLECTION}.{decision.action}", "extra_vars": variables}
+
+
+def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_at: float, now: float) -> Situation:
+    """Return the situation of a fleet at rest, once the delay has passed: the delay is told beside the decision."""
+    known = Situation(
+        failure_class=fault.failure_class,
+        mode=FaultMode.partitioned if fault.partitioned else FaultMode.transient,
+        target=target,
+        opened_at=opened_at,
+        now=now,
+        playbooks=world.playbooks,
+        labels=(alert.labels,),
+        pools=pools_of(world.fleet, target),
+    )
+    step = next_step(world.policy, known)
+    if step.action is None:
+        return known
+    fleet = world.fleet
+    crowds = [
+        Crowd(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
+        for pool in sorted(affected_pools(fleet, target, step.action))
+    ]
+    return replace(known, crowds=(*crowds, Crowd("the fleet", len(fleet.hosts), 0, 1)))
+
+
+def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:
+    """Return the rungs in order, with what is to be known about each."""
+    rungs = []
+    for number, action in enumerate(ladder, 1):
+        here = " <- next" if action == step.action else ""
+        missing = "" if action in world.playbooks else " (no playbook installed: a person is called)"
+        rungs.append(f"{number} {action}{missing}{here}")
+    return [*rungs, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
+
+
+def _variables(alert: Alert, fault: Fault, target: Target, decision: Decision, known: Situation) -> dict[str, Any]:
+    assert decision.action is not None  # noqa: S101 - asked for by the caller
     incident = {
         "id": 0,
-        "failure_class": failure_class,
-        "fault_mode": FaultMode.transient.value,
+        "failure_class": fault.failure_class,
+        "fault_mode": known.mode.value,
         "reason": decision.reason,
         "root_cause": alert.labels.get("alertname", ""),
         "host": target.host,
@@ -87,6 +130,5 @@ def _decision(alert: Alert, failure_class: str, target: Target, world: World) ->
         "gpu": target.gpu,
         "pool": target.pool,
     }
-    opened_at = datetime.fromtimestamp(now, UTC).isoformat()
-    variables = extra_vars(incident, action=decision.action, attempt=1, fence=0, opened_at=opened_at)
-    return {**told, "playbook": f"{COLLECTION}.{decision.action}", "extra_vars": variables}
+    opened_at = datetime.fromtimestamp(known.now, UTC).isoformat()
+    return extra_vars(incident, action=decision.action, attempt=1, fence=0, opened_at=opened_at)

@@ -62,6 +62,16 @@ class Fleet:
                 index.setdefault(_canonical(host.address), []).append(host)
         return index
 
+    @cached_property
+    def pools(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """The members of each pool, as host and service."""
+        members: dict[str, set[tuple[str, str]]] = {}
+        for host in self.hosts.values():
+            for service in host.services:
+                if service.pool is not None:
+                    members.setdefault(service.pool, set()).add((host.name, service.name))
+        return {pool: frozenset(found) for pool, found in members.items()}
+
     def limitable(self, name: str) -> bool:
         """Tell whether C(--limit NAME) means this one host and nothing else."""
         if name in self.groups or name in ("all", "ungrouped"):

@@ -43,13 +43,15 @@ class Fault:
     why: str
     target: Target | None
     refusal: str | None = None
+    partitioned: bool = False
 
 
 class FaultMode(StrEnum):
-    """How a failure behaves."""
+    """How a failure behaves: gone on retry, back again, or a matter of who can still see whom."""
 
     transient = "transient"
     persistent = "persistent"
+    partitioned = "partition"  # str has a method partition
 
 
 class IncidentState(StrEnum):
@@ -109,10 +111,16 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do now, and the reason in words for a person.  C(not_before) says until when to wait."""
+    """What to do now, and the reason in words for a person.
+
+    C(not_before) says until when to wait; C(queued) that it waits for others, whose end may come before that.
+    C(asks) is true where a person's word is waited for.
+    """
 
     verb: Verb
     reason: str
     action: str | None = None
     attempt: int = 0
     not_before: float | None = None
+    queued: bool = False
+    asks: bool = False

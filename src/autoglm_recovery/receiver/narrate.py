@@ -49,6 +49,9 @@ def narrate(event: Mapping[str, Any]) -> list[Line]:
     at = _moment(event)
     text = f"{data.get('task') or 'task'}: {ending}{_duration(data)}{_message(ending, result)}"
     lines = [Line(at, "task", _short(text))]
+    evidence = result.get("path")
+    if str(data.get("task_action")).endswith("crash_snapshot") and isinstance(evidence, str):
+        lines.append(Line(at, "evidence", _short(f"{data.get('host')}:{evidence}")))
     verdict = result.get("verdict")
     # A verdict that will be asked for again is no proof of anything yet.
     if isinstance(verdict, str) and ending != _ENDINGS["runner_retry"]:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.access.principal import Principal
 from autoglm_recovery.receiver.model import ENDED, UNFINISHED, IncidentState
-from autoglm_recovery.receiver.store import audit, runs
+from autoglm_recovery.receiver.store import audit, pauses, runs
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 
@@ -72,7 +74,7 @@ def _carry_out(connection: sa.Connection, incident_id: int, order: Order, by: Pr
         return
     if row.state == IncidentState.running:
         _cancel(connection, incident_id, f"the incident was closed by {by}")
-    store.update(connection, incident_id, now, state=IncidentState.closed, reason=said, ended_at=now)
+    store.end(connection, incident_id, now, IncidentState.closed, said)
     store.tell(connection, incident_id, now, "closed", f"closed by {by}")
 
 
@@ -81,3 +83,28 @@ def _cancel(connection: sa.Connection, incident_id: int, why: str) -> None:
     last = runs.newest(connection, incident_id)
     if last is not None and last.state in UNFINISHED:
         runs.update(connection, last.id, cancel=why)
+
+
+class Turn(StrEnum):
+    """The orders about the whole fleet: begin nothing from now on, also over restarts; or let actions go on."""
+
+    pause = "pause"
+    resume = "resume"
+
+
+def turn(database: Database, order: Turn, by: Principal, comment: str = "") -> dict[str, Any]:
+    """Turn the switch and return how it stands.  Runs under way go on to their end."""
+    with database.writing() as connection:
+        line = " ".join(comment.split())
+        pauses.turn(connection, paused=order is Turn.pause, who=str(by), reason=line, now=time.time())
+        audit.record(connection, by, audit.Deed(order, "done", None, comment))
+        return pause_state(connection)
+
+
+def pause_state(connection: sa.Connection) -> dict[str, Any]:
+    """Return how the switch stands: C(paused), and C(since), C(by), C(reason) of its last turn if there was one."""
+    switch = pauses.newest(connection)
+    if switch is None:
+        return {"paused": False, "since": None, "by": None, "reason": None}
+    since = datetime.fromtimestamp(switch.at, UTC).isoformat()
+    return {"paused": switch.paused, "since": since, "by": switch.who, "reason": switch.reason}

@@ -29,6 +29,8 @@ from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.local import LocalLauncher
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.notifier import Notifier
+from autoglm_recovery.receiver.silences import SilenceWatch
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.listener import Listener
@@ -97,7 +99,16 @@ def _run(
     lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
     keeper = Keeper(database, lease)
     launchers = {launcher.name: launcher for launcher in (LocalLauncher(lambda: keeper.until),)}
-    dispatcher = Dispatcher(database, lease, (settings.state_dir / "runs").resolve(), metrics)
+    notifier = Notifier(database, lambda: world.now.policy)
+    silences = SilenceWatch(lambda: world.now.policy.guardrails.silences)
+    dispatcher = Dispatcher(
+        database,
+        lease,
+        (settings.state_dir / "runs").resolve(),
+        metrics,
+        silences=lambda: silences.now,
+        notified=notifier.wake,
+    )
     loop = Loop(database, world, metrics, dispatcher, Follower(database, metrics, keeper, launchers))
     intake = Intake(database, loop.wake)
     access = settings.access
@@ -116,7 +127,7 @@ def _run(
         world=lambda: world.now,
     )
     with ExitStack() as running:
-        for part in (keeper, loop, intake):
+        for part in (keeper, silences, notifier, loop, intake):
             part.start()
             running.callback(part.stop)
         if database.shared:

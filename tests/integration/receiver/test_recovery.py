@@ -240,7 +240,7 @@ def test_an_incident_that_waits_for_a_person_closes_when_its_alert_resolves(tmp_
 
 def test_killed_again_and_again_at_random_nothing_is_lost_and_nothing_runs_twice(tmp_path):
     chance = random.Random(2)  # noqa: S311 - the same moments in every run
-    policy = "recovery: {persistent_within: 0s}\nguardrails: {max_actions_per_host_per_hour: 1000}"
+    policy = "recovery: {persistent_within: 0s, flapping: false}\nguardrails: {max_actions_per_host_per_hour: 1000}"
     with serving(tmp_path, policy=policy) as receiver:
         for number in range(1, 7):
             start = now()

@@ -52,7 +52,7 @@ def test_a_failed_rung_leads_to_the_next():
 
 
 def test_retries_come_before_the_next_rung_each_after_a_longer_pause():
-    policy = parse_policy("recovery: {strategies: {oom: {retries: 2, backoff: 5s}}}")
+    policy = parse_policy("recovery: {strategies: {oom: {retries: 2, backoff: {base: 5s, jitter: 0}}}}")
     once = replace(FIRST, attempts=(failed("restart_process"),))
     assert decide(policy, once).not_before == NOW + 5
     twice = replace(FIRST, attempts=(failed("restart_process", 60), failed("restart_process")))
@@ -66,7 +66,7 @@ def test_a_failure_that_came_back_begins_at_the_next_rung():
     back = replace(FIRST, mode=FaultMode.persistent, earlier_actions=frozenset({"restart_process"}))
     decision = decide(Policy(), back)
     assert decision.action == "failover_and_rebuild"
-    assert "came back after restart_process" in decision.reason
+    assert "came back: restart_process ran for an earlier incident" in decision.reason
 
 
 def test_the_end_of_the_ladder_is_a_person():

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
 from autoglm_recovery.receiver.model import ENDED, Fault, FaultMode, IncidentState, Target
 from autoglm_recovery.receiver.store.schema import alerts, incidents, runs, timeline
 
@@ -31,15 +32,56 @@ def new_alerts(connection: sa.Connection, most: int) -> Sequence[sa.Row[Any]]:
     return connection.execute(query).all()
 
 
-def settle_alert(connection: sa.Connection, alert_id: int, **values: Any) -> None:
-    """Note what became of an alert."""
-    connection.execute(alerts.update().where(alerts.c.id == alert_id).values(**values))
+def settle_alerts(connection: sa.Connection, settled: Sequence[Mapping[str, Any]]) -> None:
+    """Note what became of alerts: C(id), C(outcome), C(reason), C(failure_class) and C(incident_id) of each."""
+    if settled:
+        statement = alerts.update().where(alerts.c.id == sa.bindparam("alert_id"))
+        connection.execute(statement, [{"alert_id": one["id"], **_without_id(one)} for one in settled])
 
 
-def active_incident(connection: sa.Connection, target: Target) -> sa.Row[Any] | None:
-    """Return the incident that is going on at a target."""
-    query = sa.select(incidents).where(incidents.c.target_key == target_key(target), _ACTIVE)
-    return connection.execute(query).one_or_none()
+def _without_id(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "id"}
+
+
+def active_incidents(connection: sa.Connection, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the incidents that are going on at targets, by target key."""
+    query = sa.select(incidents).where(incidents.c.target_key.in_(keys), _ACTIVE)
+    return {row["target_key"]: dict(row) for row in connection.execute(query).mappings()} if keys else {}
+
+
+def incidents_of_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -> dict[str, int]:
+    """Return the active incident that each alert belongs to, for news that it has resolved."""
+    query = (
+        sa.select(alerts.c.fingerprint, sa.func.max(incidents.c.id))
+        .join(incidents, alerts.c.incident_id == incidents.c.id)
+        .where(alerts.c.fingerprint.in_(fingerprints), _ACTIVE)
+        .group_by(alerts.c.fingerprint)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)} if fingerprints else {}
+
+
+def resolved_already(
+    connection: sa.Connection, fingerprints: Collection[str], starts: Collection[float]
+) -> set[tuple[str, float]]:
+    """Return the ends that are known of alerts that began at these moments, by fingerprint and start.
+
+    Two Alertmanagers of a cluster may deliver out of order.
+    """
+    query = sa.select(alerts.c.fingerprint, alerts.c.starts_at).where(
+        alerts.c.fingerprint.in_(fingerprints), alerts.c.starts_at.in_(starts), alerts.c.status == "resolved"
+    )
+    return {(row[0], row[1]) for row in connection.execute(query)} if fingerprints else set()
+
+
+def acted_on(connection: sa.Connection, keys: Collection[str], since: float) -> set[tuple[str, str]]:
+    """Return the targets, by key and failure class, on which something was run since a moment."""
+    query = (
+        sa.select(incidents.c.target_key, incidents.c.failure_class)
+        .join(runs, runs.c.incident_id == incidents.c.id)
+        .where(incidents.c.target_key.in_(keys), runs.c.started_at >= since)
+        .distinct()
+    )
+    return {(row[0], row[1]) for row in connection.execute(query)} if keys else set()
 
 
 def incident(connection: sa.Connection, incident_id: int) -> sa.Row[Any] | None:
@@ -55,9 +97,85 @@ def due(connection: sa.Connection, now: float, most: int) -> list[int]:
 
 
 def ask_again(connection: sa.Connection, now: float, most: int) -> None:
-    """Have those that wait the longest asked again now: a place has become free."""
-    first = sa.select(incidents.c.id).where(incidents.c.state == IncidentState.waiting.value).order_by(incidents.c.id)
-    connection.execute(incidents.update().where(incidents.c.id.in_(first.limit(most))).values(due_at=now))
+    """Have those that wait for others asked again, those that were asked the longest ago first: a place is free."""
+    queued = (incidents.c.state == IncidentState.waiting.value) & incidents.c.queued
+    first = sa.select(incidents.c.id).where(queued).order_by(incidents.c.updated_at, incidents.c.id).limit(most)
+    connection.execute(incidents.update().where(incidents.c.id.in_(first.scalar_subquery())).values(due_at=now))
+
+
+def end(connection: sa.Connection, incident_id: int, now: float, state: IncidentState, reason: str) -> None:
+    """End an incident, and have those looked at again that it explains."""
+    update(connection, incident_id, now, state=state.value, reason=reason, ended_at=now, due_at=NEVER)
+    free = {"explained_by": None, "state": IncidentState.open.value, "due_at": now}
+    held = (incidents.c.explained_by == incident_id) & (incidents.c.state == IncidentState.held.value)
+    freed = connection.execute(incidents.update().where(held).values(**free).returning(incidents.c.id)).scalars().all()
+    for child in freed:
+        tell(
+            connection, child, now, "decided", f"incident {incident_id}, which explained this one, has ended: {reason}"
+        )
+
+
+def touch_host(connection: sa.Connection, host: str, now: float) -> None:
+    """Have the incidents of a host looked at again that may be explained by what is new about it."""
+    states = [IncidentState.open.value, IncidentState.waiting.value, IncidentState.held.value]
+    here = (incidents.c.host == host) & incidents.c.state.in_(states)
+    connection.execute(incidents.update().where(here).values(due_at=now))
+
+
+def causes_on_host(connection: sa.Connection, host: str, incident_id: int) -> Sequence[sa.Row[Any]]:
+    """Return the incidents about a host as a whole that are going on, beside one."""
+    query = sa.select(incidents).where(
+        incidents.c.host == host, incidents.c.service.is_(None), incidents.c.id != incident_id, _ACTIVE
+    )
+    return connection.execute(query.order_by(incidents.c.id)).all()
+
+
+def firing_labels(connection: sa.Connection, incident_id: int) -> tuple[dict[str, str], ...]:
+    """Return the labels of the alerts of an incident that fire."""
+    return tuple(row.labels for row in firing(connection, incident_id))
+
+
+def firing(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
+    """Return the alerts of an incident that fire: the latest news of each fingerprint decides."""
+    latest = (
+        sa.select(sa.func.max(alerts.c.id))
+        .where(alerts.c.incident_id == incident_id)
+        .group_by(alerts.c.fingerprint)
+        .scalar_subquery()
+    )
+    query = sa.select(alerts).where(alerts.c.id.in_(latest), alerts.c.status == "firing").order_by(alerts.c.id)
+    return connection.execute(query).all()
+
+
+def times_fired(connection: sa.Connection, incident_id: int, since: float) -> int:
+    """Return how often the most restless alert of an incident has fired, over all incidents."""
+    mine = sa.select(alerts.c.fingerprint).where(alerts.c.incident_id == incident_id).distinct().scalar_subquery()
+    counts = (
+        sa.select(sa.func.count(sa.distinct(alerts.c.starts_at)).label("fired"))
+        .where(alerts.c.fingerprint.in_(mine), alerts.c.status == "firing", alerts.c.committed_at >= since)
+        .group_by(alerts.c.fingerprint)
+        .subquery()
+    )
+    return int(connection.execute(sa.select(sa.func.max(counts.c.fired))).scalar() or 0)
+
+
+def out_of_service(connection: sa.Connection, pool: str, besides: int) -> set[tuple[str, str | None]]:
+    """Return the hosts and services in a pool, and whole hosts of any, with incidents that take them out."""
+    query = sa.select(incidents.c.host, incidents.c.service).where(
+        _ACTIVE,
+        incidents.c.failure_class.not_in(STILL_SERVING),
+        (incidents.c.pool == pool) | incidents.c.service.is_(None),
+        incidents.c.id != besides,
+    )
+    return {(row.host, row.service) for row in connection.execute(query)}
+
+
+def hosts_out(connection: sa.Connection, besides: str) -> int:
+    """Count the other hosts with incidents that take something on them out of service."""
+    query = sa.select(sa.func.count(sa.distinct(incidents.c.host))).where(
+        _ACTIVE, incidents.c.failure_class.not_in(STILL_SERVING), incidents.c.host != besides
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def next_due(connection: sa.Connection) -> float | None:
@@ -66,18 +184,22 @@ def next_due(connection: sa.Connection) -> float | None:
     return connection.execute(query).scalar()
 
 
-def open_incident(
-    connection: sa.Connection,
-    fault: Fault,
-    target: Target,
-    *,
-    mode: FaultMode,
-    root_cause: str,
-    starts_at: float,
-    now: float,
-) -> int:
-    """Begin an incident and return its number."""
-    values = {
+def open_incidents(connection: sa.Connection, fresh: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Begin incidents and return their numbers, in the same order."""
+    statement = incidents.insert().returning(incidents.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, list(fresh)).scalars()) if fresh else []
+
+
+def open_incident(connection: sa.Connection, fault: Fault, target: Target, **beginning_of: Any) -> int:
+    """Begin one incident and return its number; see beginning."""
+    return open_incidents(connection, [beginning(fault, target, **beginning_of)])[0]
+
+
+def beginning(
+    fault: Fault, target: Target, *, mode: FaultMode, root_cause: str, starts_at: float, now: float
+) -> dict[str, Any]:
+    """Return the row of a new incident."""
+    return {
         "target_key": target_key(target),
         "host": target.host,
         "service": target.service,
@@ -94,9 +216,8 @@ def open_incident(
         "opened_at": now,
         "due_at": now,
         "updated_at": now,
+        "queued": False,
     }
-    created = connection.execute(incidents.insert().returning(incidents.c.id), values)
-    return int(created.scalar_one())
 
 
 def update(connection: sa.Connection, incident_id: int, now: float, **values: Any) -> None:
@@ -110,6 +231,25 @@ def tell(connection: sa.Connection, incident_id: int, at: float, kind: str, text
     connection.execute(timeline.insert(), {"incident_id": incident_id, "at": at, "kind": kind, "text": text})
 
 
+def tell_all(connection: sa.Connection, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add lines to timelines, in this order."""
+    if lines:
+        connection.execute(timeline.insert(), list(lines))
+
+
+def told_of(connection: sa.Connection, incident_id: int, kind: str) -> list[str]:
+    """Return the timeline's lines of one kind, oldest first."""
+    query = sa.select(timeline.c.text).where(timeline.c.incident_id == incident_id, timeline.c.kind == kind)
+    return list(connection.execute(query.order_by(timeline.c.id)).scalars())
+
+
+def wake_if_quiet(connection: sa.Connection, incident_ids: Collection[int], now: float) -> None:
+    """Have incidents looked at once the last of their alerts has resolved; before that, their own clocks count."""
+    for incident_id in incident_ids:
+        if not still_firing(connection, incident_id):
+            update(connection, incident_id, now, due_at=now)
+
+
 def still_firing(connection: sa.Connection, incident_id: int) -> bool:
     """Tell whether any alert of an incident fires: the latest news of each fingerprint decides."""
     latest = (
@@ -120,26 +260,6 @@ def still_firing(connection: sa.Connection, incident_id: int) -> bool:
     )
     query = sa.select(sa.exists().where(alerts.c.id == latest.c.id, alerts.c.status == "firing"))
     return bool(connection.execute(query).scalar())
-
-
-def incident_of_fingerprint(connection: sa.Connection, fingerprint: str) -> int | None:
-    """Return the active incident that an alert belongs to, for news that it has resolved."""
-    query = (
-        sa.select(incidents.c.id)
-        .join(alerts, alerts.c.incident_id == incidents.c.id)
-        .where(alerts.c.fingerprint == fingerprint, _ACTIVE)
-        .order_by(alerts.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()
-
-
-def resolved_already(connection: sa.Connection, fingerprint: str, starts_at: float) -> bool:
-    """Tell whether an alert's end is known already.  Two Alertmanagers of a cluster may deliver out of order."""
-    found = sa.exists().where(
-        alerts.c.fingerprint == fingerprint, alerts.c.starts_at == starts_at, alerts.c.status == "resolved"
-    )
-    return bool(connection.execute(sa.select(found)).scalar())
 
 
 def earlier_actions(

@@ -145,6 +145,11 @@ def newest(connection: sa.Connection, incident_id: int) -> sa.Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
+def of_incident(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
+    """Return all runs of an incident, oldest first."""
+    return connection.execute(sa.select(runs).where(runs.c.incident_id == incident_id).order_by(runs.c.id)).all()
+
+
 def last_on_target(connection: sa.Connection, key: str) -> float | None:
     """Return when the last run on a target ended."""
     query = (

@@ -52,6 +52,9 @@ rejects = sa.Table(
 
 _ACTIVE = sa.text("state NOT IN ('resolved', 'closed')")
 
+_HAS_GPU = sa.text("gpu IS NOT NULL")
+_EXPLAINED = sa.text("explained_by IS NOT NULL")
+
 incidents = sa.Table(
     "incidents",
     metadata,
@@ -75,8 +78,16 @@ incidents = sa.Table(
     sa.Column("due_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
+    # Held because of another incident, until that one ends.
+    sa.Column("explained_by", _Id),
+    # Waits for the end of other runs or incidents, not only for a time.
+    sa.Column("queued", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("incidents_one_per_target", "target_key", unique=True, sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
     sa.Index("incidents_state", "state", "due_at"),
+    sa.Index("incidents_target", "target_key"),
+    sa.Index("incidents_host", "host"),
+    sa.Index("incidents_gpu", "gpu", sqlite_where=_HAS_GPU, postgresql_where=_HAS_GPU),
+    sa.Index("incidents_explained", "explained_by", sqlite_where=_EXPLAINED, postgresql_where=_EXPLAINED),
 )
 
 _UNFINISHED = sa.text("state IN ('launching', 'running')")
@@ -109,6 +120,9 @@ runs = sa.Table(
     sa.Index("runs_one_per_host", "host", unique=True, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     sa.Index("runs_incident", "incident_id"),
     sa.Index("runs_unfinished", "owner", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    sa.Index("runs_host", "host", "started_at"),
+    sa.Index("runs_action", "action", "ended_at"),
+    sa.Index("runs_ended", "ended_at"),
     sqlite_autoincrement=True,
 )
 
@@ -128,4 +142,40 @@ timeline = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Index("timeline_incident", "incident_id", "id"),
+)
+
+_UNSENT = sa.text("sent_at IS NULL AND given_up_at IS NULL")
+
+# An outbox: written in the transaction that decided, sent by a thread of its own, at least once.
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
+    sa.Column("occasion", sa.String(16), nullable=False),
+    # What it was about when it was written, by which the routes of the policy in force are chosen.
+    sa.Column("about", sa.JSON, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    # Digests of the addresses that have taken it; the addresses themselves may hold secrets.
+    sa.Column("delivered", sa.JSON, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("due_at", sa.Float, nullable=False),
+    sa.Column("sent_at", sa.Float),
+    sa.Column("given_up_at", sa.Float),
+    sa.Column("error", sa.Text),
+    sa.Index("notices_unsent", "due_at", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
+    sa.Index("notices_incident", "incident_id"),
+)
+
+# The switch that pauses all actions: its newest row counts, and the older ones say who did what.
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )

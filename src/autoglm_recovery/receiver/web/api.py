@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,15 +19,22 @@ from starlette.responses import JSONResponse, Response
 from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
+from autoglm_recovery.receiver.orders import Order, OrderRefused, Turn, carry_out, pause_state, turn
 from autoglm_recovery.receiver.payload import PayloadError
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_body
-from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded, Handler, who
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import problem
 
 LARGEST_COMMENT = 8 << 10
+
+log = structlog.get_logger()
+
+_TURNS = {
+    Turn.pause: "Begin no action from now on, also over restarts; runs under way go on to their end.",
+    Turn.resume: "Let actions be begun again.",
+}
 
 
 def routes(parts: Parts) -> list[Guarded]:
@@ -39,6 +47,7 @@ def routes(parts: Parts) -> list[Guarded]:
         ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
     ]
     order = Contract(models.IncidentInFull, takes=models.Comment, takes_required=False, fails=(404, 409, 413, 415))
+    turned = Contract(models.Switch, takes=models.Comment, takes_required=False, fails=(413, 415))
     listed = Contract(models.Audit, query=(models.Limit,))
     return [
         *(
@@ -46,6 +55,11 @@ def routes(parts: Parts) -> list[Guarded]:
             for path, handler, contract in read
         ),
         Guarded("/api/v1/incidents/{id:int}/{order}", api.order, methods=["POST"], need=Need.order, contract=order),
+        Guarded("/api/v1/pause", api.pause_state, methods=["GET"], need=Need.read, contract=Contract(models.Switch)),
+        *(
+            Guarded(f"/api/v1/{name}", api.turn(Turn(name)), methods=["POST"], need=Need.order, contract=turned)
+            for name in Turn
+        ),
         Guarded("/api/v1/audit", api.audit, methods=["GET"], need=Need.order, contract=listed),
     ]
 
@@ -94,6 +108,26 @@ class _Api:
             return problem(409, str(error))
         self._parts.wake()
         return await self.incident(request)
+
+    async def pause_state(self, _request: Request) -> Response:
+        """Say whether all actions are paused, and by whom."""
+        return JSONResponse(await self._parts.ask(pause_state))
+
+    def turn(self, order: Turn) -> Handler:
+        """Return the handler of an order about the whole fleet."""
+
+        async def turning(request: Request) -> Response:
+            try:
+                comment = await _comment(request)
+            except PayloadError as error:
+                return problem(error.status, str(error))
+            state = await run_in_threadpool(turn, self._parts.database, order, who(request), comment)
+            log.warning(f"actions: {order}", by=str(who(request)), reason=comment)
+            self._parts.wake()
+            return JSONResponse(state)
+
+        turning.__doc__ = _TURNS[order]
+        return turning
 
     async def audit(self, request: Request) -> Response:
         """List who ordered what, and who tried."""

@@ -91,6 +91,15 @@ class Comment(_Shape):
     comment: Annotated[StrictStr, AfterValidator(storable), Field(max_length=LONGEST_COMMENT)] = ""
 
 
+class Switch(_Shape):
+    """Whether all actions are paused, and the last turn of the switch if there was one."""
+
+    paused: bool
+    since: datetime | None
+    by: str | None
+    reason: str | None
+
+
 class Problem(BaseModel):
     """What is wrong (RFC 9457)."""
 

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gather from the database what a decision about an incident may depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from autoglm_recovery.knowledge.faults.classes import HOST_WIDE_ACTIONS, ROOT_CAUSE_ORDER
+from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.ladder import next_step
+from autoglm_recovery.receiver.model import FaultMode, Target, Verb
+from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.situation import Crowd, Explanation, Situation
+from autoglm_recovery.receiver.store import history, pauses, runs
+from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.world import World
+
+
+def situation(
+    connection: sa.Connection, row: sa.Row[Any], world: World, now: float, silences: Silences = NONE_ASKED
+) -> Situation:
+    """Return the situation of an incident: its own part, and the rest only where there is a step that may run."""
+    own = _own(connection, row, world, now)
+    step = next_step(world.policy, own)
+    if step.verb is not Verb.run or step.action is None or own.explained_by is not None:
+        return own
+    return _around(connection, own, row.target_key, step.action, world, silences)
+
+
+def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> Situation:
+    """Gather what the ladder depends on.  After a person's "retry" the past counts no more."""
+    target = Target(row.host, row.service, row.pool, row.gpu)
+    recovery = world.policy.recovery
+    since = now - recovery.persistent_within.total_seconds()
+    fresh = bool(row.attempts_from)
+    earlier = (
+        frozenset[str]()
+        if fresh
+        else store.earlier_actions(connection, target, row.failure_class, since=since, before=row.id)
+    )
+    worn = now - recovery.gpu_memory.within.total_seconds()
+    labels = store.firing_labels(connection, row.id)
+    partitioned = row.failure_class == "partition" or any(
+        each.get("fault_mode") == FaultMode.partitioned for each in labels
+    )
+    return Situation(
+        incident_id=row.id,
+        failure_class=row.failure_class,
+        # However often the election failed, it stays one.
+        mode=FaultMode.partitioned if partitioned else FaultMode(row.fault_mode),
+        target=target,
+        opened_at=row.opened_at,
+        now=now,
+        playbooks=world.playbooks,
+        labels=labels,
+        attempts=runs.attempts(connection, row.id, row.attempts_from),
+        earlier_actions=earlier,
+        gpu_actions=history.gpu_actions(connection, row.gpu, worn) if row.gpu and not fresh else None,
+        approved=row.approved,
+        explained_by=_explanation(connection, row),
+    )
+
+
+def _explanation(connection: sa.Connection, row: sa.Row[Any]) -> Explanation | None:
+    """Find the incident about the whole host whose cause is deeper than this one's, the deepest first."""
+    if row.service is None:
+        return None
+    depth = ROOT_CAUSE_ORDER.index
+    deeper = [
+        cause
+        for cause in store.causes_on_host(connection, row.host, row.id)
+        if depth(cause.failure_class) < depth(row.failure_class)
+    ]
+    if not deeper:
+        return None
+    cause = min(deeper, key=lambda each: depth(each.failure_class))
+    return Explanation(cause.id, cause.failure_class, f"{cause.gpu} on {cause.host}" if cause.gpu else cause.host)
+
+
+def _around(
+    connection: sa.Connection, own: Situation, target_key: str, action: str, world: World, silences: Silences
+) -> Situation:
+    """Gather what the rules depend on."""
+    policy, target, now = world.policy, own.target, own.now
+    breaker = policy.guardrails.circuit_breaker
+    # One more than counts, so that a success just before the failures is seen; and those that are pending beside them.
+    since, most = now - breaker.window.total_seconds(), 2 * breaker.failures + 1
+    going_on = runs.unfinished(connection)
+    silence, silences_unknown = silences.covering(own.labels, now)
+    flapping = policy.recovery.flapping
+    return replace(
+        own,
+        paused=paused(connection),
+        fired=store.times_fired(connection, own.incident_id, now - flapping.window.total_seconds()) if flapping else 1,
+        pools=pools_of(world.fleet, target),
+        silence=silence,
+        silences_unknown=silences_unknown,
+        last_action_on_target_at=runs.last_on_target(connection, target_key),
+        action_runs=history.of_action(connection, action, since, most),
+        pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
+        crowds=tuple(_crowds(connection, world.fleet, own, action)),
+        busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
+        running=len(going_on),
+        running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,
+        host_actions_last_hour=runs.count_on_host(connection, target.host, now - 3600),
+    )
+
+
+def paused(connection: sa.Connection) -> str | None:
+    """Say who has paused all actions, or None where they go on."""
+    switch = pauses.newest(connection)
+    if switch is None or not switch.paused:
+        return None
+    since = datetime.fromtimestamp(switch.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"all actions are paused since {since} by {switch.who}{f': {switch.reason}' if switch.reason else ''}"
+
+
+def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:
+    """Return the pools of a target: its service's, or those of all services of a host."""
+    if target.pool is not None:
+        return frozenset({target.pool})
+    host = fleet.hosts.get(target.host)
+    return frozenset(s.pool for s in host.services if s.pool is not None) if host else frozenset()
+
+
+def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[Crowd]:
+    """Count, for each pool that the action touches and for the fleet, who is out and who would be."""
+    target = own.target
+    for pool in sorted(affected_pools(fleet, target, action)):
+        members = fleet.pools[pool]
+        ours = affected(members, target, action)
+        out = store.out_of_service(connection, pool, own.incident_id)
+        others = {m for m in members - ours if m in out or (m[0], None) in out}
+        yield Crowd(f"pool {pool}", len(members), len(others), len(ours))
+    yield Crowd("the fleet", len(fleet.hosts), store.hosts_out(connection, target.host), 1)
+
+
+def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:
+    """Return the pools that lose a member while an action runs."""
+    return {pool for pool, members in fleet.pools.items() if affected(members, target, action)}
+
+
+def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -> frozenset[tuple[str, str]]:
+    """Return the members of a pool that an action takes out: the service itself, or all that the host has."""
+    whole_host = target.service is None or action in HOST_WIDE_ACTIONS
+    return frozenset(m for m in members if m[0] == target.host and (whole_host or m[1] == target.service))
+
+
+__all__ = ["affected", "affected_pools", "paused", "pools_of", "situation"]

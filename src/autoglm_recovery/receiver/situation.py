@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that a decision may depend on, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoglm_recovery.receiver.model import Attempt, FaultMode, Target
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Another incident whose cause explains this one's."""
+
+    incident_id: int
+    failure_class: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence of Alertmanager that fits every alert of the incident.  C(until) is its end."""
+
+    id: str
+    by: str
+    comment: str
+    until: float
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run of the same action, or in the same pool.  C(pending) is one whose end or whose proof is not known yet."""
+
+    failed: bool
+    pending: bool
+    at: float
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A pool or the fleet: its size, how many others are out of service, and how many the action would take out."""
+
+    name: str
+    size: int
+    others_out: int
+    affected: int
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything a decision may depend on.
+
+    C(attempts) are the runs of this incident, oldest first.  C(earlier_actions) are the actions that were run for the
+    same failure of the same target in incidents before this one, within the policy's C(persistent_within).
+    C(gpu_actions) counts the actions that were run for the same GPU, on whatever host, within C(gpu_memory.within).
+    C(fired) is how often the most restless of the alerts has fired within C(flapping.window).  C(labels) are those of
+    the alerts that fire.  C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool,
+    within the circuit breaker's window, newest first.  C(crowds) are the pools that the action touches, and the fleet.
+    """
+
+    failure_class: str
+    mode: FaultMode
+    target: Target
+    opened_at: float
+    now: float
+    playbooks: frozenset[str]
+    incident_id: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    earlier_actions: frozenset[str] = frozenset()
+    gpu_actions: Mapping[str, int] | None = None
+    approved: bool = False
+    explained_by: Explanation | None = None
+    paused: str | None = None
+    fired: int = 1
+    labels: tuple[Mapping[str, str], ...] = ()
+    pools: frozenset[str] = frozenset()
+    silence: Silence | None = None
+    silences_unknown: bool = False
+    last_action_on_target_at: float | None = None
+    action_runs: tuple[PastRun, ...] = ()
+    pool_runs: tuple[PastRun, ...] = ()
+    crowds: tuple[Crowd, ...] = ()
+    busy_with: int | None = None
+    running: int = 0
+    running_in_pool: int = 0
+    host_actions_last_hour: int = 0

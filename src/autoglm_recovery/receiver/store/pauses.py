@@ -1,0 +1,24 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The switch that pauses all actions.  Every function works in its caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from autoglm_recovery.receiver.store.schema import incidents, pauses
+
+
+def newest(connection: sa.Connection) -> sa.Row[Any] | None:
+    """Return the last turn of the switch, or None if nobody ever touched it."""
+    return connection.execute(sa.select(pauses).order_by(pauses.c.id.desc()).limit(1)).one_or_none()
+
+
+def turn(connection: sa.Connection, *, paused: bool, who: str, reason: str, now: float) -> None:
+    """Turn the switch, and have everything that waits looked at again where actions go on."""
+    connection.execute(pauses.insert(), {"at": now, "paused": paused, "who": who, "reason": reason})
+    if not paused:
+        connection.execute(incidents.update().where(incidents.c.state == "waiting").values(due_at=now))

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receiver without its processes: a real database, alerts as the intake commits them, and a clock that tests turn.
+
+A run is ended by hand, as the follower writes down an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import sqlalchemy as sa
+
+from autoglm_recovery.knowledge.faults.classes import ACTIONS
+from autoglm_recovery.policy import parse_policy
+from autoglm_recovery.receiver import orders
+from autoglm_recovery.receiver.absorb import absorb
+from autoglm_recovery.receiver.access.principal import Principal, Role
+from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.follow import _after
+from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.model import Alert, outcome_of
+from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store import runs, schema
+from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.world import World
+
+START = 1_800_000_000.0
+PERSON = Principal("a test", Role.operator, "open", "127.0.0.1")
+GPU = "GPU-11111111-2222-3333-4444-555555555555"
+
+# node-a and node-b serve two models, node-c only one of them.
+FLEET = Fleet(
+    hosts={
+        "node-a": Host("node-a", services=(Service("llama", "chat"), Service("embed", "vectors"))),
+        "node-b": Host("node-b", services=(Service("llama", "chat"), Service("embed", "vectors"))),
+        "node-c": Host("node-c", services=(Service("llama", "chat"),)),
+    }
+)
+
+
+@dataclass
+class Desk:
+    """Where incidents are worked on."""
+
+    database: Database
+    world: World
+    dispatcher: Dispatcher
+    metrics: Metrics
+    now: float = START
+    silences: Silences = NONE_ASKED
+    deliveries: int = field(default=0)
+
+    def policy(self, text: str) -> None:
+        """Put another policy in force."""
+        self.world = World(parse_policy(text), self.world.fleet, self.world.playbooks, self.world.inventory)
+
+    def pass_time(self, seconds: float) -> None:
+        """Turn the clock."""
+        self.now += seconds
+
+    def post(self, status: str, host: str, failure_class: str, start: float | None = None, **labels: str) -> float:
+        """Commit an alert; return when it began."""
+        began = self.now if start is None else start
+        named = {"alertname": f"Alert{failure_class}", "failure_class": failure_class, "host": host, **labels}
+        alert = Alert(status, named, {}, began, None, fingerprint(named))
+        self.commit(alert)
+        return began
+
+    def commit(self, *alerts: Alert) -> None:
+        """Commit alerts as one delivery."""
+        with self.clock():
+            # The writer's own commit, without its thread.
+            Intake(self.database, lambda: None)._commit([Delivery("g", alerts)])
+
+    def fire(self, host: str, failure_class: str, **labels: Any) -> float:
+        """Have an alert fire, and everything that is due done."""
+        began = self.post("firing", host, failure_class, **labels)
+        self.turn()
+        return began
+
+    def resolve(self, host: str, failure_class: str, start: float, **labels: Any) -> None:
+        """Have an alert resolve, and everything that is due done."""
+        self.post("resolved", host, failure_class, start, **labels)
+        self.turn()
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Give the code the time of the test."""
+        with patch("time.time", lambda: self.now):
+            yield
+
+    def turn(self) -> None:
+        """Do what the loop does, until nothing is due."""
+        with self.clock():
+            while absorb(self.database, self.world.policy, self.world.fleet, self.metrics):
+                pass
+            for _ in range(1000):
+                with self.database.reading() as connection:
+                    due = store.due(connection, self.now, 200)
+                if not due:
+                    return
+                for incident_id in due:
+                    self.dispatcher.step(incident_id, self.world)
+        raise AssertionError(f"incidents {due} are due again and again without getting anywhere")
+
+    def end_run(self, host: str, rc: int | None) -> str:
+        """End the run on a host with an exit code, as the follower does, and do what is due; return its action."""
+        with self.clock(), self.database.writing() as connection:
+            run = next(run for run in runs.unfinished(connection) if run.host == host)
+            state = outcome_of(rc)
+            runs.update(connection, run.id, state=state, rc=rc, ended_at=self.now)
+            incident = store.incident(connection, run.incident_id)
+            patience = self.world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
+            firing = store.still_firing(connection, incident.id)
+            store.update(
+                connection,
+                incident.id,
+                self.now,
+                **_after(state, self.now, self.now + patience if firing else self.now),
+            )
+            store.ask_again(connection, self.now, self.world.policy.guardrails.max_concurrent_runs)
+        self.turn()
+        return run.action
+
+    def order(self, number: int, order: str) -> None:
+        """Carry out a person's order, and do what is due."""
+        with self.clock():
+            orders.carry_out(self.database, number, orders.Order(order), PERSON)
+        self.turn()
+
+    def rows(self, table: sa.Table) -> list[Any]:
+        """Return all rows of a table."""
+        with self.database.reading() as connection:
+            return list(connection.execute(sa.select(table).order_by(table.c.id)).all())
+
+    def incident(self, number: int = 1) -> Any:
+        """Return one incident."""
+        return next(row for row in self.rows(schema.incidents) if row.id == number)
+
+    def state(self, number: int = 1) -> str:
+        """Return the state of one incident."""
+        return self.incident(number).state
+
+    def running(self) -> dict[str, str]:
+        """Return the action that is under way on each host."""
+        return {row.host: row.action for row in self.rows(schema.runs) if row.state in ("launching", "running")}
+
+    def timeline(self, number: int = 1) -> list[str]:
+        """Return what is told of one incident."""
+        return [row.text for row in self.rows(schema.timeline) if row.incident_id == number]
+
+
+@contextmanager
+def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[Desk]:
+    """Return a desk with a fresh database."""
+    database = Database(f"sqlite:///{directory / 'r.db'}")
+    database.migrate()
+
+    def ask() -> Standing:
+        with database.reading() as connection:
+            return standing(connection)
+
+    metrics = Metrics(ask)
+    lease = Lease("desk", 60.0, database.now())
+    world = World(parse_policy(policy), fleet, frozenset(ACTIONS), directory)
+    made: list[Desk] = []
+    dispatcher = Dispatcher(database, lease, directory, metrics, silences=lambda: made[0].silences)
+    made.append(Desk(database, world, dispatcher, metrics))
+    try:
+        yield made[0]
+    finally:
+        database.close()
+
+
+__all__ = ["FLEET", "GPU", "START", "Desk", "desk"]

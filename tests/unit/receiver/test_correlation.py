@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alerts of one target are one incident with a named cause, and a host's failure explains its services'."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoglm_recovery.receiver.model import Alert
+from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.store import schema
+
+from .desk import GPU, START, desk
+
+SLOW = "recovery: {strategies: {oom: {delay: 1h}, overload: {delay: 1h}, gpu_lost: {delay: 1h}}}"
+
+
+@pytest.fixture
+def at(tmp_path):
+    """Return a desk."""
+    with desk(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Return a desk that waits before it acts."""
+    with desk(tmp_path, SLOW) as made:
+        yield made
+
+
+def test_a_lost_gpu_is_the_cause_of_an_oom_and_an_oom_of_latency(slow):
+    slow.fire("node-c", "overload")
+    assert slow.incident().root_cause == "Alertoverload"
+    slow.fire("node-c", "oom")
+    assert (slow.incident().failure_class, slow.incident().root_cause) == ("oom", "Alertoom")
+    slow.fire("node-c", "gpu_lost", gpu_uuid=GPU)
+    row = slow.incident()
+    assert (row.failure_class, row.root_cause, row.gpu) == ("gpu_lost", "Alertgpu_lost", GPU)
+    slow.fire("node-c", "not_ready")
+    assert slow.incident().failure_class == "gpu_lost"
+    assert len(slow.rows(schema.incidents)) == 1
+    assert "root cause is gpu_lost (Alertgpu_lost), of which oom is an effect" in slow.timeline()
+
+
+def test_the_cause_is_found_whatever_the_order_within_one_delivery(slow):
+    names = ["overload", "gpu_lost", "oom"]
+    alerts = []
+    for name in names:
+        labels = {"alertname": name, "failure_class": name, "host": "node-c"}
+        alerts.append(Alert("firing", labels, {}, START, None, fingerprint(labels)))
+    slow.commit(*alerts)
+    slow.turn()
+    assert [(row.failure_class, row.root_cause) for row in slow.rows(schema.incidents)] == [("gpu_lost", "gpu_lost")]
+    assert {row.incident_id for row in slow.rows(schema.alerts)} == {1}
+
+
+def test_a_cause_that_comes_late_is_followed_once_the_run_has_ended(at):
+    at.fire("node-c", "oom")
+    assert at.running() == {"node-c": "restart_process"}
+    at.fire("node-c", "gpu_lost")
+    assert (at.state(), at.incident().failure_class) == ("running", "gpu_lost")
+    assert at.end_run("node-c", 1) == "restart_process"
+    assert at.running() == {"node-c": "failover_and_rebuild"}
+    assert "rung 1 of 3 for gpu_lost" in at.incident().reason
+
+
+def test_a_cause_that_comes_late_is_acted_on_although_a_person_was_called_about_the_effect(at):
+    at.fire("node-c", "unknown")
+    assert at.state() == "escalated"
+    at.fire("node-c", "crash")
+    assert at.running() == {"node-c": "restart_process"}
+
+
+def test_what_fires_again_updates_its_incident_and_is_no_second_one(at):
+    start = at.fire("node-c", "oom")
+    at.pass_time(60)
+    at.post("firing", "node-c", "oom", start, group="again")
+    at.turn()
+    assert len(at.rows(schema.incidents)) == 1
+
+
+def test_an_incident_ends_when_the_last_of_its_alerts_has_resolved(slow):
+    first = slow.fire("node-c", "oom")
+    second = slow.fire("node-c", "overload")
+    slow.resolve("node-c", "oom", first)
+    assert slow.state() == "waiting"
+    slow.resolve("node-c", "overload", second)
+    assert (slow.state(), slow.incident().reason) == ("resolved", "the alert resolved before anything was started")
+
+
+def test_what_has_resolved_before_anybody_looked_opens_nothing(slow):
+    labels = {"alertname": "a", "failure_class": "oom", "host": "node-c"}
+    slow.commit(*(Alert(status, labels, {}, START, None, "f") for status in ("firing", "resolved")))
+    slow.turn()
+    assert slow.rows(schema.incidents) == []
+    assert {row.outcome for row in slow.rows(schema.alerts)} == {"ignored"}
+
+
+def test_the_end_that_came_before_the_beginning_opens_nothing(slow):
+    slow.post("resolved", "node-c", "oom", START)
+    slow.turn()
+    slow.post("firing", "node-c", "oom", START)
+    slow.turn()
+    assert slow.rows(schema.incidents) == []
+    assert [row.outcome for row in slow.rows(schema.alerts)] == ["ignored", "ignored"]
+
+
+def test_a_lost_gpu_of_a_host_explains_the_oom_of_a_service_on_it(at):
+    at.fire("node-a", "gpu_lost", gpu_uuid=GPU)
+    start = at.fire("node-a", "oom", service="llama")
+    assert at.running() == {"node-a": "failover_and_rebuild"}
+    assert (at.state(2), at.incident(2).explained_by) == ("held", 1)
+    assert at.incident(2).reason == f"explained by incident 1 (gpu_lost of {GPU} on node-a)"
+    at.resolve("node-a", "oom", start, service="llama")
+    assert at.state(2) == "resolved"
+
+
+def test_what_is_explained_is_looked_at_again_when_its_cause_has_ended(at):
+    start = at.fire("node-a", "gpu_lost")
+    at.fire("node-a", "oom", service="llama")
+    at.end_run("node-a", 0)
+    assert (at.state(1), at.state(2)) == ("verifying", "held")
+    at.resolve("node-a", "gpu_lost", start)
+    assert at.state(1) == "resolved"
+    assert at.running() == {"node-a": "restart_process"}
+    assert any("incident 1, which explained this one, has ended" in line for line in at.timeline(2))
+
+
+def test_a_cause_that_comes_after_its_effect_takes_over(slow):
+    slow.fire("node-a", "oom", service="llama")
+    slow.fire("node-a", "crash", service="embed")
+    slow.fire("node-a", "node_down")
+    assert (slow.state(1), slow.incident(1).explained_by) == ("held", 3)
+    assert slow.running() == {"node-a": "restart_process"}  # of the crash, which had begun
+    slow.end_run("node-a", 1)
+    assert slow.running() == {"node-a": "failover_and_rebuild"}
+    assert (slow.state(2), slow.incident(2).explained_by) == ("held", 3)
+
+
+def test_a_shallower_failure_of_the_host_explains_nothing(at):
+    at.fire("node-a", "overload")
+    at.fire("node-a", "oom", service="llama")
+    assert at.state(2) == "waiting"
+    assert "incident 1 has a run on node-a" in at.incident(2).reason
+
+
+def test_a_person_may_have_the_effect_acted_on_all_the_same(at):
+    at.policy("guardrails: {max_pool_unavailable: 100%, max_fleet_unavailable: 100%}")
+    at.fire("node-a", "unknown")
+    at.fire("node-a", "intrusion")
+    at.end_run("node-a", 0)
+    at.fire("node-a", "oom", service="llama")
+    assert at.state(2) == "held"
+    at.order(2, "approve")
+    assert at.running() == {"node-a": "restart_process"}
+
+
+def test_an_alert_that_flaps_is_seen_said_and_slows_us_down(at):
+    at.policy("recovery: {persistent_within: 0s, flapping: {times: 3, window: 15m, delay: 30s, person_at: 5}}")
+    for fired in range(1, 6):
+        start = at.fire("node-c", "oom")
+        number = len(at.rows(schema.incidents))
+        if fired < 3:
+            assert at.running() == {"node-c": "restart_process"}
+        elif fired < 5:
+            wait = 30 * 2 ** (fired - 3)
+            assert f"the alert is flapping (fired {fired} times within 15m)" in at.incident(number).reason
+            assert at.incident(number).due_at == at.now + wait
+            at.pass_time(wait)
+            at.turn()
+            assert at.running() == {"node-c": "restart_process"}
+        else:
+            assert at.state(number) == "escalated"
+            assert "calls a person at 5" in at.incident(number).reason
+            break
+        at.pass_time(5)
+        at.end_run("node-c", 0)
+        at.resolve("node-c", "oom", start)
+        at.pass_time(5)
+
+
+def test_a_storm_is_at_most_one_incident_a_target(tmp_path):
+    with desk(tmp_path) as at:
+        alerts = []
+        for number in range(3000):
+            host = ("node-a", "node-b", "node-c")[number % 3]
+            labels = {"failure_class": "crash", "host": host, "service": "llama", "n": str(number)}
+            alerts.append(Alert("firing", labels, {}, START, None, fingerprint(labels)))
+        at.commit(*alerts)
+        at.turn()
+        assert len(at.rows(schema.incidents)) == 3
+        assert len(at.running()) == 3
+        assert {row.outcome for row in at.rows(schema.alerts)} == {"joined"}

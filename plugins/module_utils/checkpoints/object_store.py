@@ -33,14 +33,17 @@ LEASE_SECONDS = 6 * 3600.0
 # Nor does a save: files without a manifest that are older were left by a saver that was killed.
 ABANDONED_SECONDS = 24 * 3600.0
 _BLOCK = 16 << 20
+# Asking these to remove a directory means asking once more for everything below it.
+_WITHOUT_DIRECTORIES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci"}
 
 
 class ObjectDraft:
     """One draft. Its files are in their final place; without a manifest they are nothing."""
 
-    def __init__(self, store: ObjectStore, base: str, identity: str) -> None:
+    def __init__(self, store: ObjectStore, series: str, identity: str) -> None:
         self.id = identity
-        self._store, self._base = store, base
+        self._store, self._series = store, series
+        self._base = store.base(series, identity)
 
     def add(self, name: str, source: BinaryIO) -> Entry:
         path = self._base + _FILES + names.check_relative(name)
@@ -69,7 +72,7 @@ class ObjectDraft:
 
     def abandon(self) -> None:
         with contextlib.suppress(Exception):  # the next save cleans up what cannot be removed now
-            self._store.fs.rm(self._base.rstrip("/"), recursive=True)
+            self._store.clear(self._series, self.id)
 
 
 class ObjectStore:
@@ -87,7 +90,7 @@ class ObjectStore:
         self._root = root.rstrip("/") + "/"
 
     def draft(self, series: str, identity: str) -> ObjectDraft:
-        return ObjectDraft(self, self._base(series, identity), identity)
+        return ObjectDraft(self, series, identity)
 
     def ids(self, series: str) -> list[str]:
         there = self._all(series)
@@ -95,7 +98,7 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def hold(self, series: str, identity: str) -> Iterator[None]:
-        lease = f"{self._base(series, identity)}{_LEASE}{secrets.token_hex(8)}"
+        lease = f"{self.base(series, identity)}{_LEASE}{secrets.token_hex(8)}"
         with self.said("no lease could be written"):
             self.fs.pipe_file(lease, b"{}")
         try:
@@ -105,7 +108,7 @@ class ObjectStore:
                 self.fs.rm_file(lease)
 
     def manifest(self, series: str, identity: str) -> bytes:
-        path = self._base(series, identity) + manifest.FILE
+        path = self.base(series, identity) + manifest.FILE
         with self.said("the manifest cannot be read"), self.missing("the manifest"):
             if self.fs.info(path)["size"] > manifest.MAX_BYTES:
                 raise Damaged("the manifest is larger than any can be")
@@ -119,7 +122,7 @@ class ObjectStore:
         return {name[len(_FILES) :]: info["size"] for name, info in found.items() if name.startswith(_FILES)}
 
     def open(self, series: str, identity: str, name: str) -> BinaryIO:
-        path = self._base(series, identity) + _FILES + names.check_relative(name)
+        path = self.base(series, identity) + _FILES + names.check_relative(name)
         with self.said(f"{name} cannot be read"), self.missing(name):
             return cast("BinaryIO", _Reader(self, self.fs.open(path, "rb", block_size=_BLOCK), name))
 
@@ -130,7 +133,7 @@ class ObjectStore:
         return f"{self.url.rstrip('/')}/{series}/{identity}"
 
     def remove(self, series: str, identity: str) -> str | None:
-        base = self._base(series, identity)
+        base = self.base(series, identity)
         try:
             if self._leases(series, identity):
                 return "it is being read"
@@ -139,7 +142,7 @@ class ObjectStore:
             if self._leases(series, identity):
                 self.fs.pipe_file(base + manifest.FILE, content)
                 return "it is being read"
-            self.fs.rm(base.rstrip("/"), recursive=True)
+            self.clear(series, identity)
         except Exception as error:  # noqa: BLE001 - every client of fsspec has errors of its own
             return _first_line(error)
         return None
@@ -153,7 +156,7 @@ class ObjectStore:
             found.append(self.location(series, identity))
             if remove:
                 with self.said("an abandoned save could not be removed"):
-                    self.fs.rm(self._base(series, identity).rstrip("/"), recursive=True)
+                    self.clear(series, identity)
         return found
 
     def room(self, series: str) -> None:  # noqa: ARG002 - an object store does not tell
@@ -198,7 +201,18 @@ class ObjectStore:
                 found.setdefault(identity, {})[name] = info
         return found
 
-    def _base(self, series: str, identity: str) -> str:
+    def clear(self, series: str, identity: str) -> None:
+        """Remove all objects of a checkpoint, and the directories of stores that have some."""
+        base = self.base(series, identity)
+        objects = [base + name for name in self._all(series).get(identity, {})]
+        if objects:
+            self.fs.rm(objects)
+        protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
+        if not protocols & _WITHOUT_DIRECTORIES and self.fs.exists(base.rstrip("/")):
+            self.fs.rm(base.rstrip("/"), recursive=True)
+
+    def base(self, series: str, identity: str) -> str:
+        """The prefix of a checkpoint."""
         if not names.is_id(identity):
             raise ValueError(f"{identity[:80]!r} is no id of a checkpoint")
         return f"{self._root}{names.check_series(series)}/{identity}/"

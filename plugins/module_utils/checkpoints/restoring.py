@@ -153,9 +153,10 @@ def _stage(target: Target) -> Iterator[Path]:
     path = _place(target) / f"{_prefix(target)}{secrets.token_hex(6)}"
     lock = -1
     try:
-        path.mkdir(mode=0o700)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(_place(target)):
+            path.mkdir(mode=0o700)
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be made: {error.strerror}") from error
@@ -165,24 +166,34 @@ def _stage(target: Target) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Between the making of a stage and its lock nobody may take it for one of a killed restore."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _clean(target: Target) -> list[str]:
     """Remove what restores that were killed have left. A living one holds a lock."""
     removed = []
-    for path in sorted(_place(target).glob(f"{_prefix(target)}*")):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between making and locking a stage it is new and empty.
-            if os.listdir(descriptor) or time.time() - os.fstat(descriptor).st_mtime > 60:
+    with _locked(_place(target)):
+        for path in sorted(_place(target).glob(f"{_prefix(target)}*")):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(str(path))
-        except OSError:
-            continue
-        finally:
-            os.close(descriptor)
+            except OSError:
+                continue
+            finally:
+                os.close(descriptor)
     return removed
 
 

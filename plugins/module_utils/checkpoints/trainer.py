@@ -92,7 +92,7 @@ def wait_for_new(source: Source, before: Mapping[Path, dict[str, Signature]], pi
     why = "it wrote nothing new"
     polls_after_end = 0
     while True:
-        polls_after_end += not Path(f"/proc/{pid}").exists()
+        polls_after_end += not _runs(pid)
         for path in source.entries():
             seen = signature(path)
             quiet = seen and seen != before.get(path) and seen == last.get(path)
@@ -157,6 +157,14 @@ def _catches(pid: int, number: int) -> bool:
         raise CheckpointError(f"process {pid}: {error.strerror}") from error
     mask = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
     return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in ("Z", "X")  # ended, and not yet waited for by its parent
 
 
 def _changed_at(path: Path) -> int:

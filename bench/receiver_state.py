@@ -157,9 +157,8 @@ def takeovers(server: postgres.Postgres) -> None:
             killed = time.monotonic()
             until("the takeover", lambda alive=alive: _runs(alive)[0]["state"] == "lost")
             took.append(time.monotonic() - killed)
-    print(
-        f"takeover after kill -9, lease 5 s, {TAKEOVERS} times: median {statistics.median(took):.1f} s, max {max(took):.1f} s"
-    )
+    times = f"median {statistics.median(took):.1f} s, max {max(took):.1f} s"
+    print(f"takeover after kill -9, lease 5 s, {TAKEOVERS} times: {times}")
 
 
 def _runs(receiver: Receiver) -> list[dict[str, Any]]:

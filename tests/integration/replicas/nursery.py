@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,13 +27,13 @@ from typing import Any
 
 import httpx
 
-from autoglm_recovery.cli import main as command_line
+from autoglm_recovery.cli.main import serve as autoglm_serve
 from autoglm_recovery.policy import load_policy
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver import serve as serving
 from autoglm_recovery.receiver.fleet import Fleet, Host
 from autoglm_recovery.receiver.world import World
-from tests.integration.receiver.running import alert, payload
+from tests.integration.receiver.running import alert, end_runs, payload
 
 POLICY = """\
 recovery:
@@ -58,6 +59,9 @@ def work(directory, request):
     return 0
 sys.exit(supervisor.main(Path(sys.argv[1]), work))
 """
+
+# What is left to do waits for no clock of ours, only for something to go on.
+LONGEST_STANDSTILL_S = 60
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "uvicorn.protocols.http.h11_impl", "alembic.command"])
@@ -89,7 +93,7 @@ def _receive(options: dict[str, Any], hosts: int, marks: Path, work_s: float) ->
     fleet = Fleet({f"h{n}": Host(f"h{n}") for n in range(hosts)})
     world = World(load_policy(options["policy"]), fleet, frozenset({"restart_process"}), options["inventory"])
     serving.serve = functools.partial(serving.serve, world=_World(world))
-    command_line.serve(**options)
+    autoglm_serve(**options)
 
 
 @dataclass
@@ -102,14 +106,16 @@ class Receiver:
     lease: str | None
     hosts: int
     work_s: float = 0.05
+    policy: str = POLICY
     process: BaseProcess | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, trust_env=False))
 
     def __post_init__(self) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        (self.directory / "policy.yaml").write_text(POLICY)
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        (self.directory / "policy.yaml").write_text(self.policy)
 
     @property
     def state_dir(self) -> Path:
@@ -143,18 +149,53 @@ class Receiver:
         assert self.process.pid is not None
         os.kill(self.process.pid, how)
 
-    def ready(self) -> bool:
-        """Tell whether it says so."""
+    def answers(self) -> bool:
+        """Tell whether it listens."""
         assert self.process is not None
         assert self.process.is_alive(), self.state_dir.with_suffix(".log").read_text()[-3000:]
         try:
-            return self.client.get(f"{self.url}/readyz").status_code == 200
+            return self.client.get(f"{self.url}/healthz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def ready(self) -> bool:
+        """Tell whether it says so."""
+        return self.answers() and self.client.get(f"{self.url}/readyz").status_code == 200
+
+    def end(self) -> None:
+        """End it for good, and what it left."""
+        if self.process is not None and self.process.is_alive():
+            self.send(signal.SIGCONT)
+            self.kill()
+        self.client.close()
+        end_runs(self)
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask the API."""
         return self.client.get(self.url + path).raise_for_status().json()
+
+
+def marks_of(receiver: Receiver) -> list[list[str]]:
+    """Return what the executions left: word, host, token."""
+    return [line.split() for line in (receiver.directory / "marks").read_text().splitlines()]
+
+
+def repaired(receiver: Receiver) -> int:
+    """Count the incidents that have their repair."""
+    text = receiver.client.get(f"{receiver.url}/metrics").text
+    (count,) = re.findall(r'^autoglm_incidents\{state="verifying"\} (\d+)', text, re.MULTILINE)
+    return int(count)
+
+
+def wait_for_repairs(receiver: Receiver, count: int) -> None:
+    """Wait until all incidents are repaired, as long as there is progress."""
+    had, since = -1, time.monotonic()
+    while had < count:
+        has = repaired(receiver)
+        if has > had:
+            had, since = has, time.monotonic()
+        assert time.monotonic() - since < LONGEST_STANDSTILL_S, f"only {had} of {count} were repaired"
+        time.sleep(0.05)
 
 
 class Sender:

@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that are ended before they end, by a person, by the policy, or because their receiver never comes back."""
+
+from __future__ import annotations
+
+from tests.integration.receiver.running import alert, now, payload, serving, until
+
+from .test_takeover import playbooks_of
+
+
+def begun(receiver):
+    """Have a run in its middle."""
+    receiver.hold()
+    receiver.post(payload(alert(start=now())))
+    until("the playbook to begin", lambda: receiver.marks)
+    assert playbooks_of(receiver)
+
+
+def test_closing_an_incident_ends_its_run_and_frees_the_host(tmp_path):
+    with serving(tmp_path) as receiver:
+        begun(receiver)
+        assert receiver.order(1, "close").json()["state"] == "closed"
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
+        assert playbooks_of(receiver) == []
+        told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
+        assert any("the incident was closed by" in text for text in told)
+        receiver.let_go()
+        receiver.post(payload(alert(start=now(), alertname="Another")))
+        until("the next incident to be repaired", lambda: receiver.incidents("verifying"))
+
+
+def test_a_run_that_takes_longer_than_the_policy_allows_is_ended_and_has_failed(tmp_path):
+    with serving(tmp_path, policy="recovery: {strategies: {oom: {delay: 0s, timeout: 5s}}}") as receiver:
+        begun(receiver)
+        until("a person to be called", lambda: receiver.incidents("escalated"))
+        assert [run["state"] for run in receiver.runs(1)] == ["failed"]
+        assert playbooks_of(receiver) == []
+        told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
+        assert any("took longer than 5 s" in text for text in told)
+
+
+def test_a_run_whose_receiver_never_comes_back_ends_itself(tmp_path):
+    with serving(tmp_path, lease="6s") as receiver:
+        begun(receiver)
+        receiver.kill()
+        until("the playbook to be ended", lambda: not playbooks_of(receiver))
+        result = until("the result", (receiver.directory / "state/runs/1/result.json").exists)
+        assert result
+        receiver.start()
+        until("it to be taken in", lambda: receiver.runs(1)[0]["state"] == "lost")
+        told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
+        assert any("has not renewed its lease" in text for text in told)

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where C(autoglm serve) finds its database, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from autoglm_recovery.cli.main import app
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Run it with options that end it before it listens."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {node-a: {ansible_connection: local}}}")
+    place = ["--inventory", str(tmp_path / "hosts.yml"), "--state-dir", str(tmp_path / "state")]
+
+    def run(*options, env=None):
+        return CliRunner().invoke(app, ["serve", *place, "--listen", "127.0.0.1:0", *options], env=env or {})
+
+    return run
+
+
+def test_a_database_is_named_once(serve, tmp_path):
+    (tmp_path / "url").write_text("postgresql://x\n")
+    result = serve("--database", "sqlite://", "--database-file", str(tmp_path / "url"))
+    assert result.exit_code == 2
+    assert "--database-file" in result.output
+
+
+@pytest.mark.parametrize("content", ["", "two words", "a\nb"])
+def test_a_file_with_no_url_is_refused(serve, tmp_path, content):
+    (tmp_path / "url").write_text(content)
+    result = serve("--database-file", str(tmp_path / "url"))
+    assert result.exit_code == 1
+    assert "must hold one URL" in result.output
+
+
+def test_a_file_that_is_not_there_is_refused(serve, tmp_path):
+    result = serve("--database-file", str(tmp_path / "none"))
+    assert result.exit_code == 1
+    assert "cannot be read" in result.output
+
+
+@pytest.mark.parametrize("url", ["not a url", "mysql://u:hidden-word@h/d", "postgresql://u:hidden-word@127.0.0.1:1/d"])
+def test_a_database_that_cannot_be_used_is_said_without_its_password(serve, url):
+    for result in (serve("--database", url), serve(env={"AUTOGLM_DATABASE": url})):
+        assert result.exit_code == 1
+        assert "database" in result.output
+        assert "hidden-word" not in result.output
+
+
+@pytest.mark.parametrize(("lease", "code", "says"), [("5", 2, "is not a duration"), ("100ms", 1, "at least 1s")])
+def test_a_lease_is_a_duration_that_can_be_renewed_in(serve, lease, code, says):
+    result = serve("--lease", lease)
+    assert result.exit_code == code
+    assert says in result.output

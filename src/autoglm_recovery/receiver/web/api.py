@@ -46,6 +46,7 @@ def routes(parts: Parts) -> list[Guarded]:
         ("/api/v1/incidents", api.incidents, Contract(models.Incidents, query=(models.Limit, models.State))),
         ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
     ]
+    about_incident = "/api/v1/incidents/{id:int}/{order}"
     order = Contract(models.IncidentInFull, takes=models.Comment, takes_required=False, fails=(404, 409, 413, 415))
     turned = Contract(models.Switch, takes=models.Comment, takes_required=False, fails=(413, 415))
     listed = Contract(models.Audit, query=(models.Limit,))
@@ -54,7 +55,7 @@ def routes(parts: Parts) -> list[Guarded]:
             Guarded(path, handler, methods=["GET"], need=Need.read, contract=contract)
             for path, handler, contract in read
         ),
-        Guarded("/api/v1/incidents/{id:int}/{order}", api.order, methods=["POST"], need=Need.order, contract=order),
+        Guarded(about_incident, api.order_about_incident, methods=["POST"], need=Need.order, contract=order),
         Guarded("/api/v1/pause", api.pause_state, methods=["GET"], need=Need.read, contract=Contract(models.Switch)),
         *(
             Guarded(f"/api/v1/{name}", api.turn(Turn(name)), methods=["POST"], need=Need.order, contract=turned)
@@ -89,7 +90,7 @@ class _Api:
         found = await self._parts.ask(lambda c: views.show_incident(c, _number(request)))
         return problem(404, "there is no such incident") if found is None else JSONResponse(found)
 
-    async def order(self, request: Request) -> Response:
+    async def order_about_incident(self, request: Request) -> Response:
         """Carry out a person's order."""
         name = request.path_params["order"]
         if name not in set(Order):

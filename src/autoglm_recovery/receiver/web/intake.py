@@ -30,19 +30,20 @@ log = structlog.get_logger()
 def routes(parts: Parts) -> list[Guarded]:
     """Return the way in for alerts."""
     contract = Contract(models.Receipt, takes=models.Webhook, fails=(413, 415, 422))
-    return [Guarded("/api/v1/alerts", _Webhook(parts).post, methods=["POST"], need=Need.send, contract=contract)]
+    return [Guarded("/api/v1/alerts", _Webhook(parts).post_alerts, methods=["POST"], need=Need.send, contract=contract)]
 
 
 class _Webhook:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def post(self, request: Request) -> Response:
+    async def post_alerts(self, request: Request) -> Response:
         """Take a webhook of Alertmanager."""
         try:
             response = await self._take(request)
         except PayloadError as error:
-            response = problem(error.status, str(error))
+            hint = "; set max_alerts in Alertmanager" if error.status == 413 else ""
+            response = problem(error.status, f"{error}{hint}")
         self._parts.metrics.request(response.status_code)
         return response
 

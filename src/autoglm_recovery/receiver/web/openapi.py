@@ -93,7 +93,7 @@ def _models(contracts: Sequence[Contract]) -> list[tuple[type[BaseModel], Any]]:
 def _operation(guarded: Guarded, contract: Contract, references: _References) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": guarded.summary,
-        "operationId": guarded.name if guarded.name != "order" else "order_about_incident",
+        "operationId": guarded.name,
         "security": [] if guarded.need is Need.nothing else [{name: []} for name in _SECURITY],
         "parameters": [*_path_parameters(guarded.path), *_query_parameters(contract)],
         "responses": _responses(guarded, contract, references),

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from autoglm_recovery.receiver.web.headers import ALWAYS
+
 RETRY_AFTER_S = 5
 MEDIA_TYPE = "application/problem+json"
 
@@ -21,9 +23,9 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def retry_later(detail: str, after_s: int = RETRY_AFTER_S) -> Response:
+def retry_later(detail: str, after_s: int = RETRY_AFTER_S, headers: dict[str, str] | None = None) -> Response:
     """Answer that the same request may succeed later.  Alertmanager retries on 5xx only."""
-    return problem(503, detail, {"Retry-After": str(after_s)})
+    return problem(503, detail, {"Retry-After": str(after_s), **(headers or {})})
 
 
 async def http_problem(_request: Request, error: Exception) -> Response:
@@ -34,4 +36,5 @@ async def http_problem(_request: Request, error: Exception) -> Response:
 
 async def our_fault(_request: Request, error: Exception) -> Response:
     """Answer for a fault of ours, which may pass: 503 makes Alertmanager try again, so that no alert is lost."""
-    return retry_later(f"the receiver failed: {type(error).__name__}")
+    # This answer is made outside of all middleware.
+    return retry_later(f"the receiver failed: {type(error).__name__}", headers={**ALWAYS, "Cache-Control": "no-store"})

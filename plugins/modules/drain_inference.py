@@ -210,21 +210,25 @@ reasons:
 before:
   description:
     - The server as the balancer had it before. C(admin) is C(active), C(drained) or C(maintenance), and C(health) is
-      C(up), C(down) or C(unknown). Null where it could not be read.
+      C(up), C(down) or C(unknown). C(pending) is true while the balancer was told so and does not do so yet.
+      Null where it could not be read.
   type: dict
   returned: always
-  sample: {"admin": "active", "backup": false, "health": "up", "name": "node-a", "says": "UP, L7OK", "weight": 1}
+  sample:
+    {"admin": "active", "backup": false, "health": "up", "name": "a", "pending": false, "says": "UP, L7OK", "weight": 1}
 after:
   description: The same, when the task ended.
   type: dict
   returned: always
-  sample: {"admin": "drained", "backup": false, "health": "up", "name": "node-a", "says": "DRAIN, L7OK", "weight": 1}
+  sample:
+    {"admin": "drained", "backup": false, "health": "up", "name": "a", "pending": false, "says": "DRAIN", "weight": 1}
 pool:
   description: All servers of the pool at the last look.
   type: list
   elements: dict
   returned: always
-  sample: [{"admin": "active", "backup": false, "health": "up", "name": "node-b", "says": "UP, L7OK", "weight": 1}]
+  sample:
+    - {"admin": "active", "backup": false, "health": "up", "name": "b", "pending": false, "says": "UP", "weight": 1}
 in_flight:
   description:
     - What the two witnesses said at the last look. A C(value) of null could not be read, and its C(reason) says why.
@@ -292,6 +296,7 @@ def argument_spec() -> dict[str, Any]:
 def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
     """Do what was asked. Raises ValueError for options that cannot be."""
     _check(params)
+    rules = _rules(params)
     parts = draining.Parts(
         open_balancer(params["balancer"]),
         check_name("server", params["server"]),
@@ -300,7 +305,7 @@ def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
         poll=params["poll"],
     )
     if params["state"] == "drained":
-        return draining.drain(parts, _rules(params), check_mode)
+        return draining.drain(parts, rules, check_mode)
     plan = activation.Plan(
         params["weight"], params["slow_start"], params["slow_start_steps"], params["deadline"], params["require_ready"]
     )

@@ -15,6 +15,7 @@ list does not tell it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -35,6 +36,8 @@ from .protocol import (
     Weight,
 )
 from .protocol import find as find_member
+
+_BLANK = re.compile(r"\{(server|backend|weight)\}")
 
 
 class Command:
@@ -120,20 +123,15 @@ class Command:
         return document
 
     def _answer(self, name: str, server: str, weight: int | None = None) -> str:
-        values = {"{server}": server, "{backend}": self._backend, "{weight}": "" if weight is None else str(weight)}
-        words = [_fill(word, values) for word in self._commands[name]]
+        values = {"server": server, "backend": self._backend, "weight": "" if weight is None else str(weight)}
+        # In one pass: what was filled in is not looked at again.
+        words = [_BLANK.sub(lambda match: values[match[1]], word) for word in self._commands[name]]
         outcome = self._run(words, self._timeout)
         complaint = outcome.complaint()
         if complaint:
             kind = "unreachable" if outcome.rc is None else "refused"
             raise BalancerError(kind, f"commands.{name}: {complaint}")
         return outcome.stdout.decode("utf-8", "replace")
-
-
-def _fill(word: str, values: Mapping[str, str]) -> str:
-    for key, value in values.items():
-        word = word.replace(key, value)
-    return word
 
 
 def _is_entry(entry: Any) -> bool:

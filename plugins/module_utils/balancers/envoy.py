@@ -63,18 +63,18 @@ class Envoy:
         self._change(server, "health_status", "HEALTHY", lambda member: member.admin == ACTIVE)
 
     def in_flight(self, server: str) -> Count:
-        """Requests that Envoy has with the host, and those that wait for a connection to it are counted with them."""
+        """Requests that Envoy has with the host, and those that wait for a connection to it."""
         try:
             host = self._hosts().get(server)
         except BalancerError as error:
             return Count(None, error.reason, "silent" if error.kind == "unreachable" else "unread")
         if host is None:
             return Count(None, f"Envoy has no host {server} in cluster {self._cluster!r}", "unread")
-        gauges = {stat.get("name"): stat.get("value", "0") for stat in host.get("stats", []) if isinstance(stat, dict)}
-        text = str(gauges.get("rq_active", ""))
-        if not text.isdigit():
+        gauges = {stat.get("name"): str(stat.get("value", "0")) for stat in _list(host, "stats")}
+        active, waiting = gauges.get("rq_active", ""), gauges.get("rq_pending_active", "0")
+        if not (active.isdigit() and waiting.isdigit()):
             return Count(None, f"Envoy tells no rq_active of {server}", "unread")
-        return Count(int(text), f"Envoy: {text} active requests")
+        return Count(int(active) + int(waiting), f"Envoy: {active} active requests, {waiting} waiting")
 
     def weight(self, server: str) -> Weight:
         weight = self.state(server).weight

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes, with the official client against an API that is a fake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.kubernetes import CONDITION, Kubernetes, Place
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
+
+from tests.fake_kubernetes import FakeKubernetes
+
+pytest.importorskip("kubernetes", reason="the official client is not installed")
+
+
+@pytest.fixture
+def cluster():
+    fake = FakeKubernetes(CONDITION)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def balancer(cluster: FakeKubernetes, tmp_path: Path) -> Kubernetes:
+    return Kubernetes(Place("llm", kubeconfig=cluster.kubeconfig(tmp_path)), timeout=2, lock_dir=str(tmp_path))
+
+
+def states(balancer: Kubernetes) -> list[tuple[str, str, str, bool]]:
+    return [(member.name, member.admin, member.health, member.pending) for member in balancer.members()]
+
+
+def test_there_and_back(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    assert states(balancer) == [("llm-0", "active", "up", False), ("llm-1", "active", "up", False)]
+    balancer.drain("llm-0")
+    assert states(balancer)[0] == ("llm-0", "drained", "up", False)
+    condition = cluster.patches[0]["status"]["conditions"][0]
+    assert (condition["type"], condition["status"]) == (CONDITION, "False")
+    balancer.ready("llm-0")
+    assert states(balancer)[0] == ("llm-0", "active", "up", False)
+
+
+def test_a_change_counts_when_the_service_follows(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    assert len(balancer.members()) == 2
+    cluster.controller_runs = False
+    with pytest.raises(BalancerError) as caught:
+        balancer.drain("llm-0")
+    assert caught.value.kind == "unproven"
+    assert balancer.state("llm-0").pending
+
+
+def test_a_gate_that_nobody_has_opened_is_shut(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    cluster.pods["llm-0"]["status"]["conditions"].pop()
+    cluster.pods["llm-1"]["status"]["conditions"][0]["status"] = "False"
+    assert states(balancer) == [("llm-0", "drained", "up", False), ("llm-1", "active", "down", False)]
+
+
+def test_a_pod_without_a_gate_says_what_is_missing(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    del cluster.pods["llm-0"]["spec"]["readinessGates"]
+    with pytest.raises(BalancerError, match=r"no readiness gate .*spec\.readinessGates"):
+        balancer.drain("llm-0")
+    assert balancer.state("llm-0").admin == "active"
+
+
+def test_who_may_not_patch_is_told_what_is_needed(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    cluster.may_patch = False
+    with pytest.raises(BalancerError, match="patch on pods/status is needed") as caught:
+        balancer.drain("llm-0")
+    assert caught.value.kind == "denied"
+
+
+def test_mistakes(cluster: FakeKubernetes, balancer: Kubernetes, tmp_path: Path) -> None:
+    with pytest.raises(BalancerError) as caught:
+        balancer.drain("llm-9")
+    assert caught.value.kind == "unknown_server"
+    config = cluster.kubeconfig(tmp_path)
+    with pytest.raises(BalancerError) as caught:
+        Kubernetes(Place("chat", kubeconfig=config), 2).members()
+    assert caught.value.kind == "unknown_backend"
+    with pytest.raises(BalancerError, match="no cluster is configured"):
+        Kubernetes(Place("llm", kubeconfig=str(tmp_path / "none")), 2).members()
+
+
+def test_an_api_that_is_gone_is_unreachable(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    assert len(balancer.members()) == 2
+    cluster.close()
+    with pytest.raises(BalancerError) as caught:
+        balancer.members()
+    assert caught.value.kind == "unreachable"
+
+
+def test_what_kubernetes_cannot_tell(balancer: Kubernetes) -> None:
+    assert balancer.in_flight("llm-0").kind == "unsupported"
+    with pytest.raises(NotSupported):
+        balancer.set_weight("llm-0", 1)

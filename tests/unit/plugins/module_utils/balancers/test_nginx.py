@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nginx: its upstream is found where nginx would find it, and nothing else of the file changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx as adapter
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx_conf
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import Workers
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+TEXT = """\
+# server 10.0.0.9:80 down;
+upstream other { server 10.0.0.1:80; }
+upstream llm {
+    least_conn;  # by load; not "server"
+    server 10.0.0.1:80 weight=10 max_fails=3;   # the old one
+    server '10.0.0.2:80' down weight=5;
+    server unix:/run/c.sock
+        backup;
+}
+"""
+
+
+def found(text: str, address: str, upstream: str = "llm") -> nginx_conf.Server:
+    return next(server for server in nginx_conf.servers(text, upstream) if server.address == address)
+
+
+def test_the_servers_of_one_upstream() -> None:
+    assert [(s.address, s.down, s.weight, s.backup) for s in nginx_conf.servers(TEXT, "llm")] == [
+        ("10.0.0.1:80", False, 10, False),
+        ("10.0.0.2:80", True, 5, False),
+        ("unix:/run/c.sock", False, 1, True),
+    ]
+    assert nginx_conf.servers(TEXT, "chat") == []
+    assert [s.address for s in nginx_conf.servers("server a:1;\nserver b:1 down;\n", "llm")] == ["a:1", "b:1"]
+
+
+def test_one_word_changes() -> None:
+    down = nginx_conf.set_down(TEXT, found(TEXT, "10.0.0.1:80"), True)
+    assert down == TEXT.replace("weight=10 max_fails=3;", "weight=10 max_fails=3 down;")
+    assert nginx_conf.set_down(down, found(down, "10.0.0.1:80"), False) == TEXT
+    assert nginx_conf.set_down(TEXT, found(TEXT, "10.0.0.2:80"), False) == TEXT.replace("' down weight", "' weight")
+    assert nginx_conf.set_weight(TEXT, found(TEXT, "10.0.0.1:80"), 3) == TEXT.replace("weight=10", "weight=3")
+    assert "c.sock weight=3" in nginx_conf.set_weight(TEXT, found(TEXT, "unix:/run/c.sock"), 3)
+
+
+@pytest.mark.parametrize("text", ["upstream llm {", "server a", "}", "upstream llm { server a }"])
+def test_half_a_file_is_refused(text: str) -> None:
+    with pytest.raises(nginx_conf.SyntaxProblem):
+        nginx_conf.servers(text, "llm")
+
+
+words = st.sampled_from(["down", "weight=7", "backup", "max_fails=2", "# down\n", "\n", "resolve"])
+
+
+@given(st.lists(st.lists(words, max_size=4), min_size=1, max_size=4))
+def test_there_and_back_is_the_same_for_all_others(parameters: list[list[str]]) -> None:
+    lines = [f"server s{number}:1 {' '.join(each)}\n;" for number, each in enumerate(parameters)]
+    text = "upstream llm {\n" + "\n".join(lines) + "\n}\n"
+    before = {s.address: (s.down, s.weight, s.backup) for s in nginx_conf.servers(text, "llm")}
+    for down in (True, False):
+        text = nginx_conf.set_down(text, found(text, "s0:1"), down)
+        after = {s.address: (s.down, s.weight, s.backup) for s in nginx_conf.servers(text, "llm")}
+        assert after == {**before, "s0:1": (down, *before["s0:1"][1:])}
+
+
+@pytest.fixture
+def recorded_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An nginx whose workers and commands a test makes up; the real one is in tests/integration/balancers."""
+    path = tmp_path / "upstream.conf"
+    path.write_text(TEXT)
+    state = {"workers": Workers({1: os.stat(path).st_ctime + 5}, {}), "rc": {"test": 0, "reload": 0}}
+
+    def run(argv, _timeout):
+        if argv[0] == "reload" and not state["rc"]["reload"]:
+            state["workers"] = Workers({max(state["workers"].serving) + 1: os.stat(path).st_ctime + 5}, {})
+        return Outcome(state["rc"][argv[0]], b"", b"no" if state["rc"][argv[0]] else b"")
+
+    monkeypatch.setattr(adapter.nginx_workers, "read", lambda _pid_file: state["workers"])
+    state["path"] = path
+    state["nginx"] = Nginx(str(path), "llm", Control("pid", ["test"], ["reload"]), 0.2, str(tmp_path), run)
+    return state
+
+
+def test_drained_and_back(recorded_nginx) -> None:
+    recorded_nginx["nginx"].drain("10.0.0.1:80")
+    assert recorded_nginx["nginx"].state("10.0.0.1:80").admin == "drained"
+    recorded_nginx["nginx"].ready("10.0.0.1:80")
+    assert recorded_nginx["path"].read_text() == TEXT
+
+
+def test_what_nginx_does_not_accept_is_put_back(recorded_nginx) -> None:
+    recorded_nginx["rc"]["test"] = 1
+    with pytest.raises(BalancerError, match="was put back: exit status 1: no"):
+        recorded_nginx["nginx"].drain("10.0.0.1:80")
+    assert recorded_nginx["path"].read_text() == TEXT
+
+
+def test_a_reload_that_did_not_happen_is_told(recorded_nginx) -> None:
+    recorded_nginx["rc"]["reload"] = 1
+    with pytest.raises(BalancerError) as caught:
+        recorded_nginx["nginx"].drain("10.0.0.1:80")
+    assert caught.value.kind == "unproven"
+    later = os.stat(recorded_nginx["path"]).st_ctime
+    recorded_nginx["workers"] = Workers({1: later - 60}, {})
+    assert recorded_nginx["nginx"].state("10.0.0.1:80").pending
+
+
+def test_old_workers_may_have_requests_for_anyone(recorded_nginx) -> None:
+    assert recorded_nginx["nginx"].in_flight("10.0.0.1:80").value == 0
+    recorded_nginx["workers"] = Workers({2: 1.0}, {1: 0.0})
+    assert recorded_nginx["nginx"].in_flight("10.0.0.1:80").value is None
+
+
+def test_a_pid_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "upstream.conf").write_text(TEXT)
+    nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", Control(str(tmp_path / "no.pid")), 1, str(tmp_path))
+    with pytest.raises(BalancerError, match=r"nginx cannot be found by .*no\.pid"):
+        nginx.members()
+    (tmp_path / "no.pid").write_text(str(os.getpid()))
+    with pytest.raises(BalancerError, match="is no nginx"):
+        nginx.members()

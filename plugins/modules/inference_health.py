@@ -165,7 +165,7 @@ inference:
         - Figures of the server. Those that could not be read are null, with their reasons under C(unread).
         - C(in_flight) is the sum of running and waiting requests, and null unless both are known.
       type: dict
-      sample: {"in_flight": 1, "running": 1, "waiting": 0, "unread": {"kv_cache_usage": "llamacpp:kv_cache_usage_ratio is not there"}}
+      sample: {"in_flight": 1, "running": 1, "waiting": 0, "unread": {"kv_cache_usage": "/metrics does not say"}}
     unit:
       description: The state of the systemd unit. Null when no unit was named.
       type: dict

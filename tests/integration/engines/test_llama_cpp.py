@@ -67,10 +67,19 @@ def test_what_it_cannot_do_it_says(server: llama.Llama) -> None:
     for act in (engine.stop_accepting, engine.pause, engine.resume_accepting, engine.abort_all, engine.sleep):
         with pytest.raises(NotSupported):
             act()
-    for told in (engine.accepting(), engine.awake()):
-        assert (told.value, told.kind) == (None, "not_supported")
+    told = engine.accepting()
+    assert (told.value, told.kind) == (None, "not_supported")
     with pytest.raises(NotSupported, match="--slot-save-path"):
         engine.save_state("x")
+
+
+def test_a_server_that_sleeps_by_itself_says_so_and_is_ready(tmp_path: Path) -> None:
+    with llama.running(tmp_path, "--sleep-idle-seconds", "1") as server:
+        engine = open_it(server)
+        until(lambda: engine.awake().value is False, "it has fallen asleep")
+        assert (engine.ready().value, engine.stats().in_flight) == (True, 0)
+        assert engine.generate("hi", 8).tokens == 8
+        assert engine.awake().value is True
 
 
 def test_slots_outlive_a_kill(tmp_path: Path, slots: str) -> None:

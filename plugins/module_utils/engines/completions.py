@@ -26,7 +26,7 @@ TGI_ENDS = ("length", "eos_token", "stop_sequence")
 def ask(server: Server, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
     """Post a request for a completion; its document and its seconds. Raises EngineError."""
     try:
-        answer = server.post(path, body, server.generate_timeout)
+        answer = server.post(path, body, server.patience)
     except TransportError as error:
         raise EngineError(error.kind, error.reason) from error
     if answer.status != 200:

@@ -18,7 +18,7 @@ from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
-from .questions import health, model_names
+from .questions import health, model_names, unread
 from .server import decode, describe
 from .transport import Response, TransportError
 
@@ -32,8 +32,8 @@ class LlamaCpp(Adapter):
         "pause": "llama.cpp cannot freeze requests; drain it at the load balancer",
         "resume_accepting": "llama.cpp cannot refuse new requests by itself, so there is nothing to resume",
         "abort_all": "llama.cpp has no request ids; only its client, or a restart, ends a request",
-        "sleep": "llama-server has no endpoint that gives its memory back; stop the process instead",
-        "wake": "llama-server has no endpoint that gives its memory back, so there is nothing to wake",
+        "sleep": "llama-server sleeps by itself (--sleep-idle-seconds) and not by order; stop the process instead",
+        "wake": "llama-server has no order that wakes it; the next request does",
     }
 
     def live(self) -> Reading:
@@ -48,6 +48,17 @@ class LlamaCpp(Adapter):
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/props", text_at("build_info"))
         return figures.stats()
+
+    def awake(self) -> Reading:
+        """A server started with C(--sleep-idle-seconds) sleeps by itself, and the next request wakes it."""
+        try:
+            document = self._server.get_json("/props")
+        except EngineError as error:
+            return unread(error)
+        asleep = document.get("is_sleeping") if isinstance(document, dict) else None
+        if not isinstance(asleep, bool):
+            return self._untold("whether it sleeps")
+        return Reading(not asleep, f"/props says is_sleeping {str(asleep).lower()}", status=200)
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         # Without ignore_eos a model may well end at once and prove nothing; a cached prompt skips half of the work.

@@ -95,7 +95,7 @@ class Ollama(Adapter):
 
     def _keep(self, name: str, more: Mapping[str, Any], expected: str) -> None:
         document = self._server.post_json(
-            "/api/generate", {"model": name, "stream": False, **more}, self._server.generate_timeout
+            "/api/generate", {"model": name, "stream": False, **more}, self._server.patience
         )
         told = document if isinstance(document, dict) else {}
         if told.get("done") is not True or told.get("done_reason") not in (expected, None):

@@ -18,7 +18,7 @@ _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 
 @dataclass(frozen=True)
 class Option:
-    """One option. C(kind): C(text), C(path) (of a URL), C(url), C(metric) (a name), or C(choice) of C(choices)."""
+    """One option. C(kind): C(text), C(path) (of a URL), C(url), C(metric) (its name), C(flag) or C(choice)."""
 
     kind: str
     meaning: str
@@ -38,6 +38,8 @@ def read_options(engine: str, known: Mapping[str, Option], given: Mapping[str, A
 def _read(engine: str, name: str, option: Option, value: Any) -> str | None:
     if value is None:
         return option.default
+    if option.kind == "flag":
+        value = str(value).lower()
     complaint = _complaint(option, value)
     if complaint:
         raise ValueError(f"option {name} of engine {engine} {complaint}, not {value!r}")
@@ -48,8 +50,9 @@ def _complaint(option: Option, value: Any) -> str:
     """What is wrong with a value, or nothing."""
     if not isinstance(value, str) or not value or not value.isprintable():
         return "must be a text"
-    if option.kind == "choice" and value not in option.choices:
-        return f"must be one of {', '.join(option.choices)}"
+    choices = ("true", "false") if option.kind == "flag" else option.choices
+    if option.kind in ("choice", "flag") and value not in choices:
+        return f"must be one of {', '.join(choices)}"
     if option.kind == "path" and (not _PATH.match(value) or "#" in value):
         return "must be a path that begins with a slash and holds no blanks"
     if option.kind == "metric" and not _METRIC.match(value):

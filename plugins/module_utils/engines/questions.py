@@ -75,9 +75,12 @@ def flag(server: Server, path: str, key: str, absent: str) -> bool:
 
 
 def command(server: Server, path: str, absent: str, body: Mapping[str, Any] | None = None) -> Response:
-    """Order a thing. Raises NotSupported with C(absent) for HTTP 404, EngineError for every status but 200."""
+    """Order a thing, and wait as long as for a completion: many orders are answered when they have been carried out.
+
+    Raises NotSupported with C(absent) for HTTP 404, EngineError for every status but 200.
+    """
     try:
-        answer = server.post(path, body)
+        answer = server.post(path, body, server.patience)
     except TransportError as error:
         raise EngineError(error.kind, f"{path}: {error.reason}") from error
     if answer.status == 404:

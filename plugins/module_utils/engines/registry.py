@@ -39,7 +39,8 @@ def open_engine(
 ) -> Engine:
     """The adapter of one server. Asks nothing yet. Raises ValueError.
 
-    timeout: seconds for each question.  generate_timeout: seconds for a completion, if they are other ones.
+    timeout: seconds for each question.  generate_timeout: seconds for a completion, and for an order that
+    is answered when it was carried out, if they are other ones.
     options: what this kind of engine may be told besides; each adapter's C(options) lists them.
     """
     try:

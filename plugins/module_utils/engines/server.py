@@ -16,7 +16,11 @@ from .transport import Request, Response, Transport, TransportError, check_url
 
 @dataclass(frozen=True)
 class Server:
-    """One server. C(timeout) is seconds for each single question. Raises ValueError for an unusable URL or key."""
+    """One server. Raises ValueError for an unusable URL or key.
+
+    timeout: seconds for each single question.  generate_timeout: seconds for what takes its time, which is a completion
+    and an order that is answered when it is done.
+    """
 
     url: str
     transport: Transport
@@ -35,6 +39,11 @@ class Server:
     def at(self, url: str) -> Server:
         """The same server at another address of its own, such as the port of its metrics. Raises ValueError."""
         return replace(self, url=url)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for what takes its time."""
+        return self.timeout if self.generate_timeout is None else self.generate_timeout
 
     def get(self, path: str) -> Response:
         """Raises TransportError."""

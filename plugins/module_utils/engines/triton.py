@@ -5,8 +5,8 @@
 
 Read in Triton's documentation, 24.12 and later (docs/protocol: extension_generate, extension_model_repository;
 docs/user_guide: metrics, model_management; docs/additional_outputs.md of vllm_backend; README.md of
-tensorrtllm_backend); not run here.  Triton does not count the requests that run, only those that wait for a backend; the
-TensorRT-LLM backend counts those that it has taken.  Metrics are at a port of their own.  Models can be loaded and
+tensorrtllm_backend); not run here.  Triton does not count the requests that run, only those that wait for a backend;
+the TensorRT-LLM backend counts those that it has taken.  Metrics are at a port of their own.  Models can be loaded and
 unloaded when the server was started with C(--model-control-mode=explicit).
 """
 
@@ -108,7 +108,7 @@ class Triton(Adapter):
             raise NotSupported(f"which model to {order} has to be said: the option model of engine triton")
         path = f"/v2/repository/models/{quote(model, safe='')}/{order}"
         try:
-            answer = self._server.post(path, {}, self._server.generate_timeout)
+            answer = self._server.post(path, {}, self._server.patience)
         except TransportError as error:
             raise EngineError(error.kind, f"{path}: {error.reason}") from error
         if answer.status == 404 or (answer.status != 200 and b"explicit" in answer.body.lower()):

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """vLLM's OpenAI-compatible server.
 
-Seen on vLLM 0.32 (facts of the endpoints: vllm/entrypoints/serve): C(/health) is 503 once the engine core is dead, but
-stays 200 while it is paused, asleep, shutting down or stopped by a signal, so only a completion proves the service.
-The administrative endpoints exist when the server was started with C(VLLM_SERVER_DEV_MODE=1), else they are 404.
+Seen on vLLM 0.32 (facts of the endpoints: vllm/entrypoints/serve and rl): C(/health) is 503 once the engine core is
+dead, but stays 200 while it is paused, asleep, shutting down or stopped by a signal, so only a completion proves the
+service.  The administrative endpoints exist when the server was started with C(VLLM_SERVER_DEV_MODE=1), else they are
+404.  C(/is_sleeping) is true for a pause as well, C(/wake_up) ends a pause as well, and the metrics count none of the
+requests that a pause or a sleep makes wait; C(/load) counts them, with C(--enable-server-load-tracking) and only then.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from . import completions
 from .adapter import Adapter
 from .exposition import Exposition
 from .figures import Figures, text_at
+from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
 from .server import decode
@@ -32,6 +35,14 @@ class Vllm(Adapter):
     cannot: ClassVar[Mapping[str, str]] = {
         "save_state": "vLLM cannot save the state of its generations",
         "load_state": "vLLM cannot load the state of its generations",
+    }
+
+    options: ClassVar[Mapping[str, Option]] = {
+        "load_tracking": Option(
+            "flag",
+            "Whether it was started with C(--enable-server-load-tracking), which counts what a pause holds back.",
+            default="false",
+        ),
     }
 
     def live(self) -> Reading:
@@ -51,9 +62,10 @@ class Vllm(Adapter):
     def stats(self) -> Stats:
         figures = Figures(self._server)
         # Answered by the engine core, between two of its steps: the metrics that are read next are not older.
-        states = (self.awake(), self.accepting())
-        _read_metrics(figures, figures.metrics())
-        _doubt(figures, states)
+        states = (self._is_not("/is_sleeping", "is_sleeping"), self.accepting())
+        found = figures.metrics()
+        _read_metrics(figures, found)
+        _doubt(figures, states, self._tracked(found))
         figures.missing("tokens_per_second", "vLLM tells totals only; a rate needs two readings")
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/version", text_at("version"))
@@ -63,7 +75,14 @@ class Vllm(Adapter):
         return self._is_not("/is_paused", "is_paused")
 
     def awake(self) -> Reading:
-        return self._is_not("/is_sleeping", "is_sleeping")
+        told = self._is_not("/is_sleeping", "is_sleeping")
+        if told.value is not False or self.accepting().value is not False:
+            return told
+        # Asleep, or no more than paused: only the metrics tell them apart.
+        figures = Figures(self._server)
+        if figures.metrics().total("vllm:engine_sleep_state", sleep_state="awake") == 1:
+            return Reading(True, "vllm:engine_sleep_state says awake, and /is_paused true: it is paused", status=200)
+        return told
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         """Without a model, the first one that the server lists is asked."""
@@ -87,6 +106,9 @@ class Vllm(Adapter):
         self._command("/pause?mode=keep")
 
     def resume_accepting(self) -> None:
+        """Refused while it sleeps: vLLM would schedule requests onto memory that it has given back."""
+        if self.awake().value is False:
+            raise EngineError("answered", "vLLM is asleep: wake it, which lets it accept requests as well", 200)
         self._command("/resume")
 
     def abort_all(self) -> None:
@@ -121,6 +143,20 @@ class Vllm(Adapter):
         if isinstance(told, dict) and told.get("status") == "sleeping":
             raise EngineError("answered", "vLLM is not fully awake", 200)
 
+    def _tracked(self, found: Exposition) -> int | None:
+        """The requests that the API server has in hand beyond those that run, where it was told to keep count."""
+        if self._options["load_tracking"] != "true":
+            return None
+        running = found.total("vllm:num_requests_running")
+        try:
+            document = self._server.get_json("/load")
+        except EngineError:
+            return None
+        load = document.get("server_load") if isinstance(document, dict) else None
+        if running is None or not isinstance(load, int) or isinstance(load, bool):
+            return None
+        return max(0, load - int(running))
+
     def _is_not(self, path: str, key: str) -> Reading:
         """The opposite of a flag that the server tells."""
         try:
@@ -135,18 +171,20 @@ class Vllm(Adapter):
         command(self._server, path, _DEV_MODE)
 
 
-def _doubt(figures: Figures, states: tuple[Reading, ...]) -> None:
+def _doubt(figures: Figures, states: tuple[Reading, ...], tracked: int | None) -> None:
     """Take back counts that may be of the past, or that leave out the requests that vLLM makes wait.
 
     The metrics stay as they were when the engine core is stopped, and a paused or sleeping one counts nobody new.
     """
     for told in states:
-        if told.value is False:
-            figures.missing("waiting", f"{told.reason}: vLLM does not count the requests that it holds back meanwhile")
-        elif told.value is None and told.kind != "not_supported":
+        if told.value is None and told.kind != "not_supported":
             for field in ("running", "waiting"):
                 figures.missing(field, f"/metrics may be of the past: {told.reason}")
             return
+        if told.value is False and tracked is None:
+            figures.missing("waiting", f"{told.reason}: vLLM does not count the requests that it holds back meanwhile")
+    if tracked is not None:
+        figures.number("waiting", tracked, "server_load of /load less those that run")
 
 
 def _read_metrics(figures: Figures, found: Exposition) -> None:

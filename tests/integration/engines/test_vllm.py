@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vLLM adapter against a real vLLM on the CPU, started once. The test that kills it is the last."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine, EngineError, NotSupported
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
+
+from tests.integration.engines.streams import Stream, until
+from tests.parts.vllm import Vllm
+
+ENDLESS = 8000  # tokens, which take longer than any of these tests
+
+
+@pytest.fixture
+def open_it(vllm_server: Vllm) -> Callable[..., Engine]:
+    def open_it(timeout: float = 10.0, generate_timeout: float = 60.0, **options: object) -> Engine:
+        return open_engine("vllm", vllm_server.url, timeout=timeout, generate_timeout=generate_timeout, options=options)
+
+    return open_it
+
+
+@pytest.fixture
+def engine(open_it: Callable[..., Engine], vllm_server: Vllm) -> Iterator[Engine]:
+    """The server, which takes requests and has none at the end of each test."""
+    subject = open_it()
+    yield subject
+    if vllm_server.process.poll() is None and subject.live().value is True:
+        subject.wake()
+        subject.resume_accepting()
+        subject.abort_all()
+        until(lambda: subject.stats().in_flight == 0, "the server is idle again")
+
+
+def start(server: Vllm, number: int, tokens: int = ENDLESS) -> list[Stream]:
+    streams = [Stream(server.port, tokens) for _ in range(number)]
+    until(lambda: sum(stream.tokens > 0 for stream in streams) == min(number, 4), "the streams flow")
+    return streams
+
+
+def test_it_is_healthy_and_proves_it(engine: Engine) -> None:
+    verdict = judge(observe(engine, CompletionAsked(), None))
+    assert verdict.verdict == "healthy"
+    stats = engine.stats()
+    assert (stats.running, stats.waiting, stats.models) == (0, 0, ("tiny",))
+    assert stats.version is not None
+    assert set(stats.unread) == {"tokens_per_second"}
+
+
+def test_what_runs_and_what_waits_is_counted(engine: Engine, vllm_server: Vllm) -> None:
+    before = engine.stats()
+    start(vllm_server, 6)
+    until(lambda: engine.stats().in_flight == 6, "six requests are in flight")
+    stats = engine.stats()
+    assert (stats.running, stats.waiting) == (4, 2)
+    assert stats.kv_cache_usage is not None
+    assert stats.kv_cache_usage > 0
+    assert stats.generation_tokens_total > before.generation_tokens_total
+    assert (engine.live().value, engine.ready().value) == (True, True)
+
+
+def test_all_requests_are_aborted_and_new_ones_are_taken(engine: Engine, vllm_server: Vllm) -> None:
+    streams = start(vllm_server, 6)
+    engine.abort_all()
+    for stream in streams:
+        stream.wait()
+        assert stream.end in ("abort", None)  # those that waited have no reason at all
+        assert stream.tokens < ENDLESS
+    until(lambda: engine.stats().in_flight == 0, "nothing is in flight")
+    assert engine.generate("hi", 8).tokens == 8
+
+
+def test_what_was_stopped_lets_requests_end_and_holds_back_new_ones(
+    engine: Engine, open_it: Callable[..., Engine], vllm_server: Vllm
+) -> None:
+    streams = start(vllm_server, 2, 1000)
+    engine.stop_accepting()
+    for stream in streams:
+        stream.wait()
+        assert stream.end == "length"
+    assert (engine.accepting().value, engine.awake().value, engine.ready().value) == (False, True, False)
+    assert engine.live().value is True
+    held = Stream(vllm_server.port, 20)
+    tracking = open_it(load_tracking=True)
+    until(lambda: tracking.stats().in_flight == 1, "the request that is held back is counted")
+    assert (tracking.stats().running, tracking.stats().waiting) == (0, 1)
+    assert engine.stats().in_flight is None, "the metrics alone count 0 while a client waits"
+    assert "is_paused" in (engine.stats().in_flight_unread or "")
+    engine.resume_accepting()
+    held.wait()
+    assert (held.end, held.tokens) == ("length", 20)
+    assert (engine.accepting().value, engine.ready().value) == (True, True)
+
+
+def test_it_has_stopped_even_when_nobody_waits_for_the_last_request(
+    open_it: Callable[..., Engine], engine: Engine, vllm_server: Vllm
+) -> None:
+    streams = start(vllm_server, 1)
+    open_it(generate_timeout=0.5).stop_accepting()
+    assert engine.accepting().value is False
+    assert not streams[0].over
+
+
+def test_a_pause_freezes_and_loses_nothing(engine: Engine, vllm_server: Vllm) -> None:
+    streams = start(vllm_server, 2)
+    engine.pause()
+    frozen = engine.stats().generation_tokens_total
+    assert (engine.accepting().value, engine.awake().value, engine.stats().running) == (False, True, 2)
+    with pytest.raises(EngineError):
+        open_engine("vllm", vllm_server.url, generate_timeout=1.0).generate("hi", 1)
+    assert engine.stats().generation_tokens_total == frozen
+    sent = [stream.tokens for stream in streams]
+    engine.resume_accepting()
+    until(lambda: all(stream.tokens > before for stream, before in zip(streams, sent, strict=True)), "they go on")
+    assert not any(stream.end for stream in streams)
+
+
+def test_a_sleeper_is_not_ready_and_must_be_woken(engine: Engine, vllm_server: Vllm) -> None:
+    streams = start(vllm_server, 1)
+    engine.sleep()
+    streams[0].wait()
+    assert streams[0].end == "abort"
+    assert (engine.live().value, engine.ready().value, engine.awake().value) == (True, False, False)
+    assert engine.stats().in_flight is None
+    with pytest.raises(EngineError, match="wake it"):
+        engine.resume_accepting()
+    verdict = judge(observe(engine, CompletionAsked(), None))
+    assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "not_ready")
+    engine.wake()
+    assert (engine.awake().value, engine.accepting().value) == (True, True)
+    assert engine.generate("hi", 8).tokens == 8
+
+
+def test_the_cache_is_dropped_unless_it_is_in_use(engine: Engine, vllm_server: Vllm) -> None:
+    engine.reset()
+    start(vllm_server, 1)
+    with pytest.raises(EngineError, match="still use it"):
+        engine.reset()
+
+
+def test_generation_state_cannot_be_saved(engine: Engine) -> None:
+    with pytest.raises(NotSupported):
+        engine.save_state("x")
+
+
+def test_a_stopped_core_answers_and_is_never_healthy(
+    engine: Engine, open_it: Callable[..., Engine], vllm_server: Vllm
+) -> None:
+    """/health and /metrics stay 200, with the figures of before."""
+    core = vllm_server.core()
+    os.kill(core, signal.SIGSTOP)
+    try:
+        impatient = open_it(timeout=1.0, generate_timeout=2.0)
+        assert impatient.live().value is True
+        stats = impatient.stats()
+        assert (stats.running, stats.waiting, stats.in_flight) == (None, None, None)
+        assert "may be of the past" in stats.unread["running"]
+        verdict = judge(observe(impatient, CompletionAsked(), None))
+        assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")
+    finally:
+        os.kill(core, signal.SIGCONT)
+    until(lambda: engine.stats().in_flight == 0, "the core goes on")
+    assert judge(observe(engine, CompletionAsked(), None)).verdict == "healthy"
+
+
+def test_a_killed_core_is_dead_at_once(open_it: Callable[..., Engine], vllm_server: Vllm) -> None:
+    streams = start(vllm_server, 1)
+    engine = open_it()
+    os.kill(vllm_server.core(), signal.SIGKILL)
+    until(lambda: engine.live().value is not True, "it no longer calls itself alive")
+    seen = observe(engine, CompletionAsked(), None)
+    verdict = judge(seen)
+    assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")
+    assert seen.stats.in_flight is None
+    streams[0].wait()
+    assert streams[0].end != "length"

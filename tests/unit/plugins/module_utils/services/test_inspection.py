@@ -80,7 +80,8 @@ def test_states(container, told: dict[str, Any], meant: str) -> None:
 @pytest.mark.parametrize(
     ("told", "name"),
     [(15, "SIGTERM"), ("15", "SIGTERM"), (2, "SIGINT"), ("SIGQUIT", "SIGQUIT"), ("INT", "SIGINT"),
-     ("SIGRTMIN+3", "SIGRTMIN+3"), (None, "SIGTERM"), ("", "SIGTERM"), (0, "SIGTERM"), ("--all", "SIGTERM"), (["x"], "SIGTERM")],
+     ("SIGRTMIN+3", "SIGRTMIN+3"), (None, "SIGTERM"), ("", "SIGTERM"), (0, "SIGTERM"), ("--all", "SIGTERM"),
+     (["x"], "SIGTERM")],
 )  # fmt: skip
 def test_signals_that_ask_to_stop(container, told: object, name: str) -> None:
     found = container("podman-running")

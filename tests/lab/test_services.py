@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module inference_service on real systemd units, and a process with a PID file on a host that is reached by SSH."""
+"""The module inference_service on real systemd units, and a process with a PID file on a host behind SSH."""
 
 from __future__ import annotations
 

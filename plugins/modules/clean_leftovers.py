@@ -103,8 +103,7 @@ class CleaningError(Exception):
 
 def clean(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     """Clean up, noting in result what was done. Raises ValueError, Unread and CleaningError."""
-    service = registry.open_service(params, params["timeout"])
-    assert service is not None  # noqa: S101  # one of the options is required
+    service = registry.require_service(params, params["timeout"])
     for reason in filter(None, map(caches.refuse, params["cache_paths"])):
         raise ValueError(reason)
     status = service.status()

@@ -11,9 +11,11 @@ module: crash_snapshot
 short_description: Save the evidence of an incident before anything is changed
 version_added: 0.1.0
 description:
-  - Writes one bundle per incident, attempt and host. It holds the unit's properties and journal, memory state and
-    OOM counters of its control groups (both versions), the kernel's log, every process of the unit with its threads and
-    where they wait in the kernel, the engine's figures, sockets, load, memory and pressure of the host.
+  - Writes one bundle per incident, attempt and host. It holds what systemd or the container runtime knows of the
+    service and the end of its log, memory state and OOM counters of its control groups (both versions), the kernel's
+    log, every process of the service with its threads, where they wait in the kernel and, by C(py-spy), in Python,
+    the engine's figures, metrics and open requests, the state of the GPUs, sockets, load, memory and pressure of
+    the host.
   - A bundle is a directory of plain files, so that it can be read with C(less) and C(grep) in the night.
     Its C(manifest.json) has time, size, SHA-256 and source of each part, what was cut, and what could not be read
     and why.
@@ -23,7 +25,7 @@ description:
   - Secrets are taken out of environments, command lines, logs and properties before they are written.
     They are known by names (such as C(HF_TOKEN), C(--api-key), C(password:)), by shapes
     (C(Bearer ...), C(user:password@) in URLs, private keys, tokens of well-known providers) and by value (O(api_key)).
-  - It works as well when the process is dead already, is stopped, or when the unit does not exist.
+  - It works as well when the process is dead already, is stopped, or when the unit or container does not exist.
 author:
   - autoglm.recovery maintainers (@autoglm)
 extends_documentation_fragment:
@@ -78,6 +80,27 @@ options:
       - How many of the last lines of the service's log are saved.
     type: int
     default: 2000
+  prompts:
+    description:
+      - Whether the open requests are saved with what users have written in them.
+        Otherwise only their figures are, and the length of each text.
+    type: bool
+    default: false
+  py_spy:
+    description:
+      - The program that shows the stacks of Python processes, by its name in C(PATH) or its path.
+        Where it is not there, that is said in RV(unreadable), and nothing else is missing.
+    type: str
+    default: py-spy
+  gpus:
+    description:
+      - Whether the state of the host's NVIDIA GPUs is saved.
+    type: bool
+    default: true
+  nvml_library:
+    description:
+      - The path of C(libnvidia-ml.so.1), where the dynamic linker does not find it by itself.
+    type: path
   command_timeout:
     description:
       - Seconds for each external command and each file that may block.
@@ -164,6 +187,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
@@ -178,6 +203,10 @@ def argument_spec() -> dict[str, Any]:
         **engine_arguments(),
         "max_bytes": {"type": "int", "default": 32 * 1024 * 1024},
         "min_free": {"type": "int", "default": 64 * 1024 * 1024},
+        "prompts": {"type": "bool", "default": False},
+        "py_spy": {"type": "str", "default": "py-spy"},
+        "gpus": {"type": "bool", "default": True},
+        "nvml_library": {"type": "path"},
         "log_lines": {"type": "int", "default": 2000},
         "command_timeout": {"type": "float", "default": 10.0},
         "deadline": {"type": "float", "default": 60.0},
@@ -223,9 +252,19 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _scope(params: dict[str, Any]) -> snapshot.Scope:
+    engine = server = None
+    if params["engine"] is not None:
+        transport = HttpTransport(params["validate_certs"], params["ca_path"])
+        server = Server(params["url"], transport, params["timeout"], params["api_key"])
+        engine = engine_of(params)
     return snapshot.Scope(
         service=registry.open_service(params, params["command_timeout"]),
-        engine=engine_of(params) if params["engine"] is not None else None,
+        engine=engine,
+        server=server,
+        with_prompts=params["prompts"],
+        py_spy=params["py_spy"],
+        gpus=params["gpus"],
+        nvml_library=params["nvml_library"],
         log_lines=params["log_lines"],
         command_timeout=params["command_timeout"],
         known_secrets=(params["api_key"],) if params["api_key"] else (),

@@ -194,8 +194,7 @@ def argument_spec() -> dict[str, Any]:
 
 def change(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     """Do what is asked, noting in result what was done. Raises ValueError and ServiceError."""
-    service = registry.open_service(params, params["timeout"])
-    assert service is not None  # noqa: S101  # one of the options is required
+    service = registry.require_service(params, params["timeout"])
     _check(params)
     before = acting.readable(service.status())
     result["service"] = _told(before)

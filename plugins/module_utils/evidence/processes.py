@@ -21,6 +21,8 @@ _MAX_THREADS = 2000
 # None of these waits for the lock of the memory map, so that they can be read of a process that hangs with it held.
 _SAFE_FILES = ("stat", "status", "cgroup", "limits", "io", "wchan", "oom_score", "oom_score_adj", "sched")
 _THREAD_FILES = ("comm", "wchan", "syscall", "stack")
+# Of a thread's status: which signals wait or are held back, and whether it runs at all between two looks.
+_THREAD_STATUS = ("SigPnd", "ShdPnd", "SigBlk", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
 
 
 def read_file(path: Path) -> str:
@@ -116,7 +118,17 @@ def _thread(root: Path) -> str:
         except OSError as error:
             body = f"(unreadable: {error.strerror or error})"
         lines.append(f"{name}: {body}\n" if "\n" not in body else f"{name}:\n{body}\n")
+    lines.append(_thread_status(root))
     return "".join(lines) + "\n"
+
+
+def _thread_status(root: Path) -> str:
+    try:
+        pairs = [line.split(":", 1) for line in read_file(root / "status").splitlines() if ":" in line]
+    except OSError as error:
+        return f"status: (unreadable: {error.strerror or error})\n"
+    told = {key: value.strip() for key, value in pairs}
+    return "status: " + " ".join(f"{key}={told[key]}" for key in _THREAD_STATUS if key in told) + "\n"
 
 
 def _descriptors(directory: Path) -> str:

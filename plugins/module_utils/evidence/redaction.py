@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from re import Match
+from typing import Any
 
 MARK = "[redacted]"
 
@@ -103,6 +104,25 @@ def redact_argv(argv: Sequence[str], known: Iterable[str] = ()) -> list[str]:
             hide_next = argument.startswith("-") and not equals and is_secret_name(argument)
             clean.append(_one_line(redact_text(argument, known)))
     return clean
+
+
+def redact_document(document: Any, known: Iterable[str] = (), name: str = "") -> Any:
+    """A document of JSON: what stands under a secret's name, and lists of words as command lines are redacted.
+
+    In the text of a JSON file a flag and its value stand on two lines, and would not be seen together.
+    """
+    known = tuple(known)
+    if isinstance(document, dict):
+        return {
+            redact_text(str(key), known): redact_document(value, known, str(key)) for key, value in document.items()
+        }
+    if isinstance(document, list):
+        if document and all(isinstance(word, str) for word in document):
+            return [MARK] * len(document) if name and is_secret_name(name) else redact_argv(document, known)
+        return [redact_document(value, known, name) for value in document]
+    if isinstance(document, str):
+        return MARK if document and name and is_secret_name(name, anywhere=False) else redact_text(document, known)
+    return document
 
 
 def _redact_values(text: str, name_and_sign: re.Pattern[str], anywhere: bool) -> str:

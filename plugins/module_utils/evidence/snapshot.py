@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..engines.protocol import Engine
+from ..engines.server import Server
 from ..health.probe import observe
 from ..services import process
 from ..services.ownership import Ownership, container_components
 from ..services.protocol import Logs, Service
-from . import bundle, cgroups, host, processes
+from . import bundle, cgroups, engine_state, gpu_state, host, processes, python_stacks
 from .command import Runner, run
 from .names import safe_component
 from .piece import Part, Piece
-from .redaction import redact_text
+from .redaction import redact_document, redact_text
 from .unread import Unread
 
 _MAX_PROCESSES = 32
@@ -46,10 +47,17 @@ class Incident:
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at. service and engine may be missing. known_secrets: values that must not appear anywhere."""
+    """What to look at. service, engine and its server may be missing. known_secrets: values that must not appear
+    anywhere.  with_prompts: with what users have written.  py_spy: the program, by name or path.  gpus: whether to
+    ask for them, through nvml_library if that is given."""
 
     service: Service | None = None
     engine: Engine | None = None
+    server: Server | None = None
+    with_prompts: bool = False
+    py_spy: str = "py-spy"
+    gpus: bool = True
+    nvml_library: str | None = None
     log_lines: int = 2000
     command_timeout: float = 10.0
     known_secrets: tuple[str, ...] = ()
@@ -98,10 +106,11 @@ def plan(scope: Scope) -> list[Part]:
     )
     for pid in pids[:_MAX_PROCESSES]:
         parts.extend(_process_parts(scope, pid))
+    parts.extend(_python_part(scope, pid) for pid in pids[:_MAX_PROCESSES] if python_stacks.is_python(scope.proc, pid))
+    parts.extend(_engine_parts(scope))
+    if scope.gpus:
+        parts.append(Part("gpu.json", lambda: gpu_state.read(scope.nvml_library, seconds), seconds=seconds + 5))
     parts.append(Part("host.txt", lambda: host.state(scope.proc), seconds=seconds))
-    if scope.engine is not None:
-        engine = scope.engine
-        parts.append(Part("engine.json", lambda: _engine(engine, scope), seconds=20 * seconds))
     parts.append(Part("sockets.txt", lambda: host.sockets(scope.proc, scope.run, seconds), seconds=2 * seconds))
     parts.append(Part("processes.txt", lambda: processes.overview(scope.proc), seconds=seconds))
     parts.append(Part("command-lines.txt", lambda: processes.command_lines(scope.proc, known), seconds=seconds))
@@ -112,15 +121,24 @@ def _service_parts(scope: Scope, service: Service, pids: list[int]) -> list[Part
     about, log = _FILES[service.kind]
     seconds = scope.command_timeout
 
-    def told(read: Callable[[], Logs]) -> Piece:
+    def told(name: str, read: Callable[[], Logs]) -> Piece:
         found = read()
-        return Piece(redact_text(found.text, scope.known_secrets), found.source)
+        return Piece(_redacted(name, found.text, scope.known_secrets), found.source)
 
     return [
-        Part(about, lambda: told(service.describe), seconds=3 * seconds),
+        Part(about, lambda: told(about, service.describe), seconds=3 * seconds),
         Part("cgroups.txt", lambda: _cgroups(scope, service, pids), seconds=seconds),
-        Part(log, lambda: told(lambda: service.logs(scope.log_lines)), keep_tail=True, seconds=2 * seconds),
+        Part(log, lambda: told(log, lambda: service.logs(scope.log_lines)), keep_tail=True, seconds=2 * seconds),
     ]
+
+
+def _redacted(name: str, text: str, known: tuple[str, ...]) -> str:
+    if name.endswith(".json"):
+        try:
+            return json.dumps(redact_document(json.loads(text), known), indent=2) + "\n"
+        except (ValueError, RecursionError):
+            pass  # it is no JSON after all, and redacted as a text
+    return redact_text(text, known)
 
 
 def _process_parts(scope: Scope, pid: int) -> list[Part]:
@@ -134,6 +152,34 @@ def _process_parts(scope: Scope, pid: int) -> list[Part]:
             seconds=seconds,
         ),
     ]
+
+
+def _python_part(scope: Scope, pid: int) -> Part:
+    seconds = scope.command_timeout
+    return Part(
+        f"process-{pid}-python.txt",
+        lambda: python_stacks.dump(pid, scope.py_spy, scope.run, seconds, scope.known_secrets),
+        seconds=2 * seconds + 2,
+    )
+
+
+def _engine_parts(scope: Scope) -> list[Part]:
+    engine, server, known = scope.engine, scope.server, scope.known_secrets
+    parts = []
+    if engine is not None:
+        parts.append(Part("engine.json", lambda: _engine(engine, scope), seconds=20 * scope.command_timeout))
+    if engine is not None and server is not None:
+        seconds = server.timeout + 1
+        parts.append(Part("metrics.txt", lambda: engine_state.metrics(server, known), seconds=seconds))
+        if engine_state.lists_requests(engine.name):
+            parts.append(
+                Part(
+                    "requests.json",
+                    lambda: engine_state.requests(engine.name, server, scope.with_prompts, known),
+                    seconds=seconds,
+                )
+            )
+    return parts
 
 
 def _pids(scope: Scope) -> list[int]:

@@ -36,7 +36,7 @@ def stop(service: Service, patience: float, kill: bool) -> Stopped:
     patience: seconds between the request and SIGKILL; 0 kills at once.  kill: whether SIGKILL may follow at all.
     """
     before = readable(service.status())
-    if before.state in protocol.WITHOUT_PROCESS and before.process_gone:
+    if _is_down(before):
         return Stopped("", 0.0, f"{before.label} had no process: {before.detail}")
     began = time.monotonic()
     by = service.ask_to_stop(before)
@@ -79,7 +79,7 @@ def start(service: Service, patience: float) -> Status:
             first, seen_at = status.main_pid, time.monotonic()
         if first is not None and time.monotonic() - seen_at >= SETTLE_SECONDS:
             return status
-        if first is None and status.readable and status.state in protocol.WITHOUT_PROCESS:
+        if first is None and (_is_down(status) or _is_zombie(status)):
             raise ServiceError(_died(service, status))
         if first is None and time.monotonic() >= deadline:
             raise ServiceError(f"{status.label} had no process after {patience:g} s: {status.reason or status.detail}")
@@ -100,7 +100,7 @@ def wait_until_gone(service: Service, seconds: float) -> Status | None:
     deadline = time.monotonic() + seconds
     while True:
         status = service.status()
-        if status.readable and status.process_gone and status.state in protocol.WITHOUT_PROCESS:
+        if _is_down(status):
             return status
         remaining = deadline - time.monotonic()
         if remaining <= 0:
@@ -109,6 +109,15 @@ def wait_until_gone(service: Service, seconds: float) -> Status | None:
         if status.main_pid is not None:
             process.await_end_of(status.main_pid, min(remaining, 1.0))
         time.sleep(min(_PAUSE, max(0.0, remaining)))
+
+
+def _is_down(status: Status) -> bool:
+    """It has no process, and none is on its way."""
+    return status.process_gone and status.state in protocol.WITHOUT_PROCESS
+
+
+def _is_zombie(status: Status) -> bool:
+    return status.process_gone and status.main_pid is not None
 
 
 def _lives(status: Status) -> bool:

@@ -52,6 +52,8 @@ class PidFileService:
             return self._unread(judged.reason)
         if found is None or judged.verdict != identity.OURS:
             return self._gone(file, judged.reason)
+        if not found.alive:
+            return self._gone(file, f"process {found.pid} ({found.name}) has ended, and its parent has not taken note")
         return self._running(found)
 
     def start(self) -> None:
@@ -211,8 +213,8 @@ class PidFileService:
         return Status(
             self.kind,
             self.name,
-            state=protocol.RUNNING if found.alive else protocol.FAILED,
-            detail=f"process {found.pid} ({found.name}) {'runs' if found.alive else 'has ended: a zombie'}",
+            state=protocol.RUNNING,
+            detail=f"process {found.pid} ({found.name}) runs",
             main_pid=found.pid,
             process_state=found.state,
             cgroup=process.cgroup_of(self._proc, found.pid),

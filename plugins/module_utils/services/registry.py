@@ -58,6 +58,14 @@ def open_service(params: Mapping[str, Any], timeout: float) -> Service | None:
     return None
 
 
+def require_service(params: Mapping[str, Any], timeout: float) -> Service:
+    """The same, where one must be named."""
+    service = open_service(params, timeout)
+    if service is None:
+        raise ValueError(f"a service is needed: one of {', '.join(NAMES)}")
+    return service
+
+
 def _command(params: Mapping[str, Any]) -> Command:
     environment = params.get("environment") or {}
     for name, value in environment.items():

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import crash_snapshot
 
+from tests.fake_nvml.plugin import fake_nvml, make_fake_nvml
+
+__all__ = ["fake_nvml", "make_fake_nvml"]
+
 ABSENT = "autoglm-there-is-no-such.service"
 
 
@@ -27,6 +31,24 @@ def test_a_bundle_of_a_unit_that_does_not_exist(run_module, arguments: dict) -> 
     assert {entry["name"] for entry in result["unreadable"]} >= {"journal.log"}
     assert manifest["unreadable"] == result["unreadable"]
     assert result["bytes"] == sum(file.stat().st_size for file in Path(result["path"]).iterdir())
+
+
+def test_the_gpus_are_saved_also_those_that_do_not_answer(run_module, arguments: dict, make_fake_nvml) -> None:
+    fake = make_fake_nvml("h100", gpus=2)
+    fake.set("gpu1.lost", 1)
+    result = run_module(crash_snapshot, nvml_library=str(fake.library), **arguments)
+    told = json.loads((Path(result["path"]) / "gpu.json").read_text())
+    assert [gpu["state"] for gpu in told["gpus"]] == ["read", "lost"]
+
+
+def test_a_driver_that_hangs_hangs_no_snapshot(run_module, arguments: dict, make_fake_nvml) -> None:
+    fake = make_fake_nvml("h100", gpus=2)
+    fake.hang("nvmlDeviceGetMemoryInfo*", gpu=1)
+    result = run_module(crash_snapshot, nvml_library=str(fake.library), **{**arguments, "command_timeout": 1})
+    fake.release()
+    told = json.loads((Path(result["path"]) / "gpu.json").read_text())
+    assert [gpu["state"] for gpu in told["gpus"]] == ["read", "hung"]
+    assert "host.txt" in result["parts"]
 
 
 def test_check_mode_says_what_it_would_write_and_writes_nothing(run_module, arguments: dict) -> None:
@@ -69,6 +91,9 @@ def test_old_bundles_go_and_the_new_one_stays(run_module, arguments: dict) -> No
     [
         ({"engine": "vllm"}, "together"),
         ({"unit": "a b"}, "systemd unit"),
+        ({"unit": "a", "container": "b"}, "mutually exclusive"),
+        ({"container": "b", "log_file": "/x"}, "belongs to a service with a pid_file"),
+        ({"pid_file": "x/../../y"}, "absolute path"),
         ({"max_bytes": 0}, "max_bytes"),
         ({"min_free": 2**60}, "min_free"),
         ({"dest": "/proc/no/such"}, "/proc"),

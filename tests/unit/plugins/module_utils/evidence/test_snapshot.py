@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, snapshot
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import (
+    bundle,
+    engine_state,
+    python_stacks,
+    snapshot,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
 UNIT = "llama-server.service"
@@ -64,6 +73,73 @@ def test_a_bundle_is_found_again_by_its_very_incident(tmp_path: Path) -> None:
         assert snapshot.existing(tmp_path, snapshot.Incident(*other)) is None
 
 
+def test_what_podman_tells_holds_no_secret(tmp_path: Path, recorded) -> None:
+    (told,) = json.loads(recorded("services/podman-running.json"))
+    told["Args"] = ["serve", "--api-key", "s3cret-value"]
+    told["Config"]["Env"].append("DB_PASSWORD=s3cret-value")
+    told["Config"]["Annotations"] = {"api_key": "s3cret-value", "note": "postgres://u:s3cret-value@h/db"}
+    told["Config"]["CreateCommand"] = ["podman", "run", "-e", "HF_TOKEN=s3cret-value"]
+
+    def run(argv, _timeout):
+        known = argv[:3] == ["podman", "container", "inspect"]
+        return Outcome(0, json.dumps([told], indent=4).encode(), b"") if known else Outcome(None, b"", b"", "not here")
+
+    what = snapshot.Scope(service=Container("a", "podman", 1.0, run, tmp_path), proc=tmp_path, run=run)
+    (part,) = (part for part in snapshot.plan(what) if part.name == "container.json")
+    text = part.read().text
+    assert "s3cret-value" not in text
+    assert json.loads(text)[0]["Args"] == ["serve", "--api-key", "[redacted]"]
+    assert json.loads(text)[0]["State"]["Pid"] == 23752
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "text", "remarks"),
+    [
+        ([Outcome(0, b"Thread 7 (idle)", b"")], "Thread 7 (idle)", 0),
+        ([Outcome(1, b"", b"Failed to suspend"), Outcome(0, b"Thread 7", b"")], "Thread 7", 1),
+        ([Outcome(None, b"", b"", "py-spy did not end within 1 s"), Outcome(0, b"Thread 7", b"")], "Thread 7", 1),
+    ],
+)
+def test_python_stacks_are_had_with_or_without_holding_the_process(outcomes, text, remarks) -> None:
+    asked = []
+
+    def run(argv, _timeout):
+        asked.append(argv)
+        return outcomes[len(asked) - 1]
+
+    piece = python_stacks.dump(7, "py-spy", run, 1.0)
+    assert (piece.text, len(piece.remarks)) == (text, remarks)
+    assert ["--nonblocking" in argv for argv in asked] == [False, True][: len(outcomes)]
+
+
+def test_without_py_spy_it_is_tried_once_and_said() -> None:
+    asked = []
+
+    def run(argv, _timeout):
+        asked.append(argv)
+        return Outcome(None, b"", b"", "py-spy cannot be run: No such file or directory")
+
+    with pytest.raises(Unread, match="cannot be run"):
+        python_stacks.dump(7, "py-spy", run, 1.0)
+    assert len(asked) == 1
+
+
+def test_requests_are_told_without_what_they_say() -> None:
+    slot = {"id": 0, "is_processing": True, "prompt": "my secret diary", "tokens": [1, 2, 3], "n_ctx": 8192,
+            "params": {"stop": ["x"], "temperature": 0.8}, "next": [{"text": "and so on"}]}  # fmt: skip
+    assert engine_state.without_texts([slot]) == [
+        {
+            "id": 0,
+            "is_processing": True,
+            "prompt": {"characters": 15},
+            "tokens": {"entries": 3},
+            "n_ctx": 8192,
+            "params": {"stop": {"entries": 1}, "temperature": 0.8},
+            "next": [{"text": {"characters": 9}}],
+        }
+    ]
+
+
 def test_names_of_bundles() -> None:
     name = snapshot.bundle_name(snapshot.Incident("inc-42", 1, "node-a"), 1795381140.0)
     assert name == "inc-42-node-a-20261122T205900Z"
@@ -71,4 +147,4 @@ def test_names_of_bundles() -> None:
 
 def test_without_a_unit_the_host_is_shown(tmp_path: Path) -> None:
     names = [part.name for part in snapshot.plan(snapshot.Scope(proc=tmp_path, run=runner))]
-    assert names == ["kernel.log", "host.txt", "sockets.txt", "processes.txt", "command-lines.txt"]
+    assert names == ["kernel.log", "gpu.json", "host.txt", "sockets.txt", "processes.txt", "command-lines.txt"]

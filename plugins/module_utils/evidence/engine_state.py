@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine's server tells of itself: its metrics as they are, and its open requests without what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ..engines.protocol import EngineError
+from ..engines.server import Server, describe
+from ..engines.transport import TransportError
+from .piece import Piece
+from .redaction import redact_document, redact_text
+from .unread import Unread
+
+# Where an engine lists its open requests. The others tell only how many there are, which the figures have already.
+_REQUESTS = {"llama_cpp": "/slots"}
+
+
+def metrics(server: Server, known_secrets: Iterable[str] = ()) -> Piece:
+    """The text of /metrics. Raises Unread."""
+    try:
+        answer = server.get("/metrics")
+    except TransportError as error:
+        raise Unread(f"/metrics: {error.reason}") from error
+    if answer.status != 200:
+        raise Unread(f"/metrics answered {describe(answer)}")
+    return Piece(redact_text(answer.body.decode("utf-8", "replace"), known_secrets), "/metrics")
+
+
+def lists_requests(engine: str) -> bool:
+    """Does this engine tell its open requests one by one?"""
+    return engine in _REQUESTS
+
+
+def requests(engine: str, server: Server, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
+    """The open requests. with_prompts: with the texts of users in them. Raises Unread."""
+    path = _REQUESTS[engine]
+    try:
+        found = server.get_json(path)
+    except EngineError as error:
+        raise Unread(f"{path}: {error.reason}") from error
+    told = redact_document(found if with_prompts else without_texts(found), known_secrets)
+    return Piece(json.dumps(told, indent=2) + "\n", path)
+
+
+def without_texts(document: Any) -> Any:
+    """Figures and switches only; of a text, and of a list of tokens, which can be turned into one, the length."""
+    if isinstance(document, dict):
+        return {key: without_texts(value) for key, value in document.items()}
+    if isinstance(document, str):
+        return {"characters": len(document)}
+    if isinstance(document, list):
+        if all(isinstance(value, (int, float, str)) for value in document):
+            return {"entries": len(document)}
+        return [without_texts(value) for value in document]
+    return document

@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The GPUs of the host, as NVML and the bus tell them."""
+
+from __future__ import annotations
+
+import json
+
+from ..gpu import children, snapshot
+from ..gpu.session import Session
+from .piece import Piece
+from .unread import Unread
+
+
+def read(library: str | None, seconds: float) -> Piece:
+    """Everything about every GPU. A GPU that hangs is told as hung, and its neighbours all the same. Raises Unread."""
+    with Session(library, device_timeout=seconds / 2, total_timeout=seconds, start=children.FORK) as session:
+        seen = snapshot.take(session)
+    error = seen["nvml"]["error"]
+    if error is not None and not seen["host"]["pci"]["value"] and seen["host"]["pci"]["error"] is None:
+        raise Unread(f"no NVIDIA GPU on the bus; NVML: {error['text']}")
+    return Piece(json.dumps(seen, indent=2) + "\n", library or "NVML, /proc, /sys")

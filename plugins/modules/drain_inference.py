@@ -67,6 +67,11 @@ options:
       - The inference engine that listens at O(engine_url), such as V(vllm) or V(llama_cpp).
       - Required with O(engine_url) and with O(peers).
     type: str
+  engine_options:
+    description:
+      - What O(engine) needs to be told beside its address, as M(autoglm.recovery.inference_health) has it.
+    type: dict
+    default: {}
   engine_url:
     description:
       - The base URL of the server's engine, as seen from the host on which the module runs. It is the second witness.
@@ -274,6 +279,7 @@ def argument_spec() -> dict[str, Any]:
         "count_unchecked": {"type": "bool", "default": False},
         "peers": {"type": "dict", "default": {}},
         "engine": {"type": "str"},
+        "engine_options": {"type": "dict", "default": {}},
         "engine_url": {"type": "str"},
         "api_key": {"type": "str", "no_log": True},
         "validate_certs": {"type": "bool", "default": True},
@@ -342,7 +348,8 @@ def _check(params: dict[str, Any]) -> None:
 def _engine(params: dict[str, Any], url: str) -> Engine:
     transport = HttpTransport(params["validate_certs"], params["ca_path"])
     timeout, key = params["engine_timeout"], params["api_key"]
-    return open_engine(params["engine"], url, timeout=timeout, api_key=key, transport=transport)
+    options = params["engine_options"]
+    return open_engine(params["engine"], url, timeout=timeout, api_key=key, options=options, transport=transport)
 
 
 def result_of(outcome: draining.Outcome, state: str, check_mode: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.classify import classify
+from autoglm_recovery.receiver.classify import classify, is_watchdog
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Fault, FaultMode, IncidentState, Target
@@ -111,6 +111,8 @@ class _Batch:
         """Return the class, the outcome, its reason, and the incident if there is one."""
         if row.status == "resolved":
             return self._resolved(row, fault)
+        if is_watchdog(row.labels):
+            return fault.failure_class, "ignored", "it always fires, to prove that alerts get here", None
         if fault.target is None:
             log.warning("alert refused", alert=_name(row), reason=fault.refusal)
             return fault.failure_class, "refused", fault.refusal or "", None

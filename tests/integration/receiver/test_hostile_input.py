@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from .running import alert, now, payload, serving, until
@@ -153,3 +155,23 @@ def test_metrics_count_what_happened(watching):
         "autoglm_alert_to_verified_seconds_count",
     ):
         assert line in text
+
+
+def test_the_watchdog_is_heard_and_opens_nothing(watching):
+    always = alert(None, start=now(), alertname="Watchdog")
+    del always["labels"]["failure_class"]
+    before = len(watching.client.get(f"{watching.url}/api/v1/incidents").json()["incidents"])
+    sent = datetime.now(UTC).timestamp()
+    for _ in range(2):  # the second delivery is no news, and proves the way here all the same
+        assert watching.post(payload(always)).status_code == 200
+    text = watching.client.get(f"{watching.url}/metrics").text
+    (line,) = (line for line in text.splitlines() if line.startswith("autoglm_watchdog_seen_timestamp_seconds "))
+    assert float(line.split()[1]) >= sent
+    assert len(watching.client.get(f"{watching.url}/api/v1/incidents").json()["incidents"]) == before
+    until(
+        "the alert to be set aside",
+        lambda: any(
+            found["labels"]["alertname"] == "Watchdog"
+            for found in watching.client.get(f"{watching.url}/api/v1/alerts?outcome=ignored").json()["alerts"]
+        ),
+    )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.classify import is_watchdog
 from autoglm_recovery.receiver.payload import PayloadError, parse_webhook
 from autoglm_recovery.receiver.store.intake import Delivery, Overloaded, Receipt
 from autoglm_recovery.receiver.web import models
@@ -56,6 +57,8 @@ class _Webhook:
             return retry_later(str(error) or "the alerts could not be written in time")
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the alerts could not be written: {type(error).__name__}")
+        if any(is_watchdog(alert.labels) for alert in webhook.alerts):
+            self._parts.metrics.watchdog(receipt.committed_at)
         self._parts.metrics.delivery(receipt.duplicates, receipt.rejected, webhook.truncated)
         if webhook.truncated:
             log.warning("alertmanager left out alerts; set max_alerts: 0", left_out=webhook.truncated)

@@ -40,8 +40,12 @@ class Container:
         if found is None:
             reason = f"{self.kind} knows no container {self.name}"
             return Status(self.kind, self.name, exists=False, state=protocol.ABSENT, detail="absent", reason=reason)
-        if inspection.state(found) == protocol.UNKNOWN:
+        state = inspection.state(found)
+        if state == protocol.UNKNOWN:
             reason = f"{self.kind} tells a state that is not known here: {inspection.detail(found)}"
+            return Status(self.kind, self.name, readable=False, reason=reason)
+        if state in (protocol.RUNNING, protocol.PAUSED) and inspection.main_pid(found) is None:
+            reason = f"{self.kind} says that {self.name} is {inspection.detail(found)}, and tells no process"
             return Status(self.kind, self.name, readable=False, reason=reason)
         return self._status(found)
 

@@ -90,8 +90,8 @@ def write_atomically(path: str, text: str) -> None:
     unfinished = f"{path}.{os.getpid()}"
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
@@ -177,7 +177,7 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
         os.dup2(prepared.streams[1], 1)
         os.dup2(prepared.streams[1], 2)
         os.dup2(writable, _FIRST_FREE)
-        os.closerange(_FIRST_FREE + 1, os.sysconf("SC_OPEN_MAX"))
+        _close_all_above(_FIRST_FREE)
         writable = _FIRST_FREE
         os.set_inheritable(writable, False)  # so that the start of the program closes it, which is how we know
         _forget_signals()
@@ -198,6 +198,14 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
             os.write(writable, f"{problem}: {reason}".encode())
     finally:
         os._exit(127)
+
+
+def _close_all_above(last: int) -> None:
+    """By name, not by counting: where the limit is a billion, older Pythons would count that far."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > last:
+            with contextlib.suppress(OSError):  # it was the listing's own
+                os.close(int(name))
 
 
 def _become_user(account: pwd.struct_passwd) -> None:

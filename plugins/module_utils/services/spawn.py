@@ -141,14 +141,16 @@ def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
     if path is None:
         return os.open(os.devnull, os.O_WRONLY)
     # Its owner is who writes it, so that a rotation by that user works; an existing file keeps its own.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Without O_NONBLOCK a pipe that nobody reads would be waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, flags)
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
         if os.geteuid() == 0:
             os.fchown(descriptor, account.pw_uid, account.pw_gid)
-        return descriptor
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
@@ -157,7 +159,7 @@ def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
         if os.fork() == 0:
             _become(prepared, pid_file, writable)
     except OSError as error:
-        os.write(writable, f"0\nno second process: {error.strerror}".encode())
+        os.write(writable, f"\nno second process: {error.strerror}".encode())
     finally:
         os._exit(0)
 

@@ -275,6 +275,12 @@ def test_it_has_its_own_environment_user_place_and_files(service, tmp_path: Path
     assert acting.stop(one, 5, True).by == "SIGTERM"
 
 
+def test_a_log_that_is_a_pipe_without_a_reader_hangs_nothing(pid_path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(ServiceError, match="cannot be written"):
+        acting.start(PidFileService(pid_path, Command(DEAF, log_file=str(tmp_path / "log")), 2.0), 2)
+
+
 def test_without_a_log_file_there_is_no_log(pid_path: str) -> None:
     with pytest.raises(Unread, match="no log_file"):
         PidFileService(pid_path, Command(DEAF), 1.0).logs(1)

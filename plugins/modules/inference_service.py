@@ -226,7 +226,7 @@ def _steps(state: str, before: Status) -> tuple[bool, bool]:
     """Whether it has to be stopped, and whether it has to be started."""
     down = before.process_gone and before.state in WITHOUT_PROCESS
     if state == "started":
-        return before.state == STOPPING, down or before.state in (PAUSED, STOPPING)
+        return before.state == STOPPING, before.process_gone or before.state in (PAUSED, STOPPING)
     return not down, state == "restarted"
 
 

@@ -43,9 +43,9 @@ def service(lab: Lab, **options: object) -> dict[str, Any]:
         [*command, "--one-line", "-a", json.dumps(options)],
         capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=120,
     )  # fmt: skip
-    _host, arrow, result = done.stdout.partition("=> ")
+    verdict, arrow, result = done.stdout.partition("=> ")
     assert arrow, done.stdout + done.stderr
-    return {"failed": False, **json.loads(result)}
+    return {**json.loads(result), "failed": "FAILED" in verdict}
 
 
 @pytest.fixture
@@ -128,19 +128,18 @@ def test_a_unit_that_is_not_there_is_said_to_be_missing(running_lab: Lab) -> Non
 @pytest.fixture
 def by_hand(lab: Lab) -> Iterator[dict[str, object]]:
     """A server with a PID file beside the unit's, ended with the test."""
-    described = {"name": "llama", "engine": "llama_cpp", "url": "http://127.0.0.1:8081", "pid_file": PID_FILE}
-    yield {**described, "start_command": SERVER, "log_file": "/var/log/llama-by-hand.log"}
+    yield {"pid_file": PID_FILE, "start_command": SERVER, "log_file": "/var/log/llama-by-hand.log"}
     lab.node_a.run("sh", "-c", 'kill -KILL "$(cat "$1")"; rm -f "$1"', "sh", PID_FILE)
 
 
 def test_a_process_with_a_pid_file_is_healed_and_outlives_the_connection(lab: Lab, by_hand: dict[str, object]) -> None:
     node = lab.node_a
-    started = restart_process(lab, "node-a", autoglm_services=[by_hand])
-    assert started.returncode == 0, started.stdout + started.stderr
-    pid = int(node.run("cat", PID_FILE))
+    pid = service(lab, **by_hand, state="started")["service"]["main_pid"]
+    assert pid == int(node.run("cat", PID_FILE))
     node.run("kill", "-KILL", str(pid))
 
-    done = restart_process(lab, "node-a", autoglm_services=[by_hand])
+    described = {"name": "llama", "engine": "llama_cpp", "url": "http://127.0.0.1:8081", **by_hand}
+    done = restart_process(lab, "node-a", autoglm_services=[described])
 
     assert done.returncode == 0, done.stdout + done.stderr
     again = int(node.run("cat", PID_FILE))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..evidence.unread import Unread
 from ..services.protocol import End, Service, Status
 from .observations import Observations
 from .oom import oom_evidence
+
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO in the kernel's proc_ns.h
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,28 @@ def read_service(service: Service, timeout: float, run_command: Runner = run, pr
         return status
     if status.main_pid is not None:
         return replace(status, oom=False, oom_kills=_kills(service, status.main_pid, proc))
-    oom, evidence = _oom(status.end, run_command, timeout)
+    oom, evidence = _oom(status.end, run_command, timeout, proc)
     return replace(status, oom=oom, oom_evidence=evidence)
 
 
-def _oom(end: End, run_command: Runner, timeout: float) -> tuple[bool | None, tuple[str, ...]]:
+def _oom(end: End, run_command: Runner, timeout: float, proc: Path) -> tuple[bool | None, tuple[str, ...]]:
     try:
         lines = kernel_log.read(run_command, timeout).lines
     except Unread:
         found = oom_evidence(end, ())
         return (True if found else None), tuple(found)
     found = oom_evidence(end, lines)
-    return bool(found), tuple(found)
+    # Of a process whose end nobody noted the kernel's number is the only trace, and elsewhere that is another one.
+    no_trace = not found and end.pid is not None and end.at is None and not _counts_as_the_kernel(proc)
+    return (None if no_trace else bool(found)), tuple(found)
+
+
+def _counts_as_the_kernel(proc: Path) -> bool:
+    """Are process ids here those of the kernel's log? Not in a namespace of its own, as a container has."""
+    try:
+        return os.readlink(proc / "self" / "ns" / "pid") == _FIRST_PID_NAMESPACE
+    except OSError:
+        return False
 
 
 def _kills(service: Service, pid: int, proc: Path) -> int | None:

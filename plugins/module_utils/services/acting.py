@@ -19,6 +19,7 @@ DEATH_SECONDS = 10.0
 SETTLE_SECONDS = 1.0
 _LOG_LINES = 10
 _PAUSE = 0.1
+_CLOCK_NOISE = 0.02  # seconds
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def stop(service: Service, patience: float, kill: bool) -> Stopped:
     patience: seconds between the request and SIGKILL; 0 kills at once.  kill: whether SIGKILL may follow at all.
     """
     before = readable(service.status())
-    if _is_down(before):
+    if _is_down(before) and not _returns(service, before):
         return Stopped("", 0.0, f"{before.label} had no process: {before.detail}")
     began = time.monotonic()
     by = service.ask_to_stop(before)
@@ -52,10 +53,12 @@ def stop(service: Service, patience: float, kill: bool) -> Stopped:
     if after is None:
         raise ServiceError(_undying(service.status()))
     service.finish(before)
-    if after.end.by_sigkill and by != "SIGKILL":
+    _keep_down(service, after)
+    if after.end.by_sigkill and by not in ("", "SIGKILL"):
         by, remark = "SIGKILL", f", sent by its own orchestrator after {by}"
     seconds = time.monotonic() - began
-    return Stopped(by, seconds, f"{before.label} ended by {by}{remark}, in {seconds:.1f} s")
+    how = f"ended by {by}{remark}" if by else "had no process, and will not start again by itself"
+    return Stopped(by, seconds, f"{before.label} {how}, in {seconds:.1f} s")
 
 
 def start(service: Service, patience: float) -> Status:
@@ -109,6 +112,32 @@ def wait_until_gone(service: Service, seconds: float) -> Status | None:
         if status.main_pid is not None:
             process.await_end_of(status.main_pid, min(remaining, 1.0))
         time.sleep(min(_PAUSE, max(0.0, remaining)))
+
+
+def _returns(service: Service, down: Status) -> bool:
+    """Does what has no process now get one again by itself, in the time in which its orchestrator would see to it?"""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while down.may_return and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+        status = service.status()
+        if status.readable and (not _is_down(status) or _ended_anew(down, status)):
+            return True
+    return False
+
+
+def _ended_anew(down: Status, status: Status) -> bool:
+    """Both times come out of a conversion between clocks, which does not give the same twice."""
+    return abs((status.end.at or 0.0) - (down.end.at or 0.0)) > _CLOCK_NOISE
+
+
+def _keep_down(service: Service, down: Status) -> None:
+    """An order to stop counts only while there is a process: repeat it until it has hit one. Raises ServiceError."""
+    deadline = time.monotonic() + DEATH_SECONDS
+    while _returns(service, down):
+        if time.monotonic() >= deadline:
+            raise ServiceError(f"{down.label} is started again after each stop, by {down.restarts_itself}")
+        service.kill(down)
+        down = service.status()
 
 
 def _is_down(status: Status) -> bool:

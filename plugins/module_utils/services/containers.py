@@ -40,8 +40,12 @@ class Container:
         if found is None:
             reason = f"{self.kind} knows no container {self.name}"
             return Status(self.kind, self.name, exists=False, state=protocol.ABSENT, detail="absent", reason=reason)
-        if inspection.state(found) == protocol.UNKNOWN:
+        state = inspection.state(found)
+        if state == protocol.UNKNOWN:
             reason = f"{self.kind} tells a state that is not known here: {inspection.detail(found)}"
+            return Status(self.kind, self.name, readable=False, reason=reason)
+        if state in (protocol.RUNNING, protocol.PAUSED) and inspection.main_pid(found) is None:
+            reason = f"{self.kind} says that {self.name} is {inspection.detail(found)}, and tells no process"
             return Status(self.kind, self.name, readable=False, reason=reason)
         return self._status(found)
 
@@ -56,10 +60,17 @@ class Container:
         # them for an order, after which the restart policy lets the container rest.
         found = self._existing()
         self._refuse_managed(found)
+        if status.main_pid is None:
+            self.kill(status)  # it waits for its next start, and can take no signal
+            return ""
         if status.state == protocol.PAUSED:
             self._do("unpause")  # what is frozen takes no signal
         name = inspection.stop_signal(found)
-        self._do("kill", "--signal", name)
+        try:
+            self._do("kill", "--signal", name)
+        except ServiceError:
+            if not self.status().process_gone:  # else it has ended by itself in the meantime
+                raise
         return name
 
     def kill(self, status: Status) -> None:  # noqa: ARG002
@@ -147,5 +158,7 @@ class Container:
             since=None if began is None else clocks.iso(began),
             running_seconds=None if began is None else time.time() - began,
             restarts_itself=manager or inspection.restart_policy(found),
+            # Docker tells "restarting". podman tells "exited" between the end and the next start.
+            may_return=self.kind == "podman" and bool(inspection.restart_policy(found)),
             end=protocol.End() if pid is not None else inspection.last_end(found),
         )

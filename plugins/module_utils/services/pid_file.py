@@ -48,13 +48,7 @@ class PidFileService:
             return self._unread(str(error))
         except OSError as error:
             return self._unread(f"{self.name}: {error.strerror}")
-        if judged.verdict == identity.DOUBTFUL:
-            return self._unread(judged.reason)
-        if found is None or judged.verdict != identity.OURS:
-            return self._gone(file, judged.reason)
-        if not found.alive:
-            return self._gone(file, f"process {found.pid} ({found.name}) has ended, and its parent has not taken note")
-        return self._running(found)
+        return self._judged(file, found, judged)
 
     def start(self) -> None:
         with spawn.alone(os.path.dirname(self.name), self._timeout):
@@ -191,6 +185,15 @@ class PidFileService:
                 raise ServiceError(
                     f"process {pid}, which {self.name} has left, did not die within {_DEATH_SECONDS:g} s"
                 )
+
+    def _judged(self, file: PidFile, found: Process | None, judged: identity.Identity) -> Status:
+        if judged.verdict == identity.DOUBTFUL:
+            return self._unread(judged.reason)
+        if found is None or judged.verdict != identity.OURS:
+            return self._gone(file, judged.reason)
+        if not found.alive:
+            return self._gone(file, f"process {found.pid} ({found.name}) has ended, and its parent has not taken note")
+        return self._running(found)
 
     def _unread(self, reason: str) -> Status:
         return Status(self.kind, self.name, readable=False, reason=reason)

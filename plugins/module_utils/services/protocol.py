@@ -62,6 +62,8 @@ class Status:
     detail: the state in the words of the service's own orchestrator.  cgroup: the path of the main process's control
     group as /proc/PID/cgroup tells it.  process_state: the letter of /proc/PID/stat (T: stopped by a signal).
     since: ISO 8601, UTC.  restarts_itself: who starts it again by itself, and when; empty for nobody.
+    may_return: having no process now is no sign that it stays so, because the orchestrator does not tell one that it is
+    about to start again from one that was stopped.
     oom: was the end the OOM killer's work; None where that could not be told, or was not looked for.
     oom_kills: how many processes the kernel has killed in the control group of the running service.
     """
@@ -79,6 +81,7 @@ class Status:
     since: str | None = None
     running_seconds: float | None = None
     restarts_itself: str = ""
+    may_return: bool = False
     end: End = field(default_factory=End)
     oom: bool | None = None
     oom_evidence: tuple[str, ...] = ()

@@ -90,8 +90,8 @@ def write_atomically(path: str, text: str) -> None:
     unfinished = f"{path}.{os.getpid()}"
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
@@ -141,14 +141,16 @@ def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
     if path is None:
         return os.open(os.devnull, os.O_WRONLY)
     # Its owner is who writes it, so that a rotation by that user works; an existing file keeps its own.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Without O_NONBLOCK a pipe that nobody reads would be waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, flags)
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
         if os.geteuid() == 0:
             os.fchown(descriptor, account.pw_uid, account.pw_gid)
-        return descriptor
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
@@ -157,7 +159,7 @@ def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
         if os.fork() == 0:
             _become(prepared, pid_file, writable)
     except OSError as error:
-        os.write(writable, f"0\nno second process: {error.strerror}".encode())
+        os.write(writable, f"\nno second process: {error.strerror}".encode())
     finally:
         os._exit(0)
 
@@ -177,7 +179,7 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
         os.dup2(prepared.streams[1], 1)
         os.dup2(prepared.streams[1], 2)
         os.dup2(writable, _FIRST_FREE)
-        os.closerange(_FIRST_FREE + 1, os.sysconf("SC_OPEN_MAX"))
+        _close_all_above(_FIRST_FREE)
         writable = _FIRST_FREE
         os.set_inheritable(writable, False)  # so that the start of the program closes it, which is how we know
         _forget_signals()
@@ -198,6 +200,14 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
             os.write(writable, f"{problem}: {reason}".encode())
     finally:
         os._exit(127)
+
+
+def _close_all_above(last: int) -> None:
+    """By name, not by counting: where the limit is a billion, older Pythons would count that far."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > last:
+            with contextlib.suppress(OSError):  # it was the listing's own
+                os.close(int(name))
 
 
 def _become_user(account: pwd.struct_passwd) -> None:

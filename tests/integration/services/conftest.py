@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import cgroups
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import MARK
 
+from tests.lab.waiting import wait_for
 from tests.parts import containers, docker
-from tests.parts.containers import Runtime
+from tests.parts.containers import LABEL, Runtime
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +60,22 @@ def pid_path(tmp_path: Path) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 if any(word.startswith(prefix) for word in (entry / "environ").read_bytes().split(b"\0")):
                     os.kill(int(entry.name), signal.SIGKILL)
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group of either version that holds 30 MiB, for a process that enters it by itself."""
+    mounts = cgroups.parse_mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    points = [mount.point for mount in mounts if mount.version == 1 and mount.tells_memory]
+    group = (points or [mount.point for mount in mounts if mount.version == 2])[0] / f"{LABEL}-{os.getpid()}"
+    group.mkdir()
+    try:
+        for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max"):
+            if (group / name).exists():
+                (group / name).write_text(str(30 * 2**20))
+        if (group / "memory.swap.max").exists():
+            (group / "memory.swap.max").write_text("0")
+        yield group
+    finally:
+        wait_for("the group to be left", lambda: not cgroups.processes_in(group), 10)
+        group.rmdir()

@@ -119,6 +119,15 @@ def test_a_restart_policy_is_said_and_does_not_undo_a_stop(runtime: Runtime, ser
     assert (first.state, one.status().state) == ("failed", "failed")
 
 
+def test_a_container_that_ends_again_and_again_is_stopped_between_two_starts(runtime: Runtime, service) -> None:
+    one = service(runtime.run("a", "sh", "-c", "exit 3", options=("--restart=always",)))
+    wait_for("some starts", lambda: runtime.inspect(one.name)["RestartCount"] > 2, 20)
+    acting.stop(one, 1, True)
+    count = runtime.inspect(one.name)["RestartCount"]
+    time.sleep(1.5)  # again it is that nothing happens that has to be seen
+    assert (one.status().state, runtime.inspect(one.name)["RestartCount"]) == ("failed", count)
+
+
 def test_an_end_at_once_is_told_with_its_last_words(runtime: Runtime, service) -> None:
     name = runtime.make("create", "a", "sh", "-c", "echo no model at /srv/m --api-key s3cret-value; exit 3")
     with pytest.raises(ServiceError, match=r"ended at once: (exited|stopped) \(3\)") as error:

@@ -156,6 +156,15 @@ def test_kill_9_is_a_crash(service) -> None:
     assert (status.state, status.oom, status.end.clean) == ("failed", False, None)
 
 
+def test_want_of_memory_is_told_by_the_number(service, memory_group: Path) -> None:
+    greedy = "echo $$ > $GROUP/cgroup.procs; sleep 1.5; x=a; while :; do x=$x$x; done"
+    one = service("/bin/sh", "-c", greedy, environment={"GROUP": str(memory_group)})
+    pid = acting.start(one, 5).main_pid
+    wait_for("its end", lambda: one.status().process_gone, 30)
+    status = wait_for("the evidence", lambda: seen if (seen := read_service(one, 10.0)).oom else None, 10)
+    assert f"ended process {pid} (sh), the service's main process" in " ".join(status.oom_evidence)
+
+
 def test_a_number_that_has_gone_to_another_program_is_nobodys_to_stop(service, stranger, pid_path: str) -> None:
     """The file is from yesterday; since then the number was given away."""
     Path(pid_path).write_text(f"{stranger.pid}\n")
@@ -264,6 +273,12 @@ def test_it_has_its_own_environment_user_place_and_files(service, tmp_path: Path
     assert {"0", "1", "2"} == set(os.listdir(f"/proc/{pid}/fd"))
     assert os.stat(tmp_path / "service.log").st_uid == 65534
     assert acting.stop(one, 5, True).by == "SIGTERM"
+
+
+def test_a_log_that_is_a_pipe_without_a_reader_hangs_nothing(pid_path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(ServiceError, match="cannot be written"):
+        acting.start(PidFileService(pid_path, Command(DEAF, log_file=str(tmp_path / "log")), 2.0), 2)
 
 
 def test_without_a_log_file_there_is_no_log(pid_path: str) -> None:

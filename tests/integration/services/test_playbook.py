@@ -109,6 +109,19 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
     assert "llama" in parts["service.log"]
 
 
+def test_what_dies_for_good_is_not_waited_for(restart, pid_path: str) -> None:
+    """It lives long enough to count as started; the next rung of the ladder must not wait for it."""
+    service = {
+        "url": f"http://127.0.0.1:{llama.free_port()}",
+        "pid_file": pid_path,
+        "start_command": ["/bin/sleep", "3"],
+    }
+    done = restart({**service, "ready_timeout": 60})
+    assert done.returncode != 0
+    assert "has no process" in done.stdout
+    assert done.stdout.count("RETRYING") < 20
+
+
 @pytest.mark.parametrize(
     "service",
     [

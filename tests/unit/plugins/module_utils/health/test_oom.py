@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemctl import last_end
 
 UNIT = {
@@ -78,3 +79,26 @@ def test_a_unit_that_never_ran_has_no_evidence() -> None:
     assert (
         oom_evidence(last_end({"ExecMainExitTimestampMonotonic": "0", "ExecMainPID": "0"}), [line(KILLED, pid=0)]) == []
     )
+
+
+PID_FILE = End(pid=408, since=2500.0, programs=("llama-server",))  # a PID file tells no end
+
+
+@pytest.mark.parametrize(
+    ("kernel", "found"),
+    [
+        ([line(KILLED, pid=408)], 1),
+        ([line(KILLED, pid=408, at=9000.0)], 1),  # whenever it was
+        ([line(KILLED, pid=408, at=2499.0)], 0),  # before it began: another process of that number
+        ([line(KILLED, pid=409)], 0),  # the same program, but nothing tells that it was this one
+    ],
+)
+def test_a_process_whose_end_nobody_noted_is_known_by_its_number_alone(kernel: list[KernelLine], found: int) -> None:
+    assert len(oom_evidence(PID_FILE, kernel)) == found
+
+
+def test_a_container_is_known_by_its_group() -> None:
+    end = End(exit_code=137, since=2500.0, at=2508.9, groups=("libpod-4f", "libpod-4f.scope"), programs=("sh",))
+    assert len(oom_evidence(end, [line(RECORD, group="/libpod_parent/libpod-4f", name="python3")])) == 1
+    assert len(oom_evidence(end, [line(RECORD, group="/machine.slice/libpod-4f.scope/container", name="python3")])) == 1
+    assert oom_evidence(end, [line(RECORD, group="/libpod_parent/libpod-4e", name="python3")]) == []

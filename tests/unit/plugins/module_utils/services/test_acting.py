@@ -84,6 +84,34 @@ def test_a_kill_by_the_orchestrator_is_told() -> None:
     assert "its own orchestrator" in stopped.text
 
 
+LOOPING = replace(
+    FAILED, kind="podman", may_return=True, restarts_itself="the container runtime, restart policy always"
+)
+
+
+def test_what_comes_back_by_itself_is_stopped_until_it_stays_away() -> None:
+    one = Scripted([LOOPING, replace(RUNS, may_return=True), replace(RUNS, may_return=True), LOOPING, RUNS, LOOPING])
+    stopped = acting.stop(one, 1, True)
+    assert one.asked == ["SIGTERM", "finish", "SIGKILL"]
+    assert stopped.by == "SIGTERM"
+
+
+def test_what_is_down_between_two_starts_and_does_not_come_back_is_down() -> None:
+    one = Scripted([LOOPING])
+    assert acting.stop(one, 1, True).by == ""
+    assert one.asked == []
+
+
+def test_what_always_comes_back_is_no_success() -> None:
+    class Undying(Scripted):
+        def status(self) -> Status:
+            self.states.reverse()
+            return self.states[0]
+
+    with pytest.raises(ServiceError, match="started again after each stop, by the container"):
+        acting.stop(Undying([LOOPING, replace(RUNS, may_return=True)]), 1, True)
+
+
 def test_what_survives_sigkill_is_no_success() -> None:
     stuck = replace(RUNS, process_state="D")
     with pytest.raises(ServiceError, match=r"still there .* after SIGKILL.*probably for a driver"):

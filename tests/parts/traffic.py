@@ -89,7 +89,11 @@ class Traffic:
         self.counts.sent += 1
         try:
             async with client.stream("POST", f"{self._balancer}/v1/completions", json=body) as response:
-                response.raise_for_status()
+                if response.is_error:
+                    said = (await response.aread()).decode(errors="replace")[:200]
+                    raise httpx.HTTPStatusError(
+                        f"{response.status_code} {said}", request=response.request, response=response
+                    )
                 await (_whole_stream(response) if body["stream"] else _whole_answer(response, self._tokens))
         except TruncatedError as error:
             self.counts.truncated += 1

@@ -19,7 +19,7 @@ import pytest
 from tests.integration.receiver.running import until
 from tests.integration.replicas.nursery import Receiver, Sender, marks_of, wait_for_incidents
 
-KILLS = int(os.environ.get("AUTOGLM_KILLS", "150"))
+KILLS = int(os.environ.get("AUTOGLM_KILLS", "120"))
 SEED = int(os.environ.get("AUTOGLM_SEED", "5"))
 NEW_ALERTS_PER_LIFE = 2
 LONGEST_LIFE_S = 0.35

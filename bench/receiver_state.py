@@ -21,7 +21,7 @@ import psycopg
 
 from bench.load import CONNECTIONS, send
 from tests.integration.receiver.running import alert, now, payload, until
-from tests.integration.replicas.nursery import POLICY, Receiver, wait_for_repairs
+from tests.integration.replicas.nursery import POLICY, Receiver, wait_for_incidents
 from tests.parts import postgres
 
 SECONDS = 6.0
@@ -111,7 +111,7 @@ def storms(kind: str, server: postgres.Postgres) -> None:
         body = payload(*(alert(f"h{n}", start=now()) for n in range(200)))
         receiver.client.post(f"{receiver.url}/api/v1/alerts", json=body).raise_for_status()
         committed = time.monotonic() - begun
-        wait_for_repairs(receiver, 200)
+        wait_for_incidents(receiver, "verifying", 200)
         took = time.monotonic() - begun
     print(f"{kind}: 200 alerts in a group: 200 after {committed:.2f} s, {took:.1f} s to the end of 200 runs")
     with receivers(kind, server, policy=WATCH) as (receiver,):
@@ -120,17 +120,14 @@ def storms(kind: str, server: postgres.Postgres) -> None:
             some = [alert(f"h{n % STORM_HOSTS}", start=now(), alertname=f"A{n}") for n in range(at, at + 500)]
             receiver.client.post(f"{receiver.url}/api/v1/alerts", json=payload(*some)).raise_for_status()
         committed = time.monotonic() - begun
-        until("all alerts to be taken in", lambda: not receiver.get("/api/v1/alerts?outcome=new&limit=1")["alerts"])
-        until("all incidents to be held", lambda: _held(receiver) == STORM_HOSTS)
+        wait_for_incidents(receiver, "held", STORM_HOSTS)
+        while receiver.get("/api/v1/alerts?outcome=new&limit=1")["alerts"]:
+            time.sleep(0.1)
         took, memory = time.monotonic() - begun, _process(receiver).memory_info().rss / 1e6
     print(
         f"{kind}: {STORM_ALERTS} alerts over {STORM_HOSTS} hosts in groups of 500: committed in {committed:.1f} s, "
         f"{STORM_HOSTS} incidents decided about after {took:.1f} s, {memory:.0f} MB then"
     )
-
-
-def _held(receiver: Receiver) -> int:
-    return len(receiver.get("/api/v1/incidents?state=held&limit=1000")["incidents"])
 
 
 def idle(kind: str, server: postgres.Postgres) -> None:

@@ -73,10 +73,14 @@ class Loop:
             self._awake.clear()
             try:
                 sleep = self.turn()
+                if self.last_error is not None:
+                    log.info("turns succeed again")
                 self.last_error = None
-            except Exception as error:  # whatever it is, the incidents are safe on disk and the loop goes on
+            except Exception as error:  # noqa: BLE001 - the incidents are safe on disk and the loop goes on
+                # In full once: a database that is away for an hour fails every turn of it.
+                say = log.exception if self.last_error is None else log.debug
+                say("turn failed")
                 self.last_error = repr(error)
-                log.exception("turn failed")
                 sleep = _AFTER_AN_ERROR_S
             self.last_turn_at = time.monotonic()
             self._metrics.turned(well=self.last_error is None)

@@ -180,21 +180,15 @@ def marks_of(receiver: Receiver) -> list[list[str]]:
     return [line.split() for line in (receiver.directory / "marks").read_text().splitlines()]
 
 
-def repaired(receiver: Receiver) -> int:
-    """Count the incidents that have their repair."""
-    text = receiver.client.get(f"{receiver.url}/metrics").text
-    (count,) = re.findall(r'^autoglm_incidents\{state="verifying"\} (\d+)', text, re.MULTILINE)
-    return int(count)
-
-
-def wait_for_repairs(receiver: Receiver, count: int) -> None:
-    """Wait until all incidents are repaired, as long as there is progress."""
+def wait_for_incidents(receiver: Receiver, state: str, count: int) -> None:
+    """Wait until so many incidents are in a state, as long as there is progress."""
     had, since = -1, time.monotonic()
     while had < count:
-        has = repaired(receiver)
-        if has > had:
-            had, since = has, time.monotonic()
-        assert time.monotonic() - since < LONGEST_STANDSTILL_S, f"only {had} of {count} were repaired"
+        text = receiver.client.get(f"{receiver.url}/metrics").text
+        (has,) = re.findall(rf'^autoglm_incidents\{{state="{state}"\}} (\d+)', text, re.MULTILINE)
+        if int(has) > had:
+            had, since = int(has), time.monotonic()
+        assert time.monotonic() - since < LONGEST_STANDSTILL_S, f"only {had} of {count} are {state}"
         time.sleep(0.05)
 
 

@@ -19,7 +19,7 @@ def begun(receiver):
 
 
 def test_closing_an_incident_ends_its_run_and_frees_the_host(tmp_path):
-    with serving(tmp_path) as receiver:
+    with serving(tmp_path, policy="recovery: {persistent_within: 0s, strategies: {oom: {delay: 0s}}}") as receiver:
         begun(receiver)
         assert receiver.order(1, "close").json()["state"] == "closed"
         until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
@@ -33,7 +33,8 @@ def test_closing_an_incident_ends_its_run_and_frees_the_host(tmp_path):
 
 def test_a_run_that_takes_longer_than_the_policy_allows_is_ended_and_has_failed(tmp_path):
     with serving(tmp_path, policy="recovery: {strategies: {oom: {delay: 0s, timeout: 5s}}}") as receiver:
-        begun(receiver)
+        receiver.hold()
+        receiver.post(payload(alert(start=now())))
         until("a person to be called", lambda: receiver.incidents("escalated"))
         assert [run["state"] for run in receiver.runs(1)] == ["failed"]
         assert playbooks_of(receiver) == []

@@ -17,9 +17,9 @@ from collections import Counter, defaultdict
 import pytest
 
 from tests.integration.receiver.running import until
-from tests.integration.replicas.nursery import Receiver, Sender, marks_of, wait_for_repairs
+from tests.integration.replicas.nursery import Receiver, Sender, marks_of, wait_for_incidents
 
-KILLS = int(os.environ.get("AUTOGLM_KILLS", "150"))
+KILLS = int(os.environ.get("AUTOGLM_KILLS", "120"))
 SEED = int(os.environ.get("AUTOGLM_SEED", "5"))
 NEW_ALERTS_PER_LIFE = 2
 LONGEST_LIFE_S = 0.35
@@ -56,7 +56,7 @@ def finish(receivers: list[Receiver], sender: Sender, count: int) -> Receiver:
     for receiver in receivers:
         until("the receiver to be ready", receiver.ready)
     sender.stop()
-    wait_for_repairs(receivers[0], count)
+    wait_for_incidents(receivers[0], "verifying", count)
     return receivers[0]
 
 

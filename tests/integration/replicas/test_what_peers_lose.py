@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.receiver.running import alert, payload, until
-from tests.integration.replicas.nursery import Receiver, marks_of, wait_for_repairs
+from tests.integration.replicas.nursery import Receiver, marks_of, wait_for_incidents
 
 START = "2026-11-22T20:00:00Z"
 
@@ -35,7 +35,7 @@ def post(receiver, *numbers):
 
 def once_each(receiver, count):
     """Wait until all is done; each host had one run, from its beginning to its end."""
-    wait_for_repairs(receiver, count)
+    wait_for_incidents(receiver, "verifying", count)
     counted = Counter((word, host) for word, host, _ in marks_of(receiver))
     assert counted == {(word, f"h{n}"): 1 for n in range(count) for word in ("begin", "end")}
 

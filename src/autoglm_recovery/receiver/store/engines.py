@@ -87,9 +87,12 @@ def _postgresql(url: sa.URL, deadlines: Deadlines) -> sa.Engine:
     def ping(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
         # SQLAlchemy's own pool_pre_ping would wait for ever behind a link that swallows everything. This one is a
         # single question, without a transaction around it.
-        with deadlines.on(connection.pgconn.socket, _PING_TIMEOUT_S):
-            answer = connection.pgconn.exec_(b"")
-        if answer.status != psycopg.pq.ExecStatus.EMPTY_QUERY:
+        try:
+            with deadlines.on(connection.pgconn.socket, _PING_TIMEOUT_S):
+                alive = connection.pgconn.exec_(b"").status == psycopg.pq.ExecStatus.EMPTY_QUERY
+        except psycopg.Error:
+            alive = False
+        if not alive:
             raise sa.exc.DisconnectionError("the connection to the database is gone")
 
     sa.event.listen(engine, "checkout", ping)

@@ -30,7 +30,8 @@ def job_of(awx: Running) -> dict[str, Any]:
 def test_a_run_is_launched_followed_and_ends_well(awx: Running, launcher: AwxLauncher) -> None:
     kept = Kept()
     first = kept.look(launcher)
-    assert first.life is Life.unborn
+    assert first.life is Life.alive
+    assert str(first.reference).startswith("launching:")
     assert not awx.launches()
 
     kept.launched(launcher)

@@ -145,7 +145,8 @@ class AwxLauncher:
         if memory.token is None:
             memory.token = uuid.uuid4().hex
             why = f"about to be launched from AWX's template {memory.ready.name!r}"
-            return Look(Life.unborn, cursor=run.cursor, why=why, reference=_INTENT + memory.token)
+            # Alive, because that is what the receiver keeps a reference of.
+            return Look(Life.alive, cursor=run.cursor, why=why, reference=_INTENT + memory.token)
         return self._post(run, memory, memory.ready, body, deadline)
 
     def _unclear(self, run: RunView, memory: _Memory) -> bool:
@@ -165,7 +166,7 @@ class AwxLauncher:
     def _post(self, run: RunView, memory: _Memory, ready: Ready, body: Mapping[str, Any], deadline: Deadline) -> Look:
         if deadline.overdue:
             # This process was stopped while it looked: somebody else may have the run now.
-            return Look(Life.unborn, cursor=run.cursor, why="stopped while about to launch", reference=run.reference)
+            return Look(Life.alive, cursor=run.cursor, why="stopped while about to launch", reference=run.reference)
         memory.posted_at = time.monotonic()
         try:
             # What is left of the look's time may be little, and a post must not be cut short for that.

@@ -79,10 +79,10 @@ def configuration_file(environment: Mapping[str, str]) -> str | None:
     manager = importlib.import_module("ansible.config.manager")
     kept = dict(os.environ)
     try:
-        _set_environment(environment)
+        titles.set_environment(environment)
         found = manager.find_ini_config_file()
     finally:
-        _set_environment(kept)
+        titles.set_environment(kept)
     return None if found is None else os.path.abspath(os.fsdecode(found))
 
 
@@ -125,7 +125,7 @@ def _as_exec_does(arguments: Sequence[str], environment: Mapping[str, str]) -> N
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for name in os.listdir("/proc/self/fd"):
         _close_if_exec_would(int(name))
-    _set_environment(environment)
+    titles.set_environment(environment)
     titles.show([sys.executable, *map(os.fsdecode, arguments)], environment)
     sys.argv = [os.fsdecode(word) for word in arguments]
     open_standard_streams()
@@ -145,11 +145,6 @@ def _close_if_exec_would(descriptor: int) -> None:
             os.close(descriptor)
     except OSError:  # the one with which the folder was listed
         return
-
-
-def _set_environment(environment: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def _forget_the_parent() -> None:

@@ -10,6 +10,7 @@ receiver look there: it finds what a dead supervisor left by the run's directory
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -18,16 +19,27 @@ _ARGUMENTS = (48, 49)
 _ENVIRONMENT = (50, 51)
 
 
+# A variable that only leaves room for the environments of forks.
+PADDING = "AUTOGLM_PADDING"
+
+
 def padding(size: int = 8192) -> str:
-    """Return an argument that does nothing but leave room for the command lines of forks."""
+    """Return a word that only leaves room for the command lines, or environments, of forks."""
     return "-" * size
+
+
+def set_environment(environment: Mapping[str, str]) -> None:
+    """Have these variables and no others, also those that a library has set without Python's knowledge."""
+    os.environ.clear()
+    ctypes.CDLL(None).clearenv()
+    os.environ.update(environment)
 
 
 def show(arguments: Iterable[str], environment: Mapping[str, str]) -> None:
     """Write a command line and an environment over those that this process was started with.
 
     What does not fit is left out; our own variables come first.  The C library must not use the old environment any
-    more: C(os.environ.clear()) sees to that.
+    more: C(set_environment) sees to that.
     """
     fields = Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()
     ordered = sorted(environment, key=lambda name: (not name.startswith("AUTOGLM_"), name))

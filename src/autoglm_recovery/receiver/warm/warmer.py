@@ -97,18 +97,19 @@ class Warmer:
         self._cold = cold
         self._log_file = log_file
         self._counted = counted
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: Path | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.socket: Path | None = None
+        """Where the warm process listens, once it is ready."""
         self._next_start = 0.0
         self._pause = 1.0
         self._never: str | None = None
 
     def tend(self) -> None:
         """Start the warm process if there is none; after a failure not at once again, and not at all if it is unfit."""
-        if self._process is not None and self._process.poll() is None:
+        if self.process is not None and self.process.poll() is None:
             return
-        if self._process is not None:
-            self._note_end(self._process.returncode)
+        if self.process is not None:
+            self._note_end(self.process.returncode)
         if self._never is None and time.monotonic() >= self._next_start:
             self._start()
 
@@ -128,7 +129,7 @@ class Warmer:
 
     def stop(self) -> None:
         """End the warm process.  Runs go on."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             assert process.stdin is not None  # noqa: S101 - it was opened below
             process.stdin.close()
@@ -142,34 +143,40 @@ class Warmer:
     def _start(self) -> None:
         # Short, because the path of a socket must be, and readable by nobody else.
         place = Path(tempfile.mkdtemp(prefix="autoglm-warm-"))
-        self._socket = place / "socket"
+        self.socket = place / "socket"
         self._next_start = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE_S, self._pause * 2)
-        command = [sys.executable, "-m", zygote.__name__, str(self._socket), titles.padding()]
+        command = [sys.executable, "-m", zygote.__name__, str(self.socket), titles.padding()]
         with open(self._log_file, "ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=place, start_new_session=True
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=place,
+                env={**os.environ, titles.PADDING: titles.padding()},
+                start_new_session=True,
             )
 
     def _note_end(self, code: int) -> None:
-        self._process = None
+        self.process = None
         self._remove_socket()
         if code in (zygote.UNTESTED, zygote.UNFIT):
             self._never = f"warm starts are not possible here; see {self._log_file}"
         log.warning("the warm process has ended; runs start cold", code=code, log=str(self._log_file))
 
     def _remove_socket(self) -> None:
-        if self._socket is not None:
-            shutil.rmtree(self._socket.parent, ignore_errors=True)
-            self._socket = None
+        if self.socket is not None:
+            shutil.rmtree(self.socket.parent, ignore_errors=True)
+            self.socket = None
 
     def _ask(self, directory: Path) -> WarmProcess:
         """:raises OSError: if there is no warm process yet.  :raises ValueError: if it says that cold is right."""
-        if self._socket is None:
+        if self.socket is None:
             raise OSError("there is no warm process")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S)
-            connection.connect(str(self._socket))
+            connection.connect(str(self.socket))
             request = {"directory": str(directory), "environment": dict(os.environ)}
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer, descriptors, _flags, _address = socket.recv_fds(connection, 65536, 1)

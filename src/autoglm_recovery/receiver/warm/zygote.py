@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that is warm: C(python -m autoglm_recovery.receiver.warm.zygote SOCKET PADDING).
+"""The process that is warm: C(python -m autoglm_recovery.receiver.warm.zygote SOCKET ---).
 
 It imports Ansible, then only ever accepts connections and forks.  The fork reads what is asked, so that nothing that a
 client sends, or fails to send, is ever in this process.  It runs no play, has one thread, and ends when its standard
@@ -81,6 +81,8 @@ _WARMED_PLUGINS = {
 def main(path: Path) -> int:
     """Get warm and serve until standard input ends."""
     own = dict(os.environ)
+    own.pop(titles.PADDING, None)
+    titles.set_environment(own)
     version = _version()
     if not conditions.is_tested(version):
         sys.stderr.write(f"ansible-core {version} is not one that was tested for this: runs start cold\n")
@@ -151,9 +153,12 @@ def _serve(path: Path, warmed: Conditions, own: dict[str, str]) -> None:
     # Children are reaped by the kernel; whoever asked has a descriptor of its own to know their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
-        path.chmod(0o600)
+        # It appears under its name when it answers, and is ours alone.
+        unfinished = path.with_name("unfinished")
+        listener.bind(str(unfinished))
+        unfinished.chmod(0o600)
         listener.listen(64)
+        unfinished.rename(path)
         while True:
             ready, _, _ = select.select([listener.fileno(), 0], [], [])
             if 0 in ready:
@@ -229,8 +234,7 @@ def _settle(directory: Path, environment: dict[str, str]) -> None:
     os.close(null)
     os.close(log)
     os.chdir(directory)
-    os.environ.clear()
-    os.environ.update(environment)
+    titles.set_environment(environment)
     playbook.open_standard_streams()
     sys.argv = [sys.argv[0], str(directory)]
     titles.show([sys.executable, "-m", "autoglm_recovery.receiver.supervisor", str(directory)], environment)

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoglm_recovery.knowledge.checkpoints import proving
@@ -21,7 +22,7 @@ from autoglm_recovery.knowledge.checkpoints.saving import Order, save
 from tests.checkpoints.builders import safetensors_file
 
 SHARDS = 4
-SHARD_MIB = 128
+SHARD_MIB = 64
 ROUNDS = 5
 
 
@@ -38,11 +39,26 @@ def main() -> None:
         (1, "verify (SHA-256, structure)", "sha256sum"),
         (2, "save and verify", "cp, sync and sha256sum"),
     ):
-        theirs = statistics.median(each[0][place] for each in rounds)
-        ours = statistics.median(each[1][place] for each in rounds)
-        ratio = statistics.median(each[0][place] / each[1][place] for each in rounds)
-        print(f"  {baseline:40}   {mib / theirs:7.0f} MiB/s   baseline")
-        print(f"  {what:40}   {mib / ours:7.0f} MiB/s   x {ratio:.2f}")
+        theirs, ours = [[each[side][place] for each in rounds] for side in (0, 1)]
+        ratio = statistics.median(one.wall / other.wall for one, other in zip(theirs, ours, strict=True))
+        cpu = statistics.median(one.cpu / other.cpu for one, other in zip(theirs, ours, strict=True))
+        _show(baseline, mib, theirs, "baseline")
+        _show(what, mib, ours, f"x {ratio:.2f}   per CPU second x {cpu:.2f}")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds, and seconds of processor time, which do not depend on what else the machine does."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+
+def _show(what: str, mib: float, costs: list[Cost], beside: str) -> None:
+    print(f"  {what:40}   {mib / statistics.median(cost.wall for cost in costs):7.0f} MiB/s   {beside}")
 
 
 def _model(directory: Path) -> Path:
@@ -55,18 +71,18 @@ def _model(directory: Path) -> Path:
     return directory
 
 
-def _round(directory: Path, source: Path) -> tuple[list[float], list[float]]:
-    """Seconds of copying, of checking, and of both: theirs and ours."""
+def _round(directory: Path, source: Path) -> tuple[list[Cost], list[Cost]]:
+    """Copying, checking, and both: theirs and ours."""
     copied, store = directory / "copied", LocalStore(directory / "store")
-    theirs = [_seconds(lambda: _copy(source, copied)), _seconds(lambda: _sums(copied))]
+    theirs = [_cost(lambda: _copy(source, copied)), _cost(lambda: _sums(copied))]
     ours = [
-        _seconds(lambda: save(store, Order("m", source))),
-        _seconds(lambda: _verified(store)),
+        _cost(lambda: save(store, Order("m", source))),
+        _cost(lambda: _verified(store)),
     ]
     shutil.rmtree(copied)
     shutil.rmtree(store.root)
     os.sync()
-    return [*theirs, sum(theirs)], [*ours, sum(ours)]
+    return [*theirs, theirs[0] + theirs[1]], [*ours, ours[0] + ours[1]]
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -83,10 +99,10 @@ def _verified(store: LocalStore) -> None:
     assert [each.reason for each in proving.survey(store, "m", None)] == [None]
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
+def _cost(work: Callable[[], object]) -> Cost:
+    before, begun = os.times(), time.monotonic()
     work()
-    return time.monotonic() - begun
+    return Cost(time.monotonic() - begun, sum(os.times()[:4]) - sum(before[:4]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import manifest, names, proving, retention
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import (
+    manifest,
+    names,
+    proving,
+    restoring,
+    retention,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.object_store import ObjectStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
@@ -407,3 +413,17 @@ def test_a_store_is_an_absolute_path_or_a_url(url: str) -> None:
 def test_a_series_has_a_plain_name(name: str) -> None:
     with pytest.raises(ValueError, match="must begin with"):
         names.check_series(name)
+
+
+def test_where_directories_cannot_be_exchanged_the_old_one_is_kept_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "_RENAME_EXCHANGE", 1 << 20)  # a flag that no kernel knows, as NFS knows none
+    store = LocalStore(tmp_path / "store")
+    source = builders.hf_sharded(tmp_path / "model")
+    save(store, Order("m", source))
+    (tmp_path / "place/back").mkdir(parents=True)
+    (tmp_path / "place/back/old").write_text("old")
+    assert restore(store, "m", Target(tmp_path / "place/back"), None).changed
+    assert {path.name for path in (tmp_path / "place/back").iterdir()} == {path.name for path in source.iterdir()}
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["back"]

@@ -16,7 +16,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport
     Response,
     TransportError,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # All that the adapters look for, so that documents often have the right keys with wrong values.
@@ -77,6 +77,7 @@ def open_hostile(name: str, said: list):
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
+@settings(max_examples=40, deadline=None)
 @given(said=st.lists(answers, min_size=1, max_size=6))
 def test_questions_never_raise_and_tell_no_figure_that_cannot_be(name: str, said: list) -> None:
     for question in ("live", "ready", "accepting", "awake"):
@@ -92,6 +93,7 @@ def test_questions_never_raise_and_tell_no_figure_that_cannot_be(name: str, said
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
+@settings(max_examples=40, deadline=None)
 @given(said=st.lists(answers, min_size=1, max_size=6))
 def test_orders_and_completions_fail_only_as_the_protocol_has_it(name: str, said: list) -> None:
     for act in ACTS:

@@ -160,8 +160,8 @@ def _pip(venv: Path, *what: str) -> None:
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
         raise Unavailable(
-            f"vLLM {VERSION} for the CPU cannot be installed here ({errors[-1] if errors else 'pip failed'}); "
-            "it needs torch+cpu for this Python, which pip has to be told where to find (PIP_EXTRA_INDEX_URL)"
+            f"vLLM {VERSION} for the CPU cannot be installed here: {errors[-1] if errors else 'pip failed'}. It needs "
+            "torch+cpu for this Python, which is not on PyPI; PIP_EXTRA_INDEX_URL tells pip where else to look"
         )
 
 

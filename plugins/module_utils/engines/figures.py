@@ -111,6 +111,7 @@ class Figures:
             self._unread[field] = f"{source} is {value:g}, which cannot be"
         else:
             self._values[field] = int(value) if whole else value
+            self._unread.pop(field, None)
 
     _metrics_reason = "the metrics were not asked"
 

@@ -37,8 +37,11 @@ class Server:
         return f"Server(url={self.url!r})"  # the key never reaches a log or a traceback
 
     def at(self, url: str) -> Server:
-        """The same server at another address of its own, such as the port of its metrics. Raises ValueError."""
-        return replace(self, url=url)
+        """The same server at another address, such as the port of its metrics. Raises ValueError.
+
+        The key is not sent there: it may be another program, and the way to it may not be encrypted.
+        """
+        return replace(self, url=url, api_key=None)
 
     @property
     def patience(self) -> float:

@@ -79,7 +79,9 @@ def _running(found: Exposition) -> float | None:
     ended = [found.total(f"tgi_batch_inference_{end}", method="prefill") or 0 for end in ("success", "failure")]
     decoding = found.total("tgi_batch_current_size")
     under_way = 1 if begun > sum(ended) else 0
-    return under_way or None if decoding is None else decoding + under_way
+    if decoding is None:
+        return under_way or None
+    return decoding + under_way
 
 
 def _models(document: Any) -> tuple[str, ...] | None:

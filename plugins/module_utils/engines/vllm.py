@@ -144,18 +144,21 @@ class Vllm(Adapter):
             raise EngineError("answered", "vLLM is not fully awake", 200)
 
     def _tracked(self, found: Exposition) -> int | None:
-        """The requests that the API server has in hand beyond those that run, where it was told to keep count."""
+        """The requests that the API server has in hand beyond those that run, where it was told to keep count.
+
+        Fewer in hand than run: it does not keep count after all, or a request asked for several answers.
+        """
         if self._options["load_tracking"] != "true":
             return None
-        running = found.total("vllm:num_requests_running")
+        running, waiting = (found.total(f"vllm:num_requests_{state}") for state in ("running", "waiting"))
         try:
             document = self._server.get_json("/load")
         except EngineError:
             return None
         load = document.get("server_load") if isinstance(document, dict) else None
-        if running is None or not isinstance(load, int) or isinstance(load, bool):
+        if running is None or waiting is None or not isinstance(load, int) or isinstance(load, bool) or load < running:
             return None
-        return max(0, load - int(running))
+        return max(load - int(running), int(waiting))
 
     def _is_not(self, path: str, key: str) -> Reading:
         """The opposite of a flag that the server tells."""

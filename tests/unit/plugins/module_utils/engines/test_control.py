@@ -13,7 +13,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.control i
     expected,
     is_reached,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 UNKNOWN = Condition(None, None, None)
@@ -64,6 +64,7 @@ known = st.none() | st.booleans()
 conditions = st.builds(Condition, known, known, st.none() | st.integers(0, 9))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(set(ORDERS) - {"reset"})), conditions)
 def test_what_is_expected_is_reached_and_not_contradicted(state: str, seen: Condition) -> None:
     assert is_reached(state, expected(state, seen))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError, NotSupported
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES, open_engine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 METRICS = 'my_running{pool="a"} 2\nmy_running{pool="b"} 1\nmy_waiting 4\nmy_cache{gpu="0"} 0.2\nmy_cache{gpu="1"} 0.9\n'
@@ -96,6 +96,7 @@ def test_a_flag_is_taken_as_yaml_has_it(value) -> None:
     open_engine("vllm", "http://a", options={"load_tracking": value})
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(ENGINES)), st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text())
 )

@@ -154,3 +154,28 @@ def test_what_says_that_it_was_not_done_is_no_success(fake_transport) -> None:
         engine(fake_transport({"POST /reset_prefix_cache": (200, '{"success":false}')})).reset()
     with pytest.raises(EngineError, match="not fully awake"):
         engine(fake_transport({"POST /wake_up": (200, '{"status":"sleeping","tags":null}')})).wake()
+
+
+@pytest.mark.parametrize(
+    ("load", "in_flight"),
+    [
+        ('{"server_load":6}', 6),
+        ('{"server_load":4}', 5),
+        ('{"server_load":0}', None),
+        ("{}", None),
+        ('{"server_load":true}', None),
+    ],
+)
+def test_what_a_pause_holds_back_is_counted_where_the_server_keeps_count(
+    fake_transport, recorded, load, in_flight
+) -> None:
+    """The recorded metrics have 4 that run and 1 that waits; fewer in hand than run means that it keeps none."""
+    answers = {
+        **DEV_MODE,
+        "GET /metrics": (200, recorded("vllm_metrics.txt")),
+        "GET /is_paused": (200, '{"is_paused":true}'),
+        "GET /load": (200, load),
+    }
+    options = {"load_tracking": True}
+    subject = open_engine("vllm", "http://127.0.0.1:8000", options=options, transport=fake_transport(answers))
+    assert subject.stats().in_flight == in_flight

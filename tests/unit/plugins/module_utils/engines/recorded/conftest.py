@@ -41,7 +41,9 @@ def play(fake_transport, recorded, request) -> Callable[..., Recording]:
         for asked, answer in (changes or {}).items():
             table[asked] = table.get(answer, answer)
         transport = fake_transport(table)
-        return Recording(transport, open_engine(name, "http://10.0.0.1:8000", options=options, transport=transport))
+        return Recording(
+            transport, open_engine(name, "http://10.0.0.1:8000", options=options, api_key="s3cret", transport=transport)
+        )
 
     return play
 

@@ -30,6 +30,7 @@ def test_figures_come_from_a_port_of_their_own(play) -> None:
     assert (stats.waiting, stats.version, stats.models) == (0, "2.53.0", ("ensemble", "tensorrt_llm"))
     assert stats.kv_cache_usage == 1 / 6239
     assert "http://10.0.0.1:8002/metrics" in [each.url for each in recording.transport.asked]
+    assert not any("Authorization" in each.headers for each in recording.transport.asked if ":8002" in each.url)
     moved = play(metrics_url="http://10.0.0.9:9/triton")
     moved.engine.stats()
     assert "http://10.0.0.9:9/triton/metrics" in [each.url for each in moved.transport.asked]

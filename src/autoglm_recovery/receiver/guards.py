@@ -203,12 +203,13 @@ def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[Findi
 def _crowd(policy: Policy, s: Situation, step: Decision, crowd: Crowd, share: str) -> Finding:
     most, out = allowed(share, crowd.size), crowd.others_out + crowd.affected
     rule = f"unavailable in {crowd.name}"
-    stands = f"{out} of {crowd.size} with this action; the guardrail allows {share}, which is {most}"
+    most_said = f"{share}, which is {most}" if share.endswith("%") else share
+    stands = f"{out} of {crowd.size} would be out of service with this action; the guardrail allows {most_said}"
     if out <= most:
         return Finding(rule, stands)
     if s.failure_class in OUT_OF_SERVICE and step.action not in DESTRUCTIVE_ACTIONS:
         return Finding(rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away")
-    why = f"{step.action} would leave {stands} in {crowd.name}"
+    why = f"in {crowd.name}, {stands}"
     return Finding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
 
 

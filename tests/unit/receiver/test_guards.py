@@ -96,7 +96,7 @@ def test_never_more_of_a_pool_out_than_the_policy_allows():
     crowds = (Crowd("pool chat", 10, 5, 1), Crowd("the fleet", 100, 5, 1))
     decision = decide(Policy(), replace(DESTRUCTIVE, crowds=crowds))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
-    said = "would leave 6 of 10 with this action; the guardrail allows 50%, which is 5 in pool chat"
+    said = "in pool chat, 6 of 10 would be out of service with this action; the guardrail allows 50%, which is 5"
     assert said in decision.reason
     fewer = (Crowd("pool chat", 10, 4, 1), Crowd("the fleet", 100, 5, 1))
     assert decide(Policy(), replace(DESTRUCTIVE, crowds=fewer)).verb is Verb.run

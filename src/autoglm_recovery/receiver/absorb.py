@@ -172,11 +172,12 @@ class _Batch:
         deeper = ROOT_CAUSE_ORDER.index(fault.failure_class) < ROOT_CAUSE_ORDER.index(incident["failure_class"])
         values: dict[str, Any] = {}
         if deeper:
-            values = {"failure_class": fault.failure_class, "root_cause": _name(row), "reason": fault.why}
+            # What a person approved was an action on the effect.
+            values = {"failure_class": fault.failure_class, "root_cause": _name(row), "approved": False}
             if fault.partitioned:
                 values["fault_mode"] = FaultMode.partitioned.value
             if incident["state"] not in (IncidentState.running, IncidentState.verifying):
-                values |= {"state": IncidentState.open.value, "due_at": self._now}
+                values |= {"state": IncidentState.open.value, "due_at": self._now, "reason": fault.why}
             was = incident["failure_class"]
             text = f"root cause is {fault.failure_class} ({_name(row)}), of which {was} is an effect"
             self._lines.append((incident, self._now, "classified", text))

@@ -217,8 +217,6 @@ def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decis
     """Wait for others to recover, but not for ever without a person who knows."""
     patience = policy.guardrails.patience
     until = max([s.opened_at, *(attempt.ended_at for attempt in s.attempts)]) + patience.total_seconds()
-    if s.approved:
-        return wait
     if s.now >= until:
         return Decision(Verb.escalate, f"waited {format_duration(patience)} in vain: {why}", step.action)
     return replace(wait, not_before=min(wait.not_before or until, until))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +32,7 @@ class Web:
         web = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):  # noqa: N802 - the base class names it
+            def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 web.received.append(json.loads(body))
                 self.send_response(web.status)
@@ -222,10 +223,12 @@ class Mailbox:
 
 def test_a_mail_is_sent_through_a_real_mail_server(at):
     mailbox = Mailbox()
-    server = Controller(mailbox, hostname="127.0.0.1", port=0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Controller(mailbox, hostname="127.0.0.1", port=port)
     server.start()
     try:
-        port = server.server.sockets[0].getsockname()[1]
         at.policy(f"notify: ['mailto://127.0.0.1:{port}?from=autoglm@example.org&to=oncall@example.org']")
         at.fire("node-a", "unknown")
         assert empty(at) == 1

@@ -120,7 +120,7 @@ def take_in(database: Database, world: World, longest: list[float]) -> None:
     metrics = Metrics(dict)
     while True:
         begun = time.monotonic()
-        if not absorbing.absorb(database, world.policy, world.fleet, metrics):
+        if not absorbing._absorb_batch(database, world.policy, world.fleet, metrics):
             return
         longest.append(time.monotonic() - begun)
 

@@ -144,7 +144,8 @@ def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str
 
 def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:
     """Return the pools that lose a member while an action runs."""
-    return {pool for pool, members in fleet.pools.items() if affected(members, target, action)}
+    here = pools_of(fleet, Target(target.host))
+    return {pool for pool in here if affected(fleet.pools[pool], target, action)}
 
 
 def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -> frozenset[tuple[str, str]]:

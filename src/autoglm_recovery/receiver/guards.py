@@ -57,6 +57,16 @@ def explained(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding
     yield Finding("explained", why, Decision(Verb.hold, why, step.action, step.attempt))
 
 
+def known_target(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """Nothing is done to what the inventory does not have, or has no longer."""
+    name = f"service {s.target.service} of host {s.target.host}" if s.target.service else f"host {s.target.host}"
+    if s.in_inventory:
+        yield Finding("target", f"{name} is in the inventory")
+    else:
+        why = f"{name} is not in the inventory any more; it was when the alert came"
+        yield Finding("target", why, Decision(Verb.escalate, why, step.action))
+
+
 def paused(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     """Nothing runs while a person has paused all actions."""
     if s.paused is None:
@@ -240,6 +250,7 @@ def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
 # others are in the way of last, so that the reason a person reads is the strongest one.
 RULES: tuple[Rule, ...] = (
     explained,
+    known_target,
     autonomy,
     host_budget,
     paused,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,23 @@ def test_a_pause_survives_a_kill(tmp_path):
         assert autoglm(receiver, "resume").returncode == 0
         until("the run to succeed", lambda: receiver.incidents("verifying"))
         assert receiver.client.post(f"{receiver.url}/api/v1/explode").status_code == 404
+
+
+WINDOW = """
+guardrails:
+  maintenance_windows:
+    - {name: power work, hosts: [node-a], start: 2020-01-01T00:00:00Z, end: 2199-01-01T00:00:00Z}
+"""
+
+
+def test_a_window_that_is_taken_out_of_the_policy_lets_go_what_waits_for_its_end(tmp_path):
+    with serving(tmp_path, policy=WINDOW) as receiver:
+        receiver.post(payload(alert("node-a", start=now())))
+        until("the incident to wait", lambda: receiver.incidents("waiting"))
+        assert "maintenance window 'power work' until 2199-01-01" in receiver.incidents()[0]["reason"]
+        (tmp_path / "policy.yaml").write_text("recovery: {}")
+        receiver.process.send_signal(signal.SIGHUP)
+        until("the run to succeed", lambda: receiver.incidents("verifying"))
 
 
 def test_a_notice_that_could_not_be_sent_survives_a_kill_and_is_sent(tmp_path):

@@ -92,6 +92,7 @@ _situations = st.builds(
     now=st.just(_NOW),
     playbooks=st.frozensets(st.sampled_from(ACTIONS)) | st.just(frozenset(ACTIONS)),
     incident_id=st.integers(1, 10**9),
+    in_inventory=st.sampled_from([True, True, True, False]),
     attempts=st.lists(
         st.builds(
             Attempt,
@@ -172,6 +173,7 @@ def test_never_without_leave(policy, situation):
     if decision.verb is Verb.run:
         assert situation.approved or policy.recovery.autonomy.default == "act"
         assert situation.paused is None
+        assert situation.in_inventory
         assert situation.approved or situation.explained_by is None
 
 
@@ -206,6 +208,7 @@ def test_never_above_a_guardrail(policy, situation):
 _obstacles = st.sampled_from(
     [
         {"paused": "paused by me"},
+        {"in_inventory": False},
         {"silence": Silence("1", "me", "", _NOW + 60)},
         {"explained_by": Explanation(7, "node_down", "node-a")},
         {"busy_with": 3},

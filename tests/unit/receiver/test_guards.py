@@ -47,6 +47,12 @@ def test_no_person_is_called_about_an_effect_while_its_cause_is_dealt_with():
     assert decide(Policy(), replace(ended, explained_by=Explanation(7, "gpu_lost", "node-a"))).verb is Verb.hold
 
 
+def test_nothing_is_done_to_what_has_left_the_inventory():
+    decision = decide(Policy(), replace(FIRST, in_inventory=False, approved=True))
+    assert decision.verb is Verb.escalate
+    assert "service llama of host node-a is not in the inventory any more" in decision.reason
+
+
 def test_a_pause_stops_everything_even_what_was_approved():
     decision = decide(Policy(), replace(FIRST, paused="all actions are paused by me", approved=True))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
@@ -192,5 +198,5 @@ def test_jitter_parts_what_failed_together_and_is_no_dice():
 
 def test_every_rule_is_told_also_those_that_do_not_object():
     told = [finding.rule for finding in examine(Policy(), FIRST, next_step(Policy(), FIRST))]
-    assert told[:6] == ["explained", "autonomy", "actions per host", "pause", "flapping", "due"]
+    assert told[:6] == ["explained", "target", "autonomy", "actions per host", "pause", "flapping"]
     assert {"maintenance", "silences", "one run per host", "runs in the fleet"} <= set(told)

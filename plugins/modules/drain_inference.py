@@ -199,7 +199,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - V(drained) or V(active) is what was asked for, or in check mode would be. V(leaving) is drained with O(wait=false).
+    - V(drained) or V(active) is what was asked for, or in check mode would be. V(leaving) is what O(wait=false) gives.
     - V(refused) means that nothing was changed. V(failed) means that RV(reasons) and RV(after) say how things stand.
   type: str
   returned: always

@@ -26,6 +26,8 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.target import Refusal, resolve_target
 
 MOST_AT_ONCE = 500
+# Of a storm, everything is taken in before anything is decided, unless that takes so long that runs want a look.
+LONGEST_AT_IT_S = 2.0
 
 log = structlog.get_logger()
 
@@ -41,7 +43,17 @@ def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
 
 
 def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
-    """Take in what was committed since the last time, up to a batch.  Return how many alerts that were."""
+    """Take in what was committed since the last time, batch by batch.  Return how many alerts that were."""
+    until = time.monotonic() + LONGEST_AT_IT_S
+    total = 0
+    while taken := _absorb_batch(database, policy, fleet, metrics):
+        total += taken
+        if taken < MOST_AT_ONCE or time.monotonic() > until:
+            break
+    return total
+
+
+def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
     with database.reading() as connection:
         rows = store.new_alerts(connection, MOST_AT_ONCE)
     if not rows:
@@ -174,11 +186,12 @@ class _Batch:
         deeper = ROOT_CAUSE_ORDER.index(fault.failure_class) < ROOT_CAUSE_ORDER.index(incident["failure_class"])
         values: dict[str, Any] = {}
         if deeper:
-            values = {"failure_class": fault.failure_class, "root_cause": _name(row), "reason": fault.why}
+            # What a person approved was an action on the effect.
+            values = {"failure_class": fault.failure_class, "root_cause": _name(row), "approved": False}
             if fault.partitioned:
                 values["fault_mode"] = FaultMode.partitioned.value
             if incident["state"] not in (IncidentState.running, IncidentState.verifying):
-                values |= {"state": IncidentState.open.value, "due_at": self._now}
+                values |= {"state": IncidentState.open.value, "due_at": self._now, "reason": fault.why}
             was = incident["failure_class"]
             text = f"root cause is {fault.failure_class} ({_name(row)}), of which {was} is an effect"
             self._lines.append((incident, self._now, "classified", text))

@@ -122,6 +122,9 @@ class Dispatcher:
             say = log.error if decision.verb is Verb.escalate else log.info
             say(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
         cause = known.explained_by.incident_id if decision.verb is Verb.hold and known.explained_by else None
+        if decision.verb is Verb.escalate:
+            # What a person approved has come to its end: whatever follows is asked for anew.
+            store.update(connection, row.id, now, approved=False)
         held = {"state": state, "reason": decision.reason, "queued": decision.queued, "explained_by": cause}
         store.update(connection, row.id, now, **held, due_at=_due(decision, now))
         if row.state != state:

@@ -59,6 +59,7 @@ def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) 
         opened_at=row.opened_at,
         now=now,
         playbooks=world.playbooks,
+        in_inventory=_in_inventory(world.fleet, target),
         labels=labels,
         attempts=runs.attempts(connection, row.id, row.attempts_from),
         earlier_actions=earlier,
@@ -66,6 +67,13 @@ def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) 
         approved=row.approved,
         explained_by=_explanation(connection, row),
     )
+
+
+def _in_inventory(fleet: Fleet, target: Target) -> bool:
+    host = fleet.hosts.get(target.host)
+    if host is None or not fleet.limitable(host.name):
+        return False
+    return target.service is None or any(service.name == target.service for service in host.services)
 
 
 def _explanation(connection: sa.Connection, row: sa.Row[Any]) -> Explanation | None:
@@ -144,7 +152,8 @@ def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str
 
 def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:
     """Return the pools that lose a member while an action runs."""
-    return {pool for pool, members in fleet.pools.items() if affected(members, target, action)}
+    here = pools_of(fleet, Target(target.host))
+    return {pool for pool in here if affected(fleet.pools[pool], target, action)}
 
 
 def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -> frozenset[tuple[str, str]]:

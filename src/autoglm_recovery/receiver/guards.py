@@ -57,6 +57,16 @@ def explained(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding
     yield Finding("explained", why, Decision(Verb.hold, why, step.action, step.attempt))
 
 
+def known_target(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """Nothing is done to what the inventory does not have, or has no longer."""
+    name = f"service {s.target.service} of host {s.target.host}" if s.target.service else f"host {s.target.host}"
+    if s.in_inventory:
+        yield Finding("target", f"{name} is in the inventory")
+    else:
+        why = f"{name} is not in the inventory any more; it was when the alert came"
+        yield Finding("target", why, Decision(Verb.escalate, why, step.action))
+
+
 def paused(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     """Nothing runs while a person has paused all actions."""
     if s.paused is None:
@@ -203,12 +213,13 @@ def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[Findi
 def _crowd(policy: Policy, s: Situation, step: Decision, crowd: Crowd, share: str) -> Finding:
     most, out = allowed(share, crowd.size), crowd.others_out + crowd.affected
     rule = f"unavailable in {crowd.name}"
-    stands = f"{out} of {crowd.size} with this action; the guardrail allows {share}, which is {most}"
+    most_said = f"{share}, which is {most}" if share.endswith("%") else share
+    stands = f"{out} of {crowd.size} would be out of service with this action; the guardrail allows {most_said}"
     if out <= most:
         return Finding(rule, stands)
     if s.failure_class in OUT_OF_SERVICE and step.action not in DESTRUCTIVE_ACTIONS:
         return Finding(rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away")
-    why = f"{step.action} would leave {stands} in {crowd.name}"
+    why = f"in {crowd.name}, {stands}"
     return Finding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
 
 
@@ -216,8 +227,6 @@ def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decis
     """Wait for others to recover, but not for ever without a person who knows."""
     patience = policy.guardrails.patience
     until = max([s.opened_at, *(attempt.ended_at for attempt in s.attempts)]) + patience.total_seconds()
-    if s.approved:
-        return wait
     if s.now >= until:
         return Decision(Verb.escalate, f"waited {format_duration(patience)} in vain: {why}", step.action)
     return replace(wait, not_before=min(wait.not_before or until, until))
@@ -241,6 +250,7 @@ def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
 # others are in the way of last, so that the reason a person reads is the strongest one.
 RULES: tuple[Rule, ...] = (
     explained,
+    known_target,
     autonomy,
     host_budget,
     paused,

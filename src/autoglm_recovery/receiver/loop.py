@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.world import CurrentWorld
+from autoglm_recovery.receiver.world import CurrentWorld, World
 
 MOST_DUE_AT_ONCE = 200
 
@@ -41,6 +41,7 @@ class Loop:
         self._metrics = metrics
         self._dispatcher = dispatcher
         self._follower = follower
+        self._decided_by: World | None = None
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
@@ -89,6 +90,10 @@ class Loop:
     def turn(self) -> float:
         """Do everything that is due; return for how many seconds nothing will be."""
         world = self._world.now
+        if world is not self._decided_by:
+            with self._database.noting() as connection:
+                store.decide_again(connection, time.time())
+            self._decided_by = world
         absorbed = absorb(self._database, world.policy, world.fleet, self._metrics)
         going_on = self._follower.step(world)
         with self._database.reading() as connection:

@@ -98,9 +98,8 @@ def _matcher(entry: Mapping[str, Any]) -> Matcher | None:
 class SilenceWatch:
     """Looks at Alertmanager every now and then, in a thread of its own, so that no decision waits for it."""
 
-    def __init__(self, setting: Callable[[], Setting | None], wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, setting: Callable[[], Setting | None]) -> None:
         self._setting = setting
-        self._wake = wake
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="silences", daemon=True)
         self._asked_of: str | None = None
@@ -132,10 +131,7 @@ class SilenceWatch:
             # What was known counts on: a silence is a person's word up to its end.
             self.now = Silences(self.now.known, unknown=True)
         else:
-            changed = known != self.now.known
             self.now = Silences(known)
-            if changed:
-                self._wake()
         return setting.every.total_seconds()
 
     def _run(self) -> None:

@@ -53,9 +53,12 @@ class Crowd:
 class Situation:
     """Everything a decision may depend on.
 
+    C(in_inventory) is false where the target has left the inventory since its alert came.
+
     C(attempts) are the runs of this incident, oldest first.  C(earlier_actions) are the actions that were run for the
     same failure of the same target in incidents before this one, within the policy's C(persistent_within).
     C(gpu_actions) counts the actions that were run for the same GPU, on whatever host, within C(gpu_memory.within).
+
     C(fired) is how often the most restless of the alerts has fired within C(flapping.window).  C(labels) are those of
     the alerts that fire.  C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool,
     within the circuit breaker's window, newest first.  C(crowds) are the pools that the action touches, and the fleet.
@@ -68,6 +71,7 @@ class Situation:
     now: float
     playbooks: frozenset[str]
     incident_id: int = 0
+    in_inventory: bool = True
     attempts: tuple[Attempt, ...] = ()
     earlier_actions: frozenset[str] = frozenset()
     gpu_actions: Mapping[str, int] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.store.audit import audit
-from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, runs, timeline
+from autoglm_recovery.receiver.store.schema import alerts, incidents, notices, rejects, runs, timeline
 
 TIMES = frozenset(
     {
@@ -26,9 +26,17 @@ TIMES = frozenset(
         "committed_at",
         "received_at",
         "first_starts_at",
+        "created_at",
+        "sent_at",
+        "given_up_at",
     }
 )
-INTERNAL = frozenset({"target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"})
+INTERNAL = frozenset(
+    {
+        *("target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"),
+        *("queued", "about", "delivered"),
+    }
+)
 
 
 def list_incidents(connection: sa.Connection, state: str | None, most: int) -> list[dict[str, Any]]:
@@ -48,6 +56,7 @@ def show_incident(connection: sa.Connection, incident_id: int) -> dict[str, Any]
         **_shown(row),
         "alerts": _of(connection, alerts, incident_id),
         "runs": _of(connection, runs, incident_id),
+        "notices": _of(connection, notices, incident_id),
         # Lines are told in the order in which they were learnt; people read them in the order in which they happened.
         "timeline": sorted(_of(connection, timeline, incident_id), key=lambda line: line["at"]),
     }

@@ -50,6 +50,10 @@ def test_explain_says_what_would_be_done_and_why(watching):
     assert good["playbook"] == "autoglm.recovery.restart_process"
     assert good["extra_vars"]["autoglm_target"]["host"] == "node-a"
     assert "rung 1 of 2" in good["reason"]
+    assert good["ladder"][0] == "1 restart_process <- next"
+    rules = {rail["rule"]: rail for rail in good["guardrails"]}
+    assert "1 of 2 would be out of service" in rules["unavailable in pool chat"]["stands"]
+    assert not any(rail["stops"] for rail in good["guardrails"])
     assert (refused["decision"], refused["target"]) == ("refuse", None)
     assert "'all'" in refused["reason"]
     assert unread["decision"] == "set aside"

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -45,6 +47,14 @@ def test_the_file_of_the_design_works_as_it_stands():
     assert oom.delay == timedelta(seconds=1)
     assert oom.ladder("oom") == ("restart_process", "failover_and_rebuild")
     assert policy.recovery.strategy("deadlock").ladder("deadlock") == DEFAULT_LADDERS["deadlock"]
+
+
+def test_what_the_documentation_shows_is_read():
+    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text("utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 4
+    for example in examples:
+        assert parse_policy(example) != Policy()
 
 
 def test_an_empty_file_is_all_defaults():

@@ -8,9 +8,13 @@ A run is ended by hand, as the follower writes down an end.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -163,11 +167,22 @@ class Desk:
         return [row.text for row in self.rows(schema.timeline) if row.incident_id == number]
 
 
+@cache
+def _empty_database() -> Path:
+    """Return a file that was migrated once, for all the desks of a test run."""
+    directory = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, directory)
+    database = Database(f"sqlite:///{directory / 'empty.db'}")
+    database.migrate()
+    database.close()  # the last connection to go writes the log into the file
+    return directory / "empty.db"
+
+
 @contextmanager
 def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[Desk]:
     """Return a desk with a fresh database."""
+    shutil.copy(_empty_database(), directory / "r.db")
     database = Database(f"sqlite:///{directory / 'r.db'}")
-    database.migrate()
 
     def ask() -> Standing:
         with database.reading() as connection:

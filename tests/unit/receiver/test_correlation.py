@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import fingerprint
 from autoglm_recovery.receiver.store import schema
 
-from .desk import GPU, START, desk
+from .desk import FLEET, GPU, START, desk
 
 SLOW = "recovery: {strategies: {oom: {delay: 1h}, overload: {delay: 1h}, gpu_lost: {delay: 1h}}}"
 
@@ -179,6 +182,16 @@ def test_an_alert_that_flaps_is_seen_said_and_slows_us_down(at):
         at.end_run("node-c", 0)
         at.resolve("node-c", "oom", start)
         at.pass_time(5)
+
+
+def test_a_host_that_leaves_the_inventory_while_its_incident_waits_is_left_alone(slow):
+    slow.fire("node-c", "oom")
+    fleet = Fleet({name: host for name, host in FLEET.hosts.items() if name != "node-c"})
+    slow.world = replace(slow.world, fleet=fleet)
+    slow.pass_time(3600)
+    slow.turn()
+    assert slow.state() == "escalated"
+    assert "service llama of host node-c is not in the inventory any more" in slow.incident().reason
 
 
 def test_a_storm_is_at_most_one_incident_a_target(tmp_path):

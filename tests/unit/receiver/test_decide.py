@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from autoglm_recovery.knowledge.faults.classes import ACTIONS, FAILURE_CLASSES
+from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.decide import Situation, decide
 from autoglm_recovery.receiver.model import Attempt, FaultMode, RunState, Target, Verb
@@ -111,59 +109,3 @@ def test_a_cooldown_of_the_target_is_waited_for():
     policy = parse_policy("recovery: {strategies: {oom: {cooldown: 1m}}}")
     decision = decide(policy, replace(FIRST, last_action_on_target_at=NOW - 20))
     assert (decision.verb, decision.not_before) == (Verb.wait, NOW + 40)
-
-
-_situations = st.builds(
-    Situation,
-    failure_class=st.sampled_from(FAILURE_CLASSES),
-    mode=st.sampled_from(FaultMode),
-    target=st.just(Target("node-a")),
-    opened_at=st.floats(0, 2e9),
-    now=st.floats(0, 2e9),
-    playbooks=st.frozensets(st.sampled_from(ACTIONS)),
-    attempts=st.lists(
-        st.builds(
-            Attempt,
-            action=st.sampled_from(ACTIONS),
-            state=st.sampled_from([RunState.failed, RunState.lost, RunState.unverified]),
-            ended_at=st.floats(0, 2e9),
-        ),
-        max_size=8,
-    ).map(tuple),
-    earlier_actions=st.frozensets(st.sampled_from(ACTIONS)),
-    approved=st.booleans(),
-    last_action_on_target_at=st.none() | st.floats(0, 2e9),
-    busy_with=st.none() | st.integers(1, 9),
-    running=st.integers(0, 9),
-    host_actions_last_hour=st.integers(0, 9),
-)
-_policies = st.builds(
-    lambda autonomy, retries, delay: parse_policy(
-        f"recovery: {{autonomy: {autonomy}, strategies: {{oom: {{retries: {retries}, delay: {delay}s}}}}}}"
-    ),
-    st.sampled_from(["act", "ask", "watch"]),
-    st.integers(0, 3),
-    st.integers(0, 100),
-)
-
-
-@given(_policies, _situations)
-def test_what_always_holds(policy, situation):
-    decision = decide(policy, situation)
-    assert decision.reason
-    if decision.verb is not Verb.run:
-        return
-    assert decision.action in policy.recovery.strategy(situation.failure_class).ladder(situation.failure_class)
-    assert decision.action in situation.playbooks
-    assert situation.failure_class != "unknown"
-    assert situation.busy_with is None
-    assert situation.running < policy.guardrails.max_concurrent_runs
-    assert situation.host_actions_last_hour < policy.guardrails.max_actions_per_host_per_hour
-    assert situation.approved or policy.recovery.autonomy.default == "act"
-    tried = sum(attempt.action == decision.action for attempt in situation.attempts)
-    assert tried <= policy.recovery.strategy(situation.failure_class).retries
-
-
-@given(_policies, _situations)
-def test_the_same_situation_gives_the_same_decision(policy, situation):
-    assert decide(policy, situation) == decide(policy, situation)

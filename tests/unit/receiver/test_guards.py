@@ -47,6 +47,12 @@ def test_no_person_is_called_about_an_effect_while_its_cause_is_dealt_with():
     assert decide(Policy(), replace(ended, explained_by=Explanation(7, "gpu_lost", "node-a"))).verb is Verb.hold
 
 
+def test_nothing_is_done_to_what_has_left_the_inventory():
+    decision = decide(Policy(), replace(FIRST, in_inventory=False, approved=True))
+    assert decision.verb is Verb.escalate
+    assert "service llama of host node-a is not in the inventory any more" in decision.reason
+
+
 def test_a_pause_stops_everything_even_what_was_approved():
     decision = decide(Policy(), replace(FIRST, paused="all actions are paused by me", approved=True))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
@@ -96,7 +102,7 @@ def test_never_more_of_a_pool_out_than_the_policy_allows():
     crowds = (Crowd("pool chat", 10, 5, 1), Crowd("the fleet", 100, 5, 1))
     decision = decide(Policy(), replace(DESTRUCTIVE, crowds=crowds))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
-    said = "would leave 6 of 10 with this action; the guardrail allows 50%, which is 5 in pool chat"
+    said = "in pool chat, 6 of 10 would be out of service with this action; the guardrail allows 50%, which is 5"
     assert said in decision.reason
     fewer = (Crowd("pool chat", 10, 4, 1), Crowd("the fleet", 100, 5, 1))
     assert decide(Policy(), replace(DESTRUCTIVE, crowds=fewer)).verb is Verb.run
@@ -192,5 +198,5 @@ def test_jitter_parts_what_failed_together_and_is_no_dice():
 
 def test_every_rule_is_told_also_those_that_do_not_object():
     told = [finding.rule for finding in examine(Policy(), FIRST, next_step(Policy(), FIRST))]
-    assert told[:6] == ["explained", "autonomy", "actions per host", "pause", "flapping", "due"]
+    assert told[:6] == ["explained", "target", "autonomy", "actions per host", "pause", "flapping"]
     assert {"maintenance", "silences", "one run per host", "runs in the fleet"} <= set(told)

@@ -115,6 +115,12 @@ def end(connection: sa.Connection, incident_id: int, now: float, state: Incident
         )
 
 
+def decide_again(connection: sa.Connection, now: float) -> None:
+    """Have everything decided again that is not under way and not over: the policy or the inventory is another one."""
+    states = [IncidentState.waiting.value, IncidentState.held.value]
+    connection.execute(incidents.update().where(incidents.c.state.in_(states)).values(due_at=now))
+
+
 def touch_host(connection: sa.Connection, host: str, now: float) -> None:
     """Have the incidents of a host looked at again that may be explained by what is new about it."""
     states = [IncidentState.open.value, IncidentState.waiting.value, IncidentState.held.value]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,10 +37,3 @@ def settle(connection: sa.Connection, notice_id: int, **values: Any) -> None:
 def next_due(connection: sa.Connection) -> float | None:
     """Return when the next notice is due."""
     return connection.execute(sa.select(sa.func.min(notices.c.due_at)).where(_UNSENT)).scalar()
-
-
-def of_incident(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
-    """Return the notices about an incident, oldest first."""
-    return connection.execute(
-        sa.select(notices).where(notices.c.incident_id == incident_id).order_by(notices.c.id)
-    ).all()

@@ -45,6 +45,7 @@ Alert = _row("Alert", schema.alerts)
 Reject = _row("Reject", schema.rejects)
 Run = _row("Run", schema.runs)
 TimelineLine = _row("TimelineLine", schema.timeline)
+Notice = _row("Notice", schema.notices)
 Incident = _row("Incident", schema.incidents)
 IncidentInFull = _row(
     "IncidentInFull",
@@ -52,6 +53,7 @@ IncidentInFull = _row(
     alerts=(list[Alert], ...),  # type: ignore[valid-type]
     runs=(list[Run], ...),  # type: ignore[valid-type]
     timeline=(list[TimelineLine], ...),  # type: ignore[valid-type]
+    notices=(list[Notice], ...),  # type: ignore[valid-type]
 )
 AuditRow = _row("AuditRow", audit)
 

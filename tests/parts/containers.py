@@ -28,7 +28,7 @@ LOCK = Path("/var/lib/autoglm-parts.lock")
 # What a host may not let it raise, podman would ask for by default.
 LIMITS = ("--pids-limit=0", "--ulimit=nofile=1024:4096", "--ulimit=nproc=4096:4096")
 
-PLAIN_V1 = Namespace(HOUSE, "umount /sys/fs/cgroup/unified")
+PLAIN_V1 = Namespace(HOUSE, "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified")
 
 
 @dataclass(frozen=True)

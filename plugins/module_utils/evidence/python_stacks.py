@@ -32,7 +32,7 @@ def dump(pid: int, py_spy: str, run: Runner, timeout: float, known_secrets: Iter
     First with the process held still for some milliseconds. A process that is stopped already, by a signal or a
     debugger, cannot be held; then without, which may show a stack that never was as a whole.
     """
-    said = []
+    said: list[str] = []
     for more in ([], ["--nonblocking"]):
         argv = [py_spy, "dump", *more, "--pid", str(pid)]
         outcome = run(argv, timeout)

@@ -73,6 +73,10 @@ def start(service: Service, patience: float) -> Status:
     seen_at = 0.0
     while True:
         status = service.status()
+        if not status.readable and time.monotonic() < deadline:
+            time.sleep(_PAUSE)  # a look that fails once is no end; one that goes on failing is told at the deadline
+            continue
+        readable(status)
         lives = _lives(status)
         if first is not None and (not lives or status.main_pid != first):
             raise ServiceError(_died(service, status))
@@ -85,7 +89,7 @@ def start(service: Service, patience: float) -> Status:
         if first is None and (_is_down(status) or _is_zombie(status)):
             raise ServiceError(_died(service, status))
         if first is None and time.monotonic() >= deadline:
-            raise ServiceError(f"{status.label} had no process after {patience:g} s: {status.reason or status.detail}")
+            raise ServiceError(f"{status.label} had no process after {patience:g} s: {status.detail}")
         time.sleep(_PAUSE)
 
 
@@ -150,9 +154,7 @@ def _is_zombie(status: Status) -> bool:
 
 
 def _lives(status: Status) -> bool:
-    if not status.readable or status.process_gone:
-        return False
-    return status.main_pid is not None or status.state == protocol.RUNNING
+    return not status.process_gone and (status.main_pid is not None or status.state == protocol.RUNNING)
 
 
 def _undying(status: Status) -> str:
@@ -162,7 +164,7 @@ def _undying(status: Status) -> str:
 
 
 def _died(service: Service, status: Status) -> str:
-    told = "; ".join(filter(None, (status.reason or status.detail, status.end.text, status.end.out_of_memory)))
+    told = "; ".join(filter(None, (status.detail, status.end.text, status.end.out_of_memory)))
     again = f". Beware: {status.restarts_itself} starts it again by itself" if status.restarts_itself else ""
     return f"{status.label} ended at once: {told}{again}{_last_words(service)}"
 

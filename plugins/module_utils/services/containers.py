@@ -69,7 +69,7 @@ class Container:
         try:
             self._do("kill", "--signal", name)
         except ServiceError:
-            if not self.status().process_gone:  # else it has ended by itself in the meantime
+            if self.status().main_pid == status.main_pid:  # else it has ended by itself in the meantime
                 raise
         return name
 

@@ -37,6 +37,12 @@ waiting_for_the_gpu()
 """
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends at once in these tests needs no second for it."""
+    monkeypatch.setattr(acting, "SETTLE_SECONDS", 0.3)
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> str:
     """A file, so that what is in it is not on the command line."""

@@ -31,6 +31,12 @@ DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 PROC = Path("/proc")
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends at once in these tests needs no second for it."""
+    monkeypatch.setattr(acting, "SETTLE_SECONDS", 0.3)
+
+
 @pytest.fixture
 def service(pid_path: str, tmp_path: Path) -> Callable[..., PidFileService]:
     """A service of this command, with a log."""

@@ -127,9 +127,7 @@ def test_what_dies_for_good_is_not_waited_for(restart, pid_path: str) -> None:
     [
         {},
         {"unit": "a.service", "container": "b"},
-        {"pid_file": "/run/a.pid"},
         {"pid_file": "/run/a.pid", "start_command": "/usr/bin/llama-server --port 1"},
-        {"container": "--all"},
     ],
 )
 def test_what_the_inventory_does_not_say_is_refused(restart, tmp_path: Path, service: dict[str, object]) -> None:

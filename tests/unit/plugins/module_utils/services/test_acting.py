@@ -136,6 +136,13 @@ def test_a_start_is_over_when_the_same_process_has_lived_for_a_while() -> None:
     assert acting.start(Scripted([replace(DOWN, state="starting"), lives]), 1).main_pid == 7
 
 
+def test_a_look_that_fails_once_is_no_end() -> None:
+    lives = replace(RUNS, main_pid=7)
+    assert acting.start(Scripted([lives, UNREADABLE, lives]), 1).main_pid == 7
+    with pytest.raises(ServiceError, match="no systemd here"):
+        acting.start(Scripted([lives, UNREADABLE]), 0.02)
+
+
 def test_a_unit_that_tells_no_process_is_started_when_it_is_active() -> None:
     assert acting.start(Scripted([RUNS]), 1) == RUNS
 

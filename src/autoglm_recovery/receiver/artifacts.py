@@ -15,10 +15,11 @@ from pathlib import Path
 import structlog
 
 from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.launch import Life
 
 SWEEP_EVERY_S = 600.0
 _GOING = ".removed"
+# The file whose time is the end of a run that is over: it has a result, or nothing holds it any more.
+_LAST_FILE = {"ended": "result.json", "cut_off": "started"}
 
 log = structlog.get_logger()
 
@@ -68,10 +69,10 @@ def found_in(runs_directory: Path) -> list[KeptRun]:
 def _ended_at(path: Path) -> float | None:
     """Return when a run ended; one that was cut off has no result, but nothing holds it and it was begun."""
     life = launch.life(path)
-    if life not in (Life.ended, Life.cut_off):
+    if life.name not in _LAST_FILE:
         return None
     try:
-        return (path / ("result.json" if life is Life.ended else "started")).stat().st_mtime
+        return (path / _LAST_FILE[life.name]).stat().st_mtime
     except FileNotFoundError:
         return None
 

@@ -93,6 +93,7 @@ PLAYBOOKS: dict[str, str] = {
     - name: Write it down
       ansible.builtin.copy: {content: "{{ there.stdout }}", dest: "{{ autoglm_target.out }}", mode: "0600"}
       delegate_to: localhost
+      vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
 """,
 }
 

@@ -30,9 +30,10 @@ def padding(size: int = 8192) -> str:
 
 def set_environment(environment: Mapping[str, str]) -> None:
     """Have these variables and no others, also those that a library has set without Python's knowledge."""
+    wanted = dict(environment)  # which may be os.environ
     os.environ.clear()
     ctypes.CDLL(None).clearenv()
-    os.environ.update(environment)
+    os.environ.update(wanted)
 
 
 def show(arguments: Iterable[str], environment: Mapping[str, str]) -> None:

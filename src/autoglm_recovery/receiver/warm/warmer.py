@@ -104,6 +104,10 @@ class Warmer:
         self._pause = 1.0
         self._never: str | None = None
 
+    def start(self) -> None:
+        """Begin to get warm; runs start cold until it is."""
+        self.tend()
+
     def tend(self) -> None:
         """Start the warm process if there is none; after a failure not at once again, and not at all if it is unfit."""
         if self.process is not None and self.process.poll() is None:

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long the directories of ended runs are kept, and how they go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from autoglm_recovery.receiver import launch
+
+SWEEP_EVERY_S = 600.0
+_GOING = ".removed"
+# The file whose time is the end of a run that is over: it has a result, or nothing holds it any more.
+_LAST_FILE = {"ended": "result.json", "cut_off": "started"}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept: the newest C(keep) runs, none older than C(max_age_s) seconds.  None is no limit."""
+
+    keep: int | None = 1000
+    max_age_s: float | None = 30 * 86400.0
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run's directory: C(number) rises from run to run, C(ended_at) is None for one that may be going on."""
+
+    number: int
+    path: Path
+    ended_at: float | None
+
+
+def to_remove(kept: Iterable[KeptRun], unfinished: Collection[int], retention: Retention, now: float) -> list[KeptRun]:
+    """Choose what goes.  A run that the database or its directory calls unfinished always stays, and counts as kept."""
+    newest_first = sorted(kept, key=lambda run: run.number, reverse=True)
+    going = []
+    for place, run in enumerate(newest_first):
+        if run.ended_at is None or run.number in unfinished:
+            continue
+        too_many = retention.keep is not None and place >= retention.keep
+        too_old = retention.max_age_s is not None and now - run.ended_at > retention.max_age_s
+        if too_many or too_old:
+            going.append(run)
+    return going
+
+
+def found_in(runs_directory: Path) -> list[KeptRun]:
+    """Read which runs there are.  What is not named like a run, or is a link, is somebody else's and left alone."""
+    found = []
+    with os.scandir(runs_directory) as entries:
+        for entry in entries:
+            if entry.name.isascii() and entry.name.isdigit() and entry.is_dir(follow_symlinks=False):
+                path = Path(entry.path)
+                found.append(KeptRun(int(entry.name), path, _ended_at(path)))
+    return found
+
+
+def _ended_at(path: Path) -> float | None:
+    """Return when a run ended; one that was cut off has no result, but nothing holds it and it was begun."""
+    life = launch.life(path)
+    if life.name not in _LAST_FILE:
+        return None
+    try:
+        return (path / _LAST_FILE[life.name]).stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+class Sweeper:
+    """Removes what retention lets go.  Called by the loop's thread; does something every ten minutes."""
+
+    def __init__(self, runs_directory: Path, retention: Retention) -> None:
+        """Sweep at the first call."""
+        self._runs_directory = runs_directory
+        self._retention = retention
+        self._next = 0.0
+
+    def sweep(self, unfinished: Collection[int]) -> int:
+        """Remove directories, given the numbers of all runs that the database calls unfinished; return how many."""
+        if time.monotonic() < self._next or not self._runs_directory.is_dir():
+            return 0
+        self._next = time.monotonic() + SWEEP_EVERY_S
+        for half in self._runs_directory.glob(f"*{_GOING}"):
+            shutil.rmtree(half, ignore_errors=True)
+        removed = 0
+        for run in to_remove(found_in(self._runs_directory), unfinished, self._retention, time.time()):
+            # Renamed first: a directory that is half removed must not look like a run.
+            going = run.path.with_name(f"{run.path.name}{_GOING}")
+            try:
+                run.path.rename(going)
+                shutil.rmtree(going)
+                removed += 1
+            except OSError as error:
+                log.warning("the directory of a run could not be removed", directory=str(run.path), why=str(error))
+        if removed:
+            log.info("removed directories of ended runs", count=removed)
+        return removed

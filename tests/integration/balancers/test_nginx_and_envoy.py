@@ -74,7 +74,7 @@ def test_a_task_that_is_killed_at_any_moment_leaves_a_pool_that_can_be_gone_on_w
 ) -> None:
     file = nginx.folder / "upstream.conf"
     before = file.read_text()
-    for _moment in range(4):
+    for _moment in range(2):
         task = tasks(nginx, engines["p1"], "drained", "p1")
         until("the file has changed", lambda: file.read_text() != before)
         task.kill()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import witnesses
 from .draining import Outcome, Parts, wait_until
-from .protocol import ACTIVE, DOWN, BalancerError, Member, NotSupported
+from .protocol import ACTIVE, DOWN, BalancerError, Member, NotSupported, find
 
 
 @dataclass(frozen=True)
@@ -133,5 +133,6 @@ def _climb(parts: Parts, plan: Plan, todo: list[int], outcome: Outcome) -> None:
 
 
 def _see(parts: Parts, outcome: Outcome) -> Member:
-    outcome.after = parts.balancer.state(parts.server)
+    outcome.pool = parts.balancer.members()
+    outcome.after = find(parts.server, outcome.pool, "the balancer")
     return outcome.after

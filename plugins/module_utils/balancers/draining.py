@@ -200,7 +200,8 @@ class _Draining:
         deadline = parts.clock.now() + _PUT_BACK_SECONDS
         while True:
             try:
-                parts.balancer.ready(parts.server)
+                with parts.balancer.exclusively():
+                    parts.balancer.ready(parts.server)
                 self._outcome.after = parts.balancer.state(parts.server)
             except BalancerError as error:
                 if error.kind == "denied" or parts.clock.now() >= deadline:

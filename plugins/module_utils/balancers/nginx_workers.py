@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from .protocol import BalancerError
 
-# The kernel counts a process's start in ticks, and rounds down.
-CLOCK_STEP = 0.02
+# The kernel counts a process's start in ticks of this many seconds, and rounds down.
+CLOCK_STEP = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _start_of_child(pid: int, parent: int) -> float | None:
         fields = file.read().rpartition(")")[2].split()
     if int(fields[1]) != parent:
         return None
-    return _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return _boot_time() + int(fields[19]) * CLOCK_STEP
 
 
 def _boot_time() -> float:

@@ -123,7 +123,7 @@ def _files(listed: Any) -> dict[str, Entry]:
         size, digest = entry.get("bytes"), entry.get("sha256")
         if set(entry) != {"bytes", "sha256"} or type(size) is not int or size < 0 or not _is_digest(digest):
             raise Damaged(f"the manifest describes {name[:80]!r} as something other than a regular file")
-        files[name] = Entry(size, digest)
+        files[name] = Entry(size, str(digest))
     for name in files:
         parents = name.split("/")
         if any("/".join(parents[:depth]) in files for depth in range(1, len(parents))):

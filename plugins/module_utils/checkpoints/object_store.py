@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from . import manifest, names
-from .copying import Entry, copy
+from .copying import copy
+from .manifest import Entry
 from .problems import CheckpointError, Damaged
 
 try:
@@ -242,10 +243,9 @@ class _Reader(io.RawIOBase):
 
 def _written_before(info: dict[str, Any], limit: float) -> bool:
     """Whether an object is older than a moment. One whose age nobody tells is not."""
-    at = info.get("LastModified") or info.get("mtime") or info.get("created")
-    if hasattr(at, "timestamp"):
-        at = at.timestamp()
-    return isinstance(at, (int, float)) and at < limit
+    at: Any = info.get("LastModified") or info.get("mtime") or info.get("created")
+    seconds = at.timestamp() if hasattr(at, "timestamp") else at
+    return isinstance(seconds, (int, float)) and seconds < limit
 
 
 def _without_secrets(url: str) -> str:

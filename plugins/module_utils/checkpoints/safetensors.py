@@ -15,6 +15,7 @@ import os
 import struct
 from typing import Any, BinaryIO
 
+from .names import is_count
 from .problems import Damaged
 
 _MAX_HEADER = 100_000_000
@@ -91,5 +92,5 @@ def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
 
 
 def _numbers(value: Any) -> list[int] | None:
-    fit = isinstance(value, list) and all(type(each) is int and 0 <= each < 1 << 63 for each in value)
+    fit = isinstance(value, list) and all(map(is_count, value))
     return value if fit else None

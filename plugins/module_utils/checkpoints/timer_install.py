@@ -113,7 +113,7 @@ def _write(file: File) -> None:
 
 
 def _make_directory(path: Path, mode: int) -> None:
-    """Make a directory and those above it, whatever the umask is. Only the innermost may be private: others use /etc."""
+    """Make a directory and those above it, whatever the umask is. Only the innermost may be private."""
     if path.is_dir():
         return
     _make_directory(path.parent, 0o755)

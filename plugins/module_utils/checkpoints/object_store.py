@@ -72,7 +72,7 @@ class ObjectDraft:
             self._store.fs.pipe_file(self._base + manifest.FILE, content)
 
     def abandon(self) -> None:
-        with contextlib.suppress(Exception):  # the next save cleans up what cannot be removed now
+        with contextlib.suppress(Exception):  # a later save cleans up what cannot be removed now
             self._store.clear(self._series, self.id)
 
 
@@ -205,7 +205,10 @@ class ObjectStore:
     def clear(self, series: str, identity: str) -> None:
         """Remove all objects of a checkpoint, and the directories of stores that have some."""
         base = self.base(series, identity)
-        objects = [base + name for name in self._all(series).get(identity, {})]
+        found = self._all(series).get(identity, {})
+        if manifest.FILE in found:
+            self.fs.rm_file(base + manifest.FILE)  # first, so that what is half removed is no checkpoint
+        objects = [base + name for name in found if name != manifest.FILE]
         if objects:
             self.fs.rm(objects)
         protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)

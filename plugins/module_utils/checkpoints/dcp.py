@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import BinaryIO, cast
 
 from . import torch_zip
-from .names import check_relative
+from .names import check_relative, is_count
 from .pickles import Made, Name, read_pickle
 from .problems import Damaged
 from .tree import Tree
@@ -47,10 +47,10 @@ def _slices(made: Iterable[Made]) -> dict[str, list[tuple[int, int]]]:
             continue
         state = {key: value for key, value in each.state.pairs if isinstance(key, str)}
         offset, length = state.get("offset"), state.get("length")
-        if type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
+        if not is_count(offset) or not is_count(length):
             raise Damaged(f"{METADATA}: holds a slice without offset or length")
         name = check_relative(state.get("relative_path"), f"{METADATA}: file")
-        found.setdefault(name, []).append((offset, length))
+        found.setdefault(name, []).append((cast("int", offset), cast("int", length)))
     return found
 
 

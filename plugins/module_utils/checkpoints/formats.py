@@ -71,7 +71,7 @@ def _each(tree: Tree, kind: str) -> list[str]:
 
 
 def _torch(tree: Tree) -> Proof:
-    parts, remarks = 0, []
+    parts, remarks = 0, list[str]()
     for name in _each(tree, "torch"):
         with tree.open(name) as stream:
             found = torch_zip.verify(stream, name)
@@ -114,7 +114,7 @@ def _hf_sharded(tree: Tree) -> Proof:
     names = hf_index.indexes(tree)
     if tree.is_file or not names:
         raise Damaged(f"{tree.root} is no directory with an index of shards")
-    parts, remarks = 0, []
+    parts, remarks = 0, list[str]()
     for name in names:
         shards, found = hf_index.verify(tree, name)
         parts += shards

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import manifest, names
-from .copying import Entry, copy, sync_directory
+from .copying import copy, sync_directory
+from .manifest import Entry
 from .problems import CheckpointError, Damaged
 from .tree import open_regular, read_tree
 

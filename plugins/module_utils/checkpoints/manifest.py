@@ -15,7 +15,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from . import names
 from .formats import FORMATS
@@ -121,9 +121,9 @@ def _files(listed: Any) -> dict[str, Entry]:
         names.check_relative(name, "the manifest's file")
         entry = listing if isinstance(listing, dict) else {}
         size, digest = entry.get("bytes"), entry.get("sha256")
-        if set(entry) != {"bytes", "sha256"} or type(size) is not int or size < 0 or not _is_digest(digest):
+        if set(entry) != {"bytes", "sha256"} or not names.is_count(size) or not _is_digest(digest):
             raise Damaged(f"the manifest describes {name[:80]!r} as something other than a regular file")
-        files[name] = Entry(size, digest)
+        files[name] = Entry(cast("int", size), str(digest))
     for name in files:
         parents = name.split("/")
         if any("/".join(parents[:depth]) in files for depth in range(1, len(parents))):

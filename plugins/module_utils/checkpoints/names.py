@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that become parts of paths and of object keys. What a manifest or an index says is somebody else's text."""
+"""Names that become parts of paths and of object keys, and lengths. Manifests and indexes are somebody else's text."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def new_id(at: float) -> str:
 def is_id(text: str) -> bool:
     """Whether this is a name that new_id() makes."""
     return _ID.match(text) is not None
+
+
+def is_count(value: object) -> bool:
+    """Whether somebody else's value can be a length or an offset. True is none, though Python takes it for 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def check_relative(name: object, what: str = "file") -> str:

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from . import manifest, names
-from .copying import Entry, copy
+from .copying import copy
+from .manifest import Entry
 from .problems import CheckpointError, Damaged
 
 try:
@@ -71,7 +72,7 @@ class ObjectDraft:
             self._store.fs.pipe_file(self._base + manifest.FILE, content)
 
     def abandon(self) -> None:
-        with contextlib.suppress(Exception):  # the next save cleans up what cannot be removed now
+        with contextlib.suppress(Exception):  # a later save cleans up what cannot be removed now
             self._store.clear(self._series, self.id)
 
 
@@ -204,7 +205,10 @@ class ObjectStore:
     def clear(self, series: str, identity: str) -> None:
         """Remove all objects of a checkpoint, and the directories of stores that have some."""
         base = self.base(series, identity)
-        objects = [base + name for name in self._all(series).get(identity, {})]
+        found = self._all(series).get(identity, {})
+        if manifest.FILE in found:
+            self.fs.rm_file(base + manifest.FILE)  # first, so that what is half removed is no checkpoint
+        objects = [base + name for name in found if name != manifest.FILE]
         if objects:
             self.fs.rm(objects)
         protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
@@ -242,10 +246,9 @@ class _Reader(io.RawIOBase):
 
 def _written_before(info: dict[str, Any], limit: float) -> bool:
     """Whether an object is older than a moment. One whose age nobody tells is not."""
-    at = info.get("LastModified") or info.get("mtime") or info.get("created")
-    if hasattr(at, "timestamp"):
-        at = at.timestamp()
-    return isinstance(at, (int, float)) and at < limit
+    at: Any = info.get("LastModified") or info.get("mtime") or info.get("created")
+    seconds = at.timestamp() if hasattr(at, "timestamp") else at
+    return isinstance(seconds, (int, float)) and seconds < limit
 
 
 def _without_secrets(url: str) -> str:

@@ -21,6 +21,7 @@ from ..engines.registry import open_engine
 from ..engines.transport import HttpTransport
 from . import engine_state, hook, proving, restoring, retention, saving, trainer
 from .formats import prove
+from .manifest import Manifest
 from .names import check_series, is_id
 from .problems import CheckpointError, Damaged
 from .restoring import Target
@@ -137,7 +138,7 @@ def remove(params: Params, check_mode: bool = False) -> dict[str, Any]:
     return {"changed": there, "removed": [params["id"]] if there else []}
 
 
-def described(store: Store, found: proving.Manifest) -> dict[str, Any]:
+def described(store: Store, found: Manifest) -> dict[str, Any]:
     """A checkpoint as results show it."""
     return {
         "id": found.id,

@@ -111,14 +111,13 @@ class _Machine:
 
     def _balance(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
         """Take off what the opcode takes off, and put on what it puts on."""
-        if pickletools.markobject in opcode.stack_before:
+        before = list(opcode.stack_before)
+        if pickletools.markobject in before:
             self._to_mark()
-            for _each in range(opcode.stack_before.index(pickletools.markobject)):
-                self._stack.pop()
-        else:
-            for _each in opcode.stack_before:
-                self._stack.pop()
-        for _each in opcode.stack_after:
+            before = before[: before.index(pickletools.markobject)]
+        for _taken in before:
+            self._stack.pop()
+        for _put in opcode.stack_after:
             self._stack.append(argument if argument is not None else Made(of=opcode.name))
         if isinstance(argument, str) and opcode.stack_after:
             self.contents.texts.add(argument)

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import proving
-from .copying import Entry, for_each, sync_directory
+from .copying import for_each, sync_directory
 from .formats import prove
 from .local_store import sync_tree, write_file
-from .manifest import Manifest
+from .manifest import Entry, Manifest
 from .problems import CheckpointError, Damaged
 from .saving import check_room
 from .store import Store

@@ -15,6 +15,7 @@ import os
 import struct
 from typing import Any, BinaryIO
 
+from .names import is_count
 from .problems import Damaged
 
 _MAX_HEADER = 100_000_000
@@ -77,8 +78,8 @@ def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
     spans = []
     for name, described in header.items():
         entry = described if isinstance(described, dict) else {}
-        shape, offsets = entry.get("shape"), entry.get("data_offsets")
-        if not _numbers(shape) or not _numbers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        shape, offsets = _numbers(entry.get("shape")), _numbers(entry.get("data_offsets"))
+        if shape is None or offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
             raise Damaged(f"{what}: tensor {name[:80]!r} has no usable shape and data_offsets")
         dtype = str(entry.get("dtype"))
         bits = _BITS.get(dtype)
@@ -90,5 +91,6 @@ def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
     return spans
 
 
-def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(type(each) is int and 0 <= each < 1 << 63 for each in value)
+def _numbers(value: Any) -> list[int] | None:
+    fit = isinstance(value, list) and all(map(is_count, value))
+    return value if fit else None

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from . import manifest, names
-from .copying import Entry, copy, for_each
+from .copying import copy, for_each
 from .formats import Proof, prove
+from .manifest import Entry
 from .problems import CheckpointError, Damaged
 from .store import Draft, Store
 from .tree import Signature, Tree, read_tree, signature

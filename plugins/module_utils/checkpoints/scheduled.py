@@ -17,7 +17,7 @@ from .problems import CheckpointError, Damaged
 def main(arguments: Sequence[str]) -> int:
     """Save, and print the result as one line of JSON. Returns the exit status: 0 saved, 1 not saved, 2 usage."""
     if len(arguments) != 1:
-        print("usage: checkpoint.pyz PARAMETERS.json", file=sys.stderr)
+        sys.stderr.write("usage: checkpoint.pyz PARAMETERS.json\n")
         return 2
     os.umask(0o077)
     try:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
             params = json.load(file)
         result = operation.save(params)
     except (CheckpointError, Damaged, ValueError, KeyError, OSError) as error:
-        print(f"no checkpoint was saved: {error}", file=sys.stderr)
+        sys.stderr.write(f"no checkpoint was saved: {error}\n")
         return 1
-    print(json.dumps(result, sort_keys=True))
+    sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
     return 0

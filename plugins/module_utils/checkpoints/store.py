@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from .copying import Entry
+from .manifest import Entry
 
 
 class Draft(Protocol):

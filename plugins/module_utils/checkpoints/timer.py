@@ -20,14 +20,20 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from . import scheduled  # noqa: F401 - its presence puts it, and all that it needs, into the program
+from . import scheduled
 
 PROGRAM = "/usr/local/lib/autoglm/checkpoint.pyz"
 PARAMETERS = "/etc/autoglm/checkpoints"
 UNITS = "/etc/systemd/system"
 _PACKAGE = __name__.rpartition(".")[0].rpartition(".")[0]
 _NEEDED = ("checkpoints", "engines", "evidence")
-_MAIN = "import sys\n\nfrom autoglm_knowledge.checkpoints.scheduled import main\n\nsys.exit(main(sys.argv[1:]))\n"
+# scheduled is loaded here, and with it all that it needs, so that the program has it.
+_MAIN = f"""import sys
+
+from autoglm_knowledge{scheduled.__name__[len(_PACKAGE) :]} import main
+
+sys.exit(main(sys.argv[1:]))
+"""
 _CALENDAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9 *:,./~_+-]*\Z|\*[A-Za-z0-9 *:,./~_+-]*\Z")
 _INTERVAL = re.compile(r"\d+ ?(?:s|sec|m|min|h|hr|d|day|w)?(?: ?\d+ ?(?:s|sec|m|min|h|hr|d|day|w))*\Z")
 

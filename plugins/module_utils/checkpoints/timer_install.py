@@ -100,8 +100,7 @@ def _write(file: File) -> None:
     path = Path(file.path)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        # Parameters hold keys: their directory is nobody else's. Units and the program are for everybody to read.
-        path.parent.mkdir(mode=0o700 if file.secret else 0o755, parents=True, exist_ok=True)
+        _make_directory(path.parent, 0o700 if file.secret else 0o755)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             os.fchmod(out.fileno(), file.mode)
@@ -111,6 +110,15 @@ def _write(file: File) -> None:
         os.rename(unfinished, path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    """Make a directory and those above it, whatever the umask is. Only the innermost may be private."""
+    if path.is_dir():
+        return
+    _make_directory(path.parent, 0o755)
+    path.mkdir(mode=0o700)
+    path.chmod(mode)
 
 
 def _says(runner: Runner, question: str, name: str) -> bool:

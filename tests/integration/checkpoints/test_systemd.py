@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import timer
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import timer, timer_install
 
 from tests.checkpoints import builders
-from tests.lab import image, namespace, prerequisites
+from tests.lab import image, lock, namespace, prerequisites
 from tests.lab.hosts import LIMITS
 from tests.lab.places import LABEL
 from tests.lab.podman import podman, unpack
@@ -40,14 +40,15 @@ if sys.argv[1] == "install":
 else:
     print(json.dumps(timer_install.uninstall("m", False).changed))
 """
+assert timer_install  # loaded, and so a part of the program
 UNIT = "autoglm-checkpoint-m"
 
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[str]:
     prerequisites.ensure()
-    # Where the host has no cgroup v2, containers live in a mount namespace; the lab takes it down at its own end.
-    mine = not namespace.exists()
+    # Where the host has no cgroup v2, containers live in a mount namespace, as the lab does.
+    held = lock.take()
     namespace.ensure()
     name = f"autoglm-checkpoint-{uuid.uuid4().hex[:8]}"
     tree = tmp_path / "tree"
@@ -65,8 +66,8 @@ def container(tmp_path: Path) -> Iterator[str]:
         yield name
     finally:
         podman("rm", "--force", "--time", "0", name)
-        if mine and namespace.exists():
-            namespace.remove()
+        namespace.remove()
+        held.close()
 
 
 def said(container: str, script: str) -> str:

@@ -157,7 +157,8 @@ class TestSchedule:
         first = run(source=source, **WANTED)
         assert first["changed"]
         assert "a-secret-key" not in json.dumps(first)
-        assert (tmp_path / "etc/m.json").stat().st_mode & 0o777 == 0o600
+        modes = {"etc": 0o700, "etc/m.json": 0o600, "lib": 0o755, "lib/checkpoint.pyz": 0o755}
+        assert {name: (tmp_path / name).stat().st_mode & 0o777 for name in modes} == modes
         assert json.loads((tmp_path / "etc/m.json").read_text())["signing_key"] == "a-secret-key"
         assert "a-secret-key" not in (tmp_path / "units/autoglm-checkpoint-m.service").read_text()
         assert "restart autoglm-checkpoint-m.timer" in places.asked

@@ -23,7 +23,6 @@ MARK = "AUTOGLM_RUN_DIRECTORY"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_POLITE_S = 2.0
 _LOOK_EVERY_S = 0.02
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -81,8 +80,8 @@ def descendants(roots: Iterable[int], parent_of: dict[int, int]) -> set[int]:
     return found
 
 
-def end_descendants() -> int:
-    """End everything below this process: ask first, then insist.  Return how many there were."""
+def end_descendants(polite_s: float = 2.0) -> int:
+    """End everything below this process: ask first, and insist after a while.  Return how many there were."""
     begun = time.monotonic()
     seen: set[int] = set()
     while True:
@@ -90,7 +89,7 @@ def end_descendants() -> int:
         left = descendants([os.getpid()], parents())
         if not left:
             return len(seen)
-        insist = time.monotonic() - begun > _POLITE_S
+        insist = time.monotonic() - begun >= polite_s
         # Asked once each: a second SIGTERM makes some programs end without cleaning up.
         for pid in left if insist else left - seen:
             _send(pid, signal.SIGKILL if insist else signal.SIGTERM)

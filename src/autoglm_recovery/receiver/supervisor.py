@@ -31,6 +31,7 @@ from autoglm_recovery.receiver.whole_file import write_whole
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
 TIMED_OUT = 254  # as ansible-runner says it
+CUT_OFF = 254  # ansible-runner's code for a playbook that a signal ended, so that it has none of its own
 _LOOK_EVERY_S = 0.1
 
 Work = Callable[[Path, dict[str, Any]], int]
@@ -51,7 +52,7 @@ def main(directory: Path, work: Work | None = None) -> int:
         request = json.loads((directory / "request.json").read_text("utf-8"))
         os.environ[processes.MARK] = str(directory)
         processes.become_subreaper()
-        why = _must_end(directory)
+        why = _cancelled(directory)
         if why is None:
             result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
         else:
@@ -88,14 +89,18 @@ def _watch(directory: Path, request: dict[str, Any], child: int) -> dict[str, An
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return _ended(os.waitstatus_to_exitcode(status))
-        why = _must_end(directory)
-        if why is None and time.monotonic() > deadline:
-            why = f"it took longer than {request['timeout_s']:g} s"
-            processes.end_descendants()
-            return {"rc": TIMED_OUT, "status": "timeout", "why": why}
+        why = _cancelled(directory)
         if why is not None:
             processes.end_descendants()
             return _canceled(why)
+        late = heartbeat.now() - heartbeat.until(directory)
+        if late > 0:
+            # At once: another receiver may begin when the rest of the lease is over.
+            processes.end_descendants(polite_s=0.0)
+            return _canceled(f"its receiver has not renewed its lease in time, {late:.1f} s ago")
+        if time.monotonic() > deadline:
+            processes.end_descendants()
+            return {"rc": TIMED_OUT, "status": "timeout", "why": f"it took longer than {request['timeout_s']:g} s"}
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -104,19 +109,17 @@ def _canceled(why: str) -> dict[str, Any]:
 
 
 def _ended(code: int) -> dict[str, Any]:
-    if code >= 0:
+    if 0 <= code < CUT_OFF:
         return {"rc": code, "status": "successful" if code == 0 else "failed", "why": None}
-    processes.end_descendants()
-    return {"rc": None, "status": "failed", "why": f"its process was ended by signal {-code}"}
+    left = processes.end_descendants()
+    return {"rc": None, "status": "failed", "why": f"something killed it; {left} processes it left were ended"}
 
 
-def _must_end(directory: Path) -> str | None:
+def _cancelled(directory: Path) -> str | None:
     try:
         return (directory / "cancel").read_text("utf-8")
     except FileNotFoundError:
-        pass
-    late = heartbeat.now() - heartbeat.until(directory)
-    return f"its receiver has not renewed its lease for {late:.1f} s too long" if late > 0 else None
+        return None
 
 
 def play(directory: Path, request: dict[str, Any]) -> int:
@@ -146,8 +149,7 @@ def play(directory: Path, request: dict[str, Any]) -> int:
             suppress_env_files=True,
             quiet=True,
         )
-    # ansible-runner gives a negative code for a playbook that a signal ended.
-    return int(run.rc) if run.rc is not None and 0 <= run.rc < TIMED_OUT else 1
+    return int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
 
 
 def forget_environment(artifacts: Path) -> None:

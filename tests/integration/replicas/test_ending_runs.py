@@ -42,6 +42,17 @@ def test_a_run_that_takes_longer_than_the_policy_allows_is_ended_and_has_failed(
         assert any("took longer than 5 s" in text for text in told)
 
 
+def test_a_playbook_that_something_kills_is_lost_and_leaves_nothing(tmp_path):
+    with serving(tmp_path) as receiver:
+        begun(receiver)
+        ansible = next(process for process in playbooks_of(receiver) if process.terminal())
+        ansible.kill()
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
+        assert playbooks_of(receiver) == []
+        told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
+        assert any("something killed it" in text for text in told)
+
+
 def test_a_run_whose_receiver_never_comes_back_ends_itself(tmp_path):
     with serving(tmp_path, lease="6s") as receiver:
         begun(receiver)

@@ -51,6 +51,14 @@ class Triton:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    def model_process(self) -> int:
+        """The process id of the Python in which the model runs."""
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            for child in (task / "children").read_text(encoding="ascii").split():
+                if b"triton_python_backend_stub" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        raise RuntimeError(f"no model's process is a child of {self.process.pid}")
+
     @property
     def metrics_url(self) -> str:
         """Where its metrics are."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -81,6 +83,19 @@ def test_a_model_that_is_not_there_is_not_ready_and_cannot_be_loaded(open_it: Ca
     with pytest.raises((EngineError, NotSupported)):
         engine.wake()
     assert open_it(metrics_url="http://127.0.0.1:9").stats().waiting is None
+
+
+def test_a_model_whose_process_died_calls_itself_ready_and_is_not_healthy(
+    open_it: Callable[..., Engine], server: triton.Triton
+) -> None:
+    os.kill(server.model_process(), signal.SIGKILL)
+    engine = open_it()
+    verdict = judge(observe(engine, CompletionAsked(), None))
+    assert (engine.ready().value, verdict.verdict, verdict.failure_class) == (True, "unhealthy", "unresponsive")
+    engine.sleep()
+    until(lambda: engine.awake().value is False, "it is unloaded")
+    engine.wake()
+    assert judge(observe(engine, CompletionAsked(), None)).verdict == "healthy", "loading it anew repairs it"
 
 
 def test_a_killed_server(open_it: Callable[..., Engine], server: triton.Triton) -> None:

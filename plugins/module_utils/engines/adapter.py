@@ -8,11 +8,12 @@ An adapter overrides what its engine can do, and explains each of the other meth
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 from .options import Option, read_options
-from .protocol import NotSupported, Reading, SavedState
+from .protocol import Generation, NotSupported, Reading, SavedState, Stats
 from .server import Server
 
 # Methods that act on the server. Each is either overridden or explained; a unit test holds every adapter to it.
@@ -29,7 +30,7 @@ ACTS = (
 )
 
 
-class Adapter:
+class Adapter(ABC):
     """One server of one kind of engine. C(options): what else may be said about it, beside its address."""
 
     name = ""
@@ -40,6 +41,18 @@ class Adapter:
         """Raises ValueError for options that cannot be."""
         self._server = server
         self._options = read_options(self.name, self.options, given or {})
+
+    @abstractmethod
+    def live(self) -> Reading: ...
+
+    @abstractmethod
+    def ready(self) -> Reading: ...
+
+    @abstractmethod
+    def stats(self) -> Stats: ...
+
+    @abstractmethod
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation: ...
 
     def accepting(self) -> Reading:
         return self._untold("whether it holds new requests back")

@@ -87,7 +87,8 @@ def prove_openai_chat(document: Any, seconds: float) -> Generation:
 def prove_tgi(document: Any, seconds: float, model: str | None = None) -> Generation:
     """The completion in an answer of TGI's C(/generate), which has the count only where details were asked for."""
     whole = document if isinstance(document, dict) else {}
-    details = whole.get("details") if isinstance(whole.get("details"), dict) else {}
+    told = whole.get("details")
+    details: dict[str, Any] = told if isinstance(told, dict) else {}
     tokens, finish = details.get("generated_tokens"), details.get("finish_reason")
     return proven(whole.get("generated_text"), tokens, finish, TGI_ENDS, seconds, model)
 

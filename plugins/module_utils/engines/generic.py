@@ -9,7 +9,8 @@ What was not said is not supported, and said so: nothing is guessed from an answ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 from .adapter import Adapter
 from .completions import FORMATS
@@ -133,5 +134,4 @@ class Generic(Adapter):
             if name is None:
                 figures.missing(field, f"the option {option} was not given")
             else:
-                join: Any = found.total if whole else found.maximum
-                figures.metric(field, lambda join=join, name=name: join(name), name, whole)
+                figures.metric(field, partial(found.total if whole else found.maximum, name), name, whole)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class NotSupported(Exception):
@@ -106,7 +106,7 @@ class Engine(Protocol):
     """
 
     name: str
-    cannot: Mapping[str, str]
+    cannot: ClassVar[Mapping[str, str]]
 
     def live(self) -> Reading:
         """Does the server process answer? False only when it says itself that its engine is dead."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from . import completions
@@ -126,7 +127,7 @@ class Sglang(Adapter):
 def _read_totals(figures: Figures, found: Exposition) -> None:
     for field in ("prompt_tokens_total", "generation_tokens_total"):
         name = f"sglang:{field}"
-        figures.metric(field, lambda name=name: found.total(name), name)
+        figures.metric(field, partial(found.total, name), name)
 
 
 def _loads(document: Any) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ written when a request ends: what they say of running and waiting requests is of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 from . import completions
@@ -56,7 +57,7 @@ class TensorrtLlm(Adapter):
         usage = "trtllm_kv_cache_utilization"
         figures.metric("kv_cache_usage", lambda: found.maximum(usage), usage, whole=False)
         for field in ("prompt_tokens_total", "generation_tokens_total"):
-            figures.metric(field, lambda field=field: found.total(f"trtllm_{field}"), f"trtllm_{field}")
+            figures.metric(field, partial(found.total, f"trtllm_{field}"), f"trtllm_{field}")
         figures.missing("running", _STALE)
         figures.missing("waiting", _STALE)
         figures.missing("tokens_per_second", "trtllm-serve tells totals only; a rate needs two readings")

@@ -11,6 +11,7 @@ the queue is counted in no gauge until its prefill is done, but prefills begun a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from . import completions
@@ -57,7 +58,7 @@ class Tgi(Adapter):
             ("prompt_tokens_total", "tgi_request_input_length_sum"),
             ("generation_tokens_total", "tgi_request_generated_tokens_sum"),
         ):
-            figures.metric(field, lambda name=name: found.total(name), name)
+            figures.metric(field, partial(found.total, name), name)
         figures.missing("kv_cache_usage", "TGI does not tell how full its cache is")
         figures.missing("tokens_per_second", "TGI tells totals only; a rate needs two readings")
         figures.document("models", "/info", _models)

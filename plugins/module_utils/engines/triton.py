@@ -3,11 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """NVIDIA Triton Inference Server, and in part every server of the Open Inference Protocol (KServe v2).
 
-Read in Triton's documentation, 24.12 and later (docs/protocol: extension_generate, extension_model_repository;
-docs/user_guide: metrics, model_management; docs/additional_outputs.md of vllm_backend; README.md of
-tensorrtllm_backend); not run here.  Triton does not count the requests that run, only those that wait for a backend;
-the TensorRT-LLM backend counts those that it has taken.  Metrics are at a port of their own.  Models can be loaded and
-unloaded when the server was started with C(--model-control-mode=explicit).
+Seen on Triton 2.51, without its LLM backends; those read in docs/additional_outputs.md of vllm_backend (24.12 and
+later) and README.md of tensorrtllm_backend.  Triton does not count the requests that run, only those that wait for a
+backend; the TensorRT-LLM backend counts those that it has taken.  Metrics are at a port of their own.  Models can be
+loaded and unloaded when the server was started with C(--model-control-mode=explicit).
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ from .triton_generate import BACKENDS
 
 _READY = {200: (True, ""), 400: (False, ""), 503: (False, "")}
 _ACTIVE = "more than zero active requests in nv_trt_llm_request_metrics (of the TensorRT-LLM backend alone)"
+# Triton answers HTTP 400 to every inference that fails. This one is no fault of the question: the process of a Python
+# backend, which vLLM's is, has died. The model calls itself ready all the same.
+_DEAD_BACKEND = "is not healthy"
 _EXPLICIT = "Triton loads and unloads models only when started with --model-control-mode=explicit"
 
 
@@ -93,7 +95,12 @@ class Triton(Adapter):
         if asked is None or backend is None:
             raise NotSupported("Triton proves a completion only when the options model and backend say what serves it")
         ask = BACKENDS[backend]
-        return ask(self._server, f"/v2/models/{quote(asked, safe='')}/generate", prompt, max_tokens)
+        try:
+            return ask(self._server, f"/v2/models/{quote(asked, safe='')}/generate", prompt, max_tokens)
+        except EngineError as error:
+            if error.status is not None and _DEAD_BACKEND in error.reason:
+                raise EngineError("not_proven", error.reason, error.status) from error
+            raise
 
     def sleep(self) -> None:
         """Unload the model. New requests for it fail, those in flight come to their end."""

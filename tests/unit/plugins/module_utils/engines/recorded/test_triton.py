@@ -84,3 +84,15 @@ def test_a_completion_of_the_tensorrt_llm_backend_is_counted_by_its_log_probabil
 def test_which_completion_could_be_proven_has_to_be_said(play, options) -> None:
     with pytest.raises(NotSupported, match="options model and backend"):
         play(**options).engine.generate("hi", 8)
+
+
+def test_the_process_of_a_model_that_died_is_no_wrong_question(play) -> None:
+    """HTTP 400 is Triton's status for every failed inference. Seen on 2.51."""
+    dead = (400, '{"error":"Stub process \'words_0\' is not healthy."}')
+    with pytest.raises(EngineError) as caught:
+        play({"POST /v2/models/m/generate": dead}, model="m", backend="vllm").engine.generate("hi", 8)
+    assert caught.value.kind == "not_proven"
+    wrong = (400, '{"error":"unexpected inference input"}')
+    with pytest.raises(EngineError) as caught:
+        play({"POST /v2/models/m/generate": wrong}, model="m", backend="vllm").engine.generate("hi", 8)
+    assert caught.value.kind == "answered"

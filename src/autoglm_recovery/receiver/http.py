@@ -88,7 +88,8 @@ class Interface:
                 Route("/api/v1/incidents/{id:int}", guarded(self.incident), methods=["GET"]),
                 Route("/api/v1/incidents/{id:int}/{order}", guarded(self.order), methods=["POST"]),
                 Route("/api/v1/pause", guarded(self.pause_state), methods=["GET"]),
-                Route("/api/v1/{turn:str}", guarded(self.turn), methods=["POST"]),
+                Route("/api/v1/pause", guarded(self.pause), methods=["POST"]),
+                Route("/api/v1/resume", guarded(self.resume), methods=["POST"]),
                 Route("/healthz", self.healthz, methods=["GET"]),
                 Route("/readyz", self.readyz, methods=["GET"]),
                 Route("/metrics", self.metrics, methods=["GET"]),
@@ -174,16 +175,19 @@ class Interface:
         """Say whether all actions are paused, and by whom."""
         return JSONResponse(await self._ask(pause_state))
 
-    async def turn(self, request: Request) -> Response:
-        """Pause all actions, or let them go on."""
-        turns = {"pause": pause, "resume": resume}
-        name = request.path_params["turn"]
-        if name not in turns:
-            return problem(404, f"there is no order {name[:40]!r} for the whole fleet; known: {', '.join(turns)}")
+    async def pause(self, request: Request) -> Response:
+        """Stop all actions on the fleet."""
+        return await self._turn(request, pause, "paused")
+
+    async def resume(self, request: Request) -> Response:
+        """Let actions go on."""
+        return await self._turn(request, resume, "resumed")
+
+    async def _turn(self, request: Request, turn: Callable[[Database, str, str], None], said: str) -> Response:
         who = f"API client {request.client.host if request.client else 'unknown'}"
-        reason = request.query_params.get("reason", "")
-        await run_in_threadpool(turns[name], self._database, who, reason)
-        log.warning(f"actions {name}d", by=who, reason=reason[:500])
+        reason = request.query_params.get("reason", "")[:500]
+        await run_in_threadpool(turn, self._database, who, reason)
+        log.warning(f"all actions {said}", by=who, reason=reason)
         self._parts.wake()
         return await self.pause_state(request)
 

@@ -124,6 +124,19 @@ def test_who_must_approve_is_asked(at, web):
     assert "autoglm incidents approve 1   # let restart_process run" in web.received[0]["message"]
 
 
+def test_who_must_approve_since_the_policy_has_changed_is_asked_too(at, web):
+    at.policy(f"recovery: {{autonomy: watch}}\nnotify: ['{web.url}']")
+    at.fire("node-c", "oom")
+    at.policy(f"recovery: {{autonomy: ask}}\nnotify: ['{web.url}']")
+    with at.database.writing() as connection:
+        incidents.decide_again(connection, at.now)
+    at.turn()
+    with at.database.writing() as connection:
+        incidents.decide_again(connection, at.now)
+    at.turn()
+    assert [row.occasion for row in at.rows(schema.notices)] == ["approval"]
+
+
 def test_who_only_watches_is_not_called(at, web):
     at.policy(f"recovery: {{autonomy: watch}}\nnotify: ['{web.url}']")
     at.fire("node-c", "oom")

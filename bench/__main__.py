@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import exporter, gpu_health, kernel_lines
+from bench import exporter, gpu_health, kernel_lines, storm
 from bench.load import CONNECTIONS, Load, send
 from tests.integration.receiver.running import Receiver, alert, now, payload, serving, until
 
@@ -59,6 +59,7 @@ def main() -> None:
         commits(Path(directory))
     with tempfile.TemporaryDirectory() as directory:
         launches(Path(directory))
+    storm.main()
     kernel_lines.main()
     gpu_health.main()
     exporter.main()

@@ -10,6 +10,7 @@ the alerts at all.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import tempfile
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
@@ -37,6 +39,7 @@ CLASSES = ("overload", "not_ready", "unresponsive", "oom", "crash")
 
 def main() -> None:
     """Measure, and print each figure beside the baseline."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory() as directory:
         alerts = storm()
         plain = timed(lambda: plain_inserts(Path(directory) / "baseline.db", alerts))

@@ -110,6 +110,10 @@ class Dispatcher:
         store.tell(connection, row.id, now, "proof", "the playbook succeeded, but the alert did not resolve in time")
 
     def _decide(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> bool:
+        if row.state == IncidentState.waiting and row.queued and _full(connection, world):
+            # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
+            store.update(connection, row.id, now, due_at=now + _ASK_AGAIN_S)
+            return False
         known = situation(connection, row, world, now, self._silences())
         decision = decide(world.policy, known)
         if decision.verb is Verb.run:
@@ -127,7 +131,7 @@ class Dispatcher:
             store.update(connection, row.id, now, approved=False)
         held = {"state": state, "reason": decision.reason, "queued": decision.queued, "explained_by": cause}
         store.update(connection, row.id, now, **held, due_at=_due(decision, now))
-        if row.state != state:
+        if row.state != state or (decision.asks and row.reason != decision.reason):
             self._call(connection, row, decision, known, world)
         return False
 
@@ -171,6 +175,10 @@ class Dispatcher:
         log.info("decided to run", incident=row.id, run=run_id, host=row.host, action=decision.action)
         if decision.attempt == 1:
             self._metrics.launched(now - row.first_starts_at)
+
+
+def _full(connection: sa.Connection, world: World) -> bool:
+    return len(runs.unfinished(connection)) >= world.policy.guardrails.max_concurrent_runs
 
 
 def _due(decision: Decision, now: float) -> float:

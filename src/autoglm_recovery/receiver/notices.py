@@ -60,7 +60,7 @@ def write_notice(
     about = {
         "failure_class": row.failure_class,
         "pool": row.pool,
-        "severities": sorted({labels["severity"] for labels in known.labels if labels.get("severity")}),
+        "severities": sorted({labels["severity"][:100] for labels in known.labels if labels.get("severity")}),
     }
     if not any(route.wants(occasion, **about) for route in policy.notify.routes):
         return False

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from typing import Any
@@ -34,6 +34,9 @@ LONGEST_SEND_S = 30.0
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 600.0
 GIVE_UP_AFTER_S = 3 * 86400.0
+MOST_AT_ONCE = 500
+MOST_SINGLY = 3
+MOST_LINES = 100
 _LONGEST_SLEEP_S = 30.0
 
 
@@ -53,7 +56,7 @@ def send(url: str, title: str, body: str) -> str | None:
 
     # What it logs may hold the address.
     logging.getLogger("apprise").disabled = True
-    kind = url.partition("://")[0][:40]
+    kind = _kind(url)
     try:
         service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
         if service is None:
@@ -62,6 +65,36 @@ def send(url: str, title: str, body: str) -> str | None:
     except Exception as error:  # noqa: BLE001 - a plugin of a hundred; whatever it throws, the others must be sent
         return f"{kind}: {type(error).__name__}"
     return None if sent else f"{kind}: not accepted by the other side, or it cannot be reached"
+
+
+def send_all(url: str, batch: Sequence[sa.Row[Any]]) -> dict[int, str]:
+    """Send notices to one address; return what went wrong, by the notice's number.
+
+    Many at once become one: a person who is called a thousand times hears nothing any more.
+    """
+    if len(batch) > MOST_SINGLY:
+        wrong = send(url, *_together(batch))
+        return {} if wrong is None else dict.fromkeys((notice.id for notice in batch), wrong)
+    found = {notice.id: send(url, notice.title, _numbered(notice)) for notice in batch}
+    return {number: wrong for number, wrong in found.items() if wrong is not None}
+
+
+def _numbered(notice: sa.Row[Any]) -> str:
+    """Return the text with its number: at least once means that a second copy must be known as one."""
+    written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(notice.created_at))
+    return f"{notice.body}\n\n(notice {notice.id}, written {written})"
+
+
+def _together(batch: Sequence[sa.Row[Any]]) -> tuple[str, str]:
+    """Make one notice of many: a line for each, and the first one whole."""
+    lines = [f"  {notice.title.removeprefix('[autoglm] ')}  (notice {notice.id})" for notice in batch]
+    shown = lines[:MOST_LINES] + ([f"  ... and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else [])
+    text = "\n".join([*shown, "", "autoglm incidents list --state escalated", "autoglm incidents list --state held"])
+    return f"[autoglm] {len(batch)} incidents need people", f"{text}\n\nThe first of them:\n\n{_numbered(batch[0])}"
+
+
+def _kind(url: str) -> str:
+    return url.partition("://")[0][:40]
 
 
 class Notifier:
@@ -94,7 +127,7 @@ class Notifier:
         while not self._stopping.is_set():
             self._awake.clear()
             try:
-                while not self._stopping.is_set() and self.send_next():
+                while not self._stopping.is_set() and self.send_due():
                     pass
                 sleep = self._sleep()
             except Exception:  # the database may be away for a while; the notices are in it
@@ -107,43 +140,43 @@ class Notifier:
             due = notices.next_due(connection)
         return _LONGEST_SLEEP_S if due is None else min(_LONGEST_SLEEP_S, max(0.05, due - time.time()))
 
-    def send_next(self) -> bool:
-        """Send the notice that is due the longest; return whether there was one."""
+    def send_due(self) -> int:
+        """Send the notices that are due, up to a batch; return how many there were."""
         now = time.time()
         with self._database.reading() as connection:
             due = notices.next_due(connection)
         if due is None or due > now:
-            return False
+            return 0
         with self._database.writing() as connection:
-            notice = notices.claim(connection, now, now + CLAIM_S)
-        if notice is None:
-            return False
-        delivered, errors = self._deliver(notice)
-        self._settle(notice, delivered, errors)
-        return True
+            claimed = notices.claim(connection, now, now + CLAIM_S, MOST_AT_ONCE)
+        self._deliver(claimed)
+        return len(claimed)
 
-    def _deliver(self, notice: sa.Row[Any]) -> tuple[list[str], list[str]]:
-        """Send a notice to each address that lacks it; return who has it now, and what went wrong."""
-        errors: list[str] = []
-        wanted = _addresses(self._policy(), notice, errors)
-        delivered = list(notice.delivered)
-        todo = {digest(url): url for url in wanted if digest(url) not in delivered}
-        # At least once: who reads the same number twice knows that it is one notice.
-        written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(notice.created_at))
-        text = f"{notice.body}\n\n(notice {notice.id}, written {written})"
-        sending = {name: self._senders.submit(send, url, notice.title, text) for name, url in todo.items()}
+    def _deliver(self, claimed: Sequence[sa.Row[Any]]) -> None:
+        """Send to each address what it lacks, and note what became of each notice."""
+        policy = self._policy()
+        delivered = {notice.id: list(notice.delivered) for notice in claimed}
+        errors: dict[int, list[str]] = {notice.id: [] for notice in claimed}
+        todo: dict[str, list[sa.Row[Any]]] = {}
+        for notice in claimed:
+            for url in _addresses(policy, notice, errors[notice.id]):
+                if digest(url) not in notice.delivered:
+                    todo.setdefault(url, []).append(notice)
+        sending = {url: self._senders.submit(send_all, url, batch) for url, batch in todo.items()}
         until = time.monotonic() + LONGEST_SEND_S
-        for name, future in sending.items():
+        for url, future in sending.items():
             try:
                 wrong = future.result(max(0.0, until - time.monotonic()))
             except TooSlow:
                 future.cancel()
-                wrong = f"{todo[name].partition('://')[0][:40]}: no answer within {LONGEST_SEND_S:.0f} s"
-            if wrong is None:
-                delivered.append(name)
-            else:
-                errors.append(wrong)
-        return delivered, errors
+                wrong = dict.fromkeys((n.id for n in todo[url]), f"{_kind(url)}: no answer in {LONGEST_SEND_S:.0f} s")
+            for notice in todo[url]:
+                if notice.id in wrong:
+                    errors[notice.id].append(wrong[notice.id])
+                else:
+                    delivered[notice.id].append(digest(url))
+        for notice in claimed:
+            self._settle(notice, delivered[notice.id], errors[notice.id])
 
     def _settle(self, notice: sa.Row[Any], delivered: list[str], errors: list[str]) -> None:
         now = time.time()

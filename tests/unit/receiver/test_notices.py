@@ -73,8 +73,8 @@ def empty(at) -> int:
     sender = notifier(at)
     count = 0
     with at.clock():
-        while sender.send_next():
-            count += 1
+        while sent := sender.send_due():
+            count += sent
     sender._senders.shutdown()
     return count
 
@@ -124,6 +124,19 @@ def test_who_must_approve_is_asked(at, web):
     assert "autoglm incidents approve 1   # let restart_process run" in web.received[0]["message"]
 
 
+def test_who_must_approve_since_the_policy_has_changed_is_asked_too(at, web):
+    at.policy(f"recovery: {{autonomy: watch}}\nnotify: ['{web.url}']")
+    at.fire("node-c", "oom")
+    at.policy(f"recovery: {{autonomy: ask}}\nnotify: ['{web.url}']")
+    with at.database.writing() as connection:
+        incidents.decide_again(connection, at.now)
+    at.turn()
+    with at.database.writing() as connection:
+        incidents.decide_again(connection, at.now)
+    at.turn()
+    assert [row.occasion for row in at.rows(schema.notices)] == ["approval"]
+
+
 def test_who_only_watches_is_not_called(at, web):
     at.policy(f"recovery: {{autonomy: watch}}\nnotify: ['{web.url}']")
     at.fire("node-c", "oom")
@@ -151,7 +164,7 @@ def test_what_was_not_taken_is_sent_again_after_a_longer_and_longer_pause(at, we
 def test_a_sender_that_dies_in_the_middle_leaves_the_notice_to_the_next(at, web):
     at.fire("node-a", "unknown")
     with at.database.writing() as connection:
-        assert notices.claim(connection, at.now, at.now + CLAIM_S).id == 1
+        assert [notice.id for notice in notices.claim(connection, at.now, at.now + CLAIM_S, 10)] == [1]
     assert empty(at) == 0  # for all anybody knows it is being sent
     at.pass_time(CLAIM_S)
     assert empty(at) == 1
@@ -168,6 +181,18 @@ def test_who_has_a_notice_does_not_get_it_again_because_another_could_not_be_rea
     assert len(web.received) == 1
     (row,) = at.rows(schema.notices)
     assert (row.delivered, row.sent_at, row.attempts) == ([digest(web.url)], None, 3)
+
+
+def test_a_storm_of_escalations_is_one_notice(at, web):
+    for host in ("node-a", "node-b"):
+        for service in ("llama", "embed"):
+            at.fire(host, "unknown", service=service)
+    assert empty(at) == 4
+    (sent,) = web.received
+    assert sent["title"] == "[autoglm] 4 incidents need people"
+    assert all(f"incident {n}: unknown on node-" in sent["message"] for n in range(1, 5))
+    assert "autoglm incidents close 1" in sent["message"]
+    assert all(row.sent_at for row in at.rows(schema.notices))
 
 
 def test_routes_are_chosen_by_class_severity_and_pool(at, web):

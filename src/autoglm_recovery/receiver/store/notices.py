@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,13 +21,14 @@ def add(connection: sa.Connection, now: float, **values: Any) -> None:
     connection.execute(notices.insert(), {**fresh, **values})
 
 
-def claim(connection: sa.Connection, now: float, until: float) -> sa.Row[Any] | None:
-    """Take the notice that is due the longest; nobody else gets it before C(until), also if we die."""
+def claim(connection: sa.Connection, now: float, until: float, most: int) -> Sequence[sa.Row[Any]]:
+    """Take the notices that are due, oldest first; nobody else gets them before C(until), also if we die."""
     first = sa.select(notices.c.id).where(_UNSENT, notices.c.due_at <= now).order_by(notices.c.due_at, notices.c.id)
-    locked = first.limit(1).with_for_update(skip_locked=True)  # SQLite has one writer, and ignores it
+    locked = first.limit(most).with_for_update(skip_locked=True)  # SQLite has one writer, and ignores it
     claimed = notices.update().where(notices.c.id.in_(locked.scalar_subquery())).values(due_at=until)
     attempts = notices.c.attempts + 1
-    return connection.execute(claimed.values(attempts=attempts).returning(notices)).one_or_none()
+    taken = connection.execute(claimed.values(attempts=attempts).returning(notices)).all()
+    return sorted(taken, key=lambda notice: int(notice.id))
 
 
 def settle(connection: sa.Connection, notice_id: int, **values: Any) -> None:

@@ -17,7 +17,7 @@ from autoglm_recovery.receiver import orders
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.incidents import NEVER
 
-from .desk import FLEET, GPU, desk
+from .desk import FLEET, GPU, PERSON, desk
 
 POLICY = """
 recovery:
@@ -67,7 +67,7 @@ class Life(RuleBasedStateMachine):
     def turn_switch(self, paused: bool) -> None:
         """Pause or resume."""
         with self.desk.clock():
-            (orders.pause if paused else orders.resume)(self.desk.database, "a test")
+            orders.turn(self.desk.database, orders.Turn.pause if paused else orders.Turn.resume, PERSON)
         self.paused = paused
         self.begun_before_pause = len(self.desk.rows(schema.runs))
         self.desk.turn()

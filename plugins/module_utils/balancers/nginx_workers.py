@@ -28,7 +28,8 @@ class Workers:
 def read(pid_file: str) -> Workers:
     """Look at the children of the master. Raises BalancerError."""
     master = _master(pid_file)
-    serving, finishing = {}, {}
+    serving: dict[int, float] = {}
+    finishing: dict[int, float] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue

@@ -164,7 +164,8 @@ class RuntimeSocket:
         return socket.create_connection((host.strip("[]"), int(port)), self.timeout)
 
     def _read(self, connection: socket.socket, deadline: float) -> str:
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         while True:
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
             part = connection.recv(65536)

@@ -14,6 +14,7 @@ https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditi
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -129,7 +130,8 @@ class _Client:
 
     def __init__(self, place: Place, timeout: float) -> None:
         try:
-            from kubernetes import client, config  # noqa: PLC0415  # only those who have a cluster need it
+            # By name: only those who have a cluster have it, and only some of it has types.
+            client, config = (importlib.import_module(f"kubernetes.{name}") for name in ("client", "config"))
         except ImportError as error:
             raise BalancerError(
                 "refused", "a balancer of kind kubernetes needs the Python package kubernetes"

@@ -28,7 +28,8 @@ class Workers:
 def read(pid_file: str) -> Workers:
     """Look at the children of the master. Raises BalancerError."""
     master = _master(pid_file)
-    serving, finishing = {}, {}
+    serving: dict[int, float] = {}
+    finishing: dict[int, float] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -37,7 +38,7 @@ def read(pid_file: str) -> Workers:
             title = _title(int(name)) if started is not None else ""
         except (OSError, ValueError, IndexError):  # it has ended meanwhile
             continue
-        if started is None or "worker process" not in title:
+        if started is None or not title.startswith("nginx: worker process"):
             continue
         (finishing if "shutting down" in title else serving)[int(name)] = started
     return Workers(serving, finishing)
@@ -53,8 +54,8 @@ def _master(pid_file: str) -> int:
         raise BalancerError(kind, f"nginx cannot be found by {pid_file}: {error.strerror}") from error
     except ValueError as error:
         raise BalancerError("unreadable", f"{pid_file} holds no process number") from error
-    if "nginx" not in title:
-        raise BalancerError("unreachable", f"process {master} of {pid_file} is no nginx")
+    if not title.startswith("nginx: master"):
+        raise BalancerError("unreachable", f"process {master} of {pid_file} is no nginx master")
     return master
 
 

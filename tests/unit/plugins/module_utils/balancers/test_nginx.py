@@ -128,5 +128,5 @@ def test_a_pid_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BalancerError, match=r"nginx cannot be found by .*no\.pid"):
         nginx.members()
     (tmp_path / "no.pid").write_text(str(os.getpid()))
-    with pytest.raises(BalancerError, match="is no nginx"):
+    with pytest.raises(BalancerError, match="is no nginx master"):
         nginx.members()

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evidence import systemd
 from ..evidence.command import Runner, run
+from ..evidence.unread import Unread
+from ..services import systemctl
 from .formats import detect, prove
 from .names import check_relative
 from .problems import CheckpointError, Damaged
@@ -142,8 +143,8 @@ def pid_of(pid_file: Path | None, unit: str | None, runner: Runner = run, timeou
             raise CheckpointError(f"{pid_file}: holds no process id")
         return int(text)
     try:
-        pid = systemd.main_pid(systemd.show(systemd.unit_name(unit or ""), runner, timeout))
-    except systemd.Unread as error:
+        pid = systemctl.main_pid(systemctl.show(systemctl.unit_name(unit or ""), runner, timeout))
+    except Unread as error:
         raise CheckpointError(f"{unit}: {error}") from error
     if pid is None:
         raise CheckpointError(f"{unit} is not running, so nobody can be asked for a checkpoint")

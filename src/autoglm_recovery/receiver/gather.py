@@ -29,7 +29,7 @@ def situation(
     """Return the situation of an incident: its own part, and the rest only where there is a step that may run."""
     own = _own(connection, row, world, now)
     step = next_step(world.policy, own)
-    if step.verb is not Verb.run or step.action is None or own.explained_by is not None:
+    if step.verb is not Verb.run or step.action is None:
         return own
     return _around(connection, own, row.target_key, step.action, world, silences)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from autoglm_recovery.receiver import orders
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import fingerprint
@@ -158,6 +159,18 @@ def test_a_person_may_have_the_effect_acted_on_all_the_same(at):
     assert at.state(2) == "held"
     at.order(2, "approve")
     assert at.running() == {"node-a": "restart_process"}
+
+
+def test_an_effect_that_a_person_approved_passes_no_other_guardrail(at):
+    at.fire("node-a", "intrusion")
+    at.end_run("node-a", 0)
+    at.fire("node-a", "oom", service="llama")
+    with at.clock():
+        orders.pause(at.database, "a test")
+    at.order(2, "approve")
+    assert at.state(2) == "waiting"
+    assert "all actions are paused" in at.incident(2).reason
+    assert at.running() == {}
 
 
 def test_an_alert_that_flaps_is_seen_said_and_slows_us_down(at):

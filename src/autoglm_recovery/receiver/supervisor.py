@@ -43,7 +43,7 @@ def main(directory: Path, work: Work | None = None) -> int:
         # Waits for whoever only looks at the lock, and for another supervisor of this run until that has ended.
         fcntl.flock(lock, fcntl.LOCK_EX)
         # One that was frozen before it began finds its time over: another receiver may have the run by now.
-        if heartbeat.until(directory) < heartbeat.now():
+        if _lapsed(directory) is not None:
             return ALREADY_RUN
         try:
             os.close(os.open(directory / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -52,7 +52,8 @@ def main(directory: Path, work: Work | None = None) -> int:
         request = json.loads((directory / "request.json").read_text("utf-8"))
         os.environ[processes.MARK] = str(directory)
         processes.become_subreaper()
-        why = _cancelled(directory)
+        # Again: the disk may have kept this process waiting.
+        why = _cancelled(directory) or _lapsed(directory)
         if why is None:
             result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
         else:
@@ -73,7 +74,8 @@ def _begin(directory: Path, request: dict[str, Any], work: Work, lock: int) -> i
         processes.children_die_with_us()
         # The lock must not be held by what outlives this process.
         os.close(lock)
-        code = work(directory, request)
+        # The last moment before something is done; from here on the watch has it.
+        code = CUT_OFF if _lapsed(directory) else work(directory, request)
     except BaseException:  # noqa: BLE001 - a forked child must never go on in its parent's code
         traceback.print_exc()
     finally:
@@ -88,16 +90,16 @@ def _watch(directory: Path, request: dict[str, Any], child: int) -> dict[str, An
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
-            return _ended(os.waitstatus_to_exitcode(status))
+            return _ended(os.waitstatus_to_exitcode(status), _lapsed(directory))
+        lapsed = _lapsed(directory)
+        if lapsed is not None:
+            # At once: another receiver may begin when the rest of the lease is over.
+            processes.end_descendants(polite_s=0.0)
+            return _canceled(lapsed)
         why = _cancelled(directory)
         if why is not None:
             processes.end_descendants()
             return _canceled(why)
-        late = heartbeat.now() - heartbeat.until(directory)
-        if late > 0:
-            # At once: another receiver may begin when the rest of the lease is over.
-            processes.end_descendants(polite_s=0.0)
-            return _canceled(f"its receiver has not renewed its lease in time, {late:.1f} s ago")
         if time.monotonic() > deadline:
             processes.end_descendants()
             return {"rc": TIMED_OUT, "status": "timeout", "why": f"it took longer than {request['timeout_s']:g} s"}
@@ -108,10 +110,12 @@ def _canceled(why: str) -> dict[str, Any]:
     return {"rc": None, "status": "canceled", "why": why}
 
 
-def _ended(code: int) -> dict[str, Any]:
+def _ended(code: int, lapsed: str | None) -> dict[str, Any]:
     if 0 <= code < CUT_OFF:
         return {"rc": code, "status": "successful" if code == 0 else "failed", "why": None}
-    left = processes.end_descendants()
+    left = processes.end_descendants(polite_s=0.0)
+    if lapsed is not None:
+        return _canceled(lapsed)
     return {"rc": None, "status": "failed", "why": f"something killed it; {left} processes it left were ended"}
 
 
@@ -120,6 +124,11 @@ def _cancelled(directory: Path) -> str | None:
         return (directory / "cancel").read_text("utf-8")
     except FileNotFoundError:
         return None
+
+
+def _lapsed(directory: Path) -> str | None:
+    late = heartbeat.now() - heartbeat.until(directory)
+    return f"its receiver has not renewed its lease in time, {late:.1f} s ago" if late > 0 else None
 
 
 def play(directory: Path, request: dict[str, Any]) -> int:

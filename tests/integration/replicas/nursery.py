@@ -42,20 +42,27 @@ recovery:
 guardrails: {max_actions_per_host_per_hour: 1000, max_concurrent_runs: 6}
 """
 
-# Stands in for the playbook alone. The marks have the host and the token that the run was begun with.
-SUPERVISOR = """\
+# Stands in for the playbook alone. The marks have the host and the token that the run was begun with, and the token is
+# shown to the target with the code of the module C(fence).
+SUPERVISOR = r"""
 import os, re, sys, time
 from pathlib import Path
+from autoglm_recovery.knowledge.fencing.mark import Fenced, show
 from autoglm_recovery.receiver import supervisor
-def mark(words):
+def step(word, host, fence):
+    # As the playbooks do it before each step that changes something.
+    show(Path(sys.argv[2] + ".fence"), host, int(fence))
     out = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(out, (words + chr(10)).encode())
+    os.write(out, f"{word} {host} {fence}\n".encode())
     os.close(out)
 def work(directory, request):
     fence = re.search("fence: ([0-9]+)", (directory / "vars.yml").read_text())[1]
-    mark(f"begin {request['limit']} {fence}")
-    time.sleep(float(sys.argv[3]))
-    mark(f"end {request['limit']} {fence}")
+    try:
+        step("begin", request["limit"], fence)
+        time.sleep(float(sys.argv[3]))
+        step("end", request["limit"], fence)
+    except Fenced:
+        return 2
     return 0
 sys.exit(supervisor.main(Path(sys.argv[1]), work))
 """

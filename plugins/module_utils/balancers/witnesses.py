@@ -42,8 +42,6 @@ def _asked(member: Member, ready: Reading) -> Member:
 
 
 def _from_stats(stats: Stats) -> Count:
-    for name in ("running", "waiting"):
-        if getattr(stats, name) is None:
-            return Count(None, f"{name}: {stats.unread.get(name, 'the engine does not tell')}", "unread")
-    running, waiting = stats.running or 0, stats.waiting or 0
-    return Count(running + waiting, f"engine: {running} running, {waiting} waiting")
+    if stats.in_flight is None:
+        return Count(None, f"engine: {stats.in_flight_unread or 'it does not tell'}", "unread")
+    return Count(stats.in_flight, f"engine: {stats.running} running, {stats.waiting} waiting")

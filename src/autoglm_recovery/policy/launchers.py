@@ -57,12 +57,12 @@ class AwxLauncher(Section):
 
     C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
     a whole job where its strategy names no shorter C(timeout).  An action without an entry in C(templates) is the job
-    template C(autoglm.recovery.ACTION), which the playbook C(awx_setup) creates.
+    template C(autoglm ACTION), which the playbook C(awx_setup) creates.  Certificates are always verified; C(ca_path) is
+    a file of authorities that are trusted in place of the system's.
     """
 
     url: Url
     token_file: Path
-    verify: bool = True
     ca_path: Path | None = None
     timeout: PositiveDuration = timedelta(seconds=10)
     follow_timeout: PositiveDuration = timedelta(hours=1)
@@ -81,15 +81,9 @@ class AwxLauncher(Section):
         }
         return {**data, "templates": named}
 
-    @model_validator(mode="after")
-    def _verified_by_something(self) -> AwxLauncher:
-        if self.ca_path is not None and not self.verify:
-            raise ValueError("ca_path is given, but verify is false; drop one of them")
-        return self
-
     def template(self, action: str) -> AwxTemplate:
         """Return what is launched for an action."""
-        return self.templates.get(action) or AwxTemplate(name=f"autoglm.recovery.{action}")
+        return self.templates.get(action) or AwxTemplate(name=f"autoglm {action}")
 
 
 class Launchers(Section):

@@ -283,6 +283,13 @@ class Policy(Section):
                 )
         return self
 
+    def timeout(self, failure_class: str, launcher: str) -> timedelta:
+        """Return how long a run may take: a job of AWX may also wait its turn, unless the strategy says how long."""
+        strategy = self.recovery.strategy(failure_class)
+        if launcher == "awx" and self.launchers.awx is not None and "timeout" not in strategy.model_fields_set:
+            return self.launchers.awx.follow_timeout
+        return strategy.timeout
+
     def launcher(self, failure_class: str) -> str:
         """Return the name of the launcher that runs the actions for a failure class."""
         return self.recovery.strategy(failure_class).launcher or self.launchers.default

@@ -86,9 +86,14 @@ class Sweeper:
         self._retention = retention
         self._next = 0.0
 
+    @property
+    def due(self) -> bool:
+        """Tell whether a sweep would do something."""
+        return time.monotonic() >= self._next and self._runs_directory.is_dir()
+
     def sweep(self, unfinished: Collection[int]) -> int:
         """Remove directories, given the numbers of all runs that the database calls unfinished; return how many."""
-        if time.monotonic() < self._next or not self._runs_directory.is_dir():
+        if not self.due:
             return 0
         self._next = time.monotonic() + SWEEP_EVERY_S
         for half in self._runs_directory.glob(f"*{_GOING}"):

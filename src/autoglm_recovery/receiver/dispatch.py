@@ -117,7 +117,7 @@ class Dispatcher:
         known = situation(connection, row, world, now, self._silences())
         decision = decide(world.policy, known)
         if decision.verb is Verb.run:
-            self._begin(connection, row, decision, now)
+            self._begin(connection, row, decision, world.policy.launcher(row.failure_class), now)
             return True
         state = _STATE_OF[decision.verb]
         if (row.state, row.reason) != (state, decision.reason):
@@ -143,7 +143,9 @@ class Dispatcher:
         if occasion and write_notice(connection, row, decision, known, world.policy, occasion):
             self._notified()
 
-    def _begin(self, connection: sa.Connection, row: sa.Row[Any], decision: Decision, now: float) -> None:
+    def _begin(
+        self, connection: sa.Connection, row: sa.Row[Any], decision: Decision, launcher: str, now: float
+    ) -> None:
         assert decision.action is not None  # noqa: S101 - a decision to run names its action
         run_id = runs.create(
             connection,
@@ -154,7 +156,7 @@ class Dispatcher:
             attempt=decision.attempt,
             state=RunState.launching,
             reason=decision.reason,
-            launcher="local",
+            launcher=launcher,
             directory="",
             started_at=now,
         )

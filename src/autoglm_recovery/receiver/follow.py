@@ -134,7 +134,7 @@ class Follower:
             fence=run.fence,
             opened_at=opened_at,
         )
-        timeout = world.policy.recovery.strategy(incident.failure_class).timeout
+        timeout = world.policy.timeout(incident.failure_class, run.launcher)
         return Order(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
 
     def _tell(self, run: sa.Row[Any], look: Look) -> None:

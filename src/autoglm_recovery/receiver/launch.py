@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.receiver import processes
+from autoglm_recovery.receiver.container import ExecutionEnvironment, runner_arguments
 from autoglm_recovery.receiver.extra_vars import to_yaml
 from autoglm_recovery.receiver.launcher import Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
@@ -20,7 +21,7 @@ from autoglm_recovery.receiver.whole_file import write_whole
 COLLECTION = "autoglm.recovery"
 
 
-def prepare(directory: Path, order: Order) -> None:
+def prepare(directory: Path, order: Order, environment: ExecutionEnvironment | None = None) -> None:
     """Write the run's private data directory, once: request.json comes last, and with it the directory is complete.
 
     What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.
@@ -32,7 +33,7 @@ def prepare(directory: Path, order: Order) -> None:
     request = {
         "playbook": f"{COLLECTION}.{order.playbook}",
         "limit": order.limit,
-        "inventory": str(order.inventory),
+        "arguments": runner_arguments(environment, directory, order.inventory),
         "timeout_s": order.timeout_s,
     }
     write_whole(directory / "vars.yml", to_yaml(order.variables))

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
 from autoglm_recovery.receiver import heartbeat, launch
+from autoglm_recovery.receiver.container import ExecutionEnvironment, check_podman
 from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look, Order, RunView
+from autoglm_recovery.receiver.warm.warmer import Spawned
 
 MOST_SPAWNS = 3
 
@@ -25,10 +27,20 @@ class LocalLauncher:
     # On a shared database another receiver cannot see this machine's processes; they end with their lease.
     outlives_receiver = False
 
-    def __init__(self, allowed_until: Callable[[], float]) -> None:
-        """C(allowed_until) tells until when, in C(heartbeat)'s time, the runs of this receiver may go on."""
+    def __init__(
+        self,
+        allowed_until: Callable[[], float],
+        spawn: Callable[[Path], Spawned] = launch.spawn,
+        environment: ExecutionEnvironment | None = None,
+    ) -> None:
+        """C(allowed_until) tells until when, in C(heartbeat)'s time, the runs of this receiver may go on.
+
+        C(spawn) starts the supervisor of a prepared run; C(environment) is the container that playbooks run in.
+        """
         self._allowed_until = allowed_until
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._start = spawn
+        self._environment = environment
+        self._processes: dict[int, Spawned] = {}
         self._spawns: dict[int, int] = {}
 
     def look(self, run: RunView, order: Callable[[], Order]) -> Look:
@@ -67,9 +79,11 @@ class LocalLauncher:
             self._forget(run.id)
             raise LaunchRefused(f"its process would not start {MOST_SPAWNS} times; see {run.directory}/supervisor.log")
         try:
-            launch.prepare(run.directory, order())
+            if self._environment is not None:
+                check_podman()
+            launch.prepare(run.directory, order(), self._environment)
             heartbeat.begin(run.directory, self._allowed_until())
-            self._processes[run.id] = launch.spawn(run.directory)
+            self._processes[run.id] = self._start(run.directory)
         except OSError:
             log.exception("run could not be launched", run=run.id)
 

@@ -11,10 +11,12 @@ import time
 import structlog
 
 from autoglm_recovery.receiver.absorb import absorb
+from autoglm_recovery.receiver.artifacts import Sweeper
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.world import CurrentWorld, World
 
@@ -34,13 +36,20 @@ class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
     def __init__(
-        self, database: Database, world: CurrentWorld, metrics: Metrics, dispatcher: Dispatcher, follower: Follower
+        self,
+        database: Database,
+        world: CurrentWorld,
+        metrics: Metrics,
+        dispatcher: Dispatcher,
+        follower: Follower,
+        sweeper: Sweeper,
     ) -> None:
         self._database = database
         self._world = world
         self._metrics = metrics
         self._dispatcher = dispatcher
         self._follower = follower
+        self._sweeper = sweeper
         self._decided_by: World | None = None
         self._awake = threading.Event()
         self._stopping = threading.Event()
@@ -102,6 +111,7 @@ class Loop:
             self._dispatcher.step(incident_id, world)
         if absorbed or due:
             return 0.0
+        self._sweep()
         if going_on:
             return _FOLLOW_EVERY_S
         with self._database.reading() as connection:
@@ -110,3 +120,11 @@ class Loop:
         # Just after the end of a lease, so that it is over by then.
         waits = ((next_due or store.NEVER) - time.time(), _LONGEST_SLEEP_S if lapse is None else lapse + _A_LITTLE_S)
         return max(0.0, min(_LONGEST_SLEEP_S, *waits))
+
+    def _sweep(self) -> None:
+        """Remove what is left of old runs, now and then, when there is nothing more urgent."""
+        if not self._sweeper.due:
+            return
+        with self._database.reading() as connection:
+            unfinished = {run.id for run in runs.unfinished(connection)}
+        self._sweeper.sweep(unfinished)

@@ -75,6 +75,9 @@ class Metrics:
             "Writes about a run that another receiver had taken over meanwhile",
             registry=self.registry,
         )
+        self._starts = Counter(
+            "autoglm_run_starts", "Runs by how their process was started, warm or cold", ["how"], registry=self.registry
+        )
         self._to_commit = self._histogram("commit", "until it was on disk here")
         self._to_launch = self._histogram("launch", "until the first action was launched")
         self._to_verified = self._histogram("verified", "until the repair was proven and the alert had resolved")
@@ -144,6 +147,10 @@ class Metrics:
     def late_write(self) -> None:
         """Count a write that came too late."""
         self._late_writes.inc()
+
+    def run_started(self, how: str) -> None:
+        """Count how the supervisor of a run was started: C(warm) or C(cold)."""
+        self._starts.labels(how).inc()
 
     def run_ended(self, action: str, state: str) -> None:
         """Count a run."""

@@ -23,10 +23,11 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.artifacts import Sweeper
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.keeper import Keeper
-from autoglm_recovery.receiver.local import LocalLauncher
+from autoglm_recovery.receiver.launchers import open_launchers, retention
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.notifier import Notifier
@@ -36,6 +37,7 @@ from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.tracing import Tracer
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
@@ -98,18 +100,25 @@ def _run(
     metrics.world_read(len(world.now.fleet.hosts))
     lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
     keeper = Keeper(database, lease)
-    launchers = {launcher.name: launcher for launcher in (LocalLauncher(lambda: keeper.until),)}
+    try:
+        launchers, closing = open_launchers(
+            world.now.policy.launchers, settings.state_dir, lambda: keeper.until, metrics
+        )
+    except ValueError as error:
+        raise ServeError(f"launchers: {error}") from error
     notifier = Notifier(database, lambda: world.now.policy)
     silences = SilenceWatch(lambda: world.now.policy.guardrails.silences)
+    runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(world.now.policy.launchers)
     dispatcher = Dispatcher(
         database,
         lease,
-        (settings.state_dir / "runs").resolve(),
+        runs_directory,
         metrics,
         silences=lambda: silences.now,
         notified=notifier.wake,
     )
-    loop = Loop(database, world, metrics, dispatcher, Follower(database, metrics, keeper, launchers))
+    follower = Follower(database, metrics, keeper, launchers)
+    loop = Loop(database, world, metrics, dispatcher, follower, Sweeper(runs_directory, kept))
     intake = Intake(database, loop.wake)
     access = settings.access
     parts = Parts(
@@ -127,6 +136,8 @@ def _run(
         world=lambda: world.now,
     )
     with ExitStack() as running:
+        for close in closing:
+            running.callback(close)
         for part in (keeper, silences, notifier, loop, intake):
             part.start()
             running.callback(part.stop)
@@ -134,10 +145,24 @@ def _run(
             news = Listener(database.url, loop.wake)
             news.start()
             running.callback(news.stop)
+        if (tracer := _tracer(database)) is not None:
+            tracer.start()
+            running.callback(tracer.stop)
         log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=repr(database.url))
         running.enter_context(_reading_again(world, loop, metrics))
         log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
         server(build(parts), doors.tls).run(sockets=[listener])
+
+
+def _tracer(database: Database) -> Tracer | None:
+    """Return what exports traces, where OpenTelemetry is installed and somebody has said where to."""
+    if not any(name.startswith("OTEL_EXPORTER_OTLP") for name in os.environ):
+        return None
+    try:
+        from autoglm_recovery.receiver.tracing_otlp import exporter  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise ServeError(f"OTEL_EXPORTER_OTLP... is set, and {error}; install autoglm-recovery[otel]") from error
+    return Tracer(database, exporter())
 
 
 @contextmanager

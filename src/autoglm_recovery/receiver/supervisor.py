@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shlex
 import sys
 import time
 import traceback
@@ -148,7 +147,7 @@ def play(directory: Path, request: dict[str, Any]) -> int:
             ident="ansible",
             playbook=request["playbook"],
             limit=request["limit"],
-            cmdline=shlex.join(["--inventory", request["inventory"], "--extra-vars", f"@{directory / 'vars.yml'}"]),
+            **request["arguments"],
             envvars={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
                 processes.MARK: str(directory),

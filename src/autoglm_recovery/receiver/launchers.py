@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which launchers a receiver has, as its policy names them when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from autoglm_recovery.policy.launchers import AwxLauncher as AwxPolicy
+from autoglm_recovery.policy.launchers import Launchers
+from autoglm_recovery.receiver import launch
+from autoglm_recovery.receiver.artifacts import Retention
+from autoglm_recovery.receiver.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.awx.settings import AwxSettings, Template, Token
+from autoglm_recovery.receiver.container import ExecutionEnvironment
+from autoglm_recovery.receiver.launcher import Launcher
+from autoglm_recovery.receiver.local import LocalLauncher
+from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.warm.warmer import Warmer
+
+
+def open_launchers(
+    policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics
+) -> tuple[dict[str, Launcher], list[Callable[[], None]]]:
+    """Return the launchers by their names, and what ends them.  Nothing is asked or started by an AWX launcher yet.
+
+    :raises ValueError: if what the policy says of AWX cannot be used.
+    """
+    warmer = Warmer(launch.spawn, state_dir / "warm.log", metrics.run_started)
+    warmer.start()
+    image = policy.local.execution_environment
+    environment = None if image is None else ExecutionEnvironment(image)
+    launchers: dict[str, Launcher] = {"local": LocalLauncher(allowed_until, warmer.spawn, environment)}
+    closing: list[Callable[[], None]] = [warmer.stop]
+    if policy.awx is not None:
+        awx = AwxLauncher(awx_settings(policy.awx))
+        launchers["awx"] = awx
+        closing.append(awx.close)
+    return launchers, closing
+
+
+def retention(policy: Launchers) -> Retention:
+    """Return how long the directories of runs are kept."""
+    return Retention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
+
+
+def awx_settings(policy: AwxPolicy) -> AwxSettings:
+    """Map the policy's words onto the launcher's.
+
+    :raises ValueError: if the address would send the token unencrypted over a network.
+    """
+    return AwxSettings(
+        policy.url,
+        Token(file=policy.token_file),
+        ca_file=policy.ca_path,
+        organization=policy.organization,
+        templates={
+            action: Template(template.name, policy.organization, template.workflow)
+            for action, template in policy.templates.items()
+        },
+        call_timeout_s=policy.timeout.total_seconds(),
+        look_timeout_s=1.5 * policy.timeout.total_seconds(),
+    )

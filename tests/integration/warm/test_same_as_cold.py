@@ -113,7 +113,8 @@ def _holding(run: Run) -> list[psutil.Process]:
     """Return its processes, once the sleep is among them."""
     with suppress(psutil.NoSuchProcess):
         processes = run.descendants()
-        if "sleep" in [each.name() for each in processes]:
+        # Not any sleep: Ansible's own shell lines end in "sleep 0".
+        if ["sleep", "1000"] in [each.cmdline() for each in processes]:
             return processes
     return []
 

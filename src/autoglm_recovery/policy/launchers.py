@@ -57,8 +57,8 @@ class AwxLauncher(Section):
 
     C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
     a whole job where its strategy names no shorter C(timeout).  An action without an entry in C(templates) is the job
-    template C(autoglm ACTION), which the playbook C(awx_setup) creates.  Certificates are always verified; C(ca_path) is
-    a file of authorities that are trusted in place of the system's.
+    template C(autoglm ACTION), which the playbook C(awx_setup) creates.  Certificates are always verified;
+    C(ca_path) is a file of authorities that are trusted in place of the system's.
     """
 
     url: Url

@@ -142,7 +142,9 @@ class Follower:
         known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
         if not begun and all(getattr(run, name) == value for name, value in known.items()):
             return
-        with self._database.noting() as connection:
+        # By what its launcher calls it a run is found again, and not launched twice: that must be on disk.
+        named = known["reference"] != run.reference
+        with self._database.writing() if named else self._database.noting() as connection:
             runs.report(connection, claim_of(run), state=RunState.running, **known)
             if begun:
                 text = f"{run.action} started on {run.host}, run {run.id}"

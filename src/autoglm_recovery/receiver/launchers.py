@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.warm.warmer import Warmer
 
 
 def open_launchers(
-    policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics
+    policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics, installation: str
 ) -> tuple[dict[str, Launcher], list[Callable[[], None]]]:
     """Return the launchers by their names, and what ends them.  Nothing is asked or started by an AWX launcher yet.
 
@@ -35,7 +35,7 @@ def open_launchers(
     launchers: dict[str, Launcher] = {"local": LocalLauncher(allowed_until, warmer.spawn, environment)}
     closing: list[Callable[[], None]] = [warmer.stop]
     if policy.awx is not None:
-        awx = AwxLauncher(awx_settings(policy.awx))
+        awx = AwxLauncher(awx_settings(policy.awx, installation))
         launchers["awx"] = awx
         closing.append(awx.close)
     return launchers, closing
@@ -46,8 +46,8 @@ def retention(policy: Launchers) -> Retention:
     return Retention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
 
 
-def awx_settings(policy: AwxPolicy) -> AwxSettings:
-    """Map the policy's words onto the launcher's.
+def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
+    """Map the policy's words onto the launcher's.  C(installation) marks the jobs of this receiver's database.
 
     :raises ValueError: if the address would send the token unencrypted over a network.
     """
@@ -61,5 +61,6 @@ def awx_settings(policy: AwxPolicy) -> AwxSettings:
             for action, template in policy.templates.items()
         },
         call_timeout_s=policy.timeout.total_seconds(),
+        installation=installation,
         look_timeout_s=1.5 * policy.timeout.total_seconds(),
     )

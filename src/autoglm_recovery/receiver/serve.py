@@ -32,6 +32,7 @@ from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.notifier import Notifier
 from autoglm_recovery.receiver.silences import SilenceWatch
+from autoglm_recovery.receiver.store import installation
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.listener import Listener
@@ -101,9 +102,10 @@ def _run(
     lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
     keeper = Keeper(database, lease)
     try:
-        launchers, closing = open_launchers(
-            world.now.policy.launchers, settings.state_dir, lambda: keeper.until, metrics
-        )
+        with database.reading() as connection:
+            mark = installation.name(connection)
+        policy = world.now.policy.launchers
+        launchers, closing = open_launchers(policy, settings.state_dir, lambda: keeper.until, metrics, mark)
     except ValueError as error:
         raise ServeError(f"launchers: {error}") from error
     notifier = Notifier(database, lambda: world.now.policy)

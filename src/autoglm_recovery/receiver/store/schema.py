@@ -179,3 +179,6 @@ pauses = sa.Table(
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
+
+# One row, made with the schema.
+installation = sa.Table("installation", metadata, sa.Column("name", sa.String(32), primary_key=True))

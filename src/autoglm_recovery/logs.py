@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
@@ -16,6 +17,18 @@ from autoglm_recovery.knowledge.evidence.redaction import redact_text
 def _without_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Take out what looks like a secret, whoever wrote it; a line about a secret's place says C(..._file) or a path."""
     return {key: redact_text(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, for a logger that is made once and kept."""
+
+    def write(self, text: str) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
 
 
 def configure(form: str) -> None:
@@ -34,7 +47,7 @@ def configure(form: str) -> None:
     )
     structlog.configure(
         processors=[*shared, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -51,7 +51,14 @@ def run(host: Host, targets: list[str], variables: Mapping[str, object]) -> subp
         target = f"ssh:root@{host.address},python={python_of(host)}@/usr/bin/python3"
         return subprocess.run(
             [
-                *(workplace.program("ansible-test"), "integration", "--color", "no", "--allow-destructive"),
+                *(
+                    workplace.program("ansible-test"),
+                    "integration",
+                    "--color",
+                    "no",
+                    "--allow-destructive",
+                    "--continue-on-error",
+                ),
                 *("--controller", controller, "--target", target, *targets),
             ],
             cwd=copy,

@@ -10,7 +10,6 @@ import pytest
 from . import integration_targets
 from .hosts import Host
 from .laboratory import Lab
-from .memory_limit import UNIT
 from .places import CHECKOUT
 
 # What needs the balancer's own socket runs beside it; all others run on an inference node.
@@ -34,5 +33,16 @@ def test_modules_on_an_inference_node(lab: Lab) -> None:
         lab.node_a,
         [name for name in ALL if name not in BESIDE_THE_BALANCER],
         inference_health_llama_url=here,
-        inference_health_llama_unit=UNIT,
+        engine_control_llama_url=here,
+        checkpoint_model_has_systemd=True,
+    )
+
+
+def test_modules_beside_the_balancer(lab: Lab) -> None:
+    run(
+        lab.ops,
+        sorted(BESIDE_THE_BALANCER),
+        drain_inference_socket="/run/haproxy-admin.sock",
+        drain_inference_server=lab.node_a.name,
+        drain_inference_engine_url=f"http://{lab.node_a.address}:8080",
     )

@@ -136,6 +136,7 @@ def _unpack(root: Path) -> None:
 def _initialise(server: Postgres) -> None:
     server.directory.chmod(0o755)
     (server.directory / "password").write_text(PASSWORD)
+    (server.directory / "password").chmod(0o644)
     (server.directory / "data").mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(server.directory / "data", "nobody")

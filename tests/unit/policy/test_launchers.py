@@ -50,7 +50,7 @@ def test_templates_are_named_or_have_the_name_that_the_setup_gives_them():
     assert (awx.url, awx.token_file) == ("https://awx.example.org", Path("/etc/autoglm/awx-token"))
     assert awx.template("restart_process").name == "Restart a replica"
     assert awx.template("failover_and_rebuild").workflow
-    assert awx.template("reset_gpu").name == "autoglm.recovery.reset_gpu"
+    assert awx.template("reset_gpu").name == "autoglm reset_gpu"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_templates_are_named_or_have_the_name_that_the_setup_gives_them():
         ("launchers: {awx: {url: 'https://me:secret@awx', token_file: t}}", "put secrets into a file of their own"),
         ("launchers: {awx: {url: 'https://awx:99999', token_file: t}}", "is no address: Port out of range"),
         ("launchers: {awx: {url: 'https://awx', token_fil: t}}", "did you mean token_file?"),
-        ("launchers: {awx: {url: 'https://a', token_file: t, verify: false, ca_path: c}}", "drop one of them"),
+        ("launchers: {awx: {url: 'https://a', token_file: t, verify: false}}", "launchers.awx.verify: unknown key"),
         ("launchers: {awx: {url: 'https://a', token_file: t, timeout: 0s}}", "must be longer than nothing"),
         ("launchers: {awx: {url: 'https://a', token_file: t, templates: {resett_gpu: x}}}", "did you mean reset_gpu?"),
         ("launchers: {local: {artifacts_keep: 0}}", "greater than or equal to 1"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,12 +16,13 @@ import typer
 from autoglm_recovery import __version__, logs
 from autoglm_recovery.cli import incidents
 from autoglm_recovery.cli.access import audit, hash_password, new_token
+from autoglm_recovery.cli.backtest import backtest
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
+from autoglm_recovery.cli.options import duration, moment
 from autoglm_recovery.cli.terminal import plain
 from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import METRICS
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ app.command("kernel-events")(kernel_events)
 app.command("new-token")(new_token)
 app.command("hash-password")(hash_password)
 app.command()(audit)
+app.command()(backtest)
 app.command()(xid)
 app.command()(exporter)
 
@@ -134,7 +137,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
         state_dir,
         _database_url(database, database_file),
         largest_body,
-        _seconds(lease, "--lease"),
+        duration(lease, "--lease") if lease else None,
     )
     try:
         run(settings)
@@ -154,15 +157,6 @@ def _database_url(given: str | None, file: Path | None) -> str | None:
     if len(lines) != 1:
         refuse(f"--database-file {file} must hold one URL, for example postgresql://user:password@host/name")
     return lines[0]
-
-
-def _seconds(duration: str | None, option: str) -> float | None:
-    if duration is None:
-        return None
-    try:
-        return parse_duration(duration).total_seconds()
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
@@ -231,6 +225,9 @@ def explain(
     payload: Annotated[typer.FileBinaryRead, typer.Argument(help="A webhook payload; - for standard input.")],
     inventory: Inventory,
     policy: PolicyFile = None,
+    at: Annotated[
+        str | None, typer.Option(help="As if it came then, as in 2026-11-24T08:00:00Z; now by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what the receiver would do about a payload, and why, without doing it."""
@@ -241,7 +238,7 @@ def explain(
     from autoglm_recovery.receiver.world import read_world  # noqa: PLC0415
 
     try:
-        told = told_of(payload.read(), read_world(policy, inventory))
+        told = told_of(payload.read(), read_world(policy, inventory), time.time() if at is None else moment(at, "--at"))
     except (AnsibleError, InventoryError, PayloadError, PolicyError) as error:
         refuse(error)
     if as_json:

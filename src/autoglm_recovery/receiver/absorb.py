@@ -18,6 +18,7 @@ import structlog
 from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.classify import classify, is_watchdog
+from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Fault, FaultMode, IncidentState, Target
@@ -42,18 +43,18 @@ def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
         return Fault(failure_class, why, None, str(refusal), partitioned)
 
 
-def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
+def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics, clock: Clock = wall) -> int:
     """Take in what was committed since the last time, batch by batch.  Return how many alerts that were."""
     until = time.monotonic() + LONGEST_AT_IT_S
     total = 0
-    while taken := _absorb_batch(database, policy, fleet, metrics):
+    while taken := _absorb_batch(database, policy, fleet, metrics, clock):
         total += taken
         if taken < MOST_AT_ONCE or time.monotonic() > until:
             break
     return total
 
 
-def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics) -> int:
+def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics, clock: Clock) -> int:
     with database.reading() as connection:
         rows = store.new_alerts(connection, MOST_AT_ONCE)
     if not rows:
@@ -64,7 +65,7 @@ def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Met
     with database.noting() as connection:
         # Another receiver may have taken some of them meanwhile.
         rows = [row for row in store.new_alerts(connection, MOST_AT_ONCE) if row.id in faults]
-        settled = _Batch(connection, rows, faults, policy).take()
+        settled = _Batch(connection, rows, faults, policy, clock()).take()
     for row, one in zip(rows, settled, strict=True):
         metrics.alert(one["failure_class"], row.status, one["outcome"], row.committed_at - row.starts_at)
     return len(rows)
@@ -74,12 +75,12 @@ class _Batch:
     """One batch: what is known of its targets is read first, everything is worked out here, then all is written."""
 
     def __init__(
-        self, connection: sa.Connection, rows: list[sa.Row[Any]], faults: dict[int, Fault], policy: Policy
+        self, connection: sa.Connection, rows: list[sa.Row[Any]], faults: dict[int, Fault], policy: Policy, now: float
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._faults = faults
-        self._now = time.time()
+        self._now = now
         fingerprints = {row.fingerprint for row in rows}
         keys = {store.target_key(f.target) for row in rows if (f := faults[row.id]).target is not None}
         since = self._now - policy.recovery.persistent_within.total_seconds()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.decide import decide
 from autoglm_recovery.receiver.gather import situation
 from autoglm_recovery.receiver.metrics import Metrics
@@ -37,6 +37,9 @@ log = structlog.get_logger()
 
 _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Verb.escalate: IncidentState.escalated}
 
+# Hears of each decision, within its transaction.
+Decided = Callable[[World, Situation, Decision], None]
+
 
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
@@ -50,6 +53,8 @@ class Dispatcher:
         *,
         silences: Callable[[], Silences] = lambda: NONE_ASKED,
         notified: Callable[[], None] = lambda: None,
+        decided: Decided = lambda _world, _situation, _decision: None,
+        clock: Clock = wall,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -57,6 +62,8 @@ class Dispatcher:
         self._metrics = metrics
         self._silences = silences
         self._notified = notified
+        self._decided = decided
+        self._clock = clock
 
     def step(self, incident_id: int, world: World) -> None:
         """Look at one incident, in one transaction.
@@ -64,7 +71,7 @@ class Dispatcher:
         What is decided is worked out again if a power cut undoes it, except for a run: that is made sure to be on disk
         before anything can launch it.
         """
-        now = time.time()
+        now = self._clock()
         with self._database.noting() as connection:
             row = store.incident(connection, incident_id)
             if row is None or row.due_at > now or row.state in ENDED:
@@ -116,6 +123,7 @@ class Dispatcher:
             return False
         known = situation(connection, row, world, now, self._silences())
         decision = decide(world.policy, known)
+        self._decided(world, known, decision)
         if decision.verb is Verb.run:
             self._begin(connection, row, decision, world.policy.launcher(row.failure_class), now)
             return True

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,18 +22,18 @@ from autoglm_recovery.receiver.situation import Crowd, Situation
 from autoglm_recovery.receiver.world import World
 
 
-def explain(body: bytes, world: World) -> list[dict[str, Any]]:
-    """Explain each alert of a payload as if it were the first of its incident.
+def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
+    """Explain each alert of a payload as if it were the first of its incident and had come at C(now).
 
     :raises PayloadError: as the receiver would refuse the payload.
     """
     webhook = parse_webhook(body)
-    told = [_alert(alert, world) for alert in webhook.alerts]
+    told = [_alert(alert, world, now) for alert in webhook.alerts]
     told += [{"decision": "set aside", "reason": rejected.reason} for rejected in webhook.rejected]
     return told
 
 
-def _alert(alert: Alert, world: World) -> dict[str, Any]:
+def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
     fault = judge(alert.labels, world.policy, world.fleet)
     told: dict[str, Any] = {
         "alert": alert.labels.get("alertname"),
@@ -57,11 +56,10 @@ def _alert(alert: Alert, world: World) -> dict[str, Any]:
     told["target"]["pool"] = fault.target.pool
     if alert.status == "resolved":
         return {**told, "decision": "resolve", "reason": "confirms or closes the incident that has this alert"}
-    return {**told, **_decision(alert, fault, fault.target, world)}
+    return {**told, **_decision(alert, fault, fault.target, world, now)}
 
 
-def _decision(alert: Alert, fault: Fault, target: Target, world: World) -> dict[str, Any]:
-    now = time.time()
+def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: float) -> dict[str, Any]:
     strategy = world.policy.recovery.strategy(fault.failure_class)
     known = _situation(alert, fault, target, world, now - strategy.delay.total_seconds(), now)
     step = next_step(world.policy, known)

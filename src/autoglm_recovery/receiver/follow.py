@@ -9,7 +9,6 @@ on where its launcher runs it elsewhere, closed as lost where its processes ende
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.extra_vars import extra_vars
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launcher import Launcher, LaunchRefused, Life, Look, Order, RunView
@@ -35,11 +35,19 @@ log = structlog.get_logger()
 class Follower:
     """Follows through launchers; everything about a run is in the database and with its launcher."""
 
-    def __init__(self, database: Database, metrics: Metrics, keeper: Keeper, launchers: Mapping[str, Launcher]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        metrics: Metrics,
+        keeper: Keeper,
+        launchers: Mapping[str, Launcher],
+        clock: Clock = wall,
+    ) -> None:
         self._database = database
         self._metrics = metrics
         self._keeper = keeper
         self._launchers = launchers
+        self._clock = clock
 
     def take_up(self) -> None:
         """Claim what this receiver followed before it was restarted."""
@@ -92,7 +100,7 @@ class Follower:
             if claim is None:
                 return
             text = f"receiver {run.owner} keeps its lease no longer; {lease.owner} took the run over, fencing token "
-            store.tell(connection, run.incident_id, time.time(), "taken_over", f"{text}{claim.fence}")
+            store.tell(connection, run.incident_id, self._clock(), "taken_over", f"{text}{claim.fence}")
         self._metrics.taken_over()
         log.warning("run taken over", run=run.id, was=run.owner, fence=claim.fence)
         launcher = self._launchers.get(run.launcher)
@@ -148,12 +156,12 @@ class Follower:
             runs.report(connection, claim_of(run), state=RunState.running, **known)
             if begun:
                 text = f"{run.action} started on {run.host}, run {run.id}"
-                store.tell(connection, run.incident_id, time.time(), "run_started", text)
+                store.tell(connection, run.incident_id, self._clock(), "run_started", text)
             for line in look.lines:
                 store.tell(connection, run.incident_id, line["at"], line["kind"], line["text"])
 
     def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: Look) -> None:
-        now = time.time()
+        now = self._clock()
         rc = look.rc if look.life is Life.ended else None
         state = outcome_of(rc)
         with self._database.writing() as connection:

@@ -12,6 +12,7 @@ import structlog
 
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.artifacts import Sweeper
+from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.metrics import Metrics
@@ -43,6 +44,7 @@ class Loop:
         dispatcher: Dispatcher,
         follower: Follower,
         sweeper: Sweeper,
+        clock: Clock = wall,
     ) -> None:
         self._database = database
         self._world = world
@@ -50,6 +52,7 @@ class Loop:
         self._dispatcher = dispatcher
         self._follower = follower
         self._sweeper = sweeper
+        self._clock = clock
         self._decided_by: World | None = None
         self._awake = threading.Event()
         self._stopping = threading.Event()
@@ -101,12 +104,12 @@ class Loop:
         world = self._world.now
         if world is not self._decided_by:
             with self._database.noting() as connection:
-                store.decide_again(connection, time.time())
+                store.decide_again(connection, self._clock())
             self._decided_by = world
-        absorbed = absorb(self._database, world.policy, world.fleet, self._metrics)
+        absorbed = absorb(self._database, world.policy, world.fleet, self._metrics, self._clock)
         going_on = self._follower.step(world)
         with self._database.reading() as connection:
-            due = store.due(connection, time.time(), MOST_DUE_AT_ONCE)
+            due = store.due(connection, self._clock(), MOST_DUE_AT_ONCE)
         for incident_id in due:
             self._dispatcher.step(incident_id, world)
         if absorbed or due:
@@ -118,7 +121,7 @@ class Loop:
             next_due = store.next_due(connection)
         lapse = self._follower.next_lapse()
         # Just after the end of a lease, so that it is over by then.
-        waits = ((next_due or store.NEVER) - time.time(), _LONGEST_SLEEP_S if lapse is None else lapse + _A_LITTLE_S)
+        waits = ((next_due or store.NEVER) - self._clock(), _LONGEST_SLEEP_S if lapse is None else lapse + _A_LITTLE_S)
         return max(0.0, min(_LONGEST_SLEEP_S, *waits))
 
     def _sweep(self) -> None:

@@ -43,8 +43,18 @@ def resolve_target(labels: Mapping[str, str], fleet: Fleet) -> Target:
     return Target(host=host.name, service=service, pool=pool, gpu=gpu)
 
 
+def named_host(labels: Mapping[str, str]) -> str | None:
+    """Return the host that labels name, whoever has such a host: without the port of C(instance)."""
+    label = _host_label(labels)
+    return None if label is None else list(_readings(labels[label]))[-1]
+
+
+def _host_label(labels: Mapping[str, str]) -> str | None:
+    return next((name for name in HOST_LABELS if labels.get(name)), None)
+
+
 def _host(labels: Mapping[str, str], fleet: Fleet) -> Host:
-    label = next((name for name in HOST_LABELS if labels.get(name)), None)
+    label = _host_label(labels)
     if label is None:
         raise Refusal(f"no label says which host this is about; one of {', '.join(HOST_LABELS)} must name it")
     word = labels[label]

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import fingerprint
 from autoglm_recovery.receiver.store import schema
 
-from .desk import FLEET, GPU, START, desk
+from .desk import FLEET, GPU, PERSON, START, desk
 
 SLOW = "recovery: {strategies: {oom: {delay: 1h}, overload: {delay: 1h}, gpu_lost: {delay: 1h}}}"
 
@@ -166,7 +166,7 @@ def test_an_effect_that_a_person_approved_passes_no_other_guardrail(at):
     at.end_run("node-a", 0)
     at.fire("node-a", "oom", service="llama")
     with at.clock():
-        orders.pause(at.database, "a test")
+        orders.turn(at.database, orders.Turn.pause, PERSON)
     at.order(2, "approve")
     assert at.state(2) == "waiting"
     assert "all actions are paused" in at.incident(2).reason

@@ -45,15 +45,15 @@ class Database:
     passes, and not a thread that waits for ever.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open nothing yet.
+    def __init__(self, url: str, *, lasting: bool = True) -> None:
+        """Open nothing yet.  One that is not C(lasting) is thrown away in the end, and waits for no disk.
 
         :raises ValueError: if the URL is none, or of a database that is not supported.
         """
         self.url = engines.parse(url)
         self._lock = threading.Lock()
         self._deadlines = Deadlines()
-        self.engine, self._noter = engines.make(self.url, self._deadlines)
+        self.engine, self._noter = engines.make(self.url, self._deadlines, lasting)
         self._reader = self.engine.execution_options(autoglm_reading=True)
 
     @property

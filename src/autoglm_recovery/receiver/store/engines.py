@@ -43,10 +43,11 @@ def parse(url: str) -> sa.URL:
     raise ValueError(f"database {read.drivername!r} is not supported; there are sqlite and postgresql")
 
 
-def make(url: sa.URL, deadlines: Deadlines) -> tuple[sa.Engine, sa.Engine]:
+def make(url: sa.URL, deadlines: Deadlines, lasting: bool) -> tuple[sa.Engine, sa.Engine]:
     """Return an engine whose commits are on disk, and one that may do without."""
     if url.get_backend_name() == "sqlite":
-        return _sqlite(url, "FULL"), _sqlite(url, "NORMAL")
+        full, normal = ("FULL", "NORMAL") if lasting else ("OFF", "OFF")
+        return _sqlite(url, full), _sqlite(url, normal)
     engine = _postgresql(url, deadlines)
     return engine, engine
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import Rejected, redelivery_key
 from autoglm_recovery.receiver.store import schema
@@ -56,9 +56,10 @@ class Receipt:
 class Intake:
     """The writer of deliveries."""
 
-    def __init__(self, database: Database, on_commit: Callable[[], None]) -> None:
+    def __init__(self, database: Database, on_commit: Callable[[], None], clock: Clock = wall) -> None:
         self._database = database
         self._on_commit = on_commit
+        self._clock = clock
         self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._failed = False
         self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
@@ -137,7 +138,7 @@ class Intake:
         return batch
 
     def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        now = time.time()
+        now = self._clock()
         rows = [[_row(delivery.group_key, alert, now) for alert in delivery.alerts] for delivery in deliveries]
         set_aside = [
             {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}

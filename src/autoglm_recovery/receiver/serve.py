@@ -125,6 +125,7 @@ def _run(
         wake=loop.wake,
         well=lambda: loop.well,
         world=lambda: world.now,
+        silences=lambda: silences.now,
     )
     with ExitStack() as running:
         for part in (keeper, silences, notifier, loop, intake):

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.console.moments import read_moment, took
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO
 from autoglm_recovery.receiver.guards import Finding
 from autoglm_recovery.receiver.model import ENDED, Decision, IncidentState
-from autoglm_recovery.receiver.orders import possible
+from autoglm_recovery.receiver.orders import Order, possible
 from autoglm_recovery.report.document import Stage, report_on
 
 # What a run tells of itself; everything else is told of the incident.
@@ -123,10 +123,11 @@ class IncidentPage:
     open_ends: tuple[str, ...]
     orders: tuple[tuple[str, str], ...]
     plan: Plan | None
+    done: str
 
 
-def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: bool) -> IncidentPage:
-    """Build the page from an incident as C(views.show_incident) returns it."""
+def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: bool, done: str = "") -> IncidentPage:
+    """Build the page from an incident as C(views.show_incident) returns it; C(done) is what was just ordered."""
     report = report_on(found)
     runs = _runs(found)
     began, ended = datetime.fromisoformat(found["first_starts_at"]), read_moment(found["ended_at"])
@@ -146,11 +147,12 @@ def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: boo
         track=track(report.stages),
         timeline=tuple(weave(_lines(found), runs)),
         runs=tuple(runs),
-        alerts=tuple(_alert(alert) for alert in found["alerts"]),
+        alerts=alerts(found["alerts"]),
         # The first says what the page says above all.
         open_ends=tuple(end for end in report.open_ends if not end.startswith("The incident is still")),
         orders=orders(found["state"]) if may_order else (),
         plan=plan,
+        done=done if done in set(Order) else "",
     )
 
 
@@ -258,15 +260,25 @@ def _runs(found: Mapping[str, Any]) -> list[Run]:
     return made
 
 
-def _alert(alert: Mapping[str, Any]) -> AlertShown:
+def alerts(listed: Iterable[Mapping[str, Any]]) -> tuple[AlertShown, ...]:
+    """Return each alert once: its latest news says how it stands, and what fired says what it was about."""
+    news: dict[str, list[Mapping[str, Any]]] = {}
+    for alert in listed:
+        news.setdefault(alert["fingerprint"], []).append(alert)
+    return tuple(map(_alert, news.values()))
+
+
+def _alert(news: Sequence[Mapping[str, Any]]) -> AlertShown:
+    last = news[-1]
+    alert = next((each for each in reversed(news) if each["status"] == "firing"), last)
     labels = dict(alert["labels"])
     return AlertShown(
         id=alert["id"],
         name=str(labels.get("alertname") or "an alert without a name"),
-        status=alert["status"],
+        status=last["status"],
         since=read_moment(alert["starts_at"]),
-        until=read_moment(alert["ends_at"]),
-        deliveries=alert["deliveries"],
+        until=read_moment(last["ends_at"]) if last["status"] == "resolved" else None,
+        deliveries=sum(each["deliveries"] for each in news),
         why=alert["reason"] or "",
         labels=tuple(sorted((name, str(value)) for name, value in labels.items())),
         annotations=tuple(sorted((name, str(value)) for name, value in alert["annotations"].items())),

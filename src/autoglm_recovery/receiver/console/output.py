@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from autoglm_recovery.receiver.console.rendering import link
 from autoglm_recovery.receiver.store.schema import runs
 
 MOST_BYTES = 256 << 10
+# Ansible colours what it prints; all other controls are spelled out.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | 
         action=run.action,
         host=run.host,
         state=run.state,
-        lines=tuple(text.splitlines()),
+        lines=tuple(_COLOURS.sub("", text).splitlines()),
         cut=cut,
         why_not=why_not,
         link=link(run.link),

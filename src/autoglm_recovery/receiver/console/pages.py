@@ -94,9 +94,9 @@ class _Pages:
 
     async def incident(self, request: Request) -> Response:
         """Show one incident."""
-        may_order = who(request).may(Need.order)
+        may_order, done = who(request).may(Need.order), request.query_params.get("done", "")
         return await self._desk.show(
-            request, "incident.html", lambda c: show(c, self._parts, number(request), may_order=may_order)
+            request, "incident.html", lambda c: show(c, self._parts, number(request), may_order=may_order, done=done)
         )
 
     async def report(self, request: Request) -> Response:
@@ -146,12 +146,14 @@ class _Pages:
         )
 
 
-def show(connection: sa.Connection, parts: Parts, which: int, *, may_order: bool) -> incident.IncidentPage | None:
+def show(
+    connection: sa.Connection, parts: Parts, which: int, *, may_order: bool, done: str
+) -> incident.IncidentPage | None:
     """Return an incident's page, or None if there is no such incident."""
     found = views.show_incident(connection, which)
     if found is None:
         return None
-    return incident.incident_page(found, _plan(connection, parts, found), may_order=may_order)
+    return incident.incident_page(found, _plan(connection, parts, found), may_order=may_order, done=done)
 
 
 def _plan(connection: sa.Connection, parts: Parts, found: dict[str, Any]) -> incident.Plan | None:

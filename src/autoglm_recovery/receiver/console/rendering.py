@@ -92,7 +92,9 @@ def answer(request: Request, template: str, frame: Frame, view: Any, *, token: s
     if status == 200 and request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    page = render(template, datetime.now(UTC), frame=frame, view=view, token=token, tag=tag, path=path)
+    # An answer to what was sent is not to be asked for again.
+    live = tag if status == 200 else ""
+    page = render(template, datetime.now(UTC), frame=frame, view=view, token=token, tag=live, path=path)
     return HTMLResponse(page, status, {"ETag": tag})
 
 

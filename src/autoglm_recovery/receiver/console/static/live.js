@@ -205,6 +205,5 @@
   document.querySelector(".keys").hidden = false;
   nameTimes(document);
   setInterval(tick, 1000);
-  live.textContent = "Live";
-  next(EVERY_MS);
+  if (tag) { live.textContent = "Live"; next(EVERY_MS); } else over = true;
 })();

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
+from autoglm_recovery.plain import plain
 
-def plain(text: object) -> str:
-    """Return a text in which nothing can move the cursor, change a colour or fake a line: controls are spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+__all__ = ["plain"]

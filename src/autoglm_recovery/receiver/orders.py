@@ -40,6 +40,11 @@ _FROM = {
 }
 
 
+def possible(state: IncidentState) -> tuple[Order, ...]:
+    """Return the orders that an incident in this state allows."""
+    return tuple(order for order in Order if state in _FROM[order])
+
+
 def carry_out(database: Database, incident_id: int, order: Order, by: Principal, comment: str = "") -> None:
     """Carry out an order, and write into the audit log who gave it, in one transaction; a refused one is written too.
 

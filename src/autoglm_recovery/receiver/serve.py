@@ -136,6 +136,7 @@ def _run(
         wake=loop.wake,
         well=lambda: loop.well,
         world=lambda: world.now,
+        silences=lambda: silences.now,
     )
     with ExitStack() as running:
         for close in closing:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
@@ -17,12 +18,18 @@ from autoglm_recovery.receiver.fleet import Fleet, InventoryError, read_fleet
 
 @dataclass(frozen=True)
 class World:
-    """One consistent view."""
+    """One consistent view.
+
+    C(kept_because) is what was wrong with the files when they were last read, where this view is still the one before.
+    """
 
     policy: Policy
     fleet: Fleet
     playbooks: frozenset[str]
     inventory: Path
+    policy_file: Path | None = None
+    read_at: float = 0.0
+    kept_because: str | None = None
 
 
 def read_world(policy: Path | None, inventory: Path) -> World:
@@ -35,7 +42,8 @@ def read_world(policy: Path | None, inventory: Path) -> World:
         fleet = pool.submit(read_fleet, inventory)
         playbooks = pool.submit(installed_playbooks)
         read = load_policy(policy) if policy else Policy()
-        return World(read, fleet.result(), playbooks.result(), inventory.resolve())
+        policy_file = policy.resolve() if policy else None
+        return World(read, fleet.result(), playbooks.result(), inventory.resolve(), policy_file, time.time())
 
 
 class CurrentWorld:
@@ -53,5 +61,6 @@ class CurrentWorld:
             try:
                 self.now = read_world(self._policy, self._inventory)
             except (PolicyError, InventoryError, AnsibleError) as error:
+                self.now = replace(self.now, kept_because=str(error))
                 return str(error)
         return None

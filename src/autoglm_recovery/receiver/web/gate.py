@@ -140,7 +140,8 @@ class Gate:
                 return retry_later(str(error), error.retry_after_s)
             return problem(429, str(error), {"Retry-After": str(error.retry_after_s)})
         if page and request.method == "GET":
-            return RedirectResponse(f"{LOGIN}?next={quote(request.url.path)}", 303)
+            where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"{LOGIN}?next={quote(where)}", 303)
         # A browser that is offered Basic asks for a password by itself, on top of our own page.
         basic = self.authenticator.has_users and "sec-fetch-site" not in request.headers
         return problem(401, str(error), {"WWW-Authenticate": f"Bearer, {_BASIC}" if basic else "Bearer"})

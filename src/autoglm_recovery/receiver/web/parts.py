@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from autoglm_recovery.receiver.access.authenticator import Authenticator
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.world import World
@@ -40,6 +41,7 @@ class Parts:
     wake: Callable[[], None]
     well: Callable[[], bool]
     world: Callable[[], World]
+    silences: Callable[[], Silences] = lambda: NONE_ASKED
 
     async def ask(self, query: Callable[[sa.Connection], T]) -> T:
         """Read from the database without holding up other requests."""

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from autoglm_recovery.receiver.access.authenticator import TooManyFailures, Unrecognised
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.access.sessions import LASTS_S
+from autoglm_recovery.receiver.console.static_files import version
 from autoglm_recovery.receiver.store import audit
 from autoglm_recovery.receiver.web.gate import LOGIN, credentials_of, secure_cookie
 from autoglm_recovery.receiver.web.guarded import Guarded, form
@@ -24,6 +25,7 @@ from autoglm_recovery.receiver.web.parts import Parts
 HOME = "/"
 
 _pages = Environment(loader=PackageLoader("autoglm_recovery.receiver.web"), autoescape=select_autoescape())
+_pages.globals["version"] = version
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 
 

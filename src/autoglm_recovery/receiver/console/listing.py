@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists of incidents: one line each, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from autoglm_recovery.receiver.console.filters import Filter
+from autoglm_recovery.receiver.console.moments import moment, took
+from autoglm_recovery.receiver.store.schema import incidents
+
+A_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An incident in one line."""
+
+    id: int
+    state: str
+    where: str
+    pool: str | None
+    failure_class: str
+    mode: str
+    root_cause: str
+    reason: str
+    began: datetime | None
+    ended: datetime | None
+    # From the first alert to the end.
+    took: timedelta | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page of a list, and the addresses of its neighbours where there are any."""
+
+    chosen: Filter
+    wrong: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+    older: str | None
+    newer: str | None
+    pools: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+def where(host: str, service: str | None, gpu: str | None = None) -> str:
+    """Name a target."""
+    named = f"{service} on {host}" if service else host
+    return f"{named}, {gpu}" if gpu else named
+
+
+def summary(row: Any) -> Summary:
+    """Return a row in one line."""
+    began, ended = moment(row.first_starts_at), moment(row.ended_at)
+    return Summary(
+        id=row.id,
+        state=row.state,
+        where=where(row.host, row.service),
+        pool=row.pool,
+        failure_class=row.failure_class,
+        mode=row.fault_mode,
+        root_cause=row.root_cause,
+        reason=row.reason,
+        began=began,
+        ended=ended,
+        took=took(began, ended) if began and ended else None,
+    )
+
+
+def select(chosen: Filter) -> sa.Select[Any]:
+    """Return the query of a filter, newest first, its place in the list aside."""
+    query = sa.select(incidents).order_by(incidents.c.id.desc())
+    if chosen.states:
+        query = query.where(incidents.c.state.in_(chosen.states))
+    for column, wanted in (
+        (incidents.c.failure_class, chosen.failure_class),
+        (incidents.c.host, chosen.host),
+        (incidents.c.pool, chosen.pool),
+    ):
+        if wanted:
+            query = query.where(column == wanted)
+    return query.where(_holds(chosen.text)) if chosen.text else query
+
+
+def _holds(text: str) -> sa.ColumnElement[bool]:
+    """Tell whether any text of an incident holds these words; a number is the incident's own as well."""
+    c = incidents.c
+    held = [
+        column.icontains(text, autoescape=True)
+        for column in (c.root_cause, c.reason, c.host, c.service, c.gpu, c.failure_class, c.pool)
+    ]
+    number = text.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 19:
+        held.append(c.id == int(number))
+    return sa.or_(*held)
+
+
+def page(connection: sa.Connection, chosen: Filter, most: int = A_PAGE) -> tuple[Sequence[Any], bool, bool]:
+    """Return the rows of a page, newest first, and whether there are older and newer ones."""
+    query, c = select(chosen), incidents.c
+    if chosen.after is not None:
+        upwards = query.where(c.id > chosen.after).order_by(None).order_by(c.id).limit(most + 1)
+        rows = list(connection.execute(upwards))
+        return rows[:most][::-1], True, len(rows) > most
+    if chosen.before is not None:
+        query = query.where(c.id < chosen.before)
+    rows = list(connection.execute(query.limit(most + 1)))
+    return rows[:most], len(rows) > most, chosen.before is not None
+
+
+def listing(
+    page_of: tuple[Sequence[Any], bool, bool],
+    chosen: Filter,
+    wrong: tuple[str, ...],
+    *,
+    pools: Iterable[str],
+    hosts: Collection[str],
+) -> Listing:
+    """Return a page of the list."""
+    rows, is_older, is_newer = page_of
+    return Listing(
+        chosen=chosen,
+        wrong=wrong,
+        summaries=tuple(summary(row) for row in rows),
+        older=chosen.query(before=rows[-1].id, after=None) if rows and is_older else None,
+        newer=chosen.query(after=rows[0].id, before=None) if rows and is_newer else None,
+        # What is chosen stays a choice when it has left the inventory.
+        pools=tuple(sorted({*pools, *filter(None, [chosen.pool])})),
+        hosts=tuple(sorted({*hosts, *filter(None, [chosen.host])})),
+    )

@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run's playbook printed, where this receiver keeps it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from autoglm_recovery.receiver.console.rendering import link
+from autoglm_recovery.receiver.store.schema import runs
+
+MOST_BYTES = 256 << 10
+# Ansible colours what it prints; all other controls are spelled out.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class OutputPage:
+    """The end of the output.  C(why_not) says why there is none."""
+
+    run: int
+    incident: int
+    action: str
+    host: str
+    state: str
+    lines: tuple[str, ...]
+    cut: bool
+    why_not: str | None
+    link: str | None
+
+
+def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | None:
+    """Return the output of a run, or None if there is no such run."""
+    run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+    if run is None:
+        return None
+    text, cut, why_not = _read(Path(run.directory), runs_in)
+    return OutputPage(
+        run=run.id,
+        incident=run.incident_id,
+        action=run.action,
+        host=run.host,
+        state=run.state,
+        lines=tuple(_COLOURS.sub("", text).splitlines()),
+        cut=cut,
+        why_not=why_not,
+        link=link(run.link),
+    )
+
+
+def _read(directory: Path, runs_in: Path) -> tuple[str, bool, str | None]:
+    """Read the end of the output; only below the directory of runs, whatever the database says."""
+    if not directory.resolve().is_relative_to(runs_in.resolve()):
+        return "", False, "the run's directory is not on this receiver"
+    found = sorted(directory.glob("artifacts/*/stdout"))
+    if not found:
+        return "", False, "there is no output here: the run has not begun, or it was on another receiver, or is removed"
+    with open(found[-1], "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MOST_BYTES))
+        return file.read(MOST_BYTES).decode("utf-8", "replace"), size > MOST_BYTES, None

@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages that are read."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from autoglm_recovery.receiver import views
+from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.console import fleet, incident, ledger, listing, ordering, output, overview, policy
+from autoglm_recovery.receiver.console.desk import Desk, number
+from autoglm_recovery.receiver.console.filters import read_filter
+from autoglm_recovery.receiver.console.rendering import THEME_COOKIE, THEMES
+from autoglm_recovery.receiver.console.static_files import A_YEAR_S, Files
+from autoglm_recovery.receiver.decide import decide, examine
+from autoglm_recovery.receiver.gather import situation
+from autoglm_recovery.receiver.ladder import next_step
+from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store.standing import standing
+from autoglm_recovery.receiver.web.guarded import Guarded, GuardedMount, form, who
+from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.probes import LEAST_FREE_BYTES
+from autoglm_recovery.receiver.web.session import local_path
+from autoglm_recovery.report import report_on, to_html, to_markdown
+
+WATCHDOG_SEEN = "autoglm_watchdog_seen_timestamp_seconds"
+_REPORTS = {"md": (to_markdown, "text/markdown"), "html": (to_html, "text/html")}
+
+
+def routes(parts: Parts) -> list[Guarded | GuardedMount]:
+    """Return the console."""
+    desk = Desk(parts)
+    pages = _Pages(desk)
+    read = [
+        ("/", pages.overview),
+        ("/incidents", pages.incidents),
+        ("/incidents/{id:int}", pages.incident),
+        ("/incidents/{id:int}/report.{form}", pages.report),
+        ("/runs/{id:int}/output", pages.output),
+        ("/fleet", pages.fleet),
+        ("/policy", pages.policy),
+        ("/alerts", pages.alerts),
+    ]
+    return [
+        *(Guarded(path, handler, methods=["GET"], need=Need.read) for path, handler in read),
+        Guarded("/audit", pages.audit, methods=["GET"], need=Need.order),
+        Guarded("/theme", theme, methods=["POST"], need=Need.read),
+        *ordering.routes(desk),
+        # The page on which one logs in needs them, too.
+        GuardedMount("/static", Files(), need=Need.nothing, name="static"),
+    ]
+
+
+class _Pages:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._parts = desk.parts
+
+    async def overview(self, request: Request) -> Response:
+        """Show who needs a person, what goes on, and how the receiver stands."""
+
+        def ask(connection: sa.Connection) -> overview.Overview:
+            rows = overview.ask(connection, standing(connection))
+            health = overview.health(
+                rows,
+                loop_well=self._parts.well(),
+                watchdog_at=self._parts.metrics.registry.get_sample_value(WATCHDOG_SEEN) or 0.0,
+                now=time.time(),
+                enough_disk=shutil.disk_usage(self._parts.state_dir).free >= LEAST_FREE_BYTES,
+                kept_old=self._parts.world().kept_because,
+            )
+            return overview.overview(rows, health)
+
+        return await self._desk.show(request, "overview.html", ask)
+
+    async def incidents(self, request: Request) -> Response:
+        """List incidents."""
+        chosen, wrong = read_filter(request.query_params)
+        known = self._parts.world().fleet
+
+        def ask(connection: sa.Connection) -> listing.Listing:
+            found = listing.page(connection, chosen)
+            return listing.listing(found, chosen, wrong, pools=known.pools, hosts=known.hosts)
+
+        return await self._desk.show(request, "incidents.html", ask)
+
+    async def incident(self, request: Request) -> Response:
+        """Show one incident."""
+        may_order, done = who(request).may(Need.order), request.query_params.get("done", "")
+        return await self._desk.show(
+            request, "incident.html", lambda c: show(c, self._parts, number(request), may_order=may_order, done=done)
+        )
+
+    async def report(self, request: Request) -> Response:
+        """Hand out the report of an incident as a file."""
+        kind = request.path_params["form"]
+        found = await self._parts.ask(lambda c: views.show_incident(c, number(request)))
+        if found is None or kind not in _REPORTS:
+            return await self._desk.missing(request)
+        write, media_type = _REPORTS[kind]
+        headers = {"Content-Disposition": f'attachment; filename="incident-{found["id"]}.{kind}"'}
+        return Response(write(report_on(found)), 200, headers, media_type)
+
+    async def output(self, request: Request) -> Response:
+        """Show what a run's playbook printed."""
+        runs_in = self._parts.state_dir / "runs"
+        return await self._desk.show(request, "output.html", lambda c: output.page(c, number(request), runs_in))
+
+    async def fleet(self, request: Request) -> Response:
+        """Show pools, hosts and what keeps actions back."""
+        world, silences = self._parts.world(), self._parts.silences()
+
+        def ask(connection: sa.Connection) -> fleet.FleetPage:
+            rows, rails = fleet.active(connection), world.policy.guardrails
+            inventory = str(world.inventory)
+            return fleet.fleet_page(world.fleet, rails, rows, silences, now=time.time(), inventory=inventory)
+
+        return await self._desk.show(request, "fleet.html", ask)
+
+    async def policy(self, request: Request) -> Response:
+        """Show the policy in force."""
+        return await self._desk.show(request, "policy.html", lambda _: policy.policy_page(self._parts.world()))
+
+    async def alerts(self, request: Request) -> Response:
+        """List alerts that led to nothing, or all."""
+        outcome, wrong = ledger.read_outcome(request.query_params.get("outcome"))
+
+        def ask(connection: sa.Connection) -> ledger.AlertsPage:
+            alerts = views.list_alerts(connection, outcome or None, ledger.MOST_SHOWN)
+            return ledger.alerts_page(outcome, wrong, alerts, views.list_rejects(connection, ledger.MOST_SHOWN))
+
+        return await self._desk.show(request, "alerts.html", ask)
+
+    async def audit(self, request: Request) -> Response:
+        """List who did what."""
+        return await self._desk.show(
+            request, "audit.html", lambda c: ledger.audit_rows(views.list_audit(c, ledger.MOST_SHOWN))
+        )
+
+
+def show(
+    connection: sa.Connection, parts: Parts, which: int, *, may_order: bool, done: str
+) -> incident.IncidentPage | None:
+    """Return an incident's page, or None if there is no such incident."""
+    found = views.show_incident(connection, which)
+    if found is None:
+        return None
+    return incident.incident_page(found, _plan(connection, parts, found), may_order=may_order, done=done)
+
+
+def _plan(connection: sa.Connection, parts: Parts, found: dict[str, Any]) -> incident.Plan | None:
+    """Work out what would be done now, by the functions that decide."""
+    row = store.incident(connection, found["id"])
+    if row is None or not incident.is_planned(found["state"]):
+        return None
+    world = parts.world()
+    known = situation(connection, row, world, time.time(), parts.silences())
+    step = next_step(world.policy, known)
+    ladder = world.policy.recovery.strategy(row.failure_class).ladder(row.failure_class)
+    return incident.plan(decide(world.policy, known), examine(world.policy, known, step), ladder, found)
+
+
+async def theme(request: Request) -> Response:
+    """Keep which theme this browser wants."""
+    fields = form(request)
+    chosen = fields.get("theme", "")
+    answer = RedirectResponse(local_path(fields.get("next", "/")), 303)
+    if chosen in THEMES:
+        secure = request.url.scheme == "https"
+        answer.set_cookie(THEME_COOKIE, chosen, max_age=A_YEAR_S, secure=secure, httponly=True, samesite="strict")
+    return answer

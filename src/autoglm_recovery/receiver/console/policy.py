@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy in force, as it came out of the file and the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import yaml
+
+from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, FAILURE_CLASSES
+from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.receiver.console.moments import moment
+from autoglm_recovery.receiver.world import World
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rung of a ladder."""
+
+    action: str
+    destructive: bool
+    installed: bool
+
+
+@dataclass(frozen=True)
+class ClassShown:
+    """What is done about a failure class."""
+
+    name: str
+    own: bool
+    autonomy: str
+    ladder: tuple[Step, ...]
+    delay: str
+    retries: int
+    cooldown: str
+    timeout: str
+    launcher: str
+
+
+@dataclass(frozen=True)
+class PolicyPage:
+    """What the page shows."""
+
+    file: str | None
+    read_at: datetime | None
+    kept_old: str | None
+    autonomy: str
+    pools: tuple[tuple[str, str], ...]
+    classes: tuple[ClassShown, ...]
+    guardrails: tuple[tuple[str, str], ...]
+    lines: tuple[str, ...]
+
+
+def policy_page(world: World) -> PolicyPage:
+    """Return what the page shows."""
+    policy = world.policy
+    return PolicyPage(
+        file=None if world.policy_file is None else str(world.policy_file),
+        read_at=moment(world.read_at),
+        kept_old=world.kept_because,
+        autonomy=policy.recovery.autonomy.default.value,
+        pools=tuple(sorted((pool, chosen.value) for pool, chosen in policy.recovery.autonomy.pools.items())),
+        classes=tuple(_class(policy, name, world.playbooks) for name in FAILURE_CLASSES),
+        guardrails=_guardrails(policy),
+        lines=tuple(effective(policy).splitlines()),
+    )
+
+
+def effective(policy: Policy) -> str:
+    """Write the policy with all its defaults, as YAML.  Addresses of notices may hold secrets and are stars."""
+    data = policy.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
+    strategy = policy.recovery.strategy(name)
+    return ClassShown(
+        name=name,
+        own=name in policy.recovery.strategies,
+        autonomy=policy.recovery.autonomy.of(name, None).value,
+        ladder=tuple(
+            Step(action, action in DESTRUCTIVE_ACTIONS, action in playbooks) for action in strategy.ladder(name)
+        ),
+        delay=format_duration(strategy.delay),
+        retries=strategy.retries,
+        cooldown=format_duration(strategy.cooldown),
+        timeout=format_duration(strategy.timeout),
+        launcher=policy.launcher(name),
+    )
+
+
+def _guardrails(policy: Policy) -> tuple[tuple[str, str], ...]:
+    rails = policy.guardrails
+    breaker = rails.circuit_breaker
+    in_pool = rails.max_concurrent_runs_per_pool
+    return (
+        ("Runs at once", f"{rails.max_concurrent_runs}, of one pool {in_pool or 'as many'}"),
+        ("Actions on one host", f"{rails.max_actions_per_host_per_hour} an hour"),
+        ("Of a pool out of service", f"at most {rails.max_pool_unavailable}"),
+        ("Of the fleet out of service", f"at most {rails.max_fleet_unavailable}"),
+        (
+            "Circuit breaker",
+            f"opens for {format_duration(breaker.open_for)} after {breaker.failures} failures in a row "
+            f"within {format_duration(breaker.window)}",
+        ),
+        ("Patience before a person is called", format_duration(rails.patience)),
+        ("Maintenance windows", str(len(rails.maintenance_windows))),
+        ("Silences", f"of {rails.silences.alertmanager}" if rails.silences else "are not asked for"),
+    )

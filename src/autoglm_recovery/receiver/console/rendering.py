@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a page shows to the answer that shows it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
+from autoglm_recovery.plain import plain
+from autoglm_recovery.receiver.console.moments import ago, clock, rough
+from autoglm_recovery.receiver.console.shapes import SHAPES
+from autoglm_recovery.receiver.console.static_files import version
+from autoglm_recovery.receiver.console.words import NAMES
+from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.report.document import duration
+
+THEME_COOKIE = "autoglm_theme"
+THEMES = ("auto", "light", "dark")
+
+
+def spelled(value: object) -> object:
+    """Spell out controls in whatever a template prints; our own markup stays."""
+    return value if isinstance(value, Markup) else plain(value)
+
+
+def link(address: object) -> str | None:
+    """Return an address that a page may link to: a stranger's is a link only where it leads to a web page."""
+    text = str(address or "")
+    return text if text.lower().startswith(("https://", "http://")) and plain(text) == text else None
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("autoglm_recovery.receiver.console", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=spelled,
+    )
+    made.filters.update(clock=clock, ago=ago, duration=duration, rough=rough, link=link)
+    made.globals.update(
+        version=version, SHAPES=SHAPES, THEMES=THEMES, NAMES=NAMES, STATES=tuple(IncidentState), CLASSES=FAILURE_CLASSES
+    )
+    return made
+
+
+_templates = _environment()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every page shows around its own."""
+
+    who: str
+    role: str
+    may_order: bool
+    open: bool
+    paused: str | None
+    persons_needed: int
+    well: bool
+    theme: str
+
+
+def theme_of(request: Request) -> str:
+    """Return the theme that this browser has asked for."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else "auto"
+
+
+def render(template: str, now: datetime, **shown: Any) -> str:
+    """Write a page."""
+    return _templates.get_template(template).render(now=now, **shown)
+
+
+def answer(request: Request, template: str, frame: Frame, view: Any, *, token: str, status: int = 200) -> Response:
+    """Answer with a page, or that it is still as the browser has it.
+
+    The tag is made from what is shown, not from how old it is: a page that only grew older has not changed.
+    """
+    tag = _tag(template, frame, view)
+    if status == 200 and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # An answer to what was sent is not to be asked for again.
+    live = tag if status == 200 else ""
+    page = render(template, datetime.now(UTC), frame=frame, view=view, token=token, tag=live, path=path)
+    return HTMLResponse(page, status, {"ETag": tag})
+
+
+def _tag(template: str, frame: Frame, view: Any) -> str:
+    # Views are frozen and hold no sets, so that equal ones read the same.
+    digest = hashlib.sha256(repr((template, frame, view)).encode("utf-8", "backslashreplace")).hexdigest()
+    return f'"{digest[:32]}"'

@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people read for the words of the database."""
+
+from __future__ import annotations
+
+from autoglm_recovery.receiver.orders import Order, Turn
+
+# The kinds of lines of a timeline.
+NAMES = {
+    "alert": "alert",
+    "committed": "committed",
+    "classified": "classified",
+    "decided": "decided",
+    "held": "held",
+    "escalated": "escalated",
+    "notified": "notified",
+    "order": "order",
+    "run_started": "started",
+    "task": "task",
+    "proof": "proof",
+    "evidence": "evidence",
+    "run_finished": "ended",
+    "taken_over": "taken over",
+    "resolved": "resolved",
+    "closed": "closed",
+}
+
+WHAT_ORDERS_DO = {
+    Order.approve: "Let the next action run now, whatever held it back.",
+    Order.reject: "Do nothing about this incident and close it.",
+    Order.retry: "Begin the ladder anew: what was tried before counts no more.",
+    Order.close: "Close the incident. A run that is under way is ended.",
+}
+
+WHAT_TURNS_DO = {
+    Turn.pause: "No action is begun from now on, also after restarts. Runs that are under way go on to their end.",
+    Turn.resume: "Actions are begun again. What waited is looked at at once.",
+}

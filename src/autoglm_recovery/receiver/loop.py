@@ -43,7 +43,8 @@ class Loop:
         metrics: Metrics,
         dispatcher: Dispatcher,
         follower: Follower,
-        sweeper: Sweeper,
+        *,
+        sweeper: Sweeper | None = None,
         clock: Clock = wall,
     ) -> None:
         self._database = database
@@ -126,7 +127,7 @@ class Loop:
 
     def _sweep(self) -> None:
         """Remove what is left of old runs, now and then, when there is nothing more urgent."""
-        if not self._sweeper.due:
+        if self._sweeper is None or not self._sweeper.due:
             return
         with self._database.reading() as connection:
             unfinished = {run.id for run in runs.unfinished(connection)}

@@ -157,7 +157,7 @@ def _commands(case: Case) -> Iterator[str]:
     else:
         yield f"  autoglm incidents retry {number}     # climb the ladder again from its first rung"
         yield f"  autoglm incidents close {number}     # you have repaired it, or it needs no repair"
-    yield "  autoglm pause --reason '...'     # stop all actions on the whole fleet"
+    yield "  autoglm pause --comment '...'    # stop all actions on the whole fleet"
 
 
 def _clock(moment: float) -> str:

@@ -120,7 +120,7 @@ def _run(
         notified=notifier.wake,
     )
     follower = Follower(database, metrics, keeper, launchers)
-    loop = Loop(database, world, metrics, dispatcher, follower, Sweeper(runs_directory, kept))
+    loop = Loop(database, world, metrics, dispatcher, follower, sweeper=Sweeper(runs_directory, kept))
     intake = Intake(database, loop.wake)
     access = settings.access
     parts = Parts(

@@ -157,7 +157,7 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
         keeper = Keeper(database, lease)
         follower = Follower(database, metrics, keeper, dict.fromkeys(LAUNCHERS, launcher), clock)
         dispatcher = Dispatcher(database, lease, directory, metrics, decided=tally.decided, clock=clock)
-        loop = Loop(database, FixedWorld(world), metrics, dispatcher, follower, clock)
+        loop = Loop(database, FixedWorld(world), metrics, dispatcher, follower, clock=clock)
         intake = Intake(database, lambda: None, clock)
         made.append(Replay(database, tally, loop, launcher, intake))
         intake.start()

@@ -18,6 +18,7 @@ import httpx
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
+from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
@@ -53,12 +54,17 @@ def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> It
     given = AccessSettings("127.0.0.1:0", (file,) if access is not None else (), **settings)
     database = Database(f"sqlite:///{directory / 'receiver.db'}")
     database.migrate()
+
+    def ask() -> Standing:
+        with database.reading() as connection:
+            return standing(connection)
+
     intake = Intake(database, lambda: None)
     doors = keep_doors(given, directory)
     parts = Parts(
         database=database,
         intake=intake,
-        metrics=Metrics(dict),
+        metrics=Metrics(ask),
         authenticator=doors.authenticator,
         sessions=doors.sessions,
         largest_body=1 << 20,
@@ -77,7 +83,7 @@ def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> It
     thread.start()
     url = f"{'https' if given.tls else 'http'}://127.0.0.1:{port}"
     try:
-        _until(lambda: running.started or not thread.is_alive())
+        wait_for(lambda: running.started or not thread.is_alive())
         with httpx.Client(base_url=url, timeout=DEADLINE_S, trust_env=False) as client:
             yield Serving(url, port, directory, database, parts, client)
     finally:
@@ -88,7 +94,7 @@ def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> It
         listener.close()
 
 
-def _until(condition: Any) -> None:
+def wait_for(condition: Any) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline

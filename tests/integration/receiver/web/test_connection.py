@@ -13,7 +13,7 @@ import pytest
 
 from autoglm_recovery.receiver.web import connection
 
-from .serving import SENDER, serving
+from .serving import SENDER, serving, wait_for
 from .test_access import WEBHOOK
 
 BODY = json.dumps(WEBHOOK).encode()
@@ -110,6 +110,8 @@ def test_more_connections_than_one_address_may_have_are_told_to_come_later(tmp_p
     monkeypatch.setattr(connection, "MOST_FROM_ONE_ADDRESS", 4)
     with serving(tmp_path) as server, ExitStack() as stack:
         server.client.close()
+        # Those of the test before are counted too, until the server has noticed their end.
+        wait_for(lambda: connection.Connection.from_address.total() == 0)
         held = [stack.enter_context(connect(server)) for _ in range(4)]
         for sock in held:
             sock.sendall(HEAD + BODY)

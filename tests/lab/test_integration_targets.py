@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from . import integration_targets
 from .hosts import Host
 from .laboratory import Lab
 from .places import CHECKOUT
+from .waiting import wait_for
 
 # What needs the balancer's own socket runs beside it; all others run on an inference node.
 BESIDE_THE_BALANCER = {"drain_inference"}
+SPARE = "llama-spare.service"
 ALL = sorted(path.name for path in (CHECKOUT / integration_targets.TARGETS).iterdir() if path.is_dir())
 
 
@@ -27,13 +31,34 @@ def run(host: Host, targets: list[str], **variables: object) -> None:
     assert ran == set(targets), done.stdout[-6000:]
 
 
-def test_modules_on_an_inference_node(lab: Lab) -> None:
-    here = "http://127.0.0.1:8080"
+@pytest.fixture
+def spare_server(lab: Lab) -> Iterator[str]:
+    """A llama-server on node-a that no user has, and that may save its slots."""
+    words = ["llama-server", "--model", "/var/lib/llama/tiny.gguf", "--alias", "tiny", "--port", "8081", "--metrics"]
+    words += [
+        "--slots",
+        "--parallel",
+        "2",
+        "--ctx-size",
+        "2048",
+        "--threads",
+        "1",
+        "--slot-save-path",
+        "/var/lib/llama/",
+    ]
+    url = "http://127.0.0.1:8081"
+    lab.node_a.run("systemd-run", "--unit", SPARE, "--collect", *words)
+    wait_for("the spare server", lambda: lab.node_a.run("curl", "--silent", "--fail", f"{url}/health"), 60)
+    yield url
+    lab.node_a.run("systemctl", "stop", SPARE)
+
+
+def test_modules_on_an_inference_node(lab: Lab, spare_server: str) -> None:
     run(
         lab.node_a,
         [name for name in ALL if name not in BESIDE_THE_BALANCER],
-        inference_health_llama_url=here,
-        engine_control_llama_url=here,
+        inference_health_llama_url="http://127.0.0.1:8080",
+        engine_control_llama_url=spare_server,
         checkpoint_model_has_systemd=True,
     )
 

@@ -26,7 +26,7 @@ PROGRAM = "/usr/local/lib/autoglm/checkpoint.pyz"
 PARAMETERS = "/etc/autoglm/checkpoints"
 UNITS = "/etc/systemd/system"
 _PACKAGE = __name__.rpartition(".")[0].rpartition(".")[0]
-_NEEDED = ("checkpoints", "engines", "evidence")
+_NEEDED = ("checkpoints", "engines", "evidence", "services")
 # scheduled is loaded here, and with it all that it needs, so that the program has it.
 _MAIN = f"""import sys
 

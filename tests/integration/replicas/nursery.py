@@ -32,14 +32,21 @@ from autoglm_recovery.policy import load_policy
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver import serve as serving
 from autoglm_recovery.receiver.fleet import Fleet, Host
+from autoglm_recovery.receiver.warm.warmer import Warmer
 from autoglm_recovery.receiver.world import World
 from tests.integration.receiver.running import alert, end_runs, payload
 
 POLICY = """\
 recovery:
   persistent_within: 0s
+  flapping: false
   strategies: {oom: {delay: 0s, retries: 100, backoff: 1ms, resolve_within: 1d}}
-guardrails: {max_actions_per_host_per_hour: 1000, max_concurrent_runs: 6}
+guardrails:
+  max_actions_per_host_per_hour: 1000
+  max_concurrent_runs: 6
+  max_pool_unavailable: 100%
+  max_fleet_unavailable: 100%
+  circuit_breaker: {failures: 1000}
 """
 
 # Stands in for the playbook alone. The marks have the host and the token that the run was begun with, and the token is
@@ -97,6 +104,8 @@ def _receive(options: dict[str, Any], hosts: int, marks: Path, work_s: float) ->
             return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     launch.spawn = spawn
+    # A warm process would start the real supervisor.
+    Warmer.tend = lambda _self: None
     fleet = Fleet({f"h{n}": Host(f"h{n}") for n in range(hosts)})
     world = World(load_policy(options["policy"]), fleet, frozenset({"restart_process"}), options["inventory"])
     serving.serve = functools.partial(serving.serve, world=_World(world))

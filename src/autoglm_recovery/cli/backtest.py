@@ -88,7 +88,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
 
 def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     """Do it, and end with exit code 1 and a sentence where it cannot be done."""
-    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.prometheus import RecordError, shown  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import TooLong  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import backtest as replayed  # noqa: PLC0415
@@ -106,6 +108,9 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
             found = replayed(record, world, rules, assumed, told)
     except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, TooLong, UnicodeDecodeError) as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except SQLAlchemyError as error:
+        typer.echo(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}", err=True)
         raise typer.Exit(1) from error
     return {"prometheus": shown(asked.url), "policy": str(asked.policy) if asked.policy else None, **found}
 

@@ -92,7 +92,7 @@ class PrometheusRecord:
             middle = start + points // 2 * found.step
             self._range(query, start, middle, found)
             self._range(query, middle + found.step, end, found)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise RecordError(f"{self._shown} answers, but not as Prometheus does: {error!r}") from error
 
     def _ask(self, query: str, start: float, end: float, step: float) -> dict[str, Any]:

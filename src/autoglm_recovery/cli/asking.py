@@ -59,9 +59,17 @@ def ask(
 def _authorization(token_file: Path | None) -> dict[str, str]:
     token = os.environ.get("AUTOGLM_TOKEN", "")
     if token_file is not None:
-        lines = [line.strip() for line in token_file.read_text("ascii").splitlines()]
-        token = next((line for line in lines if line and not line.startswith("#")), "")
+        token = first_token(token_file)
     return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def first_token(file: Path) -> str:
+    """Return the first line of a file that is neither empty nor a comment, or nothing.
+
+    :raises OSError, UnicodeDecodeError: if it cannot be read.
+    """
+    lines = [line.strip() for line in file.read_text("ascii").splitlines()]
+    return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def _user() -> httpx.BasicAuth | None:

@@ -20,6 +20,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from autoglm_recovery.cli.asking import first_token
 from autoglm_recovery.cli.backtest_tables import print_report
 from autoglm_recovery.cli.options import duration, moment
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
@@ -88,7 +89,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
 
 def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     """Do it, and end with exit code 1 and a sentence where it cannot be done."""
-    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.prometheus import RecordError, shown  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import TooLong  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import backtest as replayed  # noqa: PLC0415
@@ -104,22 +107,36 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
             record = _record(asked, told)
         with _progress("replaying") as told:
             found = replayed(record, world, rules, assumed, told)
-    except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, TooLong, UnicodeDecodeError) as error:
+    except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, TooLong) as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except SQLAlchemyError as error:
+        typer.echo(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}", err=True)
         raise typer.Exit(1) from error
     return {"prometheus": shown(asked.url), "policy": str(asked.policy) if asked.policy else None, **found}
 
 
 def _record(asked: _Asked, told: Callable[[float], None]) -> Record:
-    from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord  # noqa: PLC0415 - as above
+    from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
 
-    headers = {}
-    if asked.token_file is not None:
-        headers["Authorization"] = f"Bearer {asked.token_file.read_text('ascii').strip()}"
-    verify = ssl.create_default_context(cafile=asked.ca_file)
+    headers = {"Authorization": f"Bearer {_token(asked.token_file)}"} if asked.token_file else {}
+    try:
+        verify = ssl.create_default_context(cafile=asked.ca_file)
+    except OSError as error:
+        raise RecordError(f"--ca-file {asked.ca_file} cannot be used: {error.strerror or error}") from error
     # Whoever needs a proxy for Prometheus names the proxy's own address.
     with httpx.Client(headers=headers, verify=verify, timeout=_TIMEOUT_S, trust_env=False) as client:
         return PrometheusRecord(client, asked.url).read(asked.since, asked.until, asked.step, told)
+
+
+def _token(file: Path) -> str:
+    try:
+        token = first_token(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error}", param_hint="--token-file") from error
+    if not token.isprintable() or not token:
+        raise typer.BadParameter(f"{file} holds no token", param_hint="--token-file")
+    return token
 
 
 @contextmanager

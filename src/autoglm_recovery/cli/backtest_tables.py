@@ -39,8 +39,7 @@ def print_report(told: Mapping[str, Any]) -> None:
     ]
     _table(console, "what stood in the way", ("rule", "made it", "times", "incidents", "in all"), rails)
     for title, key in (("held", "held"), ("a person would have been called", "escalated")):
-        stops = [(_when(s["at"]), s["host"], s["failure_class"], s["reason"]) for s in told[key]]
-        _table(console, title, ("at", "host", "class", "reason"), stops)
+        _table(console, title, ("times", "first at", "hosts", "class", "reason"), _alike(told[key]))
     refused = [(of["times"], ", ".join(of["alerts"]), of["reason"]) for of in told["alerts"]["refused_because"]]
     refused += [(of["times"], "", of["reason"]) for of in told["alerts"]["set_aside_because"]]
     _table(console, "alerts without a target", ("times", "alerts", "reason"), refused)
@@ -60,6 +59,8 @@ def _head(told: Mapping[str, Any]) -> Iterable[str]:
         f"{record['series']} alerts fired {record['fired']} times: {alerts['joined']} taken in, {alerts['refused']}"
         f" without a target, {alerts['ignored']} ignored, {alerts['set_aside']} unreadable"
     )
+    if record["firing_at_the_beginning"]:
+        yield f"{record['firing_at_the_beginning']} of them fired when the time began: they are taken to begin there"
     states = ", ".join(f"{count} {state}" for state, count in told["incidents"]["by_state"].items())
     standing = f", at the end {states}" if states else ""
     yield f"{told['incidents']['total']} incidents{standing}; {len(told['runs'])} runs"
@@ -71,6 +72,19 @@ def _head(told: Mapping[str, Any]) -> Iterable[str]:
 
 def _busy(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
     return sorted(counts.items(), key=lambda one: (-one[1]["incidents"], one[0]))
+
+
+def _alike(stops: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+    """Gather stops of one class for one reason, the most frequent first."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for stop in stops:
+        found.setdefault((stop["failure_class"], stop["reason"]), []).append(stop)
+    rows: list[tuple[object, ...]] = []
+    for (failure_class, reason), mine in sorted(found.items(), key=lambda one: -len(one[1])):
+        hosts = sorted({stop["host"] for stop in mine})
+        named = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
+        rows.append((len(mine), _when(mine[0]["at"]), named, failure_class, reason))
+    return rows
 
 
 def _table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

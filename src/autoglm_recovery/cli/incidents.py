@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,29 +18,52 @@ from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
 from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.cli.watching import follow, heading, timeline_line, watch_list, watch_list_as_json
 
 app = typer.Typer(help="Look at incidents and approve, reject, retry or close them.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")]
 Number = Annotated[int, typer.Argument(min=1, help="The incident's number.")]
 Comment = Annotated[str, typer.Option("--comment", "-m", help="Why; it is kept in the audit log.")]
 
 
+class Format(StrEnum):
+    """How a report is written."""
+
+    markdown = "md"
+    html = "html"
+
+
 @app.command("list")
-def list_(
+def list_(  # noqa: PLR0917 - options are arguments
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
     state: Annotated[str | None, typer.Option(help="Only incidents in this state.")] = None,
+    failure_class: Annotated[str | None, typer.Option("--class", help="Only incidents of this failure class.")] = None,
+    host: Annotated[str | None, typer.Option(help="Only incidents on this host, by its exact name.")] = None,
+    watch: Watch = False,
     as_json: AsJson = False,
 ) -> None:
     """List incidents, newest first."""
-    answer = ask("GET", url, "/api/v1/incidents", token_file, {"state": state} if state else {})
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
+    wanted = {"state": state, "failure_class": failure_class, "host": host}
+    query = {name: value for name, value in wanted.items() if value is not None}
+
+    def look() -> dict[str, Any]:
+        return ask("GET", url, "/api/v1/incidents", token_file, query)
+
+    if watch:
+        watch_list_as_json(look) if as_json else watch_list(look, _table)
+    elif as_json:
+        typer.echo(json.dumps(look(), indent=2))
+    else:
+        Console().print(_table(look()))
+
+
+def _table(answer: dict[str, Any]) -> Table:
     table = Table()
-    for heading in ("no.", "opened", "state", "class", "host", "service"):
-        table.add_column(heading, no_wrap=True)
+    for column in ("no.", "opened", "state", "class", "host", "service"):
+        table.add_column(column, no_wrap=True)
     table.add_column("reason")
     for row in answer["incidents"]:
         opened = datetime.fromisoformat(row["opened_at"]).astimezone().strftime("%m-%d %H:%M")
@@ -54,14 +78,48 @@ def list_(
         )
         # As Text, so that a label is no markup.
         table.add_row(*(Text(plain(cell)) for cell in cells))
-    Console().print(table)
+    return table
 
 
 @app.command()
-def show(number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
-    """Show one incident as a timeline."""
-    incident = ask("GET", url, f"/api/v1/incidents/{number}", token_file)
-    typer.echo(json.dumps(incident, indent=2)) if as_json else _print(incident)
+def show(
+    number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, watch: Watch = False, as_json: AsJson = False
+) -> None:
+    """Show one incident as a timeline; with --watch as it grows, until the incident has ended."""
+
+    def look() -> dict[str, Any]:
+        return ask("GET", url, f"/api/v1/incidents/{number}", token_file)
+
+    if watch:
+        follow(look, as_json=as_json)
+    elif as_json:
+        typer.echo(json.dumps(look(), indent=2))
+    else:
+        _print(look())
+
+
+@app.command()
+def report(
+    number: Number,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    form: Annotated[Format, typer.Option("--format", help="Markdown, or one HTML file.")] = Format.markdown,
+    out: Annotated[Path | None, typer.Option(help="Write it here; to standard output by default.")] = None,
+) -> None:
+    """Write what happened in one incident, for the people who look at it afterwards."""
+    from autoglm_recovery.report import report_on, to_html, to_markdown  # noqa: PLC0415 - others start faster without
+
+    told = report_on(ask("GET", url, f"/api/v1/incidents/{number}", token_file))
+    text = to_html(told) if form is Format.html else to_markdown(told)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        typer.echo(f"{out} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"wrote {out}")
 
 
 @app.command()
@@ -138,12 +196,9 @@ def _order(order: str, number: int, url: str, token_file: Path | None, comment: 
 
 def _print(incident: dict[str, Any]) -> None:
     console = Console()
-    head = f"incident {incident['id']}: {incident['failure_class']} on {incident['host']}, {incident['state']}"
-    console.print(Text(head, style="bold"))
+    console.print(heading(incident))
     before: datetime | None = None
     for line in incident["timeline"]:
         at = datetime.fromisoformat(line["at"])
-        since = (at - before).total_seconds() if before else 0.0
+        console.print(timeline_line(line, before or at), soft_wrap=True)
         before = at
-        stamp = at.astimezone().strftime("%H:%M:%S.%f")[:-4]
-        console.print(Text(f"{stamp} {since:+7.1f} s  {line['kind']:12} {plain(line['text'])}"), soft_wrap=True)

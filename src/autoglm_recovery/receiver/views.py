@@ -39,11 +39,14 @@ INTERNAL = frozenset(
 )
 
 
-def list_incidents(connection: sa.Connection, state: str | None, most: int) -> list[dict[str, Any]]:
-    """Return the newest incidents."""
+def list_incidents(
+    connection: sa.Connection, state: str | None, most: int, failure_class: str | None = None, host: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the newest incidents that are so, where anything is asked for."""
     query = sa.select(incidents).order_by(incidents.c.id.desc()).limit(most)
-    if state:
-        query = query.where(incidents.c.state == state)
+    for column, wanted in (("state", state), ("failure_class", failure_class), ("host", host)):
+        if wanted:
+            query = query.where(incidents.c[column] == wanted)
     return [_shown(row) for row in connection.execute(query).mappings()]
 
 

@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,6 +81,14 @@ def test_explain_paints_nothing_on_the_terminal(watching):
     assert b"\x1b" not in result.stdout
 
 
+def test_explain_at_another_time_meets_the_window_of_that_time(watching):
+    window = "{name: night, start: 2026-11-24T01:00:00Z, end: 2026-11-24T02:00:00Z}"
+    (watching.directory / "window.yaml").write_text(f"guardrails: {{maintenance_windows: [{window}]}}")
+    for at, decision in (("2026-11-24T01:30:00Z", "wait"), ("2026-11-24T02:30:00Z", "run")):
+        result = explain(watching, payload(alert("node-a")), "--policy", "window.yaml", "--at", at, "--json")
+        assert json.loads(result.stdout)["alerts"][0]["decision"] == decision, result.stderr
+
+
 def test_incidents_are_listed_shown_and_approved(watching):
     assert watching.post(payload(alert("node-a", start=now(), alertname="\x1b[2JOom"))).status_code == 200
     until("the incident to be held", lambda: watching.incidents("held"))
@@ -94,3 +107,82 @@ def test_incidents_are_listed_shown_and_approved(watching):
     assert again.returncode == 1
     assert b"approve is for incidents that are held" in again.stderr
     assert json.loads(autoglm(watching, "incidents", "close", "1", *url, "--json").stdout)["state"] == "closed"
+
+
+@contextmanager
+def going_on(receiver, *arguments, output=subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command while a test goes on."""
+    command = [str(Path(sys.executable).with_name("autoglm")), "incidents", *arguments, "--url", receiver.url]
+    environment = {**receiver.environment(), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    process = subprocess.Popen(command, cwd=receiver.directory, env=environment, stdout=output, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def held(watching):
+    """Return the number of an incident that is held."""
+    assert watching.post(payload(alert("node-b", start=now(), alertname="\x1b[2JStuck"))).status_code == 200
+    (incident,) = until("it to be held", lambda: [i for i in watching.incidents("held") if i["host"] == "node-b"])
+    return incident["id"]
+
+
+def test_incidents_are_picked_by_class_and_host(watching, held):
+    def listed(*options):
+        result = autoglm(watching, "incidents", "list", "--url", watching.url, "--json", *options)
+        return result.returncode, [one["id"] for one in json.loads(result.stdout or b'{"incidents": []}')["incidents"]]
+
+    assert listed("--host", "node-b", "--class", "oom", "--state", "held") == (0, [held])
+    assert listed("--host", "node") == (0, [])
+    assert listed("--class", "crash") == (0, [])
+    assert listed("--class", "crush")[0] == 1
+
+
+def test_a_report_is_written(watching, held):
+    def report(*options):
+        return autoglm(watching, "incidents", "report", str(held), "--url", watching.url, *options)
+
+    assert f"Incident {held}: oom".encode() in report().stdout
+    assert b"\x1b" not in report().stdout
+    assert report("--format", "html", "--out", "report.html").returncode == 0
+    assert (watching.directory / "report.html").read_text().startswith("<!doctype html>")
+    unwritable = report("--out", "nowhere/report.md")
+    assert (unwritable.returncode, b"cannot be written" in unwritable.stderr) == (1, True)
+    assert report("--format", "pdf").returncode == 2
+
+
+def test_a_list_is_watched_in_a_pipe_as_one_line_of_json_a_look(watching, held):
+    with going_on(watching, "list", "--watch", "--json") as process:
+        looks = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert all(held in [one["id"] for one in look["incidents"]] for look in looks)
+
+
+@pytest.mark.usefixtures("held")
+def test_a_list_is_watched_on_a_terminal_until_ctrl_c(watching):
+    ours, theirs = pty.openpty()
+    with going_on(watching, "list", "--watch", output=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while b"node-b" not in seen:
+            seen += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    os.close(ours)
+    assert b"[2JStuck" not in seen
+    assert b"held" in seen
+
+
+def test_one_incident_is_followed_to_its_end(watching, held):
+    with going_on(watching, "show", str(held), "--watch") as process:
+        first = process.stdout.readline()
+        assert watching.order(held, "close").status_code == 200
+        rest, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert b"held" in first
+    assert b"closed" in rest.splitlines()[-1]
+    assert len({line for line in rest.splitlines() if b"waits for approval" in line}) == 1

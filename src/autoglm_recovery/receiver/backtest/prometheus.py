@@ -23,6 +23,7 @@ MOST_POINTS = 10_000
 LARGEST_ANSWER = 64 << 20
 MOST_SERIES = 50_000
 TIMEOUT_S = 60
+_SLACK_S = 0.01
 # Answers to a range that is too much for a server or for something in front of it: half of it may do.
 _TOO_MUCH = (413, 422, 503, 504)
 
@@ -43,11 +44,13 @@ class _Found:
     spans: dict[tuple[tuple[str, str], ...], list[Span]] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
 
-    def add(self, answer: dict[str, Any]) -> None:
+    def add(self, answer: dict[str, Any], start: float, end: float) -> None:
         self.warnings.update(dict.fromkeys(map(str, answer.get("warnings") or ())))
         for one in answer["data"]["result"]:
             labels = alert_labels(one["metric"].items())
             spans = spans_of((float(moment) for moment, _value in one["values"]), self.step)
+            if not all(start <= span.first + _SLACK_S and span.last <= end + _SLACK_S for span in spans):
+                raise ValueError("a moment for which nobody asked")
             self.spans.setdefault(labels, []).extend(spans)
         if len(self.spans) > MOST_SERIES:
             raise RecordError(f"more than {MOST_SERIES} different alerts; ask for less with --since")
@@ -81,7 +84,7 @@ class PrometheusRecord:
     def _range(self, query: str, start: float, end: float, found: _Found) -> None:
         """Read a range; what is too much at once is read in halves."""
         try:
-            found.add(self._ask(query, start, end, found.step))
+            found.add(self._ask(query, start, end, found.step), start, end)
         except _TooMuch as error:
             points = round((end - start) / found.step)
             if points < 1:
@@ -89,7 +92,7 @@ class PrometheusRecord:
             middle = start + points // 2 * found.step
             self._range(query, start, middle, found)
             self._range(query, middle + found.step, end, found)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise RecordError(f"{self._shown} answers, but not as Prometheus does: {error!r}") from error
 
     def _ask(self, query: str, start: float, end: float, step: float) -> dict[str, Any]:

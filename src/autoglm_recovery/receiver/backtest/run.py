@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.fleet import Fleet, Host
 from autoglm_recovery.receiver.target import named_host
 from autoglm_recovery.receiver.world import World
 
-MOST_EVENTS = 200_000
+MOST_EVENTS = 50_000
 
 
 class TooLong(ValueError):

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.model import IncidentState
@@ -43,7 +44,11 @@ def routes(parts: Parts) -> list[Guarded]:
     read = [
         ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(models.Limit, models.Outcome))),
         ("/api/v1/rejects", api.rejects, Contract(models.Rejects, query=(models.Limit,))),
-        ("/api/v1/incidents", api.incidents, Contract(models.Incidents, query=(models.Limit, models.State))),
+        (
+            "/api/v1/incidents",
+            api.incidents,
+            Contract(models.Incidents, query=(models.Limit, models.State, models.About)),
+        ),
         ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
     ]
     about_incident = "/api/v1/incidents/{id:int}/{order}"
@@ -83,7 +88,12 @@ class _Api:
         state = request.query_params.get("state")
         if state is not None and state not in set(IncidentState):
             return problem(400, f"state must be one of {', '.join(IncidentState)}")
-        return await self._read("incidents", lambda c: views.list_incidents(c, state, _limit(request)))
+        about = {name: request.query_params.get(name) for name in models.About.model_fields}
+        if about["failure_class"] is not None and about["failure_class"] not in FAILURE_CLASSES:
+            return problem(400, f"failure_class must be one of {', '.join(FAILURE_CLASSES)}")
+        if "\x00" in (about["host"] or ""):
+            return problem(400, "host holds a NUL character")
+        return await self._read("incidents", lambda c: views.list_incidents(c, state, _limit(request), **about))
 
     async def incident(self, request: Request) -> Response:
         """Show one incident with its alerts, runs and timeline."""

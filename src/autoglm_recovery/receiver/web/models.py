@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, create_model
 
+from autoglm_recovery.policy.section import FailureClass
 from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.receiver.payload import MOST_ALERTS, AlertIn, storable
 from autoglm_recovery.receiver.store import schema
@@ -121,6 +122,13 @@ class State(BaseModel):
     """Only incidents in this state."""
 
     state: IncidentState | None = None
+
+
+class About(BaseModel):
+    """Only incidents of this failure class, or on this host."""
+
+    failure_class: FailureClass | None = None
+    host: str | None = None
 
 
 class Outcome(BaseModel):

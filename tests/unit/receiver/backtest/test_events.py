@@ -21,7 +21,7 @@ from autoglm_recovery.receiver.backtest.events import (
     joined,
     spans_of,
 )
-from autoglm_recovery.receiver.backtest.prometheus import MOST_POINTS, chunks
+from autoglm_recovery.receiver.backtest.prometheus import MOST_POINTS, chunks, shown
 
 OOM = (("alertname", "Oom"),)
 STEP = 30.0
@@ -100,3 +100,7 @@ def test_chunks_are_the_grid_without_a_moment_twice_or_missing(first, points, st
     assert max(sizes) <= MOST_POINTS < 11_000
     assert sum(sizes) == points + 1
     assert all(abs(b[0] - a[1] - step) < 1e-6 for a, b in pairwise(found))
+
+
+def test_an_address_is_shown_without_its_password():
+    assert shown("https://me:pw@prometheus.example:9090/x") == "https://prometheus.example:9090/x"

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Receivers as an engineer may find them at three in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.integration.receiver.running import Receiver, alert, end_runs, now, payload, until
+
+OPERATOR, VIEWER = "operator-" + "o" * 24, "viewer-" + "v" * 24
+ACTIONS = ("clear_queue_and_reset", "reset_gpu")
+GPU = "GPU-11111111-2222-3333-4444-555555555555"
+# A label that would be markup, another text, or wider than any screen.
+SCRIPT = "<script>document.title = 'taken'</script>"
+TURNED = "\u202egnp.exe \x1b[31m"
+LONG = "x" * 400
+# Where deadlocks wait for a person's word, GPU faults are only told, and nothing else holds actions back.
+POLICY = """
+recovery:
+  autonomy: {default: act, classes: {deadlock: ask, gpu_fault: watch}}
+  strategies: {oom: {delay: 0s}, crash: {delay: 20m}}
+guardrails:
+  max_pool_unavailable: 100%
+  max_fleet_unavailable: 100%
+  maintenance_windows: [{name: rack move, hosts: [node-f], start: 2026-01-01T00:00:00Z, end: 2999-12-31T00:00:00Z}]
+"""
+
+
+@contextmanager
+def quiet(directory: Path, **settings: Any) -> Iterator[Receiver]:
+    """Run a receiver in which nothing has happened."""
+    hosts = tuple(f"node-{letter}" for letter in "abcdefg")
+    receiver = Receiver(directory, policy=POLICY, hosts=hosts, **settings)
+    playbooks = directory / "collections/ansible_collections/autoglm/recovery/playbooks"
+    for action in ACTIONS:
+        (playbooks / f"{action}.yml").write_text(receiver.playbook)
+    try:
+        receiver.start()
+        yield receiver
+    finally:
+        receiver.let_go()
+        if receiver.process is not None and receiver.process.poll() is None:
+            receiver.kill()
+        receiver.client.close()
+        end_runs(receiver)
+
+
+@contextmanager
+def night(directory: Path) -> Iterator[Receiver]:
+    """Run a receiver with something in each state that lasts: resolved, held, escalated, waiting and running."""
+    with quiet(directory) as receiver:
+        post(receiver, "node-a", "oom", alertname="InferenceOOMKilled", summary="llama-server was killed at 61 GiB")
+        until("the repair to be proven", lambda: receiver.incidents("verifying"))
+        resolve(receiver, 1)
+        until("the incident to end", lambda: receiver.incidents("resolved"))
+        post(receiver, "node-b", "deadlock", alertname="NcclWatchdog", evil=SCRIPT, turned=TURNED, long=LONG)
+        post(receiver, "node-c", "gpu_lost", alertname="GpuOffTheBus", gpu=GPU)
+        post(receiver, "node-d", "crash", alertname="InferenceCrashed")
+        post(receiver, "node-e", "gpu_fault", alertname="XidEccDoubleBit", summary=SCRIPT + LONG)
+        post(receiver, "node-f", "oom", alertname="InferenceOOMKilled")
+        post(receiver, "nowhere", "crash", alertname="InferenceCrashed")
+        receiver.post(payload({"status": "firing", "labels": SCRIPT}))
+        receiver.hold()
+        post(receiver, "node-g", "oom", alertname="InferenceOOMKilled")
+        for state, count in (("held", 2), ("escalated", 1), ("waiting", 2), ("running", 1)):
+            until(f"{count} incidents to be {state}", lambda s=state, c=count: len(receiver.incidents(s)) == c)
+        until(
+            "a task to be told",
+            lambda: "task" in [line["kind"] for line in timeline(receiver, number(receiver, "running"))],
+        )
+        yield receiver
+
+
+def post(receiver: Receiver, host: str, failure_class: str, summary: str = "", **labels: str) -> None:
+    """Have an alert fire now."""
+    fired = alert(host, failure_class=failure_class, start=now(), **labels)
+    fired["annotations"] = {"summary": summary} if summary else {}
+    answer = receiver.post(payload(fired), **authorization(receiver))
+    assert answer.status_code == 200, answer.text
+
+
+def resolve(receiver: Receiver, incident: int) -> None:
+    """Have the alerts of an incident resolve now."""
+    for fired in receiver.get(f"/api/v1/incidents/{incident}")["alerts"]:
+        gone = {"status": "resolved", "labels": fired["labels"], "annotations": {}, "startsAt": fired["starts_at"]}
+        assert receiver.post(payload({**gone, "endsAt": now()})).status_code == 200
+
+
+def authorization(receiver: Receiver) -> dict[str, str]:
+    """Return what shows that one is an operator, where that is asked."""
+    return {"Authorization": f"Bearer {OPERATOR}"} if receiver.tokens else {}
+
+
+def timeline(receiver: Receiver, incident: int) -> list[dict[str, Any]]:
+    """Return what was told of an incident."""
+    return receiver.get(f"/api/v1/incidents/{incident}")["timeline"]
+
+
+def number(receiver: Receiver, state: str) -> int:
+    """Return the newest incident in a state."""
+    return receiver.incidents(state)[0]["id"]

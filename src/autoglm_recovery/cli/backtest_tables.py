@@ -26,9 +26,9 @@ def print_report(told: Mapping[str, Any]) -> None:
     console = Console()
     for line in _head(told):
         console.print(Text(plain(line)), soft_wrap=True)
-    for title, key in (("by failure class", "classes"), ("by host", "hosts")):
+    for key, what in (("classes", "failure class"), ("hosts", "host")):
         rows = [(name, *(counts[column] for column in _COUNTS)) for name, counts in _busy(told[key])]
-        _table(console, title, (key.removesuffix("es") if key == "classes" else "host", *_COUNTS), rows)
+        _table(console, f"by {what}", (what, *_COUNTS), rows)
     actions = [
         (action, of["runs"], of["hosts"], ", ".join(f"{count} {state}" for state, count in of["by_state"].items()))
         for action, of in told["actions"].items()

@@ -139,8 +139,9 @@ def _bounded(answer: httpx.Response) -> bytes:
 
 
 def _said(body: bytes) -> str:
-    """Return what a server said, short."""
+    """Return what a server said, short and in one line that cannot paint on a terminal."""
     try:
-        return str(json.loads(body)["error"])[:300]
-    except (KeyError, TypeError, ValueError):
-        return " ".join(body[:300].decode(errors="replace").split())
+        said = str(json.loads(body)["error"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        said = body[:1000].decode(errors="replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())[:300]

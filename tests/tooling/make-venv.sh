@@ -66,7 +66,7 @@ if [ "$venv/made" -nt "$checkout/pyproject.toml" ] && [ "$venv/made" -nt "$const
 fi
 
 started=$(date +%s)
-echo "making $venv with $("$python" -V): our package, Ansible and the test tools (about half a minute) ..."
+echo "making $venv with $("$python" -V): our package, Ansible and the test tools (about a minute) ..."
 # Scripts in an environment name it by its full path: one that was moved, or whose Python has gone, starts anew.
 clear=--clear
 if [ "$(cat "$venv/made" 2>/dev/null)" = "$checkout" ] && "$venv/bin/python" -c '' 2>/dev/null; then clear=; fi

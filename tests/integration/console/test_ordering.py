@@ -29,6 +29,7 @@ def log_in(page, receiver, token, path="/"):
     page.goto(receiver.url + path)
     page.get_by_label("Password, or a token").fill(token)
     page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(receiver.url + path)
 
 
 def test_approve_asks_back_and_then_the_action_runs(receiver, window):
@@ -41,7 +42,7 @@ def test_approve_asks_back_and_then_the_action_runs(receiver, window):
     assert "waits for approval of clear_queue_and_reset" in page.inner_text("main")
     assert latest(receiver, "node-b")["state"] == "held", "nothing has been ordered yet"
     page.get_by_role("button", name="Yes, approve").click()
-    assert "Your order was carried out: approve" in page.inner_text("[role=status] >> nth=1")
+    expect(page.locator("main [role=status]")).to_contain_text("Your order was carried out: approve")
     becomes(receiver, "node-b", "running")
     assert audit(receiver)[0] == ("approve", "anybody on this machine", "done", "seen, go on")
     page.goto(f"{receiver.url}/incidents/{incident}")
@@ -69,7 +70,7 @@ def test_an_order_that_came_too_late_is_refused_in_words(receiver, window):
     page.goto(f"{receiver.url}/incidents/{incident}/confirm?order=approve")
     assert receiver.order(incident, "reject").status_code == 200
     page.get_by_role("button", name="Yes, approve").click()
-    assert page.locator("[role=alert]").count() == 1
+    expect(page.locator("[role=alert]")).to_have_count(1)
     assert page.get_by_role("button", name="Yes, approve").count() == 0
     assert receiver.runs(incident) == []
     window.wrong.clear()
@@ -81,6 +82,7 @@ def test_all_actions_are_paused_and_every_page_says_so(receiver, window):
     page.get_by_label("Why").fill("switch upgrade")
     page.get_by_role("button", name="Pause all actions").click()
     page.get_by_role("button", name="Yes, pause").click()
+    page.wait_for_url(f"{receiver.url}/")
     for path in ("/", "/fleet", "/incidents"):
         page.goto(receiver.url + path)
         assert "Actions are paused" in page.inner_text("#state")
@@ -90,7 +92,8 @@ def test_all_actions_are_paused_and_every_page_says_so(receiver, window):
     page.goto(receiver.url)
     page.get_by_role("button", name="Resume all actions").click()
     page.get_by_role("button", name="Yes, resume").click()
-    assert page.locator("#state").inner_text() == ""
+    page.wait_for_url(f"{receiver.url}/")
+    expect(page.locator("#state")).to_have_text("")
     until("the action to run", lambda: receiver.runs(incident))
 
 

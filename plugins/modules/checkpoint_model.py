@@ -393,7 +393,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 # What a timer's save needs of the parameters, and nothing else of them.
 # fmt: off
 _OF_A_SAVE = (
-    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "url",
+    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "engine_options", "url",
     "api_key", "validate_certs", "ca_path", "engine_state_dir", "signal", "timeout", "signing_key", "read_back",
     "min_free", "keep", "max_age",
 )
@@ -416,6 +416,7 @@ def argument_spec() -> dict[str, Any]:
         "command": {"type": "list", "elements": "str"},
         "workdir": {"type": "path", "default": "/var/tmp"},  # noqa: S108 - a private directory is made in it
         "engine": {"type": "str", "choices": sorted(ENGINES)},
+        "engine_options": {"type": "dict", "default": {}},
         "url": {"type": "str"},
         "api_key": {"type": "str", "no_log": True},
         "validate_certs": {"type": "bool", "default": True},

@@ -232,6 +232,7 @@ def _engine(params: Params) -> Engine | None:
         params["url"],
         timeout=params.get("timeout") or 60.0,
         api_key=params.get("api_key"),
+        options=params.get("engine_options") or {},
         transport=transport,
     )
 

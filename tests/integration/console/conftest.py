@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
+PEOPLE = (f"alice operator {OPERATOR}", f"bob viewer {VIEWER}")
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Return the browser."""

@@ -69,10 +69,8 @@ def night(directory: Path) -> Iterator[Receiver]:
         post(receiver, "node-g", "oom", alertname="InferenceOOMKilled")
         for state, count in (("held", 2), ("escalated", 1), ("waiting", 2), ("running", 1)):
             until(f"{count} incidents to be {state}", lambda s=state, c=count: len(receiver.incidents(s)) == c)
-        until(
-            "a task to be told",
-            lambda: "task" in [line["kind"] for line in timeline(receiver, number(receiver, "running"))],
-        )
+        running = number(receiver, "running")
+        until("a task to be told", lambda: "task" in [line["kind"] for line in timeline(receiver, running)])
         yield receiver
 
 
@@ -101,6 +99,18 @@ def timeline(receiver: Receiver, incident: int) -> list[dict[str, Any]]:
     return receiver.get(f"/api/v1/incidents/{incident}")["timeline"]
 
 
+def latest(receiver: Receiver, host: str) -> dict[str, Any]:
+    """Return the newest incident of a host, or nothing."""
+    answer = receiver.client.get(f"{receiver.url}/api/v1/incidents", headers=authorization(receiver))
+    return next((incident for incident in answer.json()["incidents"] if incident["host"] == host), {})
+
+
+def becomes(receiver: Receiver, host: str, state: str) -> int:
+    """Wait until the newest incident of a host is in a state; return its number."""
+    until(f"{host} to be {state}", lambda: latest(receiver, host).get("state") == state)
+    return latest(receiver, host)["id"]
+
+
 def number(receiver: Receiver, state: str) -> int:
-    """Return the newest incident in a state."""
-    return receiver.incidents(state)[0]["id"]
+    """Return the oldest incident in a state."""
+    return receiver.incidents(state)[-1]["id"]

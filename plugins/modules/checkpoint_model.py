@@ -393,8 +393,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 # What a timer's save needs of the parameters, and nothing else of them.
 # fmt: off
 _OF_A_SAVE = (
-    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "engine_options", "url",
-    "api_key", "validate_certs", "ca_path", "engine_state_dir", "signal", "timeout", "signing_key", "read_back",
+    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "engine_options",
+    "url", "api_key", "validate_certs", "ca_path", "engine_state_dir", "signal", "timeout", "signing_key", "read_back",
     "min_free", "keep", "max_age",
 )
 # fmt: on

@@ -280,7 +280,8 @@ def rules(
     ),
 ) -> None:
     """Render Prometheus rules and the Alertmanager route from the policy.  Without --out, print the rules."""
-    from autoglm_recovery.rules.render import (  # noqa: PLC0415 - as in serve
+    from autoglm_recovery.rules.dashboard import render_dashboard  # noqa: PLC0415 - as in serve
+    from autoglm_recovery.rules.render import (  # noqa: PLC0415
         render_alertmanager,
         render_prometheus,
         render_receiver_rules,
@@ -297,6 +298,7 @@ def rules(
     files = {
         "autoglm.rules.yml": render_rules(read),
         "receiver.rules.yml": render_receiver_rules(read),
+        "grafana-dashboard.json": json.dumps(render_dashboard(), indent=2) + "\n",
         "prometheus.yml": render_prometheus(
             read,
             alertmanager=alertmanager,

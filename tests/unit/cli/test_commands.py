@@ -71,7 +71,10 @@ def test_rules_refuse_a_bad_policy_and_write_nothing(bad, tmp_path):
 def test_rules_write_all_files(tmp_path):
     assert run("rules", "--out", str(tmp_path / "out")).exit_code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"}
+    assert names == {
+        *("autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"),
+        "grafana-dashboard.json",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboard asks for what is there: every query can be read, and every metric in it is one that is published."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import generate_latest
+
+from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.rules.dashboard import PANELS, render_dashboard
+
+QUERIES = [query for panel in PANELS for _, query in panel.queries]
+
+
+def published() -> str:
+    one = Standing({"held": 1}, {"held": 1.0}, {("restart_process", "running"): 1}, 1.0, 1, 1.0, 0)
+    metrics = Metrics(lambda: one)
+    metrics.alert("oom", "firing", "joined", 1.0)
+    metrics.request(200)
+    metrics.run_ended("restart_process", "succeeded")
+    metrics.run_started("warm")
+    return generate_latest(metrics.registry).decode()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_metric_is_published(query: str) -> None:
+    names = re.findall(r"\b(?:autoglm|process)_[a-z_]+", query)
+    assert names
+    for name in names:
+        assert re.search(rf"^{name}[{{ ]", published(), re.MULTILINE), name
+
+
+def test_prometheus_can_read_every_query(promtool: str, tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel:{n}", "expr": query.replace("$__rate_interval", "5m")} for n, query in enumerate(QUERIES)
+    ]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    done = subprocess.run(
+        [promtool, "check", "rules", "rules.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_panel_lies_over_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in render_dashboard()["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken
+        taken |= cells

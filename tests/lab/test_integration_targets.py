@@ -57,7 +57,7 @@ def test_modules_on_an_inference_node(lab: Lab, spare_server: str) -> None:
     run(
         lab.node_a,
         [name for name in ALL if name not in BESIDE_THE_BALANCER],
-        inference_health_llama_url="http://127.0.0.1:8080",
+        inference_health_llama_url=spare_server,
         engine_control_llama_url=spare_server,
         checkpoint_model_has_systemd=True,
     )

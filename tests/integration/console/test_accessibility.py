@@ -18,7 +18,7 @@ def test_no_rule_is_broken(eventful, window, name, theme):
     page.goto(address(eventful, name))
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     check(page)
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -30,7 +30,7 @@ def test_no_rule_is_broken_where_one_logs_in(guarded, window, theme):
     page.get_by_role("button", name="Log in").click()
     assert "is wrong" in page.inner_text("[role=alert]")
     check(page)
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 def check(page):

@@ -73,7 +73,7 @@ def test_a_lost_connection_is_told_with_its_time_and_ends(receiver, window):
     receiver.start()
     expect(page.locator("#link")).to_be_hidden(timeout=40_000)
     expect(page.locator("#live")).to_contain_text("Live, last looked at")
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 def test_a_page_that_nobody_sees_asks_nothing(receiver, window):

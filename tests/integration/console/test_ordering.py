@@ -62,7 +62,7 @@ def test_no_order_on_what_has_changed_since(receiver, window):
     assert latest(receiver, "node-c")["state"] == "held"
     page.get_by_role("button", name="Yes, close").click()
     becomes(receiver, "node-c", "closed")
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 def test_an_order_that_came_too_late_is_refused_in_words(receiver, window):
@@ -73,7 +73,7 @@ def test_an_order_that_came_too_late_is_refused_in_words(receiver, window):
     expect(page.locator("[role=alert]")).to_have_count(1)
     assert page.get_by_role("button", name="Yes, approve").count() == 0
     assert receiver.runs(incident) == []
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 def test_all_actions_are_paused_and_every_page_says_so(receiver, window):
@@ -141,7 +141,7 @@ def test_a_viewer_reads_everything_and_orders_nothing(guarded, window):
     assert "An operator can approve" in page.inner_text("main")
     answer = page.goto(f"{guarded.url}/incidents/{incident}/confirm?order=approve")
     assert answer.status == 403
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 def test_a_form_of_another_site_orders_nothing(receiver, window):
@@ -154,4 +154,4 @@ def test_a_form_of_another_site_orders_nothing(receiver, window):
         page.get_by_role("button").click()
     assert "comes from a page of another site" in page.inner_text("body")
     assert latest(receiver, "node-f")["state"] == "held"
-    window.wrong.clear()
+    window.provokes_errors()

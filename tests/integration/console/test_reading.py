@@ -153,7 +153,7 @@ def test_what_is_not_there_says_so_as_a_page(eventful, window):
         assert "There is nothing here" in page.inner_text("main")
     # The browser tells of each.
     assert all("404" in text for text in window.wrong)
-    window.wrong.clear()
+    window.provokes_errors()
 
 
 @pytest.mark.parametrize("choice", ["light", "dark"])
@@ -180,4 +180,4 @@ def test_twice_as_large_still_fits(eventful, window):
     for name in PAGES:
         page.goto(address(eventful, name))
         assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
-    window.wrong.clear()
+    window.provokes_errors()

@@ -54,7 +54,8 @@ def routes(parts: Parts) -> list[Guarded | GuardedMount]:
         Guarded("/audit", pages.audit, methods=["GET"], need=Need.order),
         Guarded("/theme", theme, methods=["POST"], need=Need.read),
         *ordering.routes(desk),
-        # The page on which one logs in needs them, too.
+        # The page on which one logs in needs them, too, and browsers ask for an icon wherever they are.
+        Guarded("/favicon.ico", icon, methods=["GET"], need=Need.nothing),
         GuardedMount("/static", Files(), need=Need.nothing, name="static"),
     ]
 
@@ -166,6 +167,11 @@ def _plan(connection: sa.Connection, parts: Parts, found: dict[str, Any]) -> inc
     step = next_step(world.policy, known)
     ladder = world.policy.recovery.strategy(row.failure_class).ladder(row.failure_class)
     return incident.plan(decide(world.policy, known), examine(world.policy, known, step), ladder, found)
+
+
+async def icon(_request: Request) -> Response:
+    """Say where the icon is."""
+    return RedirectResponse("/static/icon.svg", 308)
 
 
 async def theme(request: Request) -> Response:

@@ -92,6 +92,8 @@ def test_nobody_gets_nothing(app, need):
 def test_a_browser_is_sent_to_log_in_and_comes_back(app):
     answer = ask(app, "GET", "/page")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/page")
+    answer = ask(app, "GET", "/page?state=held&q=a%20b")
+    assert answer.headers["location"] == "/login?next=/page%3Fstate%3Dheld%26q%3Da%2520b"
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert ask(app, "POST", "/page", headers=form).status_code == 401
 

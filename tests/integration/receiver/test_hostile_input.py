@@ -109,7 +109,7 @@ def test_another_media_type_is_refused(watching):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/v1/incidents/x", "/api/v1/incidents/99", "/../etc/passwd", "/api/v1/alerts/"]
+    "path", ["/nowhere", "/api/v1/incidents/x", "/api/v1/incidents/99", "/../etc/passwd", "/api/v1/alerts/"]
 )
 def test_what_is_not_there_is_a_404_problem(watching, path):
     answer = watching.client.get(watching.url + path)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import httpx
 
-from tests.parts.traffic import Counts, Traffic
+from tests.parts.traffic import PER_SECOND, Counts, Traffic
 
-__all__ = ["Counts", "Traffic", "retried"]
+__all__ = ["PER_SECOND", "Counts", "Traffic", "retried"]
 
 
 def retried(balancer_metrics: str) -> int:

@@ -18,8 +18,8 @@ from tests.lab.waiting import wait_for
 from tests.parts.traffic import Counts, Traffic
 
 # Long enough answers that some are always under way, and so few that one replica serves them all in time.
-TOKENS = 200
-PER_SECOND = 4
+TOKENS = 300
+PER_SECOND = 3
 ANSWERS_BEFORE = 20
 
 

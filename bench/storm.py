@@ -23,6 +23,7 @@ import structlog
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver import absorb as absorbing
+from autoglm_recovery.receiver.clock import wall
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.fleet import Fleet, Host, Service
 from autoglm_recovery.receiver.metrics import Metrics
@@ -123,7 +124,7 @@ def take_in(database: Database, world: World, longest: list[float]) -> None:
     metrics = Metrics(dict)
     while True:
         begun = time.monotonic()
-        if not absorbing._absorb_batch(database, world.policy, world.fleet, metrics):
+        if not absorbing._absorb_batch(database, world.policy, world.fleet, metrics, wall):
             return
         longest.append(time.monotonic() - begun)
 

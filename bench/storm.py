@@ -32,6 +32,7 @@ from autoglm_recovery.receiver.payload import fingerprint
 from autoglm_recovery.receiver.store import incidents, schema
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.world import World
 
 ALERTS, HOSTS, IN_ONE_DELIVERY = 10_000, 1_000, 500
@@ -137,7 +138,8 @@ def opened(database: Database) -> int:
 
 def decide(database: Database, world: World, directory: Path) -> None:
     """Look at every incident once, as the loop does."""
-    dispatcher = Dispatcher(database, directory, Metrics(dict))
+    lease = Lease("bench", 3600.0, database.now())
+    dispatcher = Dispatcher(database, lease, directory, Metrics(dict))
     now = time.time()
     with database.reading() as connection:
         due = incidents.due(connection, now, 2 * HOSTS)

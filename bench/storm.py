@@ -33,6 +33,7 @@ from autoglm_recovery.receiver.store import incidents, schema
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.store.standing import standing
 from autoglm_recovery.receiver.world import World
 
 ALERTS, HOSTS, IN_ONE_DELIVERY = 10_000, 1_000, 500
@@ -150,7 +151,7 @@ def decide(database: Database, world: World, directory: Path) -> None:
 def incident_states(database: Database) -> dict[str, int]:
     """Count the incidents by state."""
     with database.reading() as connection:
-        return incidents.count_by_state(connection)
+        return standing(connection).incidents
 
 
 if __name__ == "__main__":

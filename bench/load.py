@@ -37,7 +37,7 @@ def _request(number: int, start: str) -> bytes:
     labels = {"alertname": "Bench", "host": f"bench-{number}", "failure_class": "crash"}
     one = {"status": "firing", "labels": labels, "annotations": {}, "startsAt": start}
     body = json.dumps({"version": "4", "groupKey": f"g{number}", "receiver": "r", "alerts": [one]}).encode()
-    head = "POST /api/v1/alerts HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\n"
+    head = "POST /api/v1/alerts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 

@@ -147,6 +147,8 @@ class Receiver:
             "state_dir": self.state_dir,
             "database": self.database,
             "lease": self.lease,
+            # All of a storm comes from one address here.
+            "rate_limit": 1e6,
             "log_format": "json",
         }
         marks = self.directory / "marks"

@@ -118,7 +118,7 @@ def test_a_pool_is_never_taken_below_what_must_serve(lab: Lab) -> None:
     done = rolling_restart(lab, autoglm_pools={"chat": {**pool(lab), "min_available": 2}})
     assert done.returncode != 0, done.stdout
     assert "min_available" in done.stdout
-    assert "It serves as before" in done.stdout
+    assert "It is as it was before" in done.stdout
     assert [Footprint.of(node).invocation for node in lab.nodes] == [each.invocation for each in before]
 
 

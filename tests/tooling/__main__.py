@@ -67,13 +67,11 @@ def steps_for(report: Report) -> dict[str, Step]:
     """Declare the steps, in the order in which they run."""
     # Two at a time: unit tests share nothing, and a machine has two cores.
     unit = report.pytest("-n2", "tests/unit")
-    # Real parts on a machine that others use too: what fails is tried once more, and the closing line counts those.
-    again = ("--reruns", "1", "--reruns-delay", "2")
-    integration, lab = report.pytest(*again, "tests/integration"), report.pytest(*again, "tests/lab")
+    integration, lab = report.pytest("tests/integration"), report.pytest("tests/lab")
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
     unit_again = report.pytest("-n2", "tests/unit/plugins", "tests/unit/cli", "tests/unit/policy")
-    integration_again = report.pytest(*again, "tests/integration/receiver/test_recovery.py", "tests/integration/warm")
-    lab_again = report.pytest(*again, *(f"tests/lab/test_{name}.py" for name in LAB_AGAIN))
+    integration_again = report.pytest("tests/integration/receiver/test_recovery.py", "tests/integration/warm")
+    lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN))
     listed = [
         Step("lint", lint, OLDEST),
         Step("unit", unit, OLDEST),

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.receiver import find_collection
+
 COLLECTION = "autoglm.recovery"
 TIMEOUT_S = 60
 
@@ -26,7 +28,10 @@ def ask_ansible(name: str, *arguments: str, environment: Mapping[str, str] | Non
 
     :raises AnsibleError: if there is no answer, or none that can be read.
     """
-    command = [str(Path(sys.executable).with_name(name)), *arguments]
+    return _ask(name, [str(Path(sys.executable).with_name(name)), *arguments], environment)
+
+
+def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command,
@@ -56,9 +61,9 @@ def installed_playbooks() -> frozenset[str]:
 
     :raises AnsibleError: if Ansible does not find the collection.
     """
-    places = ask_ansible("ansible-galaxy", "collection", "list", COLLECTION, "--format", "json")
-    for place, found in places.items():
-        if COLLECTION in found:
-            root = Path(place).joinpath(*COLLECTION.split("."))
-            return frozenset(path.stem for path in (root / "playbooks").glob("*.yml"))
-    raise AnsibleError(f"Ansible finds no collection {COLLECTION}; install it with ansible-galaxy or pip")
+    # -P: ansible-playbook has its own folder first on its path, not the current one.
+    ask = [sys.executable, "-P", "-m", find_collection.__name__, COLLECTION]
+    root = _ask("Ansible's collection loader", ask)["root"]
+    if root is None:
+        raise AnsibleError(f"Ansible finds no collection {COLLECTION}; install it with ansible-galaxy or pip")
+    return frozenset(path.stem for path in Path(root, "playbooks").glob("*.yml"))

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.receiver import heartbeat, processes
+from autoglm_recovery.receiver.host_keys import leave_to_ansible
 from autoglm_recovery.receiver.narrate import narrate
 from autoglm_recovery.receiver.whole_file import write_whole
 
@@ -153,11 +154,18 @@ def play(directory: Path, request: dict[str, Any]) -> int:
                 processes.MARK: str(directory),
             },
             event_handler=note,
-            status_handler=lambda _status, runner_config: forget_environment(Path(runner_config.artifact_dir)),
+            status_handler=_on_status,
             suppress_env_files=True,
             quiet=True,
         )
     return int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
+
+
+def _on_status(status: dict[str, Any], runner_config: Any) -> None:
+    """ansible-runner has prepared the environment ("starting"), or goes on ("running"), or has ended."""
+    if status["status"] == "starting":
+        leave_to_ansible(runner_config.env)
+    forget_environment(Path(runner_config.artifact_dir))
 
 
 def forget_environment(artifacts: Path) -> None:

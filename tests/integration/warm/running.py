@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import psutil
 import yaml
 
-from autoglm_recovery.receiver import launch
+from autoglm_recovery.receiver import heartbeat, launch
 from autoglm_recovery.receiver.launch import Order
 from autoglm_recovery.receiver.warm.playbook import COLD
 from autoglm_recovery.receiver.warm.warmer import Spawned, Warmer
@@ -35,6 +35,7 @@ PLAYBOOKS: dict[str, str] = {
         seen:
           given: "{{ autoglm_incident }}"
           others: "{{ vars | select('match', 'left_by_') | list }}"
+          host_keys_checked: "{{ lookup('config', 'HOST_KEY_CHECKING') }}"
           process: "{{ lookup('pipe', ansible_playbook_python ~ ' ' ~ playbook_dir ~ '/observe.py') | from_json }}"
           random: "{{ 1000000000 | random }}"
           python: "{{ ansible_playbook_python }}"
@@ -213,17 +214,8 @@ class Place:
             "autoglm_target": {"host": "node-a", "out": str(directory.with_suffix(".out"))},
         }
         launch.prepare(directory, Order(playbook, "node-a", self.inventory, timeout_s, variables))
-        _allow(directory)
+        heartbeat.begin(directory, heartbeat.now() + 600.0)
         return Run(directory, spawn(directory))
-
-
-def _allow(directory: Path) -> None:
-    """Give the run a lease, where supervisors want one."""
-    try:
-        from autoglm_recovery.receiver import heartbeat  # noqa: PLC0415 - only where it is
-    except ImportError:
-        return
-    heartbeat.begin(directory, heartbeat.now() + 600.0)
 
 
 def ready(warmer: Warmer) -> None:

@@ -78,6 +78,10 @@ def test_no_run_sees_another(observed: list[dict[str, Any]]) -> None:
     assert len({seen["process"]["folder"] for seen in observed}) == 3
 
 
+def test_host_keys_are_checked_as_by_ansible_itself(observed: list[dict[str, Any]]) -> None:
+    assert [seen["host_keys_checked"] for seen in observed] == [True, True, True]
+
+
 @pytest.mark.usefixtures("observed")
 def test_nothing_is_left_of_a_run(place: Place, warmer: Warmer) -> None:
     assert warmer.process is not None
@@ -124,30 +128,24 @@ def _gone(processes: list[psutil.Process]) -> bool:
 
 
 # Ansible's workers have sessions of their own, so that ending them takes a supervisor that knows its descendants.
-ends_descendants = pytest.mark.skipif(not hasattr(launch, "end_left"), reason="the supervisor does not end descendants")
-
-
-@ends_descendants
 def test_a_timeout_ends_all_of_it(place: Place, warmer: Warmer) -> None:
     run, processes = _held(place, warmer, timeout_s=5.0)
     assert run.result()["status"] == "timeout"
     until("the end of its processes", lambda: _gone(processes))
 
 
-@ends_descendants
 def test_a_cancelled_run_ends_all_of_it(place: Place, warmer: Warmer) -> None:
     run, processes = _held(place, warmer)
-    launch.cancel(run.directory, "no longer wanted")  # type: ignore[attr-defined]
+    launch.cancel(run.directory, "no longer wanted")
     assert run.result()["status"] == "canceled"
     until("the end of its processes", lambda: _gone(processes))
 
 
-@ends_descendants
 def test_all_of_it_ends_with_the_supervisor(place: Place, warmer: Warmer) -> None:
     run, processes = _held(place, warmer)
     os.kill(run.process.pid, signal.SIGKILL)
     until("the end of its supervisor", lambda: run.process.poll() is not None)
-    until("the end of its processes", lambda: (launch.end_left(run.directory), _gone(processes))[1])  # type: ignore[attr-defined]
+    until("the end of its processes", lambda: (launch.end_left(run.directory), _gone(processes))[1])
 
 
 def test_what_a_dead_supervisor_left_is_found_by_its_words(place: Place, warmer: Warmer) -> None:

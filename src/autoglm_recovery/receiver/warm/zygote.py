@@ -31,6 +31,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from autoglm_recovery.receiver.host_keys import leave_to_ansible
 from autoglm_recovery.receiver.warm import conditions, playbook, titles
 from autoglm_recovery.receiver.warm.conditions import Conditions
 
@@ -113,6 +114,7 @@ def _runners_variables() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as directory:
         prepared = config(private_data_dir=directory, playbook="none.yml", ident="none", suppress_env_files=True)
         prepared.prepare()
+        leave_to_ansible(prepared.env)
         return {
             name: value
             for name, value in prepared.env.items()

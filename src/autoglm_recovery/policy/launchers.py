@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from autoglm_recovery.policy.section import Action, Duration, Section, choices, known, positive
 
@@ -20,10 +22,49 @@ LauncherName = Annotated[str, known(LAUNCHERS), choices(LAUNCHERS)]
 PositiveDuration = Annotated[Duration, AfterValidator(positive)]
 
 
+def _called(key: str) -> Callable[[object], object]:
+    """Accept a text for a mapping of which only C(key) is said."""
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+def _image(value: str) -> str:
+    """Refuse what podman would take for something else, an option above all."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", value, re.ASCII):
+        raise ValueError("is no name of an image; write for example registry.example.org/team/autoglm-ee:1")
+    return value
+
+
+def _mount(value: str) -> str:
+    if not re.fullmatch(r"/[^:]*:/[^:]*(:[^:]+)?", value):
+        raise ValueError("is no mount; write for example /etc/autoglm/ssh:/root/.ssh:ro")
+    return value
+
+
+def _podman_option(value: str) -> str:
+    if not value.startswith("--"):
+        raise ValueError("is no option of podman run; write for example --userns=keep-id")
+    return value
+
+
+class ExecutionEnvironment(Section):
+    """A container image that holds Ansible and this collection, in which podman runs the playbooks.
+
+    C(mounts) are C(/ON/THIS/MACHINE:/IN/THE/CONTAINER[:ro]), for SSH keys above all; C(options) are words for
+    C(podman run), such as C(--userns=keep-id).
+    """
+
+    image: Annotated[str, AfterValidator(_image)]
+    pull: Literal["always", "missing", "never"] = "missing"
+    mounts: tuple[Annotated[str, AfterValidator(_mount)], ...] = ()
+    options: tuple[Annotated[str, AfterValidator(_podman_option)], ...] = ()
+
+
 class LocalLauncher(Section):
     """Runs on the receiver's machine, by ansible-runner; in a container where an execution environment is named."""
 
-    execution_environment: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    execution_environment: (
+        Annotated[ExecutionEnvironment, BeforeValidator(_called("image"), str | ExecutionEnvironment)] | None
+    ) = None
     artifacts_keep: int = Field(default=1000, ge=1, le=1_000_000)
     artifacts_max_age: PositiveDuration = timedelta(days=14)
 
@@ -67,19 +108,9 @@ class AwxLauncher(Section):
     timeout: PositiveDuration = timedelta(seconds=10)
     follow_timeout: PositiveDuration = timedelta(hours=1)
     organization: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    templates: dict[Action, AwxTemplate] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_templates(cls, data: Any) -> Any:
-        """Accept C(templates: {restart_process: A name}) for a job template of that name."""
-        if not isinstance(data, dict) or not isinstance(data.get("templates"), dict):
-            return data
-        named = {
-            action: {"name": template} if isinstance(template, str) else template
-            for action, template in data["templates"].items()
-        }
-        return {**data, "templates": named}
+    templates: dict[Action, Annotated[AwxTemplate, BeforeValidator(_called("name"), str | AwxTemplate)]] = Field(
+        default_factory=dict
+    )
 
     def template(self, action: str) -> AwxTemplate:
         """Return what is launched for an action."""

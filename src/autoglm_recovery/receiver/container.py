@@ -5,46 +5,55 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 import shlex
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.launcher import LaunchRefused
 
 # ansible-runner mounts the run's directory here (its documentation, "Using Runner with process isolation").
 INSIDE = "/runner"
 _INVENTORY_INSIDE = "/inventory"
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z", re.ASCII)
-
-
-@dataclass(frozen=True)
-class ExecutionEnvironment:
-    """An image, when to pull it (C(always), C(missing), C(never)), and what else podman and the container get."""
-
-    image: str
-    pull: str = "missing"
-    mounts: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """:raises ValueError: for what podman would take for something else than an image or a mount."""
-        if not _IMAGE.match(self.image):
-            raise ValueError(f"{self.image!r} is no name of an image")
-        if self.pull not in ("always", "missing", "never"):
-            raise ValueError(f"pull is {self.pull!r}; it is always, missing or never")
-        for mount in self.mounts:
-            if not mount.startswith("/") or mount.count(":") not in (1, 2):
-                raise ValueError(f"{mount!r} is no mount; it looks like /on/this/machine:/in/the/container:ro")
+REMOVAL_S = 5
 
 
 def check_podman(find: Callable[[str], str | None] = shutil.which) -> None:
     """:raises LaunchRefused: if there is no podman."""
     if find("podman") is None:
         raise LaunchRefused("the policy wants an execution environment, and podman is not installed on this machine")
+
+
+def contains(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether C(runner_arguments) have the playbook run in a container."""
+    return bool(arguments.get("process_isolation"))
+
+
+def ident(directory: Path) -> str:
+    """Name a run as no other on this machine, which may have several receivers: ansible-runner's container gets it."""
+    return f"{directory.name}-{hashlib.sha256(str(directory).encode()).hexdigest()[:8]}"
+
+
+def remove(directory: Path) -> None:
+    """Remove the container of a run whose processes are ended, and end those that are not; nothing if there is none.
+
+    podman's own monitor would do it, if it was not killed with the rest.
+    """
+    # The name is ansible-runner's.
+    command = ["podman", "rm", "--force", "--ignore", "--time", "0", f"ansible_runner_{ident(directory)}"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=REMOVAL_S, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"{' '.join(command)}: {error}\n")
+    else:
+        sys.stderr.write(done.stderr)
 
 
 def runner_arguments(environment: ExecutionEnvironment | None, directory: Path, inventory: Path) -> dict[str, Any]:
@@ -57,13 +66,14 @@ def runner_arguments(environment: ExecutionEnvironment | None, directory: Path, 
     """
     if environment is None:
         words = ["--inventory", str(inventory), "--extra-vars", f"@{directory / 'vars.yml'}"]
-        return {"cmdline": shlex.join(words)}
+        return {"ident": "ansible", "cmdline": shlex.join(words)}
     folder = inventory if inventory.is_dir() else inventory.parent
     if ":" in str(folder):
         raise LaunchRefused(f"the inventory's folder {folder} has a colon in its name, which podman cannot mount")
     inside = _INVENTORY_INSIDE if inventory.is_dir() else f"{_INVENTORY_INSIDE}/{inventory.name}"
     words = ["--inventory", inside, "--extra-vars", f"@{INSIDE}/vars.yml"]
     return {
+        "ident": ident(directory),
         "cmdline": shlex.join(words),
         "process_isolation": True,
         "process_isolation_executable": "podman",

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import processes
-from autoglm_recovery.receiver.container import ExecutionEnvironment, runner_arguments
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
+from autoglm_recovery.receiver import container, processes
 from autoglm_recovery.receiver.extra_vars import to_yaml
 from autoglm_recovery.receiver.launcher import Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
@@ -33,7 +33,7 @@ def prepare(directory: Path, order: Order, environment: ExecutionEnvironment | N
     request = {
         "playbook": f"{COLLECTION}.{order.playbook}",
         "limit": order.limit,
-        "arguments": runner_arguments(environment, directory, order.inventory),
+        "arguments": container.runner_arguments(environment, directory, order.inventory),
         "timeout_s": order.timeout_s,
     }
     write_whole(directory / "vars.yml", to_yaml(order.variables))
@@ -102,4 +102,7 @@ def cancel(directory: Path, why: str) -> None:
 
 def end_left(directory: Path) -> int:
     """End the processes whose supervisor is gone, so that none goes on acting on its own; return how many."""
-    return processes.end_marked(directory, f"@{directory / 'vars.yml'}".encode())
+    ended = processes.end_marked(directory, f"@{directory / 'vars.yml'}".encode())
+    if container.contains(json.loads((directory / "request.json").read_text("utf-8"))["arguments"]):
+        container.remove(directory)
+    return ended

@@ -14,7 +14,6 @@ from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.artifacts import Retention
 from autoglm_recovery.receiver.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.awx.settings import AwxSettings, Template, Token
-from autoglm_recovery.receiver.container import ExecutionEnvironment
 from autoglm_recovery.receiver.launcher import Launcher
 from autoglm_recovery.receiver.local import LocalLauncher
 from autoglm_recovery.receiver.metrics import Metrics
@@ -30,9 +29,8 @@ def open_launchers(
     """
     warmer = Warmer(launch.spawn, state_dir / "warm.log", metrics.run_started)
     warmer.start()
-    image = policy.local.execution_environment
-    environment = None if image is None else ExecutionEnvironment(image)
-    launchers: dict[str, Launcher] = {"local": LocalLauncher(allowed_until, warmer.spawn, environment)}
+    local = LocalLauncher(allowed_until, warmer.spawn, policy.local.execution_environment)
+    launchers: dict[str, Launcher] = {"local": local}
     closing: list[Callable[[], None]] = [warmer.stop]
     if policy.awx is not None:
         awx = AwxLauncher(awx_settings(policy.awx, installation))

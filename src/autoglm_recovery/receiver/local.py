@@ -10,8 +10,9 @@ from pathlib import Path
 
 import structlog
 
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver import heartbeat, launch
-from autoglm_recovery.receiver.container import ExecutionEnvironment, check_podman
+from autoglm_recovery.receiver.container import check_podman
 from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look, Order, RunView
 from autoglm_recovery.receiver.warm.warmer import Spawned
 

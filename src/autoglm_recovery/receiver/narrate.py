@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_LINE = 600
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ def narrate(event: Mapping[str, Any]) -> list[Line]:
         told = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
         lines.append(Line(at, "proof", _short(f"{data.get('host')} is {verdict}{': ' if told else ''}{told}")))
     return lines
+
+
+def without_a_task(output: str, at: float) -> Line:
+    """Return what a person should read where no task was begun: a container or a playbook that is not there, say."""
+    # Reasons come last, and no longer than this.
+    said = " ".join(_COLOURS.sub("", output).split())[-LONGEST_LINE + 50 :]
+    return Line(at, "task", _short(f"no task was begun: {said or 'nothing was printed'}"))
 
 
 def _moment(event: Mapping[str, Any]) -> float:

@@ -20,13 +20,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import heartbeat, processes
+from autoglm_recovery.receiver import container, heartbeat, launch, processes
 from autoglm_recovery.receiver.host_keys import leave_to_ansible
-from autoglm_recovery.receiver.narrate import narrate
+from autoglm_recovery.receiver.narrate import Line, narrate, without_a_task
 from autoglm_recovery.receiver.whole_file import write_whole
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
@@ -55,7 +55,12 @@ def main(directory: Path, work: Work | None = None) -> int:
         # Again: the disk may have kept this process waiting.
         why = _cancelled(directory) or _lapsed(directory)
         if why is None:
+            contained = container.contains(request["arguments"])
+            if contained:
+                _guard(directory, lock.fileno())
             result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
+            if contained and result["status"] not in ("successful", "failed"):
+                container.remove(directory)
         else:
             result = _canceled(why)
         write_whole(directory / "result.json", json.dumps({**result, "ended_at": time.time()}))
@@ -82,6 +87,23 @@ def _begin(directory: Path, request: dict[str, Any], work: Work, lock: int) -> i
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _guard(directory: Path, lock: int) -> None:
+    """Have another process end the run should this one be killed: the kernel cannot, a container is no child of ours.
+
+    It waits for the lock, and finds a result if this process came to its end.
+    """
+    if os.fork():
+        return
+    try:
+        os.close(lock)
+        with open(directory / "lock", "rb") as ours:
+            fcntl.flock(ours, fcntl.LOCK_SH)
+            if not (directory / "result.json").exists():
+                launch.end_left(directory)
+    finally:
+        os._exit(0)
 
 
 def _watch(directory: Path, request: dict[str, Any], child: int) -> dict[str, Any]:
@@ -136,29 +158,42 @@ def play(directory: Path, request: dict[str, Any]) -> int:
     import ansible_runner  # noqa: PLC0415 - after the lock: who loses it has no need to load this
 
     with open(directory / "events.jsonl", "a", encoding="utf-8") as events:
+        begun = False
 
-        def note(event: dict[str, Any]) -> bool:
-            for line in narrate(event):
+        def tell(lines: Iterable[Line]) -> None:
+            for line in lines:
                 events.write(json.dumps(line.as_dict()) + "\n")
             events.flush()
+
+        def note(event: dict[str, Any]) -> bool:
+            nonlocal begun
+            begun = begun or event.get("event") == "playbook_on_task_start"
+            tell(narrate(event))
             return True
 
         run = ansible_runner.run(
             private_data_dir=str(directory),
-            ident="ansible",
             playbook=request["playbook"],
             limit=request["limit"],
             **request["arguments"],
-            envvars={
-                "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-                processes.MARK: str(directory),
-            },
+            envvars=_environment(directory, request["arguments"]),
             event_handler=note,
             status_handler=_on_status,
             suppress_env_files=True,
             quiet=True,
         )
+        if run.rc and not begun:
+            tell([without_a_task(run.stdout.read(), time.time())])
     return int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
+
+
+def _environment(directory: Path, arguments: dict[str, Any]) -> dict[str, str]:
+    """Return what the playbook's processes have beside the environment of this one, or of their container."""
+    marked = {processes.MARK: str(directory)}
+    if container.contains(arguments):
+        return marked
+    # The programs beside the interpreter are the right ones, whatever PATH says.
+    return {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}", **marked}
 
 
 def _on_status(status: dict[str, Any], runner_config: Any) -> None:

@@ -103,6 +103,7 @@ class Receiver:
     common: Path | None = None
     host_vars: dict[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -149,7 +150,8 @@ class Receiver:
         """Return the environment in which the test's collection is the one that Ansible finds."""
         # As a file would be, out of sight of those who list processes: it holds a password.
         database = {"AUTOGLM_DATABASE": self.database} if self.database else {}
-        return {**os.environ, **database, "ANSIBLE_COLLECTIONS_PATH": str(self.directory / "collections")}
+        own = {"ANSIBLE_COLLECTIONS_PATH": str(self.directory / "collections")}
+        return {**os.environ, **database, **own, **self.variables}
 
     def command(self) -> list[str]:
         """Return the command that serves."""

@@ -53,6 +53,32 @@ def test_templates_are_named_or_have_the_name_that_the_setup_gives_them():
     assert awx.template("reset_gpu").name == "autoglm reset_gpu"
 
 
+def test_an_execution_environment_is_an_image_or_says_more():
+    named = parse_policy("launchers: {local: {execution_environment: quay.io/team/ee:1}}").launchers.local
+    assert (named.execution_environment.image, named.execution_environment.pull) == ("quay.io/team/ee:1", "missing")
+    more = "{image: ee@sha256:ab, pull: never, mounts: ['/etc/keys:/root/.ssh:ro'], options: [--userns=keep-id]}"
+    said = parse_policy(f"launchers: {{local: {{execution_environment: {more}}}}}").launchers.local
+    assert said.execution_environment.mounts == ("/etc/keys:/root/.ssh:ro",)
+    assert said.execution_environment.options == ("--userns=keep-id",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        *((f"image: {image}", "is no name of an image; write for example") for image in
+          ("''", "'-v'", "'--privileged'", "an image", '"a\\nb"', "a;b", "x" * 256)),
+        *((f"image: x, mounts: ['{mount}']", "is no mount; write for example /etc/") for mount in
+          ("", "relative:/x", "/only", "/a:/b:ro:more")),
+        ("image: x, options: [privileged]", "is no option of podman run"),
+        ("image: x, pull: often", "input should be 'always', 'missing' or 'never', not 'often'"),
+        ("imag: x", "did you mean image?"),
+    ],
+)  # fmt: skip
+def test_what_podman_would_take_for_something_else_is_refused(wrong, said):
+    told = problems(f"launchers: {{local: {{execution_environment: {{{wrong}}}}}}}")
+    assert any(said in problem for problem in told), told
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from ansible_runner.config.runner import RunnerConfig
 
-from autoglm_recovery.receiver.container import ExecutionEnvironment, check_podman, runner_arguments
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
+from autoglm_recovery.receiver.container import check_podman, runner_arguments
 from autoglm_recovery.receiver.launcher import LaunchRefused
 
 
 def test_without_one_nothing_is_isolated(tmp_path: Path) -> None:
     given = runner_arguments(None, tmp_path, Path("/etc/my fleet/hosts.yml"))
-    assert given.keys() == {"cmdline"}
+    assert given.keys() == {"cmdline", "ident"}
     words = shlex.split(given["cmdline"])
     assert words == ["--inventory", "/etc/my fleet/hosts.yml", "--extra-vars", f"@{tmp_path}/vars.yml"]
 
@@ -31,11 +32,11 @@ def test_the_command_that_ansible_runner_makes_of_it(tmp_path: Path, is_folder: 
     run = tmp_path / "7"
     (run / "project").mkdir(parents=True)
     environment = ExecutionEnvironment(
-        "quay.io/ansible/ee:1@sha256", "never", ("/etc/keys:/keys:ro",), ("--pids-limit=99",)
+        image="quay.io/ansible/ee:1@sha256", pull="never", mounts=("/etc/keys:/keys:ro",), options=("--pids-limit=99",)
     )
     given = runner_arguments(environment, run, inventory)
     config = RunnerConfig(
-        private_data_dir=str(run), playbook="autoglm.recovery.x", ident="ansible", limit="node-a", **_for_config(given)
+        private_data_dir=str(run), playbook="autoglm.recovery.x", limit="node-a", **_for_config(given)
     )
     config.prepare()
     command = [str(word) for word in config.command]
@@ -57,26 +58,17 @@ def _for_config(given: dict) -> dict:
     return {**given, "container_volume_mounts": given["container_volume_mounts"]}
 
 
-@pytest.mark.parametrize("image", ["", "-v", "--privileged", "an image", "a\nb", "a;b"])
-def test_what_is_no_image_is_refused(image: str) -> None:
-    with pytest.raises(ValueError, match="no name of an image"):
-        ExecutionEnvironment(image)
-
-
-@pytest.mark.parametrize("mount", ["", "relative:/x", "/only", "/a:/b:ro:more"])
-def test_what_is_no_mount_is_refused(mount: str) -> None:
-    with pytest.raises(ValueError, match="no mount"):
-        ExecutionEnvironment("image", mounts=(mount,))
-
-
-def test_an_unknown_time_to_pull_is_refused() -> None:
-    with pytest.raises(ValueError, match="always, missing or never"):
-        ExecutionEnvironment("image", pull="often")
+def test_no_two_runs_of_a_machine_share_a_container() -> None:
+    """ansible-runner names it by the ident."""
+    runs = [Path("/var/lib/one/runs/7"), Path("/var/lib/one/runs/8"), Path("/var/lib/other/runs/7")]
+    idents = [runner_arguments(ExecutionEnvironment(image="x"), run, Path("/etc/hosts.yml"))["ident"] for run in runs]
+    assert len(set(idents)) == 3
+    assert [ident.partition("-")[0] for ident in idents] == ["7", "8", "7"]
 
 
 def test_a_folder_that_cannot_be_mounted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchRefused, match="colon"):
-        runner_arguments(ExecutionEnvironment("image"), tmp_path, Path("/a:b/hosts.yml"))
+        runner_arguments(ExecutionEnvironment(image="image"), tmp_path, Path("/a:b/hosts.yml"))
 
 
 def test_without_podman_the_run_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.narrate import LONGEST_LINE, narrate
+from autoglm_recovery.receiver.narrate import LONGEST_LINE, narrate, without_a_task
 
 
 def event(kind: str, **data):
@@ -52,6 +52,17 @@ def test_a_verdict_that_is_asked_for_again_is_no_proof():
 @pytest.mark.parametrize("kind", ["playbook_on_start", "runner_on_start", "runner_on_skipped", "verbose", None])
 def test_what_says_nothing_new_is_left_out(kind):
     assert narrate(event(kind)) == []
+
+
+def test_where_no_task_was_begun_the_end_of_the_output_says_why():
+    output = "\x1b[1;35m[WARNING]: so it is\x1b[0m\r\n\r\nERROR! the playbook x\ncould not be found\n"
+    line = without_a_task(output, 7.0)
+    assert (line.at, line.kind) == (7.0, "task")
+    assert line.text == "no task was begun: [WARNING]: so it is ERROR! the playbook x could not be found"
+    assert without_a_task("", 7.0).text == "no task was begun: nothing was printed"
+    long = without_a_task("x" * 10_000 + " the reason", 7.0).text
+    assert long.endswith("the reason")
+    assert len(long) <= LONGEST_LINE
 
 
 _anything = st.recursive(

@@ -43,7 +43,7 @@ def directory(tmp_path):
 def start(directory: Path, shell: str, timeout_s: float = 1000.0, lease_s: float = 1000.0):
     """Start a supervisor whose work is a line of shell."""
     directory.mkdir(exist_ok=True)
-    request = {"shell": shell, "timeout_s": timeout_s}
+    request = {"shell": shell, "timeout_s": timeout_s, "arguments": {}}
     (directory / "request.json").write_text(json.dumps(request))
     heartbeat.begin(directory, heartbeat.now() + lease_s)
     return subprocess.Popen([sys.executable, "-c", SHELL, str(directory)], cwd=directory, start_new_session=True)

@@ -24,6 +24,7 @@ from autoglm_recovery.cli.terminal import plain
 from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.model import METRICS
+from autoglm_recovery.policy.published import json_schema
 
 if TYPE_CHECKING:
     from autoglm_recovery.receiver.web.certificates import TlsFiles
@@ -216,8 +217,7 @@ def _playbooks() -> frozenset[str]:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the policy file, for editors."""
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}
-    typer.echo(json.dumps(document, indent=2))
+    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 @app.command()

@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON Schema of the policy file, for editors: what it calls a default can be typed into the file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.policy.model import Policy
+
+
+class _AsWritten(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Durations are written 1m30s here; pydantic would show PT1M30S, which a policy file does not take."""
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return it, in the 2020-12 dialect."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **Policy.model_json_schema(schema_generator=_AsWritten)}

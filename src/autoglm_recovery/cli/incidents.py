@@ -122,52 +122,27 @@ def report(
     typer.echo(f"wrote {out}")
 
 
-@app.command()
-def approve(
-    number: Number,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> None:
-    """Let a held action run."""
-    _order("approve", number, url, token_file, comment, as_json)
+def _offer(order: str, does: str) -> None:
+    """Make an order a command of its own."""
+
+    def give(
+        number: Number,
+        url: Url = DEFAULT_URL,
+        token_file: TokenFile = None,
+        comment: Comment = "",
+        as_json: AsJson = False,
+    ) -> None:
+        body = {"comment": comment} if comment else None
+        incident = ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file, body=body)
+        typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")
+
+    app.command(order, help=does)(give)
 
 
-@app.command()
-def reject(
-    number: Number,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> None:
-    """Refuse a held action and close the incident."""
-    _order("reject", number, url, token_file, comment, as_json)
-
-
-@app.command()
-def retry(
-    number: Number,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> None:
-    """Climb the ladder again from its first rung."""
-    _order("retry", number, url, token_file, comment, as_json)
-
-
-@app.command()
-def close(
-    number: Number,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> None:
-    """Close an incident by hand."""
-    _order("close", number, url, token_file, comment, as_json)
+_offer("approve", "Let a held action run.")
+_offer("reject", "Refuse a held action and close the incident.")
+_offer("retry", "Climb the ladder again from its first rung.")
+_offer("close", "Close an incident by hand.")
 
 
 def pause(comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
@@ -186,12 +161,6 @@ def _turn(turn: str, comment: str, url: str, token_file: Path | None, as_json: b
     state = ask("POST", url, f"/api/v1/{turn}", token_file, body={"comment": comment} if comment else None)
     said = "paused" if state["paused"] else "not paused"
     typer.echo(json.dumps(state, indent=2) if as_json else f"actions are {said}, by {plain(state['by'])}")
-
-
-def _order(order: str, number: int, url: str, token_file: Path | None, comment: str, as_json: bool) -> None:
-    body = {"comment": comment} if comment else None
-    incident = ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file, body=body)
-    typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")
 
 
 def _print(incident: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.policy.launchers import LauncherName, Launchers, PositiveDuration
 from autoglm_recovery.policy.notify import Notify
+from autoglm_recovery.policy.proof import PROBE, Prometheus, Verification
 from autoglm_recovery.policy.section import Action, Duration, FailureClass, Matchers, Section, choices, known
 
 METRICS = ("cpu_load", "gpu_memory", "request_queue")
@@ -60,6 +61,7 @@ class Monitoring(Section):
     interval: Duration = timedelta(seconds=2)
     metrics: tuple[Metric, ...] = ()
     heartbeat: Heartbeat = Heartbeat()
+    prometheus: Prometheus | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +114,7 @@ class Strategy(Section):
     cooldown: Duration = timedelta(0)
     timeout: Duration = timedelta(minutes=10)
     resolve_within: Duration = timedelta(minutes=5)
+    verify: Verification = PROBE
     launcher: LauncherName | None = None
 
     @model_validator(mode="before")
@@ -121,6 +124,11 @@ class Strategy(Section):
         if isinstance(data, dict) and "backoff" in data and not isinstance(data["backoff"], (dict, Backoff)):
             return {**data, "backoff": {"base": data["backoff"]}}
         return data
+
+    @property
+    def expression(self) -> str | None:
+        """Return the PromQL that has to hold after a repair, beside the playbook's proof and the alert resolving."""
+        return None if self.verify == PROBE else self.verify
 
     def ladder(self, failure_class: str) -> tuple[str, ...]:
         """Return the actions in the order in which they are tried."""
@@ -280,6 +288,16 @@ class Policy(Section):
                 raise ValueError(
                     f"recovery.strategies.{failure_class}.launcher is awx, but launchers.awx says nothing about it; "
                     "give its url and token_file"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _proof_can_be_asked_for(self) -> Policy:
+        for failure_class, strategy in self.recovery.strategies.items():
+            if strategy.expression is not None and self.monitoring.prometheus is None:
+                raise ValueError(
+                    f"recovery.strategies.{failure_class}.verify is asked of a Prometheus, but monitoring.prometheus "
+                    "says nothing about one; give its url"
                 )
         return self
 

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.decide import decide
 from autoglm_recovery.receiver.gather import situation
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import ENDED, Decision, FaultMode, IncidentState, RunState, Verb
 from autoglm_recovery.receiver.notices import write_notice
+from autoglm_recovery.receiver.proof import NOT_ASKED, NOTHING_TO_PROVE, Proof
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.situation import Situation
 from autoglm_recovery.receiver.store import incidents as store
@@ -41,6 +44,14 @@ _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Ve
 Decided = Callable[[World, Situation, Decision], None]
 
 
+@dataclass(frozen=True)
+class Others:
+    """What Alertmanager and Prometheus were last heard to say: threads of their own ask, so that no decision waits."""
+
+    silences: Callable[[], Silences] = lambda: NONE_ASKED
+    proof: Callable[[int], Proof] = lambda _run: NOT_ASKED
+
+
 class Dispatcher:
     """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
 
@@ -51,7 +62,7 @@ class Dispatcher:
         runs_directory: Path,
         metrics: Metrics,
         *,
-        silences: Callable[[], Silences] = lambda: NONE_ASKED,
+        others: Others = Others(),
         notified: Callable[[], None] = lambda: None,
         decided: Decided = lambda _world, _situation, _decision: None,
         clock: Clock = wall,
@@ -60,7 +71,7 @@ class Dispatcher:
         self._lease = lease
         self._runs_directory = runs_directory
         self._metrics = metrics
-        self._silences = silences
+        self._others = others
         self._notified = notified
         self._decided = decided
         self._clock = clock
@@ -83,22 +94,49 @@ class Dispatcher:
 
     def _look(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> bool:
         """Move one incident on; return whether a run was begun."""
-        if not store.still_firing(connection, row.id):
+        firing = store.still_firing(connection, row.id)
+        if row.state == IncidentState.verifying:
+            self._verify(connection, row, world, now, firing)
+        elif not firing:
             self._resolve(connection, row, world, now)
-        elif row.state == IncidentState.verifying:
-            self._not_verified(connection, row, now)
         elif row.state in _DECIDED_AGAIN:
             return self._decide(connection, row, world, now)
         else:
             store.update(connection, row.id, now, due_at=store.NEVER)
         return False
 
-    def _resolve(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> None:
+    def _verify(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float, firing: bool) -> None:
+        """Look at a repair that the playbook has proven: the alert has to resolve, and C(verify) to hold."""
+        last = runs.newest(connection, row.id)
+        assert last is not None  # noqa: S101 - it was a run's success that asks for a proof
+        strategy = world.policy.recovery.strategy(row.failure_class)
+        proof = NOTHING_TO_PROVE if strategy.expression is None else self._others.proof(last.id)
+        deadline = last.ended_at + strategy.resolve_within.total_seconds()
+        if not firing and proof.holds:
+            seen = "" if strategy.expression is None else f", and verify holds: {proof.said}"
+            self._resolve(connection, row, world, now, seen)
+        elif now < deadline:
+            store.update(connection, row.id, now, due_at=deadline)
+            reason = f"the alert has resolved; verify has not been seen to hold: {proof.said}"
+            if not firing and row.reason != reason:
+                store.update(connection, row.id, now, reason=reason)
+                store.tell(connection, row.id, now, "proof", reason)
+        elif firing:
+            self._not_verified(connection, row, last, now)
+        else:
+            runs.update(connection, last.id, state=RunState.unverified)
+            # No higher rung without an alert: what is wrong, or whether anything is, is for a person to see.
+            within = format_duration(strategy.resolve_within)
+            reason = f"the alert has resolved, but verify did not hold within {within}: {proof.said}"
+            known = situation(connection, row, world, now, self._others.silences())
+            self._stand(connection, row, Decision(Verb.escalate, reason, last.action), known, world, now)
+
+    def _resolve(self, connection: sa.Connection, row: sa.Row[Any], world: World, now: float, seen: str = "") -> None:
         last = runs.newest(connection, row.id)
         if last is None:
             text = "the alert resolved before anything was started"
         elif last.state == RunState.succeeded:
-            text = f"{last.action} proved its repair and the alert has resolved"
+            text = f"{last.action} proved its repair and the alert has resolved{seen}"
             self._metrics.verified(now - row.first_starts_at)
         else:
             text = f"the alert has resolved, though the last run, {last.action}, {_told(last.state)}"
@@ -107,9 +145,8 @@ class Dispatcher:
         store.tell(connection, row.id, now, "resolved", f"{text}; {now - row.first_starts_at:.1f} s after it began")
         log.info("incident resolved", incident=row.id, host=row.host, reason=text)
 
-    def _not_verified(self, connection: sa.Connection, row: sa.Row[Any], now: float) -> None:
-        last = runs.newest(connection, row.id)
-        if last is not None and last.state == RunState.succeeded:
+    def _not_verified(self, connection: sa.Connection, row: sa.Row[Any], last: sa.Row[Any], now: float) -> None:
+        if last.state == RunState.succeeded:
             runs.update(connection, last.id, state=RunState.unverified)
         store.update(
             connection, row.id, now, state=IncidentState.open, fault_mode=FaultMode.persistent.value, due_at=now
@@ -121,12 +158,25 @@ class Dispatcher:
             # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
             store.update(connection, row.id, now, due_at=now + _ASK_AGAIN_S)
             return False
-        known = situation(connection, row, world, now, self._silences())
+        known = situation(connection, row, world, now, self._others.silences())
         decision = decide(world.policy, known)
         self._decided(world, known, decision)
         if decision.verb is Verb.run:
             self._begin(connection, row, decision, world.policy.launcher(row.failure_class), now)
             return True
+        self._stand(connection, row, decision, known, world, now)
+        return False
+
+    def _stand(
+        self,
+        connection: sa.Connection,
+        row: sa.Row[Any],
+        decision: Decision,
+        known: Situation,
+        world: World,
+        now: float,
+    ) -> None:
+        """Write down a decision after which nothing runs."""
         state = _STATE_OF[decision.verb]
         if (row.state, row.reason) != (state, decision.reason):
             kind = {Verb.hold: "held", Verb.escalate: "escalated"}.get(decision.verb, "decided")
@@ -141,7 +191,6 @@ class Dispatcher:
         store.update(connection, row.id, now, **held, due_at=_due(decision, now))
         if row.state != state or (decision.asks and row.reason != decision.reason):
             self._call(connection, row, decision, known, world)
-        return False
 
     def _call(
         self, connection: sa.Connection, row: sa.Row[Any], decision: Decision, known: Situation, world: World

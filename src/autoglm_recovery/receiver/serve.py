@@ -24,13 +24,14 @@ import structlog
 
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.artifacts import Sweeper
-from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.dispatch import Dispatcher, Others
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launchers import open_launchers, retention
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.notifier import Notifier
+from autoglm_recovery.receiver.proof_watch import ProofWatch
 from autoglm_recovery.receiver.silences import SilenceWatch
 from autoglm_recovery.receiver.store import installation
 from autoglm_recovery.receiver.store.database import Database
@@ -111,14 +112,9 @@ def _run(
     notifier = Notifier(database, lambda: world.now.policy)
     silences = SilenceWatch(lambda: world.now.policy.guardrails.silences)
     runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(world.now.policy.launchers)
-    dispatcher = Dispatcher(
-        database,
-        lease,
-        runs_directory,
-        metrics,
-        silences=lambda: silences.now,
-        notified=notifier.wake,
-    )
+    proofs = ProofWatch(database, lambda: world.now.policy, lambda: loop.wake())  # noqa: PLW0108 - it is made below
+    others = Others(silences=lambda: silences.now, proof=proofs.of)
+    dispatcher = Dispatcher(database, lease, runs_directory, metrics, others=others, notified=notifier.wake)
     follower = Follower(database, metrics, keeper, launchers)
     loop = Loop(database, world, metrics, dispatcher, follower, sweeper=Sweeper(runs_directory, kept))
     intake = Intake(database, loop.wake)
@@ -141,7 +137,7 @@ def _run(
     with ExitStack() as running:
         for close in closing:
             running.callback(close)
-        for part in (keeper, silences, notifier, loop, intake):
+        for part in (keeper, silences, proofs, notifier, loop, intake):
             part.start()
             running.callback(part.stop)
         if database.shared:

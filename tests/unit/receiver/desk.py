@@ -26,12 +26,13 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver import orders
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.access.principal import Principal, Role
-from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.dispatch import Dispatcher, Others
 from autoglm_recovery.receiver.fleet import Fleet, Host, Service
 from autoglm_recovery.receiver.follow import _after
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Alert, outcome_of
 from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
@@ -65,6 +66,7 @@ class Desk:
     metrics: Metrics
     now: float = START
     silences: Silences = NONE_ASKED
+    proofs: dict[int, Proof] = field(default_factory=dict)
     deliveries: int = field(default=0)
 
     def policy(self, text: str) -> None:
@@ -119,6 +121,16 @@ class Desk:
                 for incident_id in due:
                     self.dispatcher.step(incident_id, self.world)
         raise AssertionError(f"incidents {due} are due again and again without getting anywhere")
+
+    def look_again(self) -> None:
+        """Have what waits for a proof looked at, as the watch does when one is there, and do what is due."""
+        with self.clock(), self.database.writing() as connection:
+            store.look_again(connection, [row.id for row in store.verifying(connection)], self.now)
+        self.turn()
+
+    def rows_of_runs(self) -> list[str]:
+        """Return the states of all runs, oldest first."""
+        return [row.state for row in self.rows(schema.runs)]
 
     def end_run(self, host: str, rc: int | None) -> str:
         """End the run on a host with an exit code, as the follower does, and do what is due; return its action."""
@@ -192,7 +204,8 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
     lease = Lease("desk", 60.0, database.now())
     world = World(parse_policy(policy), fleet, frozenset(ACTIONS), directory)
     made: list[Desk] = []
-    dispatcher = Dispatcher(database, lease, directory, metrics, silences=lambda: made[0].silences)
+    others = Others(lambda: made[0].silences, lambda run: made[0].proofs.get(run, NOT_ASKED))
+    dispatcher = Dispatcher(database, lease, directory, metrics, others=others)
     made.append(Desk(database, world, dispatcher, metrics))
     try:
         yield made[0]

@@ -20,13 +20,14 @@ from pathlib import Path
 from autoglm_recovery.policy.launchers import LAUNCHERS
 from autoglm_recovery.receiver.backtest.events import Event, deliveries
 from autoglm_recovery.receiver.backtest.tally import Tally
-from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.dispatch import Dispatcher, Others
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launcher import Life, Look, Order, RunView
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.payload import MOST_ALERTS, parse_webhook
+from autoglm_recovery.receiver.proof import NOTHING_TO_PROVE
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
@@ -156,7 +157,8 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
         launcher = TimedLauncher(run_takes_s, clock)
         keeper = Keeper(database, lease)
         follower = Follower(database, metrics, keeper, dict.fromkeys(LAUNCHERS, launcher), clock)
-        dispatcher = Dispatcher(database, lease, directory, metrics, decided=tally.decided, clock=clock)
+        others = Others(proof=lambda _run: NOTHING_TO_PROVE)
+        dispatcher = Dispatcher(database, lease, directory, metrics, others=others, decided=tally.decided, clock=clock)
         loop = Loop(database, FixedWorld(world), metrics, dispatcher, follower, clock=clock)
         intake = Intake(database, lambda: None, clock)
         made.append(Replay(database, tally, loop, launcher, intake))

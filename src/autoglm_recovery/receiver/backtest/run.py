@@ -80,6 +80,8 @@ def _said(policy: Policy, assumed: Assumptions) -> Iterator[str]:
     yield "the record shows what was done at the time: an alert that a person ended then counts for the run that is on"
     if assumed.bridge:
         yield f"an alert that is back within {assumed.bridge:g} s was never told as resolved"
+    if any(strategy.expression for strategy in policy.recovery.strategies.values()):
+        yield "verify is not asked of the past: it is taken to hold wherever the alert is gone"
     if policy.guardrails.silences is not None:
         yield "past silences are not in the record: none is taken into account"
     if policy.recovery.flapping is not None:

@@ -256,6 +256,19 @@ def wake_if_quiet(connection: sa.Connection, incident_ids: Collection[int], now:
             update(connection, incident_id, now, due_at=now)
 
 
+def verifying(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    """Return the targets whose repair waits for its proof, and C(run), the last run on each."""
+    run = sa.select(sa.func.max(runs.c.id)).where(runs.c.incident_id == incidents.c.id).scalar_subquery()
+    query = sa.select(incidents, run.label("run")).where(incidents.c.state == IncidentState.verifying.value)
+    return list(connection.execute(query.order_by(incidents.c.id)))
+
+
+def look_again(connection: sa.Connection, incident_ids: Collection[int], now: float) -> None:
+    """Have incidents looked at whose repair waits for its proof."""
+    waits = incidents.c.id.in_(incident_ids) & (incidents.c.state == IncidentState.verifying.value)
+    connection.execute(incidents.update().where(waits).values(due_at=now))
+
+
 def still_firing(connection: sa.Connection, incident_id: int) -> bool:
     """Tell whether any alert of an incident fires: the latest news of each fingerprint decides."""
     latest = (

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from autoglm_recovery.policy import Strategy
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.receiver.absorb import judge
 from autoglm_recovery.receiver.ansible import COLLECTION
@@ -18,6 +20,7 @@ from autoglm_recovery.receiver.gather import affected, affected_pools, pools_of
 from autoglm_recovery.receiver.ladder import next_step
 from autoglm_recovery.receiver.model import Alert, Decision, Fault, FaultMode, Target, Verb
 from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.proof import question
 from autoglm_recovery.receiver.situation import Crowd, Situation
 from autoglm_recovery.receiver.world import World
 
@@ -48,6 +51,7 @@ def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
         "extra_vars": None,
         "reason": fault.refusal,
         "ladder": None,
+        "proof": None,
         "guardrails": None,
     }
     if fault.target is None:
@@ -71,6 +75,7 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
         "reason": decision.reason,
         "delay": format_duration(strategy.delay),
         "ladder": _ladder(strategy.ladder(fault.failure_class), step, world),
+        "proof": [*_proof(strategy, target)],
         "guardrails": [
             {"rule": finding.rule, "stands": finding.stands, "stops": finding.verdict is not None}
             for finding in examine(world.policy, known, step)
@@ -113,6 +118,19 @@ def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:
         missing = "" if action in world.playbooks else " (no playbook installed: a person is called)"
         rungs.append(f"{number} {action}{missing}{here}")
     return [*rungs, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
+
+
+def _proof(strategy: Strategy, target: Target) -> Iterator[str]:
+    """Return what has to be true before a repair counts, in the order in which it is asked for."""
+    yield "the playbook's own proof"
+    yield f"the alert resolves within {format_duration(strategy.resolve_within)} of that"
+    if strategy.expression is None:
+        return
+    named = {"host": target.host, "service": target.service, "pool": target.pool, "gpu": target.gpu}
+    try:
+        yield f"and Prometheus finds {question(strategy.expression, named)}"
+    except ValueError as error:
+        yield f"and Prometheus finds {strategy.expression}, which cannot be asked: {error}; a person is called"
 
 
 def _variables(alert: Alert, fault: Fault, target: Target, decision: Decision, known: Situation) -> dict[str, Any]:

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.proof import PLACES
+from autoglm_recovery.receiver.explain import explain
 from autoglm_recovery.receiver.proof import Proof, question, read
+from autoglm_recovery.receiver.world import World
 
-from .desk import desk
+from .desk import FLEET, desk
 
 POLICY = """
 monitoring: {prometheus: {url: 'http://127.0.0.1:9090'}}
@@ -177,3 +182,21 @@ def test_without_a_proof_a_person_is_called_and_no_higher_rung_is_taken(at, proo
     said = "has not been asked yet" if proof is None else proof.said
     assert "the alert has resolved, but verify did not hold within 5m" in at.incident().reason
     assert said in at.incident().reason
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ('up{host="$host"}', 'and Prometheus finds up{host="node-a"}'),
+        ('up{gpu="$gpu"}', 'and Prometheus finds up{gpu="$gpu"}, which cannot be asked: the incident has no gpu'),
+    ],
+)
+def test_an_explanation_says_what_will_be_asked(tmp_path, expression, said):
+    text = "monitoring: {prometheus: {url: 'http://p'}}\n"
+    text += f"recovery: {{strategies: {{oom: {{verify: {expression!r}}}}}}}"
+    world = World(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
+    fired = {"status": "firing", "labels": {"alertname": "Oom", "failure_class": "oom", "host": "node-a"}}
+    fired |= {"annotations": {}, "startsAt": "2026-11-22T20:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
+    payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "alerts": [fired]}
+    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    assert told["proof"][-1].startswith(said)

@@ -39,6 +39,8 @@ class ClassShown:
     retries: int
     cooldown: str
     timeout: str
+    proof: str
+    measure: str | None
     launcher: str
 
 
@@ -90,6 +92,8 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
         retries=strategy.retries,
         cooldown=format_duration(strategy.cooldown),
         timeout=format_duration(strategy.timeout),
+        proof=f"alert resolves within {format_duration(strategy.resolve_within)}",
+        measure=strategy.expression,
         launcher=policy.launcher(name),
     )
 

@@ -43,6 +43,9 @@ TELLING = (
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Runtime]:
     with containers.podman() as runtime:
+        # Those of a test run that was killed.
+        for name in ours(runtime):
+            runtime("rm", "--force", "--time", "0", name)
         yield runtime
 
 
@@ -80,8 +83,10 @@ def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
 
 
 def ours(podman: Runtime) -> list[str]:
-    """Return the containers of runs."""
-    return podman("ps", "--all", "--format", "{{.Names}}", "--filter", "name=^ansible_runner_").split()
+    """Return the containers of runs, by the names that no other user of ansible-runner gives them."""
+    return podman(
+        "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^ansible_runner_[0-9]+-[0-9a-f]{8}$"
+    ).split()
 
 
 def texts(receiver: Receiver, incident: int = 1) -> list[str]:

@@ -118,7 +118,8 @@ class Dispatcher:
         elif now < deadline:
             store.update(connection, row.id, now, due_at=deadline)
             reason = f"the alert has resolved; verify has not been seen to hold: {proof.said}"
-            if not firing and row.reason != reason:
+            # The first answer is a moment away: until then there is nothing to tell.
+            if not firing and proof != NOT_ASKED and row.reason != reason:
                 store.update(connection, row.id, now, reason=reason)
                 store.tell(connection, row.id, now, "proof", reason)
         elif firing:

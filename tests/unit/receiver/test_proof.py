@@ -141,10 +141,10 @@ def test_alert_and_expression_have_to_agree(at):
     began = repaired(at)
     at.resolve("node-a", "oom", began)
     assert at.state() == "verifying"
-    assert (
-        at.timeline()[-1]
-        == "the alert has resolved; verify has not been seen to hold: Prometheus has not been asked yet"
-    )
+    at.proofs[1] = Proof(False, "it finds nothing")
+    at.look_again()
+    assert at.state() == "verifying"
+    assert at.timeline()[-1] == "the alert has resolved; verify has not been seen to hold: it finds nothing"
     at.proofs[1] = Proof(True, "it is 1 for host=node-a")
     at.look_again()
     assert at.state() == "resolved"

@@ -9,10 +9,11 @@ import hashlib
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.launcher import LaunchRefused
@@ -21,6 +22,8 @@ from autoglm_recovery.receiver.launcher import LaunchRefused
 INSIDE = "/runner"
 _INVENTORY_INSIDE = "/inventory"
 REMOVAL_S = 5
+
+log = structlog.get_logger()
 
 
 def check_podman(find: Callable[[str], str | None] = shutil.which) -> None:
@@ -51,9 +54,10 @@ def remove(directory: Path) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=REMOVAL_S, check=False, text=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        sys.stderr.write(f"{' '.join(command)}: {error}\n")
+        log.warning("container is left", container=command[-1], reason=str(error))
     else:
-        sys.stderr.write(done.stderr)
+        if done.returncode:
+            log.warning("container is left", container=command[-1], reason=done.stderr.strip()[:500])
 
 
 def runner_arguments(environment: ExecutionEnvironment | None, directory: Path, inventory: Path) -> dict[str, Any]:

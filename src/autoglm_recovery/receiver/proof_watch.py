@@ -26,6 +26,8 @@ from autoglm_recovery.receiver.store.database import Database
 log = structlog.get_logger()
 
 LARGEST_ANSWER = 4 << 20
+# How Prometheus answers to what is no PromQL, or cannot be worked out.
+_REFUSED = (400, 422)
 # Where no strategy asks for a proof, the policy is looked at again this often.
 _NOT_SET_UP_S = 5.0
 _SHORTEST_PAUSE_S = 0.5
@@ -121,20 +123,24 @@ def _client(setting: Prometheus) -> httpx.Client:
 
 
 def _ask(client: httpx.Client, expression: str, row: sa.Row[Any]) -> Proof:
-    """:raises httpx.HTTPError, ValueError: if there is no answer, or none of Prometheus."""
+    """:raises httpx.HTTPError: if there is no answer."""
     try:
         query = question(expression, row._asdict())
-    except ValueError as error:
-        return Proof(None, str(error))
-    with client.stream("POST", "/api/v1/query", data={"query": query}) as answer:
-        body = bytearray()
-        for part in answer.iter_bytes():
-            body += part
-            if len(body) > LARGEST_ANSWER:
-                return Proof(None, f"the answer has more than {LARGEST_ANSWER >> 20} MiB")
-    told = json.loads(body)
-    if answer.status_code in (400, 422) and isinstance(told, dict) and "error" in told:
-        # A query that it does not like says nothing about the other incidents.
-        return Proof(None, f"Prometheus does not take the expression: {str(told['error'])[:300]}")
-    answer.raise_for_status()
-    return read(told)
+        with client.stream("POST", "/api/v1/query", data={"query": query}) as answer:
+            told = json.loads(_bounded(answer))
+        if answer.status_code in _REFUSED:
+            return Proof(None, f"Prometheus does not take the expression: {str(told['error'])[:300]}")
+        answer.raise_for_status()
+        return read(told)
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        # About this incident or its expression: the others have answers of their own.
+        return Proof(None, str(error)[:300])
+
+
+def _bounded(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) > LARGEST_ANSWER:
+            raise ValueError(f"the answer has more than {LARGEST_ANSWER >> 20} MiB")
+    return bytes(body)

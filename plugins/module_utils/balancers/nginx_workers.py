@@ -78,4 +78,4 @@ def _boot_time() -> float:
     What comes between the two readings would make workers older than they are, and so at worst costs a reload; the
     other way round, a change that nginx has not read would be taken for one in force.
     """
-    return max(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(3))
+    return max(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) for _reading in range(3))

@@ -1,29 +1,33 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run playbooks in an execution environment: a container image that holds Ansible, with podman."""
+"""Run playbooks in an execution environment: a container image that holds Ansible, with podman.
+
+Each supervisor loads this, so it loads little itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.launcher import LaunchRefused
+
+if TYPE_CHECKING:
+    from autoglm_recovery.policy.launchers import ExecutionEnvironment
 
 # ansible-runner mounts the run's directory here (its documentation, "Using Runner with process isolation").
 INSIDE = "/runner"
 _INVENTORY_INSIDE = "/inventory"
 REMOVAL_S = 5
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 def check_podman(find: Callable[[str], str | None] = shutil.which) -> None:
@@ -54,10 +58,10 @@ def remove(directory: Path) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=REMOVAL_S, check=False, text=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        log.warning("container is left", container=command[-1], reason=str(error))
+        log.warning("container %s is left: %s", command[-1], error)
     else:
         if done.returncode:
-            log.warning("container is left", container=command[-1], reason=done.stderr.strip()[:500])
+            log.warning("container %s is left: %s", command[-1], done.stderr.strip()[:500])
 
 
 def runner_arguments(environment: ExecutionEnvironment | None, directory: Path, inventory: Path) -> dict[str, Any]:

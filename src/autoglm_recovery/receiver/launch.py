@@ -10,13 +10,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver import container, processes
 from autoglm_recovery.receiver.extra_vars import to_yaml
 from autoglm_recovery.receiver.launcher import Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from autoglm_recovery.policy.launchers import ExecutionEnvironment
 
 COLLECTION = "autoglm.recovery"
 

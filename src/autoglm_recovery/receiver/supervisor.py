@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import container, heartbeat, launch, processes
+from autoglm_recovery.receiver import container, heartbeat, processes
 from autoglm_recovery.receiver.host_keys import leave_to_ansible
 from autoglm_recovery.receiver.narrate import Line, narrate, without_a_task
 from autoglm_recovery.receiver.whole_file import write_whole
@@ -101,6 +101,8 @@ def _guard(directory: Path, lock: int) -> None:
         with open(directory / "lock", "rb") as ours:
             fcntl.flock(ours, fcntl.LOCK_SH)
             if not (directory / "result.json").exists():
+                from autoglm_recovery.receiver import launch  # noqa: PLC0415 - only this one needs it
+
                 launch.end_left(directory)
     finally:
         os._exit(0)

@@ -57,6 +57,14 @@ def until(what: str, ask) -> None:
         time.sleep(0.02)
 
 
+def test_a_supervisor_loads_nothing_that_is_the_receiver_s():
+    """There is one for each run, and each starts in the time of what it loads."""
+    tell = "import sys; import autoglm_recovery.receiver.supervisor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"pydantic", "sqlalchemy", "structlog", "yaml", "httpx", "uvicorn", "autoglm_recovery.policy"}
+    assert heavy & set(loaded) == set()
+
+
 def going_on(directory: Path) -> set[int]:
     """Return the processes that carry the run's mark."""
     mark = f"{processes.MARK}={directory}".encode()

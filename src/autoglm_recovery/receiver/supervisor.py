@@ -31,6 +31,7 @@ from autoglm_recovery.receiver.whole_file import write_whole
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
 TIMED_OUT = 254  # as ansible-runner says it
+NOTHING_BEGUN = 1
 CUT_OFF = 254  # ansible-runner's code for a playbook that a signal ended, so that it has none of its own
 _LOOK_EVERY_S = 0.1
 
@@ -59,7 +60,8 @@ def main(directory: Path, work: Work | None = None) -> int:
             if contained:
                 _guard(directory, lock.fileno())
             result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
-            if contained and result["status"] not in ("successful", "failed"):
+            # Its own monitor removes it only where nothing had to be killed.
+            if contained and result["rc"] in (None, TIMED_OUT):
                 container.remove(directory)
         else:
             result = _canceled(why)
@@ -173,20 +175,26 @@ def play(directory: Path, request: dict[str, Any]) -> int:
             tell(narrate(event))
             return True
 
-        run = ansible_runner.run(
-            private_data_dir=str(directory),
-            playbook=request["playbook"],
-            limit=request["limit"],
-            **request["arguments"],
-            envvars=_environment(directory, request["arguments"]),
-            event_handler=note,
-            status_handler=_on_status,
-            suppress_env_files=True,
-            quiet=True,
-        )
-        if run.rc and not begun:
+        try:
+            run = ansible_runner.run(
+                private_data_dir=str(directory),
+                playbook=request["playbook"],
+                limit=request["limit"],
+                **request["arguments"],
+                envvars=_environment(directory, request["arguments"]),
+                event_handler=note,
+                status_handler=_on_status,
+                suppress_env_files=True,
+                quiet=True,
+            )
+        except Exception as error:
+            tell([without_a_task(f"{type(error).__name__}: {error}", time.time())])
+            raise
+        if not begun:
             tell([without_a_task(run.stdout.read(), time.time())])
-    return int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
+    code = int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
+    # A playbook that found no host, say, ends well and has repaired nothing.
+    return code if begun else code or NOTHING_BEGUN
 
 
 def _environment(directory: Path, arguments: dict[str, Any]) -> dict[str, str]:

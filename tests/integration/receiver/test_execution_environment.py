@@ -61,8 +61,9 @@ def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
     path = execution_environment.on_path(tmp_path / "bin", podman)
 
     @contextmanager
-    def run(named: str = image, timeout: str = "60s") -> Iterator[Receiver]:
+    def run(named: str = image, timeout: str = "60s", mount: str = "/etc/hosts:/etc/hosts:ro") -> Iterator[Receiver]:
         mounts = [
+            mount,
             f"{tmp_path}/collections:{execution_environment.COLLECTIONS}:ro",
             f"{tmp_path}/scratch:{tmp_path}/scratch",
         ]
@@ -114,6 +115,11 @@ def supervisor(run: Path) -> psutil.Process:
     return first
 
 
+def _runs_a_container(command: list[str], name: str) -> bool:
+    """Tell whether it is podman's own command; its monitor has the name among its words too."""
+    return Path(*command[:1]).name == "podman" and "run" in command and name in command
+
+
 def _command(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
@@ -151,6 +157,25 @@ def test_a_run_that_takes_too_long_ends_with_its_container(served):
         until("a person to be called", lambda: receiver.incidents("escalated"))
         assert any("took longer than 15 s" in text for text in texts(receiver))
         assert contained(receiver) == []
+
+
+def test_when_something_kills_podman_the_container_goes_too(served, podman):
+    with served() as receiver:
+        receiver.hold()
+        receiver.post(payload(alert(start=now())))
+        until("the playbook to begin", lambda: receiver.marks)
+        (client,) = (each for each in psutil.process_iter() if _runs_a_container(_command(each), ours(podman)[0]))
+        client.kill()
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
+        assert any("something killed it" in text for text in texts(receiver))
+        assert contained(receiver) == []
+
+
+def test_a_mount_that_cannot_be_is_told(served):
+    with served(mount="/home:/home") as receiver:
+        receiver.post(payload(alert(start=now())))
+        until("a person to be called", lambda: receiver.incidents("escalated"))
+        assert any("no task was begun: ConfigurationError" in text for text in texts(receiver)), texts(receiver)
 
 
 def test_closing_an_incident_ends_the_container(served):

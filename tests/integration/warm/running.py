@@ -50,6 +50,8 @@ PLAYBOOKS: dict[str, str] = {
   tasks: [{name: Fail, ansible.builtin.fail: {msg: as it should}}]
 """,
     "broken": "- hosts: node-a\n  tasks: [{name: No such thing, no.such.module: {}}]\n",
+    # Ansible calls it a success to have found nobody.
+    "nobody": "- hosts: node-z\n  gather_facts: false\n  tasks: [{name: Never, ansible.builtin.ping: {}}]\n",
     "unreachable": """
 - hosts: node-a
   gather_facts: false

@@ -20,7 +20,7 @@ from tests.integration.warm.running import Place, Run, until
 
 
 @pytest.mark.parametrize(
-    ("playbook", "rc"), [("fail", 2), ("broken", 4), ("unreachable", 4), ("absent", 1), ("observe", 0)]
+    ("playbook", "rc"), [("fail", 2), ("broken", 4), ("unreachable", 4), ("absent", 1), ("nobody", 1), ("observe", 0)]
 )
 def test_results_are_those_of_a_cold_start(place: Place, warmer: Warmer, playbook: str, rc: int) -> None:
     runs = [place.start(spawn, playbook) for spawn in (launch.spawn, warmer.spawn)]
@@ -28,6 +28,15 @@ def test_results_are_those_of_a_cold_start(place: Place, warmer: Warmer, playboo
     assert [result["rc"] for result in results] == [rc, rc], runs[1].said()
     assert results[0]["status"] == results[1]["status"]
     assert runs[1].cold is None
+
+
+@pytest.mark.parametrize(("playbook", "said"), [("nobody", "no hosts matched"), ("absent", "could not be found")])
+def test_a_run_in_which_no_task_was_begun_has_failed_and_says_why(place: Place, playbook: str, said: str) -> None:
+    run = place.start(launch.spawn, playbook)
+    assert run.result()["status"] == "failed"
+    (line,) = launch.told(run.directory, 0)
+    assert line["text"].startswith("no task was begun: ")
+    assert said in line["text"]
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,12 @@ unit: ## unit tests
 integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity
 collection: ## build the collection, install it elsewhere and use it
-wheel: ## build the wheel, install it elsewhere and use it
+wheel: ## build the sdist and the wheel of it, as a release does, install that elsewhere and use it
 lab: ## the end-to-end test: a real OOM kill on real hosts, in containers
+
+.PHONY: fuzz
+fuzz: .venv/made ## search for inputs that break a parser: FUZZ_SECONDS=3600, FUZZ_TARGETS="alert-payload ..." (all)
+	@$(PYTHON) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),3600) $(FUZZ_TARGETS)
 
 .PHONY: test-gpu
 test-gpu: .venv/made ## read-only checks on the GPUs of this machine; skipped, with the reason, where there are none

@@ -42,11 +42,21 @@ options:
         type: str
       file:
         description:
-          - The file to change. With V(nginx) the one that holds the upstream or is included in it, with V(envoy) that
-            of the endpoints (EDS), with V(file_sd) that of the targets.
+          - The file to change. With V(nginx) the one that holds the upstream or is included in it, or any other from
+            which C(nginx -T) leads to it. With V(envoy) that of the endpoints (EDS), with V(file_sd) that of the
+            targets.
           - It is replaced as a whole and keeps its owner and mode. What others change meanwhile is not lost.
           - Required if O(balancer.kind) is V(nginx), V(envoy) or V(file_sd).
         type: path
+      more_files:
+        description:
+          - With V(envoy), the files of other clusters that have the server too and may be changed, or the directories
+            in which they lie.
+          - Envoy's admin API says from which file each cluster has its endpoints. A file that is not declared here is
+            not changed, and the task is refused, naming it.
+          - If it is left out, the files in the directory of O(balancer.file) may be changed.
+        type: list
+        elements: path
       admin_url:
         description:
           - Envoy's admin API.
@@ -140,7 +150,8 @@ options:
       lock_dir:
         description:
           - Where the lock lies by which the tasks of one host change a pool one after another.
-          - All of them must name the same directory.
+          - All of them must name the same directory. It is made where it is missing.
+          - Nobody but root, and the user who runs the module, may be able to write in it or to replace it.
         type: path
-        default: /run/lock
+        default: /run/autoglm/locks
 """

@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: checkpoint_model
 short_description: Save, prove and restore what a restart of a model would lose
@@ -24,6 +22,8 @@ description:
     A pickle is never loaded. Its opcodes are read, and one that would import what no checkpoint needs is refused.
 author:
   - autoglm.recovery maintainers (@autoglm)
+requirements:
+  - The Python package C(fsspec), and what it needs for the protocol, where O(store) is a URL.
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
@@ -93,7 +93,8 @@ options:
     elements: str
   workdir:
     description:
-      - Where O(command) gets its directory.
+      - Where O(command) gets its directory. If others could put another directory in the place of it, the command is
+        given a path through C(/proc) that stays the directory that was made.
     type: path
     default: /var/tmp
   engine_state_dir:
@@ -116,6 +117,8 @@ options:
       pid_file:
         description:
           - The file with the process id of whom to ask.
+          - The process must be of the user who owns the file, so that nobody has a process of another's signalled.
+            A file of root's may name any process where nobody but root can write to it or to its directory.
         type: path
       signal:
         description:
@@ -379,6 +382,11 @@ schedule:
   sample: {"timer": "autoglm-checkpoint-bert-finetune.timer", "files": ["/usr/local/lib/autoglm/checkpoint.pyz"]}
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 import os
 import sys
 from typing import Any
@@ -389,6 +397,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.forma
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.names import check_series
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 
 # What a timer's save needs of the parameters, and nothing else of them.
 # fmt: off
@@ -535,7 +544,7 @@ def main() -> None:
     os.umask(0o077)
     try:
         result = act(module.params, module.check_mode)
-    except (ValueError, CheckpointError, Damaged, OSError) as error:
+    except (CheckpointError, Damaged, OSError, Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

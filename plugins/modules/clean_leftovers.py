@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: clean_leftovers
 short_description: Clean up what a dead inference service left behind
@@ -84,12 +82,18 @@ left_alone:
   sample: ["process 815 (python3) holds a GPU and is not of vllm.service"]
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import WITHOUT_PROCESS, Service, Status
 
@@ -170,6 +174,7 @@ def main() -> None:
         required_one_of=[registry.NAMES],
         supports_check_mode=True,
     )
+    host_lock.at_work()
     result: dict[str, Any] = {"changed": False, "killed": [], "removed": [], "freed_bytes": 0, "left_alone": []}
     try:
         clean(module.params, module.check_mode, result)

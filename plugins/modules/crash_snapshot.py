@@ -4,14 +4,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: crash_snapshot
 short_description: Save the evidence of an incident before anything is changed
 version_added: 0.1.0
 description:
-  - Writes one bundle per incident, attempt and host. It holds what systemd or the container runtime knows of the
+  - Writes one bundle per incident, attempt, host and run. It begins with a C(SUMMARY.txt), which says what, when, the
+    last errors of the log, the kernel's lines about faults, and memory and free disk at that time.
+  - It holds what systemd or the container runtime knows of the
     service and the end of its log, memory state and OOM counters of its control groups (both versions), the kernel's
     log, every process of the service with its threads, where they wait in the kernel and, by C(py-spy), in Python,
     the engine's figures, metrics and open requests, the state of the GPUs, sockets, load, memory and pressure of
@@ -28,6 +28,9 @@ description:
   - It works as well when the process is dead already, is stopped, or when the unit or container does not exist.
 author:
   - autoglm.recovery maintainers (@autoglm)
+requirements:
+  - The program C(py-spy), for the stacks of Python processes. Without it that is said, and all else is saved.
+  - The Python package C(nvidia-ml-py), for the state of the GPUs, in the same way.
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
@@ -43,7 +46,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - A bundle of the same incident, attempt and host is never overwritten. The first one is the evidence.
+      - A bundle of the same incident, attempt, host and run is never overwritten. The first one is the evidence.
       - Without O(incident) each run writes a bundle of its own.
 options:
   dest:
@@ -53,13 +56,33 @@ options:
     default: /var/lib/autoglm/evidence
   incident:
     description:
-      - The incident's id. It is data. Whatever it holds, it becomes a single harmless component of the path.
+      - What names the incident, C(autoglm_incident.key) of a run of the receiver. A number alone may be that of another
+        receiver's incident as well.
+      - It is data. Whatever it holds, it becomes a single harmless component of the path.
     type: str
+  run:
+    description:
+      - What names the run over all installations, which the receiver gives as C(autoglm_incident.run).
+        Each run has a bundle of its own.
+    type: str
+    default: ""
   attempt:
     description:
       - Which attempt at the incident it is.
     type: int
     default: 1
+  phase:
+    description:
+      - For another look of the same run, what it comes after, such as V(failed-start). It has a bundle of its own.
+    type: str
+    default: ""
+  excerpt_bytes:
+    description:
+      - How many bytes of the bundle's texts are returned as RV(excerpts), so that they can be read where the host is
+        out of reach.
+        V(0) returns none.
+    type: int
+    default: 0
   host:
     description:
       - The host's name in the inventory. Defaults to the name that the host has for itself.
@@ -123,7 +146,8 @@ seealso:
 EXAMPLES = r"""
 - name: Save the evidence
   autoglm.recovery.crash_snapshot:
-    incident: "{{ autoglm_incident.id }}"
+    incident: "{{ autoglm_incident.key }}"
+    run: "{{ autoglm_incident.run }}"
     attempt: "{{ autoglm_incident.attempt }}"
     host: "{{ inventory_hostname }}"
     unit: llama-server.service
@@ -142,9 +166,9 @@ path:
   description: The bundle. In check mode, where it would be written.
   type: str
   returned: always
-  sample: /var/lib/autoglm/evidence/inc-42-node-a-20261122T205900Z
+  sample: /var/lib/autoglm/evidence/3f2a9c1b4d5e-42-node-a-20261122T205900Z
 existing:
-  description: Whether the bundle of this incident, attempt and host was there already.
+  description: Whether the bundle of this incident, attempt, host and run was there already.
   type: bool
   returned: always
   sample: false
@@ -158,7 +182,7 @@ parts:
   type: list
   elements: str
   returned: always
-  sample: [unit.txt, cgroups.txt, journal.log, kernel.log]
+  sample: [SUMMARY.txt, unit.txt, cgroups.txt, journal.log, kernel.log]
 truncated:
   description: The parts that were cut to size.
   type: list
@@ -171,6 +195,14 @@ unreadable:
   elements: dict
   returned: always
   sample: [{"name": "journal.log", "reason": "the journal has no entry of llama-server.service"}]
+excerpts:
+  description:
+    - Texts of the bundle, redacted as they are there, most important first, as far as O(excerpt_bytes) goes.
+      Of a log its end is taken, of anything else its beginning.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{"name": "SUMMARY.txt", "text": "## What\nincident 3f2a9c1b4d5e-42, attempt 1, on node-a\n", "cut": false}]
 removed:
   description: Old or abandoned bundles that were removed.
   type: list
@@ -179,17 +211,23 @@ removed:
   sample: []
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 import os
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
 
@@ -197,6 +235,9 @@ def argument_spec() -> dict[str, Any]:
     return {
         "dest": {"type": "path", "default": "/var/lib/autoglm/evidence"},
         "incident": {"type": "str"},
+        "run": {"type": "str", "default": ""},
+        "phase": {"type": "str", "default": ""},
+        "excerpt_bytes": {"type": "int", "default": 0},
         "attempt": {"type": "int", "default": 1},
         "host": {"type": "str"},
         **registry.argument_spec(),
@@ -218,14 +259,16 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Take the snapshot; the keys of the module's result. Raises ValueError and SnapshotError."""
     _check(params)
     dest = Path(params["dest"])
-    incident = snapshot.Incident(params["incident"] or "manual", params["attempt"], params["host"] or platform.node())
+    host = params["host"] or platform.node()
+    named = params["incident"] or "manual"
+    incident = snapshot.Incident(named, params["attempt"], host, params["run"], params["phase"])
     there = snapshot.existing(dest, incident) if params["incident"] else None
     if there is not None:
-        return _already(there)
+        return _already(there, params["excerpt_bytes"])
     scope = _scope(params)
     limit = bundle.budget(dest, params["max_bytes"], params["min_free"])
     name = snapshot.bundle_name(incident, time.time())
-    parts = snapshot.plan(scope)
+    parts = snapshot.plan(scope, incident, dest)
     if check_mode:
         return _result(dest / name, None, [part.name for part in parts])
     limits = bundle.Limits(limit, params["deadline"])
@@ -236,6 +279,7 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "truncated": list(written.truncated),
         "unreadable": [{"name": name, "reason": reason} for name, reason in written.unreadable.items()],
         "removed": removed,
+        "excerpts": bundle.excerpts(written.path, params["excerpt_bytes"]),
         "warnings": [f"an old bundle could not be removed: {complaint}" for complaint in complaints],
     }
 
@@ -246,7 +290,7 @@ def _check(params: dict[str, Any]) -> None:
     for name in ("max_bytes", "log_lines", "command_timeout", "deadline", "attempt"):
         if params[name] <= 0:
             raise ValueError(f"{name} must be more than 0")
-    for name in ("min_free", "keep"):
+    for name in ("min_free", "keep", "excerpt_bytes"):
         if params[name] < 0:
             raise ValueError(f"{name} must not be less than 0")
 
@@ -271,15 +315,16 @@ def _scope(params: dict[str, Any]) -> snapshot.Scope:
     )
 
 
-def _already(path: Path) -> dict[str, Any]:
+def _already(path: Path, excerpt_bytes: int) -> dict[str, Any]:
     manifest = bundle.read_manifest(path) or {}
     parts = manifest.get("parts", [])
     result = _result(path, sum(part["bytes"] for part in parts), [part["name"] for part in parts])
     result.update(changed=False, existing=True, unreadable=manifest.get("unreadable", []))
+    result["excerpts"] = bundle.excerpts(path, excerpt_bytes)
     return result
 
 
-def _result(path: Path, size: int | None, parts: list[str]) -> dict[str, Any]:
+def _result(path: Path, size: Optional[int], parts: list[str]) -> dict[str, Any]:
     return {
         "changed": True,
         "existing": False,
@@ -289,6 +334,7 @@ def _result(path: Path, size: int | None, parts: list[str]) -> dict[str, Any]:
         "truncated": [],
         "unreadable": [],
         "removed": [],
+        "excerpts": [],
     }
 
 
@@ -297,7 +343,7 @@ def main() -> None:
     os.umask(0o077)
     try:
         result = take(module.params, module.check_mode)
-    except (ValueError, bundle.SnapshotError) as error:
+    except (Unread, ValueError, bundle.SnapshotError) as error:
         module.fail_json(msg=str(error))
     for warning in result.pop("warnings", []):
         module.warn(warning)

@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: drain_inference
 short_description: Take an inference server out of its balancer's traffic without losing a request, or bring it back
@@ -22,6 +20,8 @@ description:
   - Runs on a host that reaches the balancer. Use C(delegate_to) where that is not the server's own.
 author:
   - autoglm.recovery maintainers (@autoglm)
+requirements:
+  - The Python package C(kubernetes), where the balancer is V(kubernetes).
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
@@ -254,9 +254,14 @@ seconds:
   sample: 1.74
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import activation, draining, policy, pool
@@ -374,11 +379,11 @@ def result_of(outcome: draining.Outcome, state: str, check_mode: bool) -> dict[s
     }
 
 
-def _count(count: Count | None) -> dict[str, Any] | None:
+def _count(count: Optional[Count]) -> Optional[dict[str, Any]]:
     return asdict(count) if count else None
 
 
-def _shown(member: Member | None, count: Count | None, predicted: dict[str, Any] | None) -> dict[str, Any]:
+def _shown(member: Optional[Member], count: Optional[Count], predicted: Optional[dict[str, Any]]) -> dict[str, Any]:
     """One side of the diff."""
     if member is None:
         return {}

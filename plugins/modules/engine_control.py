@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: engine_control
 short_description: Pause, resume, abort, put to sleep, wake or reset one inference server
@@ -119,6 +117,11 @@ not_supported:
   sample: false
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -136,6 +139,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol 
     EngineError,
     NotSupported,
 )
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 
 
 def argument_spec() -> dict[str, Any]:
@@ -185,9 +190,10 @@ def _lines(seen: Condition) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    host_lock.at_work()
     try:
         engine = engine_of(module.params, module.params["order_timeout"])
-    except ValueError as error:
+    except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     try:
         result = order(engine, module.params["state"], module.check_mode)

@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: gpu_health
 short_description: Tell whether the NVIDIA GPUs of a host are all there and well
@@ -121,8 +119,8 @@ options:
     type: float
   overrides:
     description:
-      - The fleet's own word on the kernel's codes, C(xid) and C(sxid), each with C(failure_class), C(severity) and
-        C(action).
+      - The fleet's own word on the kernel's codes, C(xid) and C(sxid), and on the kinds of its lines that carry no
+        code, C(kind), each with C(failure_class), C(severity) and C(action).
     type: dict
     default: {}
   timeout:
@@ -288,9 +286,15 @@ snapshot:
   sample: {"gpus": [], "host": {}, "nvml": {"state": "read"}, "schema": 1, "seconds": 0.12, "stuck": []}
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import DEVICE_TIMEOUT
@@ -367,7 +371,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = examine(asked(module.params))
-    except ValueError as error:
+    except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     result["warnings_found"] = result.pop("warnings")  # Ansible shows and keeps a key "warnings" itself
     if result["verdict"] in _FAILS[module.params["fail_on"]]:

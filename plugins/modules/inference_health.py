@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: inference_health
 short_description: Tell whether an inference server is live, ready and generating
@@ -14,8 +12,13 @@ description:
   - Asks one inference server for its liveness, readiness and figures and, on request, for a tiny completion.
     Looks at its unit, container or process as well when one of O(unit), O(container) and O(pid_file) is given,
     to tell an out-of-memory kill from a crash from a hang. Leave them out when the server is asked from another host.
-  - The verdict is V(healthy) only when everything that was asked for was read, and was good.
+  - The verdict is V(healthy) only when everything that was asked for was read and was good, and something proves that
+    the server generates. That is a completion, or tokens that its counters show to come between two looks.
     Whatever cannot be read makes it V(unknown), with a reason.
+  - A server whose counters show progress is never called dead, however long a new completion or another question waits.
+    It is busy, and its class is V(overload).
+  - A server that has requests in hand and makes no step for O(stall_seconds) is unhealthy, class V(deadlock), whatever
+    it answers about its health.
   - Every question has a deadline, so that a stopped process or a hung driver does not hang the play.
 author:
   - autoglm.recovery maintainers (@autoglm)
@@ -33,6 +36,8 @@ options:
   generate:
     description:
       - Whether to ask for a completion. A server may answer every other question while it can no longer generate.
+      - Without it, only tokens that come meanwhile prove that the server generates, so that one that has nothing to do
+        is V(unknown), unless O(answers_suffice=true).
       - Proof is text that is not empty, a token count of at least one, and an end that only a produced completion has.
     type: bool
     default: false
@@ -52,12 +57,35 @@ options:
     default: 8
   generate_timeout:
     description:
-      - Seconds for the completion, which waits in the queue behind other requests. Defaults to O(timeout).
+      - Seconds for the completion, which waits in the queue behind other requests.
+        Defaults to O(timeout).
+      - Where no counters tell whether a server that keeps a completion waiting is busy or dead, a second one is waited
+        for as long as O(stall_seconds).
     type: float
+  stall_seconds:
+    description:
+      - Requests that run or wait for so many seconds, while no token, no prompt token and no finished request is
+        counted, are a deadlock. Only a server that stands still is looked at for so long.
+      - A prompt that is worked on in parts fills the cache, which counts as progress. Raise it where one step may take
+        longer, such as a model on a CPU. Gauges of V(sglang) may be 30 seconds late, which are added.
+      - A liveness question that gets no answer within O(timeout) is followed by one for the counters with this
+        deadline, because a server that is full answers everything late.
+    type: float
+    default: 20.0
+    version_added: 0.2.0
+  answers_suffice:
+    description:
+      - Call a server V(healthy) that answers that it is live and ready, though nothing proves that it generates.
+      - Meant for servers of another kind than text, and for those that must not be asked for completions.
+    type: bool
+    default: false
+    version_added: 0.2.0
   start_grace:
     description:
       - A process younger than this many seconds that does not listen yet is starting (V(not_ready)).
         An older one is V(unresponsive).
+      - In a process younger than this, requests that stand still and completions that do not come are V(not_ready) as
+        well, since a first request may wait for kernels that are being compiled.
     type: float
     default: 120.0
   fail_on:
@@ -114,12 +142,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: V(healthy), V(unhealthy) or V(unknown).
+  description:
+    - V(healthy), V(unhealthy) or V(unknown).
+    - A server that is busy is V(healthy) while tokens come, and V(unknown) while nothing but other work goes on.
   type: str
   returned: always
   sample: unhealthy
 failure_class:
-  description: What kind of failure it is. Null when the verdict is V(healthy), V(unknown) where it cannot be told.
+  description:
+    - What kind of failure it is, V(unknown) where it cannot be told. V(overload) when it is busy, whatever the verdict.
+    - Null when the verdict is V(healthy) and it is not busy.
   type: str
   returned: always
   sample: oom
@@ -136,6 +168,17 @@ recommended_action:
   type: str
   returned: always
   sample: restart_process
+last_words:
+  description:
+    - What a service without a process has said last - the few lines of its log that tell why it died, with
+      secrets redacted.
+    - Empty when it has a process, when none was named, or when its log cannot be read.
+  type: list
+  elements: str
+  returned: always
+  sample:
+    - "main: error: failed to load model '/var/lib/models/m.gguf'"
+  version_added: 0.2.0
 inference:
   description: What was read.
   type: dict
@@ -157,6 +200,19 @@ inference:
       description: The completion that was produced. Null when there is none.
       type: dict
       sample: {"finish_reason": "length", "model": "tiny", "seconds": 0.01, "text": " jumps over the", "tokens": 4}
+    motion:
+      description:
+        - What two or more looks at the counters tell. Its C(kind) is V(generates), V(works) (no token came, but other
+          work goes on), V(idle), V(still) (something to do and no step, not for long enough), V(stalled), V(held)
+          (somebody has put it to sleep) or V(unread).
+        - C(engines) has the kind of each engine behind the address.
+      type: dict
+      sample:
+        engines: {"engine=0, model_name=m": "generates"}
+        kind: generates
+        reason: its counter of generated tokens grew within 1.0 s
+        seconds: 1.0
+      version_added: 0.2.0
     stats:
       description:
         - Figures of the server. Those that could not be read are null, with their reasons under C(unread).
@@ -172,13 +228,23 @@ inference:
       sample: {"kind": "systemd", "main_pid": 4711, "name": "llama-server.service", "state": "running"}
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
+import math
 from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.motion import DEFAULT_STALL_SECONDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
+    Watch,
     observe,
     read_service,
 )
@@ -201,32 +267,39 @@ def argument_spec() -> dict[str, Any]:
         "prompt": {"type": "str", "default": "The quick brown fox"},
         "max_tokens": {"type": "int", "default": 8, "no_log": False},
         "generate_timeout": {"type": "float"},
+        "stall_seconds": {"type": "float", "default": DEFAULT_STALL_SECONDS},
+        "answers_suffice": {"type": "bool", "default": False},
         "start_grace": {"type": "float", "default": DEFAULT_START_GRACE},
         "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},
     }
 
 
 def look(params: dict[str, Any]) -> dict[str, Any]:
-    """Look at the server once; the keys of the module's result. Raises ValueError for options that cannot be."""
+    """Look at the server; the keys of the module's result. Raises ValueError for options that cannot be."""
     asked = None
     if params["generate"]:
         if params["max_tokens"] < 1:
             raise ValueError("max_tokens must be at least 1")
         asked = CompletionAsked(params["prompt"], params["max_tokens"], params["model"])
+    stall = params["stall_seconds"]
+    if not 0 < stall < math.inf:
+        raise ValueError("stall_seconds must be a number of seconds above 0")
     service = registry.open_service(params, params["timeout"])
     status = None if service is None else read_service(service, params["timeout"])
-    seen = observe(engine_of(params, params["generate_timeout"]), asked, status)
-    verdict = judge(seen, params["start_grace"])
+    seen = observe(engine_of(params, params["generate_timeout"]), asked, status, Watch(stall))
+    verdict = judge(seen, params["start_grace"], stall, params["answers_suffice"])
     inference = asdict(seen)
     inference["stats"]["in_flight"] = seen.stats.in_flight
-    return {**asdict(verdict), "reasons": list(verdict.reasons), "inference": inference}
+    gone = service is not None and status is not None and status.exists and status.process_gone
+    words = read_last_words(service) if service is not None and gone else []
+    return {**asdict(verdict), "reasons": list(verdict.reasons), "last_words": words, "inference": inference}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), mutually_exclusive=[registry.NAMES], supports_check_mode=True)
     try:
         result = look(module.params)
-    except ValueError as error:
+    except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     if result["verdict"] in _FAILS[module.params["fail_on"]]:
         module.fail_json(msg=f"{result['verdict']}: {'; '.join(result['reasons'])}", **result)

@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: inference_service
 short_description: Stop, start or restart an inference service, whatever runs it
@@ -99,6 +97,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+last_words:
+  description: What the service said last before it could not be started or stopped, with secrets redacted.
+  type: list
+  elements: str
+  returned: failure
+  sample:
+    - "main: error: failed to load model '/var/lib/models/m.gguf'"
+  version_added: 0.2.0
 service:
   description: What it looks like after the task. In check mode, what it looks like now.
   type: dict
@@ -163,12 +169,20 @@ stopped:
       sample: "unit vllm.service ended by SIGKILL after 30 s of SIGTERM, in 30.2 s"
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.redaction import is_secret_name, redact_argv
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting, registry
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import (
     PAUSED,
@@ -262,6 +276,11 @@ def _secrets(params: dict[str, Any]) -> Iterator[str]:
             yield word.partition("=")[2] if word.startswith("-") and "=" in word else word
 
 
+def _said(params: dict[str, Any]) -> list[str]:
+    """What the service said before it could not be started or stopped."""
+    return read_last_words(registry.require_service(params, params["timeout"]))
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
@@ -270,10 +289,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     module.no_log_values.update(filter(None, _secrets(module.params)))
+    host_lock.at_work()
     result: dict[str, Any] = {"changed": False, "service": None, "stopped": None}
     try:
         change(module.params, module.check_mode, result)
-    except (ValueError, ServiceError) as error:
+    except (ServiceError, Unread, ValueError) as error:
+        result["last_words"] = _said(module.params) if isinstance(error, ServiceError) else []
         module.fail_json(msg=str(error), **result)
     module.exit_json(**result)
 

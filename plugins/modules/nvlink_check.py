@@ -4,8 +4,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: nvlink_check
 short_description: Judge NVLink, the NVSwitch fabric and network ports by rates and expectation
@@ -268,11 +266,17 @@ nvlink:
       elements: dict
 """
 
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_baseline
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.findings import summary
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_limits import Limits
@@ -360,7 +364,7 @@ def main() -> None:
     try:
         asked = asked_for(params)
         session = Session(params["nvml_library"], params["device_timeout"], params["total_timeout"])
-    except ValueError as error:
+    except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     with session:
         result = look(session, asked, run)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO, cast
+from collections.abc import Mapping
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -16,7 +17,22 @@ from autoglm_recovery.knowledge.evidence.redaction import redact_text
 
 def _without_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Take out what looks like a secret, whoever wrote it; a line about a secret's place says C(..._file) or a path."""
-    return {key: redact_text(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: _cleaned(value) for key, value in event.items()}
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a value of a line, and what is in it: an error, say, is written as what it says of itself."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(held) for key, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_cleaned(held) for held in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    said = repr(value)
+    clean = redact_text(said)
+    return value if clean == said else clean
 
 
 class _StandardError:

@@ -47,6 +47,10 @@ def listing(
     related: Callable[[str, Any], dict[str, Any] | None],
 ) -> dict[str, Any]:
     """Return one page.  C(related(field, id)) gives the object that a field refers to."""
+    for key, value in query:
+        if key not in RESERVED:
+            # An unknown field is refused whether or not there is anything to filter.
+            _lookup({}, key.removeprefix("or__").removeprefix("not__"), value, fields, lambda _field, _number: None)
     chosen = [item for item in items if _matches(item, query, fields, related)]
     for key in reversed(dict(query).get("order_by", "id").split(",")):
         name = key.lstrip("-")
@@ -103,7 +107,7 @@ def _page(path: str, items: list[dict[str, Any]], query: Sequence[tuple[str, str
     page = int(asked.get("page", "1"))
     pages = max(1, -(-len(items) // size))
     if not 1 <= page <= pages:
-        raise Refused(404, {"detail": "Invalid page."})
+        raise Refused(400, {"error": "Invalid page."})
 
     def link(number: int) -> str:
         rest = [(key, value) for key, value in query if key != "page"]

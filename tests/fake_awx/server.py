@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import ssl
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from tests.fake_awx.api import answer
+from tests.fake_awx.api import NoSuchPage, Redirected, answer
 from tests.fake_awx.lists import Refused
 from tests.fake_awx.state import FakeAwx
 
@@ -115,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _go_wrong(self, fault: Fault, state: Running, path: str, query: list[tuple[str, str]], raw: bytes) -> None:
         if fault.done:
             self._answer(state.awx, path, query, raw)
-        if fault.how == "html":
+        if fault.how == "broken":
+            self._send(500, "<!doctype html><title>Server Error</title>", fault.headers)
+        elif fault.how == "html":
             self._send(200, "<!doctype html><title>Sign in</title>", fault.headers)
         elif isinstance(fault.how, int):
             self._send(fault.how, {"detail": "as the test wants it"}, fault.headers)
@@ -128,46 +129,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _answer(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], raw: bytes) -> tuple[int, Any]:
+        if path in ("/api/", "/api/v2/ping/"):
+            return 200, {"version": "24.6.1", "current_version": "/api/v2/", "available_versions": {"v2": "/api/v2/"}}
+        if not self._known(awx):
+            return 401, {"detail": "Authentication credentials were not provided. To establish a login session..."}
+        return self._of_the_api(awx, path, query, raw)
+
+    def _of_the_api(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], raw: bytes) -> tuple[int, Any]:
         try:
-            if path == "/api/o/token/":
-                return self._token(awx, raw)
-            if path in ("/api/", "/api/v2/ping/"):
-                return 200, {
-                    "version": "24.6.1",
-                    "current_version": "/api/v2/",
-                    "available_versions": {"v2": "/api/v2/"},
-                }
-            if not self._known(awx):
-                return 401, {"detail": "Authentication credentials were not provided. To establish a login session..."}
-            body = json.loads(raw) if raw else {}
-            return answer(awx, self.command, path, query, body)
+            return answer(awx, self.command, path, query, json.loads(raw) if raw else {})
         except Refused as refused:
             return refused.status, refused.body
+        except Redirected as redirected:
+            return (301 if redirected.to == f"{path}/" else 302), redirected
+        except NoSuchPage:
+            return 404, "<!doctype html><title>Not Found</title>"
 
     def _known(self, awx: FakeAwx) -> bool:
         scheme, _, value = self.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer":
-            return value in awx.tokens
-        if scheme == "Basic":
-            name, _, password = base64.b64decode(value).decode().partition(":")
-            return bool(password) and awx.users.get(name) == password
+            awx.is_superuser = value in awx.superusers
+            return value in awx.tokens or value in awx.superusers
         return False
 
-    def _token(self, awx: FakeAwx, raw: bytes) -> tuple[int, Any]:
-        scheme, _, value = self.headers.get("Authorization", "").partition(" ")
-        client, _, secret = base64.b64decode(value).decode().partition(":") if scheme == "Basic" else ("", "", "")
-        if awx.applications.get(client) != secret:
-            return 401, {"error": "invalid_client"}
-        form = {key: values[0] for key, values in parse_qs(raw.decode()).items()}
-        if form.get("grant_type") != "password":
-            return 400, {"error": "unsupported_grant_type"}
-        if awx.users.get(form.get("username", "")) != form.get("password"):
-            return 400, {"error": "invalid_grant", "error_description": "Invalid credentials given."}
-        token = f"granted-{len(awx.tokens)}"
-        awx.tokens.add(token)
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 31536000000, "scope": "write"}
-
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        if isinstance(body, Redirected):
+            headers = {**(headers or {}), "Location": body.to}
+            body = "<!doctype html><title>Moved</title>"
         content = b"" if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
         kind = "text/html" if isinstance(body, str) else "application/json"
         self.send_response_only(status)

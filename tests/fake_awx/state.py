@@ -26,6 +26,7 @@ _RUN = {
     "finished": None,
     "event_processing_finished": False,
     "job_explanation": "",
+    "result_traceback": "",
     "extra_vars": "{}",
     "limit": "",
     "inventory": None,
@@ -76,6 +77,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "verbosity": 1,
         "execution_environment": None,
     },
+    "inventory_updates": {"inventory_source": None, "status": "pending", "failed": False, "finished": None},
     "hosts": {**_COMMON, "inventory": None, "enabled": True, "variables": ""},
     "groups": {**_COMMON, "inventory": None, "variables": ""},
     "job_templates": {
@@ -111,7 +113,13 @@ KINDS: dict[str, dict[str, Any]] = {
         "survey_spec": {},
         "limit": None,
     },
-    "workflow_nodes": {"workflow_job_template": None, "workflow_job": None, "unified_job_template": None, "job": None},
+    "workflow_nodes": {
+        "workflow_job_template": None,
+        "workflow_job": None,
+        "unified_job_template": None,
+        "job": None,
+        "approval": None,
+    },
     "jobs": {**_COMMON, **_RUN, "job_template": None, "job_type": "run", "job_slice_count": 1},
     "workflow_jobs": {**_COMMON, **_RUN, "workflow_job_template": None},
     "job_events": {"job": None, "event": "", "counter": 0, "event_data": {}, "stdout": "", "failed": False},
@@ -130,6 +138,8 @@ _POINTS_AT = {
     "job_template": "job_templates",
     "workflow_job_template": "workflow_job_templates",
 }
+# MAX_EVENT_RES_DATA of AWX: of a larger result ansible-runner's awx_display tells nothing.
+LARGEST_RESULT = 700000
 ENDED = {"successful", "failed", "error", "canceled"}
 
 
@@ -141,9 +151,15 @@ class FakeAwx:
         self.lock = threading.RLock()
         self.clock_ahead_s = clock_ahead_s
         self.tokens = {"a-token"}
-        self.users = {"operator": "a-password"}
-        self.applications = {"client": "client-secret"}
+        # A person with the roles Execute and Read, as docs/awx.md asks for, and the administrator who sets AWX up.
+        self.superusers = {"an-admin-token"}
+        self.is_superuser = False
         self.forbidden_launch = False
+        self.hidden_inventories = False
+        self.migrating = False
+        # A cancel is carried out by the dispatcher, 1 to 20 s later in the trial; here after so many looks at the job.
+        self.looks_until_cancelled = 2
+        self.cancelled_soon: dict[int, int] = {}
         self._tables: dict[str, dict[int, dict[str, Any]]] = {kind: {} for kind in KINDS}
         self._last_id = 0
         self.add("organizations", name="Default")
@@ -199,9 +215,45 @@ class FakeAwx:
     # How a job goes on
 
     def start(self, job: dict[str, Any]) -> None:
-        """Let a job begin to run."""
+        """Let a job begin to run.  Its first events are what Ansible prints before any play."""
         with self.lock:
             job.update(status="running", started=self.now().isoformat())
+            if job["type"] == "job" and not self.all("job_events", job=job["id"]):
+                for line in ("Using /etc/ansible/ansible.cfg as config file", ""):
+                    self.event(job, "verbose", stdout=line)
+
+    def succeed(self, job: dict[str, Any], **task: Any) -> None:
+        """Let a job begin a task on a host and end well."""
+        self.start(job)
+        self.event(job, "runner_on_start", **({"task": "Preflight", "host": "node-a"} | task))
+        self.finish(job)
+
+    def dispatch(self) -> None:
+        """Let the dispatcher carry out every cancel that was asked for."""
+        with self.lock:
+            for number in list(self.cancelled_soon):
+                for kind in ("jobs", "workflow_jobs"):
+                    self.cancelled_soon[number] = 0
+                    self.looked_at(kind, number)
+
+    def looked_at(self, kind: str, number: int) -> None:
+        """Let the dispatcher carry out a cancel some looks after it was asked for."""
+        with self.lock:
+            job = self.get(kind, number)
+            if job is not None and kind == "inventory_updates" and not job["finished"]:
+                # An update takes its time: pending at first, and over at the second look.
+                over = job["status"] == "running"
+                job.update(
+                    status="successful" if over else "running", finished=self.now().isoformat() if over else None
+                )
+                return
+            if job is None or self.cancelled_soon.get(number) is None:
+                return
+            self.cancelled_soon[number] -= 1
+            if self.cancelled_soon[number] < 0:
+                del self.cancelled_soon[number]
+                if job["status"] not in ENDED:
+                    self.finish(job, "canceled")
 
     def finish(self, job: dict[str, Any], status: str = "successful", *, events_written: bool = True) -> None:
         """End a job."""
@@ -212,9 +264,12 @@ class FakeAwx:
 
     def event(self, job: dict[str, Any], name: str, counter: int | None = None, **data: Any) -> None:
         """Write an event of a job; C(counter) makes one come out of order."""
+        stdout = data.pop("stdout", "")
+        if len(str(data.get("res"))) > LARGEST_RESULT:
+            data["res"] = {}
         with self.lock:
             counter = counter or 1 + max((e["counter"] for e in self.all("job_events", job=job["id"])), default=0)
-            self.add("job_events", job=job["id"], event=name, counter=counter, event_data=data)
+            self.add("job_events", job=job["id"], event=name, counter=counter, event_data=data, stdout=stdout)
 
     def elapsed(self, job: Mapping[str, Any]) -> float:
         """Return how long a job has run, by this server's clock."""

@@ -8,6 +8,6 @@ from __future__ import annotations
 from tests.fake_nvml.build import NoCompilerError, build
 from tests.fake_nvml.driver import FakeNvml
 from tests.fake_nvml.host import HostTree
-from tests.fake_nvml.presets import NEVER_HEALTHY
+from tests.fake_nvml.presets import BY_ARCHITECTURE, NEVER_HEALTHY
 
-__all__ = ["NEVER_HEALTHY", "FakeNvml", "HostTree", "NoCompilerError", "build"]
+__all__ = ["BY_ARCHITECTURE", "NEVER_HEALTHY", "FakeNvml", "HostTree", "NoCompilerError", "build"]

@@ -4,7 +4,8 @@
 """The states that must never read as healthy, by name. Other people's checks call most of them healthy, or hang.
 
 Each is a function that injures a fake of eight GPUs; C(NEVER_HEALTHY) maps their names to them. C(healthy) is the
-one good state, to see that a check can say so at all.
+one good state, to see that a check can say so at all.  C(BY_ARCHITECTURE) are GPUs that have not got what others tell:
+each makes a fake of L40S into one, and all of them are well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tests.fake_nvml.driver import FakeNvml
 DRIVER_NOT_LOADED = 9
 LIBRARY_MISMATCH = 18
 UNKNOWN = 999
+NOT_SUPPORTED = 3
 
 
 def healthy(_fake: FakeNvml) -> None:
@@ -109,3 +111,46 @@ NEVER_HEALTHY: dict[str, Preset] = {
         everything_unreadable,
     )
 }
+
+
+# What a GPU cannot tell that shares the memory of its host, after reports of nvidia-smi and DCGM on DGX Spark (driver
+# 580): no memory of its own, no ECC, no limits of power.
+_OWN_MEMORY = (
+    "nvmlDeviceGetMemoryInfo*", "nvmlDeviceGetBAR1MemoryInfo", "nvmlDeviceGetEccMode", "nvmlDeviceGetTotalEccErrors",
+    "nvmlDeviceGetMemoryErrorCounter", "nvmlDeviceGetRemappedRows*", "nvmlDeviceGetRetiredPages*",
+    "nvmlDeviceGetSramEccErrorStatus", "nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetPowerManagement*",
+)  # fmt: skip
+# What the guest of a vGPU is not told, after NVIDIA's vGPU user guide (what nvidia-smi shows inside of a guest).
+_OF_THE_BOARD = (
+    "nvmlDeviceGetTemperature*", "nvmlDeviceGetPower*", "nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetEccMode",
+    "nvmlDeviceGetTotalEccErrors", "nvmlDeviceGetMemoryErrorCounter", "nvmlDeviceGetRemappedRows*",
+    "nvmlDeviceGetRetiredPages*", "nvmlDeviceGetSramEccErrorStatus", "nvmlDeviceGetCurrentClocks*Reasons",
+    "nvmlDeviceGet*Pcie*", "nvmlDeviceGetPerformanceState", "nvmlDeviceGetSerial",
+)  # fmt: skip
+
+
+def gb10(fake: FakeNvml) -> None:
+    """Unified memory."""
+    fake.set("gpu*.name", "NVIDIA GB10")
+    _cannot(fake, _OWN_MEMORY)
+
+
+def vgpu(fake: FakeNvml) -> None:
+    """A virtual one, from within its guest."""
+    fake.set("gpu*.name", "NVIDIA L40S-48Q")
+    _cannot(fake, _OF_THE_BOARD)
+
+
+def jetson(fake: FakeNvml) -> None:
+    """Part of a chip: memory of the host, no board, and no PCI bus that it would be on."""
+    fake.set("gpu*.name", "Orin (nvgpu)")
+    _cannot(fake, (*_OWN_MEMORY, *_OF_THE_BOARD, "nvmlDeviceGetPciInfo*", "nvmlDeviceGetMinorNumber"))
+    _cannot(fake, ("nvmlDeviceGetPersistenceMode", "nvmlDeviceGetMigMode", "nvmlDeviceGetNvLink*"))
+
+
+def _cannot(fake: FakeNvml, functions: tuple[str, ...]) -> None:
+    for function in functions:
+        fake.fail(function, NOT_SUPPORTED, gpu="*")
+
+
+BY_ARCHITECTURE: dict[str, Preset] = {preset.__name__: preset for preset in (gb10, vgpu, jetson)}

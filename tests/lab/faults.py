@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -52,6 +53,16 @@ def _send_long_prompt(node: Host) -> None:
 def crash(node: Host) -> None:
     """Kill the server, as no orchestrator would."""
     node.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", memory_limit.UNIT)
+
+
+@contextlib.contextmanager
+def unplugged(node: Host) -> Iterator[None]:
+    """Take a node off the network, as a cut cable or a lost power supply does: nobody says goodbye."""
+    node.run("ip", "link", "set", "eth0", "down")
+    try:
+        yield
+    finally:
+        node.run("ip", "link", "set", "eth0", "up")
 
 
 class KernelLog:

@@ -74,6 +74,13 @@ def _boot_one(host: Host, image: str, tree: Path, names: list[str]) -> None:
         raise LabError(f"{host.name} booted {state}; failed units: {failed.strip()}")
 
 
+def add_login(host: Host, name: str, key: str) -> None:
+    """Add a login that is not root, with the public key in this file of the host."""
+    host.run("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", name)
+    host.run("install", "-d", "-m", "0700", "-o", name, "-g", name, f"/home/{name}/.ssh")
+    host.run("install", "-m", "0600", "-o", name, "-g", name, key, f"/home/{name}/.ssh/authorized_keys")
+
+
 def _settled(host: Host) -> str | None:
     """State that systemd has reached, None while it still starts (and in the first moment has no bus)."""
     done = podman("exec", host.container, "sh", "-c", "systemctl is-system-running --wait 2>&1 || true").strip()

@@ -27,7 +27,7 @@ SUITE = "forky"
 SCRIPT = "/usr/share/debootstrap/scripts/sid"  # older debootstraps do not know the suite by name; this one serves
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server"),
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo"),
     *("python3", "procps", "iproute2", "ca-certificates", "curl"),
     *("haproxy", "nginx-light", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "llama.cpp-tools"),
 )

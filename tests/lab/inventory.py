@@ -9,10 +9,12 @@ from pathlib import Path
 
 import yaml
 
+from autoglm_recovery.cli.root import PROGRAM
+
 from .hosts import Host
 from .keys import Keys
 from .memory_limit import UNIT
-from .places import STATE
+from .places import HOME, LOGIN, STATE
 
 SERVICE = {"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": UNIT}
 # What is in front of the nodes; in nginx and Envoy a server is known by its address.
@@ -37,8 +39,17 @@ BALANCERS = [
 POOLS = {"chat": {"min_available": 1, "balancers": BALANCERS}}
 
 
-def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
-    """Write it into the lab's folder and return where."""
+# What docs/security.md has for a login that is root nowhere.
+WITHOUT_ROOT = {
+    "ansible_user": LOGIN,
+    "ansible_become_exe": f"sudo -n {PROGRAM}",
+    "ansible_become_flags": "",
+    "ansible_pipelining": True,
+}
+
+
+def write(nodes: list[Host], ops: Host, keys: Keys, login: str) -> Path:
+    """Write that of a login into the lab's folder and return where: the receiver's, or root for a person."""
     inference = {
         node.name: {
             "ansible_host": node.address,
@@ -47,16 +58,16 @@ def write(nodes: list[Host], ops: Host, keys: Keys) -> Path:
         for node in nodes
     }
     connection = {
-        "ansible_user": "root",
-        "ansible_ssh_private_key_file": str(keys.client),
+        **(WITHOUT_ROOT if login == LOGIN else {"ansible_user": login}),
+        "ansible_ssh_private_key_file": str(keys.receiver if login == LOGIN else keys.person),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={keys.known_hosts} -o StrictHostKeyChecking=yes",
         "ansible_python_interpreter": "/usr/bin/python3",
         # Shared connections outlive a lab by a minute. In a folder of the lab they go with it, and the
         # next lab, at the same addresses, does not talk into a dead one.
-        "ansible_control_path_dir": str(STATE / "ssh"),
+        "ansible_control_path_dir": str((HOME if login == LOGIN else STATE) / "ssh"),
         "autoglm_pools": POOLS,
     }
     groups = {"inference": {"hosts": inference}, "operations": {"hosts": {ops.name: {"ansible_host": ops.address}}}}
-    path = STATE / "inventory.yml"
+    path = STATE / f"inventory-{login}.yml"
     path.write_text(yaml.safe_dump({"all": {"children": groups, "vars": connection}}, sort_keys=False), "utf-8")
     return path

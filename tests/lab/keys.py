@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.parts import account
 
 from .hosts import Host
 from .places import STATE
@@ -18,24 +21,28 @@ from .places import STATE
 class Keys:
     """Files on this machine that open the lab's doors."""
 
-    client: Path
+    receiver: Path  # of the receiver's user alone; opens a login that is not root
+    person: Path  # opens root
     host: Path
     known_hosts: Path
     token: Path
 
 
 def make(hosts: list[Host]) -> Keys:
-    """One key for the client, one that all hosts show, so that Ansible can be strict about whom it talks to."""
+    """One key for the receiver, one for a person, and one that all hosts show, so that Ansible can be strict."""
     folder = STATE / "keys"
-    folder.mkdir(mode=0o700)
-    keys = Keys(folder / "client", folder / "host", folder / "known_hosts", folder / "webhook-token")
-    for path in (keys.client, keys.host):
+    folder.mkdir(mode=0o711)
+    names = ("receiver", "person", "host", "known_hosts", "webhook-token")
+    keys = Keys(*(folder / name for name in names))
+    for path in (keys.receiver, keys.person, keys.host):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "autoglm-lab", "-f", str(path)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     public = public_of(keys.host)
     keys.known_hosts.write_text("".join(f"{host.address} {public}" for host in hosts), encoding="utf-8")
     keys.token.write_text(secrets.token_hex(24), encoding="utf-8")
     keys.token.chmod(0o600)
+    for path in (keys.receiver, keys.token):
+        os.chown(path, account.UID, account.UID)
     return keys
 
 

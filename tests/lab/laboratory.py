@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from autoglm_recovery.receiver import ansible_settings
 
 from . import hosts, image, inventory, keys, lock, memory_limit, model, namespace, prerequisites, processes, trees
 from .errors import LabError
 from .hosts import Host
 from .keys import Keys
-from .places import CACHE, PROGRAMS, RECEIVER_PORT, STATE
+from .places import CACHE, LOGIN, PROGRAMS, RECEIVER_PORT, STATE
 from .progress import say, step
 
 POLICY = Path(__file__).parent / "auto-recovery.yaml"
@@ -30,7 +33,8 @@ class Lab:
     nodes: list[Host]
     ops: Host
     keys: Keys
-    inventory: Path
+    inventory: Path  # of the receiver, whose login is root nowhere
+    by_person: Path  # the same hosts for a person, who is root
 
     @property
     def node_a(self) -> Host:
@@ -84,7 +88,7 @@ def up() -> Lab:
     if STATE.exists():
         say("  An earlier lab is still here (KEEP=1, or it was killed): removing it first.")
         down()
-    STATE.mkdir(parents=True, mode=0o700)
+    STATE.mkdir(parents=True, mode=0o711)  # the receiver is a user of its own
     namespace.ensure()
     name = image.ensure()
     with step("Booting node-a, node-b and ops"):
@@ -111,26 +115,34 @@ def _boot(name: str) -> Lab:
     nodes = [Host("node-a", addresses[0]), Host("node-b", addresses[1])]
     ops = Host("ops", addresses[2])
     made = keys.make([*nodes, ops])
+    inventories = [inventory.write(nodes, ops, made, login) for login in (LOGIN, "root")]
+    _autoglm("root", "--inventory", str(inventories[0]), "--out", str(trees.PREPARED), "--user", LOGIN)
     tiny = model.ensure(CACHE)
     files = {node.name: trees.node(node, made, tiny) for node in nodes}
     files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway), f"{gateway}:{RECEIVER_PORT}")
     hosts.boot([*nodes, ops], name, files)
-    return Lab(gateway, nodes, ops, made, inventory.write(nodes, ops, made))
+    for host in (*nodes, ops):
+        hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
+    return Lab(gateway, nodes, ops, made, *inventories)
 
 
 def _render_rules(gateway: str) -> Path:
     """Let our own command write the configuration of Prometheus and Alertmanager."""
     out = STATE / "rules"
-    command = [
-        *(str(PROGRAMS / "autoglm"), "rules", "--policy", str(POLICY), "--out", str(out)),
+    _autoglm(
+        *("rules", "--policy", str(POLICY), "--out", str(out)),
         *("--webhook-url", f"http://{gateway}:{RECEIVER_PORT}/api/v1/alerts"),
         *("--token-file", "/etc/autoglm/webhook-token", "--alertmanager", "127.0.0.1:9093"),
         *("--targets-dir", "/etc/prometheus/targets"),
-    ]
+    )
+    return out
+
+
+def _autoglm(*words: str) -> None:
+    command = [str(PROGRAMS / "autoglm"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if done.returncode:
-        raise LabError(f"`autoglm rules` failed: {(done.stderr or done.stdout).strip()}")
-    return out
+        raise LabError(f"`autoglm {words[0]}` failed: {(done.stderr or done.stdout).strip()}")
 
 
 def down() -> bool:
@@ -147,6 +159,12 @@ def down() -> bool:
     namespace.remove()
     shutil.rmtree(STATE, ignore_errors=True)
     return existed or ended > 0
+
+
+def launchers_words(variables: Mapping[str, object]) -> list[str]:
+    """Words before ansible-playbook that give it what every launcher does, if these are a receiver's variables."""
+    settings = ansible_settings.ENVIRONMENT if "autoglm_incident" in variables else {}
+    return ["env", *(f"{name}={value}" for name, value in settings.items())]
 
 
 def environment() -> dict[str, str]:

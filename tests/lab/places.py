@@ -21,3 +21,5 @@ LABEL = "autoglm.lab"  # on everything that podman makes for us
 MARK = "AUTOGLM_LAB"  # environment variable that every process of the lab inherits
 
 RECEIVER_PORT = 8484
+HOME = STATE / "receiver-home"  # of the receiver's user on this machine
+LOGIN = "autoglm"  # of the receiver on hosts; it may have one program run as root

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import LabError
@@ -32,17 +33,17 @@ def _present(signs: tuple[str, ...]) -> bool:
     return any(Path(sign).exists() if sign.startswith("/") else shutil.which(sign) for sign in signs)
 
 
-def missing() -> list[str]:
+def missing(packages: Mapping[str, tuple[str, ...]] = PACKAGES) -> list[str]:
     """Name the Debian packages that are not there."""
     unneeded = ONLY_TO_BUILD if os.environ.get("LAB_IMAGE") else ()
-    return [name for name, signs in PACKAGES.items() if name not in unneeded and not _present(signs)]
+    return [name for name, signs in packages.items() if name not in unneeded and not _present(signs)]
 
 
-def ensure() -> None:
+def ensure(packages: Mapping[str, tuple[str, ...]] = PACKAGES) -> None:
     """Install what is missing, or say in one sentence what it is and how to get it."""
     if os.geteuid() != 0:
         raise LabError("the lab boots systemd hosts in containers and needs root: run it as root, or with sudo")
-    absent = missing()
+    absent = missing(packages)
     if not absent:
         return
     command = f"apt-get install -y --no-install-recommends {' '.join(absent)}"
@@ -51,7 +52,7 @@ def ensure() -> None:
     say(f"Missing on this machine, will be installed: {', '.join(absent)}")
     with step(command):
         _install(command)
-    if still := missing():
+    if still := missing(packages):
         raise LabError(f"{', '.join(still)} still missing after {command}")
 
 

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The receiver of the lab: ``autoglm serve`` on this machine, reachable by Alertmanager on ``ops``."""
+"""The receiver of the lab: ``autoglm serve`` on this machine, as a user of its own, for Alertmanager on ``ops``."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,10 +15,12 @@ from typing import Any
 
 import httpx
 
+from tests.parts import account
+
 from .errors import LabError
 from .hosts import Host
 from .laboratory import POLICY, Lab, environment
-from .places import CHECKOUT, PROGRAMS, RECEIVER_PORT, STATE
+from .places import CHECKOUT, HOME, PROGRAMS, RECEIVER_PORT, STATE
 from .waiting import wait_for
 
 OVER = frozenset({"resolved", "closed", "escalated"})
@@ -27,6 +31,18 @@ STOP_SECONDS = 20
 Json = dict[str, Any]
 
 
+def as_receiver(*program: str) -> list[str]:
+    """Words that run a program as the receiver's user, who owns its home and two of the lab's keys."""
+    HOME.mkdir(mode=0o700, exist_ok=True)
+    os.chown(HOME, account.UID, account.UID)
+    return account.command(STATE / "account", HOME, *program)
+
+
+def receiver_environment() -> dict[str, str]:
+    """What such a program finds around it."""
+    return {**environment(), "HOME": str(HOME)}
+
+
 class Receiver:
     """One receiver process over one state folder; it may be killed and started again."""
 
@@ -34,11 +50,13 @@ class Receiver:
         """Nothing is started yet."""
         self.url = f"http://{lab.gateway}:{RECEIVER_PORT}"
         self.log = STATE / f"{name}.log"
-        self._command = [
+        self._state = HOME / name
+        program = [
             *(str(PROGRAMS / "autoglm"), "serve", "--policy", str(policy), "--inventory", str(lab.inventory)),
-            *("--listen", f"{lab.gateway}:{RECEIVER_PORT}", "--state-dir", str(STATE / name)),
+            *("--listen", f"{lab.gateway}:{RECEIVER_PORT}", "--state-dir", str(self._state)),
             *("--token-file", str(lab.keys.token)),
         ]
+        self._command = as_receiver(*program)
         self._client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {lab.token}"}, timeout=5, trust_env=False
         )
@@ -50,7 +68,7 @@ class Receiver:
             # A session of its own: Ctrl-C is for the demo, which then stops its receiver in good order.
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=CHECKOUT,
-                env=environment(), start_new_session=True,
+                env=receiver_environment(), start_new_session=True,
             )  # fmt: skip
         wait_for("the receiver to be ready", self._ready, READY_SECONDS)
 
@@ -75,11 +93,29 @@ class Receiver:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def user(self) -> int:
+        """Who it is to the kernel."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}").stat().st_uid
+
     def kill(self) -> None:
         """Kill -9 the process itself, as a crash would; what it launched is left to its fate."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def lose_its_state(self) -> None:
+        """Remove the state directory of a receiver that was killed, as a lost disk does."""
+        shutil.rmtree(self._state)
+
+    def wait_for_class(self, host: Host, failure_class: str, seconds: float = HEAL_SECONDS) -> Json:
+        """Wait until the newest incident of a host is of a class."""
+        what = f"an incident of {host.name} to be {failure_class}"
+        return self._wait(what, host, lambda it: it["failure_class"] == failure_class, seconds)
+
+    def wait_for_state(self, host: Host, state: str, seconds: float = HEAL_SECONDS) -> Json:
+        """Wait until the newest incident of a host stands so."""
+        return self._wait(f"the incident of {host.name} to be {state}", host, lambda it: it["state"] == state, seconds)
 
     def incidents(self) -> list[Json]:
         """All incidents, newest first or not: as the receiver lists them."""

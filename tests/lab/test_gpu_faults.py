@@ -49,7 +49,7 @@ def gpu_health(lab: Lab, node: Host, window: int = 900) -> dict[str, Any]:
             str(PROGRAMS / "ansible"),
             node.name,
             "-i",
-            str(lab.inventory),
+            str(lab.by_person),
             "-m",
             "autoglm.recovery.gpu_health",
             "-a",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from tests.parts import account
+
 from . import engine, faults
 from .expectations import Footprint, last_end, starts
 from .laboratory import Lab
@@ -16,6 +18,7 @@ SLOTS = 4
 
 
 def test_a_server_killed_for_memory_is_healed_on_its_host_alone(lab: Lab, traffic: Traffic, receiver: Receiver) -> None:
+    assert receiver.user() == account.UID  # and its login is root nowhere
     before = {node.name: Footprint.of(node) for node in lab.nodes}
     lost_before, errors_before = traffic.counts.lost, traffic.counts.errors.copy()
 

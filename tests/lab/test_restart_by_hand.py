@@ -12,7 +12,7 @@ import pytest
 
 from . import engine, faults
 from .expectations import Footprint
-from .laboratory import Lab, environment
+from .laboratory import Lab, environment, launchers_words
 from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .waiting import wait_for
@@ -23,8 +23,9 @@ PLAYBOOK_SECONDS = 120
 def restart_process(lab: Lab, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
     """Run the playbook as a person would type it."""
     command = [
+        *launchers_words(variables),
         *(str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.restart_process"),
-        *("-i", str(lab.inventory), "-e", f"target={target}", "-e", json.dumps(variables)),
+        *("-i", str(lab.by_person), "-e", f"target={target}", "-e", json.dumps(variables)),
     ]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=PLAYBOOK_SECONDS

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import pytest
 
 from .expectations import Footprint, starts
-from .laboratory import Lab, environment
+from .laboratory import Lab
 from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
+from .receiver import as_receiver, receiver_environment
 from .traffic import Traffic
 from .waiting import wait_for
 
@@ -24,17 +25,18 @@ ANSWERS = 10
 
 
 def command(lab: Lab, **variables: object) -> list[str]:
-    return [
-        *(str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.rolling_restart"),
-        *("-i", str(lab.inventory), "-e", json.dumps({"pool": "chat", **variables})),
-    ]
+    """Words that do it as the receiver's user, whose login is root nowhere."""
+    pools = "autoglm_pools" in variables  # which are not what root has declared: a person's
+    words = [str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.rolling_restart"]
+    words += ["-i", str(lab.by_person if pools else lab.inventory), "-e", json.dumps({"pool": "chat", **variables})]
+    return words if pools else as_receiver(*words)
 
 
 def rolling_restart(lab: Lab, *more: str, **variables: object) -> subprocess.CompletedProcess[str]:
     """Run the playbook as a person would type it."""
     return subprocess.run(
         [*command(lab, **variables), *more],
-        capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=PLAYBOOK_SECONDS,
+        capture_output=True, text=True, check=False, cwd=CHECKOUT, env=receiver_environment(), timeout=PLAYBOOK_SECONDS,
     )  # fmt: skip
 
 
@@ -133,7 +135,7 @@ def pool(lab: Lab) -> dict[str, object]:
 @pytest.mark.parametrize("replica", [1, 2])
 def test_one_that_was_killed_is_finished_by_running_it_again(lab: Lab, traffic: Traffic, replica: int) -> None:
     lost = traffic.counts.lost
-    at_once = {**environment(), "PYTHONUNBUFFERED": "1"}
+    at_once = {**receiver_environment(), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command(lab), cwd=CHECKOUT, env=at_once, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as first:

@@ -34,7 +34,7 @@ def service(lab: Lab, **options: object) -> dict[str, Any]:
     command = [
         str(PROGRAMS / "ansible"),
         "-i",
-        str(lab.inventory),
+        str(lab.by_person),
         "node-a",
         "-m",
         "autoglm.recovery.inference_service",

@@ -17,10 +17,15 @@ from pathlib import Path
 import jinja2
 import yaml
 
+from autoglm_recovery.cli.root import PROGRAM
+
 from . import memory_limit
 from .hosts import Host
 from .keys import Keys, public_of
 from .places import FILES, STATE
+
+PREPARED = STATE / "prepared"  # what `autoglm root` has written
+LOGIN_KEY = "/etc/autoglm/login.pub"  # taken into its home once it has one
 
 # With the last two the rules also see crash loops, and give an engine that still loads its grace.
 NODE_EXPORTER_ARGS = (
@@ -41,13 +46,17 @@ class Tree:
     """A folder that will be laid over a host's root."""
 
     def __init__(self, host: Host, keys: Keys) -> None:
-        """Begin with what every host has: our key, its host key, the node exporter."""
+        """Begin with what every host has: keys, the rule for the receiver's login, the node exporter."""
         self.root = STATE / "trees" / host.name
-        self.add("root/.ssh/authorized_keys", public_of(keys.client), mode=0o600)
+        self.add("root/.ssh/authorized_keys", public_of(keys.person), mode=0o600)
         (self.root / "root/.ssh").chmod(0o700)
         (self.root / "root").chmod(0o700)
         self.add("etc/ssh/ssh_host_ed25519_key", keys.host.read_text(encoding="utf-8"), mode=0o600)
         self.add("etc/ssh/ssh_host_ed25519_key.pub", public_of(keys.host))
+        self.add(LOGIN_KEY.lstrip("/"), public_of(keys.receiver))
+        self.copy(PROGRAM.lstrip("/"), PREPARED / "autoglm-root", mode=0o755)
+        self.copy("etc/autoglm/root.json", PREPARED / "hosts" / host.name / "root.json", mode=0o600)
+        self.copy("etc/sudoers.d/autoglm", PREPARED / "sudoers", mode=0o440)
         self.arguments("prometheus-node-exporter", NODE_EXPORTER_ARGS)
 
     def add(self, path: str, text: str, mode: int = 0o644) -> None:

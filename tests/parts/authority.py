@@ -52,6 +52,7 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        pair.key.chmod(0o600)
         pair.certificate.write_bytes(_pem(signed))
         return pair
 

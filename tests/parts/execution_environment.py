@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real execution environment: the lab's Debian with ansible-core in it, made on first use and found by its tag.
+"""A real execution environment: the lab's Debian with ansible-core and ssh in it, made on first use.
 
 On machines where podman needs a namespace of its own, C(podman) on a PATH of ours is a script that enters it.
 """
@@ -23,6 +23,12 @@ REPOSITORY = "localhost/autoglm-ee"
 # The newest, because the lab's Debian has a Python that older ones do not run on.
 CORE = "ansible-core==2.21.5"
 COLLECTIONS = "/usr/share/ansible/collections"
+# The lab's hosts are reached and reach nobody, so that they lack it. Debian testing's lists expire after a week.
+_INSTALL = """\
+apt-get -q -o Acquire::Check-Valid-Until=false update
+apt-get -q install -y --no-install-recommends openssh-client
+rm -rf /var/lib/apt/lists /var/cache/apt
+"""
 _PROGRAM = """\
 #!/usr/bin/python3
 import sys
@@ -32,12 +38,12 @@ sys.exit(main())
 
 
 def ensure(podman: Runtime) -> str:
-    """Return the image's name, after making it if this machine has none; some 15 MB are fetched for that."""
-    name = f"{REPOSITORY}:{podman.image.rpartition(':')[2]}-{CORE.rpartition('=')[2]}"
+    """Return the image's name, after making it if this machine has none; some 40 MB are fetched for that."""
+    name = f"{REPOSITORY}:{podman.image.rpartition(':')[2]}-{CORE.rpartition('=')[2]}-ssh"
     if not lab.succeeds("image", "exists", name):
         with tempfile.TemporaryDirectory() as work:
             _fill(Path(work), podman("run", "--rm", *podman.options, podman.image, "python3", "-V").split()[1])
-            _commit(Path(work), podman.image, name)
+            _commit(podman, Path(work), name)
     return name
 
 
@@ -54,11 +60,15 @@ def _fill(tree: Path, python: str) -> None:
     program.chmod(0o755)
 
 
-def _commit(tree: Path, base: str, name: str) -> None:
-    container = lab.podman("create", base, "true").strip()
+def _commit(podman: Runtime, tree: Path, name: str) -> None:
+    container = podman.make("create", "execution-environment", "sh", "-ec", _INSTALL)
     try:
+        start = [*podman.prefix, podman.kind, "start", "--attach", container]
+        done = subprocess.run(start, capture_output=True, text=True, check=False, timeout=300, cwd="/")
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         lab.unpack(container, tree)
-        lab.podman("commit", "--quiet", "--change=ENV PYTHONPATH=/opt/ansible", container, name, seconds=300)
+        changes = ("--change=ENV PYTHONPATH=/opt/ansible", "--change=CMD /bin/sh")
+        lab.podman("commit", "--quiet", *changes, container, name, seconds=300)
     finally:
         lab.podman("rm", "--force", container)
 

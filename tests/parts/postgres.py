@@ -36,7 +36,7 @@ PACKAGES = (
     *("liblz4-1", "libzstd1"),
 )
 USER, PASSWORD = "autoglm", "only-for-tests"
-READY_S = 30
+READY_S = 120
 
 
 @dataclass

@@ -12,11 +12,14 @@ import fcntl
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from tests.lab import image, namespace, prerequisites
 from tests.lab.places import CACHE
 from tests.lab.podman import podman
+
+KEPT_SECONDS = 24 * 3600  # programs may be running in the one of another checkout
 
 
 def ensure() -> Path:
@@ -29,7 +32,8 @@ def ensure() -> Path:
         root = CACHE / f"root-{name.rpartition(':')[2]}"
         if not root.exists():
             for old in CACHE.glob("root-*"):
-                shutil.rmtree(old, ignore_errors=True)
+                if time.time() - old.stat().st_ctime > KEPT_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
             _export(name, root)
     return root
 

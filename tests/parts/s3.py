@@ -20,7 +20,7 @@ from tests.parts.llama import free_port
 
 BUCKET = "checkpoints"
 KEY, SECRET = "AKIDFORTESTS", "secret-for-tests"
-READY_SECONDS = 30
+READY_SECONDS = 120
 
 
 @dataclass
@@ -37,13 +37,21 @@ class S3:
         return f"http://127.0.0.1:{self.port}"
 
     def options(self, endpoint: str | None = None) -> dict[str, Any]:
-        """What fsspec needs to speak to it."""
+        """What fsspec needs to speak to it.
+
+        With retries, as any user of S3 has them: the server answers 500 now and then where two objects make one new
+        directory.  Through another endpoint, that of a proxy or of nobody, what fails there fails at once.
+        """
         return {
             "key": KEY,
             "secret": SECRET,
             "endpoint_url": endpoint or self.endpoint,
             "client_kwargs": {"region_name": "us-east-1"},
-            "config_kwargs": {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 0}},
+            "config_kwargs": {
+                "connect_timeout": 30,
+                "read_timeout": 60,
+                "retries": {"max_attempts": 0 if endpoint else 4},
+            },
         }
 
     def start(self) -> None:

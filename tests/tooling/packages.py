@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import tarfile
 import tempfile
+import time
+import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +26,7 @@ SHIPS = {
     "MANIFEST.json",
     "README.md",
     "REUSE.toml",
+    "SECURITY.md",
     "changelogs",
     "docs",
     "extensions",
@@ -32,6 +37,21 @@ SHIPS = {
 }
 # Understood only where that is installed; tests/integration/awx runs it with the real one.
 NEED_ANOTHER_COLLECTION = {"awx_setup"}
+# The sdist has what a distributor builds, checks and tests with, and no file of the collection's own archive.
+SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
+    ".ansible-lint",
+    ".ci",
+    ".gitignore",
+    ".yamllint",
+    "Makefile",
+    "PKG-INFO",
+    "bench",
+    "galaxy.yml",
+    "pyproject.toml",
+    "src",
+    "tests",
+}
+READY_WITHIN_S = 60
 WHEEL_SHIPS = {"ansible_collections", "autoglm_recovery"}
 COLLECTION_IN_WHEEL = "ansible_collections/autoglm/recovery"
 
@@ -59,30 +79,112 @@ def check_collection(workplace: Workplace) -> str:
 
 
 def check_wheel(workplace: Workplace) -> str:
-    """Build the wheel, install it into an environment of its own, and use both of its halves."""
+    """Make what a release publishes, the sdist and the wheel of it, and use both halves of the wheel elsewhere."""
     with tempfile.TemporaryDirectory(prefix="autoglm-wheel-") as temporary:
         work = Path(temporary)
-        pip = ["-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check"]
-        workplace.read(workplace.python, *pip, "wheel", "--no-deps", "--wheel-dir", temporary, str(CHECKOUT))
-        wheel = next(work.glob("*.whl"))
-        names = zipfile.ZipFile(wheel).namelist()
-        _refuse_junk([name for name in names if ".dist-info/" not in name], WHEEL_SHIPS)
-        _same_knowledge(names)
-        fresh = Workplace("the wheel", work / "venv")
-        workplace.read(workplace.python, "-m", "venv", str(fresh.venv))
-        fresh.read(fresh.python, *pip, "install", str(wheel), cwd=work)
-        fresh.read(fresh.program("autoglm"), "--help", cwd=work)
-        _use(fresh, work, fresh.environment())
-    return f"{wheel.name}, {len(names)} files"
+        build = [workplace.python, "-m", "build", "--outdir"]
+        workplace.read(*build, str(work / "dist"), str(CHECKOUT))
+        sdist, wheel = next(work.glob("dist/*.tar.gz")), next(work.glob("dist/*.whl"))
+        workplace.read(workplace.python, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
+        names = _names_in_sdist(sdist)
+        _refuse_junk(names, SDIST_SHIPS)
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise StepFailedError(f"the sdist has twice: {', '.join(sorted(twice)[:5])}")
+        files = contents(wheel)
+        _refuse_junk([name for name in files if ".dist-info/" not in name], WHEEL_SHIPS)
+        _same_knowledge(list(files))
+        workplace.read(*build, str(work / "direct"), "--wheel", str(CHECKOUT))
+        if different := differing(files, contents(next(work.glob("direct/*.whl")))):
+            raise StepFailedError(f"the wheel of the sdist is not that of the checkout: {', '.join(different[:5])}")
+        _start(work, workplace, wheel)
+    return f"{sdist.name}, {len(names)} files; {wheel.name}, {len(files)} files"
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """What a wheel has, by name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """Names of files that only one has, or that are not the same in both."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _names_in_sdist(sdist: Path) -> list[str]:
+    """Names below the one folder that a sdist has."""
+    with tarfile.open(sdist) as archive:
+        return [member.name.partition("/")[2] for member in archive.getmembers() if not member.isdir()]
+
+
+def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
+    """Install the wheel where nothing else is, and use it from an empty folder: each module, commands, Ansible."""
+    fresh = Workplace("the wheel", work / "venv")
+    elsewhere = work / "elsewhere"
+    elsewhere.mkdir()
+    workplace.read(workplace.python, "-m", "venv", str(fresh.venv))
+    pip = [fresh.python, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check"]
+    fresh.read(*pip, "install", str(wheel), cwd=elsewhere)
+    fresh.read(fresh.python, "-c", _IMPORT_ALL, cwd=elsewhere)
+    for command in ("--help", "--version", "schema", "rules"):
+        fresh.read(fresh.program("autoglm"), command, cwd=elsewhere)
+    (elsewhere / "auto-recovery.yaml").write_text("monitoring: {interval: 2s}\n")
+    # Its notes name playbooks that are not installed: with none there is no collection.
+    fresh.read(fresh.program("autoglm"), "check", "auto-recovery.yaml", cwd=elsewhere)
+    _serve(fresh, elsewhere)
+    _use(fresh, elsewhere, fresh.environment())
+
+
+def _serve(fresh: Workplace, elsewhere: Path) -> None:
+    """Start the receiver, which needs its migrations, templates and static files, and look at it as a person does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    (elsewhere / "inventory").write_text("localhost ansible_connection=local\n")
+    command = [fresh.program("autoglm"), "serve", "--inventory", "inventory", "--listen", address]
+    with (elsewhere / "log").open("wb") as log:
+        receiver = subprocess.Popen(command, cwd=elsewhere, env=fresh.environment(), stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not all(_answers(f"http://{address}{path}") for path in ("/readyz", "/", "/static/console.css")):
+            if receiver.poll() is not None or time.monotonic() > deadline:
+                raise StepFailedError(f"autoglm serve does not serve: {(elsewhere / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+    finally:
+        receiver.terminate()
+        receiver.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+# What is left out is what needs an extra that a plain installation does not have.
+_IMPORT_ALL = """
+import importlib, pkgutil, autoglm_recovery
+for module in pkgutil.walk_packages(autoglm_recovery.__path__, "autoglm_recovery."):
+    if not module.name.endswith((".tracing_otlp", ".migrations.env")) and ".versions." not in module.name:
+        importlib.import_module(module.name)
+"""
 
 
 def _refuse_junk(names: list[str], expected: set[str]) -> None:
+    """Refuse names whose first part nobody expects, and what editors and interpreters leave."""
     strangers = sorted(
         {name for name in names if PurePosixPath(name).parts[0] not in expected}
-        | {name for name in names if "__pycache__" in name or "/." in name or name.endswith((".pyc", "~"))}
+        | {name for name in names if "__pycache__" in name or _hidden(name) or name.endswith((".pyc", "~"))}
     )
     if strangers:
         raise StepFailedError(f"ships what should not: {', '.join(strangers[:5])}")
+
+
+def _hidden(name: str) -> bool:
+    """Formats that tests read have files with such names."""
+    return "/." in name and not name.startswith("tests/fixtures/")
 
 
 def _same_knowledge(names: list[str]) -> None:

@@ -20,7 +20,7 @@ from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # "===== 42 passed, 1 skipped in 8.01s ====="
 _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
-LONGEST_PYTEST_RUN = 40 * 60
+LONGEST_PYTEST_RUN = 55 * 60
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
 
 
@@ -59,7 +59,7 @@ class Report:
         """Make a check out of a pytest run, whose closing line goes to the table and into the sum."""
 
         def check(workplace: Workplace) -> str:
-            command = [workplace.python, "-m", "pytest", "--color=no", *arguments]
+            command = [workplace.python, "-m", "pytest", "--color=no", "--durations=10", *arguments]
             process = subprocess.Popen(
                 command,
                 cwd=CHECKOUT,

@@ -50,6 +50,10 @@ def _activate(parts: Parts, plan: Plan, check_mode: bool, outcome: Outcome) -> N
     active, target = outcome.before.admin == ACTIVE and not outcome.before.pending, _target(parts, plan)
     todo = _weights(active, outcome.before.weight, target, plan)
     outcome.changed = not active or bool(todo)
+    if target is None and outcome.before.weight == 0:
+        outcome.changed, outcome.outcome = False, "refused"
+        outcome.reasons.append(f"{server} has weight 0, by which it gets nothing however active it is: give a weight")
+        return
     if check_mode or (not outcome.changed and outcome.before.health != DOWN):
         outcome.outcome = "active"
         outcome.reasons.append(f"{server} {'is' if not outcome.changed else 'would be'} active")

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ..evidence.command import Runner, run
+from ..host.numbers import whole_number
 from . import lock
 from .protocol import (
     ACTIVE,
@@ -114,7 +115,7 @@ class Command:
         answer = self._answer("state", "")
         try:
             document = json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BalancerError("unreadable", f"commands.state answered no JSON: {answer[:100]!r}") from error
         if not isinstance(document, list) or not all(map(_is_entry, document)):
             raise BalancerError(
@@ -153,8 +154,8 @@ def _member(entry: Mapping[str, Any]) -> Member:
 
 
 def _count(value: Any, source: str) -> Count:
-    if isinstance(value, str) and value.isdigit():
-        value = int(value)
+    if isinstance(value, str):
+        value = whole_number(value) if whole_number(value) is not None else value
     if not _whole(value):
         return Count(None, f"{source} answered {str(value)[:50]!r}, which is no number of requests", "unread")
     return Count(value, f"{source}: {value} in flight")

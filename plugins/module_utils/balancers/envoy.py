@@ -5,7 +5,9 @@
 
 The file is renamed into place, which a C(watched_directory) of Envoy's sees at once; an endpoint with C(health_status:
 DRAINING) gets no new request. What is in force is told by C(/clusters?format=json) of the admin API, and nothing counts
-before it is there. Format: https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--clusters?format=json,
+before it is there. Where a server is in other clusters too, C(/config_dump) names their files, which are changed only
+where they are declared: an answer decides about no file of this host. Format:
+https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--clusters?format=json and
 envoy.config.endpoint.v3.LbEndpoint. Seen on Envoy 1.40, which leaves out a value that is zero.
 """
 
@@ -13,22 +15,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Callable
 from urllib.parse import quote
 
 from ..engines.protocol import EngineError
 from ..engines.server import Server
 from ..engines.transport import HttpTransport, Transport
-from . import files, lock
+from ..host.numbers import whole_number
+from . import envoy_endpoints, files, lock
+from .envoy_endpoints import Endpoint
 from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, Weight, find
 
 _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
 
 
 class Envoy:
-    """One cluster with its endpoints in one file. C(timeout) is seconds for a question, and for a change to arrive."""
+    """One cluster with its endpoints in one file. C(timeout) is seconds for a question, and for a change to arrive.
+
+    more_files: files of other clusters that may be changed too, or their directories; the file's own if none is given.
+    """
 
     name = "envoy"
 
@@ -40,41 +48,118 @@ class Envoy:
         timeout: float = 5.0,
         lock_dir: str = lock.DIRECTORY,
         transport: Transport | None = None,
+        *,
+        more_files: Sequence[str] = (),
     ) -> None:
-        self._file, self._cluster, self._timeout = os.path.realpath(file), cluster, timeout
+        self._file, self._cluster, self._timeout = files.real(file), cluster, timeout
         self._admin = Server(admin_url, transport or HttpTransport(), timeout)
         self._lock_dir = lock_dir
+        self._declared = {self._file, *map(files.real, more_files or [os.path.dirname(self._file)])}
 
     def members(self) -> tuple[Member, ...]:
-        wanted = dict(endpoints(self._document(), self._cluster))
-        if not wanted:
-            raise BalancerError("unknown_backend", f"{self._file} has no endpoints of a cluster {self._cluster!r}")
-        checked = self._checks_health()
+        ours = [each for each in self._endpoints(self._file) if each.cluster == self._cluster]
         hosts = self._hosts()
-        return tuple(_member(address, told, hosts.get(address), checked) for address, told in wanted.items())
+        if not ours:
+            raise BalancerError("unknown_backend", self._why_not_here(hosts))
+        checked = self._checks_health()
+        first = min(each.priority for each in ours)
+        by_address: dict[str, list[Endpoint]] = {}
+        for each in ours:
+            by_address.setdefault(each.address, []).append(each)
+        members = []
+        for address, same in by_address.items():
+            member = _member(address, same, hosts.get(self._cluster, {}).get(address, []), checked, first)
+            elsewhere = self._others(hosts, address)
+            if member.admin == DRAINED and elsewhere:
+                member = replace(member, pending=True, says=f"{member.says}; in use by cluster {', '.join(elsewhere)}")
+            members.append(member)
+        return tuple(members)
+
+    def _why_not_here(self, hosts: Mapping[str, Any]) -> str:
+        words = f"{self._file} has no endpoints of a cluster {self._cluster!r}"
+        if self._cluster in hosts:
+            words += ". Envoy has it from elsewhere: only endpoints of a file (EDS) can be drained, not static ones"
+        return words
 
     def state(self, server: str) -> Member:
         return find(server, self.members(), f"cluster {self._cluster!r} in {self._file}")
 
     def drain(self, server: str) -> None:
+        """In every cluster whose endpoints a file holds. Refused where one would be left without any, or is static."""
+        self.state(server)
+        others = self._others(self._hosts(), server)
+        places = self._places(server, others) if others else {}
+        fixed = [cluster for cluster in others if cluster not in places]
+        if fixed:
+            words = f"{server} also gets requests by cluster {', '.join(fixed)}, whose endpoints no file here holds"
+            raise BalancerError("refused", words)
+        alone = [
+            cluster
+            for file in sorted({places[cluster] for cluster in others} | {self._file})
+            for cluster in envoy_endpoints.left_alone(self._endpoints(file), server, self._cluster)
+        ]
+        if alone:
+            raise BalancerError("refused", f"{server} is also the only endpoint of cluster {', '.join(alone)}")
+        for cluster in others:
+            self._edit(places[cluster], server, "health_status", "DRAINING")
         self._change(server, "health_status", "DRAINING", lambda member: member.admin == DRAINED)
 
     def ready(self, server: str) -> None:
+        """In every cluster whose endpoints a file holds."""
+        hosts = self._hosts()
+        others = [name for name, found in hosts.items() if name != self._cluster and server in found]
+        drained = [name for name in others if any(map(envoy_endpoints.is_draining, hosts[name][server]))]
+        places = self._places(server, drained) if others else {}
+        for cluster in others:
+            if cluster in places:
+                self._edit(places[cluster], server, "health_status", "HEALTHY")
         self._change(server, "health_status", "HEALTHY", lambda member: member.admin == ACTIVE)
 
+    def _others(self, hosts: Mapping[str, Mapping[str, list[dict[str, Any]]]], address: str) -> list[str]:
+        """The other clusters that send requests to an address now."""
+        return [
+            cluster
+            for cluster, found in hosts.items()
+            if cluster != self._cluster and any(map(envoy_endpoints.gets_requests, found.get(address, [])))
+        ]
+
+    def _places(self, server: str, needed: Sequence[str]) -> dict[str, str]:
+        """Cluster -> the file of its endpoints, of those whose file is declared, and on this host.
+
+        Raises BalancerError where one of the C(needed) clusters has a file that is not declared.
+        """
+        told = envoy_endpoints.files_of(self._get("/config_dump"))
+        places = {cluster: files.declared(file, self._declared) for cluster, file in told.items()}
+        for cluster in needed:
+            if cluster in told and places[cluster] is None:
+                raise BalancerError(
+                    "refused",
+                    f"{server} is also in cluster {cluster}, whose endpoints Envoy has from {told[cluster][:200]!r}."
+                    f" What may be changed is {', '.join(sorted(self._declared))}. Name that file, or its"
+                    " directory, in more_files of the balancer if it may be",
+                )
+        return {cluster: file for cluster, file in places.items() if file is not None and os.path.isfile(file)}
+
+    def _endpoints(self, file: str) -> list[Endpoint]:
+        return envoy_endpoints.in_file(files.parse(file, files.read(file)))
+
     def in_flight(self, server: str) -> Count:
-        """Requests that Envoy has with the host, and those that wait for a connection to it."""
+        """Requests that Envoy has with the host, and those that wait for a connection to it. In all its clusters."""
         try:
-            host = self._hosts().get(server)
+            clusters = self._hosts()
         except BalancerError as error:
             return Count(None, error.reason, "silent" if error.kind == "unreachable" else "unread")
-        if host is None:
+        if not clusters.get(self._cluster, {}).get(server):
             return Count(None, f"Envoy has no host {server} in cluster {self._cluster!r}", "unread")
-        gauges = {stat.get("name"): str(stat.get("value", "0")) for stat in _list(host, "stats")}
-        active, waiting = gauges.get("rq_active", ""), gauges.get("rq_pending_active", "0")
-        if not (active.isdigit() and waiting.isdigit()):
-            return Count(None, f"Envoy tells no rq_active of {server}", "unread")
-        return Count(int(active) + int(waiting), f"Envoy: {active} active requests, {waiting} waiting")
+        total_active = total_waiting = 0
+        for host in (host for hosts in clusters.values() for host in hosts.get(server, [])):
+            stats = envoy_endpoints.items(host, "stats")
+            gauges = {str(stat.get("name")): str(stat.get("value", "0")) for stat in stats if isinstance(stat, dict)}
+            active, waiting = whole_number(gauges.get("rq_active")), whole_number(gauges.get("rq_pending_active", "0"))
+            if active is None or waiting is None:
+                return Count(None, f"Envoy tells no rq_active of {server}", "unread")
+            total_active, total_waiting = total_active + active, total_waiting + waiting
+        return Count(total_active + total_waiting, f"Envoy: {total_active} active requests, {total_waiting} waiting")
 
     def weight(self, server: str) -> Weight:
         weight = self.state(server).weight
@@ -89,23 +174,11 @@ class Envoy:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"envoy {self._file}", self._lock_dir)
 
-    def _document(self) -> Any:
-        return files.parse(self._file, files.read(self._file))
-
     def _change(self, server: str, key: str, value: Any, arrived: Callable[[Member], bool]) -> None:
-        """Change one endpoint in the file, and wait until the admin API shows it in force."""
+        """Change a server's endpoints in the file, and wait until the admin API shows it in force."""
         self.state(server)
 
-        def changed(content: bytes) -> bytes:
-            document = files.parse(self._file, content)
-            found = [endpoint for address, endpoint in endpoints(document, self._cluster) if address == server]
-            if all(endpoint.get(key) == value for endpoint in found):
-                return content
-            for endpoint in found:
-                endpoint[key] = value
-            return files.render(self._file, document, content)
-
-        files.edit(self._file, changed)
+        self._edit(self._file, server, key, value)
         deadline = time.monotonic() + self._timeout
         while True:
             now = self.state(server)
@@ -119,24 +192,36 @@ class Envoy:
                 )
             time.sleep(0.05)
 
-    def _hosts(self) -> dict[str, dict[str, Any]]:
-        """Address with port -> what C(/clusters) says of the host."""
-        document = self._get("/clusters?format=json")
-        statuses = document.get("cluster_statuses") if isinstance(document, dict) else None
-        if not isinstance(statuses, list):
+    def _edit(self, file: str, server: str, key: str, value: Any) -> None:
+        def changed(content: bytes) -> bytes:
+            document = files.parse(file, content)
+            same = [each for each in envoy_endpoints.in_file(document) if each.address == server]
+            # A weight is of one cluster; whether a server serves is of the server.
+            found = [each.told for each in same if key == "health_status" or each.cluster == self._cluster]
+            # One that was never told anything is healthy.
+            if all(endpoint.get(key, "HEALTHY" if key == "health_status" else None) == value for endpoint in found):
+                return content
+            for endpoint in found:
+                endpoint[key] = value
+            return files.render(file, document, content)
+
+        files.edit(file, changed)
+
+    def _hosts(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """What is in force: cluster -> address -> hosts. Raises BalancerError where our cluster is not among them."""
+        clusters = envoy_endpoints.in_force(self._get("/clusters?format=json"))
+        if clusters is None:
             raise BalancerError("unreadable", "Envoy's /clusters is not a list of clusters")
-        found = [status for status in statuses if isinstance(status, dict) and status.get("name") == self._cluster]
-        if not found:
-            names = ", ".join(str(status.get("name")) for status in statuses if isinstance(status, dict)) or "none"
+        if self._cluster not in clusters:
+            names = ", ".join(clusters) or "none"
             raise BalancerError("unknown_backend", f"Envoy has no cluster {self._cluster!r}; it has: {names}")
-        hosts = found[0].get("host_statuses", [])
-        return {_address(host.get("address")): host for host in hosts if isinstance(host, dict)}
+        return clusters
 
     def _checks_health(self) -> bool:
         """Whether the cluster has health checks that have run. Without any, Envoy calls every host healthy."""
         name = f"cluster.{self._cluster}.health_check.attempt"
         document = self._get(f"/stats?format=json&filter={quote('^' + name.replace('.', '[.]') + '$', safe='')}")
-        stats = document.get("stats", []) if isinstance(document, dict) else []
+        stats = envoy_endpoints.items(document, "stats")
         return any(stat.get("name") == name and stat.get("value") for stat in stats if isinstance(stat, dict))
 
     def _get(self, path: str) -> Any:
@@ -147,40 +232,32 @@ class Envoy:
             raise BalancerError(kind, f"Envoy's admin API at {self._admin.url}: {error.reason}") from error
 
 
-def endpoints(document: Any, cluster: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(address with port, LbEndpoint) of a cluster, from a DiscoveryResponse. The endpoints may be changed in place."""
-    for resource in _list(document, "resources"):
-        if isinstance(resource, dict) and resource.get("cluster_name") == cluster:
-            for locality in _list(resource, "endpoints"):
-                for endpoint in _list(locality, "lb_endpoints"):
-                    if isinstance(endpoint, dict) and isinstance(endpoint.get("endpoint"), dict):
-                        yield _address(endpoint["endpoint"].get("address")), endpoint
+def _member(
+    address: str, same: Sequence[Endpoint], hosts: Sequence[Mapping[str, Any]], checked: bool, first: int
+) -> Member:
+    """One address in one cluster, in whatever localities. A lower priority than the first is a reserve."""
+    wanted = DRAINED if all(each.drained for each in same) else ACTIVE
+    backup = all(each.priority > first for each in same)
+    if not hosts:
+        return Member(address, wanted, UNKNOWN, backup=backup, says="not in force", pending=True)
+    statuses = [envoy_endpoints.mapping(host, "health_status") for host in hosts]
+    told = [str(status.get("eds_health_status", "UNKNOWN")) for status in statuses]
+    admin = DRAINED if all(eds == "DRAINING" for eds in told) else ACTIVE
+    weights = [envoy_endpoints.weight_of(host, "weight") for host in hosts]
+    told_weights = [envoy_endpoints.weight_of(each.told, "load_balancing_weight") for each in same]
+    # Envoy keeps one host for an address that several localities name.
+    weight = _sum(weights)
+    pending = admin != wanted or weight not in (_sum(told_weights), *(told_weights if len(hosts) < len(same) else ()))
+    flags = sorted({key for status in statuses for key, value in status.items() if value is True})
+    healths = [_health(eds, flags, checked) for eds in told]
+    health = next((each for each in (UP, UNKNOWN) if each in healths), DOWN)
+    return Member(address, wanted, health, weight, backup, ", ".join([*dict.fromkeys(told), *flags]), pending)
 
 
-def _list(document: Any, key: str) -> list[Any]:
-    value = document.get(key) if isinstance(document, dict) else None
-    return value if isinstance(value, list) else []
-
-
-def _address(address: Any) -> str:
-    socket = address.get("socket_address") if isinstance(address, dict) else None
-    if not isinstance(socket, dict):
-        return "?"
-    host = str(socket.get("address"))
-    return f"[{host}]:{socket.get('port_value')}" if ":" in host else f"{host}:{socket.get('port_value')}"
-
-
-def _member(address: str, told: dict[str, Any], host: dict[str, Any] | None, checked: bool) -> Member:
-    wanted = DRAINED if told.get("health_status") == "DRAINING" else ACTIVE
-    if host is None:
-        return Member(address, wanted, UNKNOWN, says="not in force", pending=True)
-    status = host.get("health_status", {})
-    eds = status.get("eds_health_status", "UNKNOWN")
-    admin = DRAINED if eds == "DRAINING" else ACTIVE
-    weight, wanted_weight = int(host.get("weight", 1)), told.get("load_balancing_weight", 1)
-    flags = sorted(key for key, value in status.items() if value is True)
-    pending = admin != wanted or weight != wanted_weight
-    return Member(address, wanted, _health(eds, flags, checked), weight, False, ", ".join([eds, *flags]), pending)
+def _sum(weights: Sequence[int | None]) -> int | None:
+    """None where one of them could not be read."""
+    known = [weight for weight in weights if weight is not None]
+    return sum(known) if len(known) == len(weights) else None
 
 
 def _health(eds: str, flags: list[str], checked: bool) -> str:

@@ -18,6 +18,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any, Callable
 
+from ..host import paths
 from . import files, lock
 from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, NotSupported, Weight, find
 
@@ -32,7 +33,7 @@ class FileSd:
     def __init__(
         self, file: str, drained_label: str | None = None, settle: float = 0.0, lock_dir: str = lock.DIRECTORY
     ) -> None:
-        self._file, self._label = os.path.realpath(file), drained_label
+        self._file, self._label = files.real(file), drained_label
         self._settle, self._lock_dir = settle, lock_dir
         folder, name = os.path.split(self._file)
         self._memory = os.path.join(folder, f".{name}.drained")
@@ -123,9 +124,15 @@ class FileSd:
         else:
             remembered[server] = labels
         if not os.path.exists(self._memory):
-            os.close(os.open(self._memory, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
-            files.replace(self._memory, b"", b"{}\n")
+            self._begin_memory()
         files.edit(self._memory, lambda _content: json.dumps(remembered, indent=2).encode() + b"\n")
+
+    def _begin_memory(self) -> None:
+        try:
+            os.close(paths.open_file(self._memory, os.O_WRONLY | os.O_CREAT, 0o644))
+        except OSError as error:
+            raise BalancerError("denied", f"{self._memory} cannot be made: {error.strerror}") from error
+        files.replace(self._memory, b"", b"{}\n")
 
 
 def _is_group(group: Any) -> bool:

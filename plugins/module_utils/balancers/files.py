@@ -6,6 +6,9 @@
 The new content is written beside the file and renamed over it, with its mode, owner and extended attributes, so that a
 killed edit leaves the old file and a reader never sees half of one. Just before that the file is read again: if
 somebody who does not know our lock has changed it since, the edit begins anew from what they wrote.
+
+The file's directory may belong to the balancer's user: everything is done below the opened directory, and a link that
+others than root could have put in the way leads nowhere.
 """
 
 from __future__ import annotations
@@ -13,22 +16,53 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any, Callable
+from collections.abc import Collection
+from typing import Any, BinaryIO, Callable
 
+from ..host import bounded_yaml, paths
 from .protocol import BalancerError
 
 _TRIES = 10
 _MAX_BYTES = 16 * 1024 * 1024
+# PyYAML takes seconds for a megabyte.
+_MAX_YAML = 1024 * 1024
+
+
+def real(path: str) -> str:
+    """The path without root's own links. One that cannot be followed is left as it is, for read() to say so."""
+    path = os.path.abspath(path)
+    try:
+        return paths.real(path)
+    except OSError:
+        return path
+
+
+def declared(path: str, names: Collection[str]) -> str | None:
+    """The real path of what is, or lies directly in, one of the declared files and directories, which are real paths.
+
+    None for everything else: C(path) is somebody's answer.
+    """
+    if not os.path.isabs(path):
+        return None
+    try:
+        found = real(path)
+    except ValueError:  # a name that no file can have
+        return None
+    return found if found in names or os.path.dirname(found) in names else None
 
 
 def read(path: str) -> bytes:
     """The content. Raises BalancerError."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        with os.fdopen(paths.open_file(path), "rb") as file:
+            return _content(file, path)
     except OSError as error:
-        kind = "denied" if isinstance(error, PermissionError) else "unreachable"
+        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "unreachable"
         raise BalancerError(kind, f"{path} cannot be read: {error.strerror}") from error
+
+
+def _content(file: BinaryIO, path: str) -> bytes:
+    content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise BalancerError("unreadable", f"{path} is larger than {_MAX_BYTES} bytes")
     return content
@@ -36,7 +70,7 @@ def read(path: str) -> bytes:
 
 def edit(path: str, change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
     """Replace the content by what C(change) makes of it; the old and the new. A link is followed, not replaced."""
-    path = os.path.realpath(path)
+    path = real(path)
     for _try in range(_TRIES):
         before = read(path)
         after = change(before)
@@ -47,57 +81,61 @@ def edit(path: str, change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
 
 def replace(path: str, before: bytes, after: bytes) -> bool:
     """Put C(after) in the place of C(before); False, and nothing is done, if the file holds something else by now."""
-    folder, name = os.path.split(path)
-    # Neither *.json nor *.conf finds this name, and the next edit takes away what a killed one left.
-    unfinished = os.path.join(folder, f".{name}.autoglm")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(unfinished)
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
+        directory = paths.open_directory(os.path.dirname(path))
+        try:
+            return _replace(directory, path, before, after)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "refused"
+        raise BalancerError(kind, f"{path} cannot be changed: {error.strerror}") from error
+
+
+def _replace(directory: int, path: str, before: bytes, after: bytes) -> bool:
+    name = os.path.basename(path)
+    # Neither *.json nor *.conf finds this name, and the next edit takes away what a killed one left.
+    unfinished = f".{name}.autoglm"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(unfinished, dir_fd=directory)
+    try:
+        handle = paths.open_at(directory, unfinished, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(handle, "wb") as file, os.fdopen(paths.open_at(directory, name, path), "rb") as model:
             file.write(after)
-            _look_like(path, file.fileno())
+            _look_like(model.fileno(), file.fileno())
             file.flush()
             os.fsync(file.fileno())
-        if read(path) != before:
-            os.unlink(unfinished)
-            return False
-        os.rename(unfinished, path)
-        _sync(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)
-        kind = "denied" if isinstance(error, PermissionError) else "refused"
-        raise BalancerError(kind, f"{path} cannot be changed: {error.strerror}") from error
-    return True
-
-
-def _look_like(path: str, handle: int) -> None:
-    """Owner, mode and attributes such as an SELinux label: the balancer must still be able to read it."""
-    model = os.stat(path)
-    now = os.fstat(handle)
-    if (model.st_uid, model.st_gid) != (now.st_uid, now.st_gid):
-        os.fchown(handle, model.st_uid, model.st_gid)
-    os.fchmod(handle, model.st_mode & 0o7777)
-    for name in os.listxattr(path):
-        with contextlib.suppress(OSError):
-            os.setxattr(handle, name, os.getxattr(path, name))
-
-
-def _sync(folder: str) -> None:
-    handle = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
+        with os.fdopen(paths.open_at(directory, name, path), "rb") as file:
+            same = _content(file, path) == before
+        if same:
+            os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
     finally:
-        os.close(handle)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished, dir_fd=directory)
+    return same
+
+
+def _look_like(model: int, handle: int) -> None:
+    """Owner, mode and attributes such as an SELinux label: the balancer must still be able to read it."""
+    wanted, now = os.fstat(model), os.fstat(handle)
+    if (wanted.st_uid, wanted.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(handle, wanted.st_uid, wanted.st_gid)
+    os.fchmod(handle, wanted.st_mode & 0o7777)
+    for name in os.listxattr(model):
+        with contextlib.suppress(OSError):
+            os.setxattr(handle, name, os.getxattr(model, name))
 
 
 def parse(path: str, content: bytes) -> Any:
     """The document in a JSON or, by its name, a YAML file. Raises BalancerError."""
+    if is_yaml(path) and len(content) > _MAX_YAML:
+        raise BalancerError("unreadable", f"{path} is YAML and larger than {_MAX_YAML} bytes: use JSON")
     try:
         if not is_yaml(path):
             return json.loads(content)
-        return _yaml(path).safe_load(content)
+        _yaml(path)
+        return bounded_yaml.load(content)
     except BalancerError:
         raise
     except Exception as error:  # pylint: disable=broad-except  # YAML's errors are of a library we may lack

@@ -12,19 +12,24 @@ C(DOWN) only, so what people asked for is read from C(show servers state), where
 from __future__ import annotations
 
 import csv
+import os
 import re
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import lock
+from ..host import paths
+from . import haproxy_rows, lock
 from .protocol import ACTIVE, DOWN, DRAINED, MAINTENANCE, UNKNOWN, UP, BalancerError, Count, Member, Weight, find
 
-# Bits of srv_admin_state (include/haproxy/server-t.h): forced, inherited, configured, by resolution, by host name.
-_MAINTENANCE_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
+# Bits of srv_admin_state, as include/haproxy/server-t.h has them. Maintenance: forced, inherited, by resolution. 0x04
+# only remembers that the configuration began with it, and 0x40 that the host name was changed at run time.
+_MAINTENANCE_BITS = 0x01 | 0x02 | 0x20
 _DRAIN_BITS = 0x08 | 0x10
+# Bits of srv_agent_state (include/haproxy/check-t.h).
+_AGENT_CONFIGURED, _AGENT_ENABLED = 0x02, 0x04
 _MAX_ANSWER = 16 * 1024 * 1024
 _SETTLE_SECONDS = 2.0
 
@@ -51,35 +56,70 @@ class Haproxy:
         self._lock_dir = lock_dir
 
     def members(self) -> tuple[Member, ...]:
-        states = parse_servers_state(self._ask(f"show servers state {self._backend}"), self._backend)
-        figures = parse_stat(self._ask("show stat"), self._backend)
-        return tuple(_member(name, state, figures.get(name, {})) for name, state in states.items())
+        rows = self._rows()
+        states = haproxy_rows.servers_of(rows, self._backend)
+        figures = parse_stat(self._ask("show stat")).get(self._backend, {})
+        addresses = haproxy_rows.Addresses(rows)
+        members = (_member(name, state, figures.get(name, {})) for name, state in states.items())
+        return tuple(self._beside(member, addresses) for member in members)
 
     def state(self, server: str) -> Member:
         return find(server, self.members(), f"backend {self._backend!r} of HAProxy")
 
     def drain(self, server: str) -> None:
-        self._set(server, "state drain", DRAINED)
+        """In every backend that sends to the same address. Refused where one of the others would be left without any.
+
+        An agent that says C(ready) would undo it at once, so that it is not listened to until ready().
+        """
+        _check_word("server", server)
+        rows = self._rows()
+        addresses = haproxy_rows.Addresses(rows)
+        others = addresses.same(self._backend, server)
+        alone = [
+            other.label
+            for other in others
+            if other.backend != self._backend and other.is_active and not addresses.others_serve(other)
+        ]
+        if alone:
+            words = (
+                f"{self._backend}/{server} is the same server as {', '.join(alone)}, which would be left without any"
+            )
+            raise BalancerError("refused", words)
+        for place in (haproxy_rows.place_of(rows, self._backend, server), *others):
+            if place.agent & _AGENT_ENABLED:
+                self._command(f"disable agent {place.label}")
+            if not place.in_maintenance:
+                self._set(place, "state drain", DRAINED)
 
     def ready(self, server: str) -> None:
-        self._set(server, "state ready", ACTIVE)
+        """In every backend that sends to the same address, but for those where it is in maintenance by itself."""
+        _check_word("server", server)
+        rows = self._rows()
+        for other in haproxy_rows.Addresses(rows).same(self._backend, server):
+            if not other.in_maintenance:
+                self._bring_back(other)
+        self._bring_back(haproxy_rows.place_of(rows, self._backend, server))
+
+    def _bring_back(self, place: haproxy_rows.Place) -> None:
+        self._set(place, "state ready", ACTIVE)
+        if place.agent & _AGENT_CONFIGURED and not place.agent & _AGENT_ENABLED:
+            self._command(f"enable agent {place.label}")
 
     def in_flight(self, server: str) -> Count:
-        """Sessions with the server, and requests in its own queue: those will still go to it."""
+        """Sessions with the server, and requests in its own queue: those will still go to it. In all its backends."""
         try:
-            row = parse_stat(self._ask("show stat"), self._backend).get(server)
+            others = haproxy_rows.Addresses(self._rows()).same(self._backend, server)
+            figures = parse_stat(self._ask("show stat"))
+            counts = [
+                _count(figures, *place) for place in ((self._backend, server), *((o.backend, o.name) for o in others))
+            ]
         except BalancerError as error:
             return Count(None, error.reason, "unread" if error.kind != "unreachable" else "silent")
-        if row is None:
-            return Count(None, f"HAProxy's show stat has no {self._backend}/{server}", "unread")
-        current, queued = _number(row.get("scur")), _number(row.get("qcur"))
-        if current is None or queued is None:
-            return Count(None, "HAProxy's show stat has no number in scur or qcur", "unread")
+        current, queued = (sum(each) for each in zip(*counts))
         return Count(current + queued, f"HAProxy: {current} sessions, {queued} queued")
 
     def weight(self, server: str) -> Weight:
-        states = parse_servers_state(self._ask(f"show servers state {self._backend}"), self._backend)
-        row = states.get(server)
+        row = haproxy_rows.servers_of(self._rows(), self._backend).get(server)
         current = _number(row.get("srv_uweight")) if row else None
         if row is None or current is None:
             raise BalancerError("unknown_server", f"HAProxy tells no weight of {self._backend}/{server}")
@@ -103,18 +143,37 @@ class Haproxy:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"haproxy {self._socket.address} {self._backend}", self._lock_dir)
 
-    def _set(self, server: str, words: str, wanted: str) -> None:
-        _check_word("server", server)
-        self._command(f"set server {self._backend}/{server} {words}")
+    def _rows(self) -> list[dict[str, str]]:
+        """All servers of all backends."""
+        # Asked by its name first: a HAProxy that has no such backend says so, and which.
+        self._ask(f"show servers state {self._backend}")
+        return haproxy_rows.parse(self._ask("show servers state"))
+
+    def _beside(self, member: Member, addresses: haproxy_rows.Addresses) -> Member:
+        """Drained here and not elsewhere is not yet drained: requests come through the other backend."""
+        if member.admin == ACTIVE:
+            return member
+        active, number = addresses.active(self._backend, member.name)
+        if not active:
+            return member
+        more = f" and {number - len(active)} more" if number > len(active) else ""
+        return replace(
+            member, pending=True, says=f"{member.says}; active as {', '.join(o.label for o in active)}{more}"
+        )
+
+    def _set(self, place: haproxy_rows.Place, words: str, wanted: str) -> None:
+        self._command(f"set server {place.label} {words}")
         deadline = time.monotonic() + _SETTLE_SECONDS
-        now = self.state(server)
-        while now.admin != wanted and time.monotonic() < deadline:
+        while True:
+            now = haproxy_rows.place_of(self._rows(), place.backend, place.name)
+            if _admin(now.admin) == wanted:
+                return
+            if time.monotonic() >= deadline:
+                told = (
+                    f"HAProxy was told {words!r} for {place.label}, which is {_admin(now.admin)} (state {now.admin:#x})"
+                )
+                raise BalancerError("unproven", told)
             time.sleep(0.05)
-            now = self.state(server)
-        if now.admin != wanted:
-            raise BalancerError(
-                "unproven", f"HAProxy was told {words!r} for {server}, which is {now.admin} ({now.says})"
-            )
 
     def _command(self, command: str) -> None:
         """Run a command whose success is an empty answer."""
@@ -150,18 +209,25 @@ class RuntimeSocket:
 
     def _connect(self) -> socket.socket:
         if self.address.startswith("/"):
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(self.timeout)
-            try:
-                connection.connect(self.address)
-            except OSError:
-                connection.close()
-                raise
-            return connection
+            return self._connect_to_path()
         host, _colon, port = self.address.rpartition(":")
         if not host or not port.isdigit():
             raise BalancerError("refused", f"socket must be an absolute path or HOST:PORT, not {self.address!r}")
         return socket.create_connection((host.strip("[]"), int(port)), self.timeout)
+
+    def _connect_to_path(self) -> socket.socket:
+        place = paths.open_socket(self.address)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(self.timeout)
+            # By its descriptor: the directory of the socket may be the balancer's user's, who could swap it.
+            connection.connect(f"/proc/self/fd/{place}")
+        except OSError:
+            connection.close()
+            raise
+        finally:
+            os.close(place)
+        return connection
 
     def _read(self, connection: socket.socket, deadline: float) -> str:
         parts: list[bytes] = []
@@ -190,39 +256,46 @@ class RuntimeSocket:
         return BalancerError("unreachable", f"HAProxy at {self.address}: {error.strerror or error}")
 
 
-def parse_servers_state(text: str, backend: str) -> dict[str, dict[str, str]]:
-    """Read C(show servers state): server name -> column -> value. Raises BalancerError."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        raise BalancerError("unreadable", f"show servers state answered {_one_line(text)!r}, not a table of version 1")
-    columns = lines[1][2:].split()
-    rows = [dict(zip(columns, line.split())) for line in lines[2:]]
-    found = {row["srv_name"]: row for row in rows if row.get("be_name") == backend and "srv_name" in row}
-    if not found:
-        raise BalancerError("unknown_backend", f"HAProxy has no servers in a backend {backend!r}")
-    return found
-
-
-def parse_stat(text: str, backend: str) -> dict[str, dict[str, str]]:
-    """Read C(show stat): server name -> column -> value, of one backend. Raises BalancerError."""
+def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
+    """Read C(show stat): backend -> server name -> column -> value. Raises BalancerError."""
     lines = text.splitlines()
     if not lines or not lines[0].startswith("# pxname,svname,"):
         raise BalancerError("unreadable", f"show stat answered {_one_line(text)!r}, not a table")
-    rows = csv.DictReader([lines[0][2:], *lines[1:]])
-    return {
-        row["svname"]: row for row in rows if row["pxname"] == backend and row["svname"] not in ("BACKEND", "FRONTEND")
-    }
+    try:
+        rows = list(csv.DictReader([lines[0][2:], *lines[1:]], restval=""))
+    except csv.Error as error:
+        raise BalancerError("unreadable", f"show stat answered a table that cannot be read: {error}") from error
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        if row["svname"] not in ("BACKEND", "FRONTEND"):
+            found.setdefault(row["pxname"], {})[row["svname"]] = row
+    return found
 
 
 def _member(name: str, state: Mapping[str, str], figures: Mapping[str, str]) -> Member:
     bits = _number(state.get("srv_admin_state"))
     if bits is None:
         raise BalancerError("unreadable", f"HAProxy tells no admin state of {name}")
-    admin = MAINTENANCE if bits & _MAINTENANCE_BITS else DRAINED if bits & _DRAIN_BITS else ACTIVE
+    admin = _admin(bits)
     status, check = figures.get("status", ""), figures.get("check_status", "").lstrip("* ")
     says = f"{status}, {check}" if check else status
     backup = figures.get("bck") == "1"
     return Member(name, admin, _health(state, status, check), _number(state.get("srv_uweight")), backup, says)
+
+
+def _admin(bits: int) -> str:
+    return MAINTENANCE if bits & _MAINTENANCE_BITS else DRAINED if bits & _DRAIN_BITS else ACTIVE
+
+
+def _count(figures: Mapping[str, Mapping[str, Mapping[str, str]]], backend: str, server: str) -> tuple[int, int]:
+    """Sessions and queued requests, out of C(show stat). Raises BalancerError."""
+    row = figures.get(backend, {}).get(server)
+    if row is None:
+        raise BalancerError("unreadable", f"HAProxy's show stat has no {backend}/{server}")
+    current, queued = _number(row.get("scur")), _number(row.get("qcur"))
+    if current is None or queued is None:
+        raise BalancerError("unreadable", "HAProxy's show stat has no number in scur or qcur")
+    return current, queued
 
 
 def _health(state: Mapping[str, str], status: str, check: str) -> str:

@@ -14,7 +14,6 @@ https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditi
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -23,10 +22,10 @@ from datetime import datetime, timezone
 from typing import Any, Callable
 
 from . import lock
+from .kubernetes_api import Client
 from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, NotSupported, Weight, find
 
 CONDITION = "autoglm.recovery/in-traffic"
-_MERGE = "application/strategic-merge-patch+json"
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,12 @@ class Kubernetes:
     def members(self) -> tuple[Member, ...]:
         place = self._place
         service = self._ask("get_service", place.service)
-        selector = (service.get("spec") or {}).get("selector") or {}
+        selector = _mapping(_mapping(service, "spec"), "selector")
         if not selector:
             raise BalancerError("refused", f"Service {place.namespace}/{place.service} selects no pods")
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        pods = self._ask("list_pods", labels)
-        ready = ready_pods(self._ask("list_slices", f"kubernetes.io/service-name={place.service}"))
+        pods = items_of(self._ask("list_pods", labels))
+        ready = ready_pods(items_of(self._ask("list_slices", f"kubernetes.io/service-name={place.service}")))
         return tuple(read_pod(pod, place.condition, ready) for pod in pods if _runs(pod))
 
     def state(self, server: str) -> Member:
@@ -121,89 +120,86 @@ class Kubernetes:
 
     def _api(self) -> Any:
         if self._given_api is None:
-            self._given_api = _Client(self._place, self._timeout)
+            place = self._place
+            self._given_api = Client(place.kubeconfig, place.context, place.namespace, self._timeout)
         return self._given_api
 
 
-class _Client:
-    """The four questions, asked with the official client; answers as plain documents."""
-
-    def __init__(self, place: Place, timeout: float) -> None:
-        try:
-            # By name: only those who have a cluster have it, and only some of it has types.
-            client, config = (importlib.import_module(f"kubernetes.{name}") for name in ("client", "config"))
-        except ImportError as error:
-            raise BalancerError(
-                "refused", "a balancer of kind kubernetes needs the Python package kubernetes"
-            ) from error
-        try:
-            if place.kubeconfig is None and place.context is None:
-                config.load_config()
-                api = client.ApiClient()
-            else:
-                api = config.new_client_from_config(place.kubeconfig, place.context, persist_config=False)
-        except config.ConfigException as error:
-            raise BalancerError("refused", f"no cluster is configured: {error}") from error
-        self._core, self._discovery = client.CoreV1Api(api), client.DiscoveryV1Api(api)
-        self._plain, self._namespace, self._timeout = api.sanitize_for_serialization, place.namespace, timeout
-
-    def get_service(self, name: str) -> Any:
-        return self._plain(self._core.read_namespaced_service(name, self._namespace, _request_timeout=self._timeout))
-
-    def get_pod(self, name: str) -> Any:
-        return self._plain(self._core.read_namespaced_pod(name, self._namespace, _request_timeout=self._timeout))
-
-    def list_pods(self, labels: str) -> Any:
-        found = self._core.list_namespaced_pod(self._namespace, label_selector=labels, _request_timeout=self._timeout)
-        return self._plain(found)["items"]
-
-    def list_slices(self, labels: str) -> Any:
-        found = self._discovery.list_namespaced_endpoint_slice(
-            self._namespace, label_selector=labels, _request_timeout=self._timeout
-        )
-        return self._plain(found)["items"]
-
-    def patch_pod(self, name: str, body: Mapping[str, Any]) -> Any:
-        return self._core.patch_namespaced_pod_status(
-            name, self._namespace, body, _content_type=_MERGE, _request_timeout=self._timeout
-        )
+def items_of(document: Any) -> list[Any]:
+    """The things in a list of the API's. Raises BalancerError."""
+    if not isinstance(document, dict) or document.get("items") is None:
+        raise BalancerError("unreadable", "the Kubernetes API answered no list of things")
+    return _list(document, "items")
 
 
 def ready_pods(slices: list[Any]) -> frozenset[str]:
-    """The names of the pods that the EndpointSlices call ready. A condition that is not there means ready."""
-    return frozenset(
-        endpoint["targetRef"]["name"]
-        for piece in slices
-        for endpoint in piece.get("endpoints") or []
-        if (endpoint.get("targetRef") or {}).get("kind") == "Pod"
-        and (endpoint.get("conditions") or {}).get("ready") is not False
-    )
+    """The names of the pods that the EndpointSlices call ready. A condition that is not there means ready.
+
+    Raises BalancerError.
+    """
+    found = set()
+    for piece in slices:
+        for endpoint in _list(piece, "endpoints"):
+            pod, ready = _mapping(endpoint, "targetRef"), _mapping(endpoint, "conditions").get("ready")
+            if pod.get("kind") == "Pod" and (ready is None or ready is True):
+                found.add(_name(pod))
+    return frozenset(found)
 
 
 def read_pod(pod: Mapping[str, Any], condition: str, ready: frozenset[str]) -> Member:
-    """A pod as a member of the pool. One whose gate nobody has opened yet is out of traffic."""
-    name = pod["metadata"]["name"]
-    status = {entry.get("type"): entry.get("status") for entry in (pod.get("status") or {}).get("conditions") or []}
+    """A pod as a member of the pool. One whose gate nobody has opened yet is out of traffic. Raises BalancerError."""
+    metadata = _mapping(pod, "metadata")
+    name = _name(metadata)
+    conditions = _list(_mapping(pod, "status"), "conditions")
+    status = {str(entry.get("type")): str(entry.get("status")) for entry in conditions}
     opened = status.get(condition) == "True" or condition not in _gates(pod)
     containers = status.get("ContainersReady")
     health = {"True": UP, "False": DOWN}.get(containers or "", UNKNOWN)
-    if pod["metadata"].get("deletionTimestamp"):
+    if metadata.get("deletionTimestamp"):
         health = DOWN
     # What the Service does: out although it should be in, or in although it should be out.
     pending = (name in ready) if not opened else (name not in ready and health == UP)
     endpoint = "ready" if name in ready else "not ready"
     if opened and pending:
         health = UNKNOWN  # it is fine, and the Service does not think so yet
-    says = f"gate {status.get(condition, 'absent')}, containers ready {containers}, endpoint {endpoint}"
+    says = f"gate {status.get(condition, 'absent')[:40]}, containers ready {str(containers)[:40]}, endpoint {endpoint}"
     return Member(name, ACTIVE if opened else DRAINED, health, says=says, pending=pending)
 
 
 def _gates(pod: Mapping[str, Any]) -> list[str]:
-    return [gate.get("conditionType", "") for gate in (pod.get("spec") or {}).get("readinessGates") or []]
+    return [str(gate.get("conditionType", "")) for gate in _list(_mapping(pod, "spec"), "readinessGates")]
 
 
 def _runs(pod: Mapping[str, Any]) -> bool:
-    return (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    return _mapping(pod, "status").get("phase") not in ("Succeeded", "Failed")
+
+
+def _name(thing: Mapping[str, Any]) -> str:
+    name = thing.get("name")
+    # RFC 1123, as every name of a pod is.
+    if not isinstance(name, str) or not 0 < len(name) <= 253:
+        raise BalancerError("unreadable", "the Kubernetes API tells of a pod without a name")
+    return name
+
+
+def _mapping(document: Any, key: str) -> Mapping[str, Any]:
+    """The mapping at a key, or an empty one where there is none. Raises BalancerError for anything else."""
+    value = document.get(key) if isinstance(document, dict) else document
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BalancerError("unreadable", f"the Kubernetes API's answer has no mapping as {key}")
+    return value
+
+
+def _list(document: Mapping[str, Any], key: str) -> list[Any]:
+    """The list of mappings at a key, likewise."""
+    value = document.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise BalancerError("unreadable", f"the Kubernetes API's answer has no list as {key}")
+    return value
 
 
 def _explain(error: Exception, what: str, arguments: tuple[Any, ...]) -> BalancerError:

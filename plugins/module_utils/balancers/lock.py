@@ -10,17 +10,14 @@ when two hosts drain one pool.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import stat
-import time
 from collections.abc import Iterator
 
+from ..host import flock
 from .protocol import BalancerError
 
-DIRECTORY = "/run/lock"
-_POLL_SECONDS = 0.05
+DIRECTORY = flock.DIRECTORY
 
 
 @contextlib.contextmanager
@@ -28,38 +25,14 @@ def exclusively(key: str, directory: str = DIRECTORY, seconds: float = 30.0) -> 
     """Hold the lock of this key. Raises BalancerError when another has it for too long, or it cannot be made."""
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = os.path.join(directory, f"autoglm-{name}.lock")
-    handle = _open(path)
-    try:
-        _wait(handle, path, key, seconds)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _open(path: str) -> int:
-    """Open what is there before making it: the kernel may forbid O_CREAT on another user's file in such a directory."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
+    with contextlib.ExitStack() as held:
         try:
-            handle = os.open(path, flags)
-        except FileNotFoundError:
-            handle = os.open(path, flags | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise BalancerError("denied", f"the lock {path} cannot be opened: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise BalancerError("denied", f"the lock {path} is not a file")
-    return handle
-
-
-def _wait(handle: int, path: str, key: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(flock.alone(directory, os.path.basename(path), seconds))
+        except flock.Held as error:
+            words = f"another task has held {path} for {key}: {error.strerror}"
+            raise BalancerError("refused", words) from error
         except OSError as error:
-            if time.monotonic() >= deadline:
-                raise BalancerError("refused", f"another task has held {path} for {key} {seconds:g} s") from error
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+            words = f"the lock of this pool in {directory} (lock_dir) cannot be used: {error.strerror}"
+            hint = ". Without root, give a lock_dir of your own" if isinstance(error, PermissionError) else ""
+            raise BalancerError("denied", words + hint) from error
+        yield

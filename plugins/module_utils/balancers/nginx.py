@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ..evidence.command import Runner, run
-from . import files, lock, nginx_conf, nginx_workers
+from . import files, lock, nginx_conf, nginx_twins, nginx_workers
 from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, Weight, find
 
 
@@ -47,35 +47,41 @@ class Nginx:
         lock_dir: str = lock.DIRECTORY,
         runner: Runner = run,
     ) -> None:
-        self._file, self._upstream = os.path.realpath(file), upstream
+        self._file, self._upstream = files.real(file), upstream
         self._control, self._timeout = control, timeout
         self._lock_dir, self._run = lock_dir, runner
+        self._found = False
 
     def members(self) -> tuple[Member, ...]:
-        found = self._servers(files.read(self._file).decode("utf-8", "replace"))
+        self._find()
+        text = files.read(self._file).decode("utf-8", "replace")
         pending = not self._in_force()
-        note = ", not in force: nginx has not read it yet" if pending else ""
-        return tuple(
-            Member(
-                address,
-                DRAINED if server.down else ACTIVE,
-                UNKNOWN,
-                server.weight,
-                server.backup,
-                f"{'down' if server.down else 'in use'}{note}",
-                pending,
-            )
-            for address, server in found.items()
-        )
+        return tuple(self._member(text, address, same, pending) for address, same in self._servers(text).items())
+
+    def _member(self, text: str, address: str, same: list[nginx_conf.Server], pending: bool) -> Member:
+        """One address, which may be named twice. Down here and in use by another upstream is not yet drained."""
+        down = all(server.down for server in same)
+        notes = ["down" if down else "in use"]
+        if pending:
+            notes.append("not in force: nginx has not read it yet")
+        others = nginx_twins.in_use(nginx_conf.upstreams(text), address, self._upstream) if down else []
+        if others:
+            notes.append(f"in use by upstream {', '.join(others)}")
+        weight, backup = sum(server.weight for server in same), all(server.backup for server in same)
+        admin = DRAINED if down else ACTIVE
+        return Member(address, admin, UNKNOWN, weight, backup, ", ".join(notes), pending or bool(others))
 
     def state(self, server: str) -> Member:
         return find(server, self.members(), f"upstream {self._upstream!r} in {self._file}")
 
     def drain(self, server: str) -> None:
-        self._change(server, lambda text, found: nginx_conf.set_down(text, found, True))
+        """In every upstream of the file. Refused where another file's sends to it too, or would be left without any."""
+        self.state(server)
+        self._refuse_twins(server)
+        self._change(server, lambda text: nginx_conf.set_all_down(text, server, True))
 
     def ready(self, server: str) -> None:
-        self._change(server, lambda text, found: nginx_conf.set_down(text, found, False))
+        self._change(server, lambda text: nginx_conf.set_all_down(text, server, False))
 
     def in_flight(self, server: str) -> Count:
         try:
@@ -94,7 +100,14 @@ class Nginx:
         return Weight(1 if weight is None else weight)
 
     def set_weight(self, server: str, value: int) -> None:
-        self._change(server, lambda text, found: nginx_conf.set_weight(text, found, value))
+        def change(text: str) -> str:
+            same = self._servers(text)[server]
+            if len(same) > 1:
+                words = f"{self._file} names {server} {len(same)} times in {self._upstream!r}: which weight is meant?"
+                raise BalancerError("refused", words)
+            return nginx_conf.set_weight(text, same[0], value)
+
+        self._change(server, change)
 
     def incarnation(self) -> str:
         return "file"  # what it was told is in its file, whatever becomes of its processes
@@ -102,32 +115,73 @@ class Nginx:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"nginx {self._file}", self._lock_dir)
 
-    def _servers(self, text: str) -> Mapping[str, nginx_conf.Server]:
+    def _find(self) -> None:
+        """Where the named file does not hold the upstream, the one does that nginx reads it from."""
+        if self._found:
+            return
+        text = files.read(self._file).decode("utf-8", "replace")
+        with contextlib.suppress(nginx_conf.SyntaxProblem):  # which is told when it is read
+            if not nginx_conf.servers(text, self._upstream):
+                self._file = nginx_twins.file_of(self._dump(), self._upstream) or self._file
+        self._found = True
+
+    def _dump(self) -> str:
+        """All that nginx reads; nothing where its test is a command of the site's own."""
+        if "-t" not in self._control.test:
+            return ""
+        done = self._run(["-T" if word == "-t" else word for word in self._control.test], self._timeout)
+        complaint = done.complaint()
+        if complaint:
+            raise BalancerError("refused", f"nginx does not accept its configuration as it is: {complaint}")
+        return done.stdout.decode("utf-8", "replace")
+
+    def _servers(self, text: str) -> Mapping[str, list[nginx_conf.Server]]:
+        """Address -> the directives that name it."""
         try:
             listed = nginx_conf.servers(text, self._upstream)
         except nginx_conf.SyntaxProblem as error:
             raise BalancerError("unreadable", f"{self._file}: {error}") from error
         if not listed:
             raise BalancerError("unknown_backend", f"{self._file} has no servers of an upstream {self._upstream!r}")
-        found = {server.address: server for server in listed}
-        if len(found) < len(listed):
-            raise BalancerError("unreadable", f"{self._file} names a server of {self._upstream!r} twice")
+        found: dict[str, list[nginx_conf.Server]] = {}
+        for server in listed:
+            found.setdefault(server.address, []).append(server)
         return found
 
-    def _change(self, server: str, change: Callable[[str, nginx_conf.Server], str]) -> None:
+    def _refuse_twins(self, server: str) -> None:
+        """Look at all that nginx reads, before anything is changed."""
+        text = files.read(self._file).decode("utf-8", "replace")
+        alone = nginx_twins.left_alone(nginx_conf.upstreams(text), server, self._upstream)
+        if alone:
+            words = f"{server} is also the only server of upstream {', '.join(alone)} of {self._file}"
+            raise BalancerError("refused", words)
+        elsewhere = nginx_twins.in_other_files(self._dump(), self._file, text, server)
+        if elsewhere:
+            raise BalancerError("refused", f"{server} is also in use by {'; '.join(elsewhere)}: drain it there first")
+
+    def _change(self, server: str, change: Callable[[str], str]) -> None:
         """Change the file, have nginx try it, and reload; the old content comes back if nginx does not like it."""
         self.state(server)
 
         def changed(content: bytes) -> bytes:
-            text = content.decode("utf-8")
-            return change(text, self._servers(text)[server]).encode()
+            return change(content.decode("utf-8")).encode()
 
         before, after = files.edit(self._file, changed)
         complaint = self._run(self._control.test, self._timeout).complaint()
         if complaint:
-            files.replace(self._file, after, before)
-            raise BalancerError("refused", f"nginx does not accept {self._file}, which was put back: {complaint}")
+            raise self._put_back(after, before, complaint)
         self._reload()
+
+    def _put_back(self, after: bytes, before: bytes, complaint: str) -> BalancerError:
+        """Undo a change that nginx does not accept; what is to be said then."""
+        try:
+            why = "" if files.replace(self._file, after, before) else "somebody else has changed it meanwhile"
+        except BalancerError as error:
+            why = error.reason
+        if not why:
+            return BalancerError("refused", f"nginx does not accept {self._file}, which was put back: {complaint}")
+        words = f"nginx does not accept {self._file} ({complaint}), and it could NOT be put back: {why}"
+        return BalancerError("unproven", words)
 
     def _reload(self) -> None:
         """Reload, and wait until every older worker knows that it has to go and a younger one is there."""

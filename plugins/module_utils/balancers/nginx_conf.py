@@ -13,8 +13,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Comment, quoted word, word, or one of ; { }.
-_PART = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[;{}]|(?:\\.|[^\s;{}"'])+""", re.S)
+from ..host.numbers import whole_number
+
+# Comment, quoted word, word (in which ${name} is a variable), or one of ; { }.
+_PART = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[;{}]|(?:\\.|\$\{[^{}\s]*\}|[^\s;{}"'])+""", re.S)
+# Inside of a block of Lua: comments, strings and braces of another language.
+_LUA = re.compile(r"""--\[\[.*?\]\]|--[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[\[.*?\]\]|[{}]""", re.S)
+_DUMPED = re.compile(r"^# configuration file (?P<path>.+):$", re.M)
+_DEFAULT_PORT = "80"
 
 
 class SyntaxProblem(Exception):
@@ -52,19 +58,56 @@ class Server:
     def weight(self) -> int:
         """1 where it is not given, as nginx has it."""
         texts = [word.text[len("weight=") :] for word in self.words[2:] if word.text.startswith("weight=")]
-        return int(texts[-1]) if texts and texts[-1].isdigit() else 1
+        given = whole_number(texts[-1]) if texts else None
+        return 1 if given is None else given
 
 
 def servers(text: str, upstream: str) -> list[Server]:
-    """The servers of an upstream, or of the whole text where it holds no upstream but is included in one."""
-    blocks: dict[str, list[Server]] = {}
+    """The servers of an upstream, wherever in the text it stands, or of the whole text where it holds no upstream but
+    is included in one."""
+    named = upstreams(text)
+    return named.get("", []) if set(named) <= {""} else named.get(upstream, [])
+
+
+def upstreams(text: str) -> dict[str, list[Server]]:
+    """Name -> servers, of every upstream. Under the empty name those that stand in no block: of a file for an
+    include."""
+    found: dict[str, list[Server]] = {}
     for path, words in _directives(text):
+        if path and not path[-1].startswith("upstream "):
+            continue
+        name = path[-1].partition(" ")[2] if path else ""
+        if path:
+            found.setdefault(name, [])
         if words[0].text == "server" and len(words) > 1:
-            blocks.setdefault(path, []).append(Server(words))
-    named = {path: found for path, found in blocks.items() if path}
-    if named or re.search(r"^\s*upstream\s", text, re.M):
-        return named.get(f"upstream {upstream}", [])
-    return blocks.get("", [])
+            found.setdefault(name, []).append(Server(words))
+    return found
+
+
+def dumped(text: str) -> dict[str, str]:
+    """Path -> content, of what C(nginx -T) prints: every file that nginx reads."""
+    starts = list(_DUMPED.finditer(text))
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    return {start["path"]: text[start.end() + 1 : end] for start, end in zip(starts, ends)}
+
+
+def canonical(address: str) -> str:
+    """By which two spellings of one address are the same: the port that nginx assumes, and the name of this host."""
+    if address.startswith("unix:"):
+        return address
+    host, colon, port = address.rpartition(":")
+    if not colon or whole_number(port) is None or host.endswith(":"):
+        host, port = address, _DEFAULT_PORT
+    return f"{'127.0.0.1' if host == 'localhost' else host.lower()}:{port}"
+
+
+def set_all_down(text: str, address: str, down: bool) -> str:
+    """The text with an address marked or not, in every upstream of it."""
+    listed = [server for found in upstreams(text).values() for server in found]
+    same = [server for server in listed if canonical(server.address) == canonical(address)]
+    for server in sorted(same, key=lambda each: each.words[0].start, reverse=True):
+        text = set_down(text, server, down)
+    return text
 
 
 def set_down(text: str, server: Server, down: bool) -> str:
@@ -96,26 +139,49 @@ def _without(text: str, word: Word) -> str:
     return text[:start] + text[word.end :]
 
 
-def _directives(text: str) -> Iterator[tuple[str, tuple[Word, ...]]]:
-    """(the block it is in, its words) of each simple directive."""
+def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[Word, ...]]]:
+    """(the blocks it is in, its words) of each simple directive."""
     path: list[str] = []
     words: list[Word] = []
-    for match in _PART.finditer(text):
-        part = match.group()
-        if part.startswith("#"):
-            continue
-        if part == "{":
+    for part in _parts(text):
+        if part.text == "{":
             path.append(" ".join(word.text for word in words))
             words = []
-        elif part == "}":
+        elif part.text == "}":
             if not path or words:
-                raise SyntaxProblem(f"unexpected }} in line {text.count(chr(10), 0, match.start()) + 1}")
+                raise SyntaxProblem(f"unexpected }} in line {text.count(chr(10), 0, part.start) + 1}")
             path.pop()
-        elif part == ";":
+        elif part.text == ";":
             if words:
-                yield " / ".join(path), tuple(words)
+                yield tuple(path), tuple(words)
             words = []
         else:
-            words.append(Word(part.strip("\"'"), match.start(), match.end()))
+            words.append(Word(part.text.strip("\"'"), part.start, part.end))
     if path or words:
         raise SyntaxProblem("the file ends in the middle of a directive or block")
+
+
+def _parts(text: str) -> Iterator[Word]:
+    """The words as they are spelt, without comments and without what stands in blocks of Lua."""
+    at, lua = 0, False
+    while True:
+        match = _PART.search(text, at)
+        if match is None:
+            return
+        at, part = match.end(), match.group()
+        if part.startswith("#"):
+            continue
+        yield Word(part, match.start(), match.end())
+        if part == "{" and lua:
+            at = _end_of_lua(text, at)
+        lua = part.endswith("_by_lua_block") or (lua and part not in ("{", "}", ";"))
+
+
+def _end_of_lua(text: str, at: int) -> int:
+    """Where the brace stands that ends a block of Lua which has begun before this place."""
+    depth = 1
+    for match in _LUA.finditer(text, at):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
+        if not depth:
+            return match.start()
+    raise SyntaxProblem("the file ends in the middle of a block of Lua")

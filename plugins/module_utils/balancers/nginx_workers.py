@@ -10,6 +10,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..host import paths
+from ..host.numbers import whole_number
+from . import files
 from .protocol import BalancerError
 
 # The kernel counts a process's start in ticks of this many seconds, and rounds down.
@@ -35,7 +38,7 @@ def read(pid_file: str) -> Workers:
         try:
             started = _start_of_child(int(name), master)
             title = _title(int(name)) if started is not None else ""
-        except (OSError, ValueError, IndexError):  # it has ended meanwhile
+        except (OSError, ValueError):  # it has ended meanwhile
             continue
         if started is None or not title.startswith("nginx: worker process"):
             continue
@@ -45,14 +48,17 @@ def read(pid_file: str) -> Workers:
 
 def _master(pid_file: str) -> int:
     try:
-        with open(pid_file, encoding="ascii") as file:
-            master = int(file.read().strip())
-        title = _title(master)
+        with os.fdopen(paths.open_file(files.real(pid_file)), encoding="ascii") as file:
+            master = whole_number(file.read(64).strip())
+        # A number that no process has is as good as none: /proc has nothing of it.
+        title = "" if master is None else _title(master)
     except OSError as error:
-        kind = "denied" if isinstance(error, PermissionError) else "unreachable"
+        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "unreachable"
         raise BalancerError(kind, f"nginx cannot be found by {pid_file}: {error.strerror}") from error
     except ValueError as error:
         raise BalancerError("unreadable", f"{pid_file} holds no process number") from error
+    if master is None:
+        raise BalancerError("unreadable", f"{pid_file} holds no process number")
     if not title.startswith("nginx: master"):
         raise BalancerError("unreachable", f"process {master} of {pid_file} is no nginx master")
     return master
@@ -66,10 +72,20 @@ def _title(pid: int) -> str:
 def _start_of_child(pid: int, parent: int) -> float | None:
     """When a child of the parent started; None for another process."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    if int(fields[1]) != parent:
-        return None
-    return _boot_time() + int(fields[19]) * CLOCK_STEP
+        ticks = ticks_of_child(file.read(), parent)
+    return None if ticks is None else _boot_time() + ticks * CLOCK_STEP
+
+
+def ticks_of_child(stat: str, parent: int) -> int | None:
+    """When a child of the parent started, of its C(/proc/PID/stat), in ticks since boot; None for another process.
+
+    Raises ValueError for what is no such text. A process may have brackets and blanks in its name.
+    """
+    fields = stat.rpartition(")")[2].split()
+    its_parent, ticks = (whole_number(fields[place]) if len(fields) > place else None for place in (1, 19))
+    if its_parent is None or ticks is None:
+        raise ValueError("it tells no parent or no start")
+    return ticks if its_parent == parent else None
 
 
 def _boot_time() -> float:

@@ -25,14 +25,21 @@ class NotSupported(Exception):
     """This balancer, or this configuration of it, cannot do what was asked. The text says which."""
 
 
+# Names of a balancer's making stand in a reason, and there may be thousands of them, or a long one.
+_LONGEST_REASON = 4000
+
+
 class BalancerError(Exception):
     """The balancer was asked and did not do it.
 
     C(kind): C(unreachable), C(denied), C(unknown_backend), C(unknown_server), C(refused) (it said no), C(unreadable)
-    (its answer was not understood) or C(unproven) (it said yes, and reading it back shows otherwise).
+    (its answer was not understood) or C(unproven) (it said yes, and reading it back shows otherwise).  C(reason) is cut
+    where nobody would read on.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]}..."
         super().__init__(reason)
         self.kind = kind
         self.reason = reason

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, Callable
 
@@ -39,6 +40,7 @@ def balancer_spec() -> dict[str, Any]:
         "backend": {"type": "str"},
         "socket": {"type": "str"},
         "file": {"type": "path"},
+        "more_files": {"type": "list", "elements": "path"},
         "admin_url": {"type": "str"},
         "pid_file": {"type": "path", "default": "/run/nginx.pid"},
         "test": {**argv, "default": ["nginx", "-t"]},
@@ -83,7 +85,12 @@ def _haproxy(options: Mapping[str, Any]) -> Balancer:
 
 
 def _envoy(options: Mapping[str, Any]) -> Balancer:
-    return Envoy(options["file"], options["backend"], options["admin_url"], options["timeout"], options["lock_dir"])
+    more = options.get("more_files") or ()
+    relative = [path for path in more if not os.path.isabs(path)]
+    if relative:
+        raise ValueError(f"the balancer's more_files must be absolute paths, which {relative[0]!r} is not")
+    names = ("file", "admin_url", "timeout", "lock_dir")
+    return Envoy(cluster=options["backend"], more_files=more, **{name: options[name] for name in names})
 
 
 def _nginx(options: Mapping[str, Any]) -> Balancer:

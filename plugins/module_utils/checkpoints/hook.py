@@ -5,15 +5,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..evidence.command import Runner, run
+from ..host import paths
 from .problems import CheckpointError
 
 VARIABLE = "AUTOGLM_CHECKPOINT_DIR"
 PLACEHOLDER = "{directory}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a command writes. inside: through our descriptor. told: what the command is given. shown: for people.
+
+    The command is given the plain path, unless others could put another directory there.
+    """
+
+    inside: Path
+    told: Path
+    shown: str
+
+
+@contextlib.contextmanager
+def workplace(parent: Path) -> Iterator[Work]:
+    """A directory of our own for a command. It is gone at the end. Raises CheckpointError."""
+    name = f"autoglm-checkpoint-{secrets.token_hex(6)}"
+    with contextlib.ExitStack() as opened:
+        try:
+            around = paths.open_directory(os.path.abspath(parent))
+            opened.callback(os.close, around)
+            own = paths.make_directory(around, name, str(parent / name))
+            opened.callback(os.close, own)
+            opened.callback(_remove_work, own, around, name)
+            os.mkdir("files", 0o700, dir_fd=own)
+        except OSError as error:
+            raise CheckpointError(f"workdir {parent}: {error.strerror}") from error
+        path = Path(os.path.abspath(parent)) / name / "files"
+        told = path if _is_own(path) else Path(f"/proc/{os.getpid()}/fd/{own}/files")
+        yield Work(Path(f"/proc/self/fd/{own}/files"), told, str(path))
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        paths.check_own(str(path))
+    except OSError:
+        return False
+    return True
+
+
+def _remove_work(own: int, around: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        paths.remove_open(own, around, name)
 
 
 def write(argv: Sequence[str], directory: Path, timeout: float, runner: Runner = run) -> None:

@@ -11,14 +11,13 @@ checkpoint or none at every moment.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ..host import flock, paths
 from . import manifest, names
 from .copying import copy, sync_directory
 from .manifest import Entry
@@ -27,52 +26,62 @@ from .tree import open_regular, read_tree
 
 _DRAFT = ".draft-"
 _FILES = "files"
-_LOCK = ".lock"
 
 
 class LocalDraft:
-    """One draft, which its lock shows to be alive."""
+    """One draft, which its lock shows to be alive.
 
-    def __init__(self, directory: Path, final: Path, lock: int) -> None:
+    around, lock: the open directories of the series and of the draft, which others may move and cannot exchange.
+    """
+
+    def __init__(self, around: int, lock: int, final: Path) -> None:
         self.id = final.name
-        self._directory, self._final, self._lock = directory, final, lock
-        (directory / _FILES).mkdir(mode=0o700)
+        self._around, self._lock, self._final = around, lock, final
+        self._name = f"{_DRAFT}{self.id}"
+        self._inside = Path(f"/proc/self/fd/{lock}")
+        os.mkdir(_FILES, 0o700, dir_fd=lock)
 
     def add(self, name: str, source: BinaryIO) -> Entry:
-        path = self._directory / _FILES / names.check_relative(name)
+        path = self._inside / _FILES / names.check_relative(name)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(paths.open_directory(str(path.parent), make=0o700))
             return write_file(path, source)
         except OSError as error:
             raise CheckpointError(f"{self._final}: {name} could not be written: {error.strerror}") from error
 
     def written(self) -> Path:
-        return self._directory / _FILES
+        return self._inside / _FILES
 
     def commit(self, content: bytes) -> None:
         try:
-            path = self._directory / manifest.FILE
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = paths.open_at(self._lock, manifest.FILE, manifest.FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            sync_tree(self._directory)
-            os.rename(self._directory, self._final)
-            sync_directory(self._final.parent)
+            sync_tree(self._inside)
+            os.rename(self._name, self.id, src_dir_fd=self._around, dst_dir_fd=self._around)
+            if not paths.is_at(self._lock, self._around, self.id):
+                raise CheckpointError(f"{self._final}: something else was put in its place while it was written")
+            os.fsync(self._around)
         except OSError as error:
             raise CheckpointError(f"{self._final}: could not be finished: {error.strerror}") from error
-        finally:
-            self._unlock()
+        self._close()
 
     def abandon(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._unlock()
+        if self._lock < 0:
+            return
+        with contextlib.suppress(OSError):
+            if paths.is_at(self._lock, self._around, self.id):  # it was finished but for its last step
+                os.rename(self.id, self._name, src_dir_fd=self._around, dst_dir_fd=self._around)
+        with contextlib.suppress(OSError):
+            paths.remove_open(self._lock, self._around, self._name)
+        self._close()
 
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+    def _close(self) -> None:
+        os.close(self._lock)
+        os.close(self._around)
+        self._lock = self._around = -1
 
 
 class LocalStore:
@@ -84,43 +93,52 @@ class LocalStore:
 
     def draft(self, series: str, identity: str) -> LocalDraft:
         place = self._series(series)
-        try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._locked(place):
-                directory = place / f"{_DRAFT}{identity}"
-                directory.mkdir(mode=0o700)
-                lock = _lock_directory(directory, fcntl.LOCK_EX)
-            return LocalDraft(directory, place / identity, lock)
-        except OSError as error:
-            raise CheckpointError(f"{place}: no checkpoint can be written here: {error.strerror}") from error
+        with contextlib.ExitStack() as undo:
+            try:
+                around = paths.open_directory(str(place), make=0o700)
+                undo.callback(os.close, around)
+                name = f"{_DRAFT}{identity}"
+                lock = flock.make_directory(around, name, str(place / name))
+                undo.callback(os.close, lock)
+                draft = LocalDraft(around, lock, place / identity)
+            except OSError as error:
+                raise CheckpointError(f"{place}: no checkpoint can be written here: {error.strerror}") from error
+            undo.pop_all()
+            return draft
 
     def ids(self, series: str) -> list[str]:
         place = self._series(series)
         try:
-            found = [
-                entry.name
-                for entry in os.scandir(place)
-                if names.is_id(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
+            with paths.held(str(place)) as around, os.scandir(around) as entries:
+                found = [
+                    entry.name
+                    for entry in entries
+                    if names.is_id(entry.name) and entry.is_dir(follow_symlinks=False)
+                    if (around / entry.name / manifest.FILE).exists()
+                ]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise CheckpointError(f"{place}: cannot be read: {error.strerror}") from error
-        return sorted((name for name in found if (place / name / manifest.FILE).exists()), reverse=True)
+        return sorted(found, reverse=True)
 
     @contextlib.contextmanager
     def hold(self, series: str, identity: str) -> Iterator[None]:
         path = self._checkpoint(series, identity)
-        try:
-            lock = _lock_directory(path, fcntl.LOCK_SH)
-        except OSError as error:
-            raise Damaged(f"it is gone: {error.strerror}") from error
-        try:
-            if not _is_at(lock, path):
+        with contextlib.ExitStack() as opened:
+            try:
+                around, lock = opened.enter_context(_both(path))
+            except OSError as error:
+                raise Damaged(f"it is gone: {error.strerror}") from error
+            try:
+                flock.take(lock, fcntl.LOCK_SH, str(path))
+            except OSError as error:
+                # Not damaged: an older one is not brought back because somebody keeps us from this one.
+                if paths.is_at(lock, around, identity):
+                    raise CheckpointError(f"{path}: cannot be kept from removal: {error.strerror}") from error
+            if not paths.is_at(lock, around, identity):
                 raise Damaged("it was removed just now")
             yield
-        finally:
-            os.close(lock)
 
     def manifest(self, series: str, identity: str) -> bytes:
         with open_regular(self._checkpoint(series, identity) / manifest.FILE) as file:
@@ -131,7 +149,8 @@ class LocalStore:
 
     def sizes(self, series: str, identity: str) -> dict[str, int]:
         root = self._checkpoint(series, identity)
-        unknown = {entry.name for entry in os.scandir(root)} - {_FILES, manifest.FILE}
+        with paths.held(str(root)) as inside:
+            unknown = set(os.listdir(inside)) - {_FILES, manifest.FILE}
         if unknown:
             raise Damaged(f"it holds {sorted(unknown)[0][:80]!r}, which no save has written")
         tree = read_tree(root / _FILES)
@@ -150,43 +169,53 @@ class LocalStore:
 
     def remove(self, series: str, identity: str) -> str | None:
         path = self._checkpoint(series, identity)
-        try:
-            lock = _lock_directory(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            return "it is being read"
-        except OSError as error:
-            return error.strerror or str(error)
-        gone = path.with_name(f"{_DRAFT}removed-{identity}")
-        try:
-            os.rename(path, gone)
-            sync_directory(path.parent)
-            shutil.rmtree(gone)
-        except OSError as error:
-            return error.strerror or str(error)
-        finally:
-            os.close(lock)
+        with contextlib.ExitStack() as opened:
+            try:
+                around, lock = opened.enter_context(_both(path))
+                if not _try_lock(lock):
+                    return f"it is being read by {flock.holders(lock)}"
+                gone = f"{_DRAFT}removed-{identity}"
+                os.rename(identity, gone, src_dir_fd=around, dst_dir_fd=around)
+                if not paths.is_at(lock, around, gone):
+                    return "something else was put in its place just now"
+                os.fsync(around)
+                paths.remove_open(lock, around, gone)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                return error.strerror or str(error)
         return None
 
     def leftovers(self, series: str, remove: bool) -> list[str]:
         place = self._series(series)
-        if not place.is_dir():
-            return []
         found = []
-        with self._locked(place):
-            for path in sorted(place.glob(f"{_DRAFT}*")):
-                if _is_alive(path):
+        try:
+            around = paths.open_directory(str(place))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise CheckpointError(f"{place}: cannot be read: {error.strerror}") from error
+        try:
+            for name in sorted(name for name in os.listdir(around) if name.startswith(_DRAFT)):
+                dead = flock.try_directory(around, name)
+                if dead is None:
                     continue
-                found.append(str(path))
-                if remove:
-                    shutil.rmtree(path, ignore_errors=True)
+                found.append(str(place / name))
+                with contextlib.ExitStack() as closing, contextlib.suppress(OSError):
+                    closing.callback(os.close, dead)
+                    if remove:
+                        paths.remove_open(dead, around, name)
+        finally:
+            os.close(around)
         return found
 
     def room(self, series: str) -> int:
         place = self._series(series)
         there = next(parent for parent in (place, *place.parents) if parent.exists())
-        status = os.statvfs(there)
+        try:
+            status = os.statvfs(there)
+        except OSError as error:
+            raise CheckpointError(f"{there}: its free space cannot be read: {error.strerror}") from error
         return status.f_bavail * status.f_frsize
 
     def _series(self, series: str) -> Path:
@@ -197,20 +226,32 @@ class LocalStore:
             raise ValueError(f"{identity[:80]!r} is no id of a checkpoint")
         return self._series(series) / identity
 
-    @contextlib.contextmanager
-    def _locked(self, place: Path) -> Iterator[None]:
-        """Between the making of a draft's directory and its lock nobody may take it for a dead one."""
-        descriptor = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+@contextlib.contextmanager
+def _both(path: Path) -> Iterator[tuple[int, int]]:
+    """The descriptors of a checkpoint's series and of the checkpoint. Raises OSError."""
+    around = paths.open_directory(str(path.parent))
+    try:
+        inside = paths.open_below(around, path.name)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield around, inside
         finally:
-            os.close(descriptor)
+            os.close(inside)
+    finally:
+        os.close(around)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> Entry:
     """Write a new file and make it durable. Raises OSError; an existing file is one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    descriptor = paths.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb", buffering=0) as sink:
         entry = copy(source, sink)
         os.fsync(descriptor)
@@ -221,29 +262,3 @@ def sync_tree(root: Path) -> None:
     """Make all names below a directory durable, the innermost first."""
     for directory, _directories, _files in os.walk(root, topdown=False):
         sync_directory(directory)
-
-
-def _lock_directory(path: Path, how: int) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return os.path.samestat(there, os.fstat(descriptor))
-
-
-def _is_alive(path: Path) -> bool:
-    try:
-        os.close(_lock_directory(path, fcntl.LOCK_EX | fcntl.LOCK_NB))
-    except OSError as error:
-        return error.errno == errno.EWOULDBLOCK
-    return False

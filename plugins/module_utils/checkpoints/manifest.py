@@ -75,7 +75,7 @@ def decode(content: bytes, series: str, identity: str, key: str | None) -> Manif
     if key:
         _check_signature(signature, text, key)
     if document.get("kind") != KIND or document.get("version") != VERSION:
-        raise Damaged(f"the manifest is of kind {document.get('kind')!r}, version {document.get('version')!r}")
+        raise Damaged(f"the manifest is of kind {document.get('kind')!r:.80}, version {document.get('version')!r:.80}")
     if document.get("series") != series or document.get("id") != identity:
         raise Damaged("the manifest is the one of another checkpoint")
     if document.get("format") not in FORMATS or document.get("layout") not in _LAYOUTS:

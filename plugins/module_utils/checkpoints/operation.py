@@ -9,8 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,16 +192,9 @@ def _taken(params: Params) -> Iterator[_Taken]:
             directory, frozenset(saved.parts), {"engine": engine.name, "tokens": dict(saved.parts)}, fresh=True
         )
     elif params.get("command"):
-        parent = Path(params.get("workdir") or "/var/tmp")  # noqa: S108 - mkdtemp makes a private directory in it
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="autoglm-checkpoint-", dir=parent))
-        except OSError as error:
-            raise CheckpointError(f"workdir {parent}: {error.strerror}") from error
-        try:
-            hook.write(params["command"], directory, params["timeout"])
-            yield _Taken(directory, fresh=True)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+        with hook.workplace(Path(params.get("workdir") or "/var/tmp")) as work:  # noqa: S108 - private, in it
+            hook.write(params["command"], work.told, params["timeout"])
+            yield _Taken(work.inside, notes={"source": work.shown}, fresh=True)
     else:
         source = trainer.Source(Path(params["source"]), params.get("pattern"), params.get("format"))
         if params.get("signal"):
@@ -217,10 +208,10 @@ def _taken(params: Params) -> Iterator[_Taken]:
 
 def _ask(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path:
     pid_file = Path(how["pid_file"]) if how.get("pid_file") else None
-    pid = trainer.pid_of(pid_file, how.get("unit"))
+    asked = trainer.find(pid_file, how.get("unit"))
     before = trainer.snapshot(source)
-    trainer.ask(pid, how.get("signal") or "SIGUSR1")
-    return trainer.wait_for_new(source, before, pid, timeout)
+    trainer.ask(asked, how.get("signal") or "SIGUSR1")
+    return trainer.wait_for_new(source, before, asked.pid, timeout)
 
 
 def _engine(params: Params) -> Engine | None:

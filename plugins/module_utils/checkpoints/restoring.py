@@ -8,16 +8,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
-import shutil
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..host import flock, paths
 from . import proving
 from .copying import for_each, sync_directory
 from .formats import prove
@@ -46,19 +45,45 @@ class Restored:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to. merge: put single files into a directory that has others, as an engine's directory of slots has."""
+    """Where to. merge: put single files into a directory that has others, as an engine's directory of slots has.
+
+    dest: while a restore is under way it leads through the descriptor of the directory around it, so that whoever owns
+    that directory cannot lead root elsewhere. shown: the same for messages.
+    """
 
     dest: Path
     merge: bool = False
     min_free: int = 0
     check_only: bool = False
     skipped: dict[str, str] = field(default_factory=dict)
+    shown: str = ""
 
 
 def restore(store: Store, series: str, target: Target, key: str | None, identity: str | None = None) -> Restored:
     """Restore the newest checkpoint that verifies, or the named one. Raises CheckpointError and Damaged."""
     began = time.monotonic()
     _check_dest(target)
+    try:
+        with _holding(target) as held:
+            return _restore_newest(store, series, held, key, identity, began)
+    except paths.Unsafe as error:
+        raise CheckpointError(f"{error.filename}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _holding(target: Target) -> Iterator[Target]:
+    """The same target, in a directory that stays the same whatever is put in its place."""
+    if target.merge:
+        with paths.held(str(target.dest)) as dest:
+            yield replace(target, dest=dest, shown=str(target.dest))
+        return
+    with paths.held(str(target.dest.parent)) as around:
+        yield replace(target, dest=around / target.dest.name, shown=str(target.dest))
+
+
+def _restore_newest(
+    store: Store, series: str, target: Target, key: str | None, identity: str | None, began: float
+) -> Restored:
     removed = [] if target.check_only else _clean(target)
     for each in store.ids(series) if identity is None else [identity]:
         try:
@@ -79,7 +104,7 @@ def _restore(store: Store, series: str, identity: str, target: Target, key: str 
     if target.check_only:
         proving.check(store, series, identity, key)
         return found, True
-    check_room(_room(target.dest.parent), found.bytes, target.min_free, str(target.dest.parent))
+    check_room(_room(_place(target)), found.bytes, target.min_free, os.path.dirname(target.shown))
     with _stage(target) as stage:
         files = stage / "files"
         files.mkdir(mode=0o750)
@@ -91,7 +116,7 @@ def _restore(store: Store, series: str, identity: str, target: Target, key: str 
                 try:
                     return write_file(path, source, 0o640)
                 except OSError as error:
-                    raise CheckpointError(f"{target.dest}: {name} cannot be written: {error.strerror}") from error
+                    raise CheckpointError(f"{target.shown}: {name} cannot be written: {error.strerror}") from error
 
         proving.same(for_each(list(found.files), fetch), found)
         only = next(iter(found.files))
@@ -101,7 +126,7 @@ def _restore(store: Store, series: str, identity: str, target: Target, key: str 
             sync_tree(files)
             _put(files, found, target)
         except OSError as error:
-            raise CheckpointError(f"{target.dest}: cannot be replaced: {error.strerror}") from error
+            raise CheckpointError(f"{target.shown}: cannot be replaced: {error.strerror}") from error
     return found, True
 
 
@@ -124,7 +149,7 @@ def _check_kind(target: Target, found: Manifest) -> None:
         return
     if is_directory != (found.layout == "directory") and not target.merge:
         raise CheckpointError(
-            f"{target.dest} is a {'directory' if is_directory else 'file'}, the checkpoint a {found.layout}"
+            f"{target.shown} is a {'directory' if is_directory else 'file'}, the checkpoint a {found.layout}"
         )
 
 
@@ -143,63 +168,57 @@ def _place(target: Target) -> Path:
     return target.dest if target.merge else target.dest.parent
 
 
+def _around(target: Target) -> str:
+    """The same for people."""
+    return target.shown if target.merge else os.path.dirname(target.shown)
+
+
 def _prefix(target: Target) -> str:
-    return f"{_STAGE}{target.dest.name}-"
+    return f"{_STAGE}{os.path.basename(target.shown)}-"
 
 
 @contextlib.contextmanager
 def _stage(target: Target) -> Iterator[Path]:
     """A directory that is gone at the end, whatever it holds then."""
-    path = _place(target) / f"{_prefix(target)}{secrets.token_hex(6)}"
-    lock = -1
+    name = f"{_prefix(target)}{secrets.token_hex(6)}"
+    place = lock = -1
     try:
-        with _locked(_place(target)):
-            path.mkdir(mode=0o700)
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
+        place = paths.open_directory(str(_place(target)))
+        lock = flock.make_directory(place, name, os.path.join(_around(target), name))
+        # By its descriptor: whoever owns the directory around it may rename it, and put a link in its place.
+        yield Path(f"/proc/self/fd/{lock}")
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be made: {error.strerror}") from error
+        raise CheckpointError(f"{target.shown}: no stage can be made beside it: {error.strerror}") from error
     finally:
-        shutil.rmtree(path, ignore_errors=True)
         if lock >= 0:
+            with contextlib.suppress(OSError):
+                paths.remove_open(lock, place, name)
             os.close(lock)
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Between the making of a stage and its lock nobody may take it for one of a killed restore."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        if place >= 0:
+            os.close(place)
 
 
 def _clean(target: Target) -> list[str]:
     """Remove what restores that were killed have left. A living one holds a lock."""
     removed = []
-    with _locked(_place(target)):
-        for path in sorted(_place(target).glob(f"{_prefix(target)}*")):
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except OSError:
-                continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-                removed.append(str(path))
-            except OSError:
-                continue
-            finally:
-                os.close(descriptor)
+    place = paths.open_directory(str(_place(target)))
+    try:
+        for name in sorted(name for name in os.listdir(place) if name.startswith(_prefix(target))):
+            with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+                stage = flock.try_directory(place, name)
+                if stage is not None:
+                    opened.callback(os.close, stage)
+                    paths.remove_open(stage, place, name)
+                    removed.append(os.path.join(_around(target), name))
+    finally:
+        os.close(place)
     return removed
 
 
 def _own(files: Path, target: Target) -> None:
     """Whoever owned what is replaced, or else the directory around it, owns the new files."""
-    owner = os.stat(target.dest if target.dest.exists() else target.dest.parent)
+    there = target.dest.exists() and not target.merge
+    owner = os.lstat(target.dest) if there else os.stat(_place(target))
     if (owner.st_uid, owner.st_gid) == (os.geteuid(), os.getegid()):
         return
     for directory, _names, inside in os.walk(files):
@@ -211,8 +230,7 @@ def _put(files: Path, found: Manifest, target: Target) -> None:
     dest = target.dest
     if target.merge:
         for name in found.files:
-            (dest / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(files / name, dest / name)
+            _put_one(files, dest, name)
         sync_tree(dest)
         return
     if found.layout == "file":
@@ -222,6 +240,22 @@ def _put(files: Path, found: Manifest, target: Target) -> None:
     else:
         os.rename(files, dest)
     sync_directory(dest.parent)
+
+
+def _put_one(files: Path, dest: Path, name: str) -> None:
+    """Put one file below a directory of somebody else's: no directory on the way there may be a link."""
+    *folders, last = name.split("/")
+    directory = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o750, dir_fd=directory)
+            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            os.close(directory)
+            directory = below
+        os.rename(files / name, last, dst_dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _exchange(new: Path, dest: Path) -> None:
@@ -243,7 +277,16 @@ def _exchange(new: Path, dest: Path) -> None:
     except OSError:
         os.rename(previous, dest)
         raise
-    shutil.rmtree(previous, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _remove(previous)
+
+
+def _remove(path: Path) -> None:
+    around = paths.open_directory(str(path.parent))
+    try:
+        paths.remove_below(around, path.name)
+    finally:
+        os.close(around)
 
 
 def _room(directory: Path) -> int:

@@ -26,7 +26,6 @@ PROGRAM = "/usr/local/lib/autoglm/checkpoint.pyz"
 PARAMETERS = "/etc/autoglm/checkpoints"
 UNITS = "/etc/systemd/system"
 _PACKAGE = __name__.rpartition(".")[0].rpartition(".")[0]
-_NEEDED = ("checkpoints", "engines", "evidence", "services")
 # scheduled is loaded here, and with it all that it needs, so that the program has it.
 _MAIN = f"""import sys
 
@@ -103,9 +102,9 @@ def program() -> bytes:
     """The zip, the same bytes each time."""
     sources = {"__main__.py": _MAIN, "autoglm_knowledge/__init__.py": ""}
     for name in sorted(sys.modules):
-        inside = name[len(_PACKAGE) + 1 :]
-        if not name.startswith(_PACKAGE + ".") or inside.partition(".")[0] not in _NEEDED:
+        if not name.startswith(_PACKAGE + "."):
             continue
+        inside = name[len(_PACKAGE) + 1 :]
         module = sys.modules[name]
         path = inside.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
         sources[f"autoglm_knowledge/{path}"] = _source(module)

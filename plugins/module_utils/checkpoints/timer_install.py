@@ -48,15 +48,27 @@ def install(name: str, wanted: Sequence[File], check_mode: bool, runner: Runner 
 
 
 def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
-    """Stop the timer and remove what belongs to this schedule alone. Raises CheckpointError."""
+    """Stop the timer and the save that it may have begun, and remove what belongs to this schedule alone.
+
+    Raises CheckpointError.
+    """
     there = [path for path in removable(name) if os.path.lexists(path)]
     change = Change(bool(there), "".join(f"{path}\n" for path in there), "", there)
     if not there or check_mode:
         return change
-    _systemctl(runner, "disable", "--now", f"{unit(name)}.timer")
+    # Of a schedule of which somebody has removed a part systemd refuses to disable a timer, and to stop a save, that it
+    # does not have; a timer that runs without its file can be stopped.
+    for kind, words in (("timer", ("disable", "--now")), ("service", ("stop",))):
+        if any(path.endswith(f"{unit(name)}.{kind}") for path in there):
+            # Its program goes: it would end as failed, and systemd would show a failed unit that nobody can find.
+            _systemctl(runner, *words, f"{unit(name)}.{kind}")
+        else:
+            runner(["systemctl", "stop", f"{unit(name)}.{kind}"], _SECONDS)
     for path in there:
         os.unlink(path)
     _systemctl(runner, "daemon-reload")
+    # One that systemd has forgotten already is told as an error.
+    runner(["systemctl", "reset-failed", f"{unit(name)}.service"], _SECONDS)
     return change
 
 

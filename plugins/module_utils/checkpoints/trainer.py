@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..evidence.command import Runner, run
 from ..evidence.unread import Unread
-from ..services import systemctl
+from ..host import paths
+from ..host.numbers import whole_number
+from ..services import process, systemctl
 from .formats import detect, prove
 from .names import check_relative
 from .problems import CheckpointError, Damaged
@@ -26,6 +30,8 @@ from .tree import Signature, read_tree, signature
 _POLL_SECONDS = 0.1
 # What it wrote last is seen twice before it is judged.
 _POLLS_AFTER_END = 3
+# No trainer nests deeper; each level is one more open directory.
+_DEEPEST = 32
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,48 @@ class Source:
     format: str | None = None
 
     def entries(self) -> list[Path]:
-        """What may be a checkpoint, newest first."""
+        """What may be a checkpoint, newest first. Raises CheckpointError."""
         if self.pattern is None:
             return [self.path]
-        check_relative(self.pattern, "pattern")
-        found = [path for path in self.path.glob(self.pattern) if not path.is_symlink()]
-        return sorted(found, key=_changed_at, reverse=True)
+        parts = check_relative(self.pattern, "pattern").split("/")
+        try:
+            directory = paths.open_directory(str(self.path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be listed: {error.strerror}") from error
+        try:
+            found = dict(_matching(directory, parts, ""))
+        finally:
+            os.close(directory)
+        return [self.path / name for name in sorted(found, key=found.__getitem__, reverse=True)]
+
+
+def _matching(directory: int, parts: list[str], before: str) -> Iterator[tuple[str, int]]:
+    """What matches a pattern below an open directory, and when it was changed, in ns. No link matches, or leads on.
+
+    A part of two asterisks stands for any directories, also none, as in pathlib.
+    """
+    part, rest = parts[0], parts[1:]
+    anywhere = part == "**"
+    if anywhere and rest:
+        yield from _matching(directory, rest, before)
+    with os.scandir(directory) as entries:
+        found = [entry for entry in entries if not entry.is_symlink() and (anywhere or fnmatchcase(entry.name, part))]
+        for entry in found:
+            name, is_directory = before + entry.name, entry.is_dir(follow_symlinks=False)
+            if not rest and (is_directory or not anywhere):
+                yield name, _changed_at(entry)
+            deeper = parts if anywhere else rest
+            if is_directory and deeper and name.count("/") < _DEEPEST:
+                try:
+                    below = paths.open_below(directory, entry.name)
+                except OSError:  # it is gone, or may not be read
+                    continue
+                try:
+                    yield from _matching(below, deeper, name + "/")
+                finally:
+                    os.close(below)
 
 
 def newest_whole(source: Source) -> tuple[Path, dict[str, str]]:
@@ -65,14 +107,24 @@ def snapshot(source: Source) -> dict[Path, dict[str, Signature]]:
     return {path: signature(path) for path in source.entries()}
 
 
-def ask(pid: int, name: str) -> None:
+@dataclass(frozen=True)
+class Trainer:
+    """A process that is to be asked. owner: the user who named it, and may name their own alone; None: root did."""
+
+    pid: int
+    owner: int | None = None
+
+
+def ask(trainer: Trainer, name: str) -> None:
     """Send a signal to a process that handles it. Raises ValueError and CheckpointError."""
-    number = signal_number(name)
+    number, pid = signal_number(name), trainer.pid
     try:
         descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
     except OSError as error:
         raise CheckpointError(f"process {pid}: {error.strerror}") from error
     try:
+        # Held first, asked then: the number cannot go to another process any more.
+        _check_owner(trainer)
         if not _catches(pid, number):
             raise CheckpointError(f"process {pid} has no handler for {name}, which would end it; it was not sent")
         if descriptor is not None and hasattr(signal, "pidfd_send_signal"):
@@ -84,6 +136,22 @@ def ask(pid: int, name: str) -> None:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _check_owner(trainer: Trainer) -> None:
+    if trainer.owner is None:
+        return
+    try:
+        found = process.read(Path("/proc"), trainer.pid)
+    except Unread as error:
+        raise CheckpointError(str(error)) from error
+    if found is None:
+        raise CheckpointError(f"process {trainer.pid} is gone")
+    if found.uid != trainer.owner:
+        raise CheckpointError(
+            f"the PID file belongs to user {trainer.owner} and process {trainer.pid} to user {found.uid}: "
+            "whoever may write the file could have us signal any process; it was not sent"
+        )
 
 
 def wait_for_new(source: Source, before: Mapping[Path, dict[str, Signature]], pid: int, timeout: float) -> Path:
@@ -132,23 +200,51 @@ def signal_number(name: str) -> signal.Signals:
     return number
 
 
-def pid_of(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout: float = 10.0) -> int:
-    """The main process. Raises CheckpointError."""
+def find(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout: float = 10.0) -> Trainer:
+    """The main process, and whose word that is. Raises CheckpointError."""
     if pid_file is not None:
-        try:
-            text = pid_file.read_text("ascii").strip()
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{pid_file}: cannot be read: {error}") from error
-        if not text.isdigit() or int(text) < 2:
-            raise CheckpointError(f"{pid_file}: holds no process id")
-        return int(text)
+        return _named_by(str(pid_file))
     try:
         pid = systemctl.main_pid(systemctl.show(systemctl.unit_name(unit or ""), runner, timeout))
     except Unread as error:
         raise CheckpointError(f"{unit}: {error}") from error
     if pid is None:
         raise CheckpointError(f"{unit} is not running, so nobody can be asked for a checkpoint")
-    return pid
+    return Trainer(pid)
+
+
+def _named_by(pid_file: str) -> Trainer:
+    try:
+        with os.fdopen(paths.open_file(pid_file), encoding="ascii") as file:
+            about = os.fstat(file.fileno())
+            if about.st_mode & stat.S_IWOTH:
+                raise CheckpointError(f"{pid_file} may be written by anybody, who could have us signal any process")
+            if about.st_uid == 0:
+                _check_roots(file.fileno(), about, pid_file)
+            text = file.read(64).strip()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{pid_file}: cannot be read: {error}") from error
+    number = whole_number(text)
+    if number is None or number < 2:
+        raise CheckpointError(f"{pid_file}: holds no process id")
+    return Trainer(number, about.st_uid or None)
+
+
+def _check_roots(descriptor: int, about: os.stat_result, pid_file: str) -> None:
+    """See that root put the file there, and nobody else wrote to it: then it may name anybody's process.
+
+    What root wrote elsewhere in a service's own directory the service could give this name. Raises OSError.
+    """
+    if about.st_mode & stat.S_IWGRP:
+        raise CheckpointError(
+            f"{pid_file} is root's and may be written by a group, which could have us signal any process"
+        )
+    directory = paths.open_directory(os.path.dirname(pid_file), own=True)
+    try:
+        if not paths.is_at(descriptor, directory, os.path.basename(pid_file)):
+            raise CheckpointError(f"{pid_file}: was replaced while it was read")
+    finally:
+        os.close(directory)
 
 
 def _catches(pid: int, number: int) -> bool:
@@ -168,8 +264,8 @@ def _runs(pid: int) -> bool:
     return state not in ("Z", "X")  # ended, and not yet waited for by its parent
 
 
-def _changed_at(path: Path) -> int:
+def _changed_at(entry: os.DirEntry[str]) -> int:
     try:
-        return path.stat().st_mtime_ns
+        return entry.stat(follow_symlinks=False).st_mtime_ns
     except OSError:
         return 0

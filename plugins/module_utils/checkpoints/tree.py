@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..host import paths
 from .names import check_relative
 from .problems import Damaged
 
@@ -51,12 +52,16 @@ def read_tree(root: Path, only: frozenset[str] | None = None) -> Tree:
     only: the files that belong to it, when others are in the same directory. One that is not there is Damaged.
     """
     try:
-        mode = os.lstat(root).st_mode
-        if stat.S_ISREG(mode):
-            return Tree(root, {check_relative(root.name): os.lstat(root).st_size}, True)
-        if not stat.S_ISDIR(mode):
-            raise Damaged(f"{root} is neither a file nor a directory")
-        files = _named(root, only) if only is not None else dict(_walk(root, ""))
+        around = paths.open_directory(str(root.parent))
+        try:
+            about = os.stat(root.name, dir_fd=around, follow_symlinks=False)
+            if stat.S_ISREG(about.st_mode):
+                return Tree(root, {check_relative(root.name): about.st_size}, True)
+            if not stat.S_ISDIR(about.st_mode):
+                raise Damaged(f"{root} is neither a file nor a directory")
+            files = _named(root, only) if only is not None else dict(_walk(around, root.name, ""))
+        finally:
+            os.close(around)
     except OSError as error:
         raise Damaged(f"{error.filename or root}: {error.strerror}") from error
     return Tree(root, dict(sorted(files.items())), False)
@@ -77,35 +82,33 @@ def signature_of(status: os.stat_result) -> Signature:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading, and nothing else: a link, a pipe or a device raises Damaged."""
+    """Open a regular file for reading, and nothing else: a pipe, a device or a link of others' raises Damaged."""
     try:
-        # A pipe would block the opening for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(paths.open_file(str(path)), "rb")
     except OSError as error:
         raise Damaged(f"{path.name}: cannot be opened as a regular file: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Damaged(f"{path.name}: is no regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def _named(root: Path, only: frozenset[str]) -> dict[str, int]:
     files = {}
     for name in only:
-        status = os.lstat(root / check_relative(name))
-        if not stat.S_ISREG(status.st_mode):
-            raise Damaged(f"{name}: is no regular file")
-        files[name] = status.st_size
+        with open_regular(root / check_relative(name)) as file:
+            files[name] = os.fstat(file.fileno()).st_size
     return files
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = check_relative(prefix + entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(directory / entry.name, name + "/")
-            elif entry.is_file(follow_symlinks=False):
-                yield name, entry.stat(follow_symlinks=False).st_size
-            else:
-                raise Damaged(f"{name}: is a link, a device or a pipe; a checkpoint has regular files only")
+def _walk(around: int, folder: str, prefix: str) -> Iterator[tuple[str, int]]:
+    """Each directory is opened in the one around it: whoever swaps one for a link leads nobody through it."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=around)
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = check_relative(prefix + entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _walk(directory, entry.name, name + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield name, entry.stat(follow_symlinks=False).st_size
+                else:
+                    raise Damaged(f"{name}: is a link, a device or a pipe; a checkpoint has regular files only")
+    finally:
+        os.close(directory)

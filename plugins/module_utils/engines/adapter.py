@@ -8,13 +8,18 @@ An adapter overrides what its engine can do, and explains each of the other meth
 
 from __future__ import annotations
 
+import copy
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NoReturn
 
 from .options import Option, read_options
 from .protocol import Generation, NotSupported, Reading, SavedState, Stats
 from .server import Server
+from .watched import Watched, look
+from .work import Work
 
 # Methods that act on the server. Each is either overridden or explained; a unit test holds every adapter to it.
 ACTS = (
@@ -31,11 +36,15 @@ ACTS = (
 
 
 class Adapter(ABC):
-    """One server of one kind of engine. C(options): what else may be said about it, beside its address."""
+    """One server of one kind of engine. C(options): what else may be said about it, beside its address.
+
+    watched: which of its metrics tell of its work; None where there are none.
+    """
 
     name = ""
     cannot: ClassVar[Mapping[str, str]] = {}
     options: ClassVar[Mapping[str, Option]] = {}
+    watched: ClassVar[Watched | None] = None
 
     def __init__(self, server: Server, given: Mapping[str, Any] | None = None) -> None:
         """Raises ValueError for options that cannot be."""
@@ -53,6 +62,17 @@ class Adapter(ABC):
 
     @abstractmethod
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation: ...
+
+    def work(self) -> Work:
+        at = time.monotonic()
+        if self.watched is None:
+            return Work(at, unread=f"{self.name} has no counters of its work")
+        return look(self._server, "/metrics", self.watched, at)[0]
+
+    def patient(self, seconds: float) -> Adapter:
+        other = copy.copy(self)
+        other._server = replace(self._server, timeout=seconds, generate_timeout=max(seconds, self._server.patience))
+        return other
 
     def accepting(self) -> Reading:
         return self._untold("whether it holds new requests back")

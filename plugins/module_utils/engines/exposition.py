@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*(,|(?=\}))')
+_END = re.compile(r"\s*\}")
 _ESCAPE = re.compile(r"\\(.)")
 _SPECIAL = {"+inf": math.inf, "inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
@@ -56,10 +57,6 @@ class Exposition:
 
     def _all(self, name: str, labels: Mapping[str, str]) -> list[float]:
         return [s.value for s in self.samples if s.name == name and labels.items() <= dict(s.labels).items()]
-
-    def label_values(self, name: str, label: str) -> tuple[str, ...]:
-        """The distinct values of a label, in order of appearance."""
-        return tuple(dict.fromkeys(s.labels[label] for s in self.samples if s.name == name and label in s.labels))
 
 
 def parse(text: str) -> Exposition:
@@ -105,8 +102,9 @@ def _labels(line: str, at: int) -> tuple[dict[str, str] | None, str]:
     labels: dict[str, str] = {}
     position = 1
     while True:
-        if rest[position:].lstrip().startswith("}"):
-            return labels, rest[rest.index("}", position) + 1 :]
+        end = _END.match(rest, position)
+        if end is not None:
+            return labels, rest[end.end() :]
         match = _LABEL.match(rest, position)
         if match is None:
             return None, ""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Callable
 
 from .exposition import Exposition, parse
@@ -16,6 +15,8 @@ from .transport import TransportError
 _NOTHING = Exposition((), 0)
 
 # Kinds after which asking the same server again would only spend another deadline.
+# Of any figure: JSON has whole numbers that no float can hold, and infinity by an exponent.
+LARGEST = 1e300
 _HOPELESS = ("refused", "timeout", "reset", "unreachable", "tls", "invalid")
 
 
@@ -93,7 +94,7 @@ class Figures:
         """Set a field from a number in a document that was read already."""
         if self._gone is not None:
             self._unread[field] = self._gone
-        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
             self._unread[field] = f"{source} is not there, or not a number"
         else:
             self._take(field, value, source, whole)
@@ -107,7 +108,8 @@ class Figures:
         return Stats(**self._values, unread=self._unread)
 
     def _take(self, field: str, value: float, source: str, whole: bool) -> None:
-        if value < 0 or (whole and value != int(value)):
+        share = field == "kv_cache_usage" and value > 1
+        if value < 0 or share or (whole and value != int(value)):
             self._unread[field] = f"{source} is {value:g}, which cannot be"
         else:
             self._values[field] = int(value) if whole else value

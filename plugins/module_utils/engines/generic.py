@@ -8,6 +8,7 @@ What was not said is not supported, and said so: nothing is guessed from an answ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
@@ -18,6 +19,8 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import Generation, NotSupported, Reading, Stats
 from .questions import command, health, lists_a_model, model_names
+from .watched import Match, Watched, look
+from .work import Work
 
 _ANSWERS = {200: (True, ""), 204: (True, ""), 500: (False, ""), 502: (False, ""), 503: (False, "")}
 
@@ -54,6 +57,10 @@ class Generic(Adapter):
         "kv_cache_usage_metric": Option("metric", "The gauge of the cache's use, from 0 to 1. The fullest counts."),
         "prompt_tokens_metric": Option("metric", "The counter of prompt tokens."),
         "generation_tokens_metric": Option("metric", "The counter of generated tokens."),
+        "step_metric": Option(
+            "metric",
+            "A counter that grows at every step. With it, standing still while requests run is a deadlock.",
+        ),
         "models_path": Option("path", "Lists the models in OpenAI's form."),
         "version_path": Option("path", "A JSON document with a text at C(version)."),
         "completion": Option("choice", "The form of a completion.", choices=("none", *FORMATS), default="none"),
@@ -87,6 +94,25 @@ class Generic(Adapter):
             else:
                 figures.document(field, path, read)
         return figures.stats()
+
+    def work(self) -> Work:
+        path, at = self._options["metrics_path"], time.monotonic()
+        if path is None:
+            return Work(at, unread="the option metrics_path was not given")
+        step = self._metric("step_metric")
+        watched = Watched(
+            by=(),
+            running=self._metric("running_metric"),
+            waiting=self._metric("waiting_metric"),
+            made=self._metric("generation_tokens_metric"),
+            done=self._metric("prompt_tokens_metric") + step,
+            steady=tuple(name for name, _labels in step),
+        )
+        return look(self._server, path, watched, at)[0]
+
+    def _metric(self, option: str) -> tuple[Match, ...]:
+        name = self._options[option]
+        return () if name is None else ((name, {}),)
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         form = self._options["completion"]

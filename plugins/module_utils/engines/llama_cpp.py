@@ -10,7 +10,9 @@ so nothing but its own client can end a request.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from . import completions
@@ -21,12 +23,26 @@ from .protocol import EngineError, Generation, NotSupported, Reading, SavedState
 from .questions import health, model_names, unread
 from .server import decode, describe
 from .transport import Response, TransportError
+from .watched import Watched, each, look
+from .work import Work
+
+# Read in tools/server (server_metrics): prompts are counted when they have been worked on, tokens when their request
+# ends, and calls of llama_decode() one by one. The thread that decodes answers /metrics as well, between two calls.
+WATCHED = Watched(
+    by=(),
+    running=each("llamacpp:requests_processing"),
+    waiting=each("llamacpp:requests_deferred"),
+    made=each("llamacpp:tokens_predicted_total"),
+    done=each("llamacpp:prompt_tokens_total", "llamacpp:n_decode_total"),
+    steady=("llamacpp:n_decode_total",),
+)
 
 
 class LlamaCpp(Adapter):
     """The llama.cpp server behind the engine protocol."""
 
     name = "llama_cpp"
+    watched = WATCHED
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": "llama.cpp cannot refuse new requests by itself; drain it at the load balancer",
         "pause": "llama.cpp cannot freeze requests; drain it at the load balancer",
@@ -48,6 +64,27 @@ class LlamaCpp(Adapter):
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/props", text_at("build_info"))
         return figures.stats()
+
+    def work(self) -> Work:
+        """The slots tell of tokens whose request has not ended, where the server has them."""
+        work, _found = look(self._server, "/metrics", WATCHED, time.monotonic())
+        lane = work.lanes.get("")
+        if lane is None or not lane.in_hand:
+            return work
+        return replace(work, lanes={"": replace(lane, made={**lane.made, **self._decoded()})})
+
+    def _decoded(self) -> dict[str, float]:
+        """Tokens of each request that has a slot now; nothing where that cannot be read."""
+        try:
+            slots = self._server.get_json("/slots")
+        except EngineError:
+            return {}
+        found = {}
+        for slot in slots if isinstance(slots, list) else []:
+            count = _n_decoded(slot)
+            if count is not None:
+                found[f"slot {slot.get('id')}, task {slot.get('id_task')}"] = count
+        return found
 
     def awake(self) -> Reading:
         """A server started with C(--sleep-idle-seconds) sleeps by itself, and the next request wakes it."""
@@ -124,6 +161,14 @@ def _read_metrics(figures: Figures, found: Exposition) -> None:
     read("generation_tokens_total", "tokens_predicted_total")
     # Older servers told it; newer ones have no such metric, and a guess from the slots would be one.
     read("kv_cache_usage", "kv_cache_usage_ratio", whole=False)
+
+
+def _n_decoded(slot: Any) -> float | None:
+    """C(next_token) is an object in older servers, and a list of them in newer ones."""
+    told = slot.get("next_token") if isinstance(slot, dict) else None
+    first = told[0] if isinstance(told, list) and told else told
+    count = first.get("n_decoded") if isinstance(first, dict) else None
+    return float(count) if count is not None and _is_index(count) else None
 
 
 def _refuse_unsupported(answer: Response, what: str) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from .work import Work
+
 
 class NotSupported(Exception):
     """This engine, or this configuration of it, cannot do what was asked. The text says which, and what would help."""
@@ -116,6 +118,12 @@ class Engine(Protocol):
 
     def stats(self) -> Stats:
         """Figures for people and policies. Does not raise."""
+
+    def work(self) -> Work:
+        """What it has in hand and has done, by its counters. Does not raise: C(unread) says why there are none."""
+
+    def patient(self, seconds: float) -> Engine:
+        """The same server, with this deadline for each question and at least this one for a completion."""
 
     def accepting(self) -> Reading:
         """Does it start on new requests? False after stop_accepting(), None where the engine does not tell."""

@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 from . import completions
 from .adapter import Adapter
 from .exposition import Exposition
-from .figures import Figures, text_at
+from .figures import LARGEST, Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, health, lists_a_model, model_names
+from .watched import Watched, each
 
 _OLDER = "this server does not have it; SGLang 0.5 has"
 _HEALTH = {200: (True, ""), 503: (False, "")}
@@ -35,11 +36,26 @@ _LOADS = (
     ("tokens_per_second", "gen_throughput", math.fsum, False),
 )
 
+# Read in SGLang's srt/metrics/collector.py and srt/observability: the totals without a rank are counted when a request
+# ends, the others every few steps (--decode-log-interval); the gauges of a server that has become idle are corrected
+# only after 30 s.
+WATCHED = Watched(
+    by=("dp_rank",),
+    running=each("sglang:num_running_reqs"),
+    waiting=each("sglang:num_queue_reqs"),
+    made=(("sglang:generation_tokens_total", {}), ("sglang:realtime_tokens_total", {"mode": "decode"})),
+    done=(("sglang:prompt_tokens_total", {}), ("sglang:realtime_tokens_total", {"mode": "prefill_compute"})),
+    levels=each("sglang:num_used_tokens", "sglang:token_usage"),
+    steady=("sglang:realtime_tokens_total", "sglang:num_used_tokens"),
+    lag=30.0,
+)
+
 
 class Sglang(Adapter):
     """The SGLang server behind the engine protocol."""
 
     name = "sglang"
+    watched = WATCHED
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": "SGLang's pause freezes or ends the requests in flight too; drain it at the load balancer",
         "save_state": "SGLang cannot save the state of its generations",
@@ -140,6 +156,10 @@ def _loads(document: Any) -> list[Mapping[str, Any]]:
 def _over(loads: list[Mapping[str, Any]], key: str, join: Any) -> float | None:
     """Sum or maximum over all ranks, or None unless every rank has a number."""
     values = [load.get(key) for load in loads]
-    if not values or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+    if not values or not all(map(_is_figure, values)):
         return None
     return float(join(values))
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST

@@ -11,6 +11,7 @@ written when a request ends: what they say of running and waiting requests is of
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
@@ -20,6 +21,17 @@ from .adapter import Adapter
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import first_model, health, lists_a_model, model_names
+from .watched import Watched, each, look
+from .work import Work
+
+# Written when a request ends: they prove progress by growing, and nothing by standing still.
+WATCHED = Watched(
+    by=(),
+    running=(),
+    waiting=(),
+    made=each("trtllm_generation_tokens_total"),
+    done=each("trtllm_prompt_tokens_total", "trtllm_request_success_total"),
+)
 
 _STALE = (
     "trtllm-serve writes its gauges when a request ends, so that they do not tell what is in flight now; "
@@ -64,6 +76,9 @@ class TensorrtLlm(Adapter):
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
+
+    def work(self) -> Work:
+        return look(self._server, "/prometheus/metrics", WATCHED, time.monotonic())[0]
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         asked = first_model(self._server) if model is None else model

@@ -20,8 +20,22 @@ from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import health
+from .watched import Watched, each
 
 _HEALTH = {200: (True, ""), 503: (False, "")}
+# Each forward pass is counted when it has succeeded; the tokens of a request when it ends.
+WATCHED = Watched(
+    by=(),
+    running=each("tgi_batch_current_size"),
+    waiting=each("tgi_queue_size"),
+    made=(
+        ("tgi_request_generated_tokens_sum", {}),
+        ("tgi_batch_inference_success", {"method": "decode"}),
+        ("tgi_batch_inference_success", {"method": "next_token"}),
+    ),
+    done=(("tgi_batch_inference_success", {"method": "prefill"}), ("tgi_request_success", {})),
+    steady=("tgi_batch_inference_success",),
+)
 _NO_CONTROL = "TGI has no endpoint that controls it"
 
 
@@ -29,6 +43,7 @@ class Tgi(Adapter):
     """The TGI router behind the engine protocol. It serves one model."""
 
     name = "tgi"
+    watched = WATCHED
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": f"{_NO_CONTROL}; drain it at the load balancer",
         "pause": f"{_NO_CONTROL}; drain it at the load balancer",

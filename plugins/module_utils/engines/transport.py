@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, TypeVar, cast
 from urllib.parse import urlsplit
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
@@ -60,6 +60,7 @@ class Response:
 
 
 Transport = Callable[[Request], Response]
+Answer = TypeVar("Answer")
 
 
 def check_url(url: str) -> str:
@@ -88,11 +89,8 @@ class HttpTransport:
         self._ca_path = ca_path
 
     def __call__(self, request: Request) -> Response:
-        exchange = _Exchange(request, self._connection(request))
-        worker = threading.Thread(target=exchange.run, daemon=True)
-        worker.start()
-        worker.join(request.timeout)
-        return exchange.outcome(timed_out=worker.is_alive())
+        connection = self._connection(request)
+        return within(request.timeout, lambda: _ask(connection, request), lambda: _cut(connection))
 
     def _connection(self, request: Request) -> http.client.HTTPConnection:
         parts = urlsplit(request.url)
@@ -112,55 +110,65 @@ class HttpTransport:
         return context
 
 
-class _Exchange:
-    """One request and its answer in a thread of its own, so that the deadline needs nobody's cooperation."""
+def within(seconds: float, ask: Callable[[], Answer], cut: Callable[[], None] = lambda: None) -> Answer:
+    """Ask in a thread of its own, so that the deadline needs nobody's cooperation; what it raises is raised here.
 
-    def __init__(self, request: Request, connection: http.client.HTTPConnection) -> None:
-        self._request = request
-        self._connection = connection
-        self._response: Response | None = None
-        self._error: TransportError | None = None
+    cut: wakes the thread, which nobody waits for any longer; one that cannot be woken ends with the process.
+    Raises TransportError C(timeout) where there is no answer in time.
+    """
+    told: list[tuple[Answer | None, Exception | None]] = []
 
-    def run(self) -> None:
+    def run() -> None:
         try:
-            self._response = self._ask()
+            told.append((ask(), None))
         except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # a thread has nobody above it
-            self._error = _explain(error, self._request)
-        finally:
-            self._connection.close()
+            told.append((None, error))
 
-    def outcome(self, timed_out: bool) -> Response:
-        if timed_out:
-            self._cut()
-            raise TransportError("timeout", f"no complete answer within {self._request.timeout:g} s")
-        if self._error is not None:
-            raise self._error
-        if self._response is None:
-            raise TransportError("reset", "the exchange ended without an answer")
-        return self._response
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if not told:
+        cut()
+        raise TransportError("timeout", f"no complete answer within {seconds:g} s")
+    answer, error = told[0]
+    if error is not None:
+        raise error
+    return cast("Answer", answer)
 
-    def _ask(self) -> Response:
-        began = time.monotonic()
-        parts = urlsplit(self._request.url)
-        path = parts.path or "/"
-        target = f"{path}?{parts.query}" if parts.query else path
-        headers = {"Connection": "close", "Accept-Encoding": "identity", **self._request.headers}
-        self._connection.request(self._request.method, target, body=self._request.body, headers=headers)
-        answer = self._connection.getresponse()
-        body = answer.read(self._request.max_bytes + 1)
-        if len(body) > self._request.max_bytes:
-            raise TransportError("too_large", f"the answer is larger than {self._request.max_bytes} bytes")
-        if answer.length:  # read(n) does not complain about a body that ends too early
-            raise TransportError("reset", "the connection ended in the middle of the answer")
-        return Response(status=answer.status, body=body, seconds=time.monotonic() - began)
 
-    def _cut(self) -> None:
-        """Wake the thread if it waits in the socket. One that waits in the resolver ends with the process."""
-        waiting = self._connection.sock
-        if waiting is None:
-            return
-        with contextlib.suppress(OSError):  # it has ended by itself in the meantime
-            waiting.shutdown(socket.SHUT_RDWR)
+def _ask(connection: http.client.HTTPConnection, request: Request) -> Response:
+    """Raises TransportError."""
+    try:
+        return _exchange(connection, request)
+    except Exception as error:  # pylint: disable=broad-except  # whatever it is, there is no answer
+        raise _explain(error, request) from error
+    finally:
+        connection.close()
+
+
+def _exchange(connection: http.client.HTTPConnection, request: Request) -> Response:
+    began = time.monotonic()
+    parts = urlsplit(request.url)
+    path = parts.path or "/"
+    target = f"{path}?{parts.query}" if parts.query else path
+    headers = {"Connection": "close", "Accept-Encoding": "identity", **request.headers}
+    connection.request(request.method, target, body=request.body, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read(request.max_bytes + 1)
+    if len(body) > request.max_bytes:
+        raise TransportError("too_large", f"the answer is larger than {request.max_bytes} bytes")
+    if answer.length:  # read(n) does not complain about a body that ends too early
+        raise TransportError("reset", "the connection ended in the middle of the answer")
+    return Response(status=answer.status, body=body, seconds=time.monotonic() - began)
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    """Wake the thread if it waits in the socket. One that waits in the resolver ends with the process."""
+    waiting = connection.sock
+    if waiting is None:
+        return
+    with contextlib.suppress(OSError):  # it has ended by itself in the meantime
+        waiting.shutdown(socket.SHUT_RDWR)
 
 
 # The first that fits counts. socket.timeout is TimeoutError only since Python 3.10.

@@ -11,6 +11,7 @@ loaded and unloaded when the server was started with C(--model-control-mode=expl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
@@ -24,7 +25,23 @@ from .questions import health, unread
 from .server import Server, describe
 from .transport import TransportError
 from .triton_generate import BACKENDS
+from .watched import Watched, each, look
+from .work import Work
 
+# The TensorRT-LLM backend counts its iterations; that of vLLM tells vLLM's totals. What Triton itself counts is
+# requests that have ended, which does not move at every step.
+WATCHED = Watched(
+    by=("model", "version"),
+    running=(("nv_trt_llm_request_metrics", {"request_type": "active"}),),
+    waiting=each("nv_inference_pending_request_count"),
+    made=each("vllm:generation_tokens_total"),
+    done=(
+        ("vllm:prompt_tokens_total", {}),
+        ("nv_inference_request_success", {}),
+        ("nv_trt_llm_general_metrics", {"general_type": "iteration_counter"}),
+    ),
+    steady=("nv_trt_llm_general_metrics",),
+)
 _READY = {200: (True, ""), 400: (False, ""), 503: (False, "")}
 _ACTIVE = "more than zero active requests in nv_trt_llm_request_metrics (of the TensorRT-LLM backend alone)"
 # Triton answers HTTP 400 to every inference that fails. This one is no fault of the question: the process of a Python
@@ -89,6 +106,9 @@ class Triton(Adapter):
             figures.missing(field, "Triton counts requests, not tokens")
         figures.given("models", self._loaded)
         return figures.stats()
+
+    def work(self) -> Work:
+        return look(self._metrics_server(), "/metrics", WATCHED, time.monotonic())[0]
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         asked, backend = model or self._options["model"], self._options["backend"]

@@ -12,7 +12,9 @@ requests that a pause or a sleep makes wait; C(/load) counts them, with C(--enab
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from . import completions
@@ -23,8 +25,28 @@ from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
 from .server import decode
+from .watched import Watched, each, look
+from .work import Work
 
 _BAD_REQUEST = (400, 422)
+# Read in vLLM 0.32, vllm/v1/metrics/loggers.py and stats.py: the engine core tells its gauges after each step, and the
+# tokens of a prompt are counted with the first token that it yields, so that nothing but a cache that fills shows a
+# long prompt. The requests that wait as "deferred" wait for somebody else's data. Aborted ones are counted by the API
+# process.
+WATCHED = Watched(
+    by=("engine", "model_name"),
+    running=each("vllm:num_requests_running"),
+    waiting=each("vllm:num_requests_waiting"),
+    not_ours=(("vllm:num_requests_waiting_by_reason", {"reason": "deferred"}),),
+    made=each("vllm:generation_tokens_total"),
+    done=(
+        ("vllm:prompt_tokens_total", {}),
+        ("vllm:request_success_total", {"finished_reason": "stop"}),
+        ("vllm:request_success_total", {"finished_reason": "length"}),
+    ),
+    levels=each("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    steady=("vllm:generation_tokens_total",),
+)
 _DEV_MODE = "not supported by this engine as it was started; vLLM has it with VLLM_SERVER_DEV_MODE=1"
 
 
@@ -32,6 +54,7 @@ class Vllm(Adapter):
     """The vLLM server behind the engine protocol."""
 
     name = "vllm"
+    watched = WATCHED
     cannot: ClassVar[Mapping[str, str]] = {
         "save_state": "vLLM cannot save the state of its generations",
         "load_state": "vLLM cannot load the state of its generations",
@@ -70,6 +93,14 @@ class Vllm(Adapter):
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
+
+    def work(self) -> Work:
+        """One that sleeps keeps what it was given in hand until somebody wakes it."""
+        work, found = look(self._server, "/metrics", WATCHED, time.monotonic())
+        awake = found.values("vllm:engine_sleep_state", sleep_state="awake")
+        if awake and min(awake) == 0:
+            return replace(work, held_back="vllm:engine_sleep_state says that it sleeps")
+        return work
 
     def accepting(self) -> Reading:
         return self._is_not("/is_paused", "is_paused")

@@ -8,19 +8,21 @@ A directory whose name begins with C(.partial-) is a bundle that was never finis
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from ..host import paths
 from ..services.clocks import iso
-from .piece import Collected, Part, collect
+from .piece import Collected, Part, collect, cut
 from .unread import Unread
 
 MANIFEST = "manifest.json"
@@ -30,6 +32,7 @@ PARTIAL = ".partial-"
 
 # Kept back from the budget so that the manifest always fits; it grows with the number of parts, not with their size.
 _MANIFEST_RESERVE = 128 * 1024
+_MANIFEST_MOST = 4 * 1024 * 1024
 _SMALLEST_BUDGET = 256 * 1024
 
 
@@ -79,37 +82,75 @@ def write(
 
     head: what the manifest says of the incident, beside its parts.
     """
-    try:
-        os.makedirs(path.parent, mode=0o700, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise SnapshotError(f"{path.parent} cannot be written: {error.strerror}") from error
-    try:
-        entries, unreadable = _fill(partial, parts, limits, read)
-        size = sum(entry["bytes"] for entry in entries) + _write_manifest(partial, head, entries, unreadable)
-        return Written(
-            path=_publish(partial, path),
-            size=size,
-            parts=tuple(entry["name"] for entry in entries),
-            truncated=tuple(entry["name"] for entry in entries if entry["truncated_from"] is not None),
-            unreadable=unreadable,
-        )
-    except OSError as error:
-        raise SnapshotError(f"the bundle could not be finished: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # after a success the name is gone already
+    with contextlib.ExitStack() as opened:
+        try:
+            around = paths.open_directory(str(path.parent), make=0o700)
+            opened.callback(os.close, around)
+            dest = Path(f"/proc/self/fd/{around}")
+            partial = dest / f"{PARTIAL}{path.name}-{secrets.token_hex(4)}"
+            opened.callback(shutil.rmtree, partial, ignore_errors=True)  # after a success the name is gone already
+            # By its descriptor: whoever owns the directory around it may rename it, and put another in its place.
+            own = paths.make_directory(around, partial.name, str(path.with_name(partial.name)))
+            opened.callback(os.close, own)
+            inside = Path(f"/proc/self/fd/{own}")
+        except OSError as error:
+            raise SnapshotError(f"{path.parent} cannot be written: {error.strerror}") from error
+        try:
+            entries, unreadable = _fill(inside, parts, limits, read)
+            size = sum(entry["bytes"] for entry in entries) + _write_manifest(inside, head, entries, unreadable)
+            published = _publish(partial, dest / path.name)
+            if not os.path.samestat(os.lstat(published), os.stat(inside)):
+                raise SnapshotError(f"{path}: something else was put in its place while it was written")
+        except OSError as error:
+            raise SnapshotError(f"the bundle could not be finished: {error.strerror}") from error
+    return Written(
+        path=path.with_name(published.name),
+        size=size,
+        parts=tuple(entry["name"] for entry in entries),
+        truncated=tuple(entry["name"] for entry in entries if entry["truncated_from"] is not None),
+        unreadable=unreadable,
+    )
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of a finished bundle, or None for anything else."""
+    """The manifest of a finished bundle that root or this user has written, or None for anything else."""
     if path.name.startswith(".") or path.is_symlink():
         return None
     try:
-        with (path / MANIFEST).open(encoding="utf-8") as file:
-            manifest = json.load(file)
+        with os.fdopen(paths.open_file(str(path / MANIFEST)), "rb") as file:
+            if os.fstat(file.fileno()).st_uid not in (0, os.geteuid()):
+                return None
+            manifest = json.loads(file.read(_MANIFEST_MOST))
     except (OSError, ValueError, RecursionError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        return None
+    parts = manifest.get("parts", [])
+    return manifest if isinstance(parts, list) and all(isinstance(part, dict) for part in parts) else None
+
+
+def excerpts(path: Path, limit: int) -> list[dict[str, Any]]:
+    """The beginning of the bundle's parts, of logs the end, in their order, in no more than C(limit) bytes of text.
+
+    No part takes more than a quarter of it, so that a long log leaves room for what comes after.
+    """
+    manifest = read_manifest(path) or {}
+    found: list[dict[str, Any]] = []
+    for part in manifest.get("parts", []):
+        # Names of our own making; the file may have been altered since.
+        name = os.path.basename(str(part.get("name", "")))
+        room = min(limit, max(limit // 4, 16 * 1024))
+        try:
+            with os.fdopen(paths.open_file(str(path / name)), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - room - 1) if name.endswith(".log") else 0)
+                kept = cut(file.read(room + 1), room, name.endswith(".log"))
+        except (OSError, ValueError):  # a name that no file can have
+            continue
+        if kept:
+            found.append({"name": name, "text": kept.decode("utf-8", "replace"), "cut": len(kept) < size})
+            limit -= len(kept)
+    return found
 
 
 def bundles(dest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -187,7 +228,7 @@ def _write_part(
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = paths.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

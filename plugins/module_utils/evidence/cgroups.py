@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+from ..host.numbers import whole_number
 from .piece import Piece
 from .processes import read_file, section
 from .unread import Unread
@@ -107,10 +108,10 @@ def processes_in(directory: Path) -> list[int]:
     found: list[int] = []
     for path in (directory, *_below(directory)):
         try:
-            found.extend(int(word) for word in read_file(path / "cgroup.procs").split() if word.isdigit())
+            found.extend(filter(None, map(whole_number, read_file(path / "cgroup.procs").split())))
         except OSError:
             continue
-    return sorted(set(found) - {0})
+    return sorted(set(found))
 
 
 def oom_kills(groups: Iterable[Path]) -> int | None:
@@ -122,7 +123,7 @@ def oom_kills(groups: Iterable[Path]) -> int | None:
     for group in groups:
         for name in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
-                found = re.search(r"^oom_kill (\d+)$", read_file(group / name), re.MULTILINE)
+                found = re.search(r"^oom_kill ([0-9]{1,20})$", read_file(group / name), re.MULTILINE)
                 counts.extend([int(found.group(1))] if found else [])
     return max(counts, default=None)
 

@@ -1,13 +1,19 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running another program under a deadline. One that hangs is killed, or left behind, and said to have hung."""
+"""Running another program under a deadline. One that hangs is killed, or left behind, and said to have hung.
+
+Of what it says no more than the last C(MOST_BYTES) are held at any time: a service's log may have a line of any length.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
@@ -15,12 +21,16 @@ from typing import Callable
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a command. C(rc) is None when it did not run or did not end; C(problem) then says why."""
+    """What came of a command. C(rc) is None when it did not run or did not end; C(problem) then says why.
+
+    C(cut): it ended and said more than is held, which is a problem too; the ends of its streams are here.
+    """
 
     rc: int | None
     stdout: bytes
     stderr: bytes
     problem: str = ""
+    cut: bool = False
 
     def complaint(self) -> str:
         """Why this outcome is of no use, on one line; empty when the command succeeded."""
@@ -35,6 +45,9 @@ Runner = Callable[[Sequence[str], float], Outcome]
 
 # Output that a person's locale, pager or colours would change cannot be read by a program.
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", "PAGER": "cat"}
+# Of each stream. Far above what any of the commands says that are run here.
+MOST_BYTES = 32 * 1024 * 1024
+_CHUNK = 65536
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -48,17 +61,45 @@ def run(argv: Sequence[str], timeout: float) -> Outcome:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
             env=environment,
             start_new_session=True,
         )
     except OSError as error:
         return Outcome(None, b"", b"", f"{argv[0]} cannot be run: {error.strerror}")
+    deadline = time.monotonic() + timeout
+    said, cut = [bytearray(), bytearray()], False
     try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as expired:
+        cut = _listen(process, said, deadline)
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
         _kill(process)
-        return Outcome(None, expired.stdout or b"", b"", f"{argv[0]} did not end within {timeout:g} s")
-    return Outcome(process.returncode, stdout, stderr)
+        return Outcome(None, bytes(said[0]), b"", f"{argv[0]} did not end within {timeout:g} s")
+    problem = f"{argv[0]} said more than {MOST_BYTES} bytes" if cut else ""
+    return Outcome(process.returncode, bytes(said[0]), bytes(said[1]), problem, cut)
+
+
+def _listen(process: subprocess.Popen[bytes], said: Sequence[bytearray], deadline: float) -> bool:
+    """Read both streams to their ends, and keep the last of each. Whether more was said. Raises TimeoutExpired."""
+    cut = False
+    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as pipes:
+        for pipe, kept in zip((process.stdout, process.stderr), said):
+            if pipe is not None:
+                waiting.register(pipes.enter_context(pipe), selectors.EVENT_READ, kept)
+        while waiting.get_map():
+            remaining = deadline - time.monotonic()
+            ready = waiting.select(remaining) if remaining > 0 else []
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            for key, _events in ready:
+                chunk = os.read(key.fd, _CHUNK)
+                if not chunk:
+                    waiting.unregister(key.fileobj)
+                key.data.extend(chunk)
+                if len(key.data) > MOST_BYTES:
+                    del key.data[:-MOST_BYTES]
+                    cut = True
+    return cut
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -68,6 +109,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=1)
     except (OSError, subprocess.TimeoutExpired):
         pass
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()

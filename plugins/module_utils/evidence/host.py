@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ _FILES = (
     "loadavg", "uptime", "version", "meminfo", "vmstat", "pressure/memory", "pressure/cpu", "pressure/io",
     "swaps", "mounts", "sys/vm/overcommit_memory", "sys/vm/panic_on_oom", "driver/nvidia/version",
 )  # fmt: skip
+# Anybody may make any number of files in shared memory.
+_MAX_ENTRIES = 10_000
 _SOCKET_FILES = ("tcp", "tcp6", "unix", "sockstat", "sockstat6")
 
 
@@ -46,7 +49,9 @@ def sockets(proc: Path, run: Runner, timeout: float) -> Piece:
 def _listing(directory: Path) -> str:
     lines = []
     with os.scandir(directory) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
+        for entry in sorted(itertools.islice(entries, _MAX_ENTRIES), key=lambda entry: entry.name):
             status = entry.stat(follow_symlinks=False)
             lines.append(f"{status.st_size:>14} uid {status.st_uid:>6} mtime {status.st_mtime:.0f} {entry.name!r}\n")
+    if len(lines) == _MAX_ENTRIES:
+        lines.append(f"({_MAX_ENTRIES} of them; what more there is was not listed)\n")
     return "".join(lines) or "(empty)\n"

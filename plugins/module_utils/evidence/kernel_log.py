@@ -8,15 +8,19 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Callable
 
+from ..host.numbers import whole_number
+from ..services.clocks import from_monotonic, iso
 from .command import Runner
 from .unread import Unread
 
 _RECORD_BYTES = 8192  # the kernel's own limit for one /dev/kmsg record
-_MAX_RECORDS = 200_000
-_BRACKETED = re.compile(r"\[\s*(\d+)\.(\d{1,6})\]\s?(?:[^:\s]+ kernel: )?(.*)")
+_MAX_BYTES = 32 * 1024 * 1024  # of records, escaped as /dev/kmsg gives them; the newest are kept
+_BRACKETED = re.compile(r"\[\s*(\d{1,20})\.(\d{1,6})\]\s?(?:[^:\s]+ kernel: )?(.*)")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,14 @@ class KernelLog:
     failed: tuple[str, ...] = ()
 
     def as_text(self) -> str:
-        stamped = (f"[{line.at:13.6f}] {line.text}" if line.at is not None else line.text for line in self.lines)
-        return "".join(f"{line}\n" for line in stamped)
+        """Each line with the wall clock, as it is set now, and with the kernel's own: the log knows no other."""
+        return "".join(f"{_stamped(line)}\n" for line in self.lines)
+
+
+def _stamped(line: KernelLine) -> str:
+    if line.at is None:
+        return line.text
+    return f"{iso(from_monotonic(line.at))} [{line.at:13.6f}] {line.text}"
 
 
 def read(run: Runner, timeout: float, kmsg: str = "/dev/kmsg") -> KernelLog:
@@ -46,7 +56,7 @@ def read(run: Runner, timeout: float, kmsg: str = "/dev/kmsg") -> KernelLog:
     /dev/kmsg comes first: it needs no other program and is never older than the kernel's buffer.
     """
     readers: tuple[tuple[str, Callable[[], list[KernelLine]]], ...] = (
-        (kmsg, lambda: _from_kmsg(kmsg)),
+        (kmsg, lambda: _from_kmsg(kmsg, timeout)),
         ("dmesg", lambda: _from_command(run, ["dmesg"], timeout)),
         ("journalctl -k", lambda: _from_command(run, _JOURNAL, timeout)),
     )
@@ -70,9 +80,10 @@ def parse_kmsg_record(record: str) -> KernelLine | None:
     """C(prio,seq,usec,flags;text), with continuation lines of key=value pairs that are left out."""
     prefix, semicolon, text = record.partition(";")
     fields = prefix.split(",")
-    if not semicolon or len(fields) < 3 or not fields[2].isdigit():
+    microseconds = whole_number(fields[2]) if semicolon and len(fields) > 2 else None
+    if microseconds is None:
         return None
-    return KernelLine(int(fields[2]) / 1e6, text.split("\n", 1)[0])
+    return KernelLine(microseconds / 1e6, text.split("\n", 1)[0])
 
 
 def parse_line(line: str) -> KernelLine:
@@ -84,11 +95,13 @@ def parse_line(line: str) -> KernelLine:
     return KernelLine(float(f"{seconds}.{fraction}"), text)
 
 
-def _from_kmsg(path: str) -> list[KernelLine]:
+def _from_kmsg(path: str, timeout: float) -> list[KernelLine]:
+    """All that is there now: whoever writes as fast as it is read is not followed for longer than the timeout."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    lines: list[KernelLine] = []
+    lines: deque[KernelLine] = deque()
+    deadline, held = time.monotonic() + timeout, 0
     try:
-        for _record in range(_MAX_RECORDS):
+        while time.monotonic() < deadline:
             try:
                 record = os.read(descriptor, _RECORD_BYTES)
             except OSError as error:
@@ -102,13 +115,32 @@ def _from_kmsg(path: str) -> list[KernelLine]:
             line = parse_kmsg_record(record.decode("utf-8", "replace"))
             if line is not None:
                 lines.append(line)
+                held += len(line.text)
+            while held > _MAX_BYTES:
+                held -= len(lines.popleft().text)
     finally:
         os.close(descriptor)
-    return lines
+    return list(lines)
 
 
 def _from_command(run: Runner, argv: list[str], timeout: float) -> list[KernelLine]:
     outcome = run(argv, timeout)
     if outcome.complaint():
         raise Unread(outcome.complaint())
-    return [parse_line(line) for line in outcome.stdout.decode("utf-8", "replace").splitlines()]
+    return _whole(outcome.stdout.decode("utf-8", "replace").split("\n"))
+
+
+def _whole(printed: list[str]) -> list[KernelLine]:
+    """The messages that were printed: a line without a clock goes on with the message before it.
+
+    A message may hold line breaks, also in the name of a file that a user chose; what follows one is no message.
+    """
+    lines: list[KernelLine] = []
+    for line in map(parse_line, printed):
+        if not line.text:
+            continue
+        if line.at is None and lines and lines[-1].at is not None:
+            lines[-1] = KernelLine(lines[-1].at, f"{lines[-1].text}\n{line.text}"[:_RECORD_BYTES])
+        else:
+            lines.append(line)
+    return lines

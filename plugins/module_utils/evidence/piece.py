@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import time
@@ -16,6 +17,8 @@ from typing import Callable
 from .unread import Unread
 
 _CHUNK = 65536
+# What a collector, and each program that it runs, may take beside what it has inherited.
+MOST_MEMORY = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def _serve(part: Part, limit: int, readable: int, writable: int) -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
+        _bound_memory()
         with os.fdopen(writable, "wb") as pipe:
             pipe.write(_answer(part, limit))
         status = 0
@@ -106,9 +110,27 @@ def _serve(part: Part, limit: int, readable: int, writable: int) -> None:
         os._exit(status)
 
 
+def _bound_memory() -> None:
+    """Let what is collected, which others may have made as large as they like, end this child and not the host."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        held = next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:")), 0)
+    most, hard = held + MOST_MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def _answer(part: Part, limit: int) -> bytes:
     try:
+        return _read(part, limit)
+    except MemoryError:
+        pass  # behind it what was read is let go of, so that there is room to say so
+    return json.dumps({"unread": f"it took more than {MOST_MEMORY} bytes of memory to read"}).encode() + b"\n"
+
+
+def _read(part: Part, limit: int) -> bytes:
+    try:
         piece = part.read()
+    except MemoryError:
+        raise
     except (OSError, Unread) as error:
         return json.dumps({"unread": str(error)}).encode() + b"\n"
     except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # one bad collector must not end the rest

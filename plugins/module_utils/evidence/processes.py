@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
 
@@ -15,6 +15,8 @@ from .redaction import redact_argv, redact_environment
 from .unread import Unread
 
 _MAX_FILE = 1024 * 1024
+# Of all command lines of a host together; a process may give itself one of any length.
+_MAX_LINES = 8 * 1024 * 1024
 _MAX_DESCRIPTORS = 2000
 _MAX_THREADS = 2000
 
@@ -27,8 +29,12 @@ _THREAD_STATUS = ("SigPnd", "ShdPnd", "SigBlk", "voluntary_ctxt_switches", "nonv
 
 def read_file(path: Path) -> str:
     """A small file as text. Raises OSError."""
+    return _read_bytes(path).decode("utf-8", "replace")
+
+
+def _read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_MAX_FILE).decode("utf-8", "replace")
+        return file.read(_MAX_FILE)
 
 
 def section(title: str, read: Callable[[], str]) -> str:
@@ -66,7 +72,7 @@ def memory_map(proc: Path, pid: int, known_secrets: Iterable[str] = ()) -> Piece
     root = _existing(proc, pid)
     known = tuple(known_secrets)
     text = section("cmdline", lambda: " ".join(command_line(root, known)) or "(empty)")
-    text += section("environ", lambda: redact_environment((root / "environ").read_bytes(), known))
+    text += section("environ", lambda: redact_environment(_read_bytes(root / "environ"), known))
     text += section("smaps_rollup", lambda: read_file(root / "smaps_rollup"))
     return Piece(text, str(root))
 
@@ -80,22 +86,24 @@ def overview(proc: Path) -> Piece:
 def command_lines(proc: Path, known_secrets: Iterable[str] = ()) -> Piece:
     """The command line of each process, redacted."""
     known = tuple(known_secrets)
-
-    def lines() -> Iterator[str]:
-        for pid in pids(proc):
-            try:
-                argv = command_line(proc / str(pid), known)
-            except OSError:
-                continue  # it ended in the meantime
-            if argv:
-                yield f"{pid:>8} {' '.join(argv)}\n"
-
-    return Piece("".join(lines()), f"{proc}/*/cmdline")
+    lines, left = [], _MAX_LINES
+    for pid in pids(proc):
+        try:
+            argv = command_line(proc / str(pid), known)
+        except OSError:
+            continue  # it ended in the meantime
+        if argv:
+            lines.append(f"{pid:>8} {' '.join(argv)}\n")
+            left -= len(lines[-1])
+        if left < 0:
+            remark = f"they are longer than {_MAX_LINES} bytes: those of processes after {pid} are left out"
+            return Piece("".join(lines), f"{proc}/*/cmdline", (remark,))
+    return Piece("".join(lines), f"{proc}/*/cmdline")
 
 
 def command_line(root: Path, known_secrets: Iterable[str] = ()) -> list[str]:
     """The redacted arguments of one process. Raises OSError."""
-    raw = (root / "cmdline").read_bytes().decode("utf-8", "replace")
+    raw = read_file(root / "cmdline")
     return redact_argv(raw.rstrip("\0").split("\0"), known_secrets) if raw else []
 
 

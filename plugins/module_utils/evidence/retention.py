@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..host import paths
 from .bundle import PARTIAL, bundles
 
 # No snapshot takes this long; what is older was left by one that was killed.
@@ -29,11 +30,19 @@ def apply(dest: Path, host: str, keep: int, new: Path) -> tuple[list[str], list[
     removed, complaints = [], []
     for path in [*surplus(bundles(dest), host, keep, new), *_abandoned(dest)]:
         try:
-            shutil.rmtree(path)
+            _remove(path)
             removed.append(str(path))
         except OSError as error:
             complaints.append(f"{path}: {error.strerror}")
     return removed, complaints
+
+
+def _remove(path: Path) -> None:
+    directory = paths.open_directory(str(path.parent))
+    try:
+        paths.remove_below(directory, path.name)
+    finally:
+        os.close(directory)
 
 
 def _abandoned(dest: Path) -> list[Path]:

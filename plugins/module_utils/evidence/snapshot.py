@@ -18,7 +18,7 @@ from ..health.probe import observe
 from ..services import process
 from ..services.ownership import Ownership, container_components
 from ..services.protocol import Logs, Service
-from . import bundle, cgroups, engine_state, gpu_state, host, processes, python_stacks
+from . import bundle, cgroups, engine_state, gpu_state, host, kernel_log, processes, python_stacks, summary
 from .command import Runner, run
 from .names import safe_component
 from .piece import Part, Piece
@@ -26,6 +26,7 @@ from .redaction import redact_document, redact_text
 from .unread import Unread
 
 _MAX_PROCESSES = 32
+_SUMMARY_LOG_LINES = 500
 _MAX_TOLD_TEXT = 256
 # What the orchestrator knows, and the log, by kind of service.
 _FILES = {
@@ -38,11 +39,17 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Incident:
-    """Whose evidence it is. All three come from outside and are only ever data."""
+    """Whose evidence it is. All of it comes from outside and is only ever data.
+
+    run: what names the run over all installations; empty where nothing does.  phase: for a second look of one run, what
+    it comes after, as in "failed-start".
+    """
 
     id: str
     attempt: int
     host: str
+    run: str = ""
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,18 @@ class Scope:
 def bundle_name(incident: Incident, at: float) -> str:
     """C(INCIDENT-HOST-TIMESTAMP), each made fit for a path; at: seconds since the epoch."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-    return f"{safe_component(incident.id, 'incident')}-{safe_component(incident.host, 'host')}-{stamp}"
+    phase = f"-{safe_component(incident.phase, 'phase')}" if incident.phase else ""
+    return f"{safe_component(incident.id, 'incident')}-{safe_component(incident.host, 'host')}-{stamp}{phase}"
 
 
 def existing(dest: Path, incident: Incident) -> Path | None:
-    """The bundle of the same incident, attempt and host, if there is one. The first one taken is the evidence."""
+    """The bundle of the same incident, attempt, host and run, if there is one. The first one taken is the evidence.
+
+    Release 0.1.0 knew no runs: its bundles may be those of another installation's incident of the same number.
+    """
     wanted = _identity(incident)
     for path, manifest in bundle.bundles(dest):
-        if all(manifest.get(key) == value for key, value in wanted.items()):
+        if all({"run": "", "phase": "", **manifest}.get(key) == value for key, value in wanted.items()):
             return path
     return None
 
@@ -93,11 +104,11 @@ def head(incident: Incident, scope: Scope, limits: bundle.Limits) -> dict[str, A
     }
 
 
-def plan(scope: Scope) -> list[Part]:
+def plan(scope: Scope, incident: Incident, dest: Path) -> list[Part]:
     """Every part, most important first: when space or time runs out it is the end of this list that is missing."""
     seconds = scope.command_timeout
     pids = _pids(scope)
-    parts: list[Part] = []
+    parts = [Part(summary.NAME, lambda: _summary(scope, incident, dest), limit=64 * 1024, seconds=8 * seconds)]
     if scope.service is not None:
         parts.extend(_service_parts(scope, scope.service, pids))
     known = scope.known_secrets
@@ -115,6 +126,25 @@ def plan(scope: Scope) -> list[Part]:
     parts.append(Part("processes.txt", lambda: processes.overview(scope.proc), seconds=seconds))
     parts.append(Part("command-lines.txt", lambda: processes.command_lines(scope.proc, known), seconds=seconds))
     return parts
+
+
+def _summary(scope: Scope, incident: Incident, dest: Path) -> Piece:
+    service, known = scope.service, scope.known_secrets
+
+    def log() -> str:
+        if service is None:
+            raise Unread("no service was named")
+        return redact_text(service.logs(min(scope.log_lines, _SUMMARY_LOG_LINES)).text, known)
+
+    text = summary.write(
+        summary.About(incident.id, incident.host, incident.attempt, time.time(), incident.phase),
+        None if service is None else service.status(),
+        log,
+        lambda: kernel_log.read(scope.run, scope.command_timeout).lines,
+        lambda: processes.read_file(scope.proc / "meminfo"),
+        [str(dest)],
+    )
+    return Piece(redact_text(text, known), "the other parts")
 
 
 def _service_parts(scope: Scope, service: Service, pids: list[int]) -> list[Part]:
@@ -244,7 +274,14 @@ def _engine(engine: Engine, scope: Scope) -> Piece:
 
 def _identity(incident: Incident) -> dict[str, Any]:
     digest = hashlib.sha256(incident.id.encode("utf-8", "surrogatepass")).hexdigest()
-    return {"incident_sha256": digest, "attempt": incident.attempt, "host": _told(incident.host)}
+    host = _told(incident.host)
+    return {
+        "incident_sha256": digest,
+        "attempt": incident.attempt,
+        "host": host,
+        "run": _told(incident.run),
+        "phase": _told(incident.phase),
+    }
 
 
 def _told(text: str) -> str:

@@ -38,7 +38,8 @@ SEVERITIES = ("info", "warning", "critical")
 # How the rest of a line changes what its number means; '' means not at all.
 RULES = ("", "consequence", "follow_driver", "nvlink4", "nvlink5", "sxid")
 
-# {"xid": {63: {"action": "reset_gpu"}}, "sxid": {20034: {...}}}; keys may be text, as in JSON.
+# {"xid": {63: {"action": "reset_gpu"}}, "sxid": {20034: {...}}, "kind": {"rcu_stall": {...}}}
+# Codes may be text, as in JSON.
 Overrides = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 
@@ -78,7 +79,7 @@ def lookup_xid(code: int, overrides: Overrides | None = None) -> Entry:
         entry = Entry("xid", code, "", "in no catalogue", "unknown", "warning", "call_person", known=False)
     else:
         entry = Entry("xid", code, *row)
-    return _overridden(entry, overrides)
+    return overridden(entry, overrides)
 
 
 def lookup_sxid(code: int, severity: str | None = None, text: str = "", overrides: Overrides | None = None) -> Entry:
@@ -104,16 +105,17 @@ def lookup_sxid(code: int, severity: str | None = None, text: str = "", override
     else:
         judged = ("unknown", "warning", "call_person")
     title = f"NVSwitch error, {printed or 'of unprinted severity'}"
-    return _overridden(Entry("sxid", code, "", title, *judged, rule="sxid"), overrides)
+    return overridden(Entry("sxid", code, "", title, *judged, rule="sxid"), overrides)
 
 
-def _overridden(entry: Entry, overrides: Overrides | None) -> Entry:
+def overridden(entry: Entry, overrides: Overrides | None) -> Entry:
     """Apply the fleet's own word.  What it does not mention stays; what is no word of ours is a mistake of the caller.
 
     :raises ValueError: if the override names what does not exist.
     """
     table = (overrides or {}).get(entry.kind) or {}
-    own = table.get(entry.code) or table.get(str(entry.code))
+    named = entry.mnemonic if entry.kind == "kind" else entry.code
+    own = table.get(named) or table.get(str(named))
     if not own:
         return entry
     allowed = {"failure_class": FAILURE_CLASSES, "severity": SEVERITIES, "action": FAULT_ACTIONS}
@@ -122,6 +124,6 @@ def _overridden(entry: Entry, overrides: Overrides | None) -> Entry:
         if value is None or key == "reason":
             continue
         if key not in allowed or value not in allowed[key]:
-            raise ValueError(f"override of {entry.kind} {entry.code}: {key}={value!r} is not known")
+            raise ValueError(f"override of {entry.kind} {named}: {key}={value!r} is not known")
         chosen[key] = value
     return replace(entry, overridden=True, **chosen)  # type: ignore[arg-type]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import FAULT_ACTIONS, Entry, Overrides, graver, lookup_sxid, lookup_xid
+from .catalogue_kinds import HOST_KINDS, lookup_kind
+from .line_heads import GPU_TRIGGERS
 from .nvlink4 import decode_nvlink4
 from .nvlink5 import Decoded, decode_nvlink5
 
@@ -44,46 +46,26 @@ class Finding:
         return self.action != "observe" and self.failure_class in (None, "unknown")
 
 
-# kind: (failure class, severity, action, words) of the lines about GPUs that carry no number.
-_NAMED = {
-    "gpu_init_failure": ("gpu_lost", "critical", "reboot_node", "the driver could not initialise a GPU"),
-    "nvlink_init_failure": ("gpu_comm", "critical", "switch_comm_path", "NVLink could not be initialised"),
-    # The line reads the same whether the host's library is meant or one in a container; NVML's own error tells.
-    "driver_mismatch": (
-        "unknown",
-        "warning",
-        "call_person",
-        "a library of another version than the driver's called it",
-    ),
-    "peermem_error": (
-        "gpu_comm",
-        "warning",
-        "call_person",
-        "the GPU's memory could not be shared with the network card",
-    ),
-    "pcie_dpc": ("gpu_lost", "critical", "reboot_node", "the PCIe port has cut its device off"),
-}
-_AER = {
-    "correctable": ("gpu_fault", "info", "observe", "PCIe errors that were corrected"),
-    "non-fatal": ("gpu_fault", "warning", "observe", "PCIe errors that were not corrected; the link goes on"),
-    "fatal": ("gpu_lost", "critical", "reboot_node", "a fatal PCIe error"),
-}
-# Kinds that tell of hosts and processes, and are other people's business.
+# Kinds that tell of hosts and processes, or repeat another: no witness about a GPU.
 NOT_OF_GPUS = (
     "none",
-    "oom_kill",
     "oom_kill_record",
     "oom_invoked",
+    "oom_announced",
+    "oom_group_kill",
     "oom_reaper",
-    "hung_task",
-    "soft_lockup",
-    "kernel_panic",
-    "segfault",
-    "edac_ce",
-    "edac_ue",
-    "mce",
     "gpu_identity",
+    "amdgpu_process",
+    *sorted(HOST_KINDS),
 )
+
+
+def about_gpus(fault: Fault) -> bool:
+    """Whether a line may be a witness about a GPU: also one that could not be read, if the driver's word is in it."""
+    kind = fault.get("kind")
+    if kind == "unreadable":
+        return fault.get("trigger") in GPU_TRIGGERS
+    return kind not in NOT_OF_GPUS
 
 
 def judge_faults(
@@ -95,7 +77,7 @@ def judge_faults(
 
 
 def _tells(fault: Fault) -> bool:
-    if fault.get("is_new_fault") is False or fault.get("kind") in NOT_OF_GPUS:
+    if fault.get("is_new_fault") is False or not about_gpus(fault):
         return False
     follows = fault.get("kind") == "xid" and fault.get("xid") == 154
     return not (follows and last_recovery([fault]) is not None)
@@ -120,14 +102,14 @@ def _judge(fault: Fault, alone: bool, driver_version: str | None, overrides: Ove
         return _judge_sxid(code, fault, overrides)
     if kind in ("gpu_off_bus_text", "gpu_off_bus_multiline"):
         return _finding(lookup_xid(79, overrides), "the driver says that the GPU has fallen off the bus")
-    named = _NAMED.get(kind)
-    if kind == "pcie_aer":
-        named = _AER.get(str(fault.get("severity")))
-    elif named is None and kind.startswith("ib_"):
-        named = ("gpu_comm", "warning", "call_person", "the network card reports a fault")
-    if named is None:
-        return Finding(f"kernel:{kind[:40]}", "unknown", "warning", "call_person", f"a kernel line of kind {kind[:40]}")
-    return Finding(f"kernel:{kind}", *named)
+    stage = fault.get("severity") or fault.get("stage")
+    return _of_kind(lookup_kind(kind, stage if isinstance(stage, str) else None, overrides))
+
+
+def _of_kind(entry: Entry) -> Finding:
+    remark = "; the fleet's policy decides" if entry.overridden else ""
+    rule = f"{'policy:' if entry.overridden else ''}kernel:{entry.mnemonic}"
+    return Finding(rule, entry.failure_class, entry.severity, entry.action, f"{entry.title}{remark}")
 
 
 def _judge_xid(

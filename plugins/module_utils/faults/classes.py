@@ -51,18 +51,38 @@ ROOT_CAUSE_ORDER = (
 # there, not by this list.
 ACTIONS = tuple(sorted({action for ladder in DEFAULT_LADDERS.values() for action in ladder} | {"safe_shutdown"}))
 
+# What an action costs beside what has failed, from nothing to most.  The ladder never takes a dearer action because a
+# cheaper one is not installed.
+COSTS_NOTHING = 0  # what is there goes on
+COSTS_REQUESTS = 1  # what this replica has in flight
+COSTS_STATE = 2  # state of the replica or the GPU, or other services on that GPU
+COSTS_HOST = 3  # the whole host, for a while or until a person gives it back
+COSTS_SERVICE = 4  # nothing serves there until a person comes
+
+DESTRUCTIVENESS = {
+    "retry_with_backoff": COSTS_NOTHING,
+    "shed_load": COSTS_NOTHING,
+    "clear_queue_and_reset": COSTS_REQUESTS,
+    "elect_primary": COSTS_REQUESTS,
+    "restart_process": COSTS_REQUESTS,
+    "switch_comm_path": COSTS_REQUESTS,
+    "failover_and_rebuild": COSTS_STATE,
+    "reset_gpu": COSTS_STATE,
+    "isolate_and_snapshot": COSTS_HOST,
+    "quarantine_node": COSTS_HOST,
+    "reboot_node": COSTS_HOST,
+    "safe_shutdown": COSTS_SERVICE,
+}  # type: dict[str, int]
+
+
+def destroys(action):  # type: (str) -> int
+    """Return what an action costs, 0 to 4; of one that is not known here the worst is assumed."""
+    return DESTRUCTIVENESS.get(action, COSTS_SERVICE)
+
+
 # What may cost more than the service that has failed: state, other services of the host, capacity of the pool.  None of
 # these is ever done to a failure that nobody has named, with the one exception that a policy may ask for safe_shutdown.
-DESTRUCTIVE_ACTIONS = frozenset(
-    {
-        "failover_and_rebuild",
-        "isolate_and_snapshot",
-        "quarantine_node",
-        "reboot_node",
-        "reset_gpu",
-        "safe_shutdown",
-    }
-)
+DESTRUCTIVE_ACTIONS = frozenset(action for action in DESTRUCTIVENESS if destroys(action) >= COSTS_STATE)
 
 # These take the whole host out, whatever the target on it was.
 HOST_WIDE_ACTIONS = frozenset({"isolate_and_snapshot", "quarantine_node", "reboot_node", "safe_shutdown"})

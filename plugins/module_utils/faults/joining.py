@@ -18,14 +18,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .joining_rules import code_of, fabric_code, place_of, rank, victim_of
+from .line_continuation import MOST_LINES, continues, event_of_continuation
 from .line_framing import unframe
 from .line_pci import Event
+from .line_timeline import Timeline
 from .lines import event_of
 
 SILENCE = 180.0
 FABRIC_WINDOW = 10.0
 _PARTS_WINDOW = 5.0
-_REBOOT = 60.0  # a boot clock that falls by more has begun anew
 _MOST_FAULTS = 256
 _MOST_NAMES = 64
 
@@ -35,6 +36,8 @@ class Fault:
     """One fault. C(scope): gpu, fabric or host. C(gpus): addresses of GPUs and switches that report it.
 
     C(root) is the event nearest to the cause, C(events) how many lines were joined, C(codes) how often each code came.
+    C(clock): whose seconds C(first_at) and C(last_at) are: boot, wall, date (without its year), delta, arrival (when
+    the line was read), or none.
     """
 
     scope: str
@@ -47,6 +50,7 @@ class Fault:
     victims: tuple[tuple[int | None, str | None], ...] = ()
     codes: dict[str, int] = field(default_factory=dict)
     root_at: float = 0.0
+    clock: str = "arrival"
 
     def as_dict(self) -> dict[str, Any]:
         """A plain value for JSON."""
@@ -56,8 +60,9 @@ class Fault:
             "events": self.events,
             "details": self.details,
             "gpus": list(self.gpus),
-            "first_at": self.first_at,
-            "last_at": self.last_at,
+            "first_at": None if self.clock == "none" else self.first_at,
+            "last_at": None if self.clock == "none" else self.last_at,
+            "clock": self.clock,
             "victims": [{"pid": pid, "process": process} for pid, process in self.victims],
             "codes": dict(self.codes),
         }
@@ -104,6 +109,7 @@ class Joiner:
         self._open: dict[tuple[str, str], Fault] = {}
         self._seen: dict[str, dict[str, float]] = {}  # fabric code -> who reported it -> when last
         self._parts: tuple[float, str | None, int] | None = None
+        self.clock = "arrival"
 
     def feed(self, event: Event, at: float) -> list[Fault]:
         """Take in an event; returns the faults that have ended, oldest first."""
@@ -167,7 +173,7 @@ class Joiner:
                 fault.last_at = self._now
             return []
         if fault is None:
-            fault = Fault(place[0], event, self._now, self._now, root_at=self._now)
+            fault = Fault(place[0], event, self._now, self._now, root_at=self._now, clock=self.clock)
         self._open[place] = fault
         fault.add(event, self._now)
         self._weave(event, fault)
@@ -225,29 +231,36 @@ class Joiner:
 
 
 class LineJoiner:
-    """Lines of one log into faults, by the lines' own clock, or by the given time where they have none."""
+    """Lines of one log into faults, by the lines' own clocks.
 
-    def __init__(self) -> None:
+    C(arrival): lines of a log without any clock count by the time at which they are fed, because they are fed as they
+    are written.  Without it such lines may be days apart, and are never joined: each fault is C(clock) C(none).
+    """
+
+    def __init__(self, arrival: bool = True) -> None:
         self._joiner = Joiner()
-        self._clock: str | None = None
-        self._at: float | None = None
+        self._timeline = Timeline()
+        self._arrival = arrival
+        self._before: list[str | bytes] = []
+        self.unreadable = 0
+        self.without_clock = False
 
     def feed(self, line: str | bytes, now: float) -> list[Fault]:
         """Take in a line; returns the faults that have ended, oldest first."""
         framed = unframe(line)
-        clock = framed.clock or "given"
-        if self._clock is None:
-            self._clock = clock
-        at = self._at
-        if self._clock == "given":
-            at = now
-        elif clock == self._clock:
-            at = framed.at
+        event = event_of_continuation(framed) if framed.bare and continues(reversed(self._before)) else event_of(framed)
+        self._remember(line)
+        self.unreadable += event["kind"] == "unreadable"
+        moment = self._timeline.place(framed)
+        at, clock = moment.at, moment.clock or ("arrival" if self._arrival else "none")
         ended: list[Fault] = []
-        if self._clock == "boot" and at is not None and self._at is not None and at + _REBOOT < self._at:
+        if at is None:
+            at = now
+        if moment.apart or (clock == "none" and _begins(event)):
             ended, self._joiner = self._joiner.flush(), Joiner()
-        self._at = now if at is None else at
-        return ended + self._joiner.feed(event_of(framed), self._at)
+            self.without_clock = self.without_clock or clock == "none"
+        self._joiner.clock = clock
+        return ended + self._joiner.feed(event, at)
 
     def feed_all(self, lines: Iterable[str | bytes], now: float) -> list[Fault]:
         """Take in lines; returns the faults that have ended."""
@@ -260,3 +273,16 @@ class LineJoiner:
     def flush(self) -> list[Fault]:
         """End every fault."""
         return self._joiner.flush()
+
+    def _remember(self, line: str | bytes) -> None:
+        if line.strip():
+            self._before = [*self._before[1 - MOST_LINES :], line]
+
+
+def _begins(event: Event) -> bool:
+    """Whether an event may be one of its own, and no part or detail of the one before it."""
+    return not (
+        event["kind"] in ("none", "gpu_identity")
+        or event.get("is_new_fault") is False
+        or (event["kind"] == "gpu_off_bus_multiline" and event["part"] != 1)
+    )

@@ -17,7 +17,20 @@ VICTIM_XIDS = frozenset({13, 31, 43, 45})
 _RANKS = {79: 0, 48: 1, 13: 3, 31: 3, 43: 4, 63: 5, 171: 5, 45: 6, 154: 6}
 _OWN_CAUSE = 2
 _MILD = ("non-fatal", "correctable")
-_HOST_KEYS = ("oom_kill", "oom_kill_record", "oom_invoked", "oom_reaper", "hung_task", "segfault")
+_HOST_KEYS = (
+    "oom_kill",
+    "oom_kill_record",
+    "oom_invoked",
+    "oom_announced",
+    "oom_reaper",
+    "hung_task",
+    "segfault",
+    "general_protection",
+    "invalid_opcode",
+    "trap",
+    "memory_failure",
+)
+_KILLS = ("oom_kill", "segfault", "hung_task", "general_protection", "invalid_opcode", "trap", "memory_failure")
 # On these kinds C(pci) names the GPU itself.
 _GPU_KINDS = ("xid", "gpu_off_bus_text", "gpu_init_failure")
 
@@ -69,6 +82,8 @@ def place_of(event: Event) -> tuple[str, str]:
         return ("host", f"{family} {event.get('pid', event.get('process'))}")
     if kind in ("pcie_aer", "aer_detail", "pcie_dpc"):
         return ("host", f"pcie {pci}")
+    if kind.startswith("amdgpu_"):
+        return ("gpu", str(pci).partition(".")[0]) if pci else ("host", "amdgpu")
     return ("host", f"{kind} {pci}" if pci else kind)
 
 
@@ -77,10 +92,6 @@ def victim_of(event: Event) -> tuple[int | None, str | None] | None:
     pid, process = event.get("pid"), event.get("process")
     if pid is None and process is None:
         return None
-    if (event["kind"] == "xid" and event["xid"] in VICTIM_XIDS) or event["kind"] in (
-        "oom_kill",
-        "segfault",
-        "hung_task",
-    ):
+    if (event["kind"] == "xid" and event["xid"] in VICTIM_XIDS) or event["kind"] in _KILLS:
         return (pid, process)
     return None

@@ -29,8 +29,24 @@ _INIT = re.compile(
 _MISMATCH = re.compile(r"API mismatch: ")
 _VERSION = re.compile(r"has the version ([0-9][0-9A-Za-z.]{0,31}[0-9A-Za-z])")
 _NVLINK = re.compile(
-    r"knvlink\w{0,40}(?:PostRxDet|Discover|Init|Load|Train|Setup|Enable|AddDev)\w{0,60}: "
+    r"(?:GPU(\d{1,3}) )?knvlink\w{0,40}(?:PostRxDet|Discover|Init|Load|Train|Setup|Enable|AddDev)\w{0,60}: "
     r"[^\n]{0,200}?(?:[Ff]ail|[Uu]nable)"
+)
+# _kgspIsHeartbeatTimedOut and _kgspRpcRecvPoll of kernel_gsp.c; what stands before the words changes with the release.
+_GSP = re.compile(r"(?:GPU(\d{1,3}) )?(?:\w{1,60}: )?(?:[\w -]{0,40})?[Hh]eartbeat timed out")
+# The driver prints the GPU's number since 555, and words of nvstatuscodes.h beside the number or the number alone.
+_STATUS = re.compile(r"(?:GPU(\d{1,3}) )?\w{1,60}: ")
+_STATUS_LOST = re.compile(r"\[NV_ERR_GPU_IS_LOST\]|rpcSendMessage failed with status 0x0000000[fF]\b")
+_STATUS_RESET = re.compile(
+    r"\[NV_ERR_RESET_REQUIRED\]|\b(?:params)?[sS]tatus=0x00000062\b|failed with status 0x00000062\b"
+)
+_POWER = re.compile(rf"(?:GPU (?:at )?(?:PCI:)?({ADDRESS})?:? ?)?[^\n]{{0,40}}does not have the necessary power cables")
+_BAR = re.compile(r"This PCI I/O region assigned to your NVIDIA device is invalid")
+_PROBE = re.compile(r"The NVIDIA probe routine failed for (\d{1,4}) device")
+# Since Linux 6.8 the device stands before it: drivers/base/dd.c.  -ENODEV and -ENXIO are no failures there.
+_PROBE_OF = re.compile(
+    rf"(?:nvidia|amdgpu): probe of ({ADDRESS}) failed with error (-?\d{{1,6}})|"
+    rf"(?:nvidia|amdgpu) ({ADDRESS}): probe with driver (?:nvidia|amdgpu) failed with error (-?\d{{1,6}})"
 )
 _PEER = re.compile(r"(?:nvidia[-_]peermem|nv_peer_mem):? [^\n]{0,120}?\bERROR\b")
 
@@ -39,11 +55,15 @@ def parse_driver_text(text: str) -> Event | None:
     """The event of a line of the NVIDIA driver that has no number, or None."""
     if _PEER.match(text):
         return {"kind": "peermem_error"}
-    if not text.startswith("NVRM: "):
+    probe = _PROBE_OF.match(text)
+    if probe is not None:
+        pci, error = probe[1] or probe[3], probe[2] or probe[4]
+        return {"kind": "gpu_probe_failure", "pci": pci_address(pci), "error": int(error)}
+    if not text.startswith(("NVRM: ", "NVRM nv")):
         return None
-    # A message of several lines that a logger has put on one is read as one.
-    message = " ".join(word for word in text.split() if word != "NVRM:")
-    return _identity(message) or _lost(message) or _not_ready(message)
+    # A message of several lines that a logger has put on one is read as one.  The first open drivers wrote no colon.
+    message = " ".join(word for word in text.split() if word not in ("NVRM:", "NVRM"))
+    return _identity(message) or _lost(message) or _not_ready(message) or _status(message)
 
 
 def _identity(message: str) -> Event | None:
@@ -85,6 +105,36 @@ def _not_ready(message: str) -> Event | None:
     if _MISMATCH.match(message):
         client = _VERSION.search(message[:400])
         return {"kind": "driver_mismatch", "client": client.group(1)} if client else {"kind": "driver_mismatch"}
-    if _NVLINK.match(message):
-        return {"kind": "nvlink_init_failure"}
-    return None
+    nvlink = _NVLINK.match(message)
+    return None if nvlink is None else _numbered({"kind": "nvlink_init_failure"}, nvlink[1])
+
+
+def _status(message: str) -> Event | None:
+    """What the driver says by a status of its own, in an assertion or a call that failed."""
+    gsp = _GSP.match(message)
+    if gsp is not None:
+        return _numbered({"kind": "gsp_heartbeat"}, gsp[1])
+    status = _STATUS.match(message)
+    if status is None:
+        return _not_taken(message)
+    if _STATUS_LOST.search(message, 0, 400):
+        return _numbered({"kind": "gpu_off_bus_text", "implies_xid": 79}, status[1])
+    if _STATUS_RESET.search(message, 0, 400):
+        return _numbered({"kind": "gpu_reset_required"}, status[1])
+    return _not_taken(message)
+
+
+def _not_taken(message: str) -> Event | None:
+    """Why the driver did not take a device when it was loaded."""
+    power = _POWER.match(message)
+    if power is not None:
+        return {"kind": "gpu_power_cable", **({"pci": pci_address(power[1])} if power[1] else {})}
+    if _BAR.match(message):
+        return {"kind": "gpu_bar_invalid"}
+    probe = _PROBE.match(message)
+    return None if probe is None else {"kind": "gpu_probe_failure", "count": int(probe[1])}
+
+
+def _numbered(event: Event, number: str | None) -> Event:
+    """The driver's own number of a GPU, which is neither an address nor NVML's index."""
+    return event if number is None else {**event, "gpu_number": int(number)}

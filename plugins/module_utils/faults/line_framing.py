@@ -1,157 +1,299 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands before a kernel message in a log: taken off, and its clock read.
+"""What stands before a kernel message in a log: taken off part by part, and its clock read.
 
-The forms: bare, C([secs.usecs]), C(dmesg -T), C(-H), C(-x) and C(--time-format iso), printk caller ids, records of
-C(/dev/kmsg), a leading C(<prio>), syslog in the traditional and in the RFC 3339 form, and journalctl.  A line that
-another program wrote is recognised by its syslog tag, whatever it quotes.
+A prefix is known by its structure.  Parts of it are stamps (line_clocks.py), marks by which the kernel's log is known
+(C(kernel:), a priority, a facility, the kernel's own clock), and labels that tools put before each line (a host, a
+file, a container).  Once a mark is there the message begins where the parts end, whatever words it holds: names that
+users choose stand inside of messages.  A line that another program wrote is known by its tag, whatever it quotes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
-# A record of /dev/kmsg has at most 8192 bytes (CONSOLE_EXT_LOG_MAX); what is longer is no kernel message.
-LONGEST = 16384
+from .line_clocks import Stamp, read_stamp
+from .line_heads import HEAD, HEAD_WITHIN
+from .line_prefixes import (
+    ESCAPED,
+    GLOG,
+    HOST_LABEL,
+    KERNEL_TAG,
+    KMSG,
+    LABELS,
+    LEVEL,
+    LEVEL_AGAIN,
+    LEVEL_WORD,
+    MARK_WITHIN,
+    OTHERS,
+    PLACE,
+    PRIORITY,
+    PROGRAM,
+    PROMPT,
+    QUOTING,
+    RFC5424,
+    ROW,
+    SEGFAULT,
+    TAGGED,
+    WORLD,
+)
+from .line_wrappers import FIELD, KERNEL_NAMES, LONGEST, as_text, by_another, unwrap
 
-_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-_MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS.split("|"), 1)}
+__all__ = ["LONGEST", "Framed", "as_text", "unframe"]
 
-_KMSG = re.compile(r"\d{1,4},\d{1,20},(\d{1,20}),[^;\n]{0,80};")
-_PRIORITY = re.compile(r"<\d{1,3}>(?:1 (?=\d{4}-))?")
-_LEVEL = re.compile(r"[a-z][a-z0-9]{2,8} {0,8}:(?:emerg|alert|crit|err|warn|notice|info|debug) {0,8}: ?")
-_BOOT_CLOCK = re.compile(r"\[ {0,12}(\d{1,12}\.\d{1,9})\]")
-_WALL_CLOCK = re.compile(
-    rf"\[(?:[A-Z][a-z]{{2}} )?({_MONTHS}) {{0,3}}(\d{{1,2}}) "
-    r"(\d\d):(\d\d)(?::(\d\d)(?:[.,]\d{1,9})?)?(?: (\d{4}))?\]"
-)
-_OTHER_BRACKET = re.compile(r"\[(?: {0,12}[TC]\d{1,10}| {0,12}\+?[<\d][\d.]{0,20}>?|\.\.\.)\]")
-_ISO = re.compile(r"\[?(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:([.,])(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?\]?(?=\s|$)")
-_SYSLOG = re.compile(
-    rf"(?:[A-Z][a-z]{{2}} )?({_MONTHS}) {{1,2}}(\d{{1,2}}) (?:(\d{{4}}) )?(\d\d):(\d\d):(\d\d)(?:\.\d{{1,9}})?(?=\s)"
-)
-# HOST kernel: and kernel: alone; the head in between holds no other tag, hence no colon before a space.
-_KERNEL_TAG = re.compile(r"(?:[^\s:\"'=]{1,255} )?(?:[a-z0-9]+\.[a-z]+ )?kernel(?:\[\d{1,10}\])?(?:: ?| - - (?:- )?)")
-_ANY_HEAD = re.compile(r"(?:[^\s:\"'=]|:(?!\s)| ){0,120}? kernel(?:\[\d{1,10}\])?: ?")
-_FOREIGN_TAG = re.compile(r"\S{1,255} [^\s\[\]:]{1,64}\[\d{1,10}\]: ")
-_BARE_HOST = re.compile(
-    r"[^\s:]{1,255} (?=NVRM: |nvidia-|mlx5_core |pcieport |EDAC MC|mce: |Out of memory|Memory cgroup out|oom|Kernel p)"
-)
-_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 _BLANK = " \t\r\0\f\v\ufeff"
+_MOST_PARTS = 16
+_LONGEST_STRANGE = 300
+# A message may stand behind many fields of an object.
+_LONGEST_OBJECT = 2000
 
 
 @dataclass(frozen=True)
 class Framed:
-    """A message without its prefix. C(at) is in seconds of C(clock), C(boot) or C(wall), where the line tells."""
+    """A message without its prefix.  C(at) is in seconds of C(clock) (see line_clocks), where the line tells.
+
+    C(foreign): another program wrote it.  C(strange): what stands before the message is no prefix that is known.
+    C(bare): nothing stands before it.
+    """
 
     text: str
     at: float | None = None
     clock: str | None = None
     foreign: bool = False
-
-
-def as_text(line: str | bytes) -> str:
-    """The line as text, never longer than any kernel message."""
-    if isinstance(line, bytes):
-        line = line[:LONGEST].decode("utf-8", "replace")
-    return line[:LONGEST].rstrip("\r\n\0")
+    strange: bool = False
+    bare: bool = False
 
 
 def unframe(line: str | bytes) -> Framed:
-    """Take every known prefix off. Never raises."""
+    """Take every prefix off.  Never raises."""
     text = as_text(line).lstrip(_BLANK)
-    at, clock = None, None
-    kmsg = _KMSG.match(text)
-    if kmsg is not None:
-        at, clock = int(kmsg.group(1)) / 1e6, "boot"
-        text = _ESCAPED.sub(_unescape, text[kmsg.end() :])
-    hosted = False
-    for _round in range(12):  # a prefix has a handful of parts; the rest of the line is the message
-        rest, found, with_host = _take_one(text)
-        if rest is None:
-            break
-        text, hosted = rest, hosted or with_host
+    if "{" in text[:200]:
+        start = text.index("{")
+        start -= text[:start].endswith("[")
+        wrapped = unwrap(text[start:])
+        if wrapped is not None:
+            inner = _Prefix(wrapped.message.lstrip(_BLANK)).read()
+            at, clock = _outer_clock(inner, wrapped.boot, wrapped.wall)
+            foreign = inner.foreign or wrapped.foreign or _Prefix(text[:start]).ends_with_another()
+            return Framed(inner.text, at, clock, foreign, inner.strange)
+    return _Prefix(text).read()
+
+
+def _outer_clock(inner: Framed, boot: float | None, wall: float | None) -> tuple[float | None, str | None]:
+    if inner.clock == "boot" or (boot is None and wall is None):
+        return inner.at, inner.clock
+    return (boot, "boot") if boot is not None else (wall, "wall")
+
+
+class _Prefix:
+    """One line while its prefix is taken off, from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self.rest = text
+        self.at: float | None = None
+        self.clock: str | None = None
+        self.marked = False  # the kernel's own log begins here or before
+        self.dated = False  # a log wrote a date, after which it names host and program
+        self.foreign = False
+        self.strange = False
+        self.quoted = False
+        self.whole = False  # a record told where its message begins, and nothing of it is a prefix
+
+    def read(self) -> Framed:
+        """Take all parts off."""
+        before = self.rest
+        self._row()
+        for _round in range(_MOST_PARTS):
+            if not self._part():
+                break
+        text = self.rest
+        if self.quoted:
+            text = re.sub(r"(?:\\n)?[\"'`]{1,3}[\]},\s]{0,8}\Z", "", text)
+        # rsyslog writes a newline inside of a message as #012.
+        text = text.replace("#012", "\n").strip(_BLANK + "\n")
+        bare = self.rest == before
+        return Framed(text, self.at, self.clock, self.foreign, self.strange, bare)
+
+    def ends_with_another(self) -> bool:
+        """Whether this is what a log writes before the line of a program other than the kernel: HOST PROGRAM[PID]."""
+        for _round in range(_MOST_PARTS):
+            if not (self._stamp() or self._mark()):
+                break
+        words = f"{self.rest.strip()} "
+        return self.foreign or TAGGED.search(words) is not None or PROGRAM.fullmatch(words) is not None
+
+    def _part(self) -> bool:
+        """Take one part off; say whether there was one."""
+        if self.whole or not self.rest or HEAD.match(self.rest):
+            return False
+        if self.marked:
+            return self._stamp() or self._mark()
+        return self._record() or self._stamp() or self._mark() or self._label() or self._skip()
+
+    def _record(self) -> bool:
+        """A record of /dev/kmsg, or the head of a message of RFC 5424: both say where the message begins."""
+        kmsg = KMSG.match(self.rest) if ";" in self.rest else None
+        if kmsg is not None:
+            self.at, self.clock, self.marked, self.whole = int(kmsg[1]) / 1e6, "boot", True, True
+            # What the kernel escaped was part of a text, and begins no line of its own.
+            self.rest = ESCAPED.sub(_unescape, self.rest[kmsg.end() :])
+            return True
+        syslog = RFC5424.match(self.rest) if "1 " in self.rest[:16] else None
+        if syslog is None:
+            return False
+        stamp = read_stamp(syslog["at"])
+        if stamp is not None and stamp.clock is not None:
+            self.at, self.clock = stamp.at, stamp.clock
+        program = syslog["program"].rstrip(":").lower()
+        self.marked = program in KERNEL_NAMES
+        self.foreign = self.foreign or not (self.marked or program == "-")
+        self._take(syslog.end())
+        return True
+
+    def _row(self) -> None:
+        """The columns of CSV before a message in quotes; one of them may tell who wrote it."""
+        row = ROW.match(self.rest) if '"' in self.rest[:_LONGEST_STRANGE] else None
+        if row is None:
+            return
+        head = HEAD_WITHIN.search(self.rest[row.end() : row.end() + _LONGEST_STRANGE])
+        if head is None:
+            return
+        columns = [column.strip('" :') for column in re.split(r"[,;\t]", row["columns"])]
+        stamp = next((stamp for stamp in map(read_stamp, columns) if stamp is not None), None)
+        if stamp is not None and stamp.clock is not None:
+            self.at, self.clock = stamp.at, stamp.clock
+        kernels = any(column.lower() in KERNEL_NAMES for column in columns)
+        # A time and a line alone is what most exports have; of more columns nobody knows which names the author.
+        self.strange = head.start() == 0 and len(columns) > 1 and not kernels
+        self.marked, self.quoted = kernels, True
+        self._take(row.end())
+
+    def _stamp(self) -> bool:
+        stamp: Stamp | None = read_stamp(self.rest)
+        if stamp is None:
+            return False
+        self._take(stamp.length)
         # The innermost stamp is the kernel's own, hence a boot clock wins over what syslog wrote.
-        if found is not None and (clock != "boot" or found[1] == "boot"):
-            at, clock = found
-    foreign = hosted and _FOREIGN_TAG.match(text) is not None
-    if hosted and not foreign:
-        host = _BARE_HOST.match(text)
-        text = text[host.end() :] if host else text
-    # rsyslog writes a newline inside of a message as #012.
-    return Framed(text.replace("#012", "\n").strip(_BLANK + "\n"), at, clock, foreign)
+        # How long it was since the line before says less than any moment.
+        better = self.clock is None or (self.clock != "boot" and stamp.clock != "delta") or stamp.clock == "boot"
+        if stamp.clock is not None and better:
+            self.at, self.clock = stamp.at, stamp.clock
+        self.dated = stamp.follows_host
+        # Behind the kernel's clock a number in brackets is a caller's, or a task's in a table of them.
+        if stamp.clock in ("boot", "delta") or (stamp.clock is None and self.clock == "boot"):
+            self._monotonic()
+        return True
 
+    def _monotonic(self) -> None:
+        """After the kernel's clock the message begins; but the journal writes that clock before each program's line."""
+        if KERNEL_TAG.match(self.rest) or HEAD.match(self.rest) or read_stamp(self.rest) is not None:
+            return
+        if OTHERS.match(self.rest) and not SEGFAULT.match(self.rest):
+            self.foreign = True
+            return
+        prompt = PROMPT.match(self.rest)
+        if prompt is not None and HEAD.match(self.rest, prompt.end()):
+            self._take(prompt.end())
+        self.marked = True
 
-_Stamp = tuple[float, str]
-# What messages begin with that are known to be no prefix: the common ones, to be done with them at once.
-_MESSAGES = ("NVRM: ", "nvidia-nvswitch", "mlx5_core ", "pcieport ", "Memory cgroup ", "Out of memory", "oom", "EDAC ")
+    def _mark(self) -> bool:
+        """A mark by which the kernel's log is known."""
+        priority = PRIORITY.match(self.rest)
+        if priority is not None:
+            self._take(priority.end())
+            return True
+        level = LEVEL.match(self.rest)
+        if level is not None:
+            self.foreign = self.foreign or level["facility"] != "kern"
+            self._take(level.end())
+            return True
+        for pattern in (KERNEL_TAG, WORLD):
+            mark = pattern.match(self.rest)
+            if mark is not None:
+                self.marked, self.dated = True, False
+                self._take(mark.end())
+                return True
+        again = LEVEL_AGAIN.match(self.rest) if self.marked else None
+        if again is not None:
+            self._take(again.end())
+        return again is not None
 
+    def _label(self) -> bool:
+        """A label that a tool put before the line."""
+        if self._field():
+            return True
+        for pattern in LABELS:
+            label = pattern.match(self.rest)
+            if label is not None:
+                self.quoted = self.quoted or label[0].endswith(('"', "'", "`"))
+                self.dated = False
+                self._take(label.end())
+                return True
+        host = None if self.dated else HOST_LABEL.match(self.rest)
+        if host is not None:
+            behind = self.rest[host.end() :].lstrip(_BLANK)
+            if any(p.match(behind) for p in (KERNEL_TAG, LEVEL, HEAD, KMSG)) or read_stamp(behind):
+                self._take(host.end())
+                return True
+        glog = GLOG.match(self.rest)
+        if glog is not None:
+            # A program's own line, unless the kernel's mark follows.
+            self._take(glog.end())
+            self.dated = True
+            self.foreign = KERNEL_TAG.match(self.rest) is None and read_stamp(self.rest) is None
+            return True
+        return False
 
-def _take_one(text: str) -> tuple[str | None, _Stamp | None, bool]:
-    """One part of a prefix: the rest, a stamp if the part was one, and whether a host name must follow."""
-    first = text[:1]
-    if text.startswith(_MESSAGES):
-        return None, None, False
-    if first == "[":
-        boot = _BOOT_CLOCK.match(text)
-        if boot is not None:
-            return text[boot.end() :].lstrip(_BLANK), (float(boot.group(1)), "boot"), False
-        wall = _WALL_CLOCK.match(text)
-        if wall is not None:
-            month, day, hour, minute, second, year = wall.groups()
-            stamp = _wall(year, _MONTH_NUMBER[month], day, hour, minute, second or "0")
-            return text[wall.end() :].lstrip(_BLANK), stamp, False
-    if first == "[" or first.isdigit():
-        iso = _ISO.match(text)
-        if iso is not None:
-            # Only dmesg writes a comma before the fraction, and dmesg writes no host name.
-            return text[iso.end() :].lstrip(_BLANK), _iso_stamp(iso), iso.group(7) != ","
-    syslog = _SYSLOG.match(text) if first.isupper() else None
-    if syslog is not None:
-        month, day, year, hour, minute, second = syslog.groups()
-        stamp = _wall(year, _MONTH_NUMBER[month], day, hour, minute, second)
-        return text[syslog.end() :].lstrip(_BLANK), stamp, True
-    other = _take_other(text, first)
-    return (None if other is None else text[other:].lstrip(_BLANK)), None, False
+    def _field(self) -> bool:
+        """What stands before the message in an object that is no whole one."""
+        if '"' not in self.rest[:_LONGEST_OBJECT]:
+            return False
+        fields = [*FIELD.finditer(self.rest[:_LONGEST_OBJECT])]
+        fields = [field for field in fields if HEAD_WITHIN.search(self.rest[field.end() :][:_LONGEST_STRANGE])]
+        if not fields:
+            return False
+        words = self.rest[: fields[-1].start()]
+        anothers = TAGGED.search(words) or (self.dated and PROGRAM.match(words)) or by_another(self.rest)
+        self.foreign = self.foreign or bool(anothers)
+        self.quoted, self.dated = True, False
+        self._take(fields[-1].end())
+        return True
 
+    def _skip(self) -> bool:
+        """Pass over words that no part is known for, if the kernel's log or a message of it can follow them."""
+        near = self.rest[:_LONGEST_STRANGE]
+        mark, head = MARK_WITHIN.search(near), HEAD_WITHIN.search(near)
+        at = min((found.start() for found in (mark, head) if found is not None), default=-1)
+        if at < 0:
+            return False
+        words = near[:at]
+        to_mark = mark is not None and mark.start() == at
+        if (
+            TAGGED.search(words)
+            or QUOTING.search(words)
+            or (self.dated and PROGRAM.match(words))
+            or (not to_mark and LEVEL_WORD.search(words) and (self.dated or PLACE.search(words)))
+        ):
+            self.foreign = True
+        elif to_mark:
+            self.strange = len(words.split()) > 6
+        elif self.dated:
+            # A host name alone, as some relays write it.
+            self.strange = len(words.split()) != 1 or words.rstrip().endswith(":")
+        else:
+            label = HOST_LABEL.fullmatch(words)
+            self.strange = label is None or LEVEL_WORD.search(words) is not None
+        if self.foreign or self.strange:
+            return False
+        self.rest = self.rest[at:]
+        self.dated = False
+        return True
 
-def _take_other(text: str, first: str) -> int | None:
-    """Where a part of a prefix ends that has no clock."""
-    match = None
-    if first == "<":
-        match = _PRIORITY.match(text)
-    elif first == "[":
-        match = _OTHER_BRACKET.match(text)
-    elif first.islower():
-        match = _LEVEL.match(text)
-    if match is None and "kernel" in text[:512]:
-        match = _KERNEL_TAG.match(text) or _ANY_HEAD.match(text)
-    return match.end() if match is not None and match.end() else None
+    def _take(self, length: int) -> None:
+        self.rest = self.rest[length:].lstrip(_BLANK)
 
 
 def _unescape(match: re.Match[str]) -> str:
-    return chr(int(match.group(1), 16))
-
-
-def _iso_stamp(match: re.Match[str]) -> _Stamp | None:
-    year, month, day, hour, minute, second, _comma, fraction, zone = match.groups()
-    stamp = _wall(year, int(month), day, hour, minute, second)
-    if stamp is None:
-        return None
-    at = stamp[0] + (float(f"0.{fraction}") if fraction else 0.0)
-    if zone and zone != "Z":
-        at -= (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
-    return at, "wall"
-
-
-def _wall(year: str | None, month: int, day: str, hour: str, minute: str, second: str) -> _Stamp | None:
-    """Seconds of the wall clock. Without a year a leap year stands in: only differences are of use."""
-    try:
-        moment = datetime(int(year or 2000), month, int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
-    except (ValueError, OverflowError):
-        return None
-    return moment.timestamp(), "wall"
+    return chr(int(match[1], 16))

@@ -12,7 +12,8 @@ import re
 
 from .line_pci import DEVICE, Event, pci_address
 
-_DEVICE = re.compile(rf"([A-Za-z0-9_.-]{{1,64}}) ({DEVICE}): ")
+# A service of a port had a name of its own before Linux 4.19: pciehp 0000:c0:01.1:pcie004.
+_DEVICE = re.compile(rf"([A-Za-z0-9_.-]{{1,64}}) ({DEVICE})(?::pcie\d{{3}})?: ")
 _SEVERITY = re.compile(r"(Corrected|Correctable|Uncorrect(?:ed|able) \((?:Non-)?Fatal\)|Fatal|Non-?[fF]atal)", re.ASCII)
 _SUMMARY = re.compile(r"(?:AER: )?PCIe Bus Error: severity=")
 _RECEIVED = re.compile(r"AER: (?:Multiple )?(?=[A-Z])")
@@ -22,6 +23,12 @@ _DETAIL = re.compile(
     r"Error of this Agent|aer_(?:status|mask|layer|uncor_severity)\b)"
 )
 _DPC = re.compile(r"DPC:? containment event")
+_HOTPLUG = re.compile(r"(?:pciehp: )?Slot\(([\w-]{1,24})\): (?:Link Down|Card not present)")
+_NVME = re.compile(
+    r"nvme (nvme\d{1,4}): (?:I/O (?:tag )?(\d{1,6})(?: \([0-9a-f]{1,8}\))?[^\n]{0,60}?QID (\d{1,5})[^\n]{0,40}?timeout|"
+    r"(?:controller is down|Device not ready|Disabling device after reset failure|Removing after probe failure))"
+)
+_APEI = re.compile(r"(?:\{\d{1,6}\})?\[Hardware Error\]: (?:Hardware error from APEI|event severity: (\w{1,16}))")
 _EDAC = re.compile(r"EDAC MC(\d{1,4}): (?:(\d{1,10}) )?(CE|UE)\b")
 _EDAC_LABEL = re.compile(r"\blabel \"([^\"]{0,200})\"")
 _MCE = re.compile(
@@ -36,8 +43,16 @@ def parse_hardware_text(text: str) -> Event | None:
     edac = _EDAC.match(text)
     if edac is not None:
         return _memory(text, edac)
+    apei = _APEI.match(text)
+    if apei is not None:
+        # The severity has a line of its own, which describes the report before it.
+        return {"kind": "apei"} if apei[1] is None else {"kind": "apei", "severity": apei[1], "is_new_fault": False}
     if _MCE.match(text):
         return {"kind": "mce"}
+    nvme = _NVME.match(text)
+    if nvme is not None:
+        queue = {} if nvme[3] is None else {"qid": int(nvme[3])}
+        return {"kind": "nvme_timeout", "device": nvme[1], **queue}
     device = _DEVICE.match(text)
     if device is None:
         return None
@@ -48,6 +63,9 @@ def _pcie(message: str, driver: str, printed: str) -> Event | None:
     pci = pci_address(printed, function=True)
     if _DPC.match(message):
         return {"kind": "pcie_dpc", "pci": pci}
+    hotplug = _HOTPLUG.match(message)
+    if hotplug is not None:
+        return {"kind": "pcie_link_down", "pci": pci, "slot": hotplug[1]}
     severity = _reported_severity(message)
     if severity is not None:
         return {"kind": "pcie_aer", "driver": driver, "pci": pci, "severity": severity}

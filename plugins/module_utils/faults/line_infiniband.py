@@ -13,7 +13,7 @@ import re
 from .line_pci import DEVICE, Event, pci_address
 
 _HEAD = re.compile(
-    rf"(?:mlx5_core(?:\.\w{{1,20}}\.\d{{1,6}})? ({DEVICE})(?: [\w-]{{1,32}})?: |mlx5_core: |"
+    rf"(?:mlx5_core(?:\.\w{{1,20}}\.\d{{1,6}})? ({DEVICE})(?: [\w-]{{1,32}}:? ?)?(?:: |(?=Link ))|mlx5_core: |"
     r"(?=mlx5_)|(?=Port module event))"
 )
 _TEXTS = (
@@ -22,6 +22,8 @@ _TEXTS = (
     ("ib_pcie_power", re.compile(r"Detected insufficient power on the PCIe slot")),
     ("ib_unrecoverable", re.compile(r"unrecoverable hardware error")),
     ("ib_health_poll", re.compile(r"device's health compromised|poll_health:[^\n]{0,40}Fatal error \d")),
+    ("ib_health", re.compile(r"Health issue observed")),
+    ("ib_link_down", re.compile(r"Link (?:down|DOWN)\b")),
     ("ib_cmd_timeout", re.compile(r"timeout\. Will cause a leak of a command resource")),
     ("ib_access_reg", re.compile(r"ACCESS_REG\(0x[0-9a-f]{1,8}\)[^\n]{0,40}failed")),
 )

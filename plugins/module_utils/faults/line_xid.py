@@ -26,7 +26,7 @@ _MESSAGE = re.compile(
     r"CE\d|Row Remap|[A-Z][A-Z0-9_/]+ +(?:Fatal|Nonfatal) |DMA |MMU |BAR1 |Ctxsw|Wait |Internal |SM |DBE |"
     r"An uncorr|Dynamic |Page |Application |Engine |Reset |Secure |PMU |Video |RC |vGPU |Unrecoverable )"
 )
-_SM = re.compile(r"\(GPC (\d{1,4}), (?:CPC \d{1,4}, )?TPC (\d{1,4}), SM (\d{1,4})\)")
+_SM = re.compile(r"\bGPC (\d{1,4}), (?:CPC \d{1,4}, )?TPC (\d{1,4})(?:, SM (\d{1,4}))?\b")
 _RECOVERY = re.compile(
     r"GPU recovery action changed from (0x[0-9a-fA-F]{1,8}) \(([^()]{0,80})\)"
     r" to (0x[0-9a-fA-F]{1,8}) \(([^()]{0,80})\)"
@@ -89,7 +89,8 @@ def _details(xid: int, message: str, event: Event) -> None:
         event["caused_by"] = int(caused_by.group(1))
     sm = _SM.search(message)
     if sm is not None:
-        event["sm"] = dict(zip(("gpc", "tpc", "sm"), map(int, sm.groups())))
+        places = zip(("gpc", "tpc", "sm"), sm.groups())
+        event["sm"] = {name: int(number) for name, number in places if number is not None}
     if xid == 154:
         recovery = _RECOVERY.search(message)
         if recovery is not None:
@@ -102,7 +103,7 @@ def _details(xid: int, message: str, event: Event) -> None:
             }
     if xid in (94, 95):
         _containment(message, event)
-    if xid == 74:
+    if xid in (71, 74):
         _set(event, "nvlink4", nvlink4(message))
     _set(event, "nvlink5", nvlink5(message))
 

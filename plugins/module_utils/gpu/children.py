@@ -23,6 +23,8 @@ from . import child
 FORK, SPAWN = "fork", "spawn"
 _CHUNK = 65536
 _MAX_LINE = 4 * 1024 * 1024
+# Of one request: a GPU says some ten kilobytes.
+_MAX_ANSWER = 32 * 1024 * 1024
 
 # Killed, and not gone yet. Reaped when there is a chance, so that a long-lived process collects no zombies.
 _abandoned: list[int] = []
@@ -36,20 +38,26 @@ class Child:
         self._requests = requests
         self._answers = answers
         self._rest = b""
+        self._said = 0
         self.end = ""
 
     def ask(self, line: bytes) -> None:
         """Send a request, which is shorter than a pipe's buffer. Raises OSError."""
+        self._said = 0
         os.write(self._requests, line + b"\n")
 
     def lines(self, seconds: float) -> list[bytes] | None:
-        """What was said within a time, perhaps nothing; None when the child has ended."""
+        """What was said within a time, perhaps nothing; None when the child has ended, or says too much."""
         if not select.select([self._answers], [], [], max(0.0, seconds))[0]:
             return []
         chunk = os.read(self._answers, _CHUNK)
-        if not chunk or len(self._rest) > _MAX_LINE:
+        if not chunk:
             return None
+        self._said += len(chunk)
         *whole, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _MAX_LINE or self._said > _MAX_ANSWER:
+            self.end = f"it said more than {_MAX_LINE} bytes in a line, or {_MAX_ANSWER} in all"
+            return None
         return whole
 
     def abandon(self) -> None:
@@ -65,7 +73,9 @@ class Child:
         _abandoned.append(self.pid)
 
     def how_it_ended(self) -> str:
-        """For a child that closed its answers: how, in words."""
+        """For a child of which there are no more lines: how, in words."""
+        if self.end:
+            return self.end
         for _attempt in range(50):
             if self._reaped():
                 return self.end

@@ -15,6 +15,8 @@ from .findings import Finding, fault, unknown, warning
 # NVML's initialisation failed in a way that says what is wrong, and not only that nothing is known.
 _MISMATCH = "NVML_ERROR_LIB_RM_VERSION_MISMATCH"
 _NOT_LOADED = "NVML_ERROR_DRIVER_NOT_LOADED"
+# How a host without any GPU may answer.
+_NO_GPU = ("NVML_ERROR_NOT_FOUND", "NVML_ERROR_GPU_NOT_FOUND")
 
 
 def judge_host(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
@@ -38,14 +40,20 @@ def judge_nvml(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[
     elif error["error"] == _MISMATCH:
         loaded = f"; the loaded kernel module is {module}" if module else ""
         yield fault("gpu_lost", f"driver and library do not fit each other ({_MISMATCH}){loaded}")
-    elif error["error"] == _NOT_LOADED and (_gpus_on_bus(snapshot) or expected.gpus):
+    elif error["error"] == _NOT_LOADED and (gpus_on_bus(snapshot) or expected.gpus):
         yield fault("gpu_lost", f"the NVIDIA driver is not loaded ({_NOT_LOADED})")
     else:
-        yield unknown(f"NVML could not be asked: {_words(error)}", _class_of(error["error"]))
+        yield unknown(f"NVML could not be asked: {_words(error)}", class_of_no_answer(error["error"]))
 
 
-def _class_of(error: str) -> str:
-    """What is missing on the host (the binding, the library) is no failure of a GPU, as far as anybody knows."""
+def class_of_no_answer(error: str, gpus_are_here: bool = False) -> str:
+    """The class where NVML could not be asked.
+
+    What is missing on the host (the binding, the library, a driver that nothing here needs) is no failure of a GPU, as
+    far as anybody knows.  gpus_are_here: the bus has some, or some are expected.
+    """
+    if error in (_NOT_LOADED, *_NO_GPU):
+        return "gpu_lost" if gpus_are_here else "unknown"
     return "gpu_lost" if error.startswith("NVML_ERROR_") and error != "NVML_ERROR_LIBRARY_NOT_FOUND" else "unknown"
 
 
@@ -76,7 +84,7 @@ def missing_gpus(snapshot: Mapping[str, Any]) -> list[str]:
     """PCI addresses of GPUs that are on the bus, belong to nobody else, and that NVML does not list."""
     known = {gpu["values"].get("pci") for gpu in snapshot["gpus"]}
     nameless = sum(1 for gpu in snapshot["gpus"] if not gpu["values"].get("pci"))
-    missing = [pci for pci in _gpus_on_bus(snapshot) if pci not in known]
+    missing = [pci for pci in gpus_on_bus(snapshot) if pci not in known]
     # A GPU that NVML lists without being able to name it may be any of them.
     return missing if len(missing) > nameless else []
 
@@ -88,13 +96,13 @@ def addresses(snapshot: Mapping[str, Any]) -> dict[int, str]:
     """
     known = {gpu["index"]: gpu["values"]["pci"] for gpu in snapshot["gpus"] if gpu["values"].get("pci")}
     nameless = [gpu["index"] for gpu in snapshot["gpus"] if gpu["index"] not in known]
-    left = [pci for pci in _gpus_on_bus(snapshot) if pci not in known.values()]
+    left = [pci for pci in gpus_on_bus(snapshot) if pci not in known.values()]
     if len(nameless) == len(left):
         known.update(zip(nameless, left))
     return known
 
 
-def _gpus_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
+def gpus_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
     """Those bound to another driver (a virtual machine's, say) are not this host's to use."""
     on_bus = snapshot["host"]["pci"]["value"] or []
     return [one["pci"] for one in on_bus if one["driver"] in (None, "nvidia")]
@@ -133,7 +141,7 @@ def counts(snapshot: Mapping[str, Any], expected: Expectations) -> dict[str, Any
     host = snapshot["host"]
     return {
         "expected": expected.gpus,
-        "pci": None if host["pci"]["value"] is None else len(_gpus_on_bus(snapshot)),
+        "pci": None if host["pci"]["value"] is None else len(gpus_on_bus(snapshot)),
         "nodes": None if host["nodes"]["value"] is None else len(host["nodes"]["value"]),
         "nvml": len(snapshot["gpus"]) if snapshot["nvml"]["state"] == "read" else None,
         "missing": missing_gpus(snapshot) if snapshot["nvml"]["state"] == "read" else [],

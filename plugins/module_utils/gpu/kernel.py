@@ -13,7 +13,7 @@ from typing import Any
 from ..evidence import kernel_log
 from ..evidence.command import Runner, run
 from ..evidence.unread import Unread
-from ..faults.catalogue_verdict import NOT_OF_GPUS
+from ..faults.catalogue_verdict import about_gpus
 from ..faults.lines import parse_line
 
 
@@ -42,7 +42,7 @@ def _events(lines: Sequence[kernel_log.KernelLine], window: float, now: float) -
         if age is not None and age > window:
             continue
         event = parse_line(line.text)
-        if event["kind"] not in NOT_OF_GPUS and event.get("is_new_fault") is not False:
+        if about_gpus(event) and event.get("is_new_fault") is not False:
             yield {**event, "age_seconds": None if age is None else round(age, 3)}
 
 

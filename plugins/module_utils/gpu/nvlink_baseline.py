@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..host import paths
+
 FORMAT = 1
 FILE = "baseline.json"
 _MAX_BYTES = 16 * 1024 * 1024
@@ -52,6 +54,7 @@ class Baseline:
 def load(folder: Path, identity: Mapping[str, Any], now: float) -> Baseline:
     """The baseline of this boot and driver load; an empty one where there is none that fits. Never raises."""
     try:
+        paths.check_own(str(folder))
         with (folder / FILE).open("rb") as file:
             stored = json.loads(file.read(_MAX_BYTES).decode("utf-8"))
         return _baseline_from(stored, identity, now)
@@ -95,8 +98,8 @@ def deltas(reference: Sample | None, now: Sample) -> dict[str, dict[str, dict[st
 
 
 def save(folder: Path, baseline: Baseline) -> None:
-    """Write it in one step. Raises OSError."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """Write it in one step. Raises OSError, also where others could put something in its place."""
+    paths.check_own(str(folder), make=0o755)
     descriptor, temporary = tempfile.mkstemp(prefix=".baseline-", dir=str(folder))
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -14,12 +14,14 @@ from ..evidence.command import Runner
 from . import nvlink_baseline as baseline
 from . import nvlink_host as host
 from .findings import Finding
+from .judge_host import gpus_on_bus
 from .nvlink_limits import Limits
 from .nvlink_links import is_up, links_of
 from .nvlink_ports import is_active, read_ports
 from .nvlink_read import PLAN
 from .nvlink_verdict import Expected, Seen, judge, key_of
 from .nvlink_verdict_ports import port_key
+from .presence import Roots, read_host
 from .session import Session
 
 DEFAULT_WINDOW = 3600.0
@@ -70,6 +72,7 @@ def look(session: Session, asked: Asked, run: Runner) -> Result:
         gpus=gpus,
         deltas=changes,
         was_up=old.up,
+        gpus_on_bus=_gpus_on_bus(asked),
         switches=host.count_switches(asked.sys),
         fabric_manager=host.fabric_manager(run, asked.command_timeout),
         kernel=_kernel(asked, run, now),
@@ -96,6 +99,11 @@ def look(session: Session, asked: Asked, run: Runner) -> Result:
     if seen_by_nvml.state == "read":
         kept = baseline.advance(old, sample, _ups(gpus, ports), asked.window)
     return Result(judge(seen, asked.expected, asked.limits), facts, kept)
+
+
+def _gpus_on_bus(asked: Asked) -> int | None:
+    snapshot = {"host": read_host(Roots(proc=asked.proc, sys=asked.sys))}
+    return None if snapshot["host"]["pci"]["value"] is None else len(gpus_on_bus(snapshot))
 
 
 def _kernel(asked: Asked, run: Runner, now: float) -> dict[str, Any] | None:

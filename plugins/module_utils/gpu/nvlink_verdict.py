@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .findings import Finding, fault, unknown, warning
+from .judge_host import class_of_no_answer
 from .nvlink_limits import Limits
 from .nvlink_links import is_up
 from .nvlink_verdict_fabric import judge_fabric, judge_kernel, judge_manager
@@ -29,6 +30,7 @@ class Seen:
 
     nvml: C({"state", "error"}) of the session.  deltas: by key of a link or port, see nvlink_baseline.py.
     was_up: key -> the other end, of links and ports that were up since the driver was loaded.
+    gpus_on_bus: how many the PCI bus of the host has, null where it cannot be read.
     fabric_manager, kernel, ports: see nvlink_host.py and nvlink_ports.py; null where they were not asked for.
     """
 
@@ -36,6 +38,7 @@ class Seen:
     gpus: Sequence[Mapping[str, Any]]
     deltas: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     was_up: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gpus_on_bus: int | None = None
     switches: int | None = None
     fabric_manager: Mapping[str, Any] | None = None
     kernel: Mapping[str, Any] | None = None
@@ -71,7 +74,9 @@ def judge(seen: Seen, expected: Expected, limits: Limits) -> list[Finding]:
     if seen.nvml["state"] != "read":
         error = seen.nvml["error"] or {}
         words = ": ".join(filter(None, [error.get("error"), error.get("text")])) or "no reason is known"
-        findings.append(unknown(f"NVML could not be asked ({seen.nvml['state']}): {words}", "gpu_lost"))
+        findings.append(
+            unknown(f"NVML could not be asked ({seen.nvml['state']}): {words}", _class_unasked(seen, expected))
+        )
     else:
         findings.extend(_judge_presence(seen, expected))
         for gpu in seen.gpus:
@@ -85,9 +90,17 @@ def judge(seen: Seen, expected: Expected, limits: Limits) -> list[Finding]:
     return findings
 
 
+def _class_unasked(seen: Seen, expected: Expected) -> str:
+    """A host without GPUs, or without what it takes to ask them, has lost none, as far as anybody knows."""
+    if seen.nvml["state"] == "hung":
+        return "gpu_lost"
+    return class_of_no_answer((seen.nvml["error"] or {}).get("error", ""), bool(seen.gpus_on_bus or expected.gpus))
+
+
 def _judge_presence(seen: Seen, expected: Expected) -> Iterator[Finding]:
     if not seen.gpus and expected.gpus is None:
-        yield unknown("NVML lists no GPU, and it is not said that there should be none (expected_gpus)", "gpu_lost")
+        words = "NVML lists no GPU, and it is not said that there should be none (expected_gpus)"
+        yield unknown(words, "gpu_lost" if seen.gpus_on_bus else "unknown")
     if expected.gpus is not None and len(seen.gpus) != expected.gpus:
         words = f"NVML lists {len(seen.gpus)} GPUs, expected are {expected.gpus}"
         yield fault("gpu_lost", words) if len(seen.gpus) < expected.gpus else warning(words)

@@ -17,10 +17,11 @@ from typing import Any, Callable
 
 _NVIDIA = "0x10de"
 _DISPLAY = "0x03"  # 0x0300 VGA, 0x0302 3D controller; NVSwitches are 0x0680 and no GPUs
-_NODE = re.compile(r"nvidia(\d+)\Z")
+_NODE = re.compile(r"nvidia([0-9]{1,9})\Z")
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]\Z")
-_MINOR = re.compile(r"^Device Minor:\s*(\d+)", re.MULTILINE)
-_MODULE_VERSION = re.compile(r"NVRM version:.*?\s(\d{3,}\.\d+(?:\.\d+)?)\s")
+_MINOR = re.compile(r"^Device Minor:\s*([0-9]{1,9})\s*$", re.MULTILINE)
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?\Z")
+_MODULE_VERSION = re.compile(r"NVRM version:.*?\s([0-9]{3,9}\.[0-9]{1,9}(?:\.[0-9]{1,9})?)\s")
 _ALL_ONES = b"\xff" * 4
 
 
@@ -45,7 +46,7 @@ def read_host(roots: Roots) -> dict[str, Any]:
         "pci": _part(lambda: _on_the_bus(roots)),
         "nodes": _part(lambda: _nodes(roots.dev)),
         "kernel_driver": _part(lambda: _kernel_driver(roots.proc)),
-        "uptime_seconds": _part(lambda: float(_text(roots.proc / "uptime").split()[0])),
+        "uptime_seconds": _part(lambda: _uptime(roots.proc / "uptime")),
     }
 
 
@@ -118,6 +119,13 @@ def _kernel_driver(proc: Path) -> str | None:
     if match is None:
         raise ValueError(f"no version in {words[:120]!r}")
     return match.group(1)
+
+
+def _uptime(path: Path) -> float:
+    words = _text(path).split()
+    if not words or not _SECONDS.match(words[0]):
+        raise ValueError(f"{path} begins with no number of seconds")
+    return float(words[0])
 
 
 def _text(path: Path) -> str:

@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import children, stuck
+from . import answers, children, stuck
 from .fields import worst_state
 from .groups import PLAN
 from .nvml import HUNG, NOT_READ, UNREADABLE
@@ -132,8 +132,8 @@ class Session:
             if lines is None:
                 following.child_ended(child.how_it_ended())
                 break
-            for line in lines:
-                following.heard(json.loads(line))
+            if not following.heard_all(lines):
+                break
         if not following.clean:
             if following.hung:
                 look.stuck.extend(stuck.describe(self._proc, child.pid))
@@ -196,7 +196,19 @@ class _Following:
         since = min(self._waiting.values()) if self._waiting else self._since
         return min(since + self._limit, self._end) - time.monotonic()
 
-    def heard(self, said: dict[str, Any]) -> None:
+    def heard_all(self, lines: Sequence[bytes]) -> bool:
+        """Note answers; False where one of them cannot be read, after which nothing that the child says counts."""
+        for line in lines:
+            try:
+                said = answers.read(line, len(self._look.gpus))
+            except ValueError as error:
+                self.clean = False
+                self.child_ended(f"what it said cannot be read: {str(error)[:200]}")
+                return False
+            self._heard(said)
+        return True
+
+    def _heard(self, said: dict[str, Any]) -> None:
         """Note one answer."""
         if "gpu" in said:
             self._heard_gpu(said)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..faults import arbitration, arbitration_nvml, catalogue_verdict
 from ..faults.catalogue import Overrides, lookup_sxid, lookup_xid
+from ..faults.catalogue_kinds import NAMED_KINDS, lookup_kind
 from .findings import FAULT, WARNING, Finding, action_of, fault, gravest, unique, unknown, warning
 from .judge_readable import REQUIRED
 
@@ -72,9 +73,14 @@ def _laid(finding: Finding) -> catalogue_verdict.Finding:
 def check_overrides(overrides: Overrides) -> None:
     """Raises ValueError for what is no code, class or action."""
     for kind, codes in overrides.items():
-        if kind not in ("xid", "sxid") or not isinstance(codes, Mapping):
-            raise ValueError(f"overrides are of xid and sxid, code by code; not of {kind!r}")
+        if kind not in ("xid", "sxid", "kind") or not isinstance(codes, Mapping):
+            raise ValueError(f"overrides are of xid and sxid, code by code, and of kind; not of {kind!r}")
         for code, own in codes.items():
+            if kind == "kind":
+                if code not in NAMED_KINDS or not isinstance(own, Mapping):
+                    raise ValueError(f"override of kind {code!r}: a kind of kernel line and what it means are needed")
+                lookup_kind(code, None, overrides)
+                continue
             if not str(code).isdigit() or not isinstance(own, Mapping):
                 raise ValueError(f"override of {kind} {code!r}: a number and what it means are needed")
             if kind == "xid":

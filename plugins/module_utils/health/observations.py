@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..engines.protocol import Generation, Reading, Stats
 from ..services.protocol import Status
+from .motion import NOT_ASKED, Motion
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Observations:
     """One look at one service.
 
     service: None when no unit, container or PID file was named.  generated: None when no completion was asked for; its
-    C(value) is True only for a proven completion, False for an answer that is none, None for no answer.
+    C(value) is True only for a proven completion, False for an answer that is none, None for no answer.  motion:
+    whether its counters show progress.
     """
 
     live: Reading
@@ -25,3 +27,4 @@ class Observations:
     generated: Reading | None = None
     generation: Generation | None = None
     service: Status | None = None
+    motion: Motion = NOT_ASKED

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..evidence.kernel_log import KernelLine
+from ..faults.line_kernel import parse_kernel_text
+from ..services.ownership import of_a_unit, unit_among
 from ..services.protocol import End
 
-_RECORD = re.compile(r"oom-kill:.*?task_memcg=(?P<group>[^,]*),task=(?P<name>[^,]*),pid=(?P<pid>\d+)")
-_KILLED = re.compile(r"Killed process (?P<pid>\d+) \((?P<name>[^)]*)\)")
+_KILLS = frozenset(("oom_kill", "oom_kill_record"))
 
 # The kernel logs the kill, the process gives back its memory, the orchestrator notes the end. The last takes long for
 # a large process. The clocks are the same one; what comes after the end belongs to another process.
@@ -21,35 +21,58 @@ _EARLIEST_SECONDS, _LATEST_SECONDS = 30.0, 1.0
 _NEAR_SECONDS = 5.0
 
 
-def oom_evidence(end: End, kernel: Iterable[KernelLine]) -> list[str]:
+def oom_evidence(end: End, kernel: Iterable[KernelLine], *, contained: bool = False) -> list[str]:
     """Sentences that show that the last main process fell to the OOM killer; empty when there is none.
 
     A kernel line counts when it names that process or the service's control group, in the time in which the process
     ended, or where that is not known (a PID file does not tell) after it began.  Inside a container the kernel's
     process ids are other ones; there a line counts that names the service's program, if the main process died by
-    signal 9 in the same moment.  Of several lines the surest and nearest is told.
+    signal 9 in the same moment and the kernel does not name another service's group.  Of several lines the surest and
+    nearest is told.  C(contained): this host is itself a container.
     """
     found = [end.out_of_memory] if end.out_of_memory else []
-    kills = [kill for line in kernel for kill in _attribute(line, end)]
+    lines = list(kernel)
+    others = {pid for pid, group in _groups(lines, end) if of_a_unit(group, contained=contained)}
+    kills = [kill for line in lines for kill in _attribute(line, end, others, contained)]
     if kills:
         found.append(min(kills)[2])
     return found
 
 
-def _attribute(line: KernelLine, end: End) -> Iterator[tuple[int, float, str]]:
-    """Doubt (0 is none), distance in seconds, and a sentence, if a line tells of a kill that may be the service's."""
-    match = _RECORD.search(line.text) or _KILLED.search(line.text)
-    distance = None if match is None or line.at is None else _distance(line.at, end)
-    if match is None or distance is None:
+def _groups(lines: Iterable[KernelLine], end: End) -> Iterator[tuple[int, str]]:
+    """The processes that fell in that time, and the control group that the kernel has named of each."""
+    for line in lines:
+        kill = parse_kernel_text(line.text)
+        if kill is not None and line.at is not None and _distance(line.at, end) is not None and "pid" in kill:
+            yield kill["pid"], str(kill.get("task_memcg") or "")
+
+
+def _is_its_group(kill: Mapping[str, object], end: End, contained: bool) -> bool:
+    path = str(kill.get("task_memcg") or "")
+    named = bool(end.unit) and unit_among(path, (end.unit,), contained=contained) is not None
+    return named or bool(set(end.groups) & set(path.split("/")))
+
+
+def _attribute(line: KernelLine, end: End, others: set[int], contained: bool) -> Iterator[tuple[int, float, str]]:
+    """Doubt (0 is none), distance in seconds, and a sentence, if a line tells of a kill that may be the service's.
+
+    others: processes of which the kernel has named a unit's or a container's group.
+    """
+    kill = parse_kernel_text(line.text)
+    # A record that the kernel cut names no process.
+    if kill is None or kill["kind"] not in _KILLS or "pid" not in kill or line.at is None:
         return
-    what = f"the kernel's OOM killer ended process {match['pid']} ({match['name']})"
-    if end.pid is not None and int(match["pid"]) == end.pid:
+    distance = _distance(line.at, end)
+    if distance is None:
+        return
+    what = f"the kernel's OOM killer ended process {kill['pid']} ({kill['process']})"
+    if end.pid is not None and kill["pid"] == end.pid:
         yield 0, distance, f"{what}, the service's main process"
     elif end.at is None or distance > _NEAR_SECONDS:
         return
-    elif set(end.groups) & set((match.groupdict().get("group") or "").split("/")):
+    elif _is_its_group(kill, end, contained):
         yield 1, distance, f"{what} in the service's control group"
-    elif end.by_sigkill and match["name"] in end.programs:
+    elif end.by_sigkill and kill["process"] in end.programs and kill["pid"] not in others:
         yield 2, distance, f"{what} in the moment in which the service's main process died by signal 9"
 
 

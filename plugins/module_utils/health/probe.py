@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..engines.protocol import Engine, EngineError, Generation, NotSupported, Reading, Stats
+from ..engines.work import Work
 from ..evidence import cgroups, kernel_log
 from ..evidence.command import Runner, run
 from ..evidence.processes import read_file
 from ..evidence.unread import Unread
-from ..services.protocol import End, Service, Status
+from ..host.contained import in_container
+from ..services.protocol import PAUSED, STOPPED_STATES, End, Service, Status
+from .motion import DEFAULT_STALL_SECONDS, NOT_ASKED, UNREAD, Motion, judge_motion, undecided
 from .observations import Observations
 from .oom import oom_evidence
 
@@ -33,17 +37,81 @@ class CompletionAsked:
     model: str | None = None
 
 
-def observe(engine: Engine, asked: CompletionAsked | None, service: Status | None) -> Observations:
+@dataclass(frozen=True)
+class Watch:
+    """How long to look. C(stall_seconds): requests in hand for so long without a step are a deadlock.  C(pause):
+    seconds between two looks."""
+
+    stall_seconds: float = DEFAULT_STALL_SECONDS
+    pause: float = 1.0
+
+
+def observe(
+    engine: Engine, asked: CompletionAsked | None, service: Status | None, watch: Watch | None = None
+) -> Observations:
     """Ask in the order of cost, and stop where a further question would only spend another deadline."""
+    watch = watch or Watch()
     live = engine.live()
     if live.value is not True:
         ready = Reading(None, f"not asked: {live.reason}", kind="not_asked")
         stats = Stats(unread={"all": ready.reason})
-        return Observations(live, ready, stats, ready if asked else None, None, service)
+        motion = _watch_slowly(engine, live, service, watch)
+        return Observations(live, ready, stats, ready if asked else None, None, service, motion)
     ready = engine.ready()
     stats = engine.stats()
+    looks = [engine.work()]
     generated, generation = _generate(engine, asked, ready)
-    return Observations(live, ready, stats, generated, generation, service)
+    if ready.value is False:
+        motion = Motion(UNREAD, f"the counters were looked at once: {ready.reason}")
+    else:
+        motion = _watch(engine, looks, generated, watch)
+    if asked is not None and _only_time_tells(generated, motion, watch.stall_seconds):
+        generated, generation = _generate(engine.patient(watch.stall_seconds), asked, ready)
+        motion = judge_motion([*looks, engine.work()], watch.stall_seconds)
+    return Observations(live, ready, stats, generated, generation, service, motion)
+
+
+def _only_time_tells(generated: Reading | None, motion: Motion, stall_seconds: float) -> bool:
+    """Without counters that tell, a full server and a dead one differ in how long they keep one waiting."""
+    if generated is None or generated.kind != "timeout" or motion.kind != UNREAD:
+        return False
+    return max(generated.seconds or 0.0, motion.seconds) < stall_seconds
+
+
+def _watch(engine: Engine, looks: list[Work], generated: Reading | None, watch: Watch) -> Motion:
+    """Look at the counters until they tell. A completion has proven the one engine that there is."""
+    proven = None if generated is None else generated.value is True
+    if proven and len(looks[0].lanes) < 2:
+        return judge_motion(looks, watch.stall_seconds)
+    if generated is not None and generated.value is False:
+        looks[:] = [engine.work()]  # what grew before may be the tokens of a completion that proved nothing
+    elif generated is not None:
+        looks.append(engine.work())
+    if proven is False and looks[-1].waited:
+        # The thread that does the work may answer for it as well, between two steps: llama.cpp's does.
+        looks.append(engine.patient(watch.stall_seconds).work())
+    # Counters that begin anew make the time begin anew, but not for ever.
+    end = looks[0].at + 2 * (watch.stall_seconds + looks[0].lag)
+    while True:
+        motion = judge_motion(looks, watch.stall_seconds)
+        if looks[-1].at >= end or not undecided(motion, looks, watch.stall_seconds, proven):
+            return motion
+        time.sleep(watch.pause)
+        looks.append(engine.work())
+
+
+def _watch_slowly(engine: Engine, live: Reading, service: Status | None, watch: Watch) -> Motion:
+    """A server that is full may take long for every answer: ask one that kept liveness waiting for its counters alone.
+
+    Not one that is known to be stopped or gone: that would only spend another deadline.
+    """
+    stopped = service is not None and (
+        service.process_gone or service.state == PAUSED or service.process_state in STOPPED_STATES
+    )
+    if live.kind != "timeout" or stopped:
+        return NOT_ASKED
+    patient = engine.patient(watch.stall_seconds)
+    return _watch(patient, [patient.work()], None, watch)
 
 
 def _generate(
@@ -53,12 +121,14 @@ def _generate(
         return None, None
     if ready.value is False or (ready.value is None and ready.kind == "answered"):
         return Reading(None, f"not asked: {ready.reason}", kind="not_asked"), None
+    began = time.monotonic()
     try:
         made = engine.generate(asked.prompt, asked.max_tokens, asked.model)
     except NotSupported as error:
         return Reading(None, str(error), kind="not_supported"), None
     except EngineError as error:
-        return Reading(_was_refused(error), error.reason, error.kind, error.status), None
+        waited = time.monotonic() - began
+        return Reading(_was_refused(error), error.reason, error.kind, error.status, waited), None
     proof = f"generated {made.tokens} tokens in {made.seconds:.2f} s"
     return Reading(True, proof, status=200, seconds=made.seconds), made
 
@@ -90,7 +160,7 @@ def _oom(end: End, run_command: Runner, timeout: float, proc: Path) -> tuple[boo
     except Unread:
         found = oom_evidence(end, ())
         return (True if found else None), tuple(found)
-    found = oom_evidence(end, lines)
+    found = oom_evidence(end, lines, contained=in_container())
     # Of a process whose end nobody noted the kernel's number is the only trace, and elsewhere that is another one.
     no_trace = not found and end.pid is not None and end.at is None and not _counts_as_the_kernel(proc)
     return (None if no_trace else bool(found)), tuple(found)

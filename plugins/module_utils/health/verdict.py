@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what was seen to a verdict: one pure function, so that every rule has a line in a test table.
 
-The one promise above all: C(healthy) only when liveness, readiness and, if asked for, a completion were all read, and
-all were good.  Whatever was not read makes C(unknown), unless something else that was read proves the failure.
+Two promises above all.  C(healthy) only when liveness and readiness were read and good, and something proves that it
+generates: a completion, or tokens that its counters show to come.  And a server that makes progress is never called
+dead, however long a question waits: it is busy, of class C(overload).  Whatever was not read makes C(unknown), unless
+something else that was read proves the failure.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 
 from ..engines.protocol import Reading
 from ..faults.classes import DEFAULT_LADDERS
-from ..services.protocol import PAUSED, STARTING, Status
+from ..services.protocol import PAUSED, STARTING, STOPPED_STATES, Status
+from .motion import DEFAULT_STALL_SECONDS, GENERATES, HELD, IDLE, STALLED, UNREAD, WORKS, Motion
 from .observations import Observations
 
 # A server of this age that does not listen yet is loading, not broken: vLLM imports and loads for a minute.
@@ -21,14 +24,17 @@ DEFAULT_START_GRACE = 120.0
 
 # The server was reached and did not answer as a living one does.
 _NO_LIFE = ("refused", "timeout", "reset")
-_STOPPED_STATES = ("T", "t")
+_MOVES = (GENERATES, WORKS)
+# Answers to a completion that say no more than that there is too much to do.
+_FULL = (429, 503)
 _OUT_OF_MEMORY = ("out of memory", "outofmemory")
 
 
 @dataclass(frozen=True)
 class Verdict:
     """verdict: healthy, unhealthy or unknown.  failure_class and recommended_action: None when there is nothing to do;
-    the class is C(unknown), and no action recommended, where it was not possible to tell."""
+    the class is C(unknown), and no action recommended, where it was not possible to tell.  C(overload) is the class of
+    a server that is busy: healthy where tokens come, unknown where nothing but other work goes on."""
 
     verdict: str
     failure_class: str | None
@@ -36,22 +42,44 @@ class Verdict:
     recommended_action: str | None
 
 
-def judge(seen: Observations, start_grace: float = DEFAULT_START_GRACE) -> Verdict:
-    """The verdict on one service. start_grace: seconds."""
+def judge(
+    seen: Observations,
+    start_grace: float = DEFAULT_START_GRACE,
+    stall_seconds: float = DEFAULT_STALL_SECONDS,
+    answers_suffice: bool = False,
+) -> Verdict:
+    """The verdict on one service.
+
+    start_grace: seconds.  stall_seconds: how long a completion must have been waited for where no counter tells
+    anything.
+    answers_suffice: that it is live and ready is all that is asked for, and nothing has to prove that it generates.
+    """
     service = seen.service
     if service is not None and service.process_gone:
         return _judge_gone(seen, service)
+    if seen.motion.kind == STALLED and seen.live.value is not False and seen.ready.value is not False:
+        return _judge_stalled(seen.motion, service, start_grace)
     lifeless = _lifeless(seen)
-    if lifeless is not None:
-        return _judge_lifeless(lifeless, service, start_grace)
+    if lifeless is None:
+        return _judge_answering(seen, start_grace, stall_seconds, answers_suffice)
+    if lifeless.value is None and seen.motion.kind in _MOVES:
+        return _judge_busy(seen.motion, lifeless) if service is None or service.readable else _unknown(*_unread(seen))
+    return _judge_lifeless(lifeless, service, start_grace)
+
+
+def _judge_answering(seen: Observations, start_grace: float, stall_seconds: float, answers_suffice: bool) -> Verdict:
+    """It answers; does it serve?"""
     unread = _unread(seen)
     if unread:
         return _unknown(*unread)
     if seen.ready.value is False:
         return _unhealthy("not_ready", f"live, but not ready: {seen.ready.reason}")
-    if seen.generated is not None and seen.generated.value is not True:
-        return _judge_barren(seen.generated)
-    return _judge_proven(seen)
+    proven = seen.generated is not None and seen.generated.value is True
+    if seen.motion.kind == HELD and not proven:
+        return _unhealthy("not_ready", f"live, but held back: {seen.motion.reason}")
+    if seen.generated is not None and not proven:
+        return _judge_barren(seen.generated, seen.motion, _is_young(seen.service, start_grace), stall_seconds)
+    return _judge_proven(seen, answers_suffice)
 
 
 def _lifeless(seen: Observations) -> Reading | None:
@@ -64,6 +92,34 @@ def _lifeless(seen: Observations) -> Reading | None:
         return seen.live
     generates = seen.generated is not None and seen.generated.value is True
     return seen.ready if seen.live.value is True and seen.ready.kind in _NO_LIFE and not generates else None
+
+
+def _is_young(service: Status | None, start_grace: float) -> bool:
+    return service is not None and (
+        service.state == STARTING or (service.running_seconds is not None and service.running_seconds < start_grace)
+    )
+
+
+def _judge_stalled(motion: Motion, service: Status | None, start_grace: float) -> Verdict:
+    """Requests in hand, and not one step for long: whatever it answers to questions about its health."""
+    if service is None or not service.readable:
+        return _unhealthy("deadlock", motion.reason)
+    if service.state == PAUSED or service.process_state in STOPPED_STATES:
+        return _unhealthy("unresponsive", motion.reason, _stopped_by(service))
+    if service.oom_kills:
+        return _unhealthy("oom", motion.reason, f"the kernel killed {service.oom_kills} processes of its group")
+    if _is_young(service, start_grace) and not motion.generated_before:
+        # The first requests may wait for kernels that are compiled when they are first needed.
+        return _unhealthy("not_ready", motion.reason, f"{service.name} was started a short time ago")
+    return _unhealthy("deadlock", motion.reason)
+
+
+def _judge_busy(motion: Motion, slow: Reading) -> Verdict:
+    """It makes progress, and answered a question too late. Tokens are a proof, other work is none."""
+    reasons = (f"busy: {motion.reason}", f"a question waited too long: {slow.reason}")
+    if motion.kind == GENERATES:
+        return Verdict("healthy", "overload", reasons, DEFAULT_LADDERS["overload"][0])
+    return Verdict("unknown", "overload", reasons, None)
 
 
 def _judge_gone(seen: Observations, service: Status) -> Verdict:
@@ -94,39 +150,78 @@ def _judge_lifeless(live: Reading, service: Status | None, start_grace: float) -
         return _unhealthy("unresponsive", live.reason)
     if not service.readable:
         return _unhealthy("unknown", live.reason, f"the service could not be read: {service.reason}")
-    process = f"process {service.main_pid} of {service.name} is there (state {service.process_state or 'unknown'})"
-    if service.state == PAUSED or service.process_state in _STOPPED_STATES:
-        by = (
-            "the container runtime has paused it"
-            if service.state == PAUSED
-            else "it is stopped by a signal or a tracer"
-        )
-        return _unhealthy("unresponsive", live.reason, f"{process}: {by}")
+    if service.state == PAUSED or service.process_state in STOPPED_STATES:
+        return _unhealthy("unresponsive", live.reason, _stopped_by(service))
+    process = _process(service)
     if service.oom_kills:
         # A worker, most likely: its server lives on, and waits for it.
         return _unhealthy("oom", live.reason, process, f"the kernel killed {service.oom_kills} processes of its group")
-    starting = service.state == STARTING or (
-        service.running_seconds is not None and service.running_seconds < start_grace
-    )
-    if live.kind == "refused" and starting:
+    if live.kind == "refused" and _is_young(service, start_grace):
         return _unhealthy("not_ready", live.reason, f"{process} and is starting")
     return _unhealthy("unresponsive", live.reason, process)
 
 
-def _judge_barren(generated: Reading) -> Verdict:
+def _process(service: Status) -> str:
+    return f"process {service.main_pid} of {service.name} is there (state {service.process_state or 'unknown'})"
+
+
+def _stopped_by(service: Status) -> str:
+    paused = service.state == PAUSED
+    return f"{_process(service)}: " + (
+        "the container runtime has paused it" if paused else "it is stopped by a signal or a tracer"
+    )
+
+
+def _judge_barren(generated: Reading, motion: Motion, young: bool, stall_seconds: float) -> Verdict:
     """Live and ready, but the completion that was asked for did not come."""
-    if generated.value is None and generated.kind not in _NO_LIFE:
-        return _unknown(f"no completion could be asked for: {generated.reason}")
     reason = f"live and ready, but it does not generate: {generated.reason}"
-    if any(words in generated.reason.lower() for words in _OUT_OF_MEMORY):
+    if generated.value is False and any(words in generated.reason.lower() for words in _OUT_OF_MEMORY):
         return _unhealthy("oom", reason)
-    return _unhealthy("unresponsive", reason)
+    if generated.kind in _NO_LIFE or generated.status in _FULL:
+        return _judge_awaited(generated, motion, young, stall_seconds)
+    if generated.value is None:
+        return _unknown(f"no completion could be asked for: {generated.reason}")
+    if motion.kind in _MOVES:
+        return _unknown(f"the completion failed: {generated.reason}", f"yet {motion.reason}")
+    return _unhealthy("unresponsive", reason, *_told(motion))
 
 
-def _judge_proven(seen: Observations) -> Verdict:
-    proofs = [seen.live.reason, seen.ready.reason]
-    proofs.append(seen.generated.reason if seen.generated is not None else "no completion was asked for")
-    return Verdict("healthy", None, tuple(dict.fromkeys(proofs)), None)
+def _judge_awaited(generated: Reading, motion: Motion, young: bool, stall_seconds: float) -> Verdict:
+    """The completion did not come in time, or the server said that it is full."""
+    reason = f"live and ready, but it does not generate: {generated.reason}"
+    if motion.kind in _MOVES:
+        return _judge_busy(motion, generated)
+    if generated.status in _FULL and motion.kind != IDLE:
+        return Verdict("unknown", "overload", (f"it says that it is full: {generated.reason}", motion.reason), None)
+    if young and not motion.generated_before:
+        return _unhealthy("not_ready", reason, "it was started a short time ago")
+    waited = max(generated.seconds or 0.0, motion.seconds if motion.kind == UNREAD else 0.0)
+    if generated.kind == "timeout" and motion.kind != IDLE and waited < stall_seconds:
+        return _unknown(
+            f"a completion did not come: {generated.reason}",
+            f"whether the server is busy or dead cannot be told: {motion.reason}",
+            f"a completion that is waited for {stall_seconds:g} s would tell",
+        )
+    return _unhealthy("unresponsive", reason, *_told(motion))
+
+
+def _told(motion: Motion) -> tuple[str, ...]:
+    return () if motion.kind == UNREAD else (motion.reason,)
+
+
+def _judge_proven(seen: Observations, answers_suffice: bool) -> Verdict:
+    answers = (seen.live.reason, seen.ready.reason)
+    if seen.generated is not None:
+        return _healthy(*answers, seen.generated.reason)
+    if seen.motion.kind == GENERATES:
+        return _healthy(*answers, seen.motion.reason)
+    if answers_suffice:
+        return _healthy(*answers, "whether it generates was not to be proven")
+    return _unknown(*dict.fromkeys((*answers, f"nothing proves that it generates: {seen.motion.reason}")))
+
+
+def _healthy(*reasons: str) -> Verdict:
+    return Verdict("healthy", None, tuple(dict.fromkeys(reasons)), None)
 
 
 def _unread(seen: Observations) -> list[str]:

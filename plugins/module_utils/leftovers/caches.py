@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+
+from ..host import paths
 
 # Directories of two or more parts that hold a system or everybody's data; all shorter ones are refused anyway.
 _TOO_GENERAL = frozenset(
@@ -43,53 +45,58 @@ def refuse(path: str) -> str:
 
 
 def empty(path: str, dry_run: bool) -> Emptied:
-    """Remove what is in a directory, and keep the directory. Raises ValueError for a path that refuse() refuses."""
+    """Remove what is in a directory, and keep the directory. Raises ValueError for a path that refuse() refuses.
+
+    The directory is opened once, and everything is done below it: what is put in its place meanwhile is not touched.
+    """
     reason = refuse(path)
     if reason:
         raise ValueError(reason)
     done = Emptied()
-    directory = Path(path)
-    if not directory.exists():
+    try:
+        directory = paths.open_directory(path, follow=False)
+    except FileNotFoundError:
         return done
-    if Path(os.path.realpath(directory)) != directory or not directory.is_dir():
-        done.left.append(f"{path}: is not a plain directory, or leads through a link")
+    except OSError as error:
+        done.left.append(f"{path}: is not a plain directory, or leads through a link: {error.strerror}")
         return done
-    for entry in sorted(directory.iterdir()):
-        _remove(entry, directory.stat().st_dev, dry_run, done)
+    try:
+        device = os.fstat(directory).st_dev
+        for name in sorted(os.listdir(directory)):
+            _remove(directory, name, os.path.join(path, name), device, dry_run, done)
+    finally:
+        os.close(directory)
     return done
 
 
-def _remove(entry: Path, device: int, dry_run: bool, done: Emptied) -> None:
+def _remove(directory: int, name: str, shown: str, device: int, dry_run: bool, done: Emptied) -> None:
     try:
-        size, foreign = _measure(entry, device)
+        size, foreign = _measure(directory, name, shown, device)
         if foreign:
-            done.left.append(f"{entry}: another file system is mounted at {foreign}")
+            done.left.append(f"{shown}: another file system is mounted at {foreign}")
             return
         if not dry_run:
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+            paths.remove_below(directory, name)
     except OSError as error:
-        done.left.append(f"{entry}: {error.strerror}")
+        done.left.append(f"{shown}: {error.strerror}")
         return
-    done.removed.append(str(entry))
+    done.removed.append(shown)
     done.freed += size
 
 
-def _measure(entry: Path, device: int) -> tuple[int, str]:
-    """Bytes below an entry, and the first path on another file system, if any. Links are not followed."""
-    status = entry.lstat()
+def _measure(directory: int, name: str, shown: str, device: int) -> tuple[int, str]:
+    """Bytes below a name, and the first path on another file system, if any. Links are not followed."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if status.st_dev != device:
-        return 0, str(entry)
+        return 0, shown
     size = status.st_size
-    if entry.is_symlink() or not entry.is_dir():
+    if not stat.S_ISDIR(status.st_mode):
         return size, ""
-    for folder, names, files in os.walk(entry):
-        for name in (*names, *files):
-            path = os.path.join(folder, name)
-            found = os.lstat(path)
+    parent = os.path.dirname(shown)
+    for folder, names, files, inside in paths.walk(directory, name):
+        for each in (*names, *files):
+            found = os.stat(each, dir_fd=inside, follow_symlinks=False)
             if found.st_dev != device:
-                return 0, path
+                return 0, os.path.join(parent, folder, each)
             size += found.st_size
     return size, ""

@@ -15,7 +15,7 @@ from ..evidence.unread import Unread
 from . import clocks, inspection, protocol
 from .ownership import Ownership
 from .process import cgroup_of, state_of
-from .protocol import Logs, ServiceError, Status
+from .protocol import Logs, ServiceError, Status, last
 
 RUNTIMES = ("docker", "podman")
 
@@ -83,10 +83,10 @@ class Container:
     def logs(self, lines: int) -> Logs:
         argv = [self.kind, "logs", "--timestamps", "--tail", str(lines), self.name]
         outcome = self._run(argv, self._timeout)
-        if outcome.complaint():
+        if outcome.complaint() and not (outcome.cut and outcome.rc == 0):
             raise Unread(f"{self.kind} logs: {outcome.complaint()}")
         # What the container wrote to its two streams comes by ours; the time before each line puts them in order.
-        both = (outcome.stdout + outcome.stderr).decode("utf-8", "replace").splitlines()
+        both = (last(outcome.stdout) + last(outcome.stderr)).splitlines()
         if not both:
             raise Unread(f"{self.name} has logged nothing, or its log driver does not give it back")
         ordered = sorted(both, key=lambda line: line.partition(" ")[0])[-lines:]

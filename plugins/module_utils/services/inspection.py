@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..evidence.unread import Unread
+from ..host.numbers import whole_number
 from . import clocks, protocol
 from .ownership import container_components
 from .protocol import End
@@ -139,7 +140,7 @@ def stop_signal(found: Mapping[str, Any]) -> str:
     told = _mapping(found, "Config").get("StopSignal")
     if isinstance(told, str) and re.fullmatch(r"(SIG)?[A-Z][A-Z0-9+-]{1,12}", told):
         return told if told.startswith("SIG") else f"SIG{told}"
-    number = int(told) if isinstance(told, (int, str)) and str(told).isdigit() else 0
+    number = told if isinstance(told, int) else whole_number(told) or 0
     try:
         return signal.Signals(number).name
     except ValueError:

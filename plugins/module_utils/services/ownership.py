@@ -10,11 +10,16 @@ nobody gets into it by accident; and so does a mark in the environment that only
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 # Its value is "PATH OF THE PID FILE:PID", and so is another one for each start.
 MARK = "AUTOGLM_SERVICE"
+
+# systemd.special(7): all that belongs to users who are logged in.
+_SESSIONS = "user.slice"
+# The id of a container, as its runtime calls its group under cgroupfs.
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,31 @@ def in_unit(groups: Sequence[str], unit_group: str) -> bool:
     if not unit_group.startswith("/") or unit_group.count("/") < 2 or unit_group.endswith("/"):
         return False  # the root and a bare slice are no unit's group
     return any(group == unit_group or group.startswith(f"{unit_group}/") for group in groups)
+
+
+def unit_among(path: str, units: Container[str], *, contained: bool = False) -> str | None:
+    """Which of these units is the control group of this path, or the one around it; None where it is none of them.
+
+    The path is one that the kernel tells, of which the units' slices are not known.  The whole path decides: below a
+    session, a unit or a container of their own, users name groups as they like.  contained: this is the systemd of a
+    container, whose groups the kernel names with the container's before them.
+    """
+    for part in path.split("/")[1:] if path.startswith("/") else ():
+        if part in units:
+            return part
+        if part == _SESSIONS:
+            return None
+        if not part.endswith(".slice") and (not contained or part.endswith(".service")):
+            return None
+    return None
+
+
+def of_a_unit(path: str, *, contained: bool = False) -> bool:
+    """Does a path name some unit or container, other than the container in which all of this runs?"""
+    parts = path.split("/")
+    if contained:
+        return any(part.endswith(".service") for part in parts)
+    return any(part.endswith((".service", ".scope")) or _CONTAINER.search(part) for part in parts)
 
 
 def in_container(groups: Sequence[str], container_id: str) -> bool:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from ..evidence.processes import pids
 from ..evidence.unread import Unread
+from ..host import paths
 from . import clocks, identity, process, protocol, spawn
 from .identity import PidFile
 from .ownership import Ownership
 from .process import Process
-from .protocol import End, Logs, ServiceError, Status
+from .protocol import LONGEST_LOG, End, Logs, ServiceError, Status, last
 
 _MAX_BYTES = 4096
-_LOG_BYTES = 4 * 1024 * 1024
 _DEATH_SECONDS = 10.0
 
 
@@ -76,20 +76,17 @@ class PidFileService:
             return
         for pid in self._left_by(leader):
             self._end(pid, leader)
-        file = self._read()
-        if file is not None and file.pid == leader:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.name)
+        self._remove(leader)
 
     def logs(self, lines: int) -> Logs:
         path = self._command.log_file
         if path is None:
             raise Unread("no log_file is declared for the service")
         try:
-            with open(path, "rb") as file:
+            with os.fdopen(paths.open_file(path), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                file.seek(max(0, size - _LOG_BYTES))
-                text = file.read(_LOG_BYTES).decode("utf-8", "replace")
+                file.seek(max(0, size - LONGEST_LOG - 1))
+                text = last(file.read(LONGEST_LOG + 1))
         except OSError as error:
             raise Unread(f"{path}: {error.strerror}") from error
         return Logs("".join(text.splitlines(keepends=True)[-lines:]), path)
@@ -117,15 +114,13 @@ class PidFileService:
     def _read(self) -> PidFile | None:
         """What the file says, None when there is none. Raises Unread."""
         try:
-            descriptor = os.open(self.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = paths.open_file(self.name)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Unread(f"{self.name}: {error.strerror}") from error
         try:
             about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                raise Unread(f"{self.name} is not a regular file")
             if about.st_mode & stat.S_IWOTH:
                 raise Unread(f"{self.name} may be written by anybody, who could so have us end any process")
             pid = identity.parse_pid(os.read(descriptor, _MAX_BYTES).decode("ascii", "replace"))
@@ -136,6 +131,24 @@ class PidFileService:
         finally:
             os.close(descriptor)
         return PidFile(self.name, pid, about.st_mtime, about.st_uid)
+
+    def _remove(self, leader: int) -> None:
+        """Remove the PID file if it still is the leader's: the very file that was read, where it was read."""
+        try:
+            directory = paths.open_directory(os.path.dirname(self.name))
+        except OSError:
+            return
+        try:
+            name = os.path.basename(self.name)
+            before = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            file = self._read()
+            after = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if file is not None and file.pid == leader and os.path.samestat(before, after):
+                os.unlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return
+        finally:
+            os.close(directory)
 
     def _identify(self, file: PidFile, found: Process | None) -> identity.Identity:
         program = None
@@ -171,7 +184,7 @@ class PidFileService:
                 yield pid
 
     def _session(self, pid: int) -> int | None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Unread):
             found = process.read(self._proc, pid)
             return found.session if found is not None and found.alive else None
         return None

@@ -18,6 +18,8 @@ from typing import Any
 
 from ..evidence.piece import Part, Piece, collect
 from ..evidence.processes import read_file
+from ..evidence.unread import Unread
+from ..host.numbers import whole_number
 from .ownership import MARK, own_group
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,7 +50,10 @@ class Process:
 
 
 def read(proc: Path, pid: int) -> Process | None:
-    """One process, or None when there is none of this number. Raises OSError where it may not be looked at."""
+    """One process, or None when there is none of this number.
+
+    Raises OSError where it may not be looked at, Unread where what is there is not what the kernel writes.
+    """
     root = proc / str(pid)
     try:
         text, uid = read_file(root / "stat"), _uid(root)
@@ -57,13 +62,11 @@ def read(proc: Path, pid: int) -> Process | None:
     # The name is in parentheses and may hold any character; proc(5) counts the fields from 1.
     head, _parenthesis, rest = text.rpartition(")")
     fields = rest.split()
+    session, began = (whole_number(fields[at]) if len(fields) > at else None for at in (3, 19))
+    if uid is None or session is None or began is None:
+        raise Unread(f"{root} does not tell of a process as the kernel does")
     return Process(
-        pid=pid,
-        state=fields[0],
-        name=head.partition("(")[2],
-        session=int(fields[3]),
-        began=int(fields[19]) / _TICKS,
-        uid=uid,
+        pid=pid, state=fields[0], name=head.partition("(")[2], session=session, began=began / _TICKS, uid=uid
     )
 
 
@@ -152,9 +155,9 @@ def _program(root: Path) -> dict[str, Any]:
     return {"argv": _argv(root), "exe": _exe(root), "mark": _mark(root)}
 
 
-def _uid(root: Path) -> int:
-    lines = read_file(root / "status").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+def _uid(root: Path) -> int | None:
+    words = next((line.split() for line in read_file(root / "status").splitlines() if line.startswith("Uid:")), [])
+    return whole_number(words[1]) if len(words) > 1 else None
 
 
 def _mark(root: Path) -> str:

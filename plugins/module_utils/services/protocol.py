@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..evidence.piece import cut
 from .ownership import Ownership
 
 # running: there is a main process.  starting: the process, or the attempt to start one, is under way.  paused: frozen
@@ -19,7 +20,11 @@ from .ownership import Ownership
 # unknown goes with readable False, and only with that.
 RUNNING, STARTING, STOPPING, PAUSED = "running", "starting", "stopping", "paused"
 STOPPED, FAILED, ABSENT, UNKNOWN = "stopped", "failed", "absent", "unknown"
+# Letters of /proc/PID/stat: stopped by a signal, or by a tracer.
+STOPPED_STATES = ("T", "t")
 WITHOUT_PROCESS = (STOPPED, FAILED, ABSENT)
+# Bytes of a log that are kept, however long its lines are.
+LONGEST_LOG = 4 * 1024 * 1024
 
 
 class ServiceError(Exception):
@@ -34,8 +39,9 @@ class End:
     signal: one of them, if known.  out_of_memory: what the orchestrator itself says of it.
 
     The rest lets a line of the kernel's log be recognised as this process's, see health/oom.py.  pid: the number that
-    it had.  since and at: seconds of the monotonic clock, of its start and its end.  groups: components of the path of
-    its control group that no other service has.  programs: names under which the kernel may mention it.
+    it had.  since and at: seconds of the monotonic clock, of its start and its end.  unit: systemd's name of it, which
+    its control group has.  groups: what its container's control group may be called, as no other one is.  programs:
+    names under which the kernel may mention it.
     """
 
     text: str = ""
@@ -46,6 +52,7 @@ class End:
     pid: int | None = None
     since: float | None = None
     at: float | None = None
+    unit: str = ""
     groups: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
 
@@ -110,6 +117,11 @@ class Logs:
 
     text: str
     source: str
+
+
+def last(content: bytes) -> str:
+    """The end of a log as a text that is not too long, from the beginning of a line where there is one in it."""
+    return cut(content, LONGEST_LOG, keep_tail=True).decode("utf-8", "replace")
 
 
 class Service(Protocol):

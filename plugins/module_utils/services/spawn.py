@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import grp
+import hashlib
 import os
 import pwd
 import select
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..host import flock, paths
 from .ownership import MARK
 from .protocol import ServiceError
 
@@ -75,43 +77,41 @@ def start(command: Command, pid_file: str, seconds: float) -> int:
 def alone(directory: str, seconds: float) -> Iterator[None]:
     """Let one at a time start something whose PID file is in this directory. Raises ServiceError."""
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = paths.open_directory(directory)
     except OSError as error:
         raise ServiceError(f"the PID file's directory {directory} cannot be used: {error.strerror}") from error
-    try:
-        _lock(descriptor, directory, seconds)
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, descriptor)
+        try:
+            if os.geteuid() == 0:
+                # Whoever may list the directory could hold its own lock.
+                name = hashlib.sha256(os.fsencode(os.readlink(f"/proc/self/fd/{descriptor}"))).hexdigest()[:16]
+                held.enter_context(flock.alone(flock.DIRECTORY, f"start-{name}.lock", seconds))
+            else:
+                flock.take(descriptor, fcntl.LOCK_EX, directory, seconds)
+        except OSError as error:
+            raise ServiceError(f"no service can be started in {directory}: {error.strerror}") from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_atomically(path: str, text: str) -> None:
     """Replace a file as a whole, so that nobody ever reads half a number. Raises OSError."""
-    unfinished = f"{path}.{os.getpid()}"
+    directory, name = paths.open_directory(os.path.dirname(path)), os.path.basename(path)
+    unfinished = f"{name}.{os.getpid()}"
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(paths.open_at(directory, unfinished, path, flags, 0o644), "wb") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the mask of whoever starts it: others have to read it too
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(unfinished)
+            os.unlink(unfinished, dir_fd=directory)
         raise
-
-
-def _lock(descriptor: int, directory: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise ServiceError(
-                    f"somebody else has been starting a service in {directory} for {seconds:g} s"
-                ) from None
-        time.sleep(0.05)
+    finally:
+        os.close(directory)
 
 
 def _prepare(command: Command) -> _Prepared:
@@ -141,12 +141,11 @@ def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
     if path is None:
         return os.open(os.devnull, os.O_WRONLY)
     # Its owner is who writes it, so that a rotation by that user works; an existing file keeps its own.
-    # Without O_NONBLOCK a pipe that nobody reads would be waited for.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    flags = os.O_WRONLY | os.O_APPEND
     try:
-        descriptor = os.open(path, flags)
+        descriptor = paths.open_file(path, flags)
     except FileNotFoundError:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
+        descriptor = paths.open_file(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
         if os.geteuid() == 0:
             os.fchown(descriptor, account.pw_uid, account.pw_gid)
     os.set_blocking(descriptor, True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ..evidence.command import Runner
 from ..evidence.unread import Unread
+from ..host.numbers import whole_number
 from .protocol import End
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z")
@@ -48,19 +49,17 @@ def parse_show(text: str) -> dict[str, str]:
 
 def main_pid(properties: Mapping[str, str]) -> int | None:
     """The main process that runs now, or None."""
-    pid = properties.get("MainPID", "")
-    return int(pid) if pid.isdigit() and int(pid) > 0 else None
+    return whole_number(properties.get("MainPID")) or None
 
 
 def last_end(properties: Mapping[str, str]) -> End:
     """How the last main process ended. Its text is empty when systemd does not say."""
     code, status = properties.get("ExecMainCode", ""), properties.get("ExecMainStatus", "")
-    number = int(status) if status.isdigit() else None
+    number = whole_number(status)
     exited, killed = code == _EXITED, code in _KILLED
     text = f"its main process exited with status {status}" if exited else ""
     if killed:
         text = f"its main process was ended by signal {status}"
-    pid = properties.get("ExecMainPID", "")
     result = properties.get("Result", "")
     return End(
         text=text,
@@ -68,9 +67,9 @@ def last_end(properties: Mapping[str, str]) -> End:
         exit_code=number if exited else None,
         signal=number if killed else None,
         out_of_memory="systemd reports Result=oom-kill" if result == "oom-kill" else "",
-        pid=int(pid) if pid.isdigit() and int(pid) > 0 else None,
+        pid=whole_number(properties.get("ExecMainPID")) or None,
         at=_seconds(properties.get("ExecMainExitTimestampMonotonic", "")),
-        groups=tuple(filter(None, (properties.get("Id", ""),))),
+        unit=properties.get("Id", ""),
         programs=program_names(properties),
     )
 
@@ -87,4 +86,5 @@ def program_names(properties: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seconds(microseconds: str) -> float | None:
-    return int(microseconds) / 1e6 if microseconds.isdigit() and int(microseconds) > 0 else None
+    number = whole_number(microseconds)
+    return number / 1e6 if number else None

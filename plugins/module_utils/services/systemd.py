@@ -14,7 +14,7 @@ from ..evidence.unread import Unread
 from . import clocks, protocol, systemctl
 from .ownership import Ownership, group_of_unit
 from .process import state_of
-from .protocol import Logs, ServiceError, Status
+from .protocol import Logs, ServiceError, Status, last
 
 _STATES = {
     "active": protocol.RUNNING,
@@ -65,11 +65,12 @@ class Unit:
         """The last lines of the unit's journal, systemd's own about it included."""
         argv = ["journalctl", "-n", str(lines), "-o", "short-iso-precise", "--no-pager", "-q", "-u", self.name]
         outcome = self._run(argv, self._timeout)
-        if outcome.complaint():
+        if outcome.complaint() and not (outcome.cut and outcome.rc == 0):
             raise Unread(f"journalctl: {outcome.complaint()}")
-        if not outcome.stdout.strip():
+        text = last(outcome.stdout)
+        if not text.strip():
             raise Unread(f"the journal has no entry of {self.name}")
-        return Logs(outcome.stdout.decode("utf-8", "replace"), " ".join(argv))
+        return Logs(text, " ".join(argv))
 
     def describe(self) -> Logs:
         """All properties of the unit, and the unit file as it is in force."""

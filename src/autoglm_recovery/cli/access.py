@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
-from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.plain import plain
 
 Name = Annotated[str, typer.Argument(help="Who it is for.")]
 RoleName = Annotated[str, typer.Argument(help="sender (posts alerts), viewer (reads) or operator (orders).")]
@@ -44,8 +45,7 @@ def hash_password(name: Name, role: RoleName) -> None:
     try:
         kept = passwords.hash_password(password)
     except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        refuse(error)
     _print_line(f"{name} {role} {kept}")
 
 

@@ -9,6 +9,7 @@ C(AUTOGLM_CLIENT_KEY); C(AUTOGLM_CA_FILE) for a receiver whose certificate is of
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from pathlib import Path
@@ -17,8 +18,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from autoglm_recovery import bounded_http
+from autoglm_recovery.plain import plain
+from autoglm_recovery.token_file import first_token
+
 Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", envvar="AUTOGLM_TOKEN_FILE", help="The bearer token.")]
+
+_TIMEOUT_S, _LONGEST_ANSWER_S = 10.0, 60.0
+_LARGEST_ANSWER = 64 << 20
 
 DEFAULT_URL = "http://127.0.0.1:9470"
 
@@ -33,25 +41,25 @@ def ask(
 ) -> dict[str, Any]:
     """Ask the receiver, and end with exit code 1 and a sentence where it does not answer or refuses."""
     try:
-        answer = httpx.request(
-            method,
-            url.rstrip("/") + path,
-            params=query or {},
-            json=body,
+        # A receiver on this machine or in the fleet is no business of a proxy's.
+        with httpx.Client(
             headers=_authorization(token_file),
             auth=_user(),
-            verify=_tls(),
-            timeout=10,
-            # A receiver on this machine or in the fleet is no business of a proxy's.
+            transport=bounded_http.Transport(_tls()),
+            timeout=_TIMEOUT_S,
             trust_env=False,
-        )
-        told = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        typer.echo(f"the receiver at {url} cannot be asked: {error}", err=True)
+        ) as client:
+            place = url.rstrip("/") + path
+            answer, said = bounded_http.exchange(
+                client, method, place, _LARGEST_ANSWER, _LONGEST_ANSWER_S, params=query or {}, json=body
+            )
+        told = json.loads(said)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, RecursionError, ValueError) as error:
+        typer.echo(f"the receiver at {url} cannot be asked: {plain(error)}", err=True)
         raise typer.Exit(1) from error
     if answer.is_error or not isinstance(told, dict):
         detail = told.get("detail") if isinstance(told, dict) else told
-        typer.echo(f"refused ({answer.status_code}): {detail}", err=True)
+        typer.echo(f"refused ({answer.status_code}): {plain(detail)}", err=True)
         raise typer.Exit(1)
     return told
 
@@ -61,15 +69,6 @@ def _authorization(token_file: Path | None) -> dict[str, str]:
     if token_file is not None:
         token = first_token(token_file)
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def first_token(file: Path) -> str:
-    """Return the first line of a file that is neither empty nor a comment, or nothing.
-
-    :raises OSError, UnicodeDecodeError: if it cannot be read.
-    """
-    lines = [line.strip() for line in file.read_text("ascii").splitlines()]
-    return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def _user() -> httpx.BasicAuth | None:

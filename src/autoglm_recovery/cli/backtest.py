@@ -20,10 +20,12 @@ import structlog
 import typer
 from rich.console import Console
 
-from autoglm_recovery.cli.asking import first_token
+from autoglm_recovery import bounded_http
 from autoglm_recovery.cli.backtest_tables import print_report
 from autoglm_recovery.cli.options import duration, moment
+from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
+from autoglm_recovery.token_file import NoTokenError, first_token
 
 if TYPE_CHECKING:
     from autoglm_recovery.receiver.backtest.events import Record
@@ -92,10 +94,11 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
     from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415
-    from autoglm_recovery.receiver.backtest.prometheus import RecordError, shown  # noqa: PLC0415
+    from autoglm_recovery.receiver.backtest.prometheus import RecordError  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import TooLong  # noqa: PLC0415
     from autoglm_recovery.receiver.backtest.run import backtest as replayed  # noqa: PLC0415
     from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet_http import shown  # noqa: PLC0415
     from autoglm_recovery.receiver.world import read_world  # noqa: PLC0415
 
     # What the receiver would have logged then is in the report.
@@ -108,8 +111,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
         with _progress("replaying") as told:
             found = replayed(record, world, rules, assumed, told)
     except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, TooLong) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        refuse(error)
     except SQLAlchemyError as error:
         typer.echo(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}", err=True)
         raise typer.Exit(1) from error
@@ -125,18 +127,16 @@ def _record(asked: _Asked, told: Callable[[float], None]) -> Record:
     except OSError as error:
         raise RecordError(f"--ca-file {asked.ca_file} cannot be used: {error.strerror or error}") from error
     # Whoever needs a proxy for Prometheus names the proxy's own address.
-    with httpx.Client(headers=headers, verify=verify, timeout=_TIMEOUT_S, trust_env=False) as client:
+    transport = bounded_http.Transport(verify)
+    with httpx.Client(headers=headers, transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
         return PrometheusRecord(client, asked.url).read(asked.since, asked.until, asked.step, told)
 
 
 def _token(file: Path) -> str:
     try:
-        token = first_token(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}", param_hint="--token-file") from error
-    if not token.isprintable() or not token:
-        raise typer.BadParameter(f"{file} holds no token", param_hint="--token-file")
-    return token
+        return first_token(file)
+    except (OSError, NoTokenError) as error:
+        raise typer.BadParameter(f"no token: {error}", param_hint="--token-file") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.plain import plain
 from autoglm_recovery.policy.durations import format_duration
 
 # So many rows of what may have no end; --json has them all.
@@ -59,6 +59,11 @@ def _head(told: Mapping[str, Any]) -> Iterable[str]:
         f"{record['series']} alerts fired {record['fired']} times: {alerts['joined']} taken in, {alerts['refused']}"
         f" without a target, {alerts['ignored']} ignored, {alerts['set_aside']} unreadable"
     )
+    if alerts["own"]["fired"]:
+        yield (
+            f"{alerts['own']['fired']} times more one of our own fired that is for people and about no host's fault:"
+            f" {', '.join(alerts['own']['alerts'])}"
+        )
     if record["firing_at_the_beginning"]:
         yield f"{record['firing_at_the_beginning']} of them fired when the time began: they are taken to begin there"
     states = ", ".join(f"{count} {state}" for state, count in told["incidents"]["by_state"].items())

@@ -18,8 +18,10 @@ import httpx
 import typer
 
 from autoglm_recovery import logs
+from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.policy import PolicyError, load_policy
 from autoglm_recovery.policy.durations import parse_duration
+from autoglm_recovery.token_file import first_token
 
 if TYPE_CHECKING:
     from autoglm_recovery.exporter.run import Exporter
@@ -48,6 +50,12 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
     kmsg: Annotated[str, typer.Option(help="Where kernel records come from, or none.")] = "/dev/kmsg",
     state_file: Annotated[Path, typer.Option(help="Keeps counters over a restart.")] = Path(
         "/var/lib/autoglm/exporter.json"
+    ),
+    taken_out: Annotated[Path, typer.Option(help="Where runs note what they keep out of traffic.")] = Path(
+        "/var/lib/autoglm/taken-out"
+    ),
+    locks: Annotated[Path, typer.Option(help="Where the lock of this host is, by which runs are known.")] = Path(
+        "/run/autoglm/locks"
     ),
     alertmanager: Annotated[
         list[str] | None, typer.Option(help="URL for fast alerts; once for each. Without it there are none.")
@@ -86,11 +94,12 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
             labels=dict(_label(text) for text in label or ()),
             roots=Roots(proc, sys, dev),
             overrides=load_policy(policy).faults.overrides() if policy else None,
+            notes=taken_out,
+            locks=locks,
         )
         _run(Exporter(settings))
     except (ListenError, PolicyError, ServicesError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        refuse(error)
 
 
 def _run(running: Exporter) -> None:
@@ -130,8 +139,8 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _authorization(token_file: Path | None) -> dict[str, str]:
-    """Raises OSError, which counts as a failed attempt: the file may be there at the next."""
+    """Raises OSError or ValueError, which counts as a failed attempt: the file may be whole at the next."""
     token = os.environ.get("AUTOGLM_ALERTMANAGER_TOKEN", "")
     if token_file is not None:
-        token = token_file.read_text("ascii").strip()
+        token = first_token(token_file)
     return {"Authorization": f"Bearer {token}"} if token else {}

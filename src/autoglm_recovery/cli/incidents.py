@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
-from autoglm_recovery.cli.terminal import plain
 from autoglm_recovery.cli.watching import follow, heading, timeline_line, watch_list, watch_list_as_json
+from autoglm_recovery.plain import plain
 
-app = typer.Typer(help="Look at incidents and approve, reject, retry or close them.", no_args_is_help=True)
+app = typer.Typer(help="Look at incidents and approve, reject, retry, close or cancel them.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")]
@@ -33,6 +33,7 @@ class Format(StrEnum):
 
     markdown = "md"
     html = "html"
+    text = "txt"
 
 
 @app.command("list")
@@ -64,7 +65,7 @@ def _table(answer: dict[str, Any]) -> Table:
     table = Table()
     for column in ("no.", "opened", "state", "class", "host", "service"):
         table.add_column(column, no_wrap=True)
-    table.add_column("reason")
+    table.add_column("cause, and how it stands")
     for row in answer["incidents"]:
         opened = datetime.fromisoformat(row["opened_at"]).astimezone().strftime("%m-%d %H:%M")
         cells = (
@@ -74,7 +75,7 @@ def _table(answer: dict[str, Any]) -> Table:
             row["failure_class"],
             row["host"],
             row["service"] or "",
-            row["reason"],
+            f"{row['cause']} - {row['reason']}" if row.get("cause") else row["reason"],
         )
         # As Text, so that a label is no markup.
         table.add_row(*(Text(plain(cell)) for cell in cells))
@@ -103,14 +104,14 @@ def report(
     number: Number,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
-    form: Annotated[Format, typer.Option("--format", help="Markdown, or one HTML file.")] = Format.markdown,
+    form: Annotated[Format, typer.Option("--format", help="Markdown, one HTML file, or plain text.")] = Format.markdown,
     out: Annotated[Path | None, typer.Option(help="Write it here; to standard output by default.")] = None,
 ) -> None:
     """Write what happened in one incident, for the people who look at it afterwards."""
-    from autoglm_recovery.report import report_on, to_html, to_markdown  # noqa: PLC0415 - others start faster without
+    from autoglm_recovery.report import report_on, to_html, to_markdown, to_text  # noqa: PLC0415 - others start faster without
 
     told = report_on(ask("GET", url, f"/api/v1/incidents/{number}", token_file))
-    text = to_html(told) if form is Format.html else to_markdown(told)
+    text = {Format.html: to_html, Format.markdown: to_markdown, Format.text: to_text}[form](told)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -143,6 +144,7 @@ _offer("approve", "Let a held action run.")
 _offer("reject", "Refuse a held action and close the incident.")
 _offer("retry", "Climb the ladder again from its first rung.")
 _offer("close", "Close an incident by hand.")
+_offer("cancel", "End the run that is under way; the incident is left with a person.")
 
 
 def pause(comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
@@ -171,3 +173,5 @@ def _print(incident: dict[str, Any]) -> None:
         at = datetime.fromisoformat(line["at"])
         console.print(timeline_line(line, before or at), soft_wrap=True)
         before = at
+    if left_out := incident.get("left_out", {}).get("timeline"):
+        typer.echo(f"{left_out} lines between the first and the newest are left out")

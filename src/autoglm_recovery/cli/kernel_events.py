@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from autoglm_recovery.knowledge.faults.joining import Fault, LineJoiner
-from autoglm_recovery.knowledge.faults.line_stream import LineStream, encode_stream
+from autoglm_recovery.knowledge.faults.line_stream import UNREADABLE, LineStream, as_utf8, encode_stream
 
 _CHUNK = 1 << 18
 
@@ -25,31 +25,62 @@ def kernel_events(
         bool,
         typer.Option("--joined", help="Join lines into faults, each with its root; print one when it ends."),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="The lines arrive as they are written: those without a clock count by their arrival (--joined).",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if a line that tells of a fault could not be read.")
+    ] = False,
 ) -> None:
     """Say of each kernel log line on standard input what fault it tells: one JSON object a line, in order.
 
     Takes dmesg, journalctl, syslog and /dev/kmsg as they are; works live behind "dmesg -w".  With --joined, what
     belongs together is one fault: a burst on one GPU until three minutes of silence, one NVLink fault of several GPUs.
+
+    A line that begins as one that tells of a fault and could not be read is of kind "unreadable", never "none"; how
+    many there were is said on standard error.
     """
     chunks = _chunks(sys.stdin.fileno())
+    unreadable = 0
     try:
-        for encoded in _faults(chunks) if joined else encode_stream(chunks):
-            _write(sys.stdout.fileno(), encoded)
+        if joined:
+            joiner = LineJoiner(arrival=live)
+            for encoded in _faults(chunks, joiner):
+                _write(sys.stdout.fileno(), encoded)
+            unreadable = joiner.unreadable
+        else:
+            for encoded in encode_stream(chunks):
+                unreadable += encoded.count(UNREADABLE)
+                _write(sys.stdout.fileno(), encoded)
     except BrokenPipeError:
         # The reader has gone. Python would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        return  # how a person ends "dmesg -w | autoglm kernel-events"
+        pass  # how a person ends "dmesg -w | autoglm kernel-events"
+    if unreadable:
+        lines = "a line that tells of a fault" if unreadable == 1 else f"{unreadable} lines that tell of faults"
+        typer.echo(f"autoglm kernel-events: {lines} could not be read (kind unreadable)", err=True)
+        if strict:
+            raise typer.Exit(1)
 
 
-def _faults(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _faults(chunks: Iterator[bytes], joiner: LineJoiner) -> Iterator[bytes]:
     """Faults as they end; those that are open at the end of the input end with it."""
-    lines, joiner = LineStream(), LineJoiner()
-    for chunk in chunks:
+    lines = LineStream()
+    for chunk in as_utf8(chunks):
         yield from _encoded(joiner.feed_all(lines.take(chunk).splitlines(), time.time()))
     yield from _encoded(joiner.feed_all(lines.end().splitlines(), time.time()))
     yield from _encoded(joiner.flush())
+    if joiner.without_clock:
+        text = (
+            "the lines have no clock, may be days apart, and were not joined (--live: they arrive as they are written)"
+        )
+        typer.echo(f"autoglm kernel-events: {text}", err=True)
 
 
 def _encoded(faults: Iterable[Fault]) -> Iterator[bytes]:

@@ -8,22 +8,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autoglm_recovery import __version__, logs
-from autoglm_recovery.cli import incidents
+from autoglm_recovery.cli import incidents, notify
 from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.backtest import backtest
+from autoglm_recovery.cli.backup import backup, restore
+from autoglm_recovery.cli.doctor import doctor
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
-from autoglm_recovery.cli.options import duration, moment
-from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.cli.options import database_url, duration, moment
+from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.cli.root import root
+from autoglm_recovery.cli.rules import rules
 from autoglm_recovery.cli.xid import override_notes, xid
+from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.plain import plain
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.policy.model import METRICS
+from autoglm_recovery.policy.monitoring import METRICS
 from autoglm_recovery.policy.published import json_schema
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(notify.app, name="notify")
 app.command()(incidents.pause)
 app.command()(incidents.resume)
 app.command("kernel-events")(kernel_events)
@@ -43,18 +51,17 @@ app.command("new-token")(new_token)
 app.command("hash-password")(hash_password)
 app.command()(audit)
 app.command()(backtest)
+app.command()(backup)
+app.command()(restore)
+app.command()(doctor)
+app.command()(root)
+app.command()(rules)
 app.command()(xid)
 app.command()(exporter)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-
-
-def refuse(message: object) -> NoReturn:
-    """End with a clear sentence and exit code 1."""
-    typer.echo(str(message), err=True)
-    raise typer.Exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -136,7 +143,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
         inventory,
         access,
         state_dir,
-        _database_url(database, database_file),
+        database_url(database, database_file),
         largest_body,
         duration(lease, "--lease") if lease else None,
     )
@@ -144,20 +151,6 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
         run(settings)
     except (AnsibleError, AuthError, InventoryError, ListenError, PolicyError, ServeError) as error:
         refuse(error)
-
-
-def _database_url(given: str | None, file: Path | None) -> str | None:
-    if file is None:
-        return given
-    if given is not None:
-        raise typer.BadParameter("give --database or --database-file, not both", param_hint="--database-file")
-    try:
-        lines = file.read_text("utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        refuse(f"--database-file {file} cannot be read: {error}")
-    if len(lines) != 1:
-        refuse(f"--database-file {file} must hold one URL, for example postgresql://user:password@host/name")
-    return lines[0]
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
@@ -197,14 +190,16 @@ def _notes(policy: Policy) -> list[str]:
     if named:
         notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
     notes += override_notes(policy)
+    from autoglm_recovery.receiver.ladder import rungs  # noqa: PLC0415 - others start faster without
+
     try:
         playbooks = _playbooks()
     except RuntimeError as error:
         return [*notes, f"the playbooks could not be listed: {error}"]
     for failure_class, strategy in policy.recovery.strategies.items():
-        first = strategy.ladder(failure_class)[:1]
-        if first and first[0] not in playbooks:
-            notes.append(f"{failure_class}: no playbook {first[0]} is installed, a person will be called instead")
+        first = next(rungs(strategy.ladder(failure_class), playbooks), ("", ""))
+        if first[0] and first[0] not in playbooks:
+            notes.append(f"{failure_class}: {first[0]} has {first[1]}")
     return notes
 
 
@@ -266,59 +261,12 @@ def _shown(value: object) -> list[str]:
     ]
 
 
-@app.command()
-def rules(
-    policy: PolicyFile = None,
-    out: Annotated[Path | None, typer.Option(help="Write all files into this directory.")] = None,
-    webhook_url: Annotated[str, typer.Option(help="Where Alertmanager finds the receiver.")] = (
-        "http://127.0.0.1:9470/api/v1/alerts"
-    ),
-    token_file: Annotated[str | None, typer.Option(help="The bearer token's file, as Alertmanager sees it.")] = None,
-    alertmanager: Annotated[str, typer.Option(help="HOST:PORT, as Prometheus sees it.")] = "127.0.0.1:9093",
-    targets_dir: Annotated[str, typer.Option(help="Where Prometheus finds node.yml and inference.yml.")] = (
-        "/etc/prometheus/targets"
-    ),
-) -> None:
-    """Render Prometheus rules and the Alertmanager route from the policy.  Without --out, print the rules."""
-    from autoglm_recovery.rules.dashboard import render_dashboard  # noqa: PLC0415 - as in serve
-    from autoglm_recovery.rules.render import (  # noqa: PLC0415
-        render_alertmanager,
-        render_prometheus,
-        render_receiver_rules,
-        render_rules,
-    )
-
-    try:
-        read = load_policy(policy) if policy else Policy()
-    except PolicyError as error:
-        refuse(error)
-    if out is None:
-        typer.echo(render_rules(read), nl=False)
-        return
-    files = {
-        "autoglm.rules.yml": render_rules(read),
-        "receiver.rules.yml": render_receiver_rules(read),
-        "grafana-dashboard.json": json.dumps(render_dashboard(), indent=2) + "\n",
-        "prometheus.yml": render_prometheus(
-            read,
-            alertmanager=alertmanager,
-            targets_dir=targets_dir,
-            rules_files=["autoglm.rules.yml", "receiver.rules.yml"],
-        ),
-        "alertmanager.yml": render_alertmanager(read, webhook_url=webhook_url, token_file=token_file),
-    }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (out / name).write_text(text, "utf-8")
-    except OSError as error:
-        refuse(f"{out} cannot be written: {error.strerror}")
-    typer.echo(f"wrote {', '.join(sorted(files))} to {out}")
-
-
 def main() -> None:
     """Run the command line."""
     try:
         app()
     except BrokenPipeError:
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - a mistake of ours, told as Python would, but for what may be a secret in it
+        sys.stderr.write(redact_text(traceback.format_exc()))
         sys.exit(1)

@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.plain import plain
 
 EVERY_S = 2.0
 ENDED = ("resolved", "closed")
@@ -77,7 +77,8 @@ def follow(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
 def heading(incident: dict[str, Any]) -> Text:
     """Say in one line what an incident is and how it stands."""
     head = f"incident {incident['id']}: {incident['failure_class']} on {incident['host']}, {incident['state']}"
-    return Text(plain(head), style="bold")
+    cause = f"\n{plain(incident['cause'])}" if incident.get("cause") else ""
+    return Text(f"{plain(head)}{cause}", style="bold")
 
 
 def timeline_line(line: dict[str, Any], before: datetime | None = None) -> Text:

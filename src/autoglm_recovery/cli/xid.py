@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 
 _NUMBER = re.compile(r"\d{1,7}\Z", re.ASCII)
@@ -40,8 +41,7 @@ def xid(
     try:
         own = (load_policy(policy) if policy else Policy()).faults.overrides()
     except PolicyError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        refuse(error)
     if number is None:
         entries = explain.sxids(own) if kind == "sxid" else explain.xids(own)
         typer.echo(json.dumps(entries, indent=2) if as_json else "\n".join(_table(entries)))

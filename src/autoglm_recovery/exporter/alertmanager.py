@@ -9,7 +9,6 @@ Alertmanager does not answer; of each alert only the newest state is kept, and o
 
 from __future__ import annotations
 
-import email.utils
 import random
 import threading
 import time
@@ -21,8 +20,12 @@ from typing import Any
 import httpx
 import structlog
 
+from autoglm_recovery import bounded_http
+
 MOST = 1000
 _BATCH = 100
+# Of api/v2/status, which has Alertmanager's configuration in it.
+_LARGEST_ANSWER = 4 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 _TIMEOUT = 5.0
 # Alertmanager forgets its alerts when it is restarted.
@@ -31,6 +34,8 @@ _RENEWED_EVERY = 60.0
 _SAME_AGAIN = 5.0
 _REFUSED = (400, 413, 422)
 _LARGEST_SKEW = 5.0
+# An answer of any other year is from no clock, and what is computed with it may be a time that nobody can write.
+_YEARS = range(2000, 2200)
 
 log = structlog.get_logger()
 
@@ -69,11 +74,15 @@ class _Held:
 
 @dataclass
 class Sender:
-    """Sends to one Alertmanager.  C(headers) is asked anew each time, so that a token may change."""
+    """Sends to one Alertmanager.  C(headers) is asked anew each time, so that a token may change.
+
+    C(timeout) is seconds for the head of an answer, and for its body.
+    """
 
     url: str
     headers: Callable[[], dict[str, str]] = dict
     clock: Callable[[], float] = time.monotonic
+    timeout: float = _TIMEOUT
     counts: Sent = field(default_factory=Sent)
     _held: dict[frozenset[tuple[str, str]], _Held] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -92,7 +101,7 @@ class Sender:
             self._stopping = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(_TIMEOUT + 1)
+            self._thread.join(2 * self.timeout + 1)
 
     def put(self, alert: FastAlert) -> None:
         """Take an alert over.  Never waits for Alertmanager."""
@@ -118,7 +127,7 @@ class Sender:
 
     def _run(self) -> None:
         pause = 0.0
-        with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+        with httpx.Client(timeout=self.timeout, transport=bounded_http.Transport(), trust_env=False) as client:
             self._learn_skew(client)
             while True:
                 batch = self._wait(pause)
@@ -152,7 +161,7 @@ class Sender:
     def _post(self, client: httpx.Client, batch: list[FastAlert]) -> bool:
         body = [self._json(alert) for alert in batch]
         try:
-            answer = client.post(f"{self.url.rstrip('/')}/api/v2/alerts", json=body, headers=self.headers())
+            answer, told = self._ask(client, "POST", "alerts", json=body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             log.warning("Alertmanager did not take alerts", url=_plain(self.url), error=str(error)[:200])
             self._count("failed", len(batch))
@@ -161,7 +170,7 @@ class Sender:
         if answer.is_success:
             self._delivered(batch)
             return True
-        said = answer.text[:200]
+        said = told[:200].decode("utf-8", "replace")
         log.warning("Alertmanager refused alerts", url=_plain(self.url), status=answer.status_code, said=said)
         if answer.status_code in _REFUSED and len(batch) > 1:
             return all([self._post(client, [alert]) for alert in batch])  # noqa: C419 - every one is tried
@@ -191,18 +200,21 @@ class Sender:
 
     def _learn_skew(self, client: httpx.Client) -> None:
         try:
-            self._note_skew(client.get(f"{self.url.rstrip('/')}/api/v2/status", headers=self.headers()))
+            self._note_skew(self._ask(client, "GET", "status")[0])
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             log.warning("Alertmanager does not answer", url=_plain(self.url), error=str(error)[:200])
 
+    def _ask(self, client: httpx.Client, method: str, what: str, **more: Any) -> tuple[httpx.Response, bytes]:
+        address = f"{self.url.rstrip('/')}/api/v2/{what}"
+        return bounded_http.exchange(
+            client, method, address, _LARGEST_ANSWER, self.timeout, headers=self.headers(), **more
+        )
+
     def _note_skew(self, answer: httpx.Response) -> None:
         """Compare clocks: an alert from a node whose clock is behind would be over before it came."""
-        try:
-            theirs = email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        except (TypeError, ValueError):
-            return
-        skew = theirs - time.time()
-        self._skew = skew if abs(skew) > _LARGEST_SKEW else 0.0
+        skew = skew_of(answer.headers.get("date"), time.time())
+        if skew is not None:
+            self._skew = skew
 
     def _json(self, alert: FastAlert) -> dict[str, Any]:
         return {
@@ -214,6 +226,18 @@ class Sender:
 
     def _time(self, at: float) -> str:
         return datetime.fromtimestamp(at + self._skew, UTC).isoformat()
+
+
+def skew_of(date: str | None, now: float) -> float | None:
+    """Return how many seconds the clock that wrote a date is ahead of C(now), 0 for next to none; None if none did."""
+    try:
+        theirs = bounded_http.moment_of(date)
+    except ValueError:
+        return None
+    if theirs.year not in _YEARS:
+        return None
+    skew = theirs.timestamp() - now
+    return skew if abs(skew) > _LARGEST_SKEW else 0.0
 
 
 def _plain(url: str) -> str:

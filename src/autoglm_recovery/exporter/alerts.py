@@ -34,11 +34,13 @@ class KernelAlert:
     hold: timedelta
     summary: str
     needs_service: bool = False
+    # It fires for a while after a line was logged, whatever became of what the line told.
+    nature: str = "event"
 
     @property
     def fixed(self) -> dict[str, str]:
         """Return the labels that the rule adds."""
-        return {"failure_class": self.failure_class, "severity": self.severity}
+        return {"failure_class": self.failure_class, "severity": self.severity, "nature": self.nature}
 
 
 KERNEL_ALERTS = (

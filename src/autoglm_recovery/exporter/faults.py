@@ -13,15 +13,23 @@ from autoglm_recovery.exporter.kmsg import Record
 from autoglm_recovery.exporter.services import NOBODY, Service, Services
 from autoglm_recovery.knowledge.faults.arbitration_nvml import RECOVERY
 from autoglm_recovery.knowledge.faults.catalogue import Overrides
-from autoglm_recovery.knowledge.faults.catalogue_verdict import NOT_OF_GPUS, judge_faults
+from autoglm_recovery.knowledge.faults.catalogue_kinds import lookup_kind
+from autoglm_recovery.knowledge.faults.catalogue_verdict import about_gpus, judge_faults
 from autoglm_recovery.knowledge.faults.lines import parse_line
 
 Event = dict[str, Any]
 
 # The address in these is a GPU's; in others it is a switch's, a port's or a network card's.
-_ABOUT_GPUS = ("xid", "gpu_off_bus_text", "gpu_off_bus_multiline", "gpu_init_failure")
+_ABOUT_GPUS = (
+    "xid",
+    "gpu_off_bus_text",
+    "gpu_off_bus_multiline",
+    "gpu_init_failure",
+    "gpu_power_cable",
+    "gpu_probe_failure",
+)
 # These may be about any card of the host.
-_ABOUT_ANYTHING = ("pcie_aer", "pcie_dpc")
+_ABOUT_ANYTHING = ("pcie_aer", "pcie_dpc", "pcie_link_down")
 # A container with an old library logs this too, and harms nobody else; whether the host is struck, NVML itself says.
 _COUNTED_ONLY = ("driver_mismatch",)
 _REMEMBERED = 64
@@ -67,6 +75,8 @@ class Observer:
 
     def _remember(self, event: Event) -> None:
         """The control group stands in the line before the one that tells of the kill."""
+        if event.get("pid") is None:
+            return  # a path may be so long that the kernel cuts the line before it
         self._groups[event["pid"]] = event.get("task_memcg") or ""
         if len(self._groups) > _REMEMBERED:
             del self._groups[next(iter(self._groups))]
@@ -103,9 +113,12 @@ class Observer:
 
     def _class(self, event: Event) -> str:
         """Return the class; empty where nothing is to be done.  What only a person can judge begins no ladder."""
+        own = lookup_kind(event["kind"], None, self.overrides)
+        if own.overridden:
+            return "" if own.action == "observe" else own.failure_class or "unknown"
         if event["kind"] == "oom_kill":
             return "oom"
-        if event["kind"] in (*NOT_OF_GPUS, *_COUNTED_ONLY):
+        if not about_gpus(event) or event["kind"] in _COUNTED_ONLY:
             return ""
         if event.get("xid") == 154 and "recovery" in event:
             return _recovery_class(event["recovery"]["to"])

@@ -10,13 +10,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from autoglm_recovery.exporter.connections import BoundedHandler, BoundedServer
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})")
 
@@ -52,9 +53,9 @@ class Server:
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
         """Bind the address.  Raises ListenError."""
         host, port = parse_address(listen)
-        kind = type("Server", (ThreadingWSGIServer,), {"address_family": _family(host), "daemon_threads": True})
+        kind = type("Server", (BoundedServer,), {"address_family": _family(host)})
         try:
-            self._server: Any = make_server(host, port, self._answer, kind, handler_class=_Silent)
+            self._server: Any = make_server(host, port, self._answer, kind, handler_class=BoundedHandler)
         except OSError as error:
             raise ListenError(f"cannot listen on {listen}: {error.strerror}") from error
         self._write = write
@@ -89,11 +90,3 @@ def _say(start: StartResponse, status: str, body: bytes, kind: str = "text/plain
 
 def _family(host: str) -> int:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-class _Silent(WSGIRequestHandler):
-    # A client that sends nothing must not keep a thread for ever.
-    timeout = 10
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Log nothing: a scrape every second is no news."""

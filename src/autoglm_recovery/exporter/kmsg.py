@@ -15,7 +15,7 @@ import re
 import select
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,12 +36,17 @@ class Record:
 
 @dataclass
 class KernelLog:
-    """Reads records as they come.  C(last): the last sequence number that was read, to be kept over a restart."""
+    """Reads records as they come.  C(last): the last sequence number that was read, to be kept over a restart.
+
+    C(wall) and C(since_boot): the clock on the wall, and the kernel's, by which it stamps its records; seconds.
+    """
 
     path: Path
     last: int | None = None
     lost: int = 0
     records: int = 0
+    wall: Callable[[], float] = time.time
+    since_boot: Callable[[], float] = time.monotonic
     _descriptor: int = -1
     _whole_records: bool = True
     _waits: bool = True
@@ -73,7 +78,7 @@ class KernelLog:
 
     def read(self) -> Iterator[Record]:
         """Yield what is there now and was not read before.  Raises OSError."""
-        since_epoch = time.time() - time.monotonic()
+        since_epoch = self.wall() - self.since_boot()
         for line in self._lines():
             match = _RECORD.match(line)
             sequence = int(match[1]) if match else None
@@ -84,10 +89,10 @@ class KernelLog:
                     self.lost += sequence - self.last - 1
                 self.last = sequence
             self.records += 1
-            at = since_epoch + int(match[2]) / 1e6 if match else time.time()
+            at = since_epoch + int(match[2]) / 1e6 if match else self.wall()
             # The kernel escapes what is not printable; C(\\n) and more after the text are a dictionary for udev.
             text = line.split(b"\n", 1)[0].decode("utf-8", "replace")
-            yield Record(text, sequence, min(at, time.time()))
+            yield Record(text, sequence, min(at, self.wall()))
 
     def _lines(self) -> Iterator[bytes]:
         while True:

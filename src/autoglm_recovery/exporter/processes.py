@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoglm_recovery.exporter.services import Service, Services
+from autoglm_recovery.knowledge.host.numbers import whole_number
 
 # systemd forks first and moves the child into its group then: a young process is asked again.
 _ASKED_AGAIN = 3
@@ -149,10 +150,11 @@ class Processes:
         except OSError:
             return None
         fields = text.rpartition(")")[2].split()
-        if len(fields) < 22:
+        told = [whole_number(fields[at]) if len(fields) > at else None for at in (11, 12, 17, 19, 21)]
+        if None in told:
             return None
-        cpu = (int(fields[11]) + int(fields[12])) / self._tick
-        return _Stat(cpu, int(fields[17]), int(fields[19]) / self._tick, int(fields[21]) * self._page)
+        user, system, threads, began, pages = (number or 0 for number in told)
+        return _Stat((user + system) / self._tick, threads, began / self._tick, pages * self._page)
 
     def _open_files(self, pid: int) -> int | None:
         try:

@@ -6,7 +6,7 @@
 kernel      waits for records, counts faults, hands alerts over
 alerts      one for each Alertmanager: sends
 gpus        one look after the other, through a session that a hung driver cannot hang
-main        processes, heartbeat, state file
+main        processes, who is out of traffic, heartbeat, state file
 http        puts ready pages together
 """
 
@@ -44,6 +44,7 @@ from autoglm_recovery.exporter.live_metrics import (
 from autoglm_recovery.exporter.memory import Memory
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Services
+from autoglm_recovery.exporter.traffic import LOCKS, NOTES, look, traffic_metrics
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
 from autoglm_recovery.knowledge.faults.catalogue import Overrides
 from autoglm_recovery.knowledge.gpu.presence import Roots
@@ -75,6 +76,8 @@ class Settings:
     labels: Mapping[str, str] = field(default_factory=dict)
     roots: Roots = field(default_factory=Roots)
     overrides: Overrides | None = None
+    notes: Path = NOTES
+    locks: Path = LOCKS
 
 
 class Exporter:
@@ -94,7 +97,7 @@ class Exporter:
         self._save_failed = ""
         self._saves_failed = 0
         self._gpu_page = page(gpu_metrics(not_looked_yet(self._memory)))
-        self._service_page = b""
+        self._service_page = self._traffic_page = b""
         self._began = self._heartbeat = time.time()
         self._read_at = time.monotonic()
         self._took: float | None = None
@@ -139,13 +142,16 @@ class Exporter:
             *(kernel_metrics(self._kernel) if self._kernel else ()),
             *(alert_metrics(self._senders) if self._senders else ()),
         ]
-        return b"".join((page(live), self._gpu_page, self._service_page, generate_latest(self._own)))
+        return b"".join(
+            (page(live), self._gpu_page, self._service_page, self._traffic_page, generate_latest(self._own))
+        )
 
     def _tick(self) -> None:
         try:
             self._service_page = page(service_metrics(self._processes.look()))
         except OSError as error:
             log.warning("processes cannot be read", error=str(error))
+        self._traffic_page = page(traffic_metrics(look(self._settings.notes, self._settings.locks)))
         self._heartbeat = time.time()
         self._save()
 

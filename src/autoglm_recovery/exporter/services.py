@@ -14,6 +14,10 @@ from pathlib import Path
 
 import yaml
 
+from autoglm_recovery.knowledge.host import bounded_yaml
+from autoglm_recovery.knowledge.host.contained import in_container
+from autoglm_recovery.knowledge.services.ownership import unit_among
+
 _KEYS = {"name", "pool", "unit"}
 
 
@@ -34,16 +38,22 @@ NOBODY = Service("", "", "")
 
 
 class Services:
-    """Finds the service of a control group."""
+    """Finds the service of a control group.
 
-    def __init__(self, services: Iterable[Service] = ()) -> None:
+    C(contained): this is the systemd of a container, whose groups the kernel's lines name with the container's before
+    them.
+    """
+
+    def __init__(self, services: Iterable[Service] = (), *, contained: bool = False) -> None:
         self.all = tuple(services)
+        self._contained = contained
         self._by_unit = {service.unit: service for service in self.all}
         self._by_name = {service.name: service for service in self.all}
 
     def of_group(self, path: str) -> Service | None:
-        """Return the service whose unit is this control group, or is one of those around it."""
-        return next((self._by_unit[part] for part in path.split("/") if part in self._by_unit), None)
+        """Return the service whose unit is this control group, or is the one around it."""
+        unit = unit_among(path, self._by_unit, contained=self._contained)
+        return None if unit is None else self._by_unit[unit]
 
     def of_membership(self, text: str) -> Service | None:
         """Return the service of a process from its C(/proc/PID/cgroup), of either version."""
@@ -62,10 +72,10 @@ class Services:
 def load_services(path: Path) -> Services:
     """Read the services file.  Raises ServicesError."""
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = bounded_yaml.load(path.read_text("utf-8"))
     except OSError as error:
         raise ServicesError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ServicesError(f"{path} is neither YAML nor JSON: {error}") from error
     if document is None:
         return Services()
@@ -77,7 +87,7 @@ def load_services(path: Path) -> Services:
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
             raise ServicesError(f"{path}: {key} {', '.join(twice)} is there more than once")
-    return Services(services)
+    return Services(services, contained=in_container())
 
 
 def _service(entry: object, place: str) -> Service:

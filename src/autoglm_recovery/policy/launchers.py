@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from autoglm_recovery.knowledge.evidence.redaction import redact_text
 from autoglm_recovery.policy.section import Action, Duration, Section, choices, known, positive
 
 LAUNCHERS = ("local", "awx")
@@ -29,7 +30,8 @@ def _called(key: str) -> Callable[[object], object]:
 
 def _image(value: str) -> str:
     """Refuse what podman would take for something else, an option above all."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", value, re.ASCII):
+    # Behind an @ stands a digest, and before it no name and password.
+    if not re.fullmatch(r"(?=.{1,255}\Z)[A-Za-z0-9][A-Za-z0-9._/:-]*(@[A-Za-z0-9:]+)?", value, re.ASCII):
         raise ValueError("is no name of an image; write for example registry.example.org/team/autoglm-ee:1")
     return value
 
@@ -43,6 +45,12 @@ def _mount(value: str) -> str:
 def _podman_option(value: str) -> str:
     if not value.startswith("--"):
         raise ValueError("is no option of podman run; write for example --userns=keep-id")
+    name, _sign, rest = value.partition("=")
+    if redact_text(rest) != rest or name == "--creds":
+        raise ValueError(
+            f"{name} holds what looks like a secret, which everybody could read in podman's command line; "
+            "use --env-file, or a secret of podman's own"
+        )
     return value
 
 
@@ -81,11 +89,11 @@ def plain_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError as error:
-        raise ValueError(f"is no address: {error}") from error
+    except ValueError:
+        usable = False  # what urllib says of it may be a part of a password
     if not usable:
         raise ValueError("is no address; write for example https://awx.example.org")
-    if parts.username or parts.password:
+    if parts.username or parts.password or redact_text(value) != value:
         raise ValueError("holds a name or a password; a policy is read by many, put secrets into a file of their own")
     return value.rstrip("/")
 
@@ -99,12 +107,14 @@ class AwxLauncher(Section):
     C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
     a whole job where its strategy names no shorter C(timeout).  An action without an entry in C(templates) is the job
     template C(autoglm ACTION), which the playbook C(awx_setup) creates.  Certificates are always verified;
-    C(ca_path) is a file of authorities that are trusted in place of the system's.
+    C(ca_path) is a file of authorities that are trusted in place of the system's.  C(api_path) is where the API begins:
+    behind the gateway of Ansible Automation Platform 2.5 that is /api/controller/v2.
     """
 
     url: Url
     token_file: Path
     ca_path: Path | None = None
+    api_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]{1,200}$")] = "/api/v2"
     timeout: PositiveDuration = timedelta(seconds=10)
     follow_timeout: PositiveDuration = timedelta(hours=1)
     organization: Annotated[str, Field(min_length=1, max_length=512)] | None = None

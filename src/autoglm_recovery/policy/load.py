@@ -15,6 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host import bounded_yaml
+from autoglm_recovery.policy.mistakes import kind_of, of_yaml, shown, without_secrets
 from autoglm_recovery.policy.model import Policy
 
 Location = tuple[str | int, ...]
@@ -75,15 +78,17 @@ def parse_policy(text: str, name: str = "<policy>") -> Policy:
     :raises PolicyError: if it is wrong in any way.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=bounded_yaml.loader())
         lines, problems = _index(root, name)
-        data = yaml.safe_load(text)
+        data = bounded_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise PolicyError([PolicyProblem(name, line, "", f"not YAML: {error.problem or error.context}")]) from error
+        raise PolicyError(
+            [PolicyProblem(name, line, "", f"not YAML: {of_yaml(error.problem or error.context)}")]
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PolicyError([PolicyProblem(name, 1, "", f"not YAML: {error}")]) from error
+        raise PolicyError([PolicyProblem(name, 1, "", f"not YAML: {of_yaml(error)}")]) from error
     if problems:
         raise PolicyError(problems)
     if data is None:
@@ -135,20 +140,22 @@ def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> Pol
 
 
 def _message(detail: ErrorDetails) -> str:
-    kind, text = detail["type"], detail["msg"]
-    if detail["loc"][:1] == ("notify",) and kind not in ("extra_forbidden", "value_error", "enum"):
-        return f"{text[0].lower()}{text[1:]}"  # what was given may be an address with a secret in it
+    kind, text, value = detail["type"], detail["msg"], detail["input"]
+    in_notify = detail["loc"][:1] == ("notify",)
     if kind == "extra_forbidden":
         return "unknown key"
     if kind == "value_error":
-        return text.removeprefix("Value error, ")
+        return redact_text(text.removeprefix("Value error, "))
     if kind == "enum":
-        return f"{detail['input']!r} is not known"
-    return f"{text[0].lower()}{text[1:]}, not {detail['input']!r}"
+        return f"{shown(value, only_words=in_notify)} is not known"
+    text = f"{text[0].lower()}{text[1:]}"
+    if in_notify or kind == "missing":
+        return text
+    return f"{text}, not {kind_of(value) if kind.endswith('_type') else shown(value)}"
 
 
 def _dotted(location: Location) -> str:
-    return ".".join(map(str, location))
+    return ".".join(without_secrets(str(part)) for part in location)
 
 
 def _suggest(location: Location, detail: ErrorDetails) -> str | None:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Label matchers in Alertmanager's syntax: C(severity="page"), C(alertname=~"Vllm.+"), C(team!="x"), C(a!~"b").
 
-Regular expressions are anchored on both sides, as in Alertmanager.  A label that is absent counts as empty text.
+Regular expressions are Alertmanager's (RE2), and anchored on both sides.  A label that is absent counts as empty text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-# A policy is written by an operator, but it is matched against text that strangers wrote: a longer value never
-# reaches the regular expression engine, whose worst case grows with its input.
+from autoglm_recovery.policy.expressions import Expression, compile_expression, fits
+
+# The time of a match grows with the text, which strangers wrote: a longer one reaches no expression.
 LONGEST_MATCHED_VALUE = 4096
 
 _MATCHER = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}=!~]+)\s*""")
@@ -28,7 +29,7 @@ class Matcher:
     label: str
     operator: str
     value: str
-    pattern: re.Pattern[str] | None = field(default=None, compare=False)
+    pattern: Expression | None = field(default=None, compare=False)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether the labels of an alert meet this condition."""
@@ -36,7 +37,7 @@ class Matcher:
         if self.pattern is None:
             equal = actual == self.value
         else:
-            equal = len(actual) <= LONGEST_MATCHED_VALUE and self.pattern.fullmatch(actual) is not None
+            equal = len(actual) <= LONGEST_MATCHED_VALUE and fits(self.pattern, actual)
         return equal if self.operator in ("=", "=~") else not equal
 
     def __str__(self) -> str:
@@ -88,6 +89,6 @@ def compile_matcher(label: str, operator: str, value: str, written: str | None =
     if operator not in ("=~", "!~"):
         return Matcher(label, operator, value)
     try:
-        return Matcher(label, operator, value, re.compile(value))
-    except re.error as error:
+        return Matcher(label, operator, value, compile_expression(value))
+    except ValueError as error:
         raise ValueError(f"{label}{operator}{written or value}: not a regular expression: {error}") from error

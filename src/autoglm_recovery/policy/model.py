@@ -9,34 +9,21 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, SEVERITIES, lookup_xid
-from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS, DESTRUCTIVE_ACTIONS
-from autoglm_recovery.policy.durations import parse_duration
+from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS, DESTRUCTIVE_ACTIONS, destroys
+from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.policy.launchers import LauncherName, Launchers, PositiveDuration
+from autoglm_recovery.policy.monitoring import Monitoring
 from autoglm_recovery.policy.notify import Notify
-from autoglm_recovery.policy.proof import PROBE, Prometheus, Verification
+from autoglm_recovery.policy.proof import PROBE, Verification
+from autoglm_recovery.policy.retention import Retention
 from autoglm_recovery.policy.section import Action, Duration, FailureClass, Matchers, Section, choices, known
 
-METRICS = ("cpu_load", "gpu_memory", "request_queue")
-
-Metric = Annotated[str, known(METRICS), choices(METRICS)]
-FaultAction = Annotated[str, known(FAULT_ACTIONS), choices(FAULT_ACTIONS)]
-Severity = Annotated[str, known(SEVERITIES), choices(SEVERITIES)]
-
-
-def _code(value: object) -> object:
-    """Accept a number, and no word that YAML or Python would take for one."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is no code; write the number, as in 79")  # noqa: TRY004 - pydantic wants ValueError
-    if not 1 <= value <= 99999:
-        raise ValueError(f"{value} is no code; they are 1 to 99999")
-    return value
-
-
-FaultCode = Annotated[int, BeforeValidator(_code)]
+# What the end of an alert tells: of a state that the fault is over, of the others nothing.
+NATURES = ("state", "event", "sticky")
+Nature = Annotated[str, known(NATURES), choices(NATURES)]
 
 
 class Autonomy(StrEnum):
@@ -47,42 +34,11 @@ class Autonomy(StrEnum):
     watch = "watch"
 
 
-class Heartbeat(Section):
-    """When a silent service counts as unresponsive: C(retries) intervals without an answer in C(timeout)."""
+class Evidence(StrEnum):
+    """What an action does when the evidence cannot be saved: change nothing, or go on and say so."""
 
-    interval: Duration = timedelta(seconds=2)
-    timeout: Duration = timedelta(seconds=1)
-    retries: int = Field(default=3, ge=1, le=1000)
-
-
-class Monitoring(Section):
-    """What is measured, and how often."""
-
-    interval: Duration = timedelta(seconds=2)
-    metrics: tuple[Metric, ...] = ()
-    heartbeat: Heartbeat = Heartbeat()
-    prometheus: Prometheus | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _heartbeat_follows_interval(cls, data: Any) -> Any:
-        """A heartbeat without an interval of its own beats at the monitoring interval."""
-        if not isinstance(data, dict) or "interval" not in data:
-            return data
-        beat = data.get("heartbeat", {})
-        if not isinstance(beat, dict) or "interval" in beat:
-            return data
-        try:
-            parse_duration(data["interval"])
-        except ValueError:
-            return data  # said once, of the interval itself
-        return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
-
-    @model_validator(mode="after")
-    def _positive(self) -> Monitoring:
-        if self.interval < timedelta(milliseconds=500):
-            raise ValueError("interval below 500ms makes a busy host look dead; use 500ms or more")
-        return self
+    required = "required"
+    best_effort = "best_effort"
 
 
 class Backoff(Section):
@@ -104,7 +60,10 @@ class Backoff(Section):
 
 
 class Strategy(Section):
-    """The ladder for one failure class: C(action), then each action of C(then), then a person."""
+    """The ladder for one failure class: C(action), then each action of C(then), then a person.
+
+    Without C(then), what comes after C(action) are the rungs above it in the default ladder of the class.
+    """
 
     action: Action | None = None
     then: tuple[Action, ...] | None = None
@@ -116,6 +75,7 @@ class Strategy(Section):
     resolve_within: Duration = timedelta(minutes=5)
     verify: Verification = PROBE
     launcher: LauncherName | None = None
+    evidence: Evidence | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -130,16 +90,33 @@ class Strategy(Section):
         """Return the PromQL that has to hold after a repair, beside the playbook's proof and the alert resolving."""
         return None if self.verify == PROBE else self.verify
 
+    def evidence_for(self, action: str) -> Evidence:
+        """Say whether an action may go on without evidence: unless the policy says otherwise, where it destroys none.
+
+        A full disk must not keep a server down; a reset takes with it what the bundle would have held.
+        """
+        if self.evidence is not None:
+            return self.evidence
+        return Evidence.required if action in DESTRUCTIVE_ACTIONS else Evidence.best_effort
+
     def ladder(self, failure_class: str) -> tuple[str, ...]:
         """Return the actions in the order in which they are tried."""
         default = DEFAULT_LADDERS[failure_class]
-        first = (self.action,) if self.action else default[:1]
-        rest = default if self.then is None else self.then
+        if self.action is None:
+            first, rest = default[:1], default
+        elif self.action in default:
+            first, rest = (self.action,), default[default.index(self.action) :]
+        else:
+            # An action that is not on the default ladder stands where its cost puts it.
+            first = (self.action,)
+            rest = tuple(step for step in default if destroys(step) >= destroys(first[0]))
+        if self.then is not None:
+            rest = self.then
         return first + tuple(step for step in rest if step not in first)
 
 
 class AutonomyScope(Section):
-    """Autonomy that differs by failure class or pool.  Where several apply, the most cautious one wins."""
+    """Autonomy that differs by failure class or pool: of these two the more cautious, before C(default)."""
 
     default: Autonomy = Autonomy.act
     classes: dict[FailureClass, Autonomy] = Field(default_factory=dict)
@@ -226,47 +203,7 @@ class Classification(Section):
 
     match: Matchers
     failure_class: FailureClass
-
-
-class FaultOverride(Section):
-    """The fleet's own word on one code.  What it does not say stays as in the catalogue; see C(autoglm xid CODE)."""
-
-    failure_class: FailureClass | None = None
-    severity: Severity | None = None
-    action: FaultAction | None = None
-    reason: Annotated[str, Field(max_length=500)] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> FaultOverride:
-        if self.failure_class is None and self.severity is None and self.action is None:
-            raise ValueError("says nothing; give failure_class, severity or action")
-        if self.failure_class == "unknown" and self.action not in (None, "observe", "call_person"):
-            raise ValueError(f"an unknown failure is never acted on; name its class, or drop action: {self.action}")
-        return self
-
-
-class Faults(Section):
-    """What Xid and SXid numbers mean in this fleet, where that differs from the catalogue."""
-
-    xid: dict[FaultCode, FaultOverride] = Field(default_factory=dict)
-    sxid: dict[FaultCode, FaultOverride] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _named_before_acted_on(self) -> Faults:
-        for code, own in self.xid.items():
-            unnamed = own.failure_class is None and lookup_xid(code).failure_class == "unknown"
-            if unnamed and own.action not in (None, "observe", "call_person"):
-                raise ValueError(
-                    f"xid {code} is unknown to the catalogue; name its failure_class for {own.action} to be taken"
-                )
-        return self
-
-    def overrides(self) -> dict[str, dict[int, dict[str, str]]]:
-        """Return the form in which the catalogue, its modules and the exporter take them."""
-        return {
-            kind: {code: own.model_dump(exclude_none=True) for code, own in table.items()}
-            for kind, table in (("xid", self.xid), ("sxid", self.sxid))
-        }
+    nature: Nature | None = None
 
 
 class Policy(Section):
@@ -277,6 +214,7 @@ class Policy(Section):
     guardrails: Guardrails = Guardrails()
     launchers: Launchers = Launchers()
     notify: Notify = Notify()
+    retention: Retention = Retention()
     faults: Faults = Faults()
     classify: tuple[Classification, ...] = ()
     classify_known_alerts: bool = True
@@ -301,12 +239,31 @@ class Policy(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _decisions_are_remembered(self) -> Policy:
+        flapping = self.recovery.flapping
+        looks_back = {
+            "recovery.persistent_within": self.recovery.persistent_within,
+            "recovery.gpu_memory.within": self.recovery.gpu_memory.within,
+            "recovery.flapping.window": flapping.window if flapping else timedelta(0),
+            "guardrails.circuit_breaker.window": self.guardrails.circuit_breaker.window,
+        }
+        longest = max(looks_back, key=lambda name: looks_back[name])
+        if self.retention.incidents < looks_back[longest]:
+            raise ValueError(f"retention.incidents is shorter than {longest}, which looks back so far")
+        return self
+
     def timeout(self, failure_class: str, launcher: str) -> timedelta:
         """Return how long a run may take: a job of AWX may also wait its turn, unless the strategy says how long."""
         strategy = self.recovery.strategy(failure_class)
         if launcher == "awx" and self.launchers.awx is not None and "timeout" not in strategy.model_fields_set:
             return self.launchers.awx.follow_timeout
         return strategy.timeout
+
+    @property
+    def silences_own(self) -> bool:
+        """Tell whether the alerts of what is being repaired are silenced in Alertmanager meanwhile."""
+        return self.monitoring.alertmanager is not None and self.monitoring.alertmanager.silence
 
     def launcher(self, failure_class: str) -> str:
         """Return the name of the launcher that runs the actions for a failure class."""

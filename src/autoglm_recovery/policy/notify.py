@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from autoglm_recovery.policy.launchers import Url
+from autoglm_recovery.policy.launchers import PositiveDuration, Url
 from autoglm_recovery.policy.section import FailureClass, Section, choices, known
 
-# escalated: the receiver can do no more.  approval: it may not act without a person's word.
-OCCASIONS = ("escalated", "approval")
+# escalated: the receiver can do no more.  approval: it may not act without a person's word.  resolved: what somebody
+# was called about is over.  refused: alerts of a new kind are not acted on, because they name no host, or several.
+# receiver: alerts do not get to the receiver, or it does not act on them.  digest: what would have been done under
+# C(autonomy: watch), collected.
+OCCASIONS = ("escalated", "approval", "resolved", "refused", "receiver", "digest")
 
 Occasion = Annotated[str, known(OCCASIONS), choices(OCCASIONS)]
 
@@ -82,10 +86,14 @@ class Route(Section):
 
 
 class Notify(Section):
-    """C(routes) say who is told; C(console) is the receiver's address as people reach it, for links in notices."""
+    """C(routes) say who is told; C(console) is the receiver's address as people reach it, for links in notices.
+
+    C(digest) is how long is collected what would have been done under C(autonomy: watch), until it is told.
+    """
 
     routes: tuple[Route, ...] = ()
     console: Url | None = None
+    digest: PositiveDuration = timedelta(hours=1)
 
     @model_validator(mode="before")
     @classmethod

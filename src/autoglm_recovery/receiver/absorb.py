@@ -22,13 +22,18 @@ from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Fault, FaultMode, IncidentState, Target
+from autoglm_recovery.receiver.nature import nature_of
+from autoglm_recovery.receiver.news import LATE_AT_MOST_S, Word, judge_end, judge_firing
+from autoglm_recovery.receiver.own_alerts import for_people
+from autoglm_recovery.receiver.store import arrivals, refusals
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.target import Refusal, resolve_target
+from autoglm_recovery.receiver.target import Refusal, resolve
 
 MOST_AT_ONCE = 500
 # Of a storm, everything is taken in before anything is decided, unless that takes so long that runs want a look.
 LONGEST_AT_IT_S = 2.0
+LONGEST_CAUSE = 400
 
 log = structlog.get_logger()
 
@@ -38,9 +43,27 @@ def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
     failure_class, why = classify(labels, policy)
     partitioned = failure_class == "partition" or labels.get("fault_mode") == FaultMode.partitioned.value
     try:
-        return Fault(failure_class, why, resolve_target(labels, fleet), partitioned=partitioned)
+        found = resolve(labels, fleet)
     except Refusal as refusal:
-        return Fault(failure_class, why, None, str(refusal), partitioned)
+        return Fault(
+            failure_class,
+            why,
+            None,
+            str(refusal),
+            partitioned,
+            sender=refusal.sender,
+            refused_as=refusal.why.value,
+            advice=refusal.advice,
+        )
+    return Fault(
+        failure_class,
+        why,
+        found.target,
+        partitioned=partitioned,
+        sender=found.sender,
+        named_by=found.by,
+        ignored=found.ignored,
+    )
 
 
 def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics, clock: Clock = wall) -> int:
@@ -56,7 +79,12 @@ def absorb(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics, c
 
 def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Metrics, clock: Clock) -> int:
     with database.reading() as connection:
-        rows = store.new_alerts(connection, MOST_AT_ONCE)
+        rows = arrivals.new_alerts(connection, MOST_AT_ONCE)
+        doubts_over = arrivals.any_doubted(connection, clock() - LATE_AT_MOST_S)
+    if doubts_over:
+        with database.noting() as connection:
+            arrivals.doubts_over(connection, clock() - LATE_AT_MOST_S)
+            rows = arrivals.new_alerts(connection, MOST_AT_ONCE)
     if not rows:
         return 0
     # Judged outside of the transaction: nobody else waits for it.
@@ -64,10 +92,12 @@ def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Met
     # What a power cut undoes here is done again: the alerts themselves are on disk, and are new until this is.
     with database.noting() as connection:
         # Another receiver may have taken some of them meanwhile.
-        rows = [row for row in store.new_alerts(connection, MOST_AT_ONCE) if row.id in faults]
+        rows = [row for row in arrivals.new_alerts(connection, MOST_AT_ONCE) if row.id in faults]
         settled = _Batch(connection, rows, faults, policy, clock()).take()
     for row, one in zip(rows, settled, strict=True):
         metrics.alert(one["failure_class"], row.status, one["outcome"], row.committed_at - row.starts_at)
+        if one["outcome"] == "refused":
+            metrics.alert_refused(str(faults[row.id].refused_as))
     return len(rows)
 
 
@@ -80,14 +110,13 @@ class _Batch:
         self._connection = connection
         self._rows = rows
         self._faults = faults
+        self._policy = policy
         self._now = now
         fingerprints = {row.fingerprint for row in rows}
         keys = {store.target_key(f.target) for row in rows if (f := faults[row.id]).target is not None}
         since = self._now - policy.recovery.persistent_within.total_seconds()
-        firing = [row for row in rows if row.status == "firing"]
-        self._over = store.resolved_already(
-            connection, {row.fingerprint for row in firing}, {row.starts_at for row in firing}
-        )
+        self._told = arrivals.told_before(connection, fingerprints, max((row.id for row in rows), default=0))
+        self._ends: list[sa.Row[Any]] = []
         self._of_fingerprint: dict[str, Any] = {
             fingerprint: {"id": number}
             for fingerprint, number in store.incidents_of_fingerprints(connection, fingerprints).items()
@@ -112,8 +141,12 @@ class _Batch:
             store.update(self._connection, self._active[key]["id"], self._now, **values)
         lines = [{"incident_id": i["id"], "at": at, "kind": kind, "text": text} for i, at, kind, text in self._lines]
         store.tell_all(self._connection, lines)
-        settled = [_settled(row, *one) for row, one in zip(self._rows, taken, strict=True)]
-        store.settle_alerts(self._connection, settled)
+        natures = [nature_of(row.labels, self._policy)[0] for row in self._rows]
+        settled = [_settled(row, n, *one) for row, n, one in zip(self._rows, natures, taken, strict=True)]
+        refused = [row for row, one in zip(self._rows, settled, strict=True) if one["outcome"] == "refused"]
+        refusals.note(self._connection, [_refused(row, self._faults[row.id]) for row in refused], self._now)
+        arrivals.settle_alerts(self._connection, settled)
+        arrivals.doubts_settled(self._connection, self._ends)
         # Dictionaries, to keep the order and drop what is there twice.
         store.wake_if_quiet(self._connection, {incident["id"]: None for incident in self._quiet}, self._now)
         for host in sorted(self._hosts):
@@ -126,20 +159,34 @@ class _Batch:
             return self._resolved(row, fault)
         if is_watchdog(row.labels):
             return fault.failure_class, "ignored", "it always fires, to prove that alerts get here", None
+        if fault.target is None and for_people(row.labels, self._policy):
+            return fault.failure_class, "ignored", "it is about the receiver or the exporters: for people", None
         if fault.target is None:
             log.warning("alert refused", alert=_name(row), reason=fault.refusal)
             return fault.failure_class, "refused", fault.refusal or "", None
-        if (row.fingerprint, row.starts_at) in self._over:
-            return fault.failure_class, "ignored", "it has resolved already", None
+        told, before = arrivals.told(row), self._told.setdefault(row.fingerprint, [])
+        if judge_firing(told, before, self._now) is Word.doubted:
+            why = f"another sender told its end; it counts in {LATE_AT_MOST_S:g} s unless this one tells the end too"
+            return fault.failure_class, "doubted", why, None
+        before.append(told)
         incident = self._firing(row, fault, fault.target)
         self._of_fingerprint[row.fingerprint] = incident
         return fault.failure_class, "joined", fault.why, incident
 
     def _resolved(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
+        told, before = arrivals.told(row), self._told.setdefault(row.fingerprint, [])
+        heard_of = any(each.starts_at == told.starts_at for each in before)
+        self._ends.append(row)
+        if judge_end(told, before) is Word.late:
+            return fault.failure_class, "late", "the end of what fired before, which came late", None
+        before.append(told)
         incident = self._of_fingerprint.get(row.fingerprint)
         if incident is None:
-            why = "resolved, and no incident that is going on has this alert"
-            return fault.failure_class, "ignored", why, None
+            if heard_of or is_watchdog(row.labels) or fault.target is None:
+                why = "resolved, and no incident that is going on has this alert"
+                return fault.failure_class, "ignored", why, None
+            # It fired and ended between two notifications of its group.  Whatever it told of has happened all the same.
+            incident = self._of_fingerprint[row.fingerprint] = self._firing(row, fault, fault.target)
         self._lines.append((incident, row.committed_at, "alert", f"{_name(row)} has resolved"))
         self._quiet.append(incident)
         return fault.failure_class, "joined", "resolved", incident
@@ -150,6 +197,10 @@ class _Batch:
         if incident is None:
             return self._open(row, fault, target, key)
         again = self._of_fingerprint.get(row.fingerprint) is not None
+        if incident["state"] in store.UNCERTAIN and "id" in incident:
+            # At once, and not when a proof would be due.
+            incident["due_at"] = self._now
+            self._changed.setdefault(key, {})["due_at"] = self._now
         how = "fires again" if again else f"fires as well, {fault.failure_class}"
         self._lines.append((incident, row.starts_at, "alert", f"{_name(row)} {how}: {fault.why}"))
         self._reconsider(key, incident, row, fault, target)
@@ -165,6 +216,7 @@ class _Batch:
             root_cause=_name(row),
             starts_at=row.starts_at,
             now=self._now,
+            cause=_said(row),
         )
         self._active[key] = incident
         self._fresh.append(incident)
@@ -185,10 +237,13 @@ class _Batch:
         cause.  What waited for a person about an effect is decided anew: its cause is known now.
         """
         deeper = ROOT_CAUSE_ORDER.index(fault.failure_class) < ROOT_CAUSE_ORDER.index(incident["failure_class"])
+        # What the evidence has denied is not said again by an alert that looks from afar.
+        deeper = deeper and fault.failure_class != incident.get("ruled_out")
         values: dict[str, Any] = {}
         if deeper:
             # What a person approved was an action on the effect.
             values = {"failure_class": fault.failure_class, "root_cause": _name(row), "approved": False}
+            values["cause"] = _said(row) or incident["cause"]
             if fault.partitioned:
                 values["fault_mode"] = FaultMode.partitioned.value
             if incident["state"] not in (IncidentState.running, IncidentState.verifying):
@@ -214,15 +269,34 @@ def _columns(incident: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settled(
-    row: sa.Row[Any], failure_class: str, outcome: str, reason: str, incident: dict[str, Any] | None
+    row: sa.Row[Any], nature: str | None, failure_class: str, outcome: str, reason: str, incident: dict[str, Any] | None
 ) -> dict[str, Any]:
     return {
         "id": row.id,
         "failure_class": failure_class,
+        "nature": nature,
         "outcome": outcome,
         "reason": reason,
         "incident_id": None if incident is None else incident["id"],
     }
+
+
+def _refused(row: sa.Row[Any], fault: Fault) -> refusals.Refused:
+    return refusals.Refused(
+        refused_as=str(fault.refused_as),
+        alert=_name(row),
+        sender=fault.sender or "",
+        failure_class=fault.failure_class,
+        reason=fault.refusal or "",
+        advice=fault.advice or "",
+        labels=row.labels,
+    )
+
+
+def _said(row: sa.Row[Any]) -> str | None:
+    """Return what an alert says of itself, until somebody knows better."""
+    said = row.annotations.get("summary") or row.annotations.get("description")
+    return " ".join(str(said).split())[:LONGEST_CAUSE] if said else None
 
 
 def _name(row: sa.Row[Any]) -> str:

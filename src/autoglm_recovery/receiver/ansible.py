@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import find_collection
+from autoglm_recovery.receiver import find_collection, read_inventory
+from autoglm_recovery.receiver.cleaned import of_inventory
 
 COLLECTION = "autoglm.recovery"
 TIMEOUT_S = 60
@@ -23,12 +24,19 @@ class AnsibleError(RuntimeError):
     """A command of Ansible could not answer, and what it said."""
 
 
-def ask_ansible(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run one of Ansible's commands that print a JSON object.
+def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
+    """Return what C(ansible-inventory --list) prints, C(playbooks) being where those are that would be run.
 
-    :raises AnsibleError: if there is no answer, or none that can be read.
+    C(group_vars) and C(host_vars) beside them count in runs; C(ansible-inventory) by itself takes those of the current
+    folder.
+
+    :raises AnsibleError: if the inventory cannot be read.
     """
-    return _ask(name, [str(Path(sys.executable).with_name(name)), *arguments], environment)
+    # -P: ansible-playbook has its own folder first on its path, not the current one.
+    program = [sys.executable, "-P", "-m", read_inventory.__name__]
+    options = ["--list", "--inventory", str(inventory), "--playbook-dir", str(playbooks)]
+    # Without this an inventory that cannot be parsed is an empty one and a warning.
+    return _ask("ansible-inventory", [*program, *options], {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"})
 
 
 def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -39,6 +47,8 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
             stdin=subprocess.DEVNULL,
             timeout=TIMEOUT_S,
             check=False,
+            # Without a terminal: nobody answers a question for a password there.
+            start_new_session=True,
             env={**os.environ, **(environment or {})},
         )
     except FileNotFoundError as error:
@@ -46,18 +56,25 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
     except subprocess.TimeoutExpired as error:
         raise AnsibleError(f"{name} did not finish in {TIMEOUT_S} s") from error
     if done.returncode:
-        raise AnsibleError(f"{name}: {' '.join(done.stderr.decode(errors='replace').split())[-800:]}")
+        # Before it is cut: behind the cut nothing would tell a password from other words.
+        said = of_inventory(done.stderr.decode(errors="replace"))
+        raise AnsibleError(f"{name}: {' '.join(said.split())[-800:]}")
     try:
-        answer = json.loads(done.stdout)
-    except ValueError as error:
+        answer = json.loads(done.stdout, object_hook=_plain)
+    except (ValueError, RecursionError) as error:
         raise AnsibleError(f"{name} printed no JSON: {error}") from error
     if not isinstance(answer, dict):
         raise AnsibleError(f"{name} printed no JSON object")
     return answer
 
 
-def installed_playbooks() -> frozenset[str]:
-    """Return the actions that can be run: the playbooks of the collection that Ansible finds first.
+def _plain(value: dict[str, Any]) -> Any:
+    """Unwrap a text that Ansible's encoder of inventories marks as one that is no template."""
+    return value["__ansible_unsafe"] if value.keys() == {"__ansible_unsafe"} else value
+
+
+def playbooks_folder() -> Path:
+    """Return where the playbooks are that can be run: in the collection that Ansible finds first.
 
     :raises AnsibleError: if Ansible does not find the collection.
     """
@@ -66,4 +83,12 @@ def installed_playbooks() -> frozenset[str]:
     root = _ask("Ansible's collection loader", ask)["root"]
     if root is None:
         raise AnsibleError(f"Ansible finds no collection {COLLECTION}; install it with ansible-galaxy or pip")
-    return frozenset(path.stem for path in Path(root, "playbooks").glob("*.yml"))
+    return Path(root, "playbooks")
+
+
+def installed_playbooks(folder: Path | None = None) -> frozenset[str]:
+    """Return the actions that can be run: the names of the playbooks in C(folder), or else in the collection's.
+
+    :raises AnsibleError: if Ansible does not find the collection.
+    """
+    return frozenset(path.stem for path in (folder or playbooks_folder()).glob("*.yml"))

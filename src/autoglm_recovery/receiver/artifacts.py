@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection, Iterable
@@ -14,10 +16,13 @@ from pathlib import Path
 
 import structlog
 
-from autoglm_recovery.receiver import launch
+from autoglm_recovery.receiver import kept_evidence, launch
+from autoglm_recovery.receiver.launcher import Life
 
 SWEEP_EVERY_S = 600.0
 _GOING = ".removed"
+# The number alone in release 0.1.0.
+_NAME = re.compile(r"([0-9]{1,18})(?:-[0-9a-f]+)?", re.ASCII)
 # The file whose time is the end of a run that is over: it has a result, or nothing holds it any more.
 _LAST_FILE = {"ended": "result.json", "cut_off": "started"}
 
@@ -34,16 +39,24 @@ class Retention:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run's directory: C(number) rises from run to run, C(ended_at) is None for one that may be going on."""
+    """A run's directory.  C(ended_at) is None for one that may be going on.
+
+    C(number) rises from run to run of one database; beside them may be those of one that was lost.
+    """
 
     number: int
     path: Path
     ended_at: float | None
 
+    @property
+    def age(self) -> tuple[float, int]:
+        """Return what rises from run to run."""
+        return (math.inf if self.ended_at is None else self.ended_at, self.number)
+
 
 def to_remove(kept: Iterable[KeptRun], unfinished: Collection[int], retention: Retention, now: float) -> list[KeptRun]:
     """Choose what goes.  A run that the database or its directory calls unfinished always stays, and counts as kept."""
-    newest_first = sorted(kept, key=lambda run: run.number, reverse=True)
+    newest_first = sorted(kept, key=lambda run: run.age, reverse=True)
     going = []
     for place, run in enumerate(newest_first):
         if run.ended_at is None or run.number in unfinished:
@@ -60,15 +73,19 @@ def found_in(runs_directory: Path) -> list[KeptRun]:
     found = []
     with os.scandir(runs_directory) as entries:
         for entry in entries:
-            if entry.name.isascii() and entry.name.isdigit() and entry.is_dir(follow_symlinks=False):
+            named = _NAME.fullmatch(entry.name)
+            if named and entry.is_dir(follow_symlinks=False):
                 path = Path(entry.path)
-                found.append(KeptRun(int(entry.name), path, _ended_at(path)))
+                found.append(KeptRun(int(named[1]), path, _ended_at(path)))
     return found
 
 
 def _ended_at(path: Path) -> float | None:
     """Return when a run ended; one that was cut off has no result, but nothing holds it and it was begun."""
     life = launch.life(path)
+    if life is Life.unborn:
+        # Of a run elsewhere there is nothing here but what was kept of its evidence.
+        return kept_evidence.kept_at(path)
     if life.name not in _LAST_FILE:
         return None
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.guards import RULES, Finding, explained
+from autoglm_recovery.receiver.guards import RULES, Finding, explained, watched
 from autoglm_recovery.receiver.ladder import next_step
 from autoglm_recovery.receiver.model import Decision, Verb
 from autoglm_recovery.receiver.situation import Situation
@@ -22,8 +22,9 @@ def decide(policy: Policy, situation: Situation) -> Decision:
 
 def examine(policy: Policy, situation: Situation, step: Decision) -> Iterator[Finding]:
     """Say how each rule stands towards a step, in the order in which they decide."""
-    # No person is called about an effect while its cause is being dealt with; beyond that a call needs no leave.
-    rules = RULES if step.verb is Verb.run else (explained,)
+    # No person is called about an effect while its cause is being dealt with, nor where the policy only watches; beyond
+    # that a call needs no leave.
+    rules = RULES if step.verb is Verb.run else (explained, watched)
     for rule in rules:
         yield from rule(policy, situation, step)
 

@@ -10,18 +10,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from autoglm_recovery.policy import Strategy
+from autoglm_recovery.policy import Policy, Strategy
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.receiver.absorb import judge
 from autoglm_recovery.receiver.ansible import COLLECTION
 from autoglm_recovery.receiver.decide import decide, examine
-from autoglm_recovery.receiver.extra_vars import extra_vars
+from autoglm_recovery.receiver.extra_vars import Errand, extra_vars
 from autoglm_recovery.receiver.gather import affected, affected_pools, pools_of
-from autoglm_recovery.receiver.ladder import next_step
+from autoglm_recovery.receiver.ladder import next_step, rungs
 from autoglm_recovery.receiver.model import Alert, Decision, Fault, FaultMode, Target, Verb
+from autoglm_recovery.receiver.nature import WORDS, nature_of
 from autoglm_recovery.receiver.payload import parse_webhook
 from autoglm_recovery.receiver.proof import question
+from autoglm_recovery.receiver.proven import Nature
 from autoglm_recovery.receiver.situation import Crowd, Situation
+from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.world import World
 
 
@@ -45,12 +48,17 @@ def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
         "why": fault.why,
         "fault_mode": None,
         "target": None,
+        "named_by": fault.named_by,
+        "sender": fault.sender,
+        "ignored": [*fault.ignored],
         "decision": "refuse",
         "action": None,
         "playbook": None,
         "extra_vars": None,
         "reason": fault.refusal,
+        "would_be_accepted": fault.advice,
         "ladder": None,
+        "nature": None,
         "proof": None,
         "guardrails": None,
     }
@@ -59,7 +67,8 @@ def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
     told["target"] = {"host": fault.target.host, "service": fault.target.service, "gpu": fault.target.gpu}
     told["target"]["pool"] = fault.target.pool
     if alert.status == "resolved":
-        return {**told, "decision": "resolve", "reason": "confirms or closes the incident that has this alert"}
+        nature, _who = nature_of(alert.labels, world.policy)
+        return {**told, "decision": "resolve", "reason": f"the end of the alert; {WORDS[nature]}", "nature": nature}
     return {**told, **_decision(alert, fault, fault.target, world, now)}
 
 
@@ -68,6 +77,7 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
     known = _situation(alert, fault, target, world, now - strategy.delay.total_seconds(), now)
     step = next_step(world.policy, known)
     decision = decide(world.policy, known)
+    nature, _who = nature_of(alert.labels, world.policy)
     told: dict[str, Any] = {
         "fault_mode": known.mode.value,
         "decision": decision.verb.value,
@@ -75,7 +85,8 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
         "reason": decision.reason,
         "delay": format_duration(strategy.delay),
         "ladder": _ladder(strategy.ladder(fault.failure_class), step, world),
-        "proof": [*_proof(strategy, target)],
+        "nature": nature,
+        "proof": [*_proof(strategy, target, nature, world)],
         "guardrails": [
             {"rule": finding.rule, "stands": finding.stands, "stops": finding.verdict is not None}
             for finding in examine(world.policy, known, step)
@@ -83,7 +94,7 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
     }
     if decision.action is None or decision.verb is Verb.escalate:
         return told
-    variables = _variables(alert, fault, target, decision, known)
+    variables = _variables(alert, fault, target, decision, known, world.policy)
     return {**told, "playbook": f"{COLLECTION}.{decision.action}", "extra_vars": variables}
 
 
@@ -107,24 +118,28 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
         Crowd(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
         for pool in sorted(affected_pools(fleet, target, step.action))
     ]
-    return replace(known, crowds=(*crowds, Crowd("the fleet", len(fleet.hosts), 0, 1)))
+    everybody = Crowd("the fleet", len(fleet.serving), 0, int(target.host in fleet.serving))
+    return replace(known, crowds=(*crowds, everybody))
 
 
 def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:
     """Return the rungs in order, with what is to be known about each."""
-    rungs = []
-    for number, action in enumerate(ladder, 1):
+    told = []
+    for number, (action, known) in enumerate(rungs(ladder, world.playbooks), 1):
         here = " <- next" if action == step.action else ""
-        missing = "" if action in world.playbooks else " (no playbook installed: a person is called)"
-        rungs.append(f"{number} {action}{missing}{here}")
-    return [*rungs, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
+        told.append(f"{number} {action}{f' ({known})' if known else ''}{here}")
+    return [*told, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
 
 
-def _proof(strategy: Strategy, target: Target) -> Iterator[str]:
+def _proof(strategy: Strategy, target: Target, nature: Nature | None, world: World) -> Iterator[str]:
     """Return what has to be true before a repair counts, in the order in which it is asked for."""
     yield "the playbook's own proof"
-    yield f"the alert resolves within {format_duration(strategy.resolve_within)} of that"
+    if nature not in (Nature.event, Nature.sticky):
+        yield f"the alert resolves within {format_duration(strategy.resolve_within)} of that"
+    yield f"nature of the alert {nature.value if nature else 'unknown'}: {WORDS[nature]}"
     if strategy.expression is None:
+        asked = f"and the service's own probe says healthy then ({COLLECTION}.{CHECK})"
+        yield asked if CHECK in world.playbooks else f"without a playbook {CHECK} the service is not asked"
         return
     named = {"host": target.host, "service": target.service, "pool": target.pool, "gpu": target.gpu}
     try:
@@ -133,7 +148,9 @@ def _proof(strategy: Strategy, target: Target) -> Iterator[str]:
         yield f"and Prometheus finds {strategy.expression}, which cannot be asked: {error}; a person is called"
 
 
-def _variables(alert: Alert, fault: Fault, target: Target, decision: Decision, known: Situation) -> dict[str, Any]:
+def _variables(
+    alert: Alert, fault: Fault, target: Target, decision: Decision, known: Situation, policy: Policy
+) -> dict[str, Any]:
     assert decision.action is not None  # noqa: S101 - asked for by the caller
     incident = {
         "id": 0,
@@ -147,4 +164,5 @@ def _variables(alert: Alert, fault: Fault, target: Target, decision: Decision, k
         "pool": target.pool,
     }
     opened_at = datetime.fromtimestamp(known.now, UTC).isoformat()
-    return extra_vars(incident, action=decision.action, attempt=1, fence=0, opened_at=opened_at)
+    evidence = policy.recovery.strategy(fault.failure_class).evidence_for(decision.action)
+    return extra_vars(incident, Errand(decision.action, attempt=1, fence=0, opened_at=opened_at, evidence=evidence))

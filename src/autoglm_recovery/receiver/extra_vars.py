@@ -10,6 +10,7 @@ tagged as text that is never a template (docs.ansible.com, "Unsafe or raw string
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -32,17 +33,43 @@ class _Data(str):
 _UnsafeDumper.add_representer(_Data, lambda dumper, data: dumper.represent_scalar("!unsafe", str(data), style='"'))
 
 
-def extra_vars(incident: Mapping[str, Any], *, action: str, attempt: int, fence: int, opened_at: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Errand:
+    """What a run is told of itself.
+
+    C(key) names it over all databases, and C(installation) the database that it is of: the number of an incident means
+    something there alone.  C(evidence) is C(required) or C(best_effort).
+    """
+
+    action: str
+    attempt: int
+    fence: int
+    opened_at: str
+    key: str = ""
+    installation: str = ""
+    evidence: str = "best_effort"
+
+
+def incident_key(installation: str, number: int) -> str:
+    """Return what names an incident among those of several installations, short enough to be read."""
+    return f"{installation[:12]}-{number}" if installation else str(number)
+
+
+def extra_vars(incident: Mapping[str, Any], errand: Errand) -> dict[str, Any]:
     """Build the variables of a run from a row of C(incidents)."""
     return {
         "autoglm_incident": {
             "id": incident["id"],
+            "installation": errand.installation,
+            "key": incident_key(errand.installation, incident["id"]),
+            "run": errand.key,
             "failure_class": incident["failure_class"],
             "fault_mode": incident["fault_mode"],
-            "action": action,
-            "attempt": attempt,
-            "fence": fence,
-            "opened_at": opened_at,
+            "action": errand.action,
+            "attempt": errand.attempt,
+            "fence": errand.fence,
+            "opened_at": errand.opened_at,
+            "evidence": errand.evidence,
             "reason": incident["reason"],
             "root_cause": incident["root_cause"],
         },

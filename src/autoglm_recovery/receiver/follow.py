@@ -18,13 +18,17 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery.receiver.clock import Clock, wall
-from autoglm_recovery.receiver.extra_vars import extra_vars
+from autoglm_recovery.receiver.correction import corrected
+from autoglm_recovery.receiver.extra_vars import Errand, extra_vars
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launcher import Launcher, LaunchRefused, Life, Look, Order, RunView
 from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import ENDED, FaultMode, IncidentState, RunState, outcome_of
+from autoglm_recovery.receiver.model import FaultMode, RunState, Target
+from autoglm_recovery.receiver.narrate import VERDICTS
+from autoglm_recovery.receiver.redact import without_secrets
+from autoglm_recovery.receiver.run_end import close
+from autoglm_recovery.receiver.store import fences, installation, runs
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Claim, Superseded, claim_of
 from autoglm_recovery.receiver.world import World
@@ -48,6 +52,8 @@ class Follower:
         self._keeper = keeper
         self._launchers = launchers
         self._clock = clock
+        # What runs wait for that are looked after and not begun, as far as it was told.
+        self._waited: dict[int, str | None] = {}
 
     def take_up(self) -> None:
         """Claim what this receiver followed before it was restarted."""
@@ -95,26 +101,32 @@ class Follower:
 
     def _take_over(self, run: sa.Row[Any], world: World) -> None:
         lease = self._keeper.lease
+        launcher = self._launchers.get(run.launcher)
+        goes_on = launcher is not None and launcher.outlives_receiver
+        look = Look(Life.cut_off, why=f"its receiver {run.owner} died or froze, and its processes ended with it")
+        state = None
         with self._database.writing() as connection:
             claim = runs.take_over(connection, run, lease)
             if claim is None:
                 return
             text = f"receiver {run.owner} keeps its lease no longer; {lease.owner} took the run over, fencing token "
             store.tell(connection, run.incident_id, self._clock(), "taken_over", f"{text}{claim.fence}")
+            if not goes_on:
+                # With the claim or not at all: whoever has a run that is not ended follows it, and would begin it.
+                state = close(connection, run, claim, world, look, self._clock())
         self._metrics.taken_over()
         log.warning("run taken over", run=run.id, was=run.owner, fence=claim.fence)
-        launcher = self._launchers.get(run.launcher)
-        if launcher is not None and launcher.outlives_receiver:
-            return
-        why = f"its receiver {run.owner} died or froze, and its processes ended with it"
-        self._give_up(run, why)
-        self._finish(run, claim, world, Look(Life.cut_off, why=why))
+        if state is not None:
+            self._give_up(run, str(look.why))
+            self._closed(run, state)
 
     def _follow(self, run: sa.Row[Any], world: World) -> None:
         launcher = self._launchers.get(run.launcher)
         if launcher is None:
             none = f"this receiver has no launcher {run.launcher!r}"
-            self._finish(run, claim_of(run), world, Look(Life.cut_off, why=none))
+            # One that has begun runs elsewhere has made it C(running) before that.
+            look = Look(Life.cut_off, why=none, started=run.state != RunState.launching)
+            self._finish(run, claim_of(run), world, look)
             return
         view = _view(run)
         if run.cancel is not None:
@@ -122,63 +134,109 @@ class Follower:
         try:
             look = launcher.look(view, lambda: self._order(run, world))
         except LaunchRefused as refused:
-            self._finish(run, claim_of(run), world, Look(Life.cut_off, why=str(refused)))
+            look = Look(Life.cut_off, why=str(refused), started=refused.launched)
+            self._finish(run, claim_of(run), world, look)
             return
         if look.life is Life.unborn:
             return
-        self._tell(run, look)
-        if look.life in (Life.ended, Life.cut_off):
+        over = look.life in (Life.ended, Life.cut_off)
+        if look.started or not over:
+            self._tell(run, look, world)
+        if over:
             self._finish(run, claim_of(run), world, look)
 
     def _order(self, run: sa.Row[Any], world: World) -> Order:
         with self._database.reading() as connection:
             incident = store.incident(connection, run.incident_id)
+            name = installation.name(connection)
         assert incident is not None  # noqa: S101 - a foreign key says so
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
-        variables = extra_vars(
-            incident._asdict(),
-            action=run.action,
-            attempt=run.attempt,
-            fence=run.fence,
-            opened_at=opened_at,
-        )
+        evidence = world.policy.recovery.strategy(incident.failure_class).evidence_for(run.action)
+        errand = Errand(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence)
+        variables = extra_vars(incident._asdict(), errand)
         timeout = world.policy.timeout(incident.failure_class, run.launcher)
         return Order(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
 
-    def _tell(self, run: sa.Row[Any], look: Look) -> None:
+    def _tell(self, run: sa.Row[Any], look: Look, world: World) -> None:
         begun = run.state == RunState.launching
+        text = self._begun_or_not(run, look)
         known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
-        if not begun and all(getattr(run, name) == value for name, value in known.items()):
+        if not begun and text is None and all(getattr(run, name) == value for name, value in known.items()):
             return
         # By what its launcher calls it a run is found again, and not launched twice: that must be on disk.
         named = known["reference"] != run.reference
         with self._database.writing() if named else self._database.noting() as connection:
             runs.report(connection, claim_of(run), state=RunState.running, **known)
-            if begun:
-                text = f"{run.action} started on {run.host}, run {run.id}"
+            if text is not None:
                 store.tell(connection, run.incident_id, self._clock(), "run_started", text)
             for line in look.lines:
-                store.tell(connection, run.incident_id, line["at"], line["kind"], line["text"])
+                store.tell(connection, run.incident_id, line["at"], line["kind"], without_secrets(line["text"]))
+            _note_causes(connection, run, look, self._clock())
+            if run.action != runs.CHECK:
+                self._correct(connection, run, look, world)
+            read = _read(run, look)
+            if read is not None:
+                runs.report(connection, claim_of(run), verdict=read["verdict"], said=without_secrets(read["text"]))
+            refusal = _refusal(look)
+            # Whoever wrote the line: it can say that this host has seen a higher token, and nothing else.
+            if refusal is not None and fences.raise_to(connection, run.host, refusal["mark"]):
+                runs.report(connection, claim_of(run), refused=without_secrets(refusal["text"]))
+            holder = next((line["holder"] for line in look.lines if isinstance(line.get("holder"), str)), None)
+            if holder is not None:
+                runs.report(connection, claim_of(run), held_by=without_secrets(holder))
+
+    def _begun_or_not(self, run: sa.Row[Any], look: Look) -> str | None:
+        """Return what is new about whether a run was begun, and if not, what it waits for."""
+        if look.started:
+            waited = self._waited.pop(run.id, None) is not None
+            if run.state != RunState.launching and not waited:
+                return None
+            return f"{run.action} started on {run.host}, run {run.id}"
+        if self._waited.get(run.id) == look.why:
+            return None
+        self._waited[run.id] = look.why
+        return without_secrets(f"{run.action} on {run.host}, run {run.id}, is not started yet: {look.why}")
+
+    def _correct(self, connection: sa.Connection, run: sa.Row[Any], look: Look, world: World) -> None:
+        """Let what the playbook read before it changed anything name the class."""
+        read = next((line for line in look.lines if line.get("verdict") in VERDICTS), None)
+        if read is None or read["verdict"] != "unhealthy" or run.verdict is not None:
+            return
+        incident = store.incident(connection, run.incident_id)
+        assert incident is not None  # noqa: S101 - a foreign key says so
+        found = corrected(incident.failure_class, read.get("failure_class"))
+        if found is None:
+            return
+        was, now = incident.failure_class, self._clock()
+        mode = _mode_as(connection, incident, found, run, now - world.policy.recovery.persistent_within.total_seconds())
+        store.update(connection, incident.id, now, failure_class=found, ruled_out=was, fault_mode=mode)
+        text = f"class {found}, and not {was}: the playbook's own reading says so"
+        store.tell(connection, incident.id, now, "classified", text)
+        self._metrics.class_corrected(was, found)
+        log.info("class corrected", incident=incident.id, was=was, failure_class=found)
 
     def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: Look) -> None:
-        now = self._clock()
-        rc = look.rc if look.life is Life.ended else None
-        state = outcome_of(rc)
         with self._database.writing() as connection:
-            runs.report(connection, claim, state=state, rc=rc, ended_at=now)
-            incident = store.incident(connection, run.incident_id)
-            assert incident is not None  # noqa: S101 - a foreign key says so
-            text = f"{run.action} {state} after {now - run.started_at:.1f} s{f': {look.why}' if look.why else ''}"
-            store.tell(connection, run.incident_id, now, "run_finished", text)
-            # A person may have closed the incident, which cancels its run.
-            if incident.state not in ENDED:
-                firing = store.still_firing(connection, incident.id)
-                patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
-                after = _after(state, now, now + patience if firing else now)
-                store.update(connection, run.incident_id, now, **after)
-            store.ask_again(connection, now, world.policy.guardrails.max_concurrent_runs)
-        self._metrics.run_ended(run.action, state)
+            state = close(connection, run, claim, world, look, self._clock())
+        self._closed(run, state)
+
+    def _closed(self, run: sa.Row[Any], state: RunState) -> None:
+        """Tell of the end of a run, once it is committed."""
+        self._waited.pop(run.id, None)
+        if run.action != runs.CHECK:
+            self._metrics.run_ended(run.action, state)
         log.info("run ended", incident=run.incident_id, run=run.id, host=run.host, action=run.action, state=state)
+
+
+def _mode_as(
+    connection: sa.Connection, incident: sa.Row[Any], failure_class: str, run: sa.Row[Any], since: float
+) -> str:
+    """Say whether a failure came back, now that it is known of which class it is."""
+    if incident.fault_mode == FaultMode.partitioned or run.attempt > 1:
+        return str(incident.fault_mode)
+    target = Target(incident.host, incident.service, incident.pool, incident.gpu)
+    again = store.earlier_actions(connection, target, failure_class, since=since, before=incident.id)
+    return (FaultMode.persistent if again else FaultMode.transient).value
 
 
 def _view(run: sa.Row[Any]) -> RunView:
@@ -193,13 +251,28 @@ def _view(run: sa.Row[Any]) -> RunView:
         started_at=run.started_at,
         reference=run.reference,
         cursor=run.cursor,
+        key=run.key,
+        begun=run.state == RunState.running,
     )
 
 
-def _after(state: RunState, now: float, verify_until: float) -> dict[str, Any]:
-    """Say where an incident stands after a run."""
-    if state is RunState.succeeded:
-        reason = "the playbook proved its repair"
-        return {"state": IncidentState.verifying, "reason": reason, "due_at": verify_until}
-    mode = FaultMode.persistent.value
-    return {"state": IncidentState.open, "fault_mode": mode, "reason": f"the last run {state}", "due_at": now}
+def _note_causes(connection: sa.Connection, run: sa.Row[Any], look: Look, now: float) -> None:
+    """Keep what a person wants to read first of a run and of its incident."""
+    for line in look.lines:
+        if line["kind"] == "cause":
+            runs.report(connection, claim_of(run), cause=without_secrets(line["text"]))
+        elif line["kind"] == "last words":
+            store.update(connection, run.incident_id, now, cause=without_secrets(line["text"]))
+
+
+def _read(run: sa.Row[Any], look: Look) -> Mapping[str, Any] | None:
+    """Return the line with the worst that was read of the service, if it is worse than what is known."""
+    worst = [None, *VERDICTS].index(run.verdict)
+    read = [line for line in look.lines if line.get("verdict") in VERDICTS[worst:]]
+    return max(read, key=lambda line: VERDICTS.index(line["verdict"]), default=None)
+
+
+def _refusal(look: Look) -> Mapping[str, Any] | None:
+    """Return the line with the highest mark because of which the host refused the run."""
+    refusals = [line for line in look.lines if isinstance(line.get("mark"), int)]
+    return max(refusals, key=lambda line: int(line["mark"]), default=None)

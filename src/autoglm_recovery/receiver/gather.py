@@ -15,12 +15,17 @@ import sqlalchemy as sa
 from autoglm_recovery.knowledge.faults.classes import HOST_WIDE_ACTIONS, ROOT_CAUSE_ORDER
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.ladder import next_step
-from autoglm_recovery.receiver.model import FaultMode, Target, Verb
+from autoglm_recovery.receiver.model import FaultMode, RunState, Target, Verb
+from autoglm_recovery.receiver.proven import taken_together
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
-from autoglm_recovery.receiver.situation import Crowd, Explanation, Situation
+from autoglm_recovery.receiver.situation import Crowd, Explanation, NotLaunched, Situation
 from autoglm_recovery.receiver.store import history, pauses, runs
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store.well import first_well
 from autoglm_recovery.receiver.world import World
+
+# Each of them was repeated with a token above the mark that had refused it: somebody else goes on giving higher ones.
+MOST_FENCED = 3
 
 
 def situation(
@@ -40,33 +45,65 @@ def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) 
     recovery = world.policy.recovery
     since = now - recovery.persistent_within.total_seconds()
     fresh = bool(row.attempts_from)
-    earlier = (
-        frozenset[str]()
-        if fresh
-        else store.earlier_actions(connection, target, row.failure_class, since=since, before=row.id)
-    )
+    earlier = {} if fresh else store.earlier_actions(connection, target, row.failure_class, since=since, before=row.id)
     worn = now - recovery.gpu_memory.within.total_seconds()
-    labels = store.firing_labels(connection, row.id)
+    news = store.latest_news(connection, row.id)
+    # Whoever silenced an alert, or put its labels into a window, meant what it told of: that outlives the alert.
+    counting = [each for each in news if each.status == "firing"] or news
     partitioned = row.failure_class == "partition" or any(
-        each.get("fault_mode") == FaultMode.partitioned for each in labels
+        each.labels.get("fault_mode") == FaultMode.partitioned for each in news
     )
     return Situation(
         incident_id=row.id,
         failure_class=row.failure_class,
-        # However often the election failed, it stays one.
+        # However often the election failed, and whatever alert has ended, it stays one.
         mode=FaultMode.partitioned if partitioned else FaultMode(row.fault_mode),
         target=target,
         opened_at=row.opened_at,
         now=now,
         playbooks=world.playbooks,
         in_inventory=_in_inventory(world.fleet, target),
-        labels=labels,
+        labels=tuple(each.labels for each in counting),
         attempts=runs.attempts(connection, row.id, row.attempts_from),
-        earlier_actions=earlier,
+        earlier_actions=frozenset(earlier),
+        earlier_counts=earlier,
         gpu_actions=history.gpu_actions(connection, row.gpu, worn) if row.gpu and not fresh else None,
         approved=row.approved,
+        fenced=_fenced(connection, row),
+        not_launched=_not_launched(connection, row),
+        kept_out=runs.kept_out(connection, row.id, row.attempts_from),
         explained_by=_explanation(connection, row),
+        only_probed=_only_probed(connection, row),
     )
+
+
+def _only_probed(connection: sa.Connection, row: sa.Row[Any]) -> bool:
+    """Tell whether no alert has struck since the service was first found well after the last run.
+
+    Where a person has said "retry" since, it is that.
+    """
+    last = runs.newest(connection, row.id)
+    if row.attempts_from == (last.id if last else -1):
+        return False
+    well_at = first_well(connection, row.id)
+    alerts = taken_together(store.latest_news(connection, row.id))
+    struck_at = max(alerts.denied_at or 0.0, alerts.began_at or 0.0)
+    return well_at is not None and struck_at <= well_at
+
+
+def _fenced(connection: sa.Connection, row: sa.Row[Any]) -> str | None:
+    """Say why no more runs are tried on a host that refuses them one after the other."""
+    times = runs.fenced_in_a_row(connection, row.id, row.attempts_from)
+    last = runs.newest(connection, row.id) if times >= MOST_FENCED else None
+    return None if last is None else f"{times} runs in a row were refused by {last.refused}"
+
+
+def _not_launched(connection: sa.Connection, row: sa.Row[Any]) -> NotLaunched | None:
+    """Return the last run if nothing has begun it, and no person has said "retry" since."""
+    last = runs.newest(connection, row.id)
+    if last is None or last.id <= row.attempts_from or last.state != RunState.not_launched:
+        return None
+    return NotLaunched(last.action, str(last.cause))
 
 
 def _in_inventory(fleet: Fleet, target: Target) -> bool:
@@ -115,7 +152,7 @@ def _around(
         pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
         crowds=tuple(_crowds(connection, world.fleet, own, action)),
         busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
-        running=len(going_on),
+        running=len([run for run in going_on if run.action != runs.CHECK]),
         running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,
         host_actions_last_hour=runs.count_on_host(connection, target.host, now - 3600),
     )
@@ -147,7 +184,8 @@ def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str
         out = store.out_of_service(connection, pool, own.incident_id)
         others = {m for m in members - ours if m in out or (m[0], None) in out}
         yield Crowd(f"pool {pool}", len(members), len(others), len(ours))
-    yield Crowd("the fleet", len(fleet.hosts), store.hosts_out(connection, target.host), 1)
+    others_out = (store.hosts_out(connection) & fleet.serving) - {target.host}
+    yield Crowd("the fleet", len(fleet.serving), len(others_out), int(target.host in fleet.serving))
 
 
 def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:

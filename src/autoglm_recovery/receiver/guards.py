@@ -15,6 +15,7 @@ from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.guardrails import Unreachable, allowed
 from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
 from autoglm_recovery.receiver.breaker import Circuit, read_breaker
+from autoglm_recovery.receiver.ladder import tries
 from autoglm_recovery.receiver.model import Decision, Verb
 from autoglm_recovery.receiver.situation import Crowd, PastRun, Situation
 
@@ -67,6 +68,35 @@ def known_target(_policy: Policy, s: Situation, step: Decision) -> Iterator[Find
         yield Finding("target", why, Decision(Verb.escalate, why, step.action))
 
 
+def fenced(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """Two that work on one host without knowing of each other do not go on against each other."""
+    if s.fenced is None:
+        yield Finding("fence", "the host has not refused runs again and again")
+    else:
+        yield Finding("fence", s.fenced, Decision(Verb.escalate, s.fenced, step.action))
+
+
+def not_launched(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """An action that its launcher can never begin is no rung that was climbed, and the next one is no cure for that."""
+    if s.not_launched is None or s.not_launched.action != step.action:
+        yield Finding("launch", "nothing says that it cannot be launched")
+        return
+    why = f"{s.not_launched.action} was not launched, and nothing was done: {s.not_launched.why}"
+    yield Finding("launch", why, Decision(Verb.escalate, why, step.action))
+
+
+def kept_out(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """Whoever is at work on the host is waited for, and in the end a person is told."""
+    if s.kept_out is None:
+        yield Finding("host lock", "the host's lock has not kept the last run out")
+    elif too_long := s.kept_out.too_long(s.now):
+        yield Finding("host lock", too_long, Decision(Verb.escalate, too_long, step.action))
+    else:
+        said, until = s.kept_out.said(), s.kept_out.until
+        wait = Decision(Verb.wait, said, step.action, step.attempt, not_before=until)
+        yield Finding("host lock", said, wait if s.now < until else None)
+
+
 def paused(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     """Nothing runs while a person has paused all actions."""
     if s.paused is None:
@@ -81,11 +111,20 @@ def autonomy(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     if s.approved or level is Autonomy.act:
         yield Finding("autonomy", "approved by a person" if s.approved else f"autonomy is {level}")
     elif level is Autonomy.watch:
-        verdict = Decision(Verb.hold, f"autonomy is watch; would run {step.reason}", step.action, step.attempt)
-        yield Finding("autonomy", "autonomy is watch", verdict)
+        yield Finding("autonomy", "autonomy is watch", _watched(step, f"would run {step.reason}"))
     else:
         why = f"autonomy is ask; waits for approval of {step.reason}"
         yield Finding("autonomy", "autonomy is ask", Decision(Verb.hold, why, step.action, step.attempt, asks=True))
+
+
+def watched(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+    """Where the policy only watches, nobody is called either: what a person would be called about is told later."""
+    if policy.recovery.autonomy.of(s.failure_class, s.target.pool) is Autonomy.watch and not s.approved:
+        yield Finding("autonomy", "autonomy is watch", _watched(step, f"would call a person: {step.reason}"))
+
+
+def _watched(step: Decision, would: str) -> Decision:
+    return Decision(Verb.hold, f"autonomy is watch; {would}", step.action, step.attempt, watched=True)
 
 
 def host_budget(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
@@ -130,10 +169,12 @@ def due(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
 def _pauses(strategy: Strategy, s: Situation, step: Decision) -> Iterator[tuple[float, str]]:
     if not s.attempts:
         yield s.opened_at + strategy.delay.total_seconds(), f"delay {format_duration(strategy.delay)}"
-    elif s.attempts[-1].action == step.action:
-        tried = sum(attempt.action == step.action for attempt in s.attempts)
+    last = s.attempts[-1].ended_at if s.attempts else s.last_action_on_target_at
+    again = s.attempts[-1].action == step.action if s.attempts else step.action in s.earlier_actions
+    if again and last is not None and step.action is not None:
+        tried = tries(s, step.action) + s.earlier_runs(step.action)
         pause = strategy.backoff.pause(tried, _chance(s))
-        yield s.attempts[-1].ended_at + pause.total_seconds(), f"backoff {format_duration(pause)}"
+        yield last + pause.total_seconds(), f"backoff {format_duration(pause)}"
     if s.last_action_on_target_at is not None and strategy.cooldown > timedelta(0):
         until = s.last_action_on_target_at + strategy.cooldown.total_seconds()
         yield until, f"cooldown {format_duration(strategy.cooldown)} of the target"
@@ -251,6 +292,9 @@ def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     explained,
     known_target,
+    fenced,
+    not_launched,
+    kept_out,
     autonomy,
     host_budget,
     paused,

@@ -10,23 +10,18 @@ goes on while the machine sleeps, from before the renewal was sent: so a supervi
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
-
-import sqlalchemy as sa
-import structlog
 
 from autoglm_recovery.receiver import heartbeat
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.worker import Worker
 
 # So often within a lease it is renewed: three renewals may fail before it is over.
 _RENEWALS_IN_A_LEASE = 4
 # So much of a lease a run goes on without news; the rest is for ending its processes.
 _SHARE_FOR_THE_RUN = 0.75
-
-log = structlog.get_logger()
 
 
 class Keeper:
@@ -35,21 +30,27 @@ class Keeper:
     def __init__(self, database: Database, lease: Lease) -> None:
         self.lease = lease
         self._database = database
-        self._stopping = threading.Event()
         self._renewing = threading.Lock()
         self._held: frozenset[int] = frozenset()
         self._until = 0.0
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        every = self._every
+        self.worker = Worker(
+            "keeper",
+            self._step,
+            stuck_after=lambda: max(30.0, self.lease.seconds),
+            first_after_s=every,
+            first_pause_s=every,
+            longest_pause_s=every,
+            vital=True,
+        )
 
     def start(self) -> None:
         """Begin to renew."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """Renew no more.  What goes on does so until its lease is over, or until this receiver is back."""
-        self._stopping.set()
-        self._thread.join()
+        self.worker.stop()
 
     def holds(self, run_id: int) -> bool:
         """Tell whether a run's lease is being kept."""
@@ -65,27 +66,29 @@ class Keeper:
 
         :raises SQLAlchemyError: if the database cannot be asked.
         """
+        self._renew()
+
+    def _renew(self) -> list[OSError]:
+        """Renew; return what was wrong where a run could not be told: that costs no other run its time."""
+        wrong = []
         with self._renewing:
             asked_at = heartbeat.now()
             with self._database.appending() as connection:
                 held = runs.renew(connection, self.lease)
             self._until = asked_at + self.lease.seconds * _SHARE_FOR_THE_RUN
             for run in held:
-                heartbeat.allow(Path(run.directory), self._until)
+                try:
+                    heartbeat.allow(Path(run.directory), self._until)
+                except OSError as error:
+                    wrong.append(error)
             self._held = frozenset(run.id for run in held)
+        return wrong
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self.lease.seconds / _RENEWALS_IN_A_LEASE):
-            if not self._held:
-                continue
-            begun = time.monotonic()
-            try:
-                self.renew()
-            except (sa.exc.SQLAlchemyError, OSError) as error:
-                if not self._failing:
-                    log.warning("leases could not be renewed", error=str(error).partition("\n")[0])
-                self._failing = True
-                continue
-            if self._failing:
-                log.info("leases are renewed again", seconds=round(time.monotonic() - begun, 3))
-            self._failing = False
+    @property
+    def _every(self) -> float:
+        return self.lease.seconds / _RENEWALS_IN_A_LEASE
+
+    def _step(self) -> float:
+        for error in self._renew() if self._held else ():
+            raise error
+        return self._every

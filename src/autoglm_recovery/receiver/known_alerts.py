@@ -19,50 +19,55 @@ from __future__ import annotations
 from functools import lru_cache
 
 from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS, Entry, lookup_xid
-from autoglm_recovery.policy.model import Classification, Faults
+from autoglm_recovery.policy.faults import Faults
+from autoglm_recovery.policy.model import Classification
 
 # Labels that carry an Xid, and what else has to be there so that nobody else's label of that name is meant.
 XID_LABELS = (
     # dcgm-exporter, DCGM_EXP_XID_ERRORS_COUNT{gpu, UUID, ..., xid}: internal/pkg/collector
     # nvidia_gpu_exporter, nvidia_smi_xid_errors_total{uuid, xid} and ..._last_timestamp_seconds: docs/METRICS.md
-    ("xid", ""),
+    ("xid", "", "event"),
     # dcgm-exporter, DCGM_FI_DEV_XID_ERRORS{gpu, UUID, ..., err_code, err_msg}: internal/pkg/collector
-    ("err_code", 'err_msg!="",UUID!=""'),
+    # ... and keeps the last Xid until it restarts
+    ("err_code", 'err_msg!="",UUID!=""', "sticky"),
 )
 
-# alertname -> class
+# alertname -> class and nature.  A state's expression is true while the fault lasts; an event's looks back over a
+# window (HostOomKillDetected: increase(node_vmstat_oom_kill[1m]); KubernetesPodCrashLooping:
+# increase(...restarts_total[1m]); KubernetesContainerOomKiller: restarts against those of 10 minutes ago); what is
+# sticky stands until a driver or an exporter restarts.
 NAMED = {
     # kubernetes-monitoring/kubernetes-mixin, alerts/apps_alerts.libsonnet and kube_app; in kube-prometheus
-    "KubePodCrashLooping": "crash",
-    "KubePodNotReady": "not_ready",
+    "KubePodCrashLooping": ("crash", "state"),
+    "KubePodNotReady": ("not_ready", "state"),
     # kubernetes-mixin, alerts/kubelet.libsonnet
-    "KubeNodeNotReady": "node_down",
-    "KubeNodeUnreachable": "node_down",
+    "KubeNodeNotReady": ("node_down", "state"),
+    "KubeNodeUnreachable": ("node_down", "state"),
     # prometheus/node_exporter, docs/node-mixin/alerts/alerts.libsonnet
-    "NodeMemoryHighUtilization": "overload",
-    "NodeSystemSaturation": "overload",
+    "NodeMemoryHighUtilization": ("overload", "state"),
+    "NodeSystemSaturation": ("overload", "state"),
     # samber/awesome-prometheus-alerts, dist/rules/host-and-hardware/node-exporter.yml
-    "HostOomKillDetected": "oom",
-    "HostOutOfMemory": "overload",
+    "HostOomKillDetected": ("oom", "event"),
+    "HostOutOfMemory": ("overload", "state"),
     # samber/awesome-prometheus-alerts, dist/rules/kubernetes/kubestate-exporter.yml
-    "KubernetesContainerOomKiller": "oom",
-    "KubernetesPodCrashLooping": "crash",
-    "KubernetesNodeReady": "node_down",  # so called of old, for a node that is not
-    "KubernetesNodeNotReady": "node_down",
+    "KubernetesContainerOomKiller": ("oom", "event"),
+    "KubernetesPodCrashLooping": ("crash", "event"),
+    "KubernetesNodeReady": ("node_down", "state"),  # so called of old, for a node that is not
+    "KubernetesNodeNotReady": ("node_down", "state"),
     # Amazon SageMaker HyperPod, observability add-on, pre-configured alerts: DCGM_FI_DEV_ECC_DBE_VOL_TOTAL > 0
-    "GPUMemoryErrorDetected": "gpu_fault",
+    "GPUMemoryErrorDetected": ("gpu_fault", "sticky"),
 }
 
 
-# alertname as a pattern -> class.  vLLM publishes metrics and dashboards but no rules; these are the forms in which
-# many public rule files, independent of one another, name the same three conditions.
+# alertname as a pattern -> class and nature.  vLLM publishes metrics and dashboards but no rules; these are the forms
+# in which many public rule files, independent of one another, name the same three conditions.
 PATTERNED = {
     # up{job="vllm"} == 0: VLLMDown, VLLMServiceDown, vLLMServiceDown, VLLMMetricsDown
-    "(?i:vllm(service|server|metrics)?down)": "unresponsive",
+    "(?i:vllm(service|server|metrics)?down)": ("unresponsive", "state"),
     # vllm:num_requests_waiting above a number: VLLMHighQueueWait, VLLMQueueBacklog, VllmRequestsWaitingHigh
-    "(?i:vllm.*(queue|waiting).*)": "overload",
+    "(?i:vllm.*(queue|waiting).*)": ("overload", "state"),
     # vllm:kv_cache_usage_perc near 1: VllmKvCacheNearFull, VLLMKVCacheHigh
-    "(?i:vllm.*kv_?cache.*)": "overload",
+    "(?i:vllm.*kv_?cache.*)": ("overload", "state"),
 }
 
 
@@ -86,13 +91,18 @@ def _entries(own: tuple[tuple[int, str | None, str | None], ...]) -> tuple[Class
         Classification(
             match=",".join(filter(None, (f'{label}=~"{"|".join(map(str, numbers))}"', besides))),
             failure_class=failure_class,
+            nature=nature,
         )
-        for label, besides in XID_LABELS
+        for label, besides, nature in XID_LABELS
         for failure_class, numbers in codes.items()
     ]
-    by_name = [Classification(match=f'alertname="{name}"', failure_class=of) for name, of in NAMED.items()]
-    by_pattern = [Classification(match=f'alertname=~"{form}"', failure_class=of) for form, of in PATTERNED.items()]
+    by_name = [_known(f'alertname="{name}"', *what) for name, what in NAMED.items()]
+    by_pattern = [_known(f'alertname=~"{form}"', *what) for form, what in PATTERNED.items()]
     return (*by_code, *by_name, *by_pattern)
+
+
+def _known(match: str, failure_class: str, nature: str) -> Classification:
+    return Classification(match=match, failure_class=failure_class, nature=nature)
 
 
 def _tells(entry: Entry) -> bool:

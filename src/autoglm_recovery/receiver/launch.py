@@ -14,28 +14,39 @@ from typing import TYPE_CHECKING, Any
 
 from autoglm_recovery.receiver import container, processes
 from autoglm_recovery.receiver.extra_vars import to_yaml
-from autoglm_recovery.receiver.launcher import Life, Order
+from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
 
 if TYPE_CHECKING:
     from autoglm_recovery.policy.launchers import ExecutionEnvironment
 
 COLLECTION = "autoglm.recovery"
+_TEXTS = ("kind", "text")
+# The year 10000, which no date is.
+_LAST_MOMENT = 253_402_300_800
 
 
 def prepare(directory: Path, order: Order, environment: ExecutionEnvironment | None = None) -> None:
     """Write the run's private data directory, once: request.json comes last, and with it the directory is complete.
 
-    What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.
+    What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.  The
+    run works in the folder in which this process is, as C(ansible-playbook) started here would.
+
+    :raises LaunchRefused: if it cannot be run like this.
     """
     if (directory / "request.json").exists():
         return
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        raise LaunchRefused("the folder in which the receiver was started is gone; start it again") from None
     (directory / "project").mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     request = {
         "playbook": f"{COLLECTION}.{order.playbook}",
         "limit": order.limit,
-        "arguments": container.runner_arguments(environment, directory, order.inventory),
+        "arguments": container.runner_arguments(environment, directory, order.inventory, folder),
+        "folder": str(folder),
         "timeout_s": order.timeout_s,
     }
     write_whole(directory / "vars.yml", to_yaml(order.variables))
@@ -88,17 +99,34 @@ def result(directory: Path) -> dict[str, Any]:
 
 def told(directory: Path, after: int) -> list[dict[str, Any]]:
     """Return the timeline lines of a run beyond the first C(after); a line that is still being written waits."""
+    path = directory / "events.jsonl"
     try:
-        text = (directory / "events.jsonl").read_text("utf-8")
+        text, at = path.read_text("utf-8", "replace"), path.stat().st_mtime
     except FileNotFoundError:
         return []
     whole = text.split("\n")[:-1]
-    return [json.loads(line) for line in whole[after:]]
+    return [line_told(line, at) for line in whole[after:]]
+
+
+def line_told(text: str, at: float) -> dict[str, Any]:
+    """Read one line of a run's timeline.  One that a full disk has cut is told as such, as of C(at)."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        line = None
+    if isinstance(line, dict) and _is_moment(line.get("at")) and all(isinstance(line.get(k), str) for k in _TEXTS):
+        return line
+    return {"at": at, "kind": "task", "text": "a line of what the run told cannot be read"}
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < _LAST_MOMENT
 
 
 def cancel(directory: Path, why: str) -> None:
     """Have the supervisor end a run, and one that is only about to begin end at once.  The first reason stays."""
-    if directory.exists() and not (directory / "cancel").exists():
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (directory / "cancel").exists():
         write_whole(directory / "cancel", why)
 
 

@@ -36,8 +36,10 @@ class Order:
 class RunView:
     """A run as the database knows it.
 
-    C(id) is unique for ever and never given twice.  C(fence) is its fencing token.  C(reference) is what the launcher
-    called it, once it said so.  C(cursor) is how much of the run's news was told already, in the launcher's own count.
+    C(id) is never given twice by one database, C(key) by none; that is empty for a run of an earlier release.
+    C(fence) is its fencing token.  C(reference) is what the launcher called it, once it said so.  C(cursor) is how much
+    of the run's news was told already, in the launcher's own count.  C(begun) is true once the run was seen to have
+    begun: it must not be begun again, whatever is left of it.
     """
 
     id: int
@@ -50,15 +52,20 @@ class RunView:
     started_at: float
     reference: str | None = None
     cursor: int = 0
+    key: str = ""
+    begun: bool = False
 
 
 @dataclass(frozen=True)
 class Look:
     """What a look at a run has shown.
 
-    C(lines) are news beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline; C(cursor) is the
-    new one.  C(rc) is 0 for success; None with C(Life.ended) means that it ended without a verdict, and C(why) says
-    how.  C(link) leads a person to the whole output.
+    C(lines) are news beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline, and C(mark) where
+    the host refused the run because of a higher fencing token, C(holder) where somebody else held the host.
+    C(cursor) is the new one.  C(rc) is 0 for success; None
+    with C(Life.ended) means that it ended without a verdict, and C(why) says how.  C(link) leads a person to the whole
+    output.  C(started) is false as long as nothing was begun although the run is looked after: C(why) says what is
+    waited for, or, of a run that has ended like that, why nothing ever will be.
     """
 
     life: Life
@@ -68,17 +75,27 @@ class Look:
     why: str | None = None
     reference: str | None = None
     link: str | None = field(default=None)
+    started: bool = True
 
 
 class LaunchRefused(RuntimeError):
-    """The run can never be launched like this, and why: no retry helps, a person must look."""
+    """The run can never be launched like this, and why: no retry helps, a person must look.
+
+    C(launched) is true where something may have been launched all the same: nobody knows then how far it came.
+    """
+
+    def __init__(self, why: str, *, launched: bool = False) -> None:
+        """Nothing was launched, if nobody says otherwise."""
+        super().__init__(why)
+        self.launched = launched
 
 
 class Launcher(Protocol):
     """Where playbooks run.  Called by the loop's thread alone; no call may take longer than a few seconds."""
 
     name: str
-    # Whether a run goes on by itself when the receiver that began it is gone: another one only has to follow it.
+    # Whether a run goes on by itself when the receiver that began it is gone: another one only has to follow it.  Such
+    # a launcher begins nothing before its receiver has kept a reference of it, and with that the run is C(running).
     outlives_receiver: bool
 
     def look(self, run: RunView, order: Callable[[], Order]) -> Look:

@@ -12,18 +12,20 @@ from autoglm_recovery.policy.launchers import AwxLauncher as AwxPolicy
 from autoglm_recovery.policy.launchers import Launchers
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.artifacts import Retention
+from autoglm_recovery.receiver.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.awx.settings import AwxSettings, Template, Token
 from autoglm_recovery.receiver.launcher import Launcher
 from autoglm_recovery.receiver.local import LocalLauncher
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.worker import Background
 
 
 def open_launchers(
     policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics, installation: str
-) -> tuple[dict[str, Launcher], list[Callable[[], None]]]:
-    """Return the launchers by their names, and what ends them.  Nothing is asked or started by an AWX launcher yet.
+) -> tuple[dict[str, Launcher], list[Callable[[], None]], list[Background]]:
+    """Return the launchers by their names, what ends them, and what of them works in the background once started.
 
     :raises ValueError: if what the policy says of AWX cannot be used.
     """
@@ -32,11 +34,13 @@ def open_launchers(
     local = LocalLauncher(allowed_until, warmer.spawn, policy.local.execution_environment)
     launchers: dict[str, Launcher] = {"local": local}
     closing: list[Callable[[], None]] = [warmer.stop]
+    background: list[Background] = []
     if policy.awx is not None:
-        awx = AwxLauncher(awx_settings(policy.awx, installation))
+        settings = awx_settings(policy.awx, installation)
+        awx = BackgroundAwx(AwxLauncher(settings, (state_dir / "runs").resolve()), settings.look_timeout_s)
         launchers["awx"] = awx
-        closing.append(awx.close)
-    return launchers, closing
+        background.append(awx)
+    return launchers, closing, background
 
 
 def retention(policy: Launchers) -> Retention:
@@ -53,6 +57,7 @@ def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
         policy.url,
         Token(file=policy.token_file),
         ca_file=policy.ca_path,
+        api_path=policy.api_path,
         organization=policy.organization,
         templates={
             action: Template(template.name, policy.organization, template.workflow)

@@ -53,9 +53,7 @@ class LocalLauncher:
         gone = process is None or process.poll() is not None
         life = launch.life(run.directory)
         if life is Life.unborn:
-            if gone:
-                self._spawn(run, order)
-            return Look(Life.unborn, cursor=run.cursor)
+            return self._without_a_trace(run, order, gone)
         lines = tuple(launch.told(run.directory, run.cursor))
         cursor = run.cursor + len(lines)
         if life is Life.ended:
@@ -69,6 +67,17 @@ class LocalLauncher:
             why = f"its process is gone without a result; {launch.end_left(run.directory)} processes it left were ended"
             return Look(life, lines, cursor, why=why)
         return Look(life, lines, cursor)
+
+    def _without_a_trace(self, run: RunView, order: Callable[[], Order], gone: bool) -> Look:
+        """Begin what has not begun.  What has, and has lost its directory since or never had one here, is cut off."""
+        if not run.begun:
+            if gone:
+                self._spawn(run, order)
+            return Look(Life.unborn, cursor=run.cursor)
+        if not gone:
+            return Look(Life.alive, cursor=run.cursor)
+        self._forget(run.id)
+        return Look(Life.cut_off, cursor=run.cursor, why=f"it had begun, and nothing of it is in {run.directory}")
 
     def cancel(self, run: RunView, why: str) -> None:
         """Have the supervisor end the run and all that it started."""

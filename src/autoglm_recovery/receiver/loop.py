@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
-import structlog
+from collections.abc import Callable
 
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.artifacts import Sweeper
@@ -16,14 +13,14 @@ from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.refusals import tell_of_refusals
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.worker import Worker
 from autoglm_recovery.receiver.world import CurrentWorld, World
 
 MOST_DUE_AT_ONCE = 200
-
-log = structlog.get_logger()
 
 # A run tells what it does in a file, which is read this often; without runs the loop sleeps until something is due.
 _FOLLOW_EVERY_S = 0.1
@@ -31,6 +28,7 @@ _FOLLOW_EVERY_S = 0.1
 _LONGEST_SLEEP_S = 5.0
 _A_LITTLE_S = 0.05
 _AFTER_AN_ERROR_S = 1.0
+_LONGEST_TURN_S = 30.0
 
 
 class Loop:
@@ -45,6 +43,7 @@ class Loop:
         follower: Follower,
         *,
         sweeper: Sweeper | None = None,
+        notified: Callable[[], None] = lambda: None,
         clock: Clock = wall,
     ) -> None:
         self._database = database
@@ -53,52 +52,44 @@ class Loop:
         self._dispatcher = dispatcher
         self._follower = follower
         self._sweeper = sweeper
+        self._notified = notified
         self._clock = clock
         self._decided_by: World | None = None
-        self._awake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
-        self.last_turn_at = time.monotonic()
-        self.last_error: str | None = None
+        self.worker = Worker(
+            "loop",
+            self._step,
+            stuck_after=lambda: _LONGEST_TURN_S,
+            first_pause_s=_AFTER_AN_ERROR_S,
+            longest_pause_s=_LONGEST_SLEEP_S,
+            vital=True,
+        )
 
     def start(self) -> None:
         """Begin, with what this receiver had before it was restarted."""
         self._follower.take_up()
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End after the turn that is going on.  Runs go on by themselves and are taken up at the next start."""
-        self._stopping.set()
-        self.wake()
-        self._thread.join()
+        self.worker.stop()
 
     def wake(self) -> None:
         """Have the next turn begin now."""
-        self._awake.set()
+        self.worker.wake()
 
     @property
     def well(self) -> bool:
         """Tell whether the loop turns and its last turn had no error."""
-        recent = time.monotonic() - self.last_turn_at < _LONGEST_SLEEP_S * 6
-        return self._thread.is_alive() and recent and self.last_error is None
+        return self.worker.trouble is None
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._awake.clear()
-            try:
-                sleep = self.turn()
-                if self.last_error is not None:
-                    log.info("turns succeed again")
-                self.last_error = None
-            except Exception as error:  # noqa: BLE001 - the incidents are safe on disk and the loop goes on
-                # In full once: a database that is away for an hour fails every turn of it.
-                say = log.exception if self.last_error is None else log.debug
-                say("turn failed")
-                self.last_error = repr(error)
-                sleep = _AFTER_AN_ERROR_S
-            self.last_turn_at = time.monotonic()
-            self._metrics.turned(well=self.last_error is None)
-            self._awake.wait(sleep)
+    def _step(self) -> float:
+        well = False
+        try:
+            pause = self.turn()
+            well = True
+            return pause
+        finally:
+            self._metrics.turned(well=well)
 
     def turn(self) -> float:
         """Do everything that is due; return for how many seconds nothing will be."""
@@ -108,6 +99,8 @@ class Loop:
                 store.decide_again(connection, self._clock())
             self._decided_by = world
         absorbed = absorb(self._database, world.policy, world.fleet, self._metrics, self._clock)
+        if tell_of_refusals(self._database, world.policy, self._clock()):
+            self._notified()
         going_on = self._follower.step(world)
         with self._database.reading() as connection:
             due = store.due(connection, self._clock(), MOST_DUE_AT_ONCE)

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from autoglm_recovery import __version__
 from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.store.refusals import UNREADABLE
 from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.target import Why
+from autoglm_recovery.receiver.worker import Workers
 
 # From a good scrape interval up to an hour of trying.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600, 1800, 3600)
@@ -45,6 +48,15 @@ class Metrics:
             ["failure_class", "status", "outcome"],
             registry=self.registry,
         )
+        self._refused_alerts = Counter(
+            "autoglm_alerts_refused",
+            "Alerts that nothing is done about, because their labels do not name one host, or they cannot be read",
+            ["reason"],
+            registry=self.registry,
+        )
+        # An increase is seen only of what was there before it.
+        for why in (*Why, UNREADABLE):
+            self._refused_alerts.labels(str(why))
         self._duplicates = Counter(
             "autoglm_alert_redeliveries", "Deliveries of news that was known already", registry=self.registry
         )
@@ -65,6 +77,12 @@ class Metrics:
             registry=self.registry,
         )
         self._runs = Counter("autoglm_runs", "Ended runs", ["action", "state"], registry=self.registry)
+        self._corrected = Counter(
+            "autoglm_class_corrections",
+            "Incidents whose class the playbook's own reading has corrected",
+            ["was", "failure_class"],
+            registry=self.registry,
+        )
         self._taken_over = Counter(
             "autoglm_runs_taken_over",
             "Runs taken over from a receiver that lost its lease",
@@ -125,12 +143,21 @@ class Metrics:
         self._truncated.inc(truncated)
         self._duplicates.inc(duplicates)
         self._rejected.inc(rejected)
+        self._refused_alerts.labels(UNREADABLE).inc(rejected)
 
     def alert(self, failure_class: str, status: str, outcome: str, seconds_to_commit: float) -> None:
         """Count an alert.  Only a firing one tells how long the way here took: a resolved one keeps its old start."""
         self._alerts.labels(failure_class, status, outcome).inc()
         if status == "firing":
             self._to_commit.observe(max(0.0, seconds_to_commit))
+
+    def watch(self, workers: Workers) -> None:
+        """Say from now on how the background threads are."""
+        self.registry.register(_Background(workers))
+
+    def alert_refused(self, reason: str) -> None:
+        """Count a firing alert that was refused, by the kind of the reason."""
+        self._refused_alerts.labels(reason).inc()
 
     def launched(self, seconds: float) -> None:
         """Note how long an incident waited for its first action."""
@@ -139,6 +166,10 @@ class Metrics:
     def verified(self, seconds: float) -> None:
         """Note how long a recovery took."""
         self._to_verified.observe(max(0.0, seconds))
+
+    def class_corrected(self, was: str, failure_class: str) -> None:
+        """Count an incident that is of another class than its alert said."""
+        self._corrected.labels(was, failure_class).inc()
 
     def taken_over(self) -> None:
         """Count a run that was another receiver's."""
@@ -155,6 +186,31 @@ class Metrics:
     def run_ended(self, action: str, state: str) -> None:
         """Count a run."""
         self._runs.labels(action, state).inc()
+
+
+class _Background(Collector):
+    """Asks the workers at each scrape: one that is stuck could not say so itself."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask."""
+        failures = CounterMetricFamily(
+            "autoglm_worker_failures",
+            "Errors of background threads, each of which goes on after a pause",
+            labels=["worker"],
+        )
+        well = GaugeMetricFamily("autoglm_worker_well", "0 where its last step ended with an error", labels=["worker"])
+        stuck = GaugeMetricFamily(
+            "autoglm_worker_stuck_seconds", "For how long it has not come round; 0 while it does", labels=["worker"]
+        )
+        for worker in self._workers:
+            trouble = worker.trouble
+            failures.add_metric([worker.name], worker.failures)
+            well.add_metric([worker.name], 0 if trouble else 1)
+            stuck.add_metric([worker.name], trouble.seconds if trouble and trouble.stuck else 0)
+        yield from (failures, well, stuck)
 
 
 class _Standing(Collector):

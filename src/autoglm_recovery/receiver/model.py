@@ -37,13 +37,22 @@ class Target:
 
 @dataclass(frozen=True)
 class Fault:
-    """What an alert means: its failure class and why, and its target or the reason why there is none."""
+    """What an alert means: its failure class and why, and its target or the reason why there is none.
+
+    C(named_by) is the label that named the target, C(ignored) what looked like it and did not count.  Of a refusal
+    C(refused_as) is the kind and C(advice) what would make the alert acceptable.
+    """
 
     failure_class: str
     why: str
     target: Target | None
     refusal: str | None = None
     partitioned: bool = False
+    sender: str | None = None
+    named_by: str | None = None
+    ignored: tuple[str, ...] = ()
+    refused_as: str | None = None
+    advice: str | None = None
 
 
 class FaultMode(StrEnum):
@@ -52,6 +61,10 @@ class FaultMode(StrEnum):
     transient = "transient"
     persistent = "persistent"
     partitioned = "partition"  # str has a method partition
+
+    def after_a_run(self) -> FaultMode:
+        """Return how a failure behaves that a run has not ended.  A partition stays one, whatever was tried."""
+        return self if self is FaultMode.partitioned else FaultMode.persistent
 
 
 class IncidentState(StrEnum):
@@ -63,6 +76,8 @@ class IncidentState(StrEnum):
     verifying = "verifying"
     held = "held"
     escalated = "escalated"
+    # No alert fires, and nothing proves that the fault is over: a person's, unless a proof comes after all.
+    unproven = "unproven"
     resolved = "resolved"
     closed = "closed"
 
@@ -71,7 +86,15 @@ ENDED = frozenset({IncidentState.resolved, IncidentState.closed})
 
 
 class RunState(StrEnum):
-    """Where a run stands.  C(lost) means that it was cut off: nobody can know how far it came."""
+    """Where a run stands.
+
+    C(lost) means that it was cut off: nobody can know how far it came.  C(fenced) means that the host refused it
+    because a newer run had been there: it is repeated with a higher fencing token, and was no attempt.
+    C(kept_out) means that the host's lock let it not in, because somebody else was at work there: it is repeated later,
+    and was no attempt either.  C(not_launched) means that nothing has begun it and nothing ever will, as its launcher
+    says: it was no attempt, and a person is called.
+    C(cancelled) is what a person has ended; it may have come to its own end at that moment, and counts as no success.
+    """
 
     launching = "launching"
     running = "running"
@@ -79,6 +102,10 @@ class RunState(StrEnum):
     failed = "failed"
     unverified = "unverified"
     lost = "lost"
+    fenced = "fenced"
+    kept_out = "kept_out"
+    not_launched = "not_launched"
+    cancelled = "cancelled"
 
 
 def outcome_of(rc: int | None) -> RunState:
@@ -89,6 +116,10 @@ def outcome_of(rc: int | None) -> RunState:
 
 
 UNFINISHED = frozenset({RunState.launching, RunState.running})
+# What never got to work on its host.
+NEVER_THERE = frozenset({RunState.kept_out, RunState.not_launched})
+# What the host refused, or nobody has launched, was no attempt at anything.
+NO_ATTEMPT = NEVER_THERE | {RunState.fenced}
 
 
 @dataclass(frozen=True)
@@ -114,7 +145,7 @@ class Decision:
     """What to do now, and the reason in words for a person.
 
     C(not_before) says until when to wait; C(queued) that it waits for others, whose end may come before that.
-    C(asks) is true where a person's word is waited for.
+    C(asks) is true where a person's word is waited for, C(watched) where the policy lets nothing be done at all.
     """
 
     verb: Verb
@@ -124,3 +155,4 @@ class Decision:
     not_before: float | None = None
     queued: bool = False
     asks: bool = False
+    watched: bool = False

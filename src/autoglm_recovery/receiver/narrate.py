@@ -6,26 +6,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
+
 LONGEST_LINE = 600
+# Of what a bundle lacks, that for which there was no room or no time. What the host does not have is in its manifest.
+_NOT_SAVED = re.compile(r"not collected|could not be written")
+LONGEST_CAUSE = 400
+LONGEST_HOLDER = 120
+VERDICTS = ("healthy", "unknown", "unhealthy")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a timeline: C(kind) is C(task) for a step and C(proof) for a verdict that was read."""
+    """One line of a timeline: C(kind) is C(task) for a step and C(proof) for a verdict that was read.
+
+    C(cause) is why a task failed, with the service's last words if it had any, and C(last words) what a dead service
+    said before anything was done.  C(fenced) is a refusal of the host's, and C(mark) then the fencing token of the
+    newer run that has been there.  C(kept_out) is a refusal of the host's lock, and C(holder) then who is at work
+    there.
+    C(verdict) and C(failure_class) are what a reading of the service itself said.
+    """
 
     at: float
     kind: str
     text: str
+    mark: int | None = None
+    holder: str | None = None
+    verdict: str | None = None
+    failure_class: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the line for JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 _ENDINGS = {
@@ -51,16 +69,73 @@ def narrate(event: Mapping[str, Any]) -> list[Line]:
     at = _moment(event)
     text = f"{data.get('task') or 'task'}: {ending}{_duration(data)}{_message(ending, result)}"
     lines = [Line(at, "task", _short(text))]
-    evidence = result.get("path")
-    if str(data.get("task_action")).endswith("crash_snapshot") and isinstance(evidence, str):
-        lines.append(Line(at, "evidence", _short(f"{data.get('host')}:{evidence}")))
+    if str(data.get("task_action")).endswith("crash_snapshot"):
+        lines += [Line(at, "evidence", _short(f"{data.get('host')}{told}")) for told in _evidence(ending, result)]
+    mark = _refused_by(result) if ending == "failed" and str(data.get("task_action")).endswith("fence") else None
+    if mark is not None:
+        lines.append(Line(at, "fenced", _short(f"{data.get('host')}: {result.get('msg')}"), mark))
+    holder = _held_by(result) if ending == "failed" and str(data.get("task_action")).endswith("host_lock") else None
+    if holder is not None:
+        lines.append(Line(at, "kept_out", _short(f"{data.get('host')} is held by {holder}"), holder=holder))
     verdict = result.get("verdict")
     # A verdict that will be asked for again is no proof of anything yet.
     if isinstance(verdict, str) and ending != _ENDINGS["runner_retry"]:
         reasons = result.get("reasons")
         told = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
-        lines.append(Line(at, "proof", _short(f"{data.get('host')} is {verdict}{': ' if told else ''}{told}")))
+        text = _short(f"{data.get('host')} is {verdict}{': ' if told else ''}{told}")
+        lines.append(replace(Line(at, "proof", text), **_reading(data, result)))
+    cause = _cause(ending, data, result)
+    if cause is not None:
+        lines.append(Line(at, *cause))
     return lines
+
+
+def _evidence(ending: str, result: Mapping[str, Any]) -> Iterator[str]:
+    """Say where the bundle is, and what could not be saved."""
+    path, unreadable = result.get("path"), result.get("unreadable")
+    if isinstance(path, str):
+        yield f":{path}"
+    elif ending.startswith("failed"):
+        yield f": no evidence was saved: {result.get('msg') or 'it is not known why'}"
+    if isinstance(unreadable, list):
+        reasons = [one for one in unreadable if isinstance(one, Mapping) and _NOT_SAVED.match(str(one.get("reason")))]
+        if reasons:
+            yield f": not saved: {', '.join(str(one.get('name')) for one in reasons)}: {reasons[0].get('reason')}"
+
+
+def _cause(ending: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what a person wants to read first: why a task failed, or what a dead service has said last."""
+    words = result.get("last_words")
+    said = "; ".join(map(str, words)) if isinstance(words, list) else ""
+    if ending in ("failed", "unreachable"):
+        message = result.get("msg")
+        told = said or (message if isinstance(message, str) and message else ending)
+        return "cause", _short(f"{data.get('task') or 'task'}: {told}", LONGEST_CAUSE)
+    if said and result.get("verdict") == "unhealthy" and ending in ("ok", "changed"):
+        return "last words", _short(said, LONGEST_CAUSE)
+    return None
+
+
+def _reading(data: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what C(inference_health) said of its service, in words that are ours."""
+    if not str(data.get("task_action")).endswith("inference_health") or result.get("verdict") not in VERDICTS:
+        return {}
+    found = result.get("failure_class")
+    named = {"failure_class": found} if isinstance(found, str) and found in FAILURE_CLASSES else {}
+    return {"verdict": str(result["verdict"]), **named}
+
+
+def _refused_by(result: Mapping[str, Any]) -> int | None:
+    fence = result.get("fence")
+    mark = fence.get("refused_by") if isinstance(fence, Mapping) else None
+    return mark if isinstance(mark, int) and not isinstance(mark, bool) else None
+
+
+def _held_by(result: Mapping[str, Any]) -> str | None:
+    """Return who is at work on the host, in the holder's own words."""
+    holder = result.get("holder")
+    who = holder.get("who") if isinstance(holder, Mapping) else None
+    return (_short(who, LONGEST_HOLDER) or None) if isinstance(who, str) else None
 
 
 def without_a_task(output: str, at: float) -> Line:
@@ -78,7 +153,8 @@ def _moment(event: Mapping[str, Any]) -> float:
 
 def _duration(data: Mapping[str, Any]) -> str:
     seconds = data.get("duration")
-    return f" ({seconds:.1f} s)" if isinstance(seconds, (int, float)) else ""
+    # Ansible's own figure; a longer one than of years is none.
+    return f" ({seconds:.1f} s)" if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else ""
 
 
 def _message(ending: str, result: Mapping[str, Any]) -> str:
@@ -88,6 +164,6 @@ def _message(ending: str, result: Mapping[str, Any]) -> str:
     return f": {message}" if isinstance(message, str) and message else ""
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = LONGEST_LINE) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 3] + "..."
+    return line if len(line) <= longest else line[: longest - 3] + "..."

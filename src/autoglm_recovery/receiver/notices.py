@@ -12,15 +12,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.plain import plain
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.model import Decision
+from autoglm_recovery.receiver.model import Decision, IncidentState
 from autoglm_recovery.receiver.situation import Situation
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import notices, runs
 
 LONGEST_BODY = 8000
+LONGEST_TITLE = 250
+MOST_TOLD = 20
 _LINKS = ("runbook_url", "dashboard_url", "runbook", "dashboard")
-_OCCASIONS = {"escalated": "a person is needed", "approval": "your approval is waited for"}
+_OCCASIONS = {
+    "escalated": "a person is needed",
+    "approval": "your approval is waited for",
+    "resolved": "it is over",
+    "digest": "only watched",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,10 @@ class Tried:
     action: str
     state: str
     at: float
-    directory: str
+    output: str
+    # Why it failed, in words for people, and the incident if it is an earlier one.
+    cause: str | None = None
+    incident: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Case:
     where: str
     host: str
     root_cause: str
+    cause: str | None
     reason: str
     since: float
     action: str | None
@@ -70,12 +82,19 @@ def write_notice(
         known.now,
         incident_id=row.id,
         occasion=occasion,
-        about=about,
+        about={**about, "reason": _plain(decision.reason if decision.watched else row.cause or decision.reason)},
+        **_together_with_others(known.now, policy, occasion),
         title=title(case),
         body=body(case),
     )
     store.tell(connection, row.id, known.now, "notified", f"a notice to people was written: {_OCCASIONS[occasion]}")
     return True
+
+
+def _together_with_others(now: float, policy: Policy, occasion: str) -> dict[str, float]:
+    """Return when a notice is due that waits for others: at the end of this stretch of time, at which all are."""
+    every = policy.notify.digest.total_seconds()
+    return {"due_at": (now // every + 1) * every} if occasion == "digest" else {}
 
 
 def _case(
@@ -85,6 +104,9 @@ def _case(
     gpu = f", GPU {row.gpu}" if row.gpu else ""
     pool = f", pool {row.pool}" if row.pool else ""
     firing = store.firing(connection, row.id)
+    # What the ladder goes by is told as well.
+    since = known.now - max(runs.TOLD_OF_S, policy.recovery.persistent_within.total_seconds())
+    console = policy.notify.console
     return Case(
         number=row.id,
         occasion=occasion,
@@ -93,21 +115,54 @@ def _case(
         where=f"{service}{gpu}{pool}",
         host=row.host,
         root_cause=row.root_cause,
+        cause=row.cause,
         reason=decision.reason,
         since=row.first_starts_at,
         action=decision.action,
-        tried=tuple(
-            Tried(run.action, run.state, run.started_at, run.directory) for run in runs.of_incident(connection, row.id)
+        tried=(
+            *(_run(run, console, run.incident_id) for run in runs.of_earlier_incidents(connection, row, since)),
+            *(_run(run, console) for run in runs.of_incident(connection, row.id)),
         ),
         evidence=tuple(store.told_of(connection, row.id, "evidence")),
         alerts=tuple({"annotations": alert.annotations, "url": alert.generator_url} for alert in firing),
-        console=policy.notify.console,
+        console=console,
     )
 
 
+def _run(run: sa.Row[Any], console: str | None, incident: int | None = None) -> Tried:
+    output = run.link or (f"{console}/runs/{run.id}/output" if console else run.directory)
+    return Tried(run.action, run.state, run.started_at, output, run.cause, incident)
+
+
 def title(case: Case) -> str:
-    """Return the one line that a phone shows."""
-    return _plain(f"[autoglm] incident {case.number}: {case.failure_class} on {case.host}, {_OCCASIONS[case.occasion]}")
+    """Return the one line that a phone shows: the cause first, where it is known."""
+    return _line(case.occasion, case.number, case.failure_class, case.host, case.cause)
+
+
+def title_of(occasion: str, row: sa.Row[Any]) -> str:
+    """Return the one line that a phone shows, of an incident as its row has it: the cause first, where it is known."""
+    return _line(occasion, row.id, row.failure_class, row.host, row.cause)
+
+
+def _line(occasion: str, number: int, failure_class: str, host: str, cause: str | None) -> str:
+    if not cause:
+        return _plain(f"[autoglm] incident {number}: {failure_class} on {host}, {_OCCASIONS[occasion]}")
+    what = f"(incident {number}: {failure_class}, {_OCCASIONS[occasion]})"
+    return f"{_plain(f'[autoglm] {host}: {cause}')[:LONGEST_TITLE]} {what}"
+
+
+def over(row: sa.Row[Any], state: IncidentState, reason: str, now: float) -> str:
+    """Return what those are told who were called about an incident that is over."""
+    where = f"service {row.service} on {row.host}" if row.service else f"host {row.host}"
+    lines = [
+        f"Cause: {_plain(row.cause or row.root_cause)}",
+        f"What:  {row.failure_class}, {state} at {_clock(now)}",
+        f"Where: {_plain(where)}",
+        f"Why:   {_plain(reason)}",
+        "",
+        f"  autoglm incidents show {row.id}      # all that happened",
+    ]
+    return "\n".join(lines)
 
 
 def body(case: Case) -> str:
@@ -118,9 +173,10 @@ def body(case: Case) -> str:
 
 
 def _what(case: Case) -> Iterator[str]:
+    yield f"Cause: {_plain(case.cause or case.root_cause)}"
     yield f"What:  {case.failure_class} ({case.fault_mode}), since {_clock(case.since)}"
+    yield f"Alert: {_plain(case.root_cause)}"
     yield f"Where: {_plain(case.where)}"
-    yield f"Cause: {_plain(case.root_cause)}"
     yield f"Why:   {_plain(case.reason)}"
 
 
@@ -129,8 +185,12 @@ def _tried(tried: Sequence[Tried]) -> Iterator[str]:
         yield "Tried: nothing yet"
         return
     yield "Tried:"
-    for run in tried:
-        yield f"  {_clock(run.at)}  {run.action}: {run.state}  (output: {run.directory})"
+    if len(tried) > MOST_TOLD:
+        yield f"  ... and {len(tried) - MOST_TOLD} runs before these"
+    for run in tried[-MOST_TOLD:]:
+        earlier = f", in incident {run.incident}" if run.incident is not None else ""
+        why = f"  {_plain(run.cause)}" if run.cause else ""
+        yield f"  {_clock(run.at)}  {run.action}: {run.state}{earlier}{why}  output: {run.output}"
 
 
 def _section(name: str, lines: Sequence[str]) -> Iterator[str]:
@@ -151,7 +211,9 @@ def _commands(case: Case) -> Iterator[str]:
     yield "What you can do:"
     number = case.number
     yield f"  autoglm incidents show {number}      # all that happened"
-    if case.occasion == "approval":
+    if case.occasion == "digest":
+        yield f"  autoglm incidents retry {number}     # let it run all the same"
+    elif case.occasion == "approval":
         yield f"  autoglm incidents approve {number}   # let {case.action} run"
         yield f"  autoglm incidents reject {number}    # refuse it, and close the incident"
     else:
@@ -166,5 +228,4 @@ def _clock(moment: float) -> str:
 
 def _plain(text: str) -> str:
     """Make one printable line of a text that strangers may have written."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in line)[:1000]
+    return plain(" ".join(text.split()))[:1000]

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
 from typing import Any
@@ -23,8 +22,12 @@ import structlog
 
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.notify import Route
+from autoglm_recovery.receiver.inert import inert, inert_line
+from autoglm_recovery.receiver.letters import Letter, letters
+from autoglm_recovery.receiver.moot import look_again
 from autoglm_recovery.receiver.store import notices
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.worker import Worker
 
 log = structlog.get_logger()
 
@@ -35,8 +38,6 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 600.0
 GIVE_UP_AFTER_S = 3 * 86400.0
 MOST_AT_ONCE = 500
-MOST_SINGLY = 3
-MOST_LINES = 100
 _LONGEST_SLEEP_S = 30.0
 
 
@@ -50,8 +51,8 @@ def digest(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def send(url: str, title: str, body: str) -> str | None:
-    """Send one notice to one address; return what went wrong, or None.  The address itself is never told."""
+def send(url: str, letter: Letter) -> str | None:
+    """Send one letter to one address; return what went wrong, or None.  The address itself is never told."""
     import apprise  # noqa: PLC0415 - a second of imports that only those pay who notify
 
     # What it logs may hold the address.
@@ -61,36 +62,21 @@ def send(url: str, title: str, body: str) -> str | None:
         service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
         if service is None:
             return f"{kind}: Apprise cannot use this address"
-        sent = service.notify(title=title, body=body, notify_type=apprise.NotifyType.FAILURE, body_format="text")
+        sent = service.notify(
+            title=inert_line(letter.title),
+            body=inert(letter.body),
+            notify_type=apprise.NotifyType(letter.tone),
+            body_format=apprise.NotifyFormat.TEXT,
+        )
     except Exception as error:  # noqa: BLE001 - a plugin of a hundred; whatever it throws, the others must be sent
         return f"{kind}: {type(error).__name__}"
     return None if sent else f"{kind}: not accepted by the other side, or it cannot be reached"
 
 
 def send_all(url: str, batch: Sequence[sa.Row[Any]]) -> dict[int, str]:
-    """Send notices to one address; return what went wrong, by the notice's number.
-
-    Many at once become one: a person who is called a thousand times hears nothing any more.
-    """
-    if len(batch) > MOST_SINGLY:
-        wrong = send(url, *_together(batch))
-        return {} if wrong is None else dict.fromkeys((notice.id for notice in batch), wrong)
-    found = {notice.id: send(url, notice.title, _numbered(notice)) for notice in batch}
-    return {number: wrong for number, wrong in found.items() if wrong is not None}
-
-
-def _numbered(notice: sa.Row[Any]) -> str:
-    """Return the text with its number: at least once means that a second copy must be known as one."""
-    written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(notice.created_at))
-    return f"{notice.body}\n\n(notice {notice.id}, written {written})"
-
-
-def _together(batch: Sequence[sa.Row[Any]]) -> tuple[str, str]:
-    """Make one notice of many: a line for each, and the first one whole."""
-    lines = [f"  {notice.title.removeprefix('[autoglm] ')}  (notice {notice.id})" for notice in batch]
-    shown = lines[:MOST_LINES] + ([f"  ... and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else [])
-    text = "\n".join([*shown, "", "autoglm incidents list --state escalated", "autoglm incidents list --state held"])
-    return f"[autoglm] {len(batch)} incidents need people", f"{text}\n\nThe first of them:\n\n{_numbered(batch[0])}"
+    """Send notices to one address; return what went wrong, by the notice's number."""
+    found = [(letter, send(url, letter)) for letter in letters(batch)]
+    return {number: wrong for letter, wrong in found if wrong is not None for number in letter.notices}
 
 
 def _kind(url: str) -> str:
@@ -103,37 +89,31 @@ class Notifier:
     def __init__(self, database: Database, policy: Callable[[], Policy]) -> None:
         self._database = database
         self._policy = policy
-        self._awake = threading.Event()
-        self._stopping = threading.Event()
         self._senders = ThreadPoolExecutor(4, thread_name_prefix="notice")
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self.worker = Worker(
+            "notifier",
+            self._step,
+            stuck_after=lambda: CLAIM_S,
+            first_pause_s=FIRST_PAUSE_S,
+            longest_pause_s=_LONGEST_SLEEP_S,
+        )
 
     def start(self) -> None:
         """Begin, with what an earlier receiver left."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End after what is being sent; the rest stays in the outbox."""
-        self._stopping.set()
-        self._awake.set()
-        self._thread.join(LONGEST_SEND_S)
+        self.worker.stop(LONGEST_SEND_S)
         self._senders.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
         """Look into the outbox now."""
-        self._awake.set()
+        self.worker.wake()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._awake.clear()
-            try:
-                while not self._stopping.is_set() and self.send_due():
-                    pass
-                sleep = self._sleep()
-            except Exception:  # the database may be away for a while; the notices are in it
-                log.exception("notices could not be sent")
-                sleep = FIRST_PAUSE_S
-            self._awake.wait(sleep)
+    def _step(self) -> float:
+        # A batch a step: a long outbox does not look like a thread that is stuck.
+        return 0.0 if self.send_due() else self._sleep()
 
     def _sleep(self) -> float:
         with self._database.reading() as connection:
@@ -149,18 +129,26 @@ class Notifier:
             return 0
         with self._database.writing() as connection:
             claimed = notices.claim(connection, now, now + CLAIM_S, MOST_AT_ONCE)
-        self._deliver(claimed)
+            # What has become of the incident since the notice was written decides whether anybody needs it.
+            standing = look_again(connection, claimed, now)
+            told = notices.paged_about(connection, {each.incident_id for each in standing} - {None})
+        if standing:
+            self._deliver(standing, told)
         return len(claimed)
 
-    def _deliver(self, claimed: Sequence[sa.Row[Any]]) -> None:
-        """Send to each address what it lacks, and note what became of each notice."""
+    def _deliver(self, claimed: Sequence[sa.Row[Any]], called: Mapping[int, set[str]]) -> None:
+        """Send to each address what it lacks, and note what became of each notice.
+
+        C(called) are the digests of those who were called, by incident: nobody else has to hear that it is over.
+        """
         policy = self._policy()
         delivered = {notice.id: list(notice.delivered) for notice in claimed}
         errors: dict[int, list[str]] = {notice.id: [] for notice in claimed}
         todo: dict[str, list[sa.Row[Any]]] = {}
         for notice in claimed:
             for url in _addresses(policy, notice, errors[notice.id]):
-                if digest(url) not in notice.delivered:
+                concerned = notice.occasion != "resolved" or digest(url) in called[notice.incident_id]
+                if concerned and digest(url) not in notice.delivered:
                     todo.setdefault(url, []).append(notice)
         sending = {url: self._senders.submit(send_all, url, batch) for url, batch in todo.items()}
         until = time.monotonic() + LONGEST_SEND_S
@@ -176,7 +164,10 @@ class Notifier:
                 else:
                     delivered[notice.id].append(digest(url))
         for notice in claimed:
-            self._settle(notice, delivered[notice.id], errors[notice.id])
+            told, lacks = delivered[notice.id], errors[notice.id]
+            if not told and not lacks and notice.occasion != "resolved":
+                lacks = ["it went to nobody: no route of the policy in force wants it"]
+            self._settle(notice, told, lacks)
 
     def _settle(self, notice: sa.Row[Any], delivered: list[str], errors: list[str]) -> None:
         now = time.time()
@@ -198,14 +189,21 @@ def _addresses(policy: Policy, notice: sa.Row[Any], errors: list[str]) -> list[s
     """Return the addresses that want a notice, each once, by the policy in force."""
     found: dict[str, None] = {}
     for number, route in enumerate(policy.notify.routes, 1):
-        if route.wants(notice.occasion, **notice.about):
-            found.update(dict.fromkeys(_of_route(number, route, errors)))
+        about = {name: notice.about[name] for name in ("failure_class", "pool", "severities")}
+        if route.wants(notice.occasion, **about):
+            # Who was called and is no address any more need not hear that it is over.
+            found.update(dict.fromkeys(of_route(number, route, errors, may_be_empty=notice.occasion == "resolved")))
     return list(found)
 
 
-def _of_route(number: int, route: Route, errors: list[str]) -> list[str]:
+def of_route(number: int, route: Route, errors: list[str], *, may_be_empty: bool = False) -> list[str]:
+    """Return a route's addresses; why those of its file are missing is added to C(errors)."""
+    in_policy = [url.get_secret_value() for url in route.urls]
     try:
-        return route.addresses()
+        found = route.addresses()
     except (OSError, UnicodeDecodeError) as error:
         errors.append(f"route {number}: urls_file cannot be read: {type(error).__name__}")
-        return [url.get_secret_value() for url in route.urls]
+        return in_policy
+    if route.urls_file is not None and found == in_policy and not may_be_empty:
+        errors.append(f"route {number}: urls_file holds no address")
+    return found

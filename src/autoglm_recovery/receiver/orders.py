@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.access.principal import Principal
+from autoglm_recovery.receiver.ending import end_incident
 from autoglm_recovery.receiver.model import ENDED, UNFINISHED, IncidentState
 from autoglm_recovery.receiver.store import audit, pauses, runs
 from autoglm_recovery.receiver.store import incidents as store
@@ -26,6 +27,7 @@ class Order(StrEnum):
     reject = "reject"
     retry = "retry"
     close = "close"
+    cancel = "cancel"
 
 
 class OrderRefused(ValueError):
@@ -35,8 +37,9 @@ class OrderRefused(ValueError):
 _FROM = {
     Order.approve: {IncidentState.held},
     Order.reject: {IncidentState.held},
-    Order.retry: {IncidentState.held, IncidentState.escalated},
+    Order.retry: {IncidentState.held, IncidentState.escalated, IncidentState.unproven},
     Order.close: set(IncidentState) - ENDED,
+    Order.cancel: {IncidentState.running},
 }
 
 
@@ -77,9 +80,14 @@ def _carry_out(connection: sa.Connection, incident_id: int, order: Order, by: Pr
         fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
         store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
         return
+    if order is Order.cancel:
+        # The run goes on until its supervisor, or AWX, has ended it; then the incident is a person's.
+        _cancel(connection, incident_id, f"cancelled by {said.removeprefix('cancel by ')}")
+        store.update(connection, incident_id, now, reason=f"being {said.replace('cancel', 'cancelled', 1)}")
+        return
     if row.state == IncidentState.running:
         _cancel(connection, incident_id, f"the incident was closed by {by}")
-    store.end(connection, incident_id, now, IncidentState.closed, said)
+    end_incident(connection, row, now, IncidentState.closed, said)
     store.tell(connection, incident_id, now, "closed", f"closed by {by}")
 
 

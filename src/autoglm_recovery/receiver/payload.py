@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read Alertmanager's webhook, version 4, without trusting anything in it."""
+"""Read Alertmanager's webhook, version 4, and Grafana's, version 1, without trusting anything in them.
+
+Grafana's (grafana/alerting, receivers/webhook) has the same alerts with more beside them, which is not read.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.redact import without_secrets
 
+# Of Alertmanager, and of Grafana-managed alerts.
+VERSIONS = ("4", "1")
 MOST_ALERTS = 20_000
 MOST_LABELS = 256
 LONGEST_NAME = 1024
 LONGEST_TEXT = 128 << 10
+# It is stored with every alert of a delivery.
+LONGEST_GROUP_KEY = 4096
 # A count beyond all sense is still a count; beyond this a float has no place for it.
 MOST_LEFT_OUT = 10**9
 # Years 1970 to 9998: what every calendar, database and time zone can show.
@@ -45,13 +52,17 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A payload that was read.  C(truncated) counts the alerts that Alertmanager left out."""
+    """A payload that was read.  C(truncated) counts the alerts that Alertmanager left out.
+
+    C(external_url) is what the sender calls itself; it is only ever compared.
+    """
 
     group_key: str
     receiver: str
     alerts: tuple[Alert, ...]
     rejected: tuple[Rejected, ...]
     truncated: int
+    external_url: str = ""
 
 
 def storable(text: str) -> str:
@@ -99,8 +110,11 @@ def parse_webhook(body: bytes) -> Webhook:
     :raises PayloadError: if nothing in the payload can be used; the sender must not try it again.
     """
     data = _decode(body)
-    if data.get("version") != "4":
-        raise PayloadError(f'version is {_shown(data.get("version"))}; this receiver reads Alertmanager\'s version "4"')
+    if data.get("version") not in VERSIONS:
+        raise PayloadError(
+            f'version is {_shown(data.get("version"))}; this receiver reads Alertmanager\'s version "4"'
+            ' and Grafana\'s version "1"'
+        )
     entries = data.get("alerts")
     if not isinstance(entries, list):
         raise PayloadError(f"alerts must be a list, not {_shown(entries)}")
@@ -115,11 +129,12 @@ def parse_webhook(body: bytes) -> Webhook:
             rejected.append(Rejected(_raw(entry), _why(error)))
     truncated = data.get("truncatedAlerts", 0)
     return Webhook(
-        group_key=_envelope_text(data, "groupKey"),
+        group_key=_group_key(_envelope_text(data, "groupKey")),
         receiver=_envelope_text(data, "receiver"),
         alerts=tuple(alerts),
         rejected=tuple(rejected),
         truncated=min(truncated, MOST_LEFT_OUT) if isinstance(truncated, int) and truncated > 0 else 0,
+        external_url=url if isinstance(url := data.get("externalURL"), str) else "",
     )
 
 
@@ -145,6 +160,13 @@ def _envelope_text(data: Mapping[str, Any], key: str) -> str:
         raise PayloadError(f"{key} {error}") from error
 
 
+def _group_key(text: str) -> str:
+    """Return what tells groups apart: the key itself, or of one that is too long its beginning and a digest of it."""
+    if len(text) <= LONGEST_GROUP_KEY:
+        return text
+    return f"{text[:200]}... sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
 def _alert(entry: object) -> Alert:
     read = AlertIn.model_validate(entry)
     return Alert(
@@ -168,10 +190,19 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]
 
 
-def redelivery_key(group_key: str, alert: Alert) -> str:
-    """Return a key that is equal for two deliveries of the same news, and only then."""
-    parts = (group_key, alert.fingerprint, f"{alert.starts_at:.6f}", alert.status)
+def redelivery_key(group_key: str, alert: Alert, round_: int = 0) -> str:
+    """Return a key that is equal for two deliveries of the same news, and only then.
+
+    C(round_) counts the opposite news that was known of the same firing before: an alert may fire again, end again and
+    keep its start, because Alertmanager let it expire while Prometheus could not reach it.
+    """
+    parts = (group_key, alert.fingerprint, f"{alert.starts_at:.6f}", alert.status, *((round_,) if round_ else ()))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def sender_of(external_url: str, address: str) -> str:
+    """Return what is equal for two deliveries of the same Alertmanager: of its name for itself and its address."""
+    return hashlib.sha256(json.dumps((external_url, address)).encode()).hexdigest()[:16]
 
 
 def _raw(entry: object) -> str:

@@ -21,10 +21,14 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class Proof:
-    """C(holds) is None where nobody knows, which is never taken for a proof; C(said) is for people."""
+    """C(holds) is None where nobody knows, which is never taken for a proof; C(said) is for people.
+
+    C(counts_from) is given where nothing that is said before that moment can be a proof.
+    """
 
     holds: bool | None
     said: str
+    counts_from: float | None = None
 
 
 NOT_ASKED = Proof(None, "Prometheus has not been asked yet")
@@ -62,7 +66,7 @@ def read(answer: object) -> Proof:
         if answer.get("warnings"):
             return Proof(None, f"Prometheus warns: {'; '.join(map(str, answer['warnings']))[:_LONGEST]}")
         values = _values(answer["data"])
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
+    except (AttributeError, KeyError, IndexError, OverflowError, TypeError) as error:
         raise ValueError(f"the answer is not as Prometheus gives it: {error!r}") from error
     if not values:
         return Proof(False, "it finds nothing")

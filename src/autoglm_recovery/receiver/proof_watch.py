@@ -6,22 +6,25 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery import bounded_http
+from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.proof import Prometheus
+from autoglm_recovery.receiver import fleet_http
 from autoglm_recovery.receiver.clock import wall
 from autoglm_recovery.receiver.proof import NOT_ASKED, Proof, question, read
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.worker import Worker
 
 log = structlog.get_logger()
 
@@ -31,6 +34,10 @@ _REFUSED = (400, 422)
 # Where no strategy asks for a proof, the policy is looked at again this often.
 _NOT_SET_UP_S = 5.0
 _SHORTEST_PAUSE_S = 0.5
+_SHORTEST_LOOK_BACK_S = 0.001
+# Prometheus' own default, for a server that does not tell how far it looks back.
+_USUAL_LOOK_BACK_S = 300.0
+_MOST_TIMEOUTS = 20
 
 
 class ProofWatch:
@@ -41,22 +48,21 @@ class ProofWatch:
         self._database = database
         self._policy = policy
         self._heard = heard
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="proofs", daemon=True)
+        self.worker = Worker("proofs", self._step, stuck_after=self._longest_look, first_pause_s=_NOT_SET_UP_S)
         self._now: Mapping[int, Proof] = {}
 
     def of(self, run_id: int) -> Proof:
         """Return what is known of the repair that a run has made."""
-        return self._now.get(run_id, NOT_ASKED)
+        # What should have been asked again long ago proves nothing any more.
+        return NOT_ASKED if self.worker.trouble else self._now.get(run_id, NOT_ASKED)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End."""
-        self._stopping.set()
-        self._thread.join()
+        self.worker.stop()
 
     def look(self) -> float:
         """Ask once for each incident that waits; return in how many seconds to ask again."""
@@ -84,10 +90,14 @@ class ProofWatch:
         found: dict[int, Proof] = {}
         wanted = [(row, policy.recovery.strategy(row.failure_class).expression) for row in waiting]
         try:
-            with _client(setting) as client:
+            with fleet_http.client(setting.url, setting) as client:
+                within_s = setting.timeout.total_seconds() * 4
+                looks_back = look_back(client, within_s) if any(expression for _row, expression in wanted) else 0.0
                 for row, expression in wanted:
                     if expression is not None:
-                        found[row.run] = _ask(client, expression, row)
+                        said = _ask(client, expression, row, within_s)
+                        counts_from = row.run_ended_at + looks_back if looks_back else 0.0
+                        found[row.run] = counted(said, counts_from, wall())
         except (httpx.HTTPError, OSError, ValueError) as error:
             # One that cannot be reached need not be waited for by each.
             why = f"{type(error).__name__}: {error}"[:300]
@@ -96,51 +106,71 @@ class ProofWatch:
             found |= {row.run: unknown for row, expression in wanted if expression is not None and row.run not in found}
         return found
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            begun = time.monotonic()
-            try:
-                pause = self.look()
-            except Exception as error:  # noqa: BLE001 - until the next look succeeds, nothing counts as proven
-                log.warning("proofs cannot be asked for", reason=f"{type(error).__name__}: {error}"[:300])
-                pause = _NOT_SET_UP_S
-            self._stopping.wait(max(_SHORTEST_PAUSE_S, pause - (time.monotonic() - begun)))
+    def _step(self) -> float:
+        begun = time.monotonic()
+        try:
+            pause = self.look()
+        except BaseException:
+            self._now = {}  # until the next look succeeds, nothing counts as proven
+            raise
+        return max(_SHORTEST_PAUSE_S, pause - (time.monotonic() - begun))
+
+    def _longest_look(self) -> float:
+        # One after the other, each with its own time-out.
+        setting = self._policy().monitoring.prometheus
+        return 60.0 + (_MOST_TIMEOUTS * setting.timeout.total_seconds() if setting else 0.0)
 
 
 def _is_news(before: Proof | None, now: Proof | None) -> bool:
     return now is not None and (before is None or before.holds != now.holds)
 
 
-def _client(setting: Prometheus) -> httpx.Client:
-    headers = {"Accept": "application/json"}
-    if setting.token_file is not None:
-        headers["Authorization"] = f"Bearer {setting.token_file.read_text('ascii').strip()}"
-    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=setting.ca_path) if setting.ca_path else True
-    # Inside the fleet: no business of a proxy's.
-    return httpx.Client(
-        base_url=setting.url, headers=headers, timeout=setting.timeout.total_seconds(), verify=verify, trust_env=False
-    )
+def look_back(client: httpx.Client, within_s: float) -> float:
+    """Return how many seconds old a sample may be for this server's answers, or 0 where each query may say so itself.
+
+    C(lookback_delta) came into Prometheus' query API in 2023 (prometheus/prometheus, pull request 12088); a server
+    without it passes over it in silence.  One that reads it refuses what is no duration, which no version number has to
+    tell, nor the names of those who speak the same API.
+
+    :raises httpx.HTTPError: if there is no answer.
+    """
+    with client.stream("POST", "/api/v1/query", data={"query": "1", "lookback_delta": "none"}) as answer:
+        told = bounded_http.whole(answer, LARGEST_ANSWER, within_s)
+    if answer.status_code == httpx.codes.BAD_REQUEST and b"lookback" in told:
+        return 0.0
+    if answer.status_code not in _REFUSED:
+        answer.raise_for_status()
+    try:
+        with client.stream("GET", "/api/v1/status/flags") as answer:
+            flags = json.loads(bounded_http.whole(answer, LARGEST_ANSWER, within_s))
+        answer.raise_for_status()
+        return parse_duration(flags["data"]["query.lookback-delta"]).total_seconds()
+    except (httpx.HTTPStatusError, KeyError, RecursionError, TypeError, ValueError):
+        return _USUAL_LOOK_BACK_S
 
 
-def _ask(client: httpx.Client, expression: str, row: sa.Row[Any]) -> Proof:
+def counted(proof: Proof, counts_from: float, now: float) -> Proof:
+    """Return what an answer is worth: what may be about a sample from before the repair proves nothing."""
+    if not proof.holds or now >= counts_from:
+        return proof
+    clock = datetime.fromtimestamp(counts_from, UTC).strftime("%H:%M:%S UTC")
+    why = f"{proof.said}; this may be from before the repair, as this Prometheus cannot be asked to look back less"
+    return Proof(None, f"{why}: it counts from {clock} on", counts_from)
+
+
+def _ask(client: httpx.Client, expression: str, row: sa.Row[Any], within_s: float) -> Proof:
     """:raises httpx.HTTPError: if there is no answer."""
     try:
-        query = question(expression, row._asdict())
-        with client.stream("POST", "/api/v1/query", data={"query": query}) as answer:
-            told = json.loads(_bounded(answer))
+        # What was measured before the run ended is no proof: for instant vectors Prometheus does not look back so far.
+        since = max(_SHORTEST_LOOK_BACK_S, wall() - row.run_ended_at)
+        query = {"query": question(expression, row._asdict()), "lookback_delta": f"{since:.3f}s"}
+        with client.stream("POST", "/api/v1/query", data=query) as answer:
+            told = bounded_http.whole(answer, LARGEST_ANSWER, within_s)
         if answer.status_code in _REFUSED:
-            return Proof(None, f"Prometheus does not take the expression: {str(told['error'])[:300]}")
+            return Proof(None, f"Prometheus does not take the expression: {str(json.loads(told)['error'])[:300]}")
+        # Before the body is read: one that starts or stops answers with a word of plain text.
         answer.raise_for_status()
-        return read(told)
+        return read(json.loads(told))
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         # About this incident or its expression: the others have answers of their own.
         return Proof(None, str(error)[:300])
-
-
-def _bounded(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    for part in answer.iter_bytes():
-        body += part
-        if len(body) > LARGEST_ANSWER:
-            raise ValueError(f"the answer has more than {LARGEST_ANSWER >> 20} MiB")
-    return bytes(body)

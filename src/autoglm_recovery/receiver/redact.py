@@ -15,7 +15,8 @@ from autoglm_recovery.knowledge.evidence.redaction import redact_text
 _HINTS = (
     *("@", "secret", "pass", "pwd", "credential", "key", "token", "auth", "bearer", "basic", "cookie", "dsn"),
     *("signature", "session", "jwt", "sas", "hf_", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-    *("xox", "akia", "nvapi-", "glpat-", "eyj"),
+    *("xox", "akia", "nvapi-", "glpat-", "eyj", "sig=", "sig%3d"),
+    *("sign=", "sign%3d", "hmac=", "hmac%3d"),
 )
 
 

@@ -8,32 +8,43 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import secrets
 import signal
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.receiver.absence_watch import AbsenceWatch
 from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file, judge_directory
+from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.artifacts import Sweeper
-from autoglm_recovery.receiver.dispatch import Dispatcher, Others
+from autoglm_recovery.receiver.dispatch import Dispatcher
+from autoglm_recovery.receiver.doctor.first_look import FirstLook
 from autoglm_recovery.receiver.follow import Follower
+from autoglm_recovery.receiver.forgetting import Forgetting
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launchers import open_launchers, retention
 from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.notifier import Notifier
+from autoglm_recovery.receiver.own_silences import maker
+from autoglm_recovery.receiver.own_watch import OwnWatch
+from autoglm_recovery.receiver.presence_watch import PresenceWatch
 from autoglm_recovery.receiver.proof_watch import ProofWatch
+from autoglm_recovery.receiver.proving import LastHeard
+from autoglm_recovery.receiver.reader import Reader
+from autoglm_recovery.receiver.silencer import Silencer
 from autoglm_recovery.receiver.silences import SilenceWatch
-from autoglm_recovery.receiver.store import installation
+from autoglm_recovery.receiver.store import engines, installation
+from autoglm_recovery.receiver.store import heard as watchdog
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.listener import Listener
@@ -44,10 +55,8 @@ from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
 from autoglm_recovery.receiver.whole_file import write_whole
+from autoglm_recovery.receiver.worker import Background, Workers
 from autoglm_recovery.receiver.world import CurrentWorld
-
-# A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
-READ_AGAIN_EVERY_S = 300
 
 # How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
 # is the time that a restart may take.
@@ -85,10 +94,14 @@ def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
     # Nothing that the receiver starts has use for what opens the receiver or its database.
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
+    _no_core_files()
     _private(settings.state_dir)
+    _judge_files(settings)
     doors = keep_doors(access, settings.state_dir)
-    with _only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
-        _run(settings, doors, database, world or CurrentWorld(settings.policy, settings.inventory), listener)
+    with only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
+        current = world or CurrentWorld(settings.policy, settings.inventory)
+        _tell(judge_named_files(current.now.policy))
+        _run(settings, doors, database, current, listener)
 
 
 def _run(
@@ -99,26 +112,36 @@ def _run(
             return standing(connection)
 
     metrics = Metrics(ask)
+    workers = Workers()
+    metrics.watch(workers)
     metrics.world_read(len(world.now.fleet.hosts))
     lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
     keeper = Keeper(database, lease)
     try:
         with database.reading() as connection:
             mark = installation.name(connection)
+            metrics.watchdog(watchdog.last(connection))
         policy = world.now.policy.launchers
-        launchers, closing = open_launchers(policy, settings.state_dir, lambda: keeper.until, metrics, mark)
+        launchers, closing, asking = open_launchers(policy, settings.state_dir, lambda: keeper.until, metrics, mark)
     except ValueError as error:
         raise ServeError(f"launchers: {error}") from error
     notifier = Notifier(database, lambda: world.now.policy)
-    silences = SilenceWatch(lambda: world.now.policy.guardrails.silences)
+    silences = SilenceWatch(lambda: world.now.policy.guardrails.silences, maker(mark))
     runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(world.now.policy.launchers)
     proofs = ProofWatch(database, lambda: world.now.policy, lambda: loop.wake())  # noqa: PLW0108 - it is made below
-    others = Others(silences=lambda: silences.now, proof=proofs.of)
-    dispatcher = Dispatcher(database, lease, runs_directory, metrics, others=others, notified=notifier.wake)
+    heard = LastHeard(silences=lambda: silences.now, proof=proofs.of, watchdog=watchdog.stretch)
+    dispatcher = Dispatcher(database, lease, runs_directory, metrics, heard=heard, notified=notifier.wake)
     follower = Follower(database, metrics, keeper, launchers)
-    loop = Loop(database, world, metrics, dispatcher, follower, sweeper=Sweeper(runs_directory, kept))
+    sweeper = Sweeper(runs_directory, kept)
+    loop = Loop(database, world, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake)
     intake = Intake(database, loop.wake)
     access = settings.access
+
+    def wake_both() -> None:
+        """What a person orders may end an incident, of which others are told."""
+        loop.wake()
+        notifier.wake()
+
     parts = Parts(
         database=database,
         intake=intake,
@@ -129,26 +152,37 @@ def _run(
         requests_per_second=access.requests_per_second,
         allowed_hosts=access.allowed_hosts,
         state_dir=settings.state_dir,
-        wake=loop.wake,
+        wake=wake_both,
         well=lambda: loop.well,
+        troubles=lambda: workers.troubles,
         world=lambda: world.now,
         silences=lambda: silences.now,
+        presence=lambda: presence.now,
     )
+    reader = Reader(world, metrics, loop.wake)
+    presence = PresenceWatch(lambda: world.now)
+    own = OwnWatch(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
+    background: list[Background] = [
+        *(*asking, keeper, silences, proofs, notifier, loop, intake, reader, presence, own),
+        AbsenceWatch(database, lambda: world.now.policy, loop.wake),
+        Forgetting(database, lambda: world.now.policy.retention),
+        Silencer(database, lambda: world.now.policy, lease.owner, maker(mark)),
+        FirstLook(lambda: world.now, settings.state_dir),
+    ]
+    if database.shared:
+        background.append(Listener(database.url, loop.wake))
+        workers.take(database.worker)
+    if (tracer := _tracer(database)) is not None:
+        background.append(tracer)
     with ExitStack() as running:
         for close in closing:
             running.callback(close)
-        for part in (keeper, silences, proofs, notifier, loop, intake):
+        for part in background:
+            workers.take(part.worker)
             part.start()
             running.callback(part.stop)
-        if database.shared:
-            news = Listener(database.url, loop.wake)
-            news.start()
-            running.callback(news.stop)
-        if (tracer := _tracer(database)) is not None:
-            tracer.start()
-            running.callback(tracer.stop)
-        log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=repr(database.url))
-        running.enter_context(_reading_again(world, loop, metrics))
+        log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=engines.shown(database.url))
+        signal.signal(signal.SIGHUP, lambda _signal, _frame: reader.read_now())
         log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
         server(build(parts), doors.tls).run(sockets=[listener])
 
@@ -179,7 +213,7 @@ def _database(settings: Settings) -> Iterator[Database]:
     except sa.exc.SQLAlchemyError as error:
         database.close()
         why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise ServeError(f"the database {database.url!r} cannot be used: {why}") from error
+        raise ServeError(f"the database {engines.shown(database.url)} cannot be used: {why}") from error
     try:
         yield database
     finally:
@@ -209,63 +243,59 @@ def identity(state_dir: Path) -> str:
 def _private(directory: Path) -> None:
     """Make the state directory; what is in it could be used to understand or to fake a repair."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        judge_directory(directory)
         directory.chmod(0o700)
     except OSError as error:
         raise ServeError(f"state directory {directory} cannot be used: {error.strerror}") from error
 
 
-def _only_receiver(directory: Path) -> IO[str]:
+def _judge_files(settings: Settings) -> None:
+    """Look at whose the files are that decide who comes in.
+
+    :raises AuthError: if one may be changed, or a secret read, by somebody else.
+    """
+    access, state = settings.access, settings.state_dir
+    told = [judge_access_file(path) for path in access.access_files]
+    told.append(judge("session key", access.session_key or state / "session.key", secret=True))
+    told.append(judge("database", state / "receiver.db", secret=False))
+    if access.tls is not None:
+        told.append(judge("TLS key", access.tls.key, secret=True))
+        others = [path for path in access.tls.all if path != access.tls.key]
+        told += [judge("certificate file", path, secret=False) for path in others]
+    _tell(told)
+
+
+def _no_core_files() -> None:
+    """Leave no memory behind in a crash, neither here nor in runs, which inherit it: tokens and vaulted values.
+
+    Not C(PR_SET_DUMPABLE), which runs would not inherit, and which gives this process's files below /proc to root.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def _tell(told: Iterable[str | None]) -> None:
+    for warning in filter(None, told):
+        log.warning("a file is open to others", what=warning)
+
+
+def only_receiver(directory: Path) -> IO[str]:
     """Hold the state directory, so that no second receiver works on it."""
-    lock = open(directory / "receiver.lock", "w", encoding="utf-8")  # noqa: SIM115 - closed by the caller's with
+    # Not emptied before it is held: it has the number of the process that holds it.
+    lock = open(directory / "receiver.lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed by the caller's with
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        lock.close()
-        raise ServeError(f"another receiver works on {directory}; give this one another --state-dir") from error
+        with lock:
+            lock.seek(0)
+            holder = lock.read(20).strip()
+        which = f" (process {holder})" if holder.isdecimal() else ""
+        raise ServeError(f"another receiver works on {directory}{which}; give this one another --state-dir") from error
+    lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-class _reading_again:  # noqa: N801 - reads as a verb after "with"
-    """Read policy and inventory again at SIGHUP and now and then; what is bad leaves the old in force."""
-
-    def __init__(self, world: CurrentWorld, loop: Loop, metrics: Metrics) -> None:
-        self._world = world
-        self._metrics = metrics
-        self._loop = loop
-        self._now = threading.Event()
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGHUP, self._asked)
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop = True
-        self._now.set()
-        self._thread.join()
-
-    def _asked(self, _signal: int, _frame: FrameType | None) -> None:
-        self._now.set()
-
-    def _run(self) -> None:
-        while True:
-            asked = self._now.wait(READ_AGAIN_EVERY_S)
-            if self._stop:
-                return
-            self._now.clear()
-            wrong = self._world.read_again()
-            if wrong:
-                self._metrics.world_kept()
-                log.error("kept the old policy and inventory", wrong=wrong)
-            else:
-                self._metrics.world_read(len(self._world.now.fleet.hosts))
-                if asked:
-                    log.info("policy and inventory were read again")
-            self._loop.wake()
 
 
 __all__ = ["AccessSettings", "AuthError", "ListenError", "ServeError", "Settings", "serve"]

@@ -5,31 +5,36 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
-import httpx
 import structlog
 
 from autoglm_recovery.policy.guardrails import Silences as Setting
-from autoglm_recovery.policy.matchers import Matcher, compile_matcher
+from autoglm_recovery.policy.matchers import LONGEST_MATCHED_VALUE, Matcher, compile_matcher
+from autoglm_recovery.receiver.alertmanager import Client, Unanswered
 from autoglm_recovery.receiver.situation import Silence
+from autoglm_recovery.receiver.worker import Worker
 
 log = structlog.get_logger()
 
-MOST_BYTES = 16 << 20
 _NOT_SET_UP_S = 5.0
+_SHORTEST_PAUSE_S = 0.5
+# An answer that is older than so many looks should have been is no answer any more.
+_LOOKS_MISSED = 4
 
 
 @dataclass(frozen=True)
 class Known:
-    """One silence.  C(matchers) must all fit; one that cannot be read (None) is taken to fit, which only holds more."""
+    """One silence.  C(matchers) must all fit.
+
+    One that cannot be read (None), or has too long a text to match, is taken to fit, which only holds more.
+    """
 
     silence: Silence
     starts_at: float
@@ -39,21 +44,34 @@ class Known:
         """Tell whether an alert is silenced by this."""
         if not self.starts_at <= now < self.silence.until:
             return False
-        return all(matcher is None or matcher.matches(labels) for matcher in self.matchers)
+        return all(map(_may_match, self.matchers, repeat(labels)))
+
+
+def _may_match(matcher: Matcher | None, labels: Mapping[str, str]) -> bool:
+    """Tell whether a matcher fits, or nobody can say."""
+    if matcher is None:
+        return True
+    value = labels.get(matcher.label, "")
+    return (matcher.pattern is not None and len(value) > LONGEST_MATCHED_VALUE) or matcher.matches(labels)
 
 
 @dataclass(frozen=True)
 class Silences:
-    """What was known at the last look.  C(unknown) says that Alertmanager could not be asked then."""
+    """What was known at the last look.  C(unknown) says that Alertmanager could not be asked then.
+
+    C(own) is who stands in those that a receiver made itself: they keep nobody from acting.
+    """
 
     known: tuple[Known, ...] = ()
     unknown: bool = False
+    own: str | None = None
 
     def covering(self, labels: Sequence[Mapping[str, str]], now: float) -> tuple[Silence | None, bool]:
         """Return a silence where every alert is silenced (the one that ends first), and whether the look failed."""
         ends = []
         for each in labels:
-            fitting = [known.silence for known in self.known if known.fits(each, now)]
+            others = [known for known in self.known if known.silence.by != self.own]
+            fitting = [known.silence for known in others if known.fits(each, now)]
             if not fitting:
                 return None, self.unknown
             ends.append(max(fitting, key=lambda silence: silence.until))
@@ -72,8 +90,8 @@ def read_silences(answer: object) -> tuple[Known, ...]:
         raise ValueError("the answer is no list of silences")  # noqa: TRY004 - what came over the wire is wrong
     try:
         return tuple(_known(entry) for entry in answer if entry["status"]["state"] in ("active", "pending"))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a silence in the answer cannot be read: {error!r}") from error
+    except (KeyError, TypeError, AttributeError, OverflowError, ValueError) as error:
+        raise ValueError(f"a silence in the answer cannot be read: {error!r:.200}") from error
 
 
 def _known(entry: Mapping[str, Any]) -> Known:
@@ -91,75 +109,76 @@ def _matcher(entry: Mapping[str, Any]) -> Matcher | None:
     operator = operators[bool(entry["isRegex"]), bool(entry.get("isEqual", True))]
     try:
         return compile_matcher(str(entry["name"]), operator, str(entry["value"]))
-    except ValueError:  # Go's expressions know a few things that Python's do not
+    except ValueError:  # larger than we match
         return None
 
 
 class SilenceWatch:
     """Looks at Alertmanager every now and then, in a thread of its own, so that no decision waits for it."""
 
-    def __init__(self, setting: Callable[[], Setting | None]) -> None:
+    def __init__(self, setting: Callable[[], Setting | None], own: str | None = None) -> None:
+        """C(own) is who stands in the silences that this installation makes."""
         self._setting = setting
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="silences", daemon=True)
+        self._own = own
+        self.worker = Worker("silences", self._step, stuck_after=self._longest_look, first_after_s=_SHORTEST_PAUSE_S)
         self._asked_of: str | None = None
-        self.now = NONE_ASKED
+        self._known = NONE_ASKED
+        self._known_until = math.inf
 
     def start(self) -> None:
         """Look once, for a moment at most, then go on in the background."""
-        self.look()
-        self._thread.start()
+        self.worker.attempt()
+        self.worker.start()
 
     def stop(self) -> None:
         """End."""
-        self._stopping.set()
-        self._thread.join()
+        self.worker.stop()
+
+    @property
+    def now(self) -> Silences:
+        """Return what is known.  What should have been asked again long ago is not known."""
+        late = time.monotonic() > self._known_until
+        return replace(self._known, unknown=late or self._known.unknown, own=self._own)
 
     def look(self) -> float:
         """Ask once; return in how many seconds to ask again."""
+        try:
+            return self._look()
+        except BaseException:
+            # Whatever it was: what was not read is not known, and nobody may take it for "no silence".
+            self._known = replace(self._known, unknown=True)
+            raise
+
+    def _look(self) -> float:
         setting = self._setting()
         if setting is None:
-            self.now, self._asked_of = NONE_ASKED, None
+            self._known, self._known_until, self._asked_of = NONE_ASKED, math.inf, None
             return _NOT_SET_UP_S
         if setting.alertmanager != self._asked_of:
-            self.now, self._asked_of = Silences(unknown=True), setting.alertmanager
+            self._known, self._asked_of = Silences(unknown=True), setting.alertmanager
+        every = setting.every.total_seconds()
         try:
             known = read_silences(_ask(setting))
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            if not self.now.unknown or not self.now.known:
-                log.warning("silences cannot be asked for", alertmanager=setting.alertmanager, reason=_why(error))
+        except (Unanswered, ValueError) as error:
+            if not self._known.unknown or not self._known.known:
+                log.warning("silences cannot be asked for", alertmanager=setting.alertmanager, reason=str(error)[:300])
             # What was known counts on: a silence is a person's word up to its end.
-            self.now = Silences(self.now.known, unknown=True)
+            self._known = Silences(self._known.known, unknown=True)
         else:
-            self.now = Silences(known)
-        return setting.every.total_seconds()
+            self._known = Silences(known)
+            self._known_until = time.monotonic() + _LOOKS_MISSED * (every + setting.timeout.total_seconds())
+        return every
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            begun = time.monotonic()
-            pause = self.look()
-            self._stopping.wait(max(0.5, pause - (time.monotonic() - begun)))
+    def _step(self) -> float:
+        begun = time.monotonic()
+        pause = self.look()
+        return max(_SHORTEST_PAUSE_S, pause - (time.monotonic() - begun))
+
+    def _longest_look(self) -> float:
+        setting = self._setting()
+        return _LOOKS_MISSED * (setting.timeout.total_seconds() if setting else 0.0) + 60.0
 
 
 def _ask(setting: Setting) -> object:
-    headers = {"Accept": "application/json"}
-    if setting.token_file is not None:
-        headers["Authorization"] = f"Bearer {setting.token_file.read_text('ascii').strip()}"
-    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=setting.ca_path) if setting.ca_path else True
-    timeout = setting.timeout.total_seconds()
-    # Inside the fleet: no business of a proxy's.
-    with (
-        httpx.Client(timeout=timeout, verify=verify, trust_env=False) as client,
-        client.stream("GET", f"{setting.alertmanager}/api/v2/silences", headers=headers) as answer,
-    ):
-        answer.raise_for_status()
-        body, until = bytearray(), time.monotonic() + timeout * 4
-        for chunk in answer.iter_bytes():
-            body += chunk
-            if len(body) > MOST_BYTES or time.monotonic() > until:
-                raise ValueError(f"the answer is longer than {MOST_BYTES} bytes or takes too long")
-        return json.loads(body)
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    with Client(setting.alertmanager, setting) as client:
+        return client.silences()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoglm_recovery.receiver.kept_out import KeptOut
 from autoglm_recovery.receiver.model import Attempt, FaultMode, Target
 
 
@@ -28,6 +29,14 @@ class Silence:
     by: str
     comment: str
     until: float
+
+
+@dataclass(frozen=True)
+class NotLaunched:
+    """The last run of an incident where nothing has begun it: its action, and why not."""
+
+    action: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,20 @@ class Situation:
     C(in_inventory) is false where the target has left the inventory since its alert came.
 
     C(attempts) are the runs of this incident, oldest first.  C(earlier_actions) are the actions that were run for the
-    same failure of the same target in incidents before this one, within the policy's C(persistent_within).
+    same failure of the same target in incidents before this one, within the policy's C(persistent_within), and
+    C(earlier_counts) how often.
     C(gpu_actions) counts the actions that were run for the same GPU, on whatever host, within C(gpu_memory.within).
 
+    C(only_probed) is true where the service was found well after the last run and no alert has fired since: that it is
+    ill again, its own probe says alone.
+
     C(fired) is how often the most restless of the alerts has fired within C(flapping.window).  C(labels) are those of
-    the alerts that fire.  C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool,
-    within the circuit breaker's window, newest first.  C(crowds) are the pools that the action touches, and the fleet.
+    the alerts that fire, and where none does those of all that have ended.
+    C(fenced) is what the host said, where it refused so many runs in a row, because newer runs
+    had been there, that it makes no sense to go on.  C(kept_out) are the runs that were refused last because somebody
+    else is at work on the host.  C(not_launched) is the last run where its launcher could never begin it.
+    C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool, within the circuit
+    breaker's window, newest first.  C(crowds) are the pools that the action touches, and the fleet.
     """
 
     failure_class: str
@@ -74,11 +91,16 @@ class Situation:
     in_inventory: bool = True
     attempts: tuple[Attempt, ...] = ()
     earlier_actions: frozenset[str] = frozenset()
+    earlier_counts: Mapping[str, int] | None = None
     gpu_actions: Mapping[str, int] | None = None
     approved: bool = False
+    fenced: str | None = None
+    kept_out: KeptOut | None = None
+    not_launched: NotLaunched | None = None
     explained_by: Explanation | None = None
     paused: str | None = None
     fired: int = 1
+    only_probed: bool = False
     labels: tuple[Mapping[str, str], ...] = ()
     pools: frozenset[str] = frozenset()
     silence: Silence | None = None
@@ -91,3 +113,7 @@ class Situation:
     running: int = 0
     running_in_pool: int = 0
     host_actions_last_hour: int = 0
+
+    def earlier_runs(self, action: str) -> int:
+        """Return how often an action ran for this failure in incidents before."""
+        return (self.earlier_counts or {}).get(action, int(action in self.earlier_actions))

@@ -24,8 +24,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import container, heartbeat, processes
-from autoglm_recovery.receiver.host_keys import leave_to_ansible
+from autoglm_recovery.receiver import (
+    ansible_settings,
+    cleaned,
+    configured,
+    container,
+    heartbeat,
+    kept_evidence,
+    processes,
+)
 from autoglm_recovery.receiver.narrate import Line, narrate, without_a_task
 from autoglm_recovery.receiver.whole_file import write_whole
 
@@ -65,6 +72,7 @@ def main(directory: Path, work: Work | None = None) -> int:
                 container.remove(directory)
         else:
             result = _canceled(why)
+        cleaned.clean_artifacts(directory)
         write_whole(directory / "result.json", json.dumps({**result, "ended_at": time.time()}))
         return 0 if result["rc"] == 0 else 1
 
@@ -84,7 +92,7 @@ def _begin(directory: Path, request: dict[str, Any], work: Work, lock: int) -> i
         # The last moment before something is done; from here on the watch has it.
         code = CUT_OFF if _lapsed(directory) else work(directory, request)
     except BaseException:  # noqa: BLE001 - a forked child must never go on in its parent's code
-        traceback.print_exc()
+        sys.stderr.write(cleaned.output(traceback.format_exc()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -166,22 +174,32 @@ def play(directory: Path, request: dict[str, Any]) -> int:
 
         def tell(lines: Iterable[Line]) -> None:
             for line in lines:
-                events.write(json.dumps(line.as_dict()) + "\n")
+                told = line.as_dict()
+                events.write(json.dumps({**told, "text": cleaned.output(told["text"])}) + "\n")
             events.flush()
 
         def note(event: dict[str, Any]) -> bool:
             nonlocal begun
             begun = begun or event.get("event") == "playbook_on_task_start"
             tell(narrate(event))
+            kept_evidence.keep(directory, event)
+            cleaned.clean(event)
             return True
 
         try:
+            # Where ansible-playbook would have been started: ansible.cfg is looked for and relative paths begin here.
+            os.chdir(request.get("folder", directory))
+            arguments = request["arguments"]
+            if container.contains(arguments):
+                arguments = container.with_configuration(arguments, configured.file())
+                arguments = container.with_agent(arguments, os.environ)
             run = ansible_runner.run(
                 private_data_dir=str(directory),
                 playbook=request["playbook"],
                 limit=request["limit"],
-                **request["arguments"],
-                envvars=_environment(directory, request["arguments"]),
+                **arguments,
+                **configured.NO_CACHE,
+                envvars=_environment(directory, arguments),
                 event_handler=note,
                 status_handler=_on_status,
                 suppress_env_files=True,
@@ -191,7 +209,7 @@ def play(directory: Path, request: dict[str, Any]) -> int:
             tell([without_a_task(f"{type(error).__name__}: {error}", time.time())])
             raise
         if not begun:
-            tell([without_a_task(run.stdout.read(), time.time())])
+            tell([without_a_task(cleaned.output(run.stdout.read()), time.time())])
     code = int(run.rc) if run.rc is not None and 0 <= run.rc < CUT_OFF else CUT_OFF
     # A playbook that found no host, say, ends well and has repaired nothing.
     return code if begun else code or NOTHING_BEGUN
@@ -199,17 +217,23 @@ def play(directory: Path, request: dict[str, Any]) -> int:
 
 def _environment(directory: Path, arguments: dict[str, Any]) -> dict[str, str]:
     """Return what the playbook's processes have beside the environment of this one, or of their container."""
-    marked = {processes.MARK: str(directory)}
+    marked = {processes.MARK: str(directory), **ansible_settings.ENVIRONMENT}
     if container.contains(arguments):
-        return marked
+        file = configured.file()
+        settings = {**os.environ, **({"ANSIBLE_CONFIG": file} if file else {})}
+        kept = container.carried(settings, configured.path_variables(), container.seen(arguments))
+        # What ansible.cfg names the image may have too.
+        return {**kept, **configured.variables(), **marked}
     # The programs beside the interpreter are the right ones, whatever PATH says.
-    return {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}", **marked}
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    return {"PATH": path, **configured.variables(), **marked}
 
 
 def _on_status(status: dict[str, Any], runner_config: Any) -> None:
     """ansible-runner has prepared the environment ("starting"), or goes on ("running"), or has ended."""
     if status["status"] == "starting":
-        leave_to_ansible(runner_config.env)
+        configured.leave_to_ansible(runner_config.env)
+        container.forget_runner_s_inventory(runner_config.command)
     forget_environment(Path(runner_config.artifact_dir))
 
 

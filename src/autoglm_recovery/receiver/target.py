@@ -4,88 +4,233 @@
 """Which one inventory host an alert is about.
 
 The words in an alert were written by somebody else.  They select by equality among the names that the inventory holds,
-or they select nothing: no pattern, no prefix, no default.
+or they select nothing: no pattern, no prefix, no default.  Which labels may select at all is C(subject)'s matter; where
+two of them select different hosts, nothing is selected.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
 from autoglm_recovery.receiver.fleet import Fleet, Host
 from autoglm_recovery.receiver.model import Target
+from autoglm_recovery.receiver.subject import INSTANCE, NAMES, Claim, Subject, service_labels, subject_of
 
-# In this order; the first that is there decides, and a later one never rescues a wrong earlier one.
-HOST_LABELS = ("host", "node", "hostname", "Hostname", "nodename", "instance")
 GPU_LABELS = ("gpu_uuid", "UUID", "gpu")
 
 _PORT = re.compile(r":\d{1,5}\Z", re.ASCII)
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?\Z", re.ASCII)
+# With neither user nor backslash before the host, so that no two readers of addresses differ on which host it is.
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?(?:[/?#]\S*)?\Z", re.ASCII | re.IGNORECASE
+)
+# An Erlang node, as RabbitMQ's exporters tell it in the label node: rabbit@HOST.
+_ERLANG = re.compile(r"[A-Za-z0-9_-]+@([A-Za-z0-9._-]+)\Z", re.ASCII)
 _GPU = re.compile(
     r"(?:GPU-[0-9a-f-]{8,64}|[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-7])?)\Z", re.ASCII | re.IGNORECASE
 )
-_LONGEST_NAME = 253  # RFC 1035: a host name in full
+_LONGEST_WORD = 2048  # an address of a page; a host name in full has 253 (RFC 1035)
+# Grafana tells by these names that a rule could not be evaluated: grafana/grafana, pkg/services/ngalert/state.
+_NOTHING_READ = ("DatasourceNoData", "DatasourceError")
+
+
+class Why(StrEnum):
+    """The kinds of refusals, as metrics and pages count them."""
+
+    no_label = "no_label"
+    messenger_only = "messenger_only"
+    no_such_host = "no_such_host"
+    shared_name = "shared_name"
+    contradiction = "contradiction"
+    service_elsewhere = "service_elsewhere"
+    not_limitable = "not_limitable"
+    nothing_read = "nothing_read"
 
 
 class Refusal(ValueError):
-    """An alert that has no target, and why."""
+    """An alert that has no target: C(why) is the kind, C(advice) what would make it acceptable."""
+
+    def __init__(self, why: Why, text: str, advice: str) -> None:
+        super().__init__(text)
+        self.why = why
+        self.advice = advice
+        self.sender: str | None = None
 
 
-def resolve_target(labels: Mapping[str, str], fleet: Fleet) -> Target:
-    """Return the target of an alert.
+@dataclass(frozen=True)
+class Named:
+    """A target, the label that named it, and what did not count, in words for people."""
 
-    :raises Refusal: if the labels do not name exactly one host, or name a service that it does not have.
+    target: Target
+    by: str
+    sender: str
+    ignored: tuple[str, ...]
+
+
+def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
+    """Return the target of an alert and how it was found.
+
+    :raises Refusal: if the labels do not name exactly one host, or name a service of another one.
     """
-    host = _host(labels, fleet)
-    service = _service(labels, host)
+    if labels.get("alertname") in _NOTHING_READ:
+        raise Refusal(
+            Why.nothing_read,
+            f"{labels['alertname']}: Grafana could not evaluate a rule, which says nothing about a host",
+            "nothing: repair the rule or its data source; or choose 'Keep Last State' for it in Grafana",
+        )
+    subject = subject_of(labels)
+    try:
+        host, claim = _host(subject, fleet)
+        service, ignored = _service(labels, host, fleet)
+    except Refusal as refusal:
+        refusal.sender = subject.sender
+        raise
     pool = next((s.pool for s in host.services if s.name == service), None)
     gpu = next((labels[name] for name in GPU_LABELS if _GPU.match(labels.get(name, ""))), None)
-    return Target(host=host.name, service=service, pool=pool, gpu=gpu)
+    told = [f"{one.label}={_shown(one.word)}: {one.why}" for one in subject.set_aside]
+    return Named(
+        Target(host=host.name, service=service, pool=pool, gpu=gpu),
+        by=f"{claim.label}={_shown(claim.word)}",
+        sender=subject.sender,
+        ignored=(*told, *ignored),
+    )
 
 
 def named_host(labels: Mapping[str, str]) -> str | None:
     """Return the host that labels name, whoever has such a host: without the port of C(instance)."""
-    label = _host_label(labels)
-    return None if label is None else list(_readings(labels[label]))[-1]
+    claims = subject_of(labels).claims
+    return list(_readings(claims[0]))[-1] if claims else None
 
 
-def _host_label(labels: Mapping[str, str]) -> str | None:
-    return next((name for name in HOST_LABELS if labels.get(name)), None)
+def _host(subject: Subject, fleet: Fleet) -> tuple[Host, Claim]:
+    if not subject.claims:
+        raise _nothing_names(subject)
+    claim = subject.claims[0]
+    found = _hosts(claim, fleet)
+    if not found:
+        raise _no_such_host(claim, subject, fleet)
+    if len(found) > 1:
+        names = ", ".join(sorted(host.name for host in found)[:5])
+        raise Refusal(
+            Why.shared_name,
+            f"label {claim.label}={_shown(claim.word)} is a name of {len(found)} hosts: {names}",
+            "give each host names of its own in the inventory (ansible_host, autoglm_aliases): what two of them share"
+            " names neither",
+        )
+    host = found[0]
+    for other in (*subject.claims[1:], *subject.doubts):
+        elsewhere = _hosts(other, fleet)
+        if elsewhere and host not in elsewhere and not _is_loopback(other):
+            raise _contradiction(claim, host, other, elsewhere[0])
+    if not fleet.limitable(host.name):
+        raise Refusal(
+            Why.not_limitable,
+            f"host {host.name!r} has a name that Ansible would read as a pattern or a group",
+            "rename the host or the group in the inventory",
+        )
+    return host, claim
 
 
-def _host(labels: Mapping[str, str], fleet: Fleet) -> Host:
-    label = _host_label(labels)
-    if label is None:
-        raise Refusal(f"no label says which host this is about; one of {', '.join(HOST_LABELS)} must name it")
-    word = labels[label]
-    if len(word) > _LONGEST_NAME + len("[]:65535"):
-        raise Refusal(f"label {label} holds {len(word)} characters: no host has such a name")
-    for candidate in _readings(word):
-        host = fleet.find(candidate)
-        if host is not None:
-            if not fleet.limitable(host.name):
-                raise Refusal(f"host {host.name!r} has a name that Ansible would read as a pattern or a group")
-            return host
-    raise Refusal(f"label {label}={word!r} is not the exact name or address of one host in the inventory")
+def _nothing_names(subject: Subject) -> Refusal:
+    if not subject.set_aside:
+        any_of = f"one of {', '.join(NAMES)}, {INSTANCE} must name it"
+        return Refusal(
+            Why.no_label,
+            f"no label says which host this is about; {any_of}",
+            "add a label host with the exact inventory name to the rule or to the scraped target, or keep the one that"
+            " has it (node, host, instance) in the rule's expression",
+        )
+    aside = "; ".join(f"{one.label}={_shown(one.word)}: {one.why}" for one in subject.set_aside[:3])
+    return Refusal(
+        Why.messenger_only,
+        f"no label names the failed thing's host ({aside})",
+        "add a label host with the exact inventory name to the rule, or keep the one that has it (node, exported_node,"
+        f" target) in the rule's expression; a label on the scraped target would name where {subject.sender} runs",
+    )
 
 
-def _readings(word: str) -> Iterator[str]:
-    """Yield what a word may name: itself, and itself without the port that C(instance) carries."""
+def _no_such_host(claim: Claim, subject: Subject, fleet: Fleet) -> Refusal:
+    word = list(_readings(claim))[-1] if len(claim.word) <= _LONGEST_WORD else ""
+    text = f"label {claim.label}={_shown(claim.word)} is not the exact name, alias or address of one inventory host"
+    of = "the host that has it"
+    for other in subject.claims[1:]:
+        if len(found := _hosts(other, fleet)) == 1:
+            of = found[0].name
+            text += f"; {other.label}={_shown(other.word)} names {of}, which does not make it right"
+            break
+    return Refusal(
+        Why.no_such_host,
+        text,
+        f"if {_shown(word)} is another name of a host, add it to autoglm_aliases of {of} in the inventory; else add a"
+        " label autoglm_host with the exact inventory name to the alert",
+    )
+
+
+def _contradiction(claim: Claim, host: Host, other: Claim, elsewhere: Host) -> Refusal:
+    return Refusal(
+        Why.contradiction,
+        f"labels contradict each other: {claim.label}={_shown(claim.word)} names {host.name},"
+        f" {other.label}={_shown(other.word)} names {elsewhere.name}",
+        f"drop the one that is wrong from the rule or the scrape configuration (if {other.label} is only where it was"
+        " scraped), or add a label autoglm_host with the exact inventory name, which decides",
+    )
+
+
+def _hosts(claim: Claim, fleet: Fleet) -> tuple[Host, ...]:
+    """Return the hosts that have a name which a claim may mean; the first reading that any host has counts."""
+    if len(claim.word) > _LONGEST_WORD:
+        return ()
+    return next((found for word in _readings(claim) if (found := fleet.named(word))), ())
+
+
+def _readings(claim: Claim) -> Iterator[str]:
+    """Yield what a word may name: itself, and the host of what has a port, is an address, or is an Erlang node."""
+    word = claim.word
     yield word
-    bracketed = _BRACKETED.match(word)
-    if bracketed:
+    if address := _ADDRESS.match(word):
+        yield address[1].strip("[]")
+    elif bracketed := _BRACKETED.match(word):
         yield bracketed[1]
     elif word.count(":") == 1 and _PORT.search(word):
         yield word.rpartition(":")[0]
+    elif claim.label.endswith("node") and (erlang := _ERLANG.match(word)):
+        yield erlang[1]
 
 
-def _service(labels: Mapping[str, str], host: Host) -> str | None:
-    named = labels.get("service")
+def _is_loopback(claim: Claim) -> bool:
+    """Tell whether a claim says "here": true of every host, and contradicting none."""
+    if claim.label.removeprefix("exported_") != INSTANCE:
+        return False
+    here = list(_readings(claim))[-1]
+    try:
+        return ipaddress.ip_address(here).is_loopback
+    except ValueError:
+        return here.lower() == "localhost"
+
+
+def _service(labels: Mapping[str, str], host: Host, fleet: Fleet) -> tuple[str | None, tuple[str, ...]]:
+    """Return the service, and a word about each label of that name that is somebody else's."""
+    there = service_labels(labels)
     known = [service.name for service in host.services]
-    if not known:
-        return None
-    if named:
-        if named not in known:
-            raise Refusal(f"service {named[:80]!r} is not among the services of {host.name}: {', '.join(known)}")
-        return named
-    return known[0] if len(known) == 1 else None
+    for label in there:
+        named = labels[label]
+        elsewhere = fleet.hosts_of_service.get(named, ())
+        if elsewhere and named not in known:
+            raise Refusal(
+                Why.service_elsewhere,
+                f"service {_shown(named)} is not among the services of {host.name} ({', '.join(known) or 'none'}), but"
+                f" of {', '.join(elsewhere[:5])}",
+                "correct the label service or the one that names the host; or the inventory, if the service has moved",
+            )
+    ours = next((labels[label] for label in there if labels[label] in known), None)
+    foreign = [label for label in there if labels[label] not in known]
+    told = tuple(f"{label}={_shown(labels[label])}: no host of the inventory has such a service" for label in foreign)
+    return ours or (known[0] if len(known) == 1 else None), told
+
+
+def _shown(word: str) -> str:
+    return repr(word if len(word) <= 80 else f"{word[:80]}...")

@@ -9,7 +9,6 @@ for a collector, and what is traced is what people read.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +16,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 
 from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.schema import incidents
-
-log = structlog.get_logger()
+from autoglm_recovery.receiver.worker import Worker
 
 EVERY_S = 5.0
 MOST_AT_ONCE = 100
@@ -93,29 +90,21 @@ class Tracer:
         self._database = database
         self._export = export
         self._since = time.time()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tracer", daemon=True)
+        self.worker = Worker("tracer", self._step, first_after_s=EVERY_S, first_pause_s=EVERY_S)
 
     def start(self) -> None:
         """Begin; incidents that ended before are not exported."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """Export what has ended, then end."""
-        self._stopping.set()
-        self._thread.join()
+        self.worker.stop()
+        self.worker.attempt()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_S):
-            self._step()
-        self._step()
-
-    def _step(self) -> None:
-        try:
-            for incident_id, spans in self._ended():
-                self._export(incident_id, spans)
-        except Exception:  # traces are never worth an incident
-            log.exception("traces could not be exported")
+    def _step(self) -> float:
+        for incident_id, spans in self._ended():
+            self._export(incident_id, spans)
+        return EVERY_S
 
     def _ended(self) -> Iterable[tuple[int, SpanPlan]]:
         with self._database.reading() as connection:

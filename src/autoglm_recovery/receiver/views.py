@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.store.audit import audit
+from autoglm_recovery.receiver.store.runs import CHECK, TOLD_OF_S, of_earlier_incidents
 from autoglm_recovery.receiver.store.schema import alerts, incidents, notices, rejects, runs, timeline
 
 TIMES = frozenset(
@@ -31,6 +32,10 @@ TIMES = frozenset(
         "given_up_at",
     }
 )
+# What belongs to an incident.
+# Of what was tried about earlier incidents of a target, the newest is shown.
+MOST_EARLIER = 20
+PARTS = {"alerts": alerts, "runs": runs, "notices": notices, "timeline": timeline}
 INTERNAL = frozenset(
     {
         *("target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"),
@@ -39,57 +44,95 @@ INTERNAL = frozenset(
 )
 
 
+# Of what belongs to one incident: the first and the newest.  A storm may give it 100,000 alerts; the rest is asked for
+# page by page.
+FIRST_SHOWN, NEWEST_SHOWN = 100, 400
+
+
 def list_incidents(
-    connection: sa.Connection, state: str | None, most: int, failure_class: str | None = None, host: str | None = None
+    connection: sa.Connection,
+    state: str | None,
+    most: int,
+    failure_class: str | None = None,
+    host: str | None = None,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
     """Return the newest incidents that are so, where anything is asked for."""
-    query = sa.select(incidents).order_by(incidents.c.id.desc()).limit(most)
+    query = sa.select(incidents)
     for column, wanted in (("state", state), ("failure_class", failure_class), ("host", host)):
         if wanted:
             query = query.where(incidents.c[column] == wanted)
-    return [_shown(row) for row in connection.execute(query).mappings()]
+    return _newest(connection, incidents, query, most, before)
 
 
 def show_incident(connection: sa.Connection, incident_id: int) -> dict[str, Any] | None:
     """Return one incident with everything about it, or None."""
-    row = connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).mappings().one_or_none()
-    if row is None:
+    found = connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).one_or_none()
+    if found is None:
         return None
-    return {
-        **_shown(row),
-        "alerts": _of(connection, alerts, incident_id),
-        "runs": _of(connection, runs, incident_id),
-        "notices": _of(connection, notices, incident_id),
-        # Lines are told in the order in which they were learnt; people read them in the order in which they happened.
-        "timeline": sorted(_of(connection, timeline, incident_id), key=lambda line: line["at"]),
-    }
+    row = found._mapping
+    parts = {name: _of(connection, table, incident_id) for name, table in PARTS.items()}
+    shown: dict[str, Any] = {name: rows for name, (rows, _) in parts.items()}
+    # Lines are told in the order in which they were learnt; people read them in the order in which they happened.
+    shown["timeline"].sort(key=lambda line: line["at"])
+    # Nothing was tried yet only where no incident of this target has tried it.
+    earlier = of_earlier_incidents(connection, found, found.opened_at - TOLD_OF_S)
+    shown["earlier_runs"] = [_shown(run._mapping) for run in earlier[-MOST_EARLIER:]]
+    return {**_shown(row), **shown, "left_out": {name: left_out for name, (_, left_out) in parts.items()}}
 
 
-def list_alerts(connection: sa.Connection, outcome: str | None, most: int) -> list[dict[str, Any]]:
+def list_part(
+    connection: sa.Connection, part: str, incident_id: int, most: int, before: int | None
+) -> list[dict[str, Any]] | None:
+    """Return the newest of one of C(PARTS), with numbers below C(before); None if there is no such incident."""
+    if connection.execute(sa.select(incidents.c.id).where(incidents.c.id == incident_id)).one_or_none() is None:
+        return None
+    return _newest(connection, PARTS[part], _belonging(PARTS[part], incident_id), most, before)
+
+
+def list_alerts(
+    connection: sa.Connection, outcome: str | None, most: int, before: int | None = None
+) -> list[dict[str, Any]]:
     """Return the newest alerts, among them those that were refused."""
-    query = sa.select(alerts).order_by(alerts.c.id.desc()).limit(most)
+    query = sa.select(alerts)
     if outcome:
         query = query.where(alerts.c.outcome == outcome)
-    return [_shown(row) for row in connection.execute(query).mappings()]
+    return _newest(connection, alerts, query, most, before)
 
 
-def list_rejects(connection: sa.Connection, most: int) -> list[dict[str, Any]]:
+def list_rejects(connection: sa.Connection, most: int, before: int | None = None) -> list[dict[str, Any]]:
     """Return what could not be read as an alert."""
-    return [
-        _shown(r) for r in connection.execute(sa.select(rejects).order_by(rejects.c.id.desc()).limit(most)).mappings()
-    ]
+    return _newest(connection, rejects, sa.select(rejects), most, before)
 
 
-def list_audit(connection: sa.Connection, most: int) -> list[dict[str, Any]]:
+def list_audit(connection: sa.Connection, most: int, before: int | None = None) -> list[dict[str, Any]]:
     """Return the newest rows of the audit log."""
-    return [
-        _shown(row) for row in connection.execute(sa.select(audit).order_by(audit.c.id.desc()).limit(most)).mappings()
-    ]
+    return _newest(connection, audit, sa.select(audit), most, before)
 
 
-def _of(connection: sa.Connection, table: sa.Table, incident_id: int) -> list[dict[str, Any]]:
-    query = sa.select(table).where(table.c.incident_id == incident_id).order_by(table.c.id)
-    return [_shown(row) for row in connection.execute(query).mappings()]
+def _newest(
+    connection: sa.Connection, table: sa.Table, query: sa.Select[Any], most: int, before: int | None
+) -> list[dict[str, Any]]:
+    if before is not None:
+        query = query.where(table.c.id < before)
+    return [_shown(row) for row in connection.execute(query.order_by(table.c.id.desc()).limit(most)).mappings()]
+
+
+def _belonging(table: sa.Table, incident_id: int) -> sa.Select[Any]:
+    query = sa.select(table).where(table.c.incident_id == incident_id)
+    # What only reads is told of in the timeline.
+    return query.where(table.c.action != CHECK) if table is runs else query
+
+
+def _of(connection: sa.Connection, table: sa.Table, incident_id: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the first and the newest of what belongs to an incident, oldest first, and how many lie between."""
+    query = _belonging(table, incident_id)
+    count = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    if count <= FIRST_SHOWN + NEWEST_SHOWN:
+        return [_shown(row) for row in connection.execute(query.order_by(table.c.id)).mappings()], 0
+    first = connection.execute(query.order_by(table.c.id).limit(FIRST_SHOWN)).mappings()
+    newest = _newest(connection, table, query, NEWEST_SHOWN, None)
+    return [*map(_shown, first), *reversed(newest)], count - FIRST_SHOWN - NEWEST_SHOWN
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:

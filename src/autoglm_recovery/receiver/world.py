@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.receiver.ansible import AnsibleError, installed_playbooks
+from autoglm_recovery.receiver.ansible import AnsibleError, installed_playbooks, playbooks_folder
 from autoglm_recovery.receiver.fleet import Fleet, InventoryError, read_fleet
 
 
@@ -37,13 +37,13 @@ def read_world(policy: Path | None, inventory: Path) -> World:
 
     :raises PolicyError, InventoryError, AnsibleError: if any of it cannot be used.
     """
-    # Both ask a command of Ansible that takes most of a second to start.
-    with ThreadPoolExecutor(2) as pool:
-        fleet = pool.submit(read_fleet, inventory)
-        playbooks = pool.submit(installed_playbooks)
-        read = load_policy(policy) if policy else Policy()
-        policy_file = policy.resolve() if policy else None
-        return World(read, fleet.result(), playbooks.result(), inventory.resolve(), policy_file, time.time())
+    read = load_policy(policy) if policy else Policy()
+    folder = playbooks_folder()
+    fleet = read_fleet(inventory, folder)
+    policy_file = policy.resolve() if policy else None
+    # Under the name that it was given, as Ansible takes it: what lies beside a link counts, not what is where it leads.
+    named = Path(os.path.abspath(inventory))
+    return World(read, fleet, installed_playbooks(folder), named, policy_file, time.time())
 
 
 class CurrentWorld:
@@ -56,11 +56,18 @@ class CurrentWorld:
         self.now = read_world(policy, inventory)
 
     def read_again(self) -> str | None:
-        """Read everything again; return what was wrong, in which case the old view stays in force."""
+        """Read everything again; return what was wrong, in which case the old view stays in force.
+
+        So it does whatever else is raised.
+        """
         with self._reading:
             try:
                 self.now = read_world(self._policy, self._inventory)
             except (PolicyError, InventoryError, AnsibleError) as error:
                 self.now = replace(self.now, kept_because=str(error))
                 return str(error)
+            except Exception as error:
+                # A disk, a program or a plugin that fails in a way nobody has thought of.
+                self.now = replace(self.now, kept_because=f"{type(error).__name__}: {error}"[:1000])
+                raise
         return None

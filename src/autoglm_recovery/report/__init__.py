@@ -6,5 +6,6 @@
 from autoglm_recovery.report.document import Report, report_on
 from autoglm_recovery.report.html import to_html
 from autoglm_recovery.report.markdown import to_markdown
+from autoglm_recovery.report.text import to_text
 
-__all__ = ["Report", "report_on", "to_html", "to_markdown"]
+__all__ = ["Report", "report_on", "to_html", "to_markdown", "to_text"]

@@ -21,6 +21,15 @@ _STAGES = (
     ("resolved", "resolved"),
 )
 _ENDED = frozenset({"resolved", "closed"})
+# What is to be said of a run by how it ended.
+_OPEN_ENDS_OF_RUNS = {
+    "lost": "was cut off: how far it came is not known. Look at {host}",
+    "fenced": "was refused by {host}, where a newer run had been",
+    "kept_out": "was kept out of {host}: somebody else was at work there",
+    "not_launched": "was never launched, and did nothing. Mend what its launcher says",
+    "cancelled": "was ended by a person, in its middle. Look at {host}",
+    "unverified": "succeeded, but the alert went on firing",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,10 @@ class Report:
     stages: tuple[Stage, ...]
     alerts: tuple[Mapping[str, Any], ...]
     runs: tuple[Mapping[str, Any], ...]
+    # What was tried about earlier incidents of the same target, within a day before this one.
+    earlier: tuple[Mapping[str, Any], ...]
+    # Where what was saved before anything was changed lies.
+    evidence: tuple[str, ...]
     lines: tuple[Line, ...]
     open_ends: tuple[str, ...]
 
@@ -66,14 +79,33 @@ def report_on(incident: Mapping[str, Any]) -> Report:
     )
     return Report(
         title=f"Incident {incident['id']}: {incident['failure_class']} on {_where(incident)}",
-        outcome=f"{incident['state']}: {incident['reason']}",
+        outcome=_outcome(incident),
         facts=_facts(incident, began),
         stages=tuple(_stages(lines, began)),
         alerts=tuple(incident["alerts"]),
         runs=tuple(incident["runs"]),
+        earlier=tuple(incident.get("earlier_runs", ())),
+        evidence=tuple(dict.fromkeys(line.text for line in lines if line.kind == "evidence")),
         lines=lines,
         open_ends=tuple(_open_ends(incident)),
     )
+
+
+def _outcome(incident: Mapping[str, Any]) -> str:
+    """Say what it came from, and how it stands."""
+    cause = incident.get("cause")
+    return f"{f'{cause} - ' if cause else ''}{incident['state']}: {incident['reason']}"
+
+
+def when(run: Mapping[str, Any]) -> str:
+    """Return when a run began, for people."""
+    started = run.get("started_at")
+    return moment(_time(started)) if started else ""
+
+
+def output(run: Mapping[str, Any]) -> str:
+    """Return where the output of a run is: at its launcher, or the directory on its receiver."""
+    return str(run.get("link") or run.get("directory") or "")
 
 
 def duration(value: timedelta) -> str:
@@ -96,6 +128,7 @@ def _facts(incident: Mapping[str, Any], began: datetime) -> tuple[tuple[str, str
     facts = [
         ("Failure class", str(incident["failure_class"])),
         ("Fault mode", str(incident["fault_mode"])),
+        *((("Cause", str(incident["cause"])),) if incident.get("cause") else ()),
         ("Root cause", str(incident["root_cause"])),
         ("Host", str(incident["host"])),
         *((name.capitalize(), str(incident[name])) for name in ("service", "pool", "gpu") if incident.get(name)),
@@ -126,10 +159,11 @@ def _open_ends(incident: Mapping[str, Any]) -> Iterable[str]:
     if incident["state"] not in _ENDED:
         yield f"The incident is still {incident['state']}: {incident['reason']}"
     for run in incident["runs"]:
-        if run["state"] == "lost":
-            yield f"Run {run['id']} ({run['action']}) was cut off: how far it came is not known. Look at {run['host']}."
-        if run["state"] == "unverified":
-            yield f"Run {run['id']} ({run['action']}) succeeded, but the alert went on firing."
+        if run["state"] in _OPEN_ENDS_OF_RUNS:
+            yield f"Run {run['id']} ({run['action']}) {_OPEN_ENDS_OF_RUNS[run['state']].format(host=run['host'])}."
+    if left_out := {name: count for name, count in incident.get("left_out", {}).items() if count}:
+        counted = ", ".join(f"{count} of its {name}" for name, count in left_out.items())
+        yield f"Left out here, between the first and the newest: {counted}. The API lists them page by page."
     if incident["state"] == "resolved" and not incident["runs"]:
         yield "Nothing was done: the alert resolved by itself. The cause is not known to have gone."
 

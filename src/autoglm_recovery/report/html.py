@@ -6,8 +6,16 @@
 from __future__ import annotations
 
 import jinja2
+from markupsafe import Markup
 
-from autoglm_recovery.report.document import Report, duration, moment
+from autoglm_recovery.plain import plain
+from autoglm_recovery.report.document import Report, duration, moment, output, when
+
+
+def _spelled(value: object) -> object:
+    """Spell out controls, and what turns or hides writing."""
+    return value if isinstance(value, Markup) else plain(value)
+
 
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("autoglm_recovery.report", "templates"),
@@ -15,8 +23,9 @@ _environment = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=_spelled,
 )
-_environment.filters.update(duration=duration, moment=moment)
+_environment.filters.update(duration=duration, moment=moment, output=output, when=when)
 
 
 def to_html(report: Report) -> str:

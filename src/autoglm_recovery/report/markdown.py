@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from autoglm_recovery.report.document import Report, duration, moment
+from autoglm_recovery.plain import plain
+from autoglm_recovery.report.document import Report, duration, moment, output, when
 
 # What could begin a link, an emphasis, a table cell, HTML, a heading or a mention.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
@@ -26,11 +27,26 @@ def to_markdown(report: Report) -> str:
     stages = [(s.name, moment(s.at), duration(s.since_alert), duration(s.since_before)) for s in report.stages]
     parts += ["## How long it took", _table(("stage", "at", "since the first alert", "since the stage before"), stages)]
     runs = [
-        (f"{run['id']}", run["action"], run["host"], run["state"], run["reason"], run.get("link") or "")
+        (
+            *(f"{run['id']}", when(run), run["action"], run["host"], run["state"], run.get("cause") or ""),
+            *(run["reason"], output(run)),
+        )
         for run in report.runs
     ]
     none = "No playbook was run."
-    parts += ["## What was done", _table(("run", "action", "host", "outcome", "why", "output"), runs) if runs else none]
+    parts += [
+        "## What was done",
+        _table(("run", "at", "action", "host", "outcome", "cause", "why", "output"), runs) if runs else none,
+    ]
+    if report.earlier:
+        before = [
+            (str(run["incident_id"]), when(run), run["action"], run["state"], run.get("cause") or "", output(run))
+            for run in report.earlier
+        ]
+        head = ("incident", "at", "action", "outcome", "cause", "output")
+        parts += ["## What earlier incidents tried", _table(head, before)]
+    if report.evidence:
+        parts += ["## Evidence", "\n".join(f"- {_safe(text)}" for text in report.evidence)]
     alerts = [
         (a["labels"].get("alertname", "?"), a["status"], a["starts_at"], a["annotations"].get("summary", ""))
         for a in report.alerts
@@ -50,6 +66,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _safe(text: object) -> str:
     """A stranger's text as text: on one line, and nothing in it is markup."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = plain(" ".join(str(text).split()))
     # A word joiner: chats and forges take a name after @ for a mention, escaped or not.
     return _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;").replace("@", "@\u2060")

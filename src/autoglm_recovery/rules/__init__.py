@@ -9,6 +9,7 @@ from autoglm_recovery.rules.render import (
     render_alertmanager,
     render_alertmanager_fragment,
     render_prometheus,
+    render_prometheus_fragment,
     render_receiver_rules,
     render_rules,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "render_alertmanager",
     "render_alertmanager_fragment",
     "render_prometheus",
+    "render_prometheus_fragment",
     "render_receiver_rules",
     "render_rules",
 ]

@@ -34,7 +34,13 @@ def _quantiles(metric: str) -> tuple[tuple[str, str], ...]:
 
 
 PANELS = (
-    Panel("Needs a person", "stat", (("", 'max(autoglm_incidents{state=~"escalated|held"})'),), red_above=1, width=4),
+    Panel(
+        "Needs a person",
+        "stat",
+        (("", 'max(autoglm_incidents{state=~"escalated|held|unproven"})'),),
+        red_above=1,
+        width=4,
+    ),
     Panel("Going on", "stat", (("", 'max(sum by (instance) (autoglm_incidents{state!~"resolved|closed"}))'),), width=4),
     Panel(
         "Playbooks running", "stat", (("", "max(sum by (instance) (autoglm_runs_unfinished)) or vector(0)"),), width=4

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.awx.settings import AwxSettings, Token
 from autoglm_recovery.receiver.launcher import Life, Look, Order, RunView
 
-DEADLINE_S = 20.0
+DEADLINE_S = 180.0
 RUN = RunView(7, 3, "node-a", "restart_process", 1, 11, Path("/nowhere"), 1.0)
 
 
@@ -29,6 +29,16 @@ def order(host: str = "node-a", timeout_s: float = 60.0, **variables: Any) -> Or
     """Return what is to be run."""
     given = {"autoglm_incident": {"id": 3, "reason": "{{ 1 + 1 }}"}, "autoglm_target": {"host": host}} | variables
     return Order("restart_process", host, Path("/inventory"), timeout_s, given)
+
+
+def awaited(seen: Callable[[], bool]) -> None:
+    """Wait for something to be true."""
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        if seen():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"not seen in {DEADLINE_S} s")
 
 
 @dataclass

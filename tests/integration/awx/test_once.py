@@ -170,6 +170,7 @@ def test_two_launchers_that_both_believe_the_run_is_theirs_end_with_one_job(
         fault.release.set()
     for thread in threads:
         thread.join()
+    awx.awx.dispatch()
     going_on = [job["id"] for job in awx.awx.all("jobs") if job["status"] != "canceled"]
     assert going_on == [min(job["id"] for job in awx.awx.all("jobs"))]
     assert {kept.run.reference for kept in keeps} == {f"job:{going_on[0]}"}

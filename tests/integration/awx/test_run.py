@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoglm_recovery.receiver import kept_evidence
+from autoglm_recovery.receiver.awx import following
 from autoglm_recovery.receiver.awx.client import AwxUnavailable
 from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.awx.settings import Template
+from autoglm_recovery.receiver.awx.settings import Template, Token
 from autoglm_recovery.receiver.launcher import LaunchRefused, Life
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
-from tests.integration.awx.driving import RUN, Kept, order
+from tests.integration.awx.driving import RUN, Kept, awaited, order, settings
 
 
 def job_of(awx: Running) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def test_a_run_is_launched_followed_and_ends_well(awx: Running, launcher: AwxLau
     assert (last.rc, last.why) == (0, None)
     assert kept.lines == ["Preflight: ok", "Prove: ok", "node-a is healthy"]
     assert last.reference == f"job:{job['id']}"
-    assert last.link == f"{awx.url}/api/v2/jobs/{job['id']}/stdout/?format=html"
+    assert last.link == f"{awx.url}/#/jobs/playbook/{job['id']}/output"
 
 
 def test_the_last_events_may_come_after_the_end(awx: Running, launcher: AwxLauncher) -> None:
@@ -70,7 +73,8 @@ def test_the_last_events_may_come_after_the_end(awx: Running, launcher: AwxLaunc
     awx.awx.event(job, "runner_on_failed", counter=2, task="two", res={"msg": "no"})
     job["event_processing_finished"] = True
     assert kept.ended(launcher).rc == 1
-    assert kept.lines == ["one: ok", "two: failed: no", "three: ok"]
+    # The failed task, and the cause that it names.
+    assert kept.lines == ["one: ok", "two: failed: no", "two: no", "three: ok"]
 
 
 def test_many_events_are_read_page_by_page_and_none_twice(awx: Running, launcher: AwxLauncher) -> None:
@@ -101,7 +105,30 @@ def test_a_play_that_matched_no_host_is_no_success(awx: Running, launcher: AwxLa
     awx.awx.finish(job)
     last = kept.ended(launcher)
     assert last.rc == 1
-    assert "no host" in str(last.why)
+    assert "no task was begun" in str(last.why)
+
+
+def test_a_play_without_a_task_is_no_success(awx: Running, launcher: AwxLauncher) -> None:
+    kept = Kept()
+    kept.launched(launcher)
+    job = job_of(awx)
+    awx.awx.start(job)
+    for event in ("playbook_on_start", "playbook_on_play_start", "playbook_on_stats"):
+        awx.awx.event(job, event)
+    awx.awx.finish(job)
+    assert kept.ended(launcher).rc == 1
+
+
+def test_success_of_which_no_event_was_written_is_not_known(
+    awx: Running, launcher: AwxLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The callback receiver or its Redis is down: AWX goes on, and writes no event."""
+    monkeypatch.setattr(following, "_LAST_EVENTS_S", 0.0)
+    kept = Kept()
+    kept.launched(launcher)
+    awx.awx.finish(job_of(awx), events_written=False)
+    last = kept.ended(launcher)
+    assert (last.rc, "is not known" in str(last.why)) == (None, True)
 
 
 def test_a_job_that_was_deleted_ends_the_run_without_a_verdict(awx: Running, launcher: AwxLauncher) -> None:
@@ -139,11 +166,22 @@ def test_cancel_ends_the_job_and_may_be_said_twice(awx: Running, launcher: AwxLa
     kept = Kept()
     kept.launched(launcher)
     launcher.cancel(kept.run, "no longer wanted")
-    assert job_of(awx)["status"] == "canceled"
+    assert job_of(awx)["status"] == "pending"
     launcher.cancel(kept.run, "no longer wanted")
+    kept.ended(launcher)
+    assert job_of(awx)["status"] == "canceled"
+    assert sum("/cancel/" in line for line in awx.seen) == 1
     # Also where the reference was lost, and where there is nothing.
     launcher.cancel(replace(kept.run, reference=None), "again")
     launcher.cancel(replace(kept.run, reference=None, id=99), "nothing there")
+
+
+def test_what_is_cancelled_before_it_was_launched_never_is(awx: Running, launcher: AwxLauncher) -> None:
+    kept = Kept()
+    launcher.cancel(kept.run, "cancelled by ann")
+    last = kept.ended(launcher)
+    assert (last.rc, last.why) == (None, "not launched: cancelled by ann")
+    assert awx.launches() == []
 
 
 def test_cancel_says_when_awx_does_not_listen(awx: Running, launcher: AwxLauncher) -> None:
@@ -153,7 +191,26 @@ def test_cancel_says_when_awx_does_not_listen(awx: Running, launcher: AwxLaunche
     with pytest.raises(AwxUnavailable):
         launcher.cancel(kept.run, "no longer wanted")
     launcher.cancel(kept.run, "no longer wanted")
+    assert sum("/cancel/" in line for line in awx.seen) == 1, "AWX is left alone for a while"
+
+    def ended() -> bool:
+        launcher.cancel(kept.run, "no longer wanted")
+        return kept.look(launcher).life is Life.ended
+
+    awaited(ended)
     assert job_of(awx)["status"] == "canceled"
+
+
+@pytest.mark.parametrize("token", ["a-token", "an-admin-token"])
+def test_a_job_that_has_ended_needs_no_cancel_whoever_asks(
+    awx: Running, make_launcher: Callable[..., AwxLauncher], token: str
+) -> None:
+    """Who is no superuser is told 403 by AWX, and not 405."""
+    launcher, kept = make_launcher(credentials=Token(token)), Kept()
+    kept.launched(launcher)
+    awx.awx.succeed(job_of(awx))
+    launcher.cancel(kept.run, "closed by ann")
+    assert kept.ended(launcher).rc == 0
 
 
 @pytest.mark.parametrize(
@@ -171,8 +228,9 @@ def test_what_a_template_lacks_refuses_the_run_before_anything_is_launched(
     awx: Running, launcher: AwxLauncher, template: dict[str, Any], words: str
 ) -> None:
     awx.awx.all("job_templates")[0].update(template)
-    with pytest.raises(LaunchRefused, match=words):
+    with pytest.raises(LaunchRefused, match=words) as refused:
         Kept().launched(launcher)
+    assert not refused.value.launched
     assert not awx.launches()
 
 
@@ -209,16 +267,89 @@ def test_a_prompt_switched_off_in_the_last_moment_cancels_what_was_launched(
     kept.look(launcher)
     awx.awx.all("job_templates")[0]["ask_limit_on_launch"] = False
     awx.faults.append(Fault(502, "POST", "/cancel/"))
-    with pytest.raises(LaunchRefused, match="Limit"):
+    with pytest.raises(LaunchRefused, match="Limit") as refused:
         kept.ended(launcher)
+    assert refused.value.launched
+    awx.awx.dispatch()
     assert job_of(awx)["status"] == "canceled"
     assert len(awx.launches()) == 1
 
 
+def test_an_inventory_that_is_not_shown_names_the_role(awx: Running, launcher: AwxLauncher) -> None:
+    awx.awx.hidden_inventories = True
+    with pytest.raises(LaunchRefused, match="the role Read"):
+        Kept().launched(launcher)
+
+
+def test_awx_that_is_being_upgraded_is_waited_for(awx: Running, launcher: AwxLauncher) -> None:
+    awx.awx.migrating = True
+    kept = Kept()
+    look = kept.look(launcher)
+    assert (look.life, look.started, "is being upgraded" in str(look.why)) == (Life.alive, False, True)
+    awx.awx.migrating = False
+    kept.launched(launcher)
+    awx.awx.migrating = True
+    assert kept.look(launcher).life is Life.alive
+    awx.awx.migrating = False
+    awx.awx.succeed(job_of(awx))
+    assert kept.ended(launcher).rc == 0
+
+
+def test_a_launch_costs_six_requests(awx: Running, launcher: AwxLauncher) -> None:
+    Kept().launched(launcher)
+    assert len(awx.seen) == 6, awx.seen
+
+
+def test_a_survey_and_variables_of_the_template_are_below_what_is_given(awx: Running, launcher: AwxLauncher) -> None:
+    spec = [{"variable": "target", "required": False, "default": ""}]
+    awx.awx.all("job_templates")[0].update(survey_enabled=True, survey_spec={"spec": spec}, extra_vars="fleet: blue")
+    kept = Kept()
+    kept.launched(launcher)
+    sent = json.loads(job_of(awx)["extra_vars"])
+    assert (sent["target"], sent["fleet"], sent["autoglm_target"]["host"]) == ("", "blue", "node-a")
+    # It is found again by its mark among them.
+    assert Kept().launched(launcher).reference == kept.run.reference
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        ({"result_traceback": "Traceback ...\nreceptor: no route to node"}, "receptor: no route to node"),
+        ({"job_explanation": "Image could not be pulled"}, "Image could not be pulled"),
+    ],
+)
+def test_an_error_says_what_awx_knows_of_it(
+    awx: Running, launcher: AwxLauncher, ended: dict[str, str], words: str
+) -> None:
+    kept = Kept()
+    kept.launched(launcher)
+    job_of(awx).update(ended)
+    awx.awx.finish(job_of(awx), "error")
+    assert words in str(kept.ended(launcher).why)
+
+
 def test_who_may_not_launch_is_told_so(awx: Running, launcher: AwxLauncher) -> None:
     awx.awx.forbidden_launch = True
-    with pytest.raises(LaunchRefused, match="permission"):
+    with pytest.raises(LaunchRefused, match="permission") as refused:
         Kept().launched(launcher)
+    assert not refused.value.launched
+
+
+def test_a_template_that_is_gone_while_a_job_may_be_there_says_nothing_of_the_job(
+    awx: Running, make_launcher: Callable[..., AwxLauncher]
+) -> None:
+    kept = Kept()
+    kept.look(make_launcher())
+    for template in awx.awx.all("job_templates"):
+        awx.awx.delete("job_templates", template["id"])
+    # Another receiver: whether the first one has posted it does not know.
+    with pytest.raises(LaunchRefused, match="no job template") as refused:
+        kept.ended(make_launcher())
+    assert refused.value.launched
+    # And one that nobody has posted yet.
+    with pytest.raises(LaunchRefused, match="no job template") as refused:
+        Kept().launched(make_launcher())
+    assert not refused.value.launched
 
 
 def _workflow(awx: Running, **node_template: Any) -> dict[str, Any]:
@@ -245,12 +376,40 @@ def test_a_workflow_is_launched_and_followed(awx: Running, make_launcher: Callab
     awx.awx.add("workflow_nodes", workflow_job=workflow_job["id"], job=job["id"])
     kept.look(launcher)
     assert kept.lines == []
-    awx.awx.finish(job)
+    awx.awx.succeed(job)
     kept.look(launcher)
     awx.awx.finish(workflow_job)
     assert kept.ended(launcher).rc == 0
     assert kept.lines == ["autoglm restart_process: successful"]
     assert len(awx.launches()) == 1
+
+
+def test_a_workflow_that_waits_for_an_approval_says_so_and_is_not_overdue(
+    awx: Running, make_launcher: Callable[..., AwxLauncher]
+) -> None:
+    _workflow(awx)
+    launcher, kept = make_launcher(templates={"restart_process": Template("heal", workflow=True)}), Kept()
+    hurried = order(timeout_s=0.05)
+    kept.launched(launcher, hurried)
+    (workflow_job,) = awx.awx.all("workflow_jobs")
+    awx.awx.start(workflow_job)
+    awx.awx.clock_ahead_s += 3600.0
+    node = awx.awx.add("workflow_nodes", workflow_job=workflow_job["id"],
+                       approval={"id": 99, "name": "May node-a restart?", "status": "pending"})  # fmt: skip
+    look = kept.look(launcher, hurried)
+    assert (look.life, look.why) == (Life.alive, "waits for May node-a restart? to be approved in AWX")
+    node["approval"]["status"] = "successful"
+    assert "timeout" in str(kept.ended(launcher, hurried).why)
+
+
+def test_a_workflow_with_a_template_that_slices_its_jobs_is_refused(
+    awx: Running, make_launcher: Callable[..., AwxLauncher]
+) -> None:
+    _workflow(awx, job_slice_count=2)
+    launcher = make_launcher(templates={"restart_process": Template("heal", workflow=True)})
+    with pytest.raises(LaunchRefused, match="slices"):
+        Kept().launched(launcher)
+    assert not awx.launches()
 
 
 def test_a_workflow_whose_job_would_ignore_the_limit_is_refused(
@@ -261,3 +420,74 @@ def test_a_workflow_whose_job_would_ignore_the_limit_is_refused(
     with pytest.raises(LaunchRefused, match="Limit"):
         Kept().launched(launcher)
     assert not awx.launches()
+
+
+def _saves(text: str, **changes: Any) -> dict[str, Any]:
+    """Return the event data of a task that has saved evidence, as ansible-runner tells it."""
+    res = {"path": "/var/lib/autoglm/evidence/b", "changed": True, "excerpts": [{"name": "SUMMARY.txt", "text": text}]}
+    return {
+        "task": "Save the evidence",
+        "task_action": "autoglm.recovery.crash_snapshot",
+        "host": "node-a",
+        "res": {**res, **changes},
+    }
+
+
+def _texts(directory: Path) -> list[str]:
+    return [excerpt.text for bundle in kept_evidence.kept(directory) for excerpt in bundle.excerpts]
+
+
+def test_evidence_of_a_job_is_kept_once_and_no_more_than_so_much(awx: Running, tmp_path: Path) -> None:
+    launcher, kept = AwxLauncher(settings(awx.url), tmp_path), Kept()
+    kept.launched(launcher)
+    job = job_of(awx)
+    awx.awx.start(job)
+    before = kept.run
+    awx.awx.event(job, "runner_on_ok", **_saves("one"))
+    kept.look(launcher)
+    # What was seen was thrown away, and is seen again: by another receiver, say.
+    again = Kept(run=before)
+    again.look(launcher)
+    awx.awx.event(job, "runner_on_ok", **_saves("x" * 2 * kept_evidence.MOST_CHARACTERS, path="/b-failed-start"))
+    # AWX has nothing of a result that is larger than it takes.
+    awx.awx.event(job, "runner_on_ok", **_saves("y" * 800000))
+    for number in range(10):
+        awx.awx.event(job, "runner_on_ok", **_saves("more", path=f"/{number}"))
+    awx.awx.finish(job)
+    assert kept.ended(launcher).rc == 0
+    directory = tmp_path / RUN.directory.name
+    texts = _texts(directory)
+    assert (texts[0], len(texts[1]), texts[2:]) == ("one", kept_evidence.MOST_CHARACTERS, ["more", "more"])
+    assert sorted(path.name for path in tmp_path.rglob("*.json")) == [f"evidence-{n}.json" for n in (1, 2, 3, 4)]
+    launcher.close()
+
+
+def test_evidence_that_cannot_be_kept_holds_up_no_run(awx: Running, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    launcher, kept = AwxLauncher(settings(awx.url), tmp_path / "file"), Kept()
+    kept.launched(launcher)
+    job = job_of(awx)
+    awx.awx.start(job)
+    awx.awx.event(job, "runner_on_ok", **_saves("one"))
+    awx.awx.finish(job)
+    assert kept.ended(launcher).rc == 0
+    assert "node-a:/var/lib/autoglm/evidence/b" in kept.lines
+    launcher.close()
+
+
+def test_evidence_of_a_workflows_jobs_is_kept_as_well(awx: Running, tmp_path: Path) -> None:
+    _workflow(awx)
+    heal = settings(awx.url, templates={"restart_process": Template("heal", workflow=True)})
+    launcher, kept = AwxLauncher(heal, tmp_path), Kept()
+    kept.launched(launcher)
+    (workflow_job,) = awx.awx.all("workflow_jobs")
+    for text in ("one", "two"):
+        job = awx.awx.add("jobs", name=text, status="running")
+        awx.awx.add("workflow_nodes", workflow_job=workflow_job["id"], job=job["id"])
+        awx.awx.event(job, "runner_on_ok", **_saves(text, path=f"/{text}"))
+        awx.awx.succeed(job)
+        kept.look(launcher)
+    awx.awx.finish(workflow_job)
+    assert kept.ended(launcher).rc == 0
+    assert _texts(tmp_path / RUN.directory.name) == ["one", "two"]
+    launcher.close()

@@ -32,7 +32,7 @@ def set_up(server: Running, *options: str, given: list[str] = GIVEN) -> subproce
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", *options, *variables,
          str(CHECKOUT / "playbooks/awx_setup.yml")],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": "a-token",
+        env={**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": "an-admin-token",
              "ANSIBLE_COLLECTIONS_PATH": str(awx_collection()), "ANSIBLE_LOCALHOST_WARNING": "false"},
     )  # fmt: skip
 
@@ -60,9 +60,12 @@ def empty() -> FakeAwx:
 
 def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx) -> None:
     with running(empty) as server:
-        assert changed(set_up(server)) == 6
+        assert changed(set_up(server)) == 7
+        (update,) = empty.all("inventory_updates")
+        assert update["status"] == "successful", "the hosts are there before anything is launched"
         again = set_up(server)
         assert changed(again) == 0, again.stdout
+        assert len(empty.all("inventory_updates")) == 1
 
         templates = {item["name"]: item for item in empty.all("job_templates")}
         assert set(templates) == {"autoglm restart_process", "autoglm quarantine_node"}
@@ -80,6 +83,32 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx) -> None:
         Kept().launched(launcher)
         launcher.close()
         assert empty.all("jobs")[0]["job_template"] == template["id"]
+
+
+def test_what_a_person_attached_stays(empty: FakeAwx) -> None:
+    only = [word for word in GIVEN if "receiver" not in word and "machine" not in word]
+    with running(empty) as server:
+        assert changed(set_up(server)) == 7
+        for template in empty.all("job_templates"):
+            template["credentials"].append(empty.all("credentials", name="fleet-key")[0]["id"])
+        attached = [list(template["credentials"]) for template in empty.all("job_templates")]
+        assert changed(set_up(server, given=only)) == 0
+        assert [template["credentials"] for template in empty.all("job_templates")] == attached
+
+
+def test_another_organization_may_have_the_same_names(empty: FakeAwx) -> None:
+    other = empty.add("organizations", name="Other")
+    empty.add("inventories", name="autoglm fleet", organization=other["id"])
+    with running(empty) as server:
+        changed(set_up(server))
+    mine = empty.all("inventories", organization=empty.all("organizations", name="Default")[0]["id"])[0]
+    assert {template["inventory"] for template in empty.all("job_templates")} == {mine["id"]}
+
+
+def test_check_mode_on_an_awx_that_has_nothing_changes_nothing_and_fails_nowhere(empty: FakeAwx) -> None:
+    with running(empty) as server:
+        assert set_up(server, "--check").returncode == 0
+        assert not any(line.startswith(("POST", "PATCH", "DELETE")) for line in server.seen)
 
 
 def test_what_is_missing_is_said_before_anything_is_created(empty: FakeAwx) -> None:

@@ -19,7 +19,7 @@ from tests.tooling.prometheus_tools import tool
 
 STEP = 30
 DAY = 86_400
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 def write_history(directory: Path, scraped: Iterable[range], alerts: Iterable[tuple[dict[str, str], range]]) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
+from tests.parts.http_answers import Reply, answering_http
 
 from .recorded import DAY, STEP, autoglm, prometheus, write_history
 
@@ -28,8 +28,9 @@ inference:
 
 
 def alert(host: str, name: str, failure_class: str) -> dict[str, str]:
-    """Return the labels of an alert."""
-    return {"alertname": name, "failure_class": failure_class, "host": host, "service": "llama"}
+    """Return the labels of an alert, as our rules write them: its end says that the fault is over."""
+    named = {"alertname": name, "failure_class": failure_class, "host": host, "service": "llama"}
+    return {**named, "nature": "state"}
 
 
 def during(after: int, lasting: int) -> range:
@@ -45,6 +46,7 @@ def fleet(tmp_path_factory):
     fired = [(alert("node-a", "Oom", "oom"), during(day * DAY + 600, 120)) for day in range(30)]
     fired += [(alert("node-b", "Crash", "crash"), during(3 * DAY, 3 * 3600))]
     fired += [(alert("nobody", "Oom", "oom"), during(5 * DAY, 300))]
+    fired += [({"alertname": "Watchdog", "severity": "none"}, during(DAY, 300))]
     write_history(
         directory, (range(START, START + 27 * DAY, STEP), range(START + 27 * DAY + 3600, END + 1, STEP)), fired
     )
@@ -70,7 +72,7 @@ def test_thirty_days_are_replayed(fleet, url):
     told = json.loads(result.stdout)
     assert (told["record"]["fired"], told["record"]["resolved"]) == (32, 32)
     assert told["hosts"]["node-a"] == {"incidents": 30, "runs": 30, "held": 0, "escalated": 0, "resolved": 30}
-    assert told["actions"]["restart_process"]["by_state"] == {"succeeded": 30, "unverified": 1}
+    assert told["actions"]["restart_process"]["by_state"] == {"succeeded": 30, "unverified": 6}
     assert {stop["host"] for stop in told["escalated"]} == {"node-b"}
     (refused,) = told["alerts"]["refused_because"]
     assert refused["times"] == 1
@@ -94,6 +96,7 @@ def test_without_an_inventory_the_alerts_name_the_fleet(fleet, url):
     assert result.returncode == 0, result.stderr
     assert "no inventory was given: the fleet is the 3 hosts" in result.stdout
     assert "nobody" in result.stdout
+    assert "1 times more one of our own fired that is for people" in result.stdout
     assert "\x1b" not in result.stdout
 
 
@@ -105,26 +108,13 @@ def test_a_prometheus_that_is_asked_too_much_is_asked_in_pieces(fleet):
 
 
 def test_the_token_is_sent_and_never_shown(fleet):
-    class Guarded(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            heard.append(self.headers["Authorization"])
-            body = b'{"status": "error", "error": "token expired"}'
-            self.send_response(401)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    heard: list[str] = []
+    # A fake: some proxy before a Prometheus, which itself knows no tokens and answers in this form (tests/FAKES.md).
+    refusal = Reply(401, b'{"status": "error", "error": "token expired"}', {"Content-Type": "application/json"})
     (fleet / "token").write_text("s3cret-token\n")
-    with HTTPServer(("127.0.0.1", 0), Guarded) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        result = backtest(fleet, f"http://127.0.0.1:{server.server_port}", "--token-file", "token")
-        server.shutdown()
+    with answering_http(lambda _asked: refusal) as server:
+        result = backtest(fleet, server.url, "--token-file", "token")
     assert result.returncode == 1
-    assert heard == ["Bearer s3cret-token"]
+    assert [asked.headers["Authorization"] for asked in server.asked] == ["Bearer s3cret-token"]
     assert "(401): token expired" in result.stderr
     assert "s3cret" not in result.stderr + result.stdout
 

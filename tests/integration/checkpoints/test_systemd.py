@@ -92,6 +92,17 @@ def test_the_timer_saves_and_goes(container: str) -> None:
     assert said(container, f"systemctl show -P Result {UNIT}.service").strip() == "success"
     assert said(container, "stat -c %a /etc/autoglm/checkpoints/m.json").strip() == "600"
     assert "key" not in said(container, f"systemctl cat {UNIT}.service")
+    # In the middle of a save, and after one that has failed.
+    said(container, f"mkdir -p /run/systemd/system/{UNIT}.service.d")
+    said(
+        container,
+        f"printf '[Service]\\nExecStartPre=/bin/sleep 600\\n' > /run/systemd/system/{UNIT}.service.d/slow.conf",
+    )
+    said(container, "systemctl daemon-reload")
+    wait_for(
+        "a save to go on", lambda: "activating" in said(container, f"systemctl show -P ActiveState {UNIT}.service"), 60
+    )
+    said(container, f"rm -r /run/systemd/system/{UNIT}.service.d")
     assert json.loads(said(container, "python3 /root/install.py uninstall")) is True
     assert json.loads(said(container, "python3 /root/install.py uninstall")) is False
     assert UNIT not in said(container, "systemctl list-units --all --plain --no-legend 'autoglm*'")

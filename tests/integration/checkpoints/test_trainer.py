@@ -112,6 +112,85 @@ def test_a_process_that_the_signal_would_end_is_not_sent_it(start: Callable[...,
     assert process.poll() is None
 
 
+SERVICE_USER, ANOTHER_USER = 12345, 12346
+# Says when it is ready, and each time that it is sent the signal.
+LISTENS = "trap 'echo asked' USR1; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def of_user() -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+    """Start a real process of a user, which handles the signal."""
+    started = []
+
+    def begin(user: int) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(["/bin/sh", "-c", LISTENS], stdout=subprocess.PIPE, user=user, cwd="/")
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def pid_file(directory: Path, process: subprocess.Popen[bytes], owner: int, mode: int = 0o644) -> Path:
+    file = directory / "trainer.pid"
+    file.write_text(f"{process.pid}\n")
+    os.chown(file, owner, owner)
+    file.chmod(mode)
+    return file
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A directory of the service's user."""
+    place = tmp_path / "theirs"
+    place.mkdir()
+    os.chown(place, SERVICE_USER, SERVICE_USER)
+    return place
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of others")
+
+
+@needs_root
+@pytest.mark.parametrize("user", [0, ANOTHER_USER])
+def test_a_service_that_owns_its_pid_file_names_no_process_of_another(
+    of_user: Callable[[int], subprocess.Popen[bytes]], theirs: Path, user: int
+) -> None:
+    process = of_user(user)
+    found = trainer.find(pid_file(theirs, process, SERVICE_USER), None)
+    said = f"belongs to user {SERVICE_USER} and process {process.pid} to user {user}: .* it was not sent"
+    with pytest.raises(CheckpointError, match=said):
+        trainer.ask(found, "SIGUSR1")
+    process.terminate()
+    assert process.communicate()[0] == b""
+
+
+@needs_root
+@pytest.mark.parametrize("owner", [SERVICE_USER, 0])
+def test_a_service_is_asked_by_its_own_pid_file_or_by_roots(
+    of_user: Callable[[int], subprocess.Popen[bytes]], theirs: Path, tmp_path: Path, owner: int
+) -> None:
+    process = of_user(SERVICE_USER)
+    trainer.ask(trainer.find(pid_file(theirs if owner else tmp_path, process, owner), None), "SIGUSR1")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"asked\n"
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o644, 0o664, 0o646])
+def test_a_file_of_roots_that_another_may_have_put_there_or_written_names_nobody(
+    of_user: Callable[[int], subprocess.Popen[bytes]], theirs: Path, tmp_path: Path, mode: int
+) -> None:
+    place = theirs if mode == 0o644 else tmp_path
+    file = pid_file(place, of_user(0), 0, mode)
+    with pytest.raises(CheckpointError, match=r"must belong to root|may be written by"):
+        trainer.find(file, None)
+
+
 @pytest.mark.parametrize("text", ["", "1", "-5", "abc", "99999999"])
 def test_a_pid_file_with_rubbish_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()

@@ -14,10 +14,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.parts import chromium
 
-from .night import OPERATOR, VIEWER, night, quiet
+from .night import OPERATOR, VIEWER, large, night, quiet
+
+# A busy machine is no fault of a page.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items):
@@ -43,6 +48,13 @@ def browser():
 def eventful(tmp_path_factory):
     """Return a receiver with an incident in each of most states, and an anonymous operator."""
     with night(tmp_path_factory.mktemp("night")) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="package")
+def crowded(tmp_path_factory):
+    """Return a receiver of 500 hosts, on which repairs have failed."""
+    with large(tmp_path_factory.mktemp("large")) as receiver:
         yield receiver
 
 
@@ -79,7 +91,7 @@ def window(browser):
 
     def opens(**settings):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **settings})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.integration.receiver.running import Receiver, alert, end_runs, now, payload, until
 
@@ -29,6 +32,64 @@ guardrails:
   max_fleet_unavailable: 100%
   maintenance_windows: [{name: rack move, hosts: [node-f], start: 2026-01-01T00:00:00Z, end: 2999-12-31T00:00:00Z}]
 """
+
+
+# A repair that saves evidence, takes many steps, and then cannot prove that anything serves.
+STEPS = 25
+IN_VAIN = """\
+---
+- name: Repair in vain
+  hosts: "{{{{ autoglm_target.host }}}}"
+  gather_facts: false
+  tasks:
+    - name: Save the evidence
+      autoglm.recovery.crash_snapshot:
+{steps}
+    - name: Prove that the service generates
+      autoglm.recovery.inference_health:
+""".format(steps="\n".join(f"    - name: Step {n}\n      ansible.builtin.debug:" for n in range(STEPS)))
+# What failed is not tried again while somebody looks at it.
+IN_NO_HURRY = POLICY.replace("oom: {delay: 0s}", "oom: {delay: 0s, backoff: 1h}")
+EVIDENCE = "/var/lib/autoglm/evidence/llama-20261128T031502Z.tar.gz"
+SAID = "failed to load model /var/lib/models/chat.gguf: no space left on device"
+# Modules of these names whose answers are what the pages show: there is no server here that could be repaired.
+MODULES = {
+    "crash_snapshot": {"changed": True, "path": EVIDENCE},
+    "inference_health": {"verdict": "unhealthy", "reasons": [SAID], "failed": True, "msg": f"llama is down: {SAID}"},
+}
+MANY = 500
+POOLS = ("chat", "code", "embed", "vision")
+
+
+@contextmanager
+def large(directory: Path) -> Iterator[Receiver]:
+    """Run a receiver of many hosts, on which repairs fail."""
+    hosts = tuple(f"gpu-r{n // 20:02}-n{n % 20:02}" for n in range(MANY))
+    receiver = Receiver(directory, policy=IN_NO_HURRY, hosts=hosts, playbook=IN_VAIN)
+    modules = directory / "collections/ansible_collections/autoglm/recovery/plugins/modules"
+    modules.mkdir(parents=True, exist_ok=True)
+    for name, answer in MODULES.items():
+        (modules / f"{name}.py").write_text(f"#!/usr/bin/python\nprint({json.dumps(json.dumps(answer))})\n")
+    inventory = yaml.safe_load((directory / "inventory.yml").read_text())
+    for n, variables in enumerate(inventory["inference"]["hosts"].values()):
+        variables["ansible_host"] = f"10.20.{n // 250}.{n % 250 + 1}"
+        variables["autoglm_services"] = [{"name": "llama", "pool": POOLS[n % 4]}, {"name": "embed", "pool": "vectors"}]
+    (directory / "inventory.yml").write_text(yaml.safe_dump(inventory))
+    try:
+        receiver.start()
+        for n in range(3):
+            post(receiver, hosts[n * 100], "oom", alertname="InferenceOOMKilled", service="llama")
+        post(receiver, hosts[7], "deadlock", alertname="InferenceStalled", service="llama")
+        post(receiver, hosts[450], "overload", alertname="QueueLong", service="embed")
+        until("three repairs to fail", lambda: len(receiver.incidents("waiting")) == 3)
+        resolve(receiver, 1)
+        until("the first incident to go on", lambda: latest(receiver, hosts[0]).get("state") != "waiting")
+        yield receiver
+    finally:
+        if receiver.process is not None and receiver.process.poll() is None:
+            receiver.kill()
+        receiver.client.close()
+        end_runs(receiver)
 
 
 @contextmanager

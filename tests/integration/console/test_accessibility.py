@@ -21,6 +21,14 @@ def test_no_rule_is_broken(eventful, window, name, theme):
     window.provokes_errors()
 
 
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}])
+@pytest.mark.parametrize("path", ["/incidents/2", "/incidents?state=waiting", "/fleet", "/fleet?stands=out"])
+def test_no_rule_is_broken_where_repairs_failed_and_hosts_are_many(crowded, window, path, viewport):
+    page = window(viewport=viewport, reduced_motion="reduce")
+    page.goto(crowded.url + path)
+    check(page)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_rule_is_broken_where_one_logs_in(guarded, window, theme):
     page = window(color_scheme=theme)

@@ -47,7 +47,7 @@ def test_approve_asks_back_and_then_the_action_runs(receiver, window):
     assert audit(receiver)[0] == ("approve", "anybody on this machine", "done", "seen, go on")
     page.goto(f"{receiver.url}/incidents/{incident}")
     assert "approve by anybody on this machine" in page.inner_text("#timeline")
-    assert [b.strip() for b in page.locator("#orders button").all_inner_texts()] == ["Close ..."]
+    assert [b.strip() for b in page.locator("#orders button").all_inner_texts()] == ["Close ...", "Cancel ..."]
 
 
 def test_no_order_on_what_has_changed_since(receiver, window):

@@ -28,6 +28,7 @@ PAGES = {
     "fleet": "/fleet",
     "policy": "/policy",
     "alerts": "/alerts",
+    "refused": "/refused",
     "audit": "/audit",
 }
 
@@ -60,6 +61,7 @@ def test_an_incident_tells_its_whole_story(eventful, page):
     head = page.inner_text("#head")
     assert re.search(r"Recovered in \d+\.\d s", head)
     assert "InferenceOOMKilled" in head
+    page.locator("#timeline .run > details > summary").click()
     told = page.locator("#timeline .kind").all_inner_texts()
     assert told[:5] == ["alert", "committed", "classified", "decided", "started"]
     assert told[-3:] == ["ended", "alert", "resolved"]
@@ -108,9 +110,17 @@ def test_what_was_refused_says_why(eventful, page):
     assert "Input should be a valid dictionary" in page.inner_text("#rejects")
 
 
+def test_a_kind_of_refused_alert_says_what_would_be_accepted(eventful, page):
+    page.goto(f"{eventful.url}/refused")
+    told = page.locator(".refused > li", has_text="nowhere").inner_text()
+    assert "no such host in the inventory" in told
+    assert "if 'nowhere' is another name of a host, add it to autoglm_aliases" in told
+    assert "it could not be read" in page.inner_text("#kinds")
+
+
 def test_the_fleet_says_what_is_out_and_what_keeps_actions_back(eventful, page):
     page.goto(f"{eventful.url}/fleet")
-    assert "6 of 7 out of service, 7 allowed (100%)" in page.inner_text("#pools summary")
+    assert "6 of 7 out of service, 7 allowed (100%)" in page.inner_text("#pools .pool")
     assert "rack move, hosts node-f" in page.inner_text("#kept")
 
 

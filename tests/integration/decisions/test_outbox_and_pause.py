@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.integration.receiver.running import alert, now, payload, serving, until
-
-SECRET = "hunter2hunter2"
+from tests.parts.fake_pager import SECRET, FakePager
 
 
 def free_port() -> int:
@@ -31,27 +27,6 @@ def autoglm(receiver, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = str(Path(sys.executable).with_name("autoglm"))
     command = [program, *arguments, "--url", receiver.url]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
-class Pager(ThreadingHTTPServer):
-    """Takes JSON, and keeps it."""
-
-    def __init__(self, port: int) -> None:
-        self.received: list[dict] = []
-        pager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                pager.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                """Keep quiet."""
-
-        super().__init__(("127.0.0.1", port), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 def test_a_pause_survives_a_kill(tmp_path):
@@ -97,13 +72,12 @@ def test_a_notice_that_could_not_be_sent_survives_a_kill_and_is_sent(tmp_path):
         until("a person to be called", lambda: receiver.incidents("escalated"))
         until("the first attempt to fail", lambda: "notice not sent yet" in (tmp_path / "log").read_text())
         receiver.kill()
-        pager = Pager(port)
+        pager = FakePager(port)
         try:
             receiver.start()
             until("the notice", lambda: pager.received)
         finally:
-            pager.shutdown()
-            pager.server_close()
+            pager.close()
         (notice,) = pager.received
         assert notice["title"] == "[autoglm] incident 1: unknown on node-a, a person is needed"
         assert SECRET not in (tmp_path / "log").read_text()

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,42 +15,40 @@ import yaml
 
 from tests.integration.exporter.running import Running, free_port
 from tests.integration.receiver.running import Receiver, alert, now, payload, serving, until
+from tests.parts.http_answers import Asked, Reply, answering_http
 from tests.tooling.prometheus_tools import tool
 
-
-class Measured(ThreadingHTTPServer):
-    """Something with a metric that the test sets."""
-
-    daemon_threads = True
-    tokens_per_second = 0.0
+# One that cannot be asked to look back less, as Debian 12's, is believed when that time has passed since the repair.
+LOOKS_BACK_SHORTLY = "--query.lookback-delta=2s"
 
 
-class _Page(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = f"tokens_per_second {self.server.tokens_per_second}\n".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+class FakeEngine:
+    """Something with a metric that the test sets.  A real Prometheus reads it.  See tests/FAKES.md."""
 
-    def log_message(self, *_: object) -> None:
-        pass
+    def __init__(self) -> None:
+        self.tokens_per_second = 0.0
+        self.port = 0
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path != "/metrics":
+            return Reply(404)
+        page = f"tokens_per_second {self.tokens_per_second}\n".encode()
+        return Reply(200, page, {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 @pytest.fixture
-def measured() -> Iterator[Measured]:
-    with Measured(("127.0.0.1", 0), _Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+def measured() -> Iterator[FakeEngine]:
+    engine = FakeEngine()
+    with answering_http(engine) as server:
+        engine.port = server.server_port
+        yield engine
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, measured: Measured) -> Iterator[Running]:
+def prometheus(tmp_path: Path, measured: FakeEngine) -> Iterator[Running]:
     """Return a Prometheus that scrapes it as the host node-a."""
     (tmp_path / "prometheus").mkdir()
-    targets = [{"targets": [f"127.0.0.1:{measured.server_port}"], "labels": {"host": "node-a"}}]
+    targets = [{"targets": [f"127.0.0.1:{measured.port}"], "labels": {"host": "node-a"}}]
     config = {
         "scrape_configs": [
             {"job_name": "engine", "scrape_interval": "200ms", "scrape_timeout": "200ms", "static_configs": targets}
@@ -60,7 +57,7 @@ def prometheus(tmp_path: Path, measured: Measured) -> Iterator[Running]:
     (tmp_path / "prometheus/prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
     words = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"]
-    running = Running([tool("prometheus"), *words], tmp_path / "prometheus", port)
+    running = Running([tool("prometheus"), *words, LOOKS_BACK_SHORTLY], tmp_path / "prometheus", port)
     running.start()
     try:
         until("Prometheus", lambda: (answer := running.get("/-/ready")) is not None and answer.is_success)
@@ -93,7 +90,9 @@ def texts(receiver: Receiver) -> list[str]:
     return [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
 
 
-def test_a_repair_is_believed_when_prometheus_sees_it(tmp_path: Path, prometheus: Running, measured: Measured) -> None:
+def test_a_repair_is_believed_when_prometheus_sees_it(
+    tmp_path: Path, prometheus: Running, measured: FakeEngine
+) -> None:
     with asking(tmp_path, prometheus.port, 'tokens_per_second{host="$host"} > 0', "5m") as receiver:
         repair(receiver)
         until("it to be told", lambda: any("verify has not been seen to hold" in text for text in texts(receiver)))
@@ -117,9 +116,37 @@ def test_one_that_prometheus_does_not_see_is_a_person_s(
 ) -> None:
     with asking(tmp_path, prometheus.port, expression, "3s") as receiver:
         repair(receiver)
-        until("a person to be called", lambda: receiver.incidents("escalated"))
-        assert said in receiver.incidents("escalated")[0]["reason"]
+        until("a person to be called", lambda: receiver.incidents("unproven"))
+        assert said in receiver.incidents("unproven")[0]["reason"]
         assert [run["state"] for run in receiver.runs(1)] == ["unverified"]
+
+
+def test_what_was_measured_before_the_repair_is_no_proof(
+    tmp_path: Path, prometheus: Running, measured: FakeEngine
+) -> None:
+    measured.tokens_per_second = 42.0
+    known = '/api/v1/query?query=tokens_per_second{host="node-a"}'
+
+    def value() -> list[object]:
+        answer = prometheus.get(known)
+        return answer.json()["data"]["result"] if answer is not None and answer.is_success else []
+
+    until("Prometheus to have seen it", lambda: value() and value()[0]["value"][1] == "42")
+    # From now on nothing new comes, and the old sample counts for five minutes to who does not ask for less.
+    prometheus.stop()
+    prometheus.command.remove(LOOKS_BACK_SHORTLY)
+    (tmp_path / "prometheus/prometheus.yml").write_text("scrape_configs: []\n")
+    prometheus.start()
+    until("Prometheus to know it again", value)
+    with asking(tmp_path, prometheus.port, 'tokens_per_second{host="$host"} > 0', "3s") as receiver:
+        repair(receiver)
+        repaired = time.monotonic()
+        # A newer Prometheus is asked to look back less; of an older one the answer counts when it cannot be of before.
+        told = ("it finds nothing", "it counts from")
+        until("it to be told", lambda: any(words in text for words in told for text in texts(receiver)))
+        assert value()
+        until("the time for a proof to be over", lambda: time.monotonic() > repaired + 4)
+        assert not receiver.incidents("resolved")
 
 
 def test_without_prometheus_nothing_is_believed_and_the_receiver_goes_on(tmp_path: Path, prometheus: Running) -> None:

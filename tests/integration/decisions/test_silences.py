@@ -9,24 +9,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import pytest
 
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.silences import SilenceWatch
-from tests.integration.exporter.running import Alertmanager
-
-
-@pytest.fixture
-def alertmanager(tmp_path):
-    """Return a running Alertmanager."""
-    made = Alertmanager(tmp_path / "alertmanager")
-    made.start()
-    try:
-        made.until_ready()
-        yield made
-    finally:
-        if made.process is not None:
-            made.stop()
 
 
 def silence(alertmanager, *matchers: tuple[str, str, bool, bool]) -> str:

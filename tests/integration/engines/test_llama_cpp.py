@@ -15,7 +15,7 @@ import httpx
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine, EngineError, NotSupported
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, Watch, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
 from tests.integration.engines.streams import Stream, until
@@ -60,6 +60,27 @@ def test_a_full_server_is_live_ready_and_says_how_full(server: llama.Llama) -> N
     server.kill()
     for stream in streams:
         stream.wait()
+
+
+def test_a_full_server_is_busy_and_never_called_dead(server: llama.Llama) -> None:
+    streams = [Stream(server.port, LONG) for _ in range(8)]
+    engine = open_it(server, generate_timeout=0.2)
+    until(lambda: engine.stats().waiting == 6, "all others wait")
+    seen = observe(engine, CompletionAsked(), None)
+    assert seen.generated is not None
+    assert seen.generated.kind == "timeout"
+    verdict = judge(seen)
+    assert (verdict.verdict, verdict.failure_class) == ("healthy", "overload"), verdict.reasons
+    unasked = judge(observe(engine, None, None))
+    assert (unasked.verdict, unasked.failure_class) == ("healthy", None), "tokens that come prove it"
+    server.kill()
+    for stream in streams:
+        stream.wait()
+
+
+def test_an_idle_server_that_nobody_asks_proves_nothing(server: llama.Llama) -> None:
+    seen = observe(open_it(server), None, None)
+    assert (seen.motion.kind, judge(seen).verdict) == ("idle", "unknown")
 
 
 def test_what_it_cannot_do_it_says(server: llama.Llama) -> None:
@@ -114,7 +135,7 @@ def test_a_server_that_is_stopped_by_a_signal_is_never_healthy(server: llama.Lla
     """It accepts connections, and answers none of them."""
     os.kill(server.pid, signal.SIGSTOP)
     engine = open_it(server, timeout=0.5)
-    seen = observe(engine, CompletionAsked(), None)
+    seen = observe(engine, CompletionAsked(), None, Watch(stall_seconds=2.0))
     verdict = judge(seen)
     assert (seen.live.value, seen.live.kind) == (None, "timeout")
     assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine, EngineError, NotSupported
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, Watch, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
 from tests.integration.engines.streams import Stream, until
@@ -114,7 +114,8 @@ def test_a_pause_freezes_and_loses_nothing(engine: Engine, vllm_server: Vllm) ->
     streams = start(vllm_server, 2)
     engine.pause()
     frozen = engine.stats().generation_tokens_total
-    assert (engine.accepting().value, engine.awake().value, engine.stats().running) == (False, True, 2)
+    assert (engine.accepting().value, engine.awake().value) == (False, True)
+    until(lambda: engine.stats().running == 2, "both are counted: the server writes its gauges after its steps")
     with pytest.raises(EngineError):
         open_engine("vllm", vllm_server.url, generate_timeout=1.0).generate("hi", 1)
     assert engine.stats().generation_tokens_total == frozen
@@ -170,6 +171,30 @@ def test_a_stopped_core_answers_and_is_never_healthy(
         os.kill(core, signal.SIGCONT)
     until(lambda: engine.stats().in_flight == 0, "the core goes on")
     assert judge(observe(engine, CompletionAsked(), None)).verdict == "healthy"
+
+
+def test_a_core_that_is_stopped_with_requests_in_hand_is_a_deadlock(
+    engine: Engine, open_it: Callable[..., Engine], vllm_server: Vllm
+) -> None:
+    start(vllm_server, 5)
+    until(lambda: engine.stats().in_flight == 5, "all five are counted")
+    core = vllm_server.core()
+    os.kill(core, signal.SIGSTOP)
+    try:
+        impatient = open_it(timeout=1.0, generate_timeout=1.0)
+        verdict = judge(observe(impatient, CompletionAsked(), None, Watch(stall_seconds=3.0)))
+        assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "deadlock"), verdict.reasons
+    finally:
+        os.kill(core, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("engine")  # which ends what is in flight
+def test_a_full_server_is_busy_and_never_called_dead(open_it: Callable[..., Engine], vllm_server: Vllm) -> None:
+    start(vllm_server, 6)
+    verdict = judge(observe(open_it(generate_timeout=0.2), CompletionAsked(), None))
+    # On a machine that is busy itself the streams may end, and the completion gets its turn after all.
+    assert verdict.verdict == "healthy", verdict.reasons
+    assert verdict.failure_class in {"overload", None}, verdict.reasons
 
 
 def test_a_killed_core_is_dead_at_once(open_it: Callable[..., Engine], vllm_server: Vllm) -> None:

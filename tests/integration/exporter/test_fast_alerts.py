@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ GPU = "0000:3b:00"
 LABELS = {
     "alertname": "GPUKernelFault",
     "failure_class": "gpu_fault",
+    "nature": "event",
     "severity": "critical",
     "host": "node-a",
     "kind": "xid",
@@ -100,18 +100,6 @@ def test_alertmanager_that_comes_late_gets_the_newest_state(
     alerts = until("both alerts", lambda: found if len(found := alertmanager.alerts()) == 2 else None)
     assert {alert["labels"]["xid"] for alert in alerts} == {"48", "79"}
     exporter.until("nothing to wait", lambda page: page.value("autoglm_fast_alerts_pending") == 0)
-
-
-def test_old_faults_are_told_to_nobody(
-    make_exporter: Callable[..., Exporter], kernel: KernelFile, alertmanager: Alertmanager
-) -> None:
-    long_ago = int((time.monotonic() - 3600) * 1e6)
-    kernel.path.write_text(f"4,7,{long_ago},-;NVRM: Xid (PCI:{GPU}): 79, GPU has fallen off the bus.\n")
-    exporter = fast(make_exporter, kernel, alertmanager)
-    kernel.xid(48, GPU)
-    alert = until("the alert", lambda: only(alertmanager))
-    assert alert["labels"]["xid"] == "48"
-    exporter.until("both counts", lambda page: len(page.values("autoglm_kernel_faults_total")) == 2)
 
 
 def test_alertmanager_takes_the_rules_resolution_for_the_fast_alert_too(

@@ -23,10 +23,12 @@ from typing import Any, TypeVar
 import httpx
 import yaml
 
+from tests.parts.leftovers import end_processes_of
+
 T = TypeVar("T")
 
 CHECKOUT = Path(__file__).parents[3]
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 # Leaves a line for each execution, then waits while the file "hold" is there.
 PLAYBOOK = """\
@@ -66,20 +68,59 @@ PLAYBOOK = """\
 """
 
 
+# A service is sick where the file of that name is, and mute where that one is; what reads it has the name and the
+# answers of the real module.
+READER = """\
+import os
+from ansible.module_utils.basic import AnsibleModule
+
+module = AnsibleModule({"scratch": {"type": "path"}}, supports_check_mode=True)
+sick, mute = (os.path.exists(os.path.join(module.params["scratch"], name)) for name in ("sick", "mute"))
+verdict = "unknown" if mute else "unhealthy" if sick else "healthy"
+reasons = ["it does not answer"] if mute else ["it is sick"] if sick else []
+module.exit_json(verdict=verdict, reasons=reasons, failure_class=None)
+"""
+CHECK = """\
+---
+- name: Ask the service
+  hosts: "{{ autoglm_target.host }}"
+  gather_facts: false
+  tasks:
+    - name: Read it
+      autoglm.recovery.inference_health:
+        scratch: "{{ scratch }}"
+      register: reading
+    - name: Fail where it is sick
+      ansible.builtin.assert:
+        that: reading.verdict == 'healthy'
+"""
+
+
 def until(what: str, ask: Callable[[], T | None]) -> T:
     """Wait for a condition to give something true."""
     deadline = time.monotonic() + DEADLINE_S
+    cut_off: httpx.TransportError | None = None
     while time.monotonic() < deadline:
-        answer = ask()
+        try:
+            answer, cut_off = ask(), None
+        except httpx.TransportError as error:
+            # A kept connection is closed after five idle seconds; on a busy machine they pass between two looks.
+            answer, cut_off = None, error
         if answer:
             return answer
         time.sleep(0.05)
-    raise AssertionError(f"waited {DEADLINE_S} s for {what}")
+    raise AssertionError(f"waited {DEADLINE_S} s for {what}") from cut_off
 
 
 def alert(host: str | None = "node-a", *, status: str = "firing", start: str = "2026-11-22T20:00:00Z", **labels: Any):
     """Return an alert as the wire carries it."""
-    named = {"alertname": "Oom", "failure_class": "oom", **({} if host is None else {"host": host}), **labels}
+    named = {
+        "alertname": "Oom",
+        "failure_class": "oom",
+        "nature": "state",
+        **({} if host is None else {"host": host}),
+        **labels,
+    }
     return {"status": status, "labels": named, "annotations": {}, "startsAt": start, "endsAt": "0001-01-01T00:00:00Z"}
 
 
@@ -93,7 +134,8 @@ class Receiver:
     """A receiver, its files, and a client that speaks to it."""
 
     directory: Path
-    policy: str = "recovery: {strategies: {oom: {delay: 0s}}}"
+    # A ladder of one rung: what fails is a person's.  Without C(then) a restart would be repeated.
+    policy: str = "recovery: {strategies: {oom: {delay: 0s, then: []}}}"
     tokens: tuple[str, ...] = ()
     playbook: str = PLAYBOOK
     hosts: tuple[str, ...] = ("node-a", "node-b")
@@ -108,10 +150,13 @@ class Receiver:
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
     def __post_init__(self) -> None:
-        collection = self.directory / "collections/ansible_collections/autoglm/recovery"
-        (collection / "playbooks").mkdir(parents=True)
+        collection = self.playbooks.parent
+        self.playbooks.mkdir(parents=True)
         shutil.copy(CHECKOUT / "galaxy.yml", collection)
         (collection / "playbooks" / "restart_process.yml").write_text(self.playbook)
+        (collection / "playbooks" / "check_service.yml").write_text(CHECK)
+        (collection / "plugins" / "modules").mkdir(parents=True, exist_ok=True)
+        (collection / "plugins" / "modules" / "inference_health.py").write_text(READER)
         hosts = {
             name: {
                 "ansible_connection": "local",
@@ -129,6 +174,12 @@ class Receiver:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         (self.directory / "tokens").write_text("\n".join(self.tokens))
+        (self.directory / "tokens").chmod(0o600)
+
+    @property
+    def playbooks(self) -> Path:
+        """Return where its collection has its playbooks."""
+        return self.directory / "collections/ansible_collections/autoglm/recovery/playbooks"
 
     @property
     def scratch(self) -> Path:
@@ -142,9 +193,16 @@ class Receiver:
 
     @property
     def marks(self) -> list[str]:
-        """Return what executions left."""
+        """Return what executions left: word, host, and the token's place among the tokens, 1 for the lowest."""
         path = self.scratch / "marks"
-        return path.read_text().splitlines() if path.exists() else []
+        lines = [line.rsplit(" ", 1) for line in (path.read_text().splitlines() if path.exists() else [])]
+        tokens = sorted({int(token) for _, token in lines})
+        return [f"{what} {tokens.index(int(token)) + 1}" for what, token in lines]
+
+    def run_directory(self, number: int) -> Path:
+        """Return where the one run with this number keeps its files, once it is there."""
+        (directory,) = until("the run's directory", lambda: list(self.directory.glob(f"state/runs/{number}-*")))
+        return directory
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which the test's collection is the one that Ansible finds."""
@@ -234,15 +292,21 @@ def serving(directory: Path, **settings: Any) -> Iterator[Receiver]:
         end_runs(receiver)
 
 
+def give_modules(directory: Path, *others: str) -> None:
+    """Let the playbook of a receiver that will be made in a directory use the modules, and others, of this checkout."""
+    plugins = directory / "collections/ansible_collections/autoglm/recovery/plugins"
+    # One by one: the receiver's own reader of services stands among them.
+    (plugins / "modules").mkdir(parents=True)
+    for module in (CHECKOUT / "plugins" / "modules").glob("*.py"):
+        if module.name != "inference_health.py":
+            (plugins / "modules" / module.name).symlink_to(module)
+    for name in ("module_utils", "doc_fragments", *others):
+        (plugins / name).symlink_to(CHECKOUT / "plugins" / name)
+
+
 def end_runs(receiver: Receiver) -> None:
     """End supervisors and playbooks that a killed receiver left."""
-    mark = str(receiver.directory).encode()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes() and int(entry.name) != os.getpid():
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (OSError, ProcessLookupError):
-            continue
+    end_processes_of(receiver.directory)
 
 
 def now() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.parts import containers, execution_environment
 from tests.parts.containers import Runtime
@@ -35,6 +36,11 @@ TELLING = (
       ansible.builtin.copy:
         content: "{{ ansible_version.full }}\\n{{ there.stdout }}"
         dest: "{{ scratch }}/there"
+        mode: "0600"
+    - name: Write down what is configured
+      ansible.builtin.copy:
+        content: "{{ ansible_config_file | default('none') }}\\n{{ secret | default('none') }}"
+        dest: "{{ scratch }}/configured"
         mode: "0600"
 """
 )
@@ -70,7 +76,10 @@ def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
         environment = {"image": named, "pull": "never", "mounts": mounts, "options": list(podman.options)}
         policy = {
             "launchers": {"local": {"execution_environment": environment}},
-            "recovery": {"persistent_within": "0s", "strategies": {"oom": {"delay": "0s", "timeout": timeout}}},
+            "recovery": {
+                "persistent_within": "0s",
+                "strategies": {"oom": {"delay": "0s", "timeout": timeout, "then": []}},
+            },
             "guardrails": {"max_pool_unavailable": "100%", "max_fleet_unavailable": "100%"},
         }
         inside = {"ansible_python_interpreter": "/usr/bin/python3"}
@@ -86,7 +95,7 @@ def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
 def ours(podman: Runtime) -> list[str]:
     """Return the containers of runs, by the names that no other user of ansible-runner gives them."""
     return podman(
-        "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^ansible_runner_[0-9]+-[0-9a-f]{8}$"
+        "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^ansible_runner_[0-9]+-[0-9a-z]+-[0-9a-f]{8}$"
     ).split()
 
 
@@ -133,11 +142,26 @@ def test_the_playbook_runs_in_the_container_and_is_told_of_as_ever(served):
         until("the repair to be proven", lambda: receiver.incidents("verifying"))
         assert receiver.marks == ["begin node-a 1", "end node-a 1"]
         version, where, namespace, *environment = (receiver.scratch / "there").read_text().splitlines()
+        assert "ANSIBLE_INJECT_FACT_VARS=False" in environment
         assert where == "/run/.containerenv"
         assert namespace != os.readlink("/proc/self/ns/pid")
         assert version == execution_environment.CORE.rpartition("=")[2]
         assert not [line for line in environment if "not-for-the-container" in line]
         assert any(text.startswith("Mark the beginning: changed") for text in texts(receiver))
+
+
+def test_the_receiver_s_ansible_cfg_and_vault_count_in_the_container(served, tmp_path):
+    """As they would if ansible-playbook was started in the receiver's folder."""
+    (tmp_path / "vault-password").write_text("of the vault\n")
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nvault_password_file = vault-password\n")
+    (tmp_path / "group_vars").mkdir()
+    vault = VaultLib([("default", VaultSecret(b"of the vault"))])
+    (tmp_path / "group_vars/all.yml").write_bytes(vault.encrypt("secret: opened\n"))
+    with served() as receiver:
+        receiver.post(payload(alert(start=now())))
+        until("the repair to be proven", lambda: receiver.incidents("verifying"))
+        seen = (receiver.scratch / "configured").read_text().splitlines()
+        assert seen == [str(tmp_path / "ansible.cfg"), "opened"]
 
 
 def test_runs_at_once_do_not_take_each_other_s_name(served):
@@ -185,7 +209,7 @@ def test_closing_an_incident_ends_the_container(served):
         until("the playbook to begin", lambda: receiver.marks)
         assert contained(receiver)
         receiver.order(1, "close")
-        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "cancelled")
         assert contained(receiver) == []
 
 
@@ -196,7 +220,7 @@ def test_nothing_in_a_container_outlives_its_supervisor_and_its_receiver(served)
         receiver.post(payload(alert(start=now())))
         until("the playbook to begin", lambda: receiver.marks)
         inside = contained(receiver)
-        first = supervisor(receiver.directory / "state/runs/1")
+        first = supervisor(receiver.run_directory(1))
         receiver.kill()
         first.kill()
         until("its processes to end", lambda: not any(process.is_running() for process in inside))

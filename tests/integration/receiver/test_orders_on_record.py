@@ -41,6 +41,7 @@ def asking(tmp_path_factory):
     authority = Authority(directory, "ours")
     ours, robot = authority.sign("server"), authority.sign("robot")
     (directory / "access").write_text(WHO)
+    (directory / "access").chmod(0o600)
     tls = ("--tls-cert", str(ours.certificate), "--tls-key", str(ours.key), "--client-ca", str(authority.certificate))
     trusting = ssl.create_default_context(cafile=authority.certificate)
     receiver = Guarded(
@@ -149,5 +150,36 @@ def test_what_would_let_anybody_in_or_nobody_does_not_start(tmp_path, arguments,
         receiver.command(), cwd=tmp_path, env=receiver.environment(), capture_output=True, check=False, timeout=60
     )
     assert ended.returncode in (1, 2)
+    assert said in ended.stderr.decode()
+    assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("access", 0o666, "access file access has mode 0666: others than its owner may write it"),
+        ("server.key", 0o644, "has mode 0644: everybody on this machine may read it"),
+        ("state/session.key", 0o604, "session key state/session.key has mode 0604"),
+        ("state", None, "state directory state is of user 12345"),
+    ],
+)
+def test_what_others_may_read_or_write_does_not_start(tmp_path, name, mode, said):
+    pair = Authority(tmp_path, "ours").sign("server")
+    (tmp_path / "access").write_text(f"alertmanager sender sha256:{'0' * 64}\n")
+    tls = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key))
+    receiver = Receiver(tmp_path, arguments=("--access-file", "access", *tls))
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state/session.key").write_text("k" * 64)
+    (tmp_path / "state/session.key").chmod(0o600)
+    if mode is not None:
+        (tmp_path / name).chmod(mode)
+    elif os.geteuid() == 0:
+        os.chown(tmp_path / name, 12345, 12345)
+    else:
+        pytest.skip("only root gives files away")
+    ended = subprocess.run(
+        receiver.command(), cwd=tmp_path, env=receiver.environment(), capture_output=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
     assert said in ended.stderr.decode()
     assert b"Traceback" not in ended.stderr

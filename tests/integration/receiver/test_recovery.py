@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -96,15 +97,45 @@ def test_a_failed_run_climbs_to_a_person(receiver):
     until("a person to be called", lambda: receiver.incidents("escalated"))
     (incident,) = receiver.incidents()
     assert incident["fault_mode"] == "persistent"
-    assert incident["reason"] == "the next action is failover_and_rebuild, for which no playbook is installed"
+    assert incident["reason"] == "the ladder has ended: restart_process failed"
+    assert incident["cause"].startswith("Fail where told to: ")
+    assert receiver.runs(1)[0]["cause"] == incident["cause"]
     assert [run["state"] for run in receiver.runs(1)] == ["failed"]
     (receiver.scratch / "fail").unlink()
     assert receiver.order(1, "retry").status_code == 200
     until("the retry to succeed", lambda: receiver.incidents("verifying"))
 
 
+GIVES_UP_AT_3 = """
+recovery: {strategies: {oom: {backoff: {base: 500ms}}}}
+guardrails: {max_actions_per_host_per_hour: 3}
+"""
+
+
+def test_a_restart_that_fails_is_repeated_until_a_guardrail_calls_a_person(tmp_path):
+    with serving(tmp_path, policy=GIVES_UP_AT_3) as receiver:
+        (receiver.scratch / "fail").touch()
+        receiver.post(payload(alert(start=now())))
+        until("a person to be called", lambda: receiver.incidents("escalated"))
+        (incident,) = receiver.incidents()
+        assert "3 actions ran on node-a within the last hour" in incident["reason"]
+        assert [run["state"] for run in receiver.runs(1)] == ["failed"] * 3
+        assert all("no playbook is installed" in run["reason"] for run in receiver.runs(1)[1:])
+
+
+def test_a_second_crash_is_restarted_again(tmp_path):
+    with serving(tmp_path, policy="recovery: {strategies: {oom: {backoff: {base: 500ms}}}}") as receiver:
+        for number in (1, 2):
+            start = now()
+            receiver.post(payload(alert(start=start)))
+            until("the run to succeed", lambda n=number: receiver.incidents("verifying") and receiver.runs(n))
+            receiver.post(payload(alert(start=start, status="resolved")))
+            until("it to be over", lambda n=number: len(receiver.incidents("resolved")) == n)
+        assert "restart_process ran for an earlier incident" in receiver.runs(2)[0]["reason"]
+
+
 def test_a_proof_that_the_alert_does_not_confirm_is_none(tmp_path):
-    policy = "recovery: {strategies: {oom: {resolve_within: 1s}}}"
+    policy = "recovery: {strategies: {oom: {resolve_within: 1s, then: []}}}"
     with serving(tmp_path, policy=policy) as receiver:
         receiver.post(payload(alert(start=now())))
         until("a person to be called", lambda: receiver.incidents("escalated"))
@@ -138,7 +169,9 @@ def test_a_receiver_killed_in_mid_run_loses_and_doubles_nothing(receiver):
     incident = resolved(receiver)
     assert [run["state"] for run in incident["runs"]] == ["succeeded"]
     assert receiver.marks == ["begin node-a 1", "end node-a 1"]
-    assert sum(line["kind"] == "run_started" for line in incident["timeline"]) == 1
+    # Beside the check that proved it.
+    started = [line["text"] for line in incident["timeline"] if line["kind"] == "run_started"]
+    assert sum(text.startswith("restart_process ") for text in started) == 1
 
 
 def test_a_run_that_ends_while_no_receiver_is_there_is_taken_in(receiver):
@@ -147,7 +180,7 @@ def test_a_run_that_ends_while_no_receiver_is_there_is_taken_in(receiver):
     begun(receiver)
     receiver.kill()
     receiver.let_go()
-    until("the playbook to end by itself", (receiver.directory / "state/runs/1/result.json").exists)
+    until("the playbook to end by itself", (receiver.run_directory(1) / "result.json").exists)
     receiver.start()
     until("the result to be taken in", lambda: receiver.incidents("verifying"))
     assert receiver.marks == ["begin node-a 1", "end node-a 1"]
@@ -187,7 +220,7 @@ def test_a_receiver_told_to_stop_ends_in_order_and_leaves_the_run_going(receiver
     begun(receiver)
     assert receiver.kill(signal.SIGTERM) in (0, -signal.SIGTERM)
     receiver.let_go()
-    until("the playbook to end by itself", (receiver.directory / "state/runs/1/result.json").exists)
+    until("the playbook to end by itself", (receiver.run_directory(1) / "result.json").exists)
 
 
 def test_what_the_playbook_gets_is_the_contract_and_text(receiver):
@@ -197,7 +230,13 @@ def test_what_the_playbook_gets_is_the_contract_and_text(receiver):
     given = json.loads((receiver.scratch / "given.json").read_text())
     assert given["target"] == {"host": "node-a", "service": "llama", "gpu": None, "pool": "chat"}
     assert given["incident"]["root_cause"] == name
-    assert (given["incident"]["id"], given["incident"]["attempt"], given["incident"]["fence"]) == (1, 1, 1)
+    assert (given["incident"]["id"], given["incident"]["attempt"]) == (1, 1)
+    # The time in microseconds: whatever database gave one before, lost or not, gave a lower one.
+    assert abs(given["incident"]["fence"] / 1e6 - time.time()) < 3600
+    installation, number = given["incident"]["key"].split("-")
+    assert given["incident"]["installation"].startswith(installation)
+    assert number == "1"
+    assert receiver.run_directory(1).name == f"1-{given['incident']['run'][:12]}"
     assert not (receiver.scratch / "evaluated").exists()
 
 

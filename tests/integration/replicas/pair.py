@@ -16,7 +16,7 @@ LEASE_S = 3
 POLICY = """\
 recovery:
   persistent_within: 0s
-  strategies: {oom: {delay: 0s, retries: 1, backoff: 1ms}}
+  strategies: {oom: {delay: 0s, retries: 1, backoff: 1ms, then: []}}
 guardrails: {max_actions_per_host_per_hour: 1000}
 """
 

@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
+from autoglm_recovery.receiver.access.principal import Principal, Role
+from autoglm_recovery.receiver.orders import Order, carry_out
+from autoglm_recovery.receiver.store.database import Database
+from tests.integration.decisions.test_outbox_and_pause import autoglm
 from tests.integration.receiver.running import alert, now, payload, serving, until
 
 from .test_takeover import playbooks_of
@@ -22,7 +29,7 @@ def test_closing_an_incident_ends_its_run_and_frees_the_host(tmp_path):
     with serving(tmp_path, policy="recovery: {persistent_within: 0s, strategies: {oom: {delay: 0s}}}") as receiver:
         begun(receiver)
         assert receiver.order(1, "close").json()["state"] == "closed"
-        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "cancelled")
         assert playbooks_of(receiver) == []
         told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
         assert any("the incident was closed by" in text for text in told)
@@ -31,8 +38,51 @@ def test_closing_an_incident_ends_its_run_and_frees_the_host(tmp_path):
         until("the next incident to be repaired", lambda: receiver.incidents("verifying"))
 
 
+def cancel(receiver, number, *comment):
+    """Cancel by the command line."""
+    return autoglm(receiver, "incidents", "cancel", str(number), *comment)
+
+
+def test_cancelling_ends_the_run_for_real_and_leaves_the_incident_with_a_person(tmp_path):
+    with serving(tmp_path) as receiver:
+        begun(receiver)
+        done = cancel(receiver, 1, "--comment", "the disk is being swapped")
+        assert done.returncode == 0, done.stderr
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "cancelled")
+        # By its supervisor: neither the playbook nor anything that it started is left.
+        assert playbooks_of(receiver) == []
+        (incident,) = receiver.incidents("escalated")
+        assert incident["reason"].startswith("cancelled by ")
+        assert incident["reason"].endswith(": the disk is being swapped")
+        told = [(line["kind"], line["text"]) for line in receiver.get("/api/v1/incidents/1")["timeline"]]
+        assert any(kind == "order" and text.startswith("cancel by ") for kind, text in told)
+        assert any(kind == "run_finished" and "cancelled by " in text for kind, text in told)
+        receiver.let_go()
+        again = cancel(receiver, 1)
+        assert again.returncode == 1
+        assert "is for incidents that are running" in again.stderr
+        assert [mark.partition(" ")[0] for mark in receiver.marks] == ["begin"]
+        assert receiver.order(1, "retry").status_code == 200
+        until("the retry to succeed", lambda: receiver.incidents("verifying"))
+
+
+def test_a_cancellation_survives_the_receiver(tmp_path):
+    with serving(tmp_path) as receiver:
+        begun(receiver)
+        os.kill(receiver.process.pid, signal.SIGSTOP)
+        url = f"sqlite:///{tmp_path / 'state/receiver.db'}"
+        database = Database(url)
+        carry_out(database, 1, Order.cancel, Principal("ann", Role.operator, "open", "127.0.0.1"))
+        database.close()
+        receiver.kill()
+        receiver.start()
+        until("the run to end", lambda: receiver.runs(1)[0]["state"] == "cancelled")
+        assert playbooks_of(receiver) == []
+        assert "cancelled by ann" in receiver.incidents("escalated")[0]["reason"]
+
+
 def test_a_run_that_takes_longer_than_the_policy_allows_is_ended_and_has_failed(tmp_path):
-    with serving(tmp_path, policy="recovery: {strategies: {oom: {delay: 0s, timeout: 5s}}}") as receiver:
+    with serving(tmp_path, policy="recovery: {strategies: {oom: {delay: 0s, timeout: 5s, then: []}}}") as receiver:
         receiver.hold()
         receiver.post(payload(alert(start=now())))
         until("a person to be called", lambda: receiver.incidents("escalated"))
@@ -58,7 +108,7 @@ def test_a_run_whose_receiver_never_comes_back_ends_itself(tmp_path):
         begun(receiver)
         receiver.kill()
         until("the playbook to be ended", lambda: not playbooks_of(receiver))
-        result = until("the result", (receiver.directory / "state/runs/1/result.json").exists)
+        result = until("the result", (receiver.run_directory(1) / "result.json").exists)
         assert result
         receiver.start()
         until("it to be taken in", lambda: receiver.runs(1)[0]["state"] == "lost")

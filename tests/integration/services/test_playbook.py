@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services import a
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
 from tests.lab import model
-from tests.lab.laboratory import environment
+from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
@@ -33,7 +35,9 @@ SECONDS = 120
 def restart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the playbook on this host with a service of the inventory; words come before it (nsenter ...)."""
 
-    def run(service: dict[str, object], *words: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        service: dict[str, object], *words: str, playbook: str = "restart_process", **more: object
+    ) -> subprocess.CompletedProcess[str]:
         described = {"name": "llama", "engine": "llama_cpp", "ready_timeout": 30, **service}
         connection = {
             "ansible_connection": "local",
@@ -43,8 +47,15 @@ def restart(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         hosts = {"here": {**connection, "autoglm_services": [described]}}
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-        variables = json.dumps({"target": "here", "autoglm_evidence_dir": str(tmp_path / "evidence")})
-        command = [*words, str(PROGRAMS / "ansible-playbook"), "autoglm.recovery.restart_process", "-i", str(inventory)]
+        variables = json.dumps({"target": "here", "autoglm_evidence_dir": str(tmp_path / "evidence"), **more})
+        command = [
+            *words,
+            *launchers_words(more),
+            str(PROGRAMS / "ansible-playbook"),
+            f"autoglm.recovery.{playbook}",
+            "-i",
+            str(inventory),
+        ]
         return subprocess.run(
             [*command, "-e", variables],
             capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=SECONDS,
@@ -96,7 +107,13 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
     }
     pid = acting.start(open_service(service, 5.0), 10).main_pid
     wait_for("it to serve", lambda: healthy(port), 30)
+    checked = restart(service, playbook="check_service")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     os.kill(pid, signal.SIGSTOP)
+    checked = restart(service, playbook="check_service")
+    assert checked.returncode != 0
+    assert "llama is unhealthy" in checked.stdout, checked.stdout + checked.stderr
+    assert Path(f"/proc/{pid}").exists(), "a check changes nothing"
 
     done = restart(service)
 
@@ -107,6 +124,65 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
     parts = evidence(tmp_path)
     assert "state T" in parts[f"process-{pid}-threads.txt"]
     assert "llama" in parts["service.log"]
+
+
+def test_a_full_server_is_left_alone_by_an_incident(restart, pid_path: str, tmp_path: Path) -> None:
+    port = llama.free_port()
+    chroot, *rest = llama.command(port)
+    service = {
+        "url": f"http://127.0.0.1:{port}",
+        "pid_file": pid_path,
+        "start_command": [shutil.which(chroot), *rest],
+        "log_file": str(tmp_path / "llama.log"),
+    }
+    pid = acting.start(open_service(service, 5.0), 10).main_pid
+    wait_for("it to serve", lambda: healthy(port), 30)
+    stop = threading.Event()
+    clients = [threading.Thread(target=keep_asking, args=(port, stop)) for _ in range(8)]
+    for client in clients:
+        client.start()
+    try:
+        done = restart(service, autoglm_incident={"id": 1, "attempt": 1})
+    finally:
+        stop.set()
+        os.kill(pid, signal.SIGKILL)
+        for client in clients:
+            client.join()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Busy, not restarted" in done.stdout
+    assert not (tmp_path / "evidence").exists()
+    assert int(Path(pid_path).read_text()) == pid
+
+
+def keep_asking(port: int, stop: threading.Event) -> None:
+    """One long request after the other, each of which holds a slot for seconds."""
+    body = {"prompt": "the people", "max_tokens": 4000, "ignore_eos": True}
+    while not stop.is_set():
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(f"http://127.0.0.1:{port}/v1/completions", json=body, timeout=60, trust_env=False)
+
+
+def test_a_deadlock_behind_an_api_that_answers_is_healed(restart, pid_path: str, tmp_path: Path) -> None:
+    """The server is a fake, whose core is dead until it is started anew."""
+    port, sick = llama.free_port(), tmp_path / "sick"
+    sick.touch()
+    service = {
+        "engine": "vllm",
+        "url": f"http://127.0.0.1:{port}",
+        "pid_file": pid_path,
+        "start_command": [sys.executable, "-m", "tests.fake_vllm", str(port), str(sick)],
+        "working_dir": str(CHECKOUT),
+        "stall_seconds": 3,
+    }
+    pid = acting.start(open_service(service, 5.0), 10).main_pid
+    wait_for("it to serve", lambda: healthy(port), 30)
+
+    done = restart(service, autoglm_incident={"id": 1, "attempt": 1})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(Path(pid_path).read_text()) != pid
+    assert "8 tokens" in done.stdout
 
 
 def test_what_dies_for_good_is_not_waited_for(restart, pid_path: str) -> None:
@@ -120,6 +196,24 @@ def test_what_dies_for_good_is_not_waited_for(restart, pid_path: str) -> None:
     assert done.returncode != 0
     assert "has no process" in done.stdout
     assert done.stdout.count("RETRYING") < 20
+
+
+@pytest.mark.parametrize("seconds", ["0", "3"])
+def test_the_last_words_of_a_server_that_does_not_start_are_told(
+    restart, pid_path: str, tmp_path: Path, seconds: str
+) -> None:
+    """Whether it dies at once, and the start fails, or a little later, and the proof does."""
+    said = "error: failed to load model '/var/lib/models/gone.gguf'"
+    service = {
+        "url": f"http://127.0.0.1:{llama.free_port()}",
+        "pid_file": pid_path,
+        "log_file": str(tmp_path / "server.log"),
+        "start_command": ["/bin/sh", "-c", f'sleep {seconds}; echo "{said}" >&2; exit 1'],
+    }
+    done = restart({**service, "ready_timeout": 60})
+    assert done.returncode != 0
+    failed = [line for line in done.stdout.splitlines() if "last_words" in line and "FAILED" in line]
+    assert any(said in line for line in failed), done.stdout
 
 
 @pytest.mark.parametrize(

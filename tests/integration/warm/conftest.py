@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.warm.warmer import Warmer
+from tests.integration.warm.project import Project
 from tests.integration.warm.running import Place, ready
 
 
@@ -43,3 +47,35 @@ def own_warmer(place: Place, tmp_path: Path) -> Iterator[Warmer]:
     ready(made)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with an inventory elsewhere, whose variables lie beside it, beside the playbooks and in the folder."""
+    place = Place(tmp_path / "place", inventory_name="fleet/hosts.yml")
+    (tmp_path / "place/fleet").mkdir(parents=True)
+    place.build()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(place.root / "collections"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    made = Project(place, tmp_path / "work", monkeypatch)
+    for where, name in ((place.root / "fleet", "inventory"), (place.playbooks, "playbooks"), (made.folder, "folder")):
+        (where / "group_vars").mkdir()
+        (where / "group_vars/all.yml").write_text(f"of_{name}: {name}\n")
+    (place.root / "fleet/host_vars").mkdir()
+    services = "autoglm_services: [{name: llama, pool: chat}]\nsecret: plain\nother_secret: plain\n"
+    (place.root / "fleet/host_vars/node-a.yml").write_text(f"of_host: host\n{services}")
+    return made
+
+
+@pytest.fixture
+def control() -> Iterator[Path]:
+    """Where ssh's shared connections are, by a path that is short enough for a socket; they end with the test."""
+    folder = Path(tempfile.mkdtemp(prefix="autoglm-"))
+    yield folder
+    for path in folder.iterdir():
+        words = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "anywhere"]
+        subprocess.run(words, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)  # an ssh that ends removes its socket by itself, at any moment

@@ -16,113 +16,15 @@ from typing import Any, TypeVar
 import psutil
 import yaml
 
-from autoglm_recovery.receiver import heartbeat, launch
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
+from autoglm_recovery.receiver import container, heartbeat, launch
 from autoglm_recovery.receiver.launch import Order
 from autoglm_recovery.receiver.warm.playbook import COLD
 from autoglm_recovery.receiver.warm.warmer import Spawned, Warmer
+from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS
 
 T = TypeVar("T")
-DEADLINE_S = 60.0
-
-PLAYBOOKS: dict[str, str] = {
-    # What a run can see of itself and of others.
-    "observe": """
-- hosts: node-a
-  gather_facts: false
-  tasks:
-    - name: Look around
-      ansible.builtin.set_fact:
-        seen:
-          given: "{{ autoglm_incident }}"
-          others: "{{ vars | select('match', 'left_by_') | list }}"
-          host_keys_checked: "{{ lookup('config', 'HOST_KEY_CHECKING') }}"
-          process: "{{ lookup('pipe', ansible_playbook_python ~ ' ' ~ playbook_dir ~ '/observe.py') | from_json }}"
-          random: "{{ 1000000000 | random }}"
-          python: "{{ ansible_playbook_python }}"
-    - name: Leave something behind
-      ansible.builtin.set_fact: {"left_by_{{ autoglm_incident.id }}": true}
-    - name: Write it down
-      ansible.builtin.copy: {content: "{{ seen | to_json }}", dest: "{{ autoglm_target.out }}", mode: "0600"}
-""",
-    "fail": """
-- hosts: node-a
-  gather_facts: false
-  tasks: [{name: Fail, ansible.builtin.fail: {msg: as it should}}]
-""",
-    "broken": "- hosts: node-a\n  tasks: [{name: No such thing, no.such.module: {}}]\n",
-    # Ansible calls it a success to have found nobody.
-    "nobody": "- hosts: node-z\n  gather_facts: false\n  tasks: [{name: Never, ansible.builtin.ping: {}}]\n",
-    "unreachable": """
-- hosts: node-a
-  gather_facts: false
-  tasks: [{name: Ping, ansible.builtin.ping: {}, vars: {ansible_connection: ssh, ansible_host: 127.0.0.1,
-           ansible_port: 1}}]
-""",
-    "hold": """
-- hosts: node-a
-  gather_facts: false
-  tasks:
-    - name: Say that it began
-      ansible.builtin.file: {path: "{{ autoglm_target.out }}", state: touch, mode: "0600"}
-    - name: Hold
-      ansible.builtin.command: sleep 1000
-""",
-    "wait": """
-- hosts: node-a
-  gather_facts: false
-  tasks:
-    - name: Say that it began
-      ansible.builtin.file: {path: "{{ autoglm_target.out }}", state: touch, mode: "0600"}
-    - name: Wait to be let go
-      ansible.builtin.wait_for: {path: "{{ autoglm_target.out }}.go", sleep: 1}
-    - name: Say that it ended
-      ansible.builtin.file: {path: "{{ autoglm_target.out }}.end", state: touch, mode: "0600"}
-""",
-    "vault": """
-- hosts: node-a
-  gather_facts: false
-  vars_files: [secret.yml]
-  tasks:
-    - name: Write it down
-      ansible.builtin.copy: {content: "{{ secret }}", dest: "{{ autoglm_target.out }}", mode: "0600"}
-""",
-    "ssh": """
-- hosts: node-a
-  gather_facts: false
-  tasks:
-    - name: Over there
-      ansible.builtin.command: sh -c "echo $SSH_CONNECTION"
-      register: there
-    - name: Write it down
-      ansible.builtin.copy: {content: "{{ there.stdout }}", dest: "{{ autoglm_target.out }}", mode: "0600"}
-      delegate_to: localhost
-      vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-""",
-}
-
-# Tells, as JSON, what the process is in which the lookup that runs this was evaluated: ansible-playbook's worker.
-OBSERVE = """
-import json, os, re
-pid = os.getppid()
-def words(name, pid): return open(f"/proc/{pid}/{name}", errors="surrogateescape").read().split(chr(0))[:-1]
-while not any("ansible-playbook" in word for word in words("cmdline", pid)):
-    pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status").read().splitlines())
-stat = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
-links = {}
-for name in os.listdir(f"/proc/{pid}/fd"):
-    try: links[name] = os.readlink(f"/proc/{pid}/fd/{name}")
-    except OSError: pass
-main = stat[1]
-temporary = [name for name in os.listdir(os.environ["ANSIBLE_LOCAL_TEMP"]) if name.startswith(f"ansible-local-{main}")]
-shown = sorted(word.partition("=")[0] for word in words("environ", pid) if word)
-print(json.dumps({
-    "command": [word for word in words("cmdline", pid) if word], "temporary": temporary, "shown": shown,
-    "environment": dict(os.environ), "folder": os.readlink(f"/proc/{pid}/cwd"), "terminal": stat[4] != "0",
-    "descriptors": sorted(re.sub("[:#].*", "", target) for target in links.values()),
-    **{name: status[name].strip() for name in ("Umask", "SigBlk", "SigIgn", "SigCgt", "Threads", "Groups", "Uid")},
-}))
-"""
+DEADLINE_S = 180.0
 
 
 def until(what: str, ask: Callable[[], T | None]) -> T:
@@ -136,12 +38,20 @@ def until(what: str, ask: Callable[[], T | None]) -> T:
     raise AssertionError(f"waited {DEADLINE_S:.0f} s for {what}")
 
 
+def seen(out: Path) -> dict[str, Any]:
+    """Return what a playbook wrote of what it saw, in one file or two."""
+    told: dict[str, Any] = json.loads(out.read_text())
+    checked = out.with_name(f"{out.name}.checked")
+    return {**told, **json.loads(checked.read_text())} if checked.exists() else told
+
+
 @dataclass
 class Run:
     """A run that was started."""
 
     directory: Path
     process: Spawned
+    out: Path  # where its playbook writes
 
     def result(self) -> dict[str, Any]:
         """Wait for its end."""
@@ -150,18 +60,12 @@ class Run:
 
     def said(self) -> str:
         """Return its output so far."""
-        output = self.directory / "artifacts/ansible/stdout"
-        return output.read_text() if output.exists() else (self.directory / "supervisor.log").read_text()
-
-    @property
-    def out(self) -> Path:
-        """Return where its playbook writes."""
-        return self.directory.with_suffix(".out")
+        (output, *_) = [*self.directory.glob("artifacts/*/stdout"), self.directory / "supervisor.log"]
+        return output.read_text()
 
     def seen(self) -> dict[str, Any]:
         """Return what it has seen."""
-        seen: dict[str, Any] = json.loads(self.out.read_text())
-        return seen
+        return seen(self.out)
 
     @property
     def cold(self) -> str | None:
@@ -184,6 +88,9 @@ class Place:
         default_factory=lambda: {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     )
     number: int = 0
+    inventory_name: str = "inventory.yml"
+    # Where its playbooks run, if not on this machine.
+    environment: ExecutionEnvironment | None = None
 
     def build(self) -> None:
         """Write the collection and the inventory."""
@@ -205,19 +112,23 @@ class Place:
     @property
     def inventory(self) -> Path:
         """Return the inventory."""
-        return self.root / "inventory.yml"
+        return self.root / self.inventory_name
 
-    def start(self, spawn: Callable[[Path], Spawned], playbook: str, timeout_s: float = DEADLINE_S) -> Run:
+    def start(
+        self, spawn: Callable[[Path], Spawned], playbook: str, timeout_s: float = DEADLINE_S, **target: object
+    ) -> Run:
         """Start a run of a playbook."""
         self.number += 1
         directory = self.root / f"run-{self.number}"
+        contained = self.environment is not None
+        out = directory / "out" if contained else directory.with_suffix(".out")
         variables = {
             "autoglm_incident": {"id": self.number, "secret": f"only-of-{self.number}"},
-            "autoglm_target": {"host": "node-a", "out": str(directory.with_suffix(".out"))},
+            "autoglm_target": {"host": "node-a", "out": f"{container.INSIDE}/out" if contained else str(out), **target},
         }
-        launch.prepare(directory, Order(playbook, "node-a", self.inventory, timeout_s, variables))
+        launch.prepare(directory, Order(playbook, "node-a", self.inventory, timeout_s, variables), self.environment)
         heartbeat.begin(directory, heartbeat.now() + 600.0)
-        return Run(directory, spawn(directory))
+        return Run(directory, spawn(directory), out)
 
 
 def ready(warmer: Warmer) -> None:

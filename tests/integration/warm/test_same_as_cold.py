@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -78,17 +79,34 @@ def test_people_see_what_runs(observed: list[dict[str, Any]]) -> None:
     assert any(word.endswith("vars.yml") for word in warm)
 
 
+def test_people_see_the_warm_process_by_a_short_title(warmer: Warmer) -> None:
+    assert warmer.process is not None
+    words = psutil.Process(warmer.process.pid).cmdline()
+    assert [word for word in words if word] == ["autoglm-warm", str(warmer.socket)]
+    if (ps := shutil.which("ps")) is not None:
+        shown = subprocess.run([ps, "-o", "args=", "-ww", str(warmer.process.pid)], stdout=subprocess.PIPE, check=True)
+        assert shown.stdout.decode().split() == ["autoglm-warm", str(warmer.socket)]
+        assert len(shown.stdout) < 200
+
+
 def test_no_run_sees_another(observed: list[dict[str, Any]]) -> None:
     numbers = [seen["given"]["id"] for seen in observed]
     assert [seen["given"]["secret"] for seen in observed] == [f"only-of-{number}" for number in numbers]
     assert all(seen["others"] == [] for seen in observed)
     assert len({name for seen in observed for name in seen["process"]["temporary"]}) == 3
     assert len({seen["random"] for seen in observed}) == 3
-    assert len({seen["process"]["folder"] for seen in observed}) == 3
+
+
+def test_runs_are_in_the_folder_in_which_the_receiver_was_started(observed: list[dict[str, Any]]) -> None:
+    assert [seen["process"]["folder"] for seen in observed] == [os.getcwd()] * 3
 
 
 def test_host_keys_are_checked_as_by_ansible_itself(observed: list[dict[str, Any]]) -> None:
     assert [seen["host_keys_checked"] for seen in observed] == [True, True, True]
+
+
+def test_what_hosts_say_is_no_variable(observed: list[dict[str, Any]]) -> None:
+    assert [seen["facts_are_variables"] for seen in observed] == [False, False, False]
 
 
 @pytest.mark.usefixtures("observed")

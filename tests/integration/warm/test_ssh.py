@@ -5,21 +5,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import socket
 import subprocess
-import tempfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoglm_recovery.receiver import launch
 from autoglm_recovery.receiver.warm.warmer import Warmer
-from tests.integration.warm.running import Place, ready, until
-from tests.parts import root
+from tests.integration.warm.running import Place, ready
+from tests.parts import sshd
 
 UNREACHABLE = 4  # as ansible-playbook says it
 
@@ -27,45 +27,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the part needs root, 
 
 
 @contextmanager
-def sshd(directory: Path) -> Iterator[int]:
-    """Run an sshd out of the lab's image on the loopback interface, which lets in the key C(directory/key)."""
-    inside = Path(tempfile.mkdtemp(prefix="sshd-", dir=root.ensure() / "var"))
-    for name in ("key", "host_key"):
-        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
-        subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
-    shutil.copy(directory / "key.pub", inside / "authorized_keys")
-    shutil.copy(directory / "host_key", inside / "host_key")
-    (root.ensure() / "run/sshd").mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    place = f"/var/{inside.name}"
-    options = {"ListenAddress": "127.0.0.1", "Port": port, "HostKey": f"{place}/host_key", "PidFile": "none",
-               "AuthorizedKeysFile": f"{place}/authorized_keys", "StrictModes": "no", "UsePAM": "no",
-               "PermitRootLogin": "prohibit-password", "Subsystem": "sftp internal-sftp"}  # fmt: skip
-    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    with (directory / "sshd.log").open("wb") as log:
-        process = subprocess.Popen(
-            root.command("/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words), stdout=log, stderr=log
-        )
-    try:
-        until("sshd to listen", lambda: _listens(port))
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(inside)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
 def reachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Place, Path, str]]:
     """Give a place whose host is reached over SSH, the file of the host keys that are known, and the host's line."""
-    with sshd(tmp_path) as port:
+    with sshd.serving(tmp_path) as port:
         known = tmp_path / "known"
         host = {
             "ansible_host": "127.0.0.1",
@@ -113,3 +77,50 @@ def test_a_host_with_another_key_gets_no_command(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("ANSIBLE_CONFIG", str(configuration))
         unchecked = place.start(launch.spawn, "ssh")
         assert unchecked.result()["rc"] == 0, unchecked.said()
+
+
+def test_a_jump_host_is_gone_through_as_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, cold and warm: the host's C(ansible_ssh_common_args) name a second sshd, which lets on to the first."""
+    with reachable(tmp_path, monkeypatch) as (place, known, line):
+        bastion = tmp_path / "bastion"
+        with sshd.serving(bastion, PermitOpen=f"127.0.0.1:{place.host['ansible_port']}") as port:
+            known.write_text(f"{line}[127.0.0.1]:{port} {(bastion / 'host_key.pub').read_text()}")
+            # ProxyJump hands the file on to the ssh that it starts, and no other option.
+            (tmp_path / "ssh_config").write_text(
+                f"UserKnownHostsFile {known}\nGlobalKnownHostsFile /dev/null\n"
+                f"Host bastion\n  HostName 127.0.0.1\n  Port {port}\n  User root\n  IdentityFile {bastion / 'key'}\n"
+            )
+            common = f"-F {tmp_path / 'ssh_config'} -o ProxyJump=bastion"
+            place.host = {**place.host, "ansible_ssh_common_args": common}
+            place.inventory.write_text(yaml.safe_dump({"all": {"hosts": {"node-a": place.host}}}))
+            seen = [_by_hand(place), *_by_receiver(place, tmp_path / "warm.log")]
+            jumped = (bastion / "sshd.log").read_text().count("Accepted publickey")
+        assert seen == [str(place.host["ansible_port"])] * 3
+        assert jumped >= 3, "somebody went past the bastion"
+
+
+def _by_hand(place: Place) -> str:
+    """Return the port at which ansible-playbook came to the host."""
+    out = place.root / "by-hand.out"
+    words = ["-i", str(place.inventory), "-e", json.dumps({"autoglm_target": {"out": str(out)}})]
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, "autoglm.recovery.ssh", *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out.read_text().split()[3]
+
+
+def _by_receiver(place: Place, log: Path) -> list[str]:
+    """Return the same of a cold and of a warm run."""
+    cold = place.start(launch.spawn, "ssh")
+    assert cold.result()["rc"] == 0, cold.said()
+    warmer = Warmer(launch.spawn, log)
+    try:
+        ready(warmer)
+        warm = place.start(warmer.spawn, "ssh")
+        assert warm.result()["rc"] == 0, warm.said()
+        assert warm.cold is None
+    finally:
+        warmer.stop()
+    return [run.out.read_text().split()[3] for run in (cold, warm)]

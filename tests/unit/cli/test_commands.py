@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from autoglm_recovery import __version__
 from autoglm_recovery.cli.main import app
-from autoglm_recovery.cli.terminal import plain
+from autoglm_recovery.plain import plain
 
 
 def run(*arguments: str):
@@ -73,7 +73,7 @@ def test_rules_write_all_files(tmp_path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         *("autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"),
-        "grafana-dashboard.json",
+        *("prometheus.merge.yml", "alertmanager.merge.yml", "grafana-dashboard.json"),
     }
 
 

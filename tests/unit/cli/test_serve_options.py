@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -50,6 +52,19 @@ def test_a_database_that_cannot_be_used_is_said_without_its_password(serve, url)
         assert result.exit_code == 1
         assert "database" in result.output
         assert "hidden-word" not in result.output
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hidden-word@h/d", "postgresql://u@h/d?password=hidden-word"])
+def test_a_password_that_everybody_could_read_in_the_list_of_processes_is_refused(serve, url, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["autoglm", "serve", f"--database={url}"])
+    result = serve("--database", url)
+    assert result.exit_code == 1
+    assert "everybody on this machine can read" in result.output
+    assert "hidden-word" not in result.output
+    monkeypatch.setattr("sys.argv", ["autoglm", "serve", "--database", "postgresql://u@127.0.0.1:1/d"])
+    for allowed in (serve("--database", sys.argv[-1]), serve(env={"AUTOGLM_DATABASE": url})):
+        assert "everybody on this machine can read" not in allowed.output
+        assert "hidden-word" not in allowed.output
 
 
 @pytest.mark.parametrize(("lease", "code", "says"), [("5", 2, "is not a duration"), ("100ms", 1, "at least 1s")])

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import datetime
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -17,66 +17,67 @@ import pytest
 from autoglm_recovery.exporter import alertmanager
 from autoglm_recovery.exporter.alertmanager import MOST, FastAlert, Sender
 from autoglm_recovery.exporter.alerts import alert_of, labels_of
+from tests.parts.http_answers import Asked, Reply, answering_http
 
 
-class Fake:
-    """Answers POSTs with what C(status) says, and keeps what came."""
+class FakeAlertmanager:
+    """Answers POSTs with what C(status) says, and keeps what came.  What the API's schema refuses it refuses as well.
+
+    api/v2/openapi.yaml (postableAlerts), api/v2/api.go (postAlertsHandler) of Alertmanager 0.34.  See tests/FAKES.md.
+    """
 
     def __init__(self) -> None:
+        self.url = ""
         self.status: Callable[[list[Any]], int] = lambda _alerts: 200
         self.date: str | None = None
         self.came: list[list[dict[str, Any]]] = []
-        self.headers: list[dict[str, str]] = []
+        self.headers: list[Message] = []
         self.changed = threading.Condition()
-        fake = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(200)
-
-            def do_POST(self) -> None:
-                alerts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status = fake.status(alerts)
-                self._answer(status)
-                with fake.changed:
-                    fake.came.append(alerts)
-                    fake.headers.append(dict(self.headers))
-                    fake.changed.notify_all()
-
-            def date_time_string(self, timestamp: float | None = None) -> str:
-                return fake.date or super().date_time_string(timestamp)
-
-            def _answer(self, status: int) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+    def __call__(self, asked: Asked) -> Reply:
+        date = {"Date": self.date} if self.date else {}
+        if (asked.method, asked.path) == ("GET", "/api/v2/status"):
+            return Reply(200, b"{}", {"Content-Type": "application/json", **date})
+        if (asked.method, asked.path) != ("POST", "/api/v2/alerts"):
+            return Reply(404, headers=date)
+        if asked.headers["Content-Type"] != "application/json":
+            return Reply(415, headers=date)
+        alerts = asked.json()
+        if refused := _why_not(alerts):
+            return Reply(422, refused.encode(), date)
+        # Kept before it is answered: whoever sees the answer counted finds what came.
+        with self.changed:
+            self.came.append(alerts)
+            self.headers.append(asked.headers)
+            self.changed.notify_all()
+        return Reply(self.status(alerts), headers=date)
 
     def wait(self, number: int) -> None:
         """Until so many requests came."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.came) >= number, 30), self.came
+            assert self.changed.wait_for(lambda: len(self.came) >= number, 180), self.came
+
+
+def _why_not(alerts: list[Any]) -> str:
+    for each in alerts:
+        if not isinstance(each.get("labels"), dict) or not all(isinstance(v, str) for v in each["labels"].values()):
+            return "labels in body is required"
+        for moment in (each["startsAt"], each["endsAt"]):
+            if datetime.fromisoformat(moment).tzinfo is None:
+                return "startsAt in body must be of type date-time"
+    return ""
 
 
 @pytest.fixture
-def fake() -> Iterator[Fake]:
-    made = Fake()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+def fake() -> Iterator[FakeAlertmanager]:
+    made = FakeAlertmanager()
+    with answering_http(made) as server:
+        made.url = server.url
+        yield made
 
 
 @pytest.fixture
-def sender(fake: Fake) -> Iterator[Sender]:
+def sender(fake: FakeAlertmanager) -> Iterator[Sender]:
     made = Sender(fake.url, headers=lambda: {"Authorization": "Bearer secret"})
     yield made
     made.stop()
@@ -94,7 +95,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_an_alert_is_sent_with_the_token(fake: Fake, sender: Sender) -> None:
+def test_an_alert_is_sent_with_the_token(fake: FakeAlertmanager, sender: Sender) -> None:
     sender.start()
     sender.put(alert())
     fake.wait(1)
@@ -104,17 +105,17 @@ def test_an_alert_is_sent_with_the_token(fake: Fake, sender: Sender) -> None:
 
 
 def test_it_is_tried_again_and_only_the_newest_state_is_sent(
-    fake: Fake, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    fake: FakeAlertmanager, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alertmanager, "_FIRST_PAUSE", 0.01)
-    fake.status = lambda _alerts: 503
+    # The first state is refused whenever it comes: a request may be under way while the newer state is put.
+    fake.status = lambda alerts: 200 if alerts[0]["endsAt"] > fake.came[0][0]["endsAt"] else 503
     first = alert()
     sender.put(first)
     sender.start()
     fake.wait(3)
     newer = alert(lasts=500)
     sender.put(newer)
-    fake.status = lambda _alerts: 200
     until(lambda: sender.counts.sent)
     (sent,) = fake.came[-1]
     assert sent["endsAt"] > fake.came[0][0]["endsAt"]
@@ -122,7 +123,7 @@ def test_it_is_tried_again_and_only_the_newest_state_is_sent(
     assert sender.counts.failed >= 3
 
 
-def test_an_alert_that_is_refused_does_not_hold_up_others(fake: Fake, sender: Sender) -> None:
+def test_an_alert_that_is_refused_does_not_hold_up_others(fake: FakeAlertmanager, sender: Sender) -> None:
     fake.status = lambda alerts: 400 if any(one["labels"]["xid"] == "bad" for one in alerts) else 200
     for xid in ("48", "bad", "79"):
         sender.put(alert(xid))
@@ -140,7 +141,7 @@ def test_memory_is_bounded_and_the_oldest_goes(sender: Sender) -> None:
     assert (sender.pending, sender.counts.dropped) == (MOST, 3)
 
 
-def test_what_is_over_before_it_could_be_sent_is_dropped(fake: Fake, sender: Sender) -> None:
+def test_what_is_over_before_it_could_be_sent_is_dropped(fake: FakeAlertmanager, sender: Sender) -> None:
     sender.put(alert("old", starts=time.time() - 500))
     sender.put(alert("new"))
     sender.start()
@@ -149,7 +150,7 @@ def test_what_is_over_before_it_could_be_sent_is_dropped(fake: Fake, sender: Sen
     until(lambda: sender.counts.dropped == 1)
 
 
-def test_a_burst_is_not_sent_line_by_line(fake: Fake, sender: Sender) -> None:
+def test_a_burst_is_not_sent_line_by_line(fake: FakeAlertmanager, sender: Sender) -> None:
     sender.start()
     sender.put(alert())
     until(lambda: sender.counts.sent == 1)
@@ -159,7 +160,7 @@ def test_a_burst_is_not_sent_line_by_line(fake: Fake, sender: Sender) -> None:
     assert len(fake.came) == 1
 
 
-def test_a_sent_alert_is_renewed(fake: Fake, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sent_alert_is_renewed(fake: FakeAlertmanager, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alertmanager, "_RENEWED_EVERY", 0.05)
     sender.start()
     sender.put(alert())
@@ -167,7 +168,7 @@ def test_a_sent_alert_is_renewed(fake: Fake, sender: Sender, monkeypatch: pytest
     assert fake.came[0] == fake.came[2]
 
 
-def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: Fake, sender: Sender) -> None:
+def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: FakeAlertmanager, sender: Sender) -> None:
     fake.date = "Sun, 01 Jan 2040 00:00:00 GMT"
     sender.start()
     until(lambda: sender._skew)
@@ -193,6 +194,7 @@ def test_labels_of_ours_are_never_overwritten_and_empty_ones_are_left_out() -> N
         "alertname": "GPUFellOffBus",
         "failure_class": "gpu_lost",
         "severity": "critical",
+        "nature": "event",
         "host": "n",
         "kind": "xid",
         "xid": "79",

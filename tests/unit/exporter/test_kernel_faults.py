@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.exporter import state
+from autoglm_recovery.exporter.alertmanager import FastAlert
 from autoglm_recovery.exporter.faults import Fault, Observer
+from autoglm_recovery.exporter.kernel import FastPath, KernelReader
 from autoglm_recovery.exporter.kmsg import KernelLog, Record
 from autoglm_recovery.exporter.ledger import MOST_SERIES, Ledger
 from autoglm_recovery.exporter.services import Service, Services
@@ -95,6 +96,12 @@ def test_an_oom_kill_belongs_to_the_service_whose_control_group_it_struck() -> N
     assert ours.labels == {"kind": "oom_kill", "failure_class": "oom", "service": "llm", "pool": "pool-a"}
     (other,) = faults(record.format("cron.service"), kill)
     assert other.labels == {"kind": "oom_kill", "failure_class": "oom"}
+    # Named by its user, in a session of theirs; and so long that the kernel cut the line.
+    for theirs in ("x/user@7.service/llm.service", "y,task_memcg=/system.slice/llm.service", "z" * 900):
+        (other,) = faults(record.format(theirs), kill)
+        assert other.labels == {"kind": "oom_kill", "failure_class": "oom"}
+    (other,) = faults(record.format("llm.service").partition(",task=")[0], kill)
+    assert other.labels == {"kind": "oom_kill", "failure_class": "oom"}
 
 
 def test_a_pcie_fault_of_another_card_has_no_class() -> None:
@@ -131,14 +138,37 @@ def test_records_are_read_once_and_gaps_are_counted(tmp_path: Path) -> None:
 
 def test_a_record_has_the_time_at_which_the_kernel_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "kmsg"
-    ago = int((time.monotonic() - 50) * 1e6)
-    path.write_text(f"4,7,{ago},-;x\n4,8,{ago * 1000},-;a time to come\n")
-    log = KernelLog(path)
+    path.write_text("4,7,10000000,-;x\n4,8,99000000,-;a time to come\n4,9;no record\n")
+    log = KernelLog(path, wall=lambda: 5000.0, since_boot=lambda: 60.0)
     log.open()
-    first, second = log.read()
-    assert time.time() - first.at == pytest.approx(50, abs=30)
-    assert second.at <= time.time()
+    assert [record.at for record in log.read()] == [4950.0, 5000.0, 5000.0]
     log.close()
+
+
+class Told:
+    """Keeps what a sender is given."""
+
+    def __init__(self) -> None:
+        self.alerts: list[FastAlert] = []
+
+    def put(self, alert: FastAlert) -> None:
+        self.alerts.append(alert)
+
+
+def test_a_fault_that_is_long_over_is_counted_and_told_to_nobody(tmp_path: Path) -> None:
+    """A restart reads the kernel's log again from its beginning."""
+    path = tmp_path / "kmsg"
+    xid = "NVRM: Xid (PCI:0000:3b:00): {}, pid=7, name=x, y"
+    path.write_text(f"4,7,10000000,-;{xid.format(79)}\n4,8,3600000000,-;{xid.format(48)}\n")
+    told, ledger = Told(), Ledger()
+    log = KernelLog(path, wall=lambda: 9000.0, since_boot=lambda: 3601.0)
+    fast = FastPath("node-a", [told], clock=lambda: 9000.0)  # type: ignore[list-item]
+    reader = KernelReader(log, observer(), ledger, fast, lambda: None)
+    log.open()
+    reader.read()
+    log.close()
+    assert [alert.labels["xid"] for alert in told.alerts] == ["48"]
+    assert {labels["xid"] for labels, _seen in ledger.rows()} == {"79", "48"}
 
 
 def test_a_pipe_outlives_its_writers(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from autoglm_recovery.exporter import connections
 from autoglm_recovery.exporter.http import ListenError, Server, parse_address
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Service, Services, ServicesError, load_services
@@ -60,7 +64,7 @@ def test_a_services_file_that_is_wrong(tmp_path: Path, text: str, words: str) ->
     [
         ("0::/system.slice/llm.service\n", True),
         ("0::/system.slice/llm.service/engine.scope\n", True),
-        ("4:memory:/\n1:name=systemd:/machine/abc/system.slice/llm.service\n0::/\n", True),
+        ("4:memory:/\n1:name=systemd:/system.slice/llm.service\n0::/\n", True),
         ("0::/system.slice/not-llm.service\n", False),
         ("0::/system.slice/llm.service.d\n", False),
         ("rubbish", False),
@@ -68,6 +72,31 @@ def test_a_services_file_that_is_wrong(tmp_path: Path, text: str, words: str) ->
 )
 def test_a_control_group_of_either_version_names_the_service(text: str, found: bool) -> None:
     assert (Services([LLM]).of_membership(text) == LLM) is found
+
+
+@pytest.mark.parametrize(
+    ("path", "on_a_host", "in_a_container"),
+    [
+        ("/system.slice/llm.service", True, True),
+        ("/gpu.slice/gpu-a.slice/llm.service/x/y", True, True),
+        ("/llm.service", True, True),
+        ("/machine/abc/system.slice/llm.service", False, True),
+        ("/machine.slice/libpod-0a.scope/container/system.slice/llm.service", False, True),
+        # What users name themselves, below what is theirs.
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/llm.service", False, False),
+        ("/user.slice/user-1000.slice/session-3.scope/llm.service", False, False),
+        ("/user.slice/user-1000.slice/llm.service", False, False),
+        ("/system.slice/other.service/llm.service", False, False),
+        ("/system.slice/llm.service,task=x", False, False),
+        ("/system.slice/not-llm.service/system.slice/llm.service", False, False),
+        ("system.slice/llm.service", False, False),
+        ("llm.service", False, False),
+        ("", False, False),
+    ],
+)
+def test_no_group_that_a_user_names_is_taken_for_a_service(path: str, on_a_host: bool, in_a_container: bool) -> None:
+    assert (Services([LLM]).of_group(path) == LLM) is on_a_host
+    assert (Services([LLM], contained=True).of_group(path) == LLM) is in_a_container
 
 
 class FakeProc:
@@ -175,3 +204,73 @@ def test_the_server_answers_what_it_should() -> None:
     with pytest.raises(ListenError, match="cannot listen"):
         Server(f"127.0.0.1:{server.port}", bytes)
     server.stop()
+
+
+def open_all(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
+    opened = []
+    for _ in range(count):
+        opened.append(socket.create_connection(("127.0.0.1", port)))
+        opened[-1].sendall(first)
+        opened[-1].settimeout(60)
+    return opened
+
+
+def ended(connection: socket.socket) -> bool:
+    """Wait for the other side's end."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_no_address_holds_more_than_its_share_of_threads() -> None:
+    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server.start()
+    before = threading.active_count()
+    held = open_all(server.port, connections.MOST_FROM_ONE_ADDRESS, b"GET /met")
+    beyond = open_all(server.port, 40)
+    try:
+        assert all(ended(each) for each in beyond)
+        assert threading.active_count() <= before + connections.MOST_FROM_ONE_ADDRESS
+        # Another address is served meanwhile: on Linux all of 127.0.0.0/8 is this machine.
+        with socket.create_connection(("127.0.0.1", server.port), 60, ("127.0.0.9", 0)) as other:
+            other.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in other.recv(4096)
+    finally:
+        for each in held + beyond:
+            each.close()
+        server.stop()
+
+
+def test_a_request_that_drips_is_ended_at_its_deadline_however_often_a_byte_comes(monkeypatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.3)
+    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server.start()
+    (dripping,) = open_all(server.port, 1, b"GET /metrics HTTP/1.0\r\n")
+    try:
+        dripping.settimeout(0.02)
+        over, give_up = False, time.monotonic() + 60
+        while not over and time.monotonic() < give_up:
+            try:
+                dripping.sendall(b"x")
+                over = dripping.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                over = True
+        assert over
+    finally:
+        dripping.close()
+        server.stop()
+
+
+def test_an_address_is_counted_until_it_has_left_and_a_whole_64_is_one() -> None:
+    admission = connections.Admission(most=3, most_from_one=2)
+    assert admission.enter("2001:db8::1")
+    assert admission.enter("2001:db8::ffff:2%eth0")
+    assert not admission.enter("2001:db8::3")
+    assert admission.enter("::ffff:192.0.2.1")
+    assert not admission.enter("192.0.2.7")
+    admission.leave("2001:db8::1")
+    assert admission.enter("192.0.2.1")
+    assert not admission.enter("192.0.2.1")

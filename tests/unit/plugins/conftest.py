@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport
     Response,
     TransportError,
 )
+
+from tests.parts.listening import Handle, answering
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -52,33 +52,7 @@ def fake_transport() -> type[FakeTransport]:
 
 
 @pytest.fixture
-def fake_server() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+def fake_server() -> Iterator[Callable[[Handle], str]]:
     """Start a server whose connections a function of the test handles; gives its URL. Ends with the test."""
-    listeners = []
-
-    def start(handle: Callable[[socket.socket], None]) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-        threading.Thread(target=_accept, args=(listener, handle), daemon=True).start()
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    yield start
-    for listener in listeners:
-        listener.close()
-
-
-def _accept(listener: socket.socket, handle: Callable[[socket.socket], None]) -> None:
-    while True:
-        try:
-            connection, _address = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_serve, args=(connection, handle), daemon=True).start()
-
-
-def _serve(connection: socket.socket, handle: Callable[[socket.socket], None]) -> None:
-    with connection:
-        try:
-            handle(connection)
-        except OSError:
-            return  # the client has gone, which is what some tests are about
+    with answering() as start:
+        yield start

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from autoglm_recovery.knowledge.faults.catalogue import lookup_xid
@@ -48,3 +50,20 @@ def test_a_mistake_is_told_with_its_line(text, line, said, suggested):
     assert said in problem.message
     assert problem.line == line
     assert problem.suggestion == suggested
+
+
+def test_kinds_of_lines_are_overridden_as_codes_are():
+    policy = parse_policy("faults: {kind: {rcu_stall: {failure_class: deadlock, action: reboot_node}}}")
+    assert policy.faults.overrides()["kind"] == {"rcu_stall": {"failure_class": "deadlock", "action": "reboot_node"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("faults: {kind: {rcu_stal: {action: observe}}}", "did you mean rcu_stall?"),
+        ("faults: {kind: {mce: {action: reboot_node}}}", "name its failure_class"),
+    ],
+)
+def test_a_kind_that_is_none_or_has_no_class_is_an_error(text, said):
+    with pytest.raises(PolicyError, match=re.escape(said)):
+        parse_policy(text)

@@ -14,9 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS, FAILURE_CLASSES, ROOT_CAUSE_ORDER
+from autoglm_recovery.knowledge.faults.classes import (
+    ACTIONS,
+    DEFAULT_LADDERS,
+    DESTRUCTIVE_ACTIONS,
+    DESTRUCTIVENESS,
+    FAILURE_CLASSES,
+    ROOT_CAUSE_ORDER,
+    destroys,
+)
 from autoglm_recovery.policy import Policy, PolicyError, load_policy, parse_policy
 from autoglm_recovery.policy.durations import format_duration, parse_duration
+from autoglm_recovery.policy.model import Strategy
 
 # The file of the design, as it stands.
 DESIGN = """\
@@ -72,6 +81,40 @@ def test_unknown_failures_have_no_action():
 
 
 @pytest.mark.parametrize(
+    ("failure_class", "action", "ladder"),
+    [
+        ("gpu_fault", "quarantine_node", ("quarantine_node",)),
+        ("gpu_fault", "reboot_node", ("reboot_node", "quarantine_node")),
+        ("deadlock", "restart_process", ("restart_process", "failover_and_rebuild")),
+        ("deadlock", "clear_queue_and_reset", DEFAULT_LADDERS["deadlock"]),
+        # Not on the default ladder: it stands where its cost puts it.
+        ("crash", "quarantine_node", ("quarantine_node",)),
+        ("gpu_fault", "restart_process", ("restart_process", *DEFAULT_LADDERS["gpu_fault"])),
+        ("oom", "clear_queue_and_reset", ("clear_queue_and_reset", "restart_process", "failover_and_rebuild")),
+        ("thermal", "restart_process", ("restart_process", "quarantine_node")),
+    ],
+)
+def test_an_action_alone_means_this_rung_and_those_above_it(failure_class, action, ladder):
+    policy = parse_policy(f"recovery: {{strategies: {{{failure_class}: {{action: {action}}}}}}}")
+    assert policy.recovery.strategy(failure_class).ladder(failure_class) == ladder
+
+
+def test_nothing_that_follows_an_action_destroys_less_on_a_ladder_of_ours():
+    for failure_class, default in DEFAULT_LADDERS.items():
+        for action in ACTIONS:
+            ladder = Strategy(action=action).ladder(failure_class)
+            assert ladder[0] == action
+            below = default[: default.index(action)] if action in default else ()
+            assert not set(below) & set(ladder)
+
+
+def test_every_action_has_its_place_in_the_order_of_destruction():
+    assert set(DESTRUCTIVENESS) == set(ACTIONS)
+    assert {action for action in ACTIONS if destroys(action) >= destroys("reset_gpu")} == DESTRUCTIVE_ACTIONS
+    assert destroys("an action of nobody") == max(DESTRUCTIVENESS.values())
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("monitoring:\n  intervall: 2s\n", "p.yaml:2: monitoring.intervall: unknown key (did you mean interval?)"),
@@ -97,8 +140,7 @@ def test_unknown_failures_have_no_action():
         ),
         (
             "classify:\n- match: 'a=~\"(\"'\n  failure_class: oom\n",
-            'p.yaml:2: classify.0.match: a=~"(": not a regular expression: '
-            "missing ), unterminated subpattern at position 0",
+            'p.yaml:2: classify.0.match: a=~"(": not a regular expression: missing ): (',
         ),
         (
             "monitoring: {thresholds: {}}\n",
@@ -176,6 +218,9 @@ def test_the_most_cautious_autonomy_wins():
         "ask",
         "act",
     ]
+    # What is said of a class or a pool is its own word, whatever the rest of the fleet does.
+    autonomy = parse_policy("recovery: {autonomy: {default: watch, pools: {lab: act}}}").recovery.autonomy
+    assert [autonomy.of("oom", pool) for pool in ("lab", "chat", None)] == ["act", "watch", "watch"]
 
 
 def test_the_schema_knows_the_words_and_forbids_others():
@@ -205,3 +250,36 @@ def test_no_text_breaks_the_reader(text):
         parse_policy(text)
     except PolicyError as error:
         assert error.problems
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_destroys_needs_its_evidence_first_and_a_restart_does_not(action):
+    evidence = Policy().recovery.strategy("crash").evidence_for(action)
+    assert evidence == ("required" if action in DESTRUCTIVE_ACTIONS else "best_effort")
+
+
+@pytest.mark.parametrize("word", ["required", "best_effort"])
+def test_a_strategy_may_say_what_its_evidence_is_worth(word):
+    strategy = parse_policy(f"recovery: {{strategies: {{oom: {{evidence: {word}}}}}}}").recovery.strategy("oom")
+    assert {strategy.evidence_for(action) for action in ACTIONS} == {word}
+
+
+def test_another_word_about_evidence_is_an_error_with_a_suggestion():
+    with pytest.raises(PolicyError, match="best_effort"):
+        parse_policy("recovery: {strategies: {oom: {evidence: best_efort}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("retention: {incidents: 12h}", "must be 1d or more"),
+        ("retention: {alerts: 0s}", "must be longer than nothing"),
+        (
+            "{retention: {incidents: 2d}, recovery: {gpu_memory: {within: 3d}}}",
+            "retention.incidents is shorter than recovery.gpu_memory.within",
+        ),
+    ],
+)
+def test_a_retention_that_forgets_what_decisions_look_back_on(text: str, expected: str) -> None:
+    with pytest.raises(PolicyError, match=expected):
+        parse_policy(text)

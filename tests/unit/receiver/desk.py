@@ -9,6 +9,7 @@ A run is ended by hand, as the follower writes down an end.
 from __future__ import annotations
 
 import atexit
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,18 +27,20 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver import orders
 from autoglm_recovery.receiver.absorb import absorb
 from autoglm_recovery.receiver.access.principal import Principal, Role
-from autoglm_recovery.receiver.dispatch import Dispatcher, Others
+from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.follow import _after
 from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import Alert, outcome_of
+from autoglm_recovery.receiver.model import ENDED, Alert, RunState, outcome_of
 from autoglm_recovery.receiver.payload import fingerprint
 from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
+from autoglm_recovery.receiver.proven import Stretch, taken_together
+from autoglm_recovery.receiver.proving import LastHeard
+from autoglm_recovery.receiver.run_end import after as after_run
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.store.intake import Delivery, Intake, Receipt
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.world import World
@@ -68,6 +71,11 @@ class Desk:
     silences: Silences = NONE_ASKED
     proofs: dict[int, Proof] = field(default_factory=dict)
     deliveries: int = field(default=0)
+    # As if Prometheus were heard again right after whatever is told.
+    watchdog_at: float = math.inf
+    watchdog_since: float = 0.0
+    # What a check of a service reads, at once; None leaves it to the test.
+    probe: str | None = "healthy"
 
     def policy(self, text: str) -> None:
         """Put another policy in force."""
@@ -80,16 +88,17 @@ class Desk:
     def post(self, status: str, host: str, failure_class: str, start: float | None = None, **labels: str) -> float:
         """Commit an alert; return when it began."""
         began = self.now if start is None else start
-        named = {"alertname": f"Alert{failure_class}", "failure_class": failure_class, "host": host, **labels}
+        named = {"alertname": f"Alert{failure_class}", "failure_class": failure_class, "host": host, "nature": "state"}
+        named |= labels
         alert = Alert(status, named, {}, began, None, fingerprint(named))
         self.commit(alert)
         return began
 
-    def commit(self, *alerts: Alert) -> None:
+    def commit(self, *alerts: Alert, group: str = "g", sender: str = "") -> Receipt:
         """Commit alerts as one delivery."""
         with self.clock():
             # The writer's own commit, without its thread.
-            Intake(self.database, lambda: None)._commit([Delivery("g", alerts)])
+            return Intake(self.database, lambda: None)._commit([Delivery(group, alerts, (), sender)])[0]
 
     def fire(self, host: str, failure_class: str, **labels: Any) -> float:
         """Have an alert fire, and everything that is due done."""
@@ -120,7 +129,19 @@ class Desk:
                     return
                 for incident_id in due:
                     self.dispatcher.step(incident_id, self.world)
+                if self.probe is not None:
+                    self.checked(self.probe)
         raise AssertionError(f"incidents {due} are due again and again without getting anywhere")
+
+    def checked(self, verdict: str, host: str | None = None) -> None:
+        """End all checks, or that of a host, with a verdict, as the follower does."""
+        with self.clock(), self.database.writing() as connection:
+            for run in runs.unfinished(connection):
+                if run.action == runs.CHECK and host in (None, run.host):
+                    state = RunState.succeeded if verdict == "healthy" else RunState.failed
+                    read = {"verdict": verdict, "said": f"{run.host} is {verdict}"}
+                    runs.update(connection, run.id, state=state, ended_at=self.now, **read)
+                    store.update(connection, run.incident_id, self.now, due_at=self.now)
 
     def look_again(self) -> None:
         """Have what waits for a proof looked at, as the watch does when one is there, and do what is due."""
@@ -130,23 +151,22 @@ class Desk:
 
     def rows_of_runs(self) -> list[str]:
         """Return the states of all runs, oldest first."""
-        return [row.state for row in self.rows(schema.runs)]
+        return [row.state for row in self.rows(schema.runs) if row.action != runs.CHECK]
 
     def end_run(self, host: str, rc: int | None) -> str:
         """End the run on a host with an exit code, as the follower does, and do what is due; return its action."""
         with self.clock(), self.database.writing() as connection:
-            run = next(run for run in runs.unfinished(connection) if run.host == host)
+            going_on = [run for run in runs.unfinished(connection) if run.action != runs.CHECK]
+            run = next(run for run in going_on if run.host == host)
             state = outcome_of(rc)
             runs.update(connection, run.id, state=state, rc=rc, ended_at=self.now)
             incident = store.incident(connection, run.incident_id)
             patience = self.world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
-            firing = store.still_firing(connection, incident.id)
-            store.update(
-                connection,
-                incident.id,
-                self.now,
-                **_after(state, self.now, self.now + patience if firing else self.now),
-            )
+            firing = taken_together(store.latest_news(connection, incident.id)).denies
+            after = after_run(state, self.now, self.now + patience if firing else self.now, incident.fault_mode)
+            # A person may have closed the incident.
+            if incident.state not in ENDED:
+                store.update(connection, incident.id, self.now, **after)
             store.ask_again(connection, self.now, self.world.policy.guardrails.max_concurrent_runs)
         self.turn()
         return run.action
@@ -172,7 +192,11 @@ class Desk:
 
     def running(self) -> dict[str, str]:
         """Return the action that is under way on each host."""
-        return {row.host: row.action for row in self.rows(schema.runs) if row.state in ("launching", "running")}
+        return {
+            row.host: row.action
+            for row in self.rows(schema.runs)
+            if row.state in ("launching", "running") and row.action != runs.CHECK
+        }
 
     def timeline(self, number: int = 1) -> list[str]:
         """Return what is told of one incident."""
@@ -202,10 +226,14 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
 
     metrics = Metrics(ask)
     lease = Lease("desk", 60.0, database.now())
-    world = World(parse_policy(policy), fleet, frozenset(ACTIONS), directory)
+    world = World(parse_policy(policy), fleet, frozenset({*ACTIONS, runs.CHECK}), directory)
     made: list[Desk] = []
-    others = Others(lambda: made[0].silences, lambda run: made[0].proofs.get(run, NOT_ASKED))
-    dispatcher = Dispatcher(database, lease, directory, metrics, others=others)
+    heard = LastHeard(
+        lambda: made[0].silences,
+        lambda run: made[0].proofs.get(run, NOT_ASKED),
+        lambda _: Stretch(made[0].watchdog_since, made[0].watchdog_at),
+    )
+    dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard)
     made.append(Desk(database, world, dispatcher, metrics))
     try:
         yield made[0]

@@ -32,12 +32,12 @@ def test_what_goes(runs: list, unfinished: set[int], keep: int | None, age: floa
     stays = [run for run in everything if run not in going]
     assert all(run.ended_at is not None and run.number not in unfinished for run in going)
     for run in going:
-        newer = [other for other in everything if other.number > run.number]
+        newer = [other for other in everything if other.age > run.age]
         assert 1000.0 - run.ended_at > age or (keep is not None and len(newer) >= keep)
     for run in stays:
         if run.ended_at is not None and run.number not in unfinished:
             assert 1000.0 - run.ended_at <= age
-            assert keep is None or len([other for other in everything if other.number > run.number]) < keep
+            assert keep is None or len([other for other in everything if other.age > run.age]) < keep
 
 
 def test_without_limits_everything_stays() -> None:
@@ -75,6 +75,14 @@ def test_only_what_is_over_is_removed(tmp_path: Path) -> None:
     assert sweeper.sweep(()) == 0  # not every turn
 
 
+def test_what_is_kept_of_a_run_elsewhere_goes_by_its_own_age_and_only_when_it_is_over(tmp_path: Path) -> None:
+    for number in (1, 2):
+        _run(tmp_path, number, "evidence-1.json", age=100)
+    _run(tmp_path, 3, "evidence-1.json", "evidence-2.json")
+    assert Sweeper(tmp_path, Retention(keep=None, max_age_s=50.0)).sweep({2}) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "3"}
+
+
 def test_a_directory_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
     assert Sweeper(tmp_path / "none", Retention()).sweep(()) == 0
 
@@ -87,6 +95,12 @@ def test_what_cannot_be_removed_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_runs_are_found_by_their_numbers(tmp_path: Path) -> None:
-    for name in ("12", "x", "-1", "1.removed", "٣"):
+    for name in ("12", "12-0f3a", "13-00", "x", "-1", "1-x", "1.removed", "1-0f.removed", "٣"):
         (tmp_path / name).mkdir()
-    assert [run.number for run in found_in(tmp_path)] == [12]
+    assert sorted(run.number for run in found_in(tmp_path)) == [12, 12, 13]
+
+
+def test_runs_of_a_database_that_was_lost_make_no_room_for_themselves() -> None:
+    lost = [kept(number, 10.0) for number in range(900, 910)]
+    new = [kept(number, 20.0) for number in range(1, 6)]
+    assert to_remove([*lost, *new], (), Retention(keep=5, max_age_s=None), 30.0) == lost[::-1]

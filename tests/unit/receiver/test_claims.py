@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.model import Fault, FaultMode, Target
-from autoglm_recovery.receiver.store import incidents, runs
+from autoglm_recovery.receiver.store import fences, incidents, runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Claim, Lease, Superseded
 
@@ -68,7 +68,7 @@ def test_the_database_has_one_clock_and_it_is_right(database):
 
 def test_a_claim_is_for_a_while_and_may_be_renewed(database):
     begun(database, lease("a", 100.0))
-    assert (only(database).owner, only(database).lease_until, only(database).fence) == ("a", 105.0, 1)
+    assert (only(database).owner, only(database).lease_until, only(database).fence) == ("a", 105.0, 100_000_000)
     with database.appending() as connection:
         assert [run.id for run in runs.renew(connection, lease("a", 103.0))] == [1]
         assert runs.renew(connection, lease("b", 103.0)) == []
@@ -131,9 +131,9 @@ def test_a_receiver_that_was_restarted_has_its_runs_under_a_new_token(database):
     begun(database, lease(runs.NOBODY, 0.0), "node-c")
     with database.writing() as connection:
         claims = runs.take_up(connection, lease("a", 101.0))
-    assert [(claim.run_id, claim.fence) for claim in claims] == [(1, 4), (3, 5)]
+    assert [(claim.run_id, claim.fence) for claim in claims] == [(1, 101_000_000), (3, 101_000_001)]
     with pytest.raises(Superseded), database.writing() as connection:
-        runs.report(connection, Claim(1, "a", 1), state="failed")
+        runs.report(connection, Claim(1, "a", 100_000_000), state="failed")
 
 
 @pytest.mark.usefixtures("database")
@@ -145,7 +145,7 @@ def test_tokens_grow_whoever_asks(database_url):
         barrier.wait()
         for _ in range(10):
             with mine.writing() as connection:
-                given.append(runs.next_fence(connection))
+                given.append(fences.give(connection, mine.now(), "node-a"))
         mine.close()
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -153,5 +153,36 @@ def test_tokens_grow_whoever_asks(database_url):
         thread.start()
     for thread in threads:
         thread.join()
-    assert given == sorted(given)
-    assert given == list(range(1, 41))
+    assert given == sorted(set(given))
+    assert len(given) == 40
+
+
+def given(database, at, host="node-a"):
+    """Return a token that is given at a moment."""
+    with database.writing() as connection:
+        return fences.give(connection, sa.literal(at), host)
+
+
+def test_tokens_are_the_time_and_grow_when_it_stands_still_or_goes_back(database):
+    assert [given(database, at) for at in (100.0, 100.0, 50.0, 200.5)] == [
+        100_000_000,
+        100_000_001,
+        100_000_002,
+        200_500_000,
+    ]
+
+
+def test_a_mark_raises_the_tokens_of_its_host_alone(database):
+    with database.writing() as connection:
+        assert fences.raise_to(connection, "node-a", 10**15)
+        assert fences.raise_to(connection, "node-a", 10**14)  # an old refusal comes late
+    assert [given(database, 100.0), given(database, 100.0)] == [10**15 + 1, 10**15 + 2]
+    assert given(database, 100.0, "node-b") < 101_000_000
+    assert given(database, 2e9) == 2 * 10**15  # the clock is above it again
+
+
+@pytest.mark.parametrize("nonsense", [0, -1, 2**53 - 1, 2**63, 2**200])
+def test_nonsense_from_a_host_raises_nothing(database, nonsense):
+    with database.writing() as connection:
+        assert not fences.raise_to(connection, "node-a", nonsense)
+    assert given(database, 100.0) == 100_000_000

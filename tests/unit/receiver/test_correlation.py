@@ -91,24 +91,53 @@ def test_an_incident_ends_when_the_last_of_its_alerts_has_resolved(slow):
     slow.resolve("node-c", "oom", first)
     assert slow.state() == "waiting"
     slow.resolve("node-c", "overload", second)
-    assert (slow.state(), slow.incident().reason) == ("resolved", "the alert resolved before anything was started")
+    assert (slow.state(), slow.incident().reason) == (
+        "resolved",
+        "the alert resolved before anything was started, and its own probe says so: node-c is healthy",
+    )
 
 
-def test_what_has_resolved_before_anybody_looked_opens_nothing(slow):
-    labels = {"alertname": "a", "failure_class": "oom", "host": "node-c"}
-    slow.commit(*(Alert(status, labels, {}, START, None, "f") for status in ("firing", "resolved")))
-    slow.turn()
-    assert slow.rows(schema.incidents) == []
-    assert {row.outcome for row in slow.rows(schema.alerts)} == {"ignored"}
+ENDS_UNHEARD = [("firing", "resolved"), ("resolved",)]
 
 
-def test_the_end_that_came_before_the_beginning_opens_nothing(slow):
+@pytest.mark.parametrize("told", ENDS_UNHEARD)
+@pytest.mark.parametrize("nature", ["event", "state", ""])
+@pytest.mark.parametrize(("probe", "state"), [("healthy", "resolved"), ("unhealthy", "running"), (None, "verifying")])
+def test_of_what_has_ended_before_anybody_looked_the_service_is_asked(at, told, nature, probe, state):
+    labels = {"alertname": "a", "failure_class": "oom", "host": "node-c", "nature": nature}
+    at.probe = probe
+    at.commit(*(Alert(status, labels, {}, START, None, "f") for status in told))
+    at.turn()
+    assert at.state() == state
+    assert [row.outcome for row in at.rows(schema.alerts)] == ["joined"] * len(told)
+    assert at.running() == ({"node-c": "restart_process"} if state == "running" else {})
+
+
+@pytest.mark.parametrize("told", ENDS_UNHEARD)
+@pytest.mark.parametrize("labels", [{"failure_class": "oom", "host": "node-x"}, {"alertname": "Watchdog"}])
+def test_the_end_of_what_would_have_opened_nothing_opens_nothing(at, told, labels):
+    named = {"alertname": "a", "host": "node-c"} | labels
+    at.commit(*(Alert(status, named, {}, START, None, "f") for status in told))
+    at.turn()
+    assert at.rows(schema.incidents) == []
+
+
+def test_an_end_that_is_told_again_is_asked_about_once(at):
+    for group in ("g", "h"):
+        labels = {"alertname": "a", "failure_class": "oom", "host": "node-c"}
+        at.commit(Alert("resolved", labels, {}, START, START + 5, "f"), group=group)
+        at.turn()
+    assert [row.state for row in at.rows(schema.incidents)] == ["resolved"]
+    assert [row.outcome for row in at.rows(schema.alerts)] == ["joined", "ignored"]
+
+
+def test_the_end_that_came_before_the_beginning_is_the_end(slow):
     slow.post("resolved", "node-c", "oom", START)
     slow.turn()
     slow.post("firing", "node-c", "oom", START)
     slow.turn()
-    assert slow.rows(schema.incidents) == []
-    assert [row.outcome for row in slow.rows(schema.alerts)] == ["ignored", "ignored"]
+    assert [row.state for row in slow.rows(schema.incidents)] == ["resolved"]
+    assert [row.outcome for row in slow.rows(schema.alerts)] == ["joined", "doubted"]
 
 
 def test_a_lost_gpu_of_a_host_explains_the_oom_of_a_service_on_it(at):
@@ -118,6 +147,12 @@ def test_a_lost_gpu_of_a_host_explains_the_oom_of_a_service_on_it(at):
     assert (at.state(2), at.incident(2).explained_by) == ("held", 1)
     assert at.incident(2).reason == f"explained by incident 1 (gpu_lost of {GPU} on node-a)"
     at.resolve("node-a", "oom", start, service="llama")
+    # Its host is busy with the cause.
+    assert at.state(2) == "verifying"
+    for _ in range(3):
+        at.end_run("node-a", 1)
+    at.pass_time(600)
+    at.turn()
     assert at.state(2) == "resolved"
 
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from autoglm_recovery.knowledge.faults.classes import ACTIONS
+from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.decide import Situation, decide
+from autoglm_recovery.receiver.ladder import rungs
 from autoglm_recovery.receiver.model import Attempt, FaultMode, RunState, Target, Verb
 
 ALL = frozenset(ACTIONS)
@@ -74,10 +75,107 @@ def test_the_end_of_the_ladder_is_a_person():
     assert decision.reason == "the ladder has ended: restart_process failed, failover_and_rebuild failed"
 
 
-def test_a_missing_playbook_is_a_person_and_never_the_rung_above():
-    decision = decide(Policy(), replace(FIRST, failure_class="deadlock", playbooks=frozenset({"restart_process"})))
+RESTART = frozenset({"restart_process"})
+
+
+def test_a_rung_without_a_playbook_is_passed_over_if_the_next_destroys_no_more():
+    decision = decide(Policy(), replace(FIRST, failure_class="deadlock", playbooks=RESTART))
+    assert (decision.verb, decision.action) == (Verb.run, "restart_process")
+    assert "passing over clear_queue_and_reset, for which no playbook is installed" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("failure_class", "missing", "above"),
+    [
+        ("gpu_fault", "reset_gpu", "reboot_node"),
+        ("not_ready", "retry_with_backoff", "restart_process"),
+        ("gpu_comm", "switch_comm_path", "failover_and_rebuild"),
+        ("thermal", "shed_load", "quarantine_node"),
+        ("node_down", "failover_and_rebuild", "quarantine_node"),
+    ],
+)
+def test_a_rung_without_a_playbook_is_a_person_if_the_next_destroys_more(failure_class, missing, above):
+    decision = decide(Policy(), replace(FIRST, failure_class=failure_class, playbooks=ALL - {missing}))
+    assert (decision.verb, decision.action) == (Verb.escalate, above)
+    assert decision.reason == (
+        f"the next action is {missing}, for which no playbook is installed, and {above} above it destroys more"
+    )
+
+
+def test_what_is_passed_over_is_measured_by_the_mildest_of_it():
+    policy = parse_policy("recovery: {strategies: {oom: {then: [reboot_node, quarantine_node]}}}")
+    decision = decide(policy, replace(FIRST, playbooks=frozenset({"quarantine_node"})))
     assert decision.verb is Verb.escalate
-    assert "clear_queue_and_reset, for which no playbook is installed" in decision.reason
+
+
+def test_no_playbook_at_all_is_a_person():
+    decision = decide(Policy(), replace(FIRST, playbooks=frozenset()))
+    assert decision.verb is Verb.escalate
+    assert decision.reason == "the next action is restart_process, for which no playbook is installed"
+
+
+def test_the_last_rung_that_is_installed_repeats_after_a_longer_and_longer_pause():
+    policy = parse_policy("recovery: {strategies: {oom: {backoff: {base: 10s, jitter: 0}}}}")
+    once = replace(FIRST, playbooks=RESTART, attempts=(failed("restart_process"),))
+    decision = decide(policy, once)
+    assert (decision.verb, decision.not_before) == (Verb.wait, NOW + 10)
+    twice = replace(once, attempts=(failed("restart_process", 60), failed("restart_process")))
+    assert decide(policy, twice).not_before == NOW + 20
+    decision = decide(policy, replace(twice, now=NOW + 20))
+    assert (decision.verb, decision.action, decision.attempt) == (Verb.run, "restart_process", 3)
+    assert decision.reason == (
+        "restart_process once more, rung 1 of 2 for oom: failover_and_rebuild, for which no playbook is installed; "
+        "restart_process failed, restart_process failed"
+    )
+
+
+def test_a_second_crash_within_the_window_is_restarted_again():
+    policy = parse_policy("recovery: {strategies: {oom: {backoff: {base: 10s, jitter: 0}}}}")
+    back = replace(
+        FIRST,
+        playbooks=RESTART,
+        earlier_actions=RESTART,
+        earlier_counts={"restart_process": 3},
+        last_action_on_target_at=NOW - 39,
+    )
+    assert decide(policy, back).not_before == NOW + 1
+    decision = decide(policy, replace(back, now=NOW + 1))
+    assert (decision.verb, decision.action) == (Verb.run, "restart_process")
+    assert "restart_process ran for earlier incidents 3 times" in decision.reason
+
+
+def test_what_destroys_something_is_not_repeated():
+    attempts = (failed("failover_and_rebuild"), failed("reboot_node"))
+    known = replace(FIRST, failure_class="gpu_lost", playbooks=frozenset({"reboot_node"}), attempts=attempts)
+    decision = decide(Policy(), known)
+    assert decision.verb is Verb.escalate
+    assert decision.reason.startswith("the next action is quarantine_node, for which no playbook is installed; ")
+
+
+def test_a_ladder_that_the_policy_ends_is_not_climbed_on():
+    policy = parse_policy("recovery: {strategies: {oom: {then: []}}}")
+    decision = decide(policy, replace(FIRST, playbooks=RESTART, attempts=(failed("restart_process"),)))
+    assert (decision.verb, decision.reason) == (Verb.escalate, "the ladder has ended: restart_process failed")
+
+
+def test_the_end_of_a_ladder_whose_lower_rung_is_missing_is_its_end():
+    policy = parse_policy("recovery: {strategies: {deadlock: {then: [restart_process]}}}")
+    known = replace(FIRST, failure_class="deadlock", playbooks=RESTART, attempts=(failed("restart_process"),))
+    assert decide(policy, known).reason == "the ladder has ended: restart_process failed"
+
+
+def test_rungs_say_what_becomes_of_those_without_a_playbook():
+    ladders = {name: dict(rungs(ladder, RESTART)) for name, ladder in DEFAULT_LADDERS.items()}
+    assert ladders["deadlock"] == {
+        "clear_queue_and_reset": "no playbook installed: passed over, restart_process destroys no more",
+        "restart_process": "repeated after that, no higher one is installed",
+        "failover_and_rebuild": "no playbook installed: restart_process is repeated",
+    }
+    assert ladders["not_ready"] == {
+        "retry_with_backoff": "no playbook installed: a person is called, because restart_process destroys more",
+        "restart_process": "",
+    }
+    assert set(ladders["gpu_fault"].values()) == {"no playbook installed: a person is called"}
 
 
 def test_nothing_is_done_about_what_nobody_has_named():

@@ -16,6 +16,7 @@ from autoglm_recovery.knowledge.faults.classes import (
     FAILURE_CLASSES,
     GPU_ACTIONS,
     OUT_OF_SERVICE,
+    destroys,
 )
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.guardrails import allowed
@@ -90,7 +91,16 @@ _situations = st.builds(
     target=st.sampled_from([Target("node-a"), Target("node-a", "llama", "chat"), Target("node-a", gpu="GPU-1")]),
     opened_at=_moments,
     now=st.just(_NOW),
-    playbooks=st.frozensets(st.sampled_from(ACTIONS)) | st.just(frozenset(ACTIONS)),
+    # Mostly as in the field: all of them, or no more than the lowest rungs.
+    playbooks=st.sampled_from(
+        [
+            frozenset(ACTIONS),
+            frozenset({"restart_process"}),
+            frozenset({"restart_process", "shed_load", "retry_with_backoff"}),
+            frozenset({"reset_gpu", "quarantine_node"}),
+        ]
+    )
+    | st.frozensets(st.sampled_from(ACTIONS)),
     incident_id=st.integers(1, 10**9),
     in_inventory=st.sampled_from([True, True, True, False]),
     attempts=st.lists(
@@ -148,7 +158,15 @@ def test_a_run_is_on_the_ladder_and_installed_and_never_too_often(policy, situat
     ladder = strategy.ladder(situation.failure_class)
     assert decision.action in ladder
     assert decision.action in situation.playbooks
-    assert sum(attempt.action == decision.action for attempt in situation.attempts) <= strategy.retries
+    above = ladder[ladder.index(decision.action) + 1 :]
+    # What is installed nowhere above is no reason to give up, if the action destroys nothing.
+    repeatable = decision.action not in DESTRUCTIVE_ACTIONS and above and not situation.playbooks & set(above)
+    tried = sum(attempt.action == decision.action for attempt in situation.attempts)
+    assert repeatable or tried <= strategy.retries
+    if tried or (situation.attempts == () and decision.action in situation.earlier_actions):
+        last = situation.attempts[-1].ended_at if situation.attempts else situation.last_action_on_target_at
+        climbed = situation.attempts and situation.attempts[-1].action != decision.action
+        assert climbed or last is None or situation.now >= last + strategy.backoff.base.total_seconds()
 
 
 @given(_policies, _calm)
@@ -164,7 +182,25 @@ def test_a_higher_rung_comes_only_after_the_lower_ones_failed(policy, situation)
         worn = (
             lower in GPU_ACTIONS and (situation.gpu_actions or {}).get(lower, 0) >= policy.recovery.gpu_memory.attempts
         )
-        assert here or before or worn
+        missing = lower not in situation.playbooks and destroys(decision.action) <= destroys(lower)
+        assert here or before or worn or missing
+
+
+@given(_calm, st.sampled_from(["crash", "oom", "unresponsive", "deadlock"]))
+def test_only_a_guardrail_ends_at_a_person_where_a_restart_is_all_that_is_installed(situation, failure_class):
+    situation = replace(
+        situation,
+        failure_class=failure_class,
+        mode=FaultMode.persistent,
+        in_inventory=True,
+        playbooks=frozenset({"restart_process"}),
+        host_actions_last_hour=5,
+    )
+    decision = decide(Policy(), situation)
+    if decision.verb is Verb.escalate:
+        assert decision.reason.startswith("waited 30m in vain: ")
+    else:
+        assert decision.action == "restart_process"
 
 
 @given(_policies, _situations | _calm)

@@ -13,9 +13,10 @@ from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.breaker import Circuit, read_breaker
 from autoglm_recovery.receiver.decide import Situation, decide, examine
+from autoglm_recovery.receiver.kept_out import LONGEST_PAUSE_S, PATIENCE_S, KeptOut
 from autoglm_recovery.receiver.ladder import next_step
 from autoglm_recovery.receiver.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.situation import Crowd, Explanation, PastRun, Silence
+from autoglm_recovery.receiver.situation import Crowd, Explanation, NotLaunched, PastRun, Silence
 
 NOW = 1_800_000_000.0
 GPU = "GPU-11111111-2222-3333-4444-555555555555"
@@ -51,6 +52,51 @@ def test_nothing_is_done_to_what_has_left_the_inventory():
     decision = decide(Policy(), replace(FIRST, in_inventory=False, approved=True))
     assert decision.verb is Verb.escalate
     assert "service llama of host node-a is not in the inventory any more" in decision.reason
+
+
+def test_a_host_that_refuses_run_after_run_needs_a_person_who_is_told_what_it_says():
+    said = "3 runs in a row were refused by node-a: a newer run has been here"
+    decision = decide(Policy(), replace(FIRST, fenced=said, approved=True))
+    assert (decision.verb, decision.reason) == (Verb.escalate, said)
+
+
+def test_an_action_that_cannot_be_launched_is_a_persons_and_no_reason_for_another():
+    why = NotLaunched("restart_process", "AWX has no such template")
+    decision = decide(Policy(), replace(FIRST, not_launched=why, approved=True))
+    said = "restart_process was not launched, and nothing was done: AWX has no such template"
+    assert (decision.verb, decision.action, decision.reason) == (Verb.escalate, "restart_process", said)
+    # A deeper failure that has come since has an action of its own.
+    assert decide(Policy(), replace(FIRST, not_launched=replace(why, action="reset_gpu"))).verb is not Verb.escalate
+
+
+def kept_out(*, times: int = 1, since: float = 60.0, ago: float = 0.0) -> KeptOut:
+    """Return what is known of a host that ann holds, whose first refusal is so many seconds ago, and whose last."""
+    return KeptOut("node-a", "ann on ops-1", times, NOW - since, NOW - ago)
+
+
+def test_whoever_is_at_work_on_the_host_is_waited_for_and_named():
+    decision = decide(Policy(), replace(FIRST, kept_out=kept_out(), approved=True))
+    assert (decision.verb, decision.not_before, decision.queued) == (Verb.wait, NOW + 15, False)
+    assert decision.reason == "node-a is held by ann on ops-1, tried again in 15 s"
+
+
+def test_a_host_that_was_held_is_tried_again_when_the_pause_is_over():
+    policy = parse_policy("recovery: {strategies: {crash: {delay: 0s}}}")
+    assert decide(policy, replace(FIRST, kept_out=kept_out(ago=15.0))).verb is Verb.run
+
+
+def test_the_pauses_grow_up_to_the_longest():
+    assert [kept_out(times=times).pause_s for times in (1, 2, 3)] == [15, 30, 60]
+    assert kept_out(times=1000).pause_s == LONGEST_PAUSE_S
+
+
+def test_a_host_that_is_held_for_too_long_is_a_persons():
+    decision = decide(Policy(), replace(FIRST, kept_out=kept_out(times=12, since=PATIENCE_S), approved=True))
+    assert decision.verb is Verb.escalate
+    assert decision.reason == (
+        "node-a is held by ann on ops-1, and nothing was done: 12 runs were kept out in 60 minutes; see who is at work"
+        " there"
+    )
 
 
 def test_a_pause_stops_everything_even_what_was_approved():
@@ -198,5 +244,5 @@ def test_jitter_parts_what_failed_together_and_is_no_dice():
 
 def test_every_rule_is_told_also_those_that_do_not_object():
     told = [finding.rule for finding in examine(Policy(), FIRST, next_step(Policy(), FIRST))]
-    assert told[:6] == ["explained", "target", "autonomy", "actions per host", "pause", "flapping"]
+    assert told[:8] == ["explained", "target", "fence", "launch", "host lock", "autonomy", "actions per host", "pause"]
     assert {"maintenance", "silences", "one run per host", "runs in the fleet"} <= set(told)

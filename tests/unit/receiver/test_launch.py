@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from autoglm_recovery.receiver.launch import Life, Order, life, prepare, told
+from autoglm_recovery.receiver.launcher import RunView
+from autoglm_recovery.receiver.local import LocalLauncher
 
 ORDER = Order("restart_process", "node-a", Path("/inventory"), 60.0, {"autoglm_target": {"host": "node-a"}})
 
@@ -48,5 +53,39 @@ def test_the_lock_the_mark_and_the_result_tell_the_life_of_a_run(tmp_path):
 
 def test_a_line_that_is_still_being_written_waits(tmp_path):
     assert told(tmp_path, 0) == []
-    (tmp_path / "events.jsonl").write_text('{"n": 1}\n{"n": 2}\n{"n":')
-    assert told(tmp_path, 1) == [{"n": 2}]
+    first, second = (json.dumps({"at": at, "kind": "task", "text": "a"}) for at in (1.0, 2.0))
+    (tmp_path / "events.jsonl").write_text(f'{first}\n{second}\n{{"at":')
+    assert told(tmp_path, 1) == [json.loads(second)]
+
+
+def test_what_has_begun_is_never_begun_again_though_nothing_is_left_of_it(tmp_path):
+    spawned = []
+
+    def spawn(_directory):
+        spawned.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        return spawned[-1]
+
+    launcher = LocalLauncher(lambda: 1e12, spawn)
+    view = RunView(1, 1, "node-a", "restart_process", 1, 1, tmp_path / "1", 1.0)
+    begun = dataclasses.replace(view, begun=True)
+    try:
+        assert launcher.look(view, lambda: ORDER).life is Life.unborn
+        # Its own process is there still: somebody took the directory away from under it.
+        assert launcher.look(begun, lambda: ORDER).life is Life.alive
+    finally:
+        spawned[0].communicate(b"\n")
+    for _ in range(2):
+        look = launcher.look(begun, lambda: ORDER)
+        assert (look.life, look.rc) == (Life.cut_off, None)
+        assert str(tmp_path) in look.why
+    assert len(spawned) == 1
+
+
+def test_a_line_of_the_timeline_that_a_full_disk_has_cut_is_told_as_such(tmp_path):
+    whole = {"at": 5.0, "kind": "task", "text": "a"}
+    lines = [json.dumps(whole), '{"at": 6.0, "kind": "ta', json.dumps({**whole, "at": "x"}), json.dumps(whole), '{"at"']
+    (tmp_path / "events.jsonl").write_text("\n".join(lines))
+    found = told(tmp_path, 0)
+    assert [line["text"] for line in found] == ["a", *["a line of what the run told cannot be read"] * 2, "a"]
+    assert all(line["at"] > 0 for line in found)
+    assert told(tmp_path, 3) == [whole]

@@ -36,7 +36,33 @@ def event(kind: str, **data):
     ],
 )
 def test_a_step_is_one_line(said, text):
-    assert [(line.kind, line.text) for line in narrate(said)] == [("task", text)]
+    assert [(line.kind, line.text) for line in narrate(said) if line.kind != "cause"] == [("task", text)]
+
+
+WORDS = ["load_model: failed to load model '/var/lib/m.gguf'", "exiting due to model loading error"]
+SAID = "load_model: failed to load model '/var/lib/m.gguf'; exiting due to model loading error"
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            event("runner_on_failed", res={"msg": "unhealthy: no process", "last_words": WORDS}),
+            ("cause", f"Start: {SAID}"),
+        ),
+        (event("runner_on_failed", res={"msg": "no\nsuch   unit", "last_words": []}), ("cause", "Start: no such unit")),
+        (event("runner_on_unreachable", res={"msg": "timed out"}), ("cause", "Start: timed out")),
+        (event("runner_on_failed", res={}), ("cause", "Start: failed")),
+        (event("runner_on_ok", res={"verdict": "unhealthy", "last_words": WORDS}), ("last words", SAID)),
+        (event("runner_on_ok", res={"verdict": "healthy", "last_words": WORDS}), None),
+        (event("runner_on_failed", ignore_errors=True, res={"msg": "x"}), None),
+        (event("runner_retry", res={"msg": "x", "last_words": WORDS}), None),
+        (event("runner_on_failed", res={"msg": 7, "last_words": "no list"}), ("cause", "Start: failed")),
+    ],
+)
+def test_the_cause_is_the_failed_task_and_the_servers_last_words(said, cause):
+    found = [(line.kind, line.text) for line in narrate(said) if line.kind in ("cause", "last words")]
+    assert found == ([] if cause is None else [cause])
 
 
 def test_a_verdict_is_told_as_proof_with_its_reasons():
@@ -47,6 +73,50 @@ def test_a_verdict_is_told_as_proof_with_its_reasons():
 def test_a_verdict_that_is_asked_for_again_is_no_proof():
     lines = narrate(event("runner_retry", res={"verdict": "unhealthy", "reasons": []}))
     assert [line.kind for line in lines] == ["task"]
+
+
+def test_a_refusal_of_the_host_is_told_with_the_mark_that_was_higher():
+    res = {"msg": "Refused: a newer run has been here", "fence": {"refused_by": 9, "token": 7}}
+    task, refusal, _ = narrate(event("runner_on_failed", task_action="autoglm.recovery.fence", res=res))
+    assert refusal.as_dict() == {
+        "at": task.at,
+        "kind": "fenced",
+        "text": "a: Refused: a newer run has been here",
+        "mark": 9,
+    }
+    assert "mark" not in task.as_dict()
+
+
+LOCK = "autoglm.recovery.host_lock"
+
+
+def test_a_refusal_of_the_hosts_lock_is_told_with_who_is_at_work_there():
+    res = {"msg": "Refused, nothing was changed", "holder": {"who": "ann\n on ops-1", "run": "x", "token": None}}
+    task, refusal, _ = narrate(event("runner_on_failed", task_action=LOCK, res=res))
+    said = {"kind": "kept_out", "text": "a is held by ann on ops-1", "holder": "ann on ops-1"}
+    assert refusal.as_dict() == {"at": task.at, **said}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # A lock that nobody holds, or that cannot be read, is a failure.
+        event("runner_on_failed", task_action=LOCK, res={"holder": None}),
+        event("runner_on_failed", task_action=LOCK, res={"holder": {"who": ["ann"]}}),
+        event("runner_on_failed", task_action=LOCK, res={"holder": {"who": "  "}}),
+        event("runner_on_failed", task_action="ansible.builtin.command", res={"holder": {"who": "ann"}}),
+        event("runner_on_failed", task_action=LOCK, ignore_errors=True, res={"holder": {"who": "ann"}}),
+        event("runner_on_ok", task_action=LOCK, res={"holder": {"who": "ann"}}),
+    ],
+)
+def test_nothing_else_is_a_refusal_of_the_hosts_lock(said):
+    assert not [line for line in narrate(said) if line.kind == "kept_out" or line.holder is not None]
+
+
+@pytest.mark.parametrize("mark", [None, "9", True, [9], 9.5])
+def test_a_failure_of_the_fence_without_a_mark_is_no_refusal(mark):
+    said = event("runner_on_failed", task_action="autoglm.recovery.fence", res={"fence": {"refused_by": mark}})
+    assert [line.kind for line in narrate(said)] == ["task", "cause"]
 
 
 @pytest.mark.parametrize("kind", ["playbook_on_start", "runner_on_start", "runner_on_skipped", "verbose", None])
@@ -79,3 +149,33 @@ def test_whatever_a_module_returns_the_lines_are_short_and_single(kind, result, 
     for line in narrate(event(kind, res=result, duration=duration)):
         assert len(line.text) <= LONGEST_LINE
         assert "\n" not in line.text
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (event("runner_on_ok", res={"path": "/e/3f-1-a"}), ["a:/e/3f-1-a"]),
+        (
+            event("runner_on_failed", ignore_errors=True, res={"msg": "/e has 0 bytes free"}),
+            ["a: no evidence was saved: /e has 0 bytes free"],
+        ),
+        (event("runner_on_failed", res={}), ["a: no evidence was saved: it is not known why"]),
+        (
+            event(
+                "runner_on_ok",
+                res={
+                    "path": "/e/x",
+                    "unreadable": [
+                        {"name": "gpu.json", "reason": "there is no NVIDIA driver"},
+                        {"name": "host.txt", "reason": "not collected: the bundle's size limit was reached"},
+                        {"name": "sockets.txt", "reason": "could not be written: No space left on device"},
+                    ],
+                },
+            ),
+            ["a:/e/x", "a: not saved: host.txt, sockets.txt: not collected: the bundle's size limit was reached"],
+        ),
+    ],
+)
+def test_where_the_evidence_is_and_what_was_not_saved_is_told(said, lines):
+    said["event_data"]["task_action"] = "autoglm.recovery.crash_snapshot"
+    assert [line.text for line in narrate(said) if line.kind == "evidence"] == lines

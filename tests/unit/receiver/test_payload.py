@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from autoglm_recovery.receiver.payload import PayloadError, parse_webhook, redelivery_key
 
 CAPTURED = Path(__file__).parents[2] / "fixtures" / "alertmanager"
+ALERTS = CAPTURED.parent / "alerts"
 
 
 def alert(**changes):
@@ -43,6 +44,34 @@ def test_payloads_captured_from_a_real_alertmanager_are_read(name):
     assert not webhook.rejected
 
 
+def test_grafanas_webhook_is_read_though_its_version_is_another():
+    webhook = parse_webhook((ALERTS / "grafana-v1.json").read_bytes())
+    (one,) = webhook.alerts
+    assert (one.status, one.labels["host"], one.ends_at) == ("firing", "gpu-node-1", None)
+    assert webhook.group_key == '{}:{alertname="vLLM down"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bare-list-vmalert", "the body must be a JSON object"),
+        ("no-version", "version is null"),
+        ("v3", 'version is "3"'),
+        ("empty-endsat", '"endsAt": Input should be a valid datetime'),
+        ("int-label", '"labels"."gpu": Input should be a valid string, got 0'),
+        ("null-annotations", '"annotations": Input should be a valid dictionary'),
+    ],
+)
+def test_odd_payloads_are_refused_or_set_aside_in_clear_words(name, said):
+    raw = (ALERTS / f"odd-{name}.json").read_bytes()
+    try:
+        (rejected,) = parse_webhook(raw).rejected
+    except PayloadError as error:
+        assert said in str(error)
+    else:
+        assert said in rejected.reason
+
+
 def test_what_alertmanager_left_out_is_counted():
     assert parse_webhook((CAPTURED / "truncated.json").read_bytes()).truncated == 4
 
@@ -61,7 +90,10 @@ def test_the_year_one_means_not_ended():
         (b"null", "must be a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"version": "4", "alerts": ' + b"9" * 10_000 + b"}", "not JSON"),
-        (b'{"alerts": []}', 'version is null; this receiver reads Alertmanager\'s version "4"'),
+        (
+            b'{"alerts": []}',
+            'version is null; this receiver reads Alertmanager\'s version "4" and Grafana\'s version "1"',
+        ),
         (b'{"version": 4, "alerts": []}', "version is 4"),
         (b'{"version": "5", "alerts": []}', 'version is "5"'),
         (b'{"version": "4"}', "alerts must be a list, not null"),
@@ -205,3 +237,10 @@ def test_secrets_that_others_write_into_alerts_are_not_kept():
     assert "abcdef123456" not in repr(webhook)
     assert webhook.alerts[0].annotations["plain"] == "nothing to hide"
     assert "grafana/d/1" in webhook.alerts[0].annotations["summary"]
+
+
+def test_a_group_key_is_bounded_and_still_tells_groups_apart():
+    """It is stored with every alert of a delivery."""
+    keys = {parse_webhook(body(groupKey="x" * 600_000 + end)).group_key for end in ("a", "b")}
+    assert len(keys) == 2
+    assert all(len(key) < 400 for key in keys)

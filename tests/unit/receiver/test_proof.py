@@ -177,10 +177,10 @@ def test_without_a_proof_a_person_is_called_and_no_higher_rung_is_taken(at, proo
     assert at.state() == "verifying"
     at.pass_time(2)
     at.turn()
-    assert at.state() == "escalated"
+    assert at.state() == "unproven"
     assert at.rows_of_runs() == ["unverified"]
     said = "has not been asked yet" if proof is None else proof.said
-    assert "the alert has resolved, but verify did not hold within 5m" in at.incident().reason
+    assert "the alert has resolved; verify has not been seen to hold" in at.incident().reason
     assert said in at.incident().reason
 
 
@@ -200,3 +200,98 @@ def test_an_explanation_says_what_will_be_asked(tmp_path, expression, said):
     payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "alerts": [fired]}
     (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
     assert told["proof"][-1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("named", "nature", "says"),
+    [
+        ({"nature": "state"}, "state", "confirms a repair that a playbook has proven"),
+        ({"nature": "event"}, "event", "its end proves nothing, and while it fires its incident does not end"),
+        ({"nature": "sticky"}, "sticky", "takes no part in a proof"),
+        ({}, None, "nobody says whether it is a state: its end proves nothing"),
+        ({"nature": "eternal"}, None, "nobody says whether it is a state"),
+        ({"alertname": "Theirs"}, "event", "it ends by itself"),
+    ],
+)
+def test_the_end_of_an_alert_is_explained_by_what_it_proves(tmp_path, named, nature, says):
+    text = "classify: [{match: 'alertname=Theirs', failure_class: oom, nature: event}]"
+    world = World(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
+    labels = {"alertname": "Oom", "host": "node-c"} | named
+    if "alertname" not in named:
+        labels["failure_class"] = "oom"
+    ended = {"status": "resolved", "labels": labels, "annotations": {}, "startsAt": "2026-11-22T20:00:00Z"}
+    ended |= {"endsAt": "2026-11-22T20:05:00Z"}
+    payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "resolved", "alerts": [ended]}
+    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    assert (told["decision"], told["nature"], told["failure_class"]) == ("resolve", nature, "oom")
+    assert told["reason"].startswith("the end of the alert; ")
+    assert says in told["reason"]
+    # Nothing is run because of an end.
+    assert (told["action"], told["playbook"], told["extra_vars"]) == (None, None, None)
+
+
+def test_the_end_of_an_alert_without_a_target_is_refused_as_its_firing_is(tmp_path):
+    world = World(parse_policy(""), FLEET, frozenset(ACTIONS), tmp_path)
+    ended = {"status": "resolved", "labels": {"alertname": "Oom", "failure_class": "oom", "host": "node-x"}}
+    ended |= {"annotations": {}, "startsAt": "2026-11-22T20:00:00Z", "endsAt": "2026-11-22T20:05:00Z"}
+    payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "resolved", "alerts": [ended]}
+    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    assert (told["decision"], told["nature"]) == ("refuse", None)
+    assert "node-x" in told["reason"]
+
+
+def test_an_alert_that_resolves_too_late_is_asked_about_too(at):
+    """What a run of the next rung would wait for here, a cooldown, leaves the time for it."""
+    at.policy(POLICY.replace("delay: 0s", "delay: 0s, retries: 1, backoff: 10m"))
+    began = repaired(at)
+    at.pass_time(301)
+    at.turn()
+    assert (at.state(), at.rows_of_runs()) == ("waiting", ["unverified"])
+    at.resolve("node-a", "oom", began)
+    assert at.state() == "verifying"
+    at.proofs[1] = Proof(True, "it is 1")
+    at.look_again()
+    assert at.state() == "resolved"
+    assert "has resolved, and verify holds: it is 1, though the last run, restart_process, was" in at.incident().reason
+
+
+def test_what_is_unproven_and_fires_again_is_acted_on_again(at):
+    began = repaired(at)
+    at.resolve("node-a", "oom", began)
+    at.pass_time(301)
+    at.turn()
+    assert at.state() == "unproven"
+    at.fire("node-a", "oom")
+    assert at.running() == {"node-a": "failover_and_rebuild"}
+
+
+def test_what_is_unproven_ends_with_a_late_proof(at):
+    at.resolve("node-a", "oom", repaired(at))
+    at.pass_time(301)
+    at.turn()
+    assert at.state() == "unproven"
+    at.proofs[1] = Proof(True, "it is 1")
+    at.look_again()
+    assert at.state() == "resolved"
+
+
+def test_without_verify_a_late_end_of_the_alert_still_ends_the_incident(at):
+    at.policy("recovery: {strategies: {oom: {delay: 0s, retries: 1, backoff: 10m}}}")
+    began = repaired(at)
+    at.pass_time(301)
+    at.turn()
+    at.resolve("node-a", "oom", began)
+    assert at.state() == "resolved"
+
+
+def test_a_person_is_called_only_when_the_proof_could_have_come(at):
+    began = repaired(at)
+    at.resolve("node-a", "oom", began)
+    at.proofs[1] = Proof(None, "it is 1; it counts from then on", counts_from=at.now + 290)
+    at.look_again()
+    at.pass_time(301)
+    at.turn()
+    assert at.state() == "verifying"
+    at.proofs[1] = Proof(True, "it is 1")
+    at.look_again()
+    assert at.state() == "resolved"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from copy import deepcopy
 from datetime import datetime
 
@@ -68,8 +69,11 @@ def test_an_expired_silence_is_none():
         (matcher("host", "node-b", equal=False), True),
         (matcher("host", "node-.", regex=True, equal=False), False),
         (matcher("absent", ""), True),
-        # Go reads this expression, Python does not: to hold is the safe reading.
+        # Alertmanager reads these expressions, Python's own engine does not.
         (matcher("host", r"\pL.*", regex=True), True),
+        (matcher("host", r"\pN.*", regex=True), False),
+        # What nobody can say is taken to fit: to hold is the safe reading.
+        (matcher("host", "(", regex=True), True),
     ],
 )
 def test_matchers_are_alertmanagers(given, covers):
@@ -105,3 +109,21 @@ _json = st.recursive(
 def test_no_answer_breaks_the_reader(answer):
     with contextlib.suppress(ValueError):
         read_silences(answer)
+
+
+@pytest.mark.parametrize("expression", ["(a+)+b", "(?:|^)" * 30 + r"\bx", "(?:^)?" * 30 + r"\bx"])
+@pytest.mark.parametrize("value", ["", "a", "a" * 60])
+def test_a_silence_that_python_would_match_for_hours_is_matched_at_once(expression, value):
+    known = read_silences([entry(matchers=[matcher("host", expression, regex=True)])])
+    begun = time.thread_time()
+    for labels in ({"host": value}, {}):
+        assert Silences(known).covering([labels], NOW) == (None, False)
+    assert time.thread_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"), [("(?:a{0,1000}b?)" * 200, "a"), ("(?:(?:(?:^){200}){200}){200}x", ""), ("b*", "a" * 5000)]
+)
+def test_a_silence_that_is_too_large_to_match_is_taken_to_fit(expression, value):
+    known = read_silences([entry(matchers=[matcher("host", expression, regex=True)])])
+    assert Silences(known).covering([{"host": value}], NOW)[0] is not None

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from autoglm_recovery.receiver.tracing import plan
 from autoglm_recovery.receiver.tracing_otlp import exporter
+from tests.parts.http_answers import Asked, Reply, answering_http
 
+PROTOBUF = "application/x-protobuf"
 T = "2026-11-22T20:00:{:09.6f}+00:00"
 
 
@@ -54,26 +57,23 @@ def test_a_run_that_has_not_ended_is_no_span() -> None:
 
 @pytest.fixture
 def fake_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExportTraceServiceRequest]]:
-    """Takes what a collector would take, and keeps it."""
+    """Takes what a collector would take, and keeps it.  See tests/FAKES.md."""
     received: list[ExportTraceServiceRequest] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
+    def take(asked: Asked) -> Reply:
+        if asked.path != "/v1/traces":
+            return Reply(404)
+        if asked.method != "POST":
+            return Reply(405)
+        if asked.headers["Content-Type"] != PROTOBUF:
+            return Reply(415)
+        received.append(ExportTraceServiceRequest.FromString(asked.body))
+        return Reply(200, ExportTraceServiceResponse().SerializeToString(), {"Content-Type": PROTOBUF})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-    yield received
-    server.shutdown()
-    server.server_close()
+    with answering_http(take) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+        yield received
 
 
 def test_two_replicas_export_the_same_trace(fake_collector: list[ExportTraceServiceRequest]) -> None:

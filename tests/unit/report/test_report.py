@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.report import report_on, to_html, to_markdown
+from autoglm_recovery.report import report_on, to_html, to_markdown, to_text
 
 T = "2026-11-22T20:00:{:09.6f}+00:00"
 
@@ -50,6 +50,36 @@ def incident(**changes: Any) -> dict[str, Any]:
     }
 
 
+EARLIER = {
+    "id": 2,
+    "incident_id": 5,
+    "action": "restart_process",
+    "state": "failed",
+    "started_at": T.format(0),
+    "cause": "failed to load model",
+    "directory": "/state/runs/2",
+}
+
+
+@pytest.mark.parametrize("write", [to_markdown, to_html, to_text])
+def test_every_format_tells_what_was_tried_when_and_where_its_output_and_evidence_are(write: Any) -> None:
+    told = incident()
+    run = {**told["runs"][0], "started_at": T.format(2), "directory": "/state/runs/3"}
+    saved = {"at": T.format(3), "kind": "evidence", "text": "node:/bundles/7"}
+    told |= {"runs": [run], "earlier_runs": [EARLIER], "timeline": [*told["timeline"], saved]}
+    text = write(report_on(told)).replace("\\", "")
+    for fact in (
+        "20:00:02.00",
+        "/state/runs/3",
+        "What earlier incidents tried",
+        "failed to load model",
+        "node:/bundles/7",
+    ):
+        assert fact in text
+    without = write(report_on(incident()))
+    assert "earlier incidents" not in without
+
+
 def test_stages_are_told_with_their_times() -> None:
     stages = {stage.name: stage.since_alert.total_seconds() for stage in report_on(incident()).stages}
     assert stages["committed by the receiver"] == pytest.approx(1.3)
@@ -57,7 +87,7 @@ def test_stages_are_told_with_their_times() -> None:
     assert stages["resolved"] == 8.5
 
 
-@pytest.mark.parametrize("write", [to_markdown, to_html])
+@pytest.mark.parametrize("write", [to_markdown, to_html, to_text])
 def test_every_format_tells_what_happened(write: Any) -> None:
     text = write(report_on(incident()))
     for fact in ("InferenceOOMKilled", "succeeded", "node", "8.5 s", "Timeline"):
@@ -71,6 +101,7 @@ def test_every_format_tells_what_happened(write: Any) -> None:
         ({"state": "escalated", "reason": "the ladder has ended", "ended_at": None}, "still escalated"),
         ({"runs": [{"id": 3, "action": "reset_gpu", "host": "n", "state": "lost", "reason": ""}]}, "cut off"),
         ({"runs": [{"id": 3, "action": "reset_gpu", "host": "n", "state": "unverified", "reason": ""}]}, "went on"),
+        ({"runs": [{"id": 3, "action": "reset_gpu", "host": "n", "state": "not_launched", "reason": ""}]}, "never"),
         ({"runs": []}, "resolved by itself"),
     ],
 )
@@ -117,3 +148,28 @@ def test_a_strangers_text_is_never_markup(text: str) -> None:
 )
 def test_markdown_escapes_what_would_be_markup(text: str, told: str) -> None:
     assert f"**resolved: {told}**" in to_markdown(report_on(incident(reason=text)))
+
+
+@pytest.mark.parametrize("write", [to_markdown, to_html, to_text])
+def test_what_turns_or_hides_writing_is_spelled_in_every_format(write: Any) -> None:
+    text = write(report_on(incident(reason="a\u202eb\u2066c\u200bd\x1b[31m", root_cause="\u202e", host="n\u202e")))
+    for spelled in ("u202e", "u2066", "u200b", "x1b"):
+        assert spelled in text
+    assert not set(text) & set("\u202e\u2066\u200b\x1b")
+
+
+def test_plain_text_is_read_as_it_stands() -> None:
+    said = "failed to load *model_a* [x](y) <b> | `z`"
+    text = to_text(report_on(incident(reason=said)))
+    assert f"  resolved: {said}" in text
+    assert text.startswith("Incident 7: oom on llama on node-a\n==================================\n")
+    assert "run 3: restart_process on node-a: succeeded" in text
+    assert "Root cause:" in text
+
+
+@given(st.text(max_size=300))
+def test_no_strangers_text_fakes_a_line_of_plain_text(text: str) -> None:
+    told = to_text(report_on(incident(reason=text, root_cause=text)))
+    assert [line for line in told.split("\n") if line.startswith("What was done")] == ["What was done"]
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert told.count("\n=") == 1

@@ -132,11 +132,6 @@ class GpuTimeline(Timeline):
         assert service == f"llm-{HOST}"
         self.endpoint(HOST, answers=answers, since=since, until=until)
 
-    def _absent(self, series: str, since: int, until: int | None = None) -> None:
-        samples = self._series[series]
-        for step in range(since // STEP, self._steps + 1 if until is None else until // STEP):
-            samples[step] = "stale" if step == since // STEP else "_"
-
 
 def _series(metric: str, gpu: int | None = None) -> str:
     name, _brace, own = metric.partition("{")

@@ -26,7 +26,7 @@ from autoglm_recovery.rules import (
     render_rules,
 )
 
-WEBHOOK = "http://127.0.0.1:8645/api/v1/alerts"
+WEBHOOK = "http://127.0.0.1:9470/api/v1/alerts"
 OTHER_PEOPLES_ALERTS = """\
 classify:
   - match: '{alertname="XidError", severity=~"page|warn"}'
@@ -71,14 +71,21 @@ def test_promtool_accepts_rules_and_configuration(promtool: str, policy: Policy,
     (tmp_path / "autoglm.rules.yml").write_text(render_rules(policy), encoding="utf-8")
     (tmp_path / "receiver.rules.yml").write_text(render_receiver_rules(policy), encoding="utf-8")
     (tmp_path / "targets").mkdir()
-    for job in ("node", "inference", "autoglm", "receiver"):
+    for job in ("node", "inference", "autoglm", "receiver", "autoglm_haproxy"):
         (tmp_path / "targets" / f"{job}.yml").write_text("- targets: ['127.0.0.1:1']\n  labels: {host: node-a}\n")
     document = prometheus_of(policy, tmp_path)
     for name in ("autoglm", "receiver"):
         assert " 0 rules" not in accepted(promtool, "check", "rules", tmp_path / f"{name}.rules.yml")
     assert "WARNING" not in accepted(promtool, "check", "config", tmp_path / "prometheus.yml")
     assert document["global"] == {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
-    assert [job["job_name"] for job in document["scrape_configs"]] == ["node", "inference", "autoglm", "receiver"]
+    assert [job["job_name"] for job in document["scrape_configs"]] == [
+        "node",
+        "inference",
+        "autoglm",
+        "receiver",
+        "inference_slow",
+        "autoglm_haproxy",
+    ]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -136,14 +143,21 @@ def test_every_alert_says_class_severity_and_what_to_do(policy: Policy) -> None:
         "InferenceOOMKilled": "oom",
         "InferenceCrashed": "crash",
         "InferenceUnresponsive": "unresponsive",
+        "InferenceDrained": "not_ready",
+        "InferenceLeftOut": "not_ready",
     }
     for rule in alerts.values():
-        assert rule["labels"]["severity"] == "critical"
+        # Who is drained loses no request.
+        assert rule["labels"]["severity"] == (
+            "warning" if rule["labels"]["failure_class"] == "not_ready" else "critical"
+        )
+        assert rule["labels"]["nature"] == "state"
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}
 
 
 def test_every_gpu_alert_has_a_class_but_those_about_the_exporter_itself(policy: Policy) -> None:
-    rules = yaml.safe_load(render_rules(policy))["groups"][1]["rules"]
+    groups = {group["name"]: group["rules"] for group in yaml.safe_load(render_rules(policy))["groups"]}
+    rules = groups["autoglm-gpu"]
     alerts = {rule["alert"]: rule for rule in rules if "alert" in rule}
     for name, rule in alerts.items():
         if name.startswith("Autoglm"):

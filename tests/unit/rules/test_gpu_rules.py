@@ -183,7 +183,13 @@ def test_a_state_fires_with_its_service_and_resolves(
         t.gpu(1, metric, 1, since=200, until=280)
         if waits:
             t.expect(18 + waits)
-        labels = {"alertname": name, "failure_class": failure_class, "severity": "critical", "host": HOST}
+        labels = {
+            "alertname": name,
+            "failure_class": failure_class,
+            "nature": "state",
+            "severity": "critical",
+            "host": HOST,
+        }
         for at in (20 + waits, 158):
             t.expect(at, (name, HOST))
             t.expect_labels(at, {**labels, "gpu": GPUS[0], "service": "llm-node-a", "pool": "llm"})

@@ -42,7 +42,14 @@ def test_a_driver_that_does_not_answer(timeline: Timelines) -> None:
         t.expect(50)
         t.expect(52, ("GPUUnreadable", HOST))
         t.expect_labels(
-            52, {"alertname": "GPUUnreadable", "failure_class": "gpu_lost", "severity": "critical", "host": HOST}
+            52,
+            {
+                "alertname": "GPUUnreadable",
+                "failure_class": "gpu_lost",
+                "nature": "state",
+                "severity": "critical",
+                "host": HOST,
+            },
         )
         t.expect(100)
 
@@ -60,9 +67,67 @@ def test_an_oom_kill_is_over_when_the_service_answers(timeline: Timelines) -> No
         t.endpoint_of("llm-node-a", answers=False, since=20, until=100)
         t.unit(HOST, "failed", since=20)
         t.unit(HOST, "active", since=98)
-        t.expect(22, ("ServiceOOMKilled", HOST), ("InferenceCrashed", HOST))
-        t.expect(98, ("ServiceOOMKilled", HOST), ("InferenceCrashed", HOST))
+        t.expect(22, ("ServiceOOMKilled", HOST), ("InferenceOOMKilled", HOST))
+        t.expect(98, ("ServiceOOMKilled", HOST), ("InferenceOOMKilled", HOST))
         t.expect(100)
+
+
+def test_a_kill_elsewhere_on_the_host_explains_no_crash_where_the_kernels_log_is_read(timeline: Timelines) -> None:
+    with timeline(60) as t:
+        t.host_values(autoglm_kernel_log_readable=1)
+        t.oom_kill(at=20)
+        t.endpoint_of("llm-node-a", answers=False, since=20)
+        t.unit(HOST, "failed", since=20)
+        t.expect(24, ("InferenceCrashed", HOST))
+        t.expect(60, ("InferenceCrashed", HOST))
+
+
+def test_a_kill_somewhere_on_the_host_is_all_there_is_where_nobody_reads_the_log(timeline: Timelines) -> None:
+    with timeline(60) as t:
+        t.host_values(autoglm_kernel_log_readable=0)
+        t.oom_kill(at=20)
+        t.endpoint_of("llm-node-a", answers=False, since=20)
+        t.unit(HOST, "failed", since=20)
+        t.expect(24, ("InferenceOOMKilled", HOST))
+
+
+def test_a_kill_long_ago_explains_no_crash(timeline: Timelines) -> None:
+    with timeline(240) as t:
+        t.fault(OOM, at=20)
+        t.endpoint_of("llm-node-a", answers=False, since=160)
+        t.unit(HOST, "failed", since=160)
+        t.expect(164, ("InferenceCrashed", HOST))
+
+
+def killed_and_started_again(t: GpuTimeline) -> None:
+    """At 20 for lack of memory, at 30 started, from 36 on answering; the kernel's log is read."""
+    t.host_values(autoglm_kernel_log_readable=1)
+    t.fault(OOM, at=20)
+    t.unit(HOST, "failed", since=20)
+    t.endpoint_of("llm-node-a", answers=False, since=20, until=36)
+    t.unit(HOST, "active", since=30)
+
+
+def test_a_kill_of_the_process_before_explains_no_crash_of_this_one(timeline: Timelines) -> None:
+    """Killed for lack of memory, started again, and ended by somebody within two minutes."""
+    with timeline(120) as t:
+        killed_and_started_again(t)
+        t.endpoint_of("llm-node-a", answers=False, since=70)
+        t.unit(HOST, "failed", since=70)
+        t.expect(24, ("ServiceOOMKilled", HOST), ("InferenceOOMKilled", HOST))
+        t.expect(60)
+        t.expect(72, ("InferenceCrashed", HOST))
+        t.expect(120, ("InferenceCrashed", HOST))
+
+
+def test_a_kill_in_the_unit_s_next_start_is_an_oom_kill_again(timeline: Timelines) -> None:
+    with timeline(120) as t:
+        killed_and_started_again(t)
+        t.fault(OOM, at=70)
+        t.endpoint_of("llm-node-a", answers=False, since=70)
+        t.unit(HOST, "failed", since=70)
+        t.expect(74, ("ServiceOOMKilled", HOST), ("InferenceOOMKilled", HOST))
+        t.expect(120, ("ServiceOOMKilled", HOST), ("InferenceOOMKilled", HOST))
 
 
 def test_an_oom_kill_that_the_service_survives_is_over_soon(timeline: Timelines) -> None:
@@ -92,9 +157,15 @@ def test_a_kernel_log_that_nobody_reads_is_a_warning(timeline: Timelines) -> Non
         t.expect(100, ("AutoglmKernelLogUnread", HOST))
 
 
+def test_notes_that_nobody_reads_are_a_warning(timeline: Timelines) -> None:
+    with timeline(100) as t:
+        t.host_values(autoglm_taken_out_readable=0)
+        t.expect(100, ("AutoglmNotesUnread", HOST))
+
+
 def test_a_dead_host_has_no_exporter_down(timeline: Timelines) -> None:
     with timeline(200) as t:
         t.exporter_silent(HOST, since=20)
         t.endpoint(HOST, answers=False, since=20)
         t.silent(since=20)
-        t.expect(200)
+        t.expect(200, ("NodeDown", HOST))

@@ -15,6 +15,7 @@ from autoglm_recovery.rules import render_rules
 from tests.unit.rules.timeline import UNIT, Player, Timeline
 
 OOM, CRASHED, UNRESPONSIVE = "InferenceOOMKilled", "InferenceCrashed", "InferenceUnresponsive"
+DRAINED, LEFT_OUT = "InferenceDrained", "InferenceLeftOut"
 
 
 Timelines = Callable[[int], Timeline]
@@ -46,6 +47,7 @@ def test_an_oom_kill_is_one_on_the_host_whose_unit_failed(timeline: Timelines) -
             name=OOM,
             labels={
                 "failure_class": "oom",
+                "nature": "state",
                 "severity": "critical",
                 "host": "node-a",
                 "service": "llm-node-a",
@@ -54,8 +56,8 @@ def test_an_oom_kill_is_one_on_the_host_whose_unit_failed(timeline: Timelines) -
             },
             annotations={
                 "summary": "llm-node-a on node-a was killed for lack of memory",
-                "description": "The kernel's OOM killer struck 1 time(s) on node-a within 2m, "
-                "and llm.service has failed since.",
+                "description": "The kernel's OOM killer struck on node-a within 2m, and llm.service has failed since. "
+                "Where the exporter reads the kernel's log, it struck in this unit.",
                 "runbook": "autoglm.recovery acts by the policy, one step after the other until one helps - "
                 "restart_process, failover_and_rebuild, a person is called.",
             },
@@ -248,10 +250,10 @@ def test_a_restart_of_the_exporter_neither_raises_nor_resolves(timeline: Timelin
 
 def test_a_dead_host_is_not_an_unresponsive_service(timeline: Timelines) -> None:
     with timeline(100) as t:
-        t.exporter_silent("node-a", since=20)
-        t.endpoint("node-a", answers=False, since=20)
-        for at in (20, 26, 40, 100):
-            t.expect(at)
+        t.host_silent("node-a", since=20)
+        t.expect(24)
+        for at in (26, 40, 100):
+            t.expect(at, ("NodeDown", "node-a"))
 
 
 def test_a_reboot_is_not_an_oom_kill(timeline: Timelines) -> None:
@@ -311,3 +313,69 @@ def test_a_longer_interval_keeps_its_ranges_wide_enough(promtool: str, tmp_path:
     assert "for: 2m\n" in rules
     with Timeline(60, Player(promtool, rules, tmp_path)) as t:
         t.expect(60)
+
+
+@pytest.mark.parametrize("state", ["DRAIN", "MAINT"])
+def test_one_that_serves_and_was_left_out_of_traffic_is_told(timeline: Timelines, state: str) -> None:
+    with timeline(1200) as t:
+        t.balancer("node-a", state, since=60, until=1080)
+        t.balancer("node-b", "UP", since=0)
+        for at in (60, 900, 958):
+            t.expect(at)
+        for at in (962, 1078):
+            t.expect(at, (DRAINED, "node-a"))
+        t.expect(1082)
+
+
+def test_a_drain_with_its_restart_is_not_told(timeline: Timelines) -> None:
+    with timeline(1200) as t:
+        t.balancer("node-a", "DRAIN", since=60, until=720)
+        for at in (700, 1000, 1200):
+            t.expect(at)
+
+
+def test_a_run_may_drain_for_as_long_as_it_likes(timeline: Timelines) -> None:
+    with timeline(3600) as t:
+        t.at_work("node-a", since=60, until=3000)
+        t.taken_out("node-a", since=70, until=2990)
+        t.balancer("node-a", "DRAIN", since=72, until=2988)
+        for at in (200, 1000, 1800, 2900, 2998, 3300, 3600):
+            t.expect(at)
+
+
+def test_a_service_is_not_told_because_another_on_its_host_is_drained(timeline: Timelines) -> None:
+    with timeline(1200) as t:
+        t.other_service_drained("node-a", since=0)
+        t.expect(1200)
+
+
+def test_what_a_run_has_left_out_is_told_whatever_the_balancer(timeline: Timelines) -> None:
+    with timeline(900) as t:
+        t.at_work("node-a", since=60, until=300)
+        t.taken_out("node-a", since=70, until=800)
+        t.expect(298)
+        t.expect(418)
+        for at in (422, 500):
+            t.expect(at, (LEFT_OUT, "node-a"))
+        # The repair takes the host, and the proof of its success is that the note is gone.
+        t.at_work("node-a", since=600, until=810)
+        t.expect(700, (LEFT_OUT, "node-a"))
+        t.expect(802)
+
+
+def test_what_a_run_has_left_out_and_is_down_is_told_as_what_it_is(timeline: Timelines) -> None:
+    with timeline(300) as t:
+        t.taken_out("node-a", since=20, until=400)
+        t.unit("node-a", "failed", since=10)
+        t.endpoint("node-a", answers=False, since=10)
+        for at in (60, 298):
+            t.expect(at, (CRASHED, "node-a"))
+
+
+def test_left_out_goes_on_while_nobody_tells_of_notes(timeline: Timelines) -> None:
+    with timeline(500) as t:
+        t.taken_out("node-a", since=20, until=480)
+        t.own_exporter_silent("node-a", since=200, until=400)
+        for at in (160, 300, 420, 470):
+            t.expect(at, (LEFT_OUT, "node-a"))
+        t.expect(482)

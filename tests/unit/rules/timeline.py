@@ -10,6 +10,7 @@ OOM kill counter, as containers of one machine do.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,9 @@ class Player:
     def play(self, document: dict[str, object]) -> None:
         """Run it, and fail with promtool's own words."""
         (self.directory / "rules.yml").write_text(self.rules, encoding="utf-8")
+        # Without this, promtool evaluates the groups of one moment in an order of its own, another one each time.
+        groups = [group["name"] for group in yaml.safe_load(self.rules)["groups"]]
+        document = {**document, "group_eval_order": groups}
         (self.directory / "test.yml").write_text(yaml.safe_dump(document, width=10_000), encoding="utf-8")
         command = [self.promtool, "test", "rules", "test.yml"]
         done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
@@ -89,14 +93,52 @@ class Timeline:
             assert isinstance(before, (int, float))
             self._set(series, before + 1, at)
 
+    def balancer(self, host: str, state: str, since: int, until: int | None = None) -> None:
+        """As HAProxy's exporter tells through the rendered job: one series for each state, of which one is 1."""
+        labels = f'job="autoglm_haproxy",proxy="llm",server="s1",host="{host}",service="llm-{host}"'
+        for each in ("DOWN", "UP", "MAINT", "DRAIN", "NOLB"):
+            series = f'haproxy_server_status{{{labels},state="{each}"}}'
+            self._series.setdefault(series, self._constant(1 if each == "UP" else 0))
+            self._set(series, 1 if each == state else 0, since, until)
+
+    def other_service_drained(self, host: str, since: int) -> None:
+        """Another service on the host, which nobody scrapes, has been drained."""
+        labels = f'job="autoglm_haproxy",proxy="llm",server="{host}",host="{host}",service="other"'
+        self._series[f'haproxy_server_status{{{labels},state="DRAIN"}}'] = self._constant(0)
+        self._set(f'haproxy_server_status{{{labels},state="DRAIN"}}', 1, since)
+
+    def taken_out(self, host: str, since: int, until: int) -> None:
+        """A run's note, as our exporter tells of it; it ends with a scrape without it."""
+        series = f'autoglm_service_taken_out_timestamp_seconds{{job="autoglm",host="{host}",service="llm-{host}"}}'
+        self._own_exporter(host)
+        self._series.setdefault(series, ["_"] * (self._steps + 1))
+        self._set(series, since + CLOCK_ERROR, since, until)
+        if until // STEP <= self._steps:
+            self._series[series][until // STEP] = "stale"
+
+    def at_work(self, host: str, since: int, until: int) -> None:
+        """A run holds the lock of the host."""
+        self._own_exporter(host)
+        self._set(f'autoglm_host_at_work{{job="autoglm",host="{host}"}}', 1, since, until)
+
+    def own_exporter_silent(self, host: str, since: int, until: int) -> None:
+        """Our exporter cannot be scraped, so that nobody tells of notes."""
+        for series in self._series:
+            if 'job="autoglm"' in series and f'host="{host}"' in series and series.startswith("autoglm_"):
+                self._absent(series, since, until)
+
+    def _own_exporter(self, host: str) -> None:
+        for metric, value in (("autoglm_host_at_work", 0), ("autoglm_taken_out_readable", 1)):
+            self._series.setdefault(f'{metric}{{job="autoglm",host="{host}"}}', self._constant(value))
+
     def reboot(self, host: str, at: int) -> None:
         self._set(_node("node_vmstat_oom_kill", host), 0, at)
 
     def unit(self, host: str, state: str, since: int) -> None:
         for each in STATES:
             self._set(_state(host, each), 1 if each == state else 0, since)
-        if state == "active":
-            self._set(_start_time(host), since + CLOCK_ERROR, since)
+        # node_exporter tells the start of units that are active (systemd_linux.go, collectUnitStartTimeMetrics).
+        self._set(_start_time(host), since + CLOCK_ERROR if state == "active" else 0, since)
 
     def endpoint(self, host: str, *, answers: bool, since: int, until: int | None = None) -> None:
         self._set(_endpoint(host), int(answers), since, until)
@@ -113,6 +155,48 @@ class Timeline:
             if series.startswith("node_") and f'host="{host}"' in series:
                 for step in range(since // STEP, self._steps + 1 if until is None else until // STEP):
                     samples[step] = "stale" if step == since // STEP else "_"
+
+    def host_silent(self, host: str, since: int, until: int | None = None) -> None:
+        """No scrape of anything on the host has an answer."""
+        self.exporter_silent(host, since, until)
+        self.endpoint(host, answers=False, since=since, until=until)
+        for series in self._series:
+            if f'host="{host}"' in series and series.startswith(("vllm:", "llamacpp:", "sglang:", "tgi_")):
+                self._absent(series, since, until)
+
+    def vanishes(self, host: str, job: str, since: int, until: int | None = None) -> None:
+        """Service discovery loses a target: no sample at all, not even that it is down."""
+        for series in self._series:
+            if f'host="{host}"' in series and f'job="{job}"' in series:
+                self._absent(series, since, until)
+
+    def engine(self, host: str, metric: str, values: Callable[[int], float | None], more: str = "") -> None:
+        """A metric of the engine on a host, as a function of the second; None where there is no scrape of it."""
+        self._series[_engine(metric, host, more)] = [_sample(values, step * STEP) for step in range(self._steps + 1)]
+
+    def slow_page(self, host: str, metric: str, values: Callable[[int], float | None], every: int = 10) -> None:
+        """The same as the patient job reads it: with fewer samples, and under a name of its own."""
+        kept = {step: values(step * STEP) for step in range(0, self._steps + 1, every // STEP)}
+        self._series[_slow(f"autoglm_slow:{metric}", host, 'engine="0"')] = [
+            "_" if kept.get(step) is None else kept[step] for step in range(self._steps + 1)
+        ]
+
+    def slow_up(self, host: str, up: Callable[[int], float], seconds: float) -> None:
+        """What the patient job says of the endpoint, and how long it waited."""
+        self._series[_slow("up", host)] = [up(step * STEP) for step in range(self._steps + 1)]
+        self._series[_slow("scrape_duration_seconds", host)] = self._constant(seconds)
+
+    def without_slow_until(self, host: str, second: int) -> None:
+        """The patient job asks for the first time then."""
+        for series, samples in self._series.items():
+            if 'job="inference_slow"' in series and f'host="{host}"' in series:
+                samples[: second // STEP] = ["_"] * (second // STEP)
+
+    def _absent(self, series: str, since: int, until: int | None = None) -> None:
+        """No samples, after a mark that says so."""
+        samples = self._series[series]
+        for step in range(since // STEP, self._steps + 1 if until is None else until // STEP):
+            samples[step] = "stale" if step == since // STEP else "_"
 
     def without(self, metric: str) -> None:
         """As if the exporter were too old, or were not told to export this."""
@@ -183,6 +267,22 @@ def _endpoint(host: str) -> str:
     return (
         f'up{{job="inference", instance="{host}:8080", host="{host}", service="llm-{host}", pool="llm", unit="{UNIT}"}}'
     )
+
+
+def _engine(metric: str, host: str, more: str = "") -> str:
+    labels = f'job="inference", instance="{host}:8080", host="{host}", service="llm-{host}", pool="llm", unit="{UNIT}"'
+    return f"{metric}{{{labels}, {more}}}" if more else f"{metric}{{{labels}}}"
+
+
+def _slow(metric: str, host: str, more: str = "") -> str:
+    return _engine(metric, host, more).replace('job="inference"', 'job="inference_slow"')
+
+
+def _sample(values: Callable[[int], float | None], second: int) -> float | str:
+    value = values(second)
+    if value is not None:
+        return value
+    return "stale" if second and values(second - STEP) is not None else "_"
 
 
 def _node(metric: str, host: str, more: str = "") -> str:

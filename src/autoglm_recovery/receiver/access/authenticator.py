@@ -137,11 +137,11 @@ class Authenticator:
 
     def _of_user(self, user: tuple[str, str], credentials: Credentials) -> Entry:
         entries = self._entries()
-        if entry := self._remembered.get(user, entries):
-            return entry
-        # Before the hash: to compute it costs us far more than to ask costs them.
+        # Before anything is compared: what is remembered must not be guessed faster than what is computed.
         if wait := self._failures.wait(key_of(credentials.address)):
             raise TooManyFailures(wait)
+        if entry := self._remembered.get(user, entries):
+            return entry
         name, password = user
         kept = [entry for entry in entries if entry.kind == "basic" and entry.name == name]
         right = [entry for entry in kept if passwords.verify(password, entry.secret)]

@@ -84,6 +84,13 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def holds_open_token(text: str) -> bool:
+    """Tell whether a token stands in the text of an access file as it is, and not as its digest."""
+    lines = [line.strip() for line in text.splitlines()]
+    credentials = [line.split(None, 2)[-1] for line in lines if line and not line.startswith("#")]
+    return any(not _SPECIAL.fullmatch(each) and not _CERTIFICATE.fullmatch(each) for each in credentials)
+
+
 def parse_entry(line: str) -> Entry:
     """Read one line.
 

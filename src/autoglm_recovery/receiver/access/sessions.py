@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -21,10 +21,11 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Session:
-    """What a cookie says: a name, and the mark of the credential that it was given for."""
+    """What a cookie says: a name, the mark of the credential that it was given for, and which session it is."""
 
     name: str
     mark: str
+    number: str = field(default="", compare=False)
 
 
 class Sessions:
@@ -37,13 +38,13 @@ class Sessions:
 
     def cookie(self, session: Session) -> str:
         """Return the cookie of a session."""
-        return str(self._cookies.dumps([session.name, session.mark, secrets.token_hex(8)]))
+        return str(self._cookies.dumps([session.name, session.mark, secrets.token_hex(16)]))
 
     def read(self, cookie: str) -> Session | None:
         """Return the session of a cookie, or None if it is not ours or has run out."""
         match self._loaded(self._cookies, cookie):
-            case [str(name), str(mark), str()]:
-                return Session(name, mark)
+            case [str(name), str(mark), str(number)]:
+                return Session(name, mark, hashlib.sha256(number.encode("utf-8", "backslashreplace")).hexdigest())
         return None
 
     def form_token(self, name: str, how: str) -> str:

@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from autoglm_recovery.receiver.awx.settings import Application, AwxSettings, Login, Token
+from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host.numbers import whole_number
+from autoglm_recovery.receiver.awx.settings import AwxSettings, Token
+from autoglm_recovery.token_file import NoTokenError, first_token
+
+# Where AWX sends every request while its database is being migrated: awx/main/middleware.py
+_MIGRATING = "/migrations_notran/"
 
 LARGEST_ANSWER = 16 * 2**20
 MOST_PAGES = 10
@@ -64,10 +70,9 @@ class AwxClient:
     def __init__(self, settings: AwxSettings) -> None:
         """:raises OSError: if the CA file cannot be read.  :raises ssl.SSLError: if it holds no certificate."""
         self._settings = settings
-        self._granted: str | None = None
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         # trust_env=False: neither ~/.netrc nor proxy variables may send the credentials elsewhere.
-        self._http = httpx.Client(verify=context, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(transport=bounded_http.Transport(context), follow_redirects=False, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,7 +106,8 @@ class AwxClient:
             address, query = self._same_host(str(answer["next"])), {}
 
     def _address(self, path: str) -> str:
-        return f"{self._settings.url.rstrip('/')}{self._settings.api_path.rstrip('/')}/{path.lstrip('/')}"
+        # AWX redirects an address without the slash at its end, and redirects are not followed.
+        return f"{self._settings.url.rstrip('/')}{self._settings.api_path.rstrip('/')}/{path.strip('/')}/"
 
     def _same_host(self, link: str) -> str:
         base = httpx.URL(self._settings.url)
@@ -119,71 +125,31 @@ class AwxClient:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Any], str | None]:
-        """Call once; a token that an application was granted is renewed once when AWX no longer takes it."""
-        for again in (True, False):
-            headers, auth = self._authorization(deadline)
-            request = self._http.build_request(
-                method,
-                address,
-                params=params or None,
-                json=body,
-                headers={"Accept": "application/json", **headers},
-            )
-            response, content = self._send(request, deadline, auth)
-            if response.status_code == 401 and again and self._granted is not None:
-                self._granted = None
-                continue
-            return read_answer(response, content), response.headers.get("date")
-        raise AssertionError("unreachable")
-
-    def _authorization(self, deadline: Deadline) -> tuple[dict[str, str], httpx.BasicAuth | None]:
-        credentials = self._settings.credentials
-        if isinstance(credentials, Login):
-            return {}, httpx.BasicAuth(credentials.username, credentials.password)
-        if isinstance(credentials, Token):
-            return {"Authorization": f"Bearer {_token(credentials)}"}, None
-        if self._granted is None:
-            self._granted = self._grant(credentials, deadline)
-        return {"Authorization": f"Bearer {self._granted}"}, None
-
-    def _grant(self, application: Application, deadline: Deadline) -> str:
-        """Ask for an access token (RFC 6749, 4.3), as AWX documents it for applications of the type C(password)."""
+        """Call once, with the token of now."""
         request = self._http.build_request(
-            "POST",
-            f"{self._settings.url.rstrip('/')}{self._settings.token_path}",
-            data={
-                "grant_type": "password",
-                "username": application.username,
-                "password": application.password,
-                "scope": "write",
-            },
-            headers={"Accept": "application/json"},
+            method,
+            address,
+            params=params or None,
+            json=body,
+            headers={"Accept": "application/json", "Authorization": f"Bearer {_token(self._settings.credentials)}"},
         )
-        basic = httpx.BasicAuth(application.client_id, application.client_secret)
-        try:
-            answer = read_answer(*self._send(request, deadline, basic))
-        except AwxUnavailable as error:
-            # Nothing but a token can have been made.
-            raise AwxUnavailable(str(error), processed=False, wait_s=error.wait_s) from error
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise AwxRefused(401, "AWX granted the application no access token")
-        return token
+        response, content = self._send(request, deadline)
+        return read_answer(response, content), response.headers.get("date")
 
-    def _send(
-        self, request: httpx.Request, deadline: Deadline, auth: httpx.BasicAuth | None
-    ) -> tuple[httpx.Response, bytes]:
+    def _send(self, request: httpx.Request, deadline: Deadline) -> tuple[httpx.Response, bytes]:
         budget = Deadline(min(self._settings.call_timeout_s, deadline.left))
         if budget.left < 0.05:
             raise AwxUnavailable("AWX is slow: the time for this look is over", processed=False)
         request.extensions["timeout"] = httpx.Timeout(budget.left).as_dict()
         place = f"{request.method} {request.url.path}"
         try:
-            response = self._http.send(request, stream=True, auth=auth)
+            response = self._http.send(request, stream=True)
             try:
-                return response, _whole(response, budget, place)
+                return response, bounded_http.whole(response, LARGEST_ANSWER, budget.left)
             finally:
                 response.close()
+        except bounded_http.TooLong as error:
+            raise AwxUnavailable(f"{place}: {error}", processed=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise AwxUnavailable(f"AWX cannot be reached: {error or type(error).__name__}", processed=False) from error
         except httpx.HTTPError as error:
@@ -196,21 +162,11 @@ def _token(token: Token) -> str:
         return token.text
     assert token.file is not None  # noqa: S101 - Token says so
     try:
-        return token.file.read_text("utf-8").strip()
+        return first_token(token.file)
     except OSError as error:
         raise AwxUnavailable(f"the AWX token cannot be read: {error}", processed=False) from error
-
-
-def _whole(response: httpx.Response, budget: Deadline, place: str) -> bytes:
-    """Read an answer that must come in time as a whole, however slowly it drips."""
-    content = bytearray()
-    for chunk in response.iter_bytes():
-        content += chunk
-        if len(content) > LARGEST_ANSWER:
-            raise AwxUnavailable(f"{place}: the answer is larger than {LARGEST_ANSWER} bytes", processed=True)
-        if not budget.left:
-            raise AwxUnavailable(f"{place}: no whole answer in time", processed=True)
-    return bytes(content)
+    except NoTokenError as error:
+        raise AwxRefused(401, str(error)) from error
 
 
 def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
@@ -226,7 +182,10 @@ def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
     if status >= 500:
         raise AwxUnavailable(f"{place}: HTTP {status}", processed=True)
     if 300 <= status < 400:
-        to = urlsplit(response.headers.get("location", "")).hostname
+        location = urlsplit(response.headers.get("location", ""))
+        if location.path.endswith(_MIGRATING):
+            raise AwxUnavailable(f"{place}: AWX is being upgraded", processed=False)
+        to = location.hostname
         raise AwxRefused(status, f"{place} redirects to {to or 'another path'}; give AWX's final address as url")
     answer = _json(content)
     if answer is None and (status == 204 or (status < 300 and not content)):
@@ -241,7 +200,7 @@ def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
 def _json(content: bytes) -> dict[str, Any] | None:
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 
@@ -255,5 +214,5 @@ def _said(answer: Mapping[str, Any]) -> str:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return min(float(value), 300.0) if value.isdigit() else None
+    seconds = whole_number(response.headers.get("retry-after"))
+    return None if seconds is None else min(float(seconds), 300.0)

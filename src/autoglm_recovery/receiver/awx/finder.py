@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.awx.client import AwxClient, AwxRefused, AwxUnava
 from autoglm_recovery.receiver.awx.jobs import JobId
 from autoglm_recovery.receiver.awx.preflight import find_template
 from autoglm_recovery.receiver.awx.settings import AwxSettings
-from autoglm_recovery.receiver.launcher import RunView
+from autoglm_recovery.receiver.launcher import Life, RunView
 
 # So many of a template's newest jobs (of the run's host, where AWX can search that) are looked through.
 _SEARCHED_JOBS = 100
@@ -31,13 +31,27 @@ class JobFinder:
         """Share the launcher's client."""
         self._client = client
         self._settings = settings
+        self._last: tuple[Deadline, str, Mapping[str, Any]] | None = None
+
+    def template(self, action: str, deadline: Deadline) -> Mapping[str, Any]:
+        """Find the template that carries out an action; AWX is asked once in each look.
+
+        :raises LaunchRefused: if there is not exactly one.
+        """
+        if self._last is None or self._last[0] is not deadline or self._last[1] != action:
+            self._last = deadline, action, find_template(self._client, self._settings.template(action), deadline)
+        return self._last[2]
 
     def adopt(self, run: RunView, deadline: Deadline) -> JobId | None:
         """Find the run's job by its mark; of several the oldest is the run's, and the others are cancelled."""
         found = self.search(run, deadline)
         for other in found[1:]:
-            log.warning("a second job of one run was cancelled", run=run.id, job=str(other), kept=str(found[0]))
-            self.cancel(other, f"run {run.id} already has {found[0]}", deadline)
+            log.warning("a second job of one run is cancelled", run=run.id, job=str(other), kept=str(found[0]))
+            try:
+                self.cancel(other, f"run {run.id} already has {found[0]}", deadline)
+            except AwxUnavailable as error:
+                # The run's own job is followed whether or not the other one could be ended.
+                log.warning("a second job could not be cancelled", job=str(other), why=str(error))
         return found[0] if found else None
 
     def search(self, run: RunView, deadline: Deadline) -> list[JobId]:
@@ -45,10 +59,10 @@ class JobFinder:
         wanted = self._settings.template(run.action)
         kind = "workflow_job" if wanted.workflow else "job"
         marked = launching.mark(self._settings.installation, run)
-        template = find_template(self._client, wanted, deadline)
+        template = launching.number_of(self.template(run.action, deadline))
         found = [
             jobs.job_id(job, kind)
-            for job in self._newest(kind, int(template["id"]), run.host, deadline)
+            for job in self._newest(kind, template, run.host, deadline)
             if self._carries(job, kind, marked, deadline)
         ]
         return sorted(found, key=lambda job: job.number)
@@ -77,6 +91,14 @@ class JobFinder:
         try:
             self._client.post(f"{job.path}cancel/", deadline, {})
         except AwxRefused as error:
-            # 405: it has ended; 404: it is gone.  There is nothing to end.
-            if error.status not in (404, 405):
-                raise AwxUnavailable(f"{job} could not be cancelled: {error}", processed=False) from error
+            # 405: it has ended; 404: it is gone.  There is nothing to end.  Who is no superuser is told 403 where an
+            # administrator is told 405 (awx/main/access.py, can_cancel), so that the job itself has to be asked.
+            if error.status in (404, 405) or (error.status == 403 and self._has_ended(job, deadline)):
+                return
+            raise AwxUnavailable(f"{job} could not be cancelled: {error}", processed=False) from error
+
+    def _has_ended(self, job: JobId, deadline: Deadline) -> bool:
+        try:
+            return jobs.standing(self._client.get(job.path, deadline)).life is Life.ended
+        except AwxRefused as error:
+            return error.status == 404

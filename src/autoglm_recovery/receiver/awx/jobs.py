@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.launcher import Life
 from autoglm_recovery.receiver.narrate import narrate
 
@@ -68,8 +68,8 @@ class Standing:
 
 def standing(job: Mapping[str, Any], timeout_s: float | None = None) -> Standing:
     """Read a job's status.  A status that is not known here is taken for one that goes on, and said."""
-    status = job.get("status")
-    explanation = " ".join(str(job.get("job_explanation") or "").split())[:300]
+    status = str(job.get("status"))
+    explanation = _explanation(job)
     if status in _GOING_ON:
         return Standing(Life.alive, why=None if status == "running" else f"AWX: {status}")
     if status == "successful":
@@ -83,7 +83,15 @@ def standing(job: Mapping[str, Any], timeout_s: float | None = None) -> Standing
         return Standing(Life.ended, why=f"{why}: {explanation}" if explanation else why)
     if status == "error":
         return Standing(Life.ended, why=f"AWX could not run it: {explanation or 'no explanation given'}")
-    return Standing(Life.alive, why=f"AWX gives a status that is not known here: {str(status)[:40]!r}")
+    return Standing(Life.alive, why=f"AWX gives a status that is not known here: {status[:40]!r}")
+
+
+def _explanation(job: Mapping[str, Any]) -> str:
+    """Return why AWX says a job ended so: in words, or else the last line of its own traceback."""
+    words = str(job.get("job_explanation") or "").strip()
+    if not words:
+        words = str(job.get("result_traceback") or "").strip().rpartition("\n")[2]
+    return " ".join(words.split())[:300]
 
 
 def overdue(job: Mapping[str, Any], awx_now: str | None, timeout_s: float, queue_s: float) -> str | None:
@@ -101,11 +109,11 @@ def overdue(job: Mapping[str, Any], awx_now: str | None, timeout_s: float, queue
 def _age(created: Any, awx_now: str | None) -> float | None:
     try:
         born = datetime.fromisoformat(str(created))
-        now = parsedate_to_datetime(awx_now or "")
+        now = bounded_http.moment_of(awx_now)
     except ValueError:
         return None
-    zoned = born if born.tzinfo else born.replace(tzinfo=UTC)
-    return (now - zoned).total_seconds()
+    born = born if born.tzinfo else born.replace(tzinfo=UTC)
+    return (now - born).total_seconds()
 
 
 def told(events: Sequence[Mapping[str, Any]], cursor: int, *, whole: bool) -> tuple[tuple[Mapping[str, Any], ...], int]:
@@ -129,6 +137,28 @@ def told(events: Sequence[Mapping[str, Any]], cursor: int, *, whole: bool) -> tu
     return tuple(lines), cursor
 
 
+def passed(events: Sequence[Mapping[str, Any]], before: int, cursor: int) -> list[Mapping[str, Any]]:
+    """Return the events by which the cursor went on."""
+    return [each for each in events if isinstance(n := each.get("counter"), int) and before < n <= cursor]
+
+
+def ended_nodes(nodes: Sequence[Mapping[str, Any]], before: int, cursor: int) -> list[JobId]:
+    """Return the jobs of the nodes that were told to have ended between two cursors."""
+    places = (place for place in range(min(len(nodes), MOST_TOLD_NODES)) if (cursor & ~before) >> place & 1)
+    ended = [node_job(nodes[place]) for place in places]
+    return [JobId("job", each["id"]) for each in ended if each and _is_job(each)]
+
+
+def _is_job(job: Mapping[str, Any]) -> bool:
+    return job.get("type") == "job" and isinstance(job.get("id"), int)
+
+
+def listed(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the objects of a list that AWX answered; none where it is no list."""
+    results = answer.get("results")
+    return [each for each in results if isinstance(each, Mapping)] if isinstance(results, list) else []
+
+
 def told_nodes(
     nodes: Sequence[Mapping[str, Any]], cursor: int, now: float
 ) -> tuple[tuple[Mapping[str, Any], ...], int]:
@@ -140,7 +170,7 @@ def told_nodes(
     lines: list[Mapping[str, Any]] = []
     for place, node in enumerate(nodes[:MOST_TOLD_NODES]):
         job = node_job(node)
-        if job is None or job.get("status") in _GOING_ON or cursor >> place & 1:
+        if job is None or str(job.get("status")) in _GOING_ON or cursor >> place & 1:
             continue
         cursor |= 1 << place
         lines.append({"at": now, "kind": "task", "text": f"{job.get('name')}: {job.get('status')}"[:600]})
@@ -154,12 +184,16 @@ def node_job(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return job if isinstance(job, Mapping) else None
 
 
-def output_link(url: str, job: JobId, related: Any) -> str:
-    """Return where a person reads the whole output: the page of the output, or of the workflow."""
-    if job.kind == "job" and isinstance(related, Mapping) and isinstance(related.get("stdout"), str):
-        path = related["stdout"]
-        # Only a path: a link to another host would be somebody else's page.
-        if path.startswith("/") and not path.startswith("//"):
-            return f"{url.rstrip('/')}{path}?format=html"
+def waits_for_approval(nodes: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the name of the approval that a workflow waits for, if it waits for one."""
+    for node in nodes:
+        job = node_job(node)
+        if job is not None and job.get("type") == "workflow_approval" and str(job.get("status")) in _GOING_ON:
+            return str(job.get("name") or "an approval")[:200]
+    return None
+
+
+def output_link(url: str, job: JobId) -> str:
+    """Return the page where a person reads the whole output; who is not logged in comes to it after the login."""
     page = "playbook" if job.kind == "job" else "workflow"
     return f"{url.rstrip('/')}/#/jobs/{page}/{job.number}/output"

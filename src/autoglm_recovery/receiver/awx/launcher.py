@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
@@ -36,6 +37,7 @@ from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look, Order,
 
 _INTENT = "launching:"
 _LONGEST_BACKOFF_S = 30.0
+_LEAST_CANCEL_PAUSE_S = 1.0
 
 log = structlog.get_logger()
 
@@ -50,16 +52,26 @@ class _Memory:
     unreachable_since: float | None = None
     next_look_at: float = 0.0
     ready: Ready | None = None
+    # Why a person wants it ended: what is not launched yet never is.
+    cancelled: str | None = None
+    cancel_again_at: float = 0.0
+    # An earlier launch of this process may have made a job of its own.
+    may_be_two: bool = False
     # A job that was launched but not as ordered, and why: it must be cancelled before anything else.
     wrong: tuple[JobId, str] | None = None
     following: FollowMemory = field(default_factory=FollowMemory)
 
     def surely_not_posted(self, reference: str | None) -> bool:
         """Tell whether nobody can have asked AWX to launch the run that has this reference."""
-        kept = _token(reference)
-        if self.token is None:
-            return kept is None
-        return kept in (None, self.token) and self.posted_at is None
+        if reference is None:
+            return self.token is None or self.posted_at is None
+        # A job was posted by somebody, whatever this process remembers; so may have been what cannot be read.
+        return reference == f"{_INTENT}{self.token}" and self.posted_at is None
+
+    def surely_no_job(self, reference: str | None) -> bool:
+        """Tell whether the run that has this reference has no job: nobody has asked for one, or it would be there."""
+        settled = self.may_be_two and self.posted_at is None and jobs.parse_reference(reference) is None
+        return settled or self.surely_not_posted(reference)
 
 
 class AwxLauncher:
@@ -68,12 +80,12 @@ class AwxLauncher:
     name = "awx"
     outlives_receiver = True
 
-    def __init__(self, settings: AwxSettings) -> None:
-        """Open no connection yet."""
+    def __init__(self, settings: AwxSettings, runs_in: Path | None = None) -> None:
+        """Open no connection yet.  Below C(runs_in) the evidence of runs is kept."""
         self._settings = settings
         self._client = AwxClient(settings)
         self._finder = JobFinder(self._client, settings)
-        self._following = Following(self._client, self._finder, settings)
+        self._following = Following(self._client, self._finder, settings, runs_in)
         self._memory: dict[int, _Memory] = {}
         self._failures = 0
         self._silent_until = 0.0
@@ -90,13 +102,16 @@ class AwxLauncher:
         if now < self._silent_until:
             return self._not_now(run, memory, self._silent_why)
         if now < memory.next_look_at:
-            return _as_before(run)
+            return as_before(run)
         deadline = Deadline(self._settings.look_timeout_s)
         try:
             look = self._look(run, memory, order, deadline)
         except AwxUnavailable as error:
             self._back_off(error)
             return self._not_now(run, memory, str(error))
+        except LaunchRefused as refused:
+            refused.launched = not memory.surely_no_job(run.reference)
+            raise
         except AwxRefused as error:
             if memory.surely_not_posted(run.reference):
                 raise LaunchRefused(str(error)) from error
@@ -114,19 +129,33 @@ class AwxLauncher:
 
         :raises AwxUnavailable: if AWX cannot be asked; the job may be going on, and cancel must be called again.
         """
+        memory = self._memory.setdefault(run.id, _Memory())
+        memory.cancelled = why
+        now = time.monotonic()
+        # AWX takes up to 20 s to end a job, and need not be told in between; nor while it does not answer at all.
+        if now < max(memory.cancel_again_at, self._silent_until):
+            return
+        memory.cancel_again_at = now + max(_LEAST_CANCEL_PAUSE_S, self._settings.poll_every_s)
         deadline = Deadline(self._settings.look_timeout_s)
         job = jobs.parse_reference(run.reference)
-        found = [job] if job else self._finder.search(run, deadline)
-        for each in found:
-            self._finder.cancel(each, why, deadline)
-        if not found and not self._memory.get(run.id, _Memory()).surely_not_posted(run.reference):
+        try:
+            found = [job] if job else self._finder.search(run, deadline)
+            for each in found:
+                self._finder.cancel(each, why, deadline)
+        except AwxUnavailable as error:
+            self._back_off(error)
+            memory.cancel_again_at = 0.0
+            raise
+        if not found and not memory.surely_not_posted(run.reference):
             log.warning("cancelled before its job was found; should it appear, it is not followed", run=run.id)
 
     def _look(self, run: RunView, memory: _Memory, order: Callable[[], Order], deadline: Deadline) -> Look:
         if memory.wrong is not None:
             self._refuse_wrong(*memory.wrong, deadline)
         job = jobs.parse_reference(run.reference)
-        if job is None:
+        # Nobody but this process posts under its word, and it has not: the first look has searched already.
+        ours = memory.token is not None and memory.surely_not_posted(run.reference)
+        if job is None and not ours:
             job = self._finder.adopt(run, deadline)
         if job is not None:
             return self._following.look(run, job, memory.following, order, deadline)
@@ -137,16 +166,21 @@ class AwxLauncher:
     def _begin(self, run: RunView, memory: _Memory, order: Callable[[], Order], deadline: Deadline) -> Look:
         if self._unclear(run, memory):
             why = "AWX may have been asked to launch it, and the answer was lost; looking for the job"
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference)
+            return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=False)
+        if memory.cancelled is not None:
+            self._memory.pop(run.id, None)
+            return Look(Life.ended, cursor=run.cursor, why=f"not launched: {memory.cancelled}", started=False)
         wanted = order()
         body = launching.launch_body(wanted, launching.mark(self._settings.installation, run))
         if memory.ready is None or memory.token is None:
-            memory.ready = preflight(self._client, self._settings.template(run.action), wanted.limit, deadline)
+            template = self._finder.template(run.action, deadline)
+            kind = self._settings.template(run.action)
+            memory.ready = preflight(self._client, kind, template, wanted.limit, deadline)
         if memory.token is None:
             memory.token = uuid.uuid4().hex
             why = f"about to be launched from AWX's template {memory.ready.name!r}"
             # Alive, because that is what the receiver keeps a reference of.
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=_INTENT + memory.token)
+            return Look(Life.alive, cursor=run.cursor, why=why, reference=_INTENT + memory.token, started=False)
         return self._post(run, memory, memory.ready, body, deadline)
 
     def _unclear(self, run: RunView, memory: _Memory) -> bool:
@@ -161,12 +195,14 @@ class AwxLauncher:
         if now - memory.unclear_since < self._settings.settle_s:
             return True
         memory.token = memory.posted_at = memory.unclear_since = None
+        memory.may_be_two = True
         return False
 
     def _post(self, run: RunView, memory: _Memory, ready: Ready, body: Mapping[str, Any], deadline: Deadline) -> Look:
         if deadline.overdue:
             # This process was stopped while it looked: somebody else may have the run now.
-            return Look(Life.alive, cursor=run.cursor, why="stopped while about to launch", reference=run.reference)
+            why = "this receiver was stopped while it was about to launch"
+            return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=False)
         memory.posted_at = time.monotonic()
         try:
             # What is left of the look's time may be little, and a post must not be cut short for that.
@@ -176,6 +212,7 @@ class AwxLauncher:
                 memory.posted_at = None
             raise
         except AwxRefused as error:
+            memory.posted_at = None
             raise LaunchRefused(f"AWX refused to launch {ready.name!r}: {error}") from error
         try:
             job = jobs.job_id(answer, ready.kind)
@@ -186,11 +223,17 @@ class AwxLauncher:
             memory.wrong = job, ignored
             self._refuse_wrong(job, ignored, Deadline(self._settings.call_timeout_s))
         log.info("launched in AWX", run=run.id, job=str(job), template=ready.name)
+        if memory.may_be_two:
+            job = self._oldest(run, job, deadline)
+        return self._following.looked(run, job, Life.alive, why=f"AWX launched {job}")
+
+    def _oldest(self, run: RunView, job: JobId, deadline: Deadline) -> JobId:
+        """After a launch whose answer was lost: return the older of two jobs, and have the other one ended."""
         try:
-            job = self._finder.adopt(run, deadline) or job
+            return self._finder.adopt(run, deadline) or job
         except (AwxUnavailable, AwxRefused) as error:
             log.warning("whether it is the run's only job could not be checked", run=run.id, why=str(error))
-        return self._following.looked(run, job, answer, Life.alive, why=f"AWX launched {job}")
+            return job
 
     def _refuse_wrong(self, job: JobId, why: str, deadline: Deadline) -> NoReturn:
         """Cancel a job that is not what was ordered; if AWX does not answer, the next look tries again."""
@@ -214,17 +257,17 @@ class AwxLauncher:
         if not begun and now - memory.unreachable_since > self._settings.give_up_s:
             self._memory.pop(run.id, None)
             given_up = f"given up: not launched for {self._settings.give_up_s:.0f} s. {why}"
-            return Look(Life.ended, cursor=run.cursor, why=given_up)
-        return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference)
+            return Look(Life.ended, cursor=run.cursor, why=given_up, started=False)
+        started = jobs.parse_reference(run.reference) is not None
+        return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=started)
 
 
-def _token(reference: str | None) -> str | None:
-    """Return whose launch a reference announces; a job is none."""
-    return reference.removeprefix(_INTENT) if reference and reference.startswith(_INTENT) else None
-
-
-def _as_before(run: RunView) -> Look:
-    return Look(Life.alive, cursor=run.cursor, reference=run.reference)
+def as_before(run: RunView) -> Look:
+    """Return a look that has shown nothing new."""
+    if run.reference is None:
+        return Look(Life.unborn, cursor=run.cursor)
+    started = jobs.parse_reference(run.reference) is not None
+    return Look(Life.alive, cursor=run.cursor, reference=run.reference, started=started)
 
 
 def _has_job(look: Look) -> bool:

@@ -21,11 +21,14 @@ from typing import Any
 
 import yaml
 
+from autoglm_recovery.knowledge.host import bounded_yaml
 from autoglm_recovery.receiver.awx.settings import Template
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.launcher import LaunchRefused, Order, RunView
 
 MARK = "autoglm_run"
+
+_LONGEST_YAML = 64 << 10
 
 # The openings of Jinja: an expression, a statement, a comment.
 _OPENING = re.compile(r"\{(?=[{%#])")
@@ -35,7 +38,9 @@ _FIELDS = {"limit": "Limit", "extra_vars": "Variables"}
 
 def mark(installation: str, run: RunView) -> str:
     """Return the text by which the job of a run is known among all jobs, for ever."""
-    return f"{installation}:{run.incident_id}:{run.id}"
+    number = f"{installation}:{run.incident_id}:{run.id}"
+    # A database that was restored gives numbers again, and must not take an old job for its own.
+    return f"{number}:{run.key}" if run.key else number
 
 
 def launch_body(order: Order, marked: str) -> dict[str, Any]:
@@ -84,6 +89,17 @@ def only_template(found: Iterable[Mapping[str, Any]], wanted: Template) -> Mappi
     return exact[0]
 
 
+def number_of(template: Mapping[str, Any]) -> int:
+    """Return the number of a template.
+
+    :raises LaunchRefused: if AWX shows none.
+    """
+    number = template.get("id")
+    if not isinstance(number, int) or number < 1:
+        raise LaunchRefused(f"AWX shows a template {str(template.get('name'))[:100]!r} without a number")
+    return number
+
+
 def check_prompts(launch: Mapping[str, Any], name: str) -> None:
     """Check what C(GET .../launch/) says.
 
@@ -97,14 +113,16 @@ def check_prompts(launch: Mapping[str, Any], name: str) -> None:
     for key in ("passwords_needed_to_start", "variables_needed_to_start"):
         needed = launch.get(key)
         if needed:
-            raise LaunchRefused(f"AWX template {name!r} asks a person at launch: {', '.join(map(str, needed))}")
+            what = ", ".join(map(str, needed)) if isinstance(needed, list) else key
+            raise LaunchRefused(f"AWX template {name!r} asks a person at launch: {what}"[:500])
     if launch.get("credential_needed_to_start"):
         raise LaunchRefused(f"AWX template {name!r} has no credential; give it one")
 
 
 def check_ignored(answer: Mapping[str, Any], name: str) -> str | None:
     """Say what to switch on if AWX launched a job but ignored what we sent; None if all is well."""
-    ignored = answer.get("ignored_fields") or {}
+    ignored = answer.get("ignored_fields")
+    ignored = ignored if isinstance(ignored, Mapping) else {}
     missing = [word for key, word in _FIELDS.items() if ignored.get(key)]
     return _switch_on(name, missing) if missing else None
 
@@ -139,7 +157,10 @@ def check_nodes(nodes: Iterable[Mapping[str, Any]], templates: Mapping[int, Mapp
         if kind == "workflow_job":
             raise LaunchRefused(f"the AWX workflow holds another workflow, {template.get('name')!r}; not supported")
         if kind == "job":
-            job_template = templates[int(template["id"])]
+            job_template = templates.get(number_of(template))
+            if job_template is None:
+                raise LaunchRefused("the AWX workflow has a node whose template AWX does not show")
+            check_slicing(job_template)
             check_prompts({**job_template, "inventory_needed_to_start": False}, str(job_template.get("name")))
             asks = job_template.get("ask_inventory_on_launch") is True
             if not asks and job_template.get("inventory") != inventory:
@@ -152,7 +173,9 @@ def check_host(hosts: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str,
     """:raises LaunchRefused: unless exactly this host, enabled, is in the inventory, and no group has its name."""
     exact = [host for host in hosts if host.get("name") == name]
     if not exact:
-        raise LaunchRefused(f"host {name!r} is not in the inventory of the AWX template")
+        raise LaunchRefused(
+            f"host {name!r} is not in the inventory of the AWX template; if it is new, synchronise the inventory"
+        )
     if exact[0].get("enabled") is False:
         raise LaunchRefused(f"host {name!r} is disabled in AWX's inventory")
     if any(group.get("name") == name for group in groups):
@@ -168,13 +191,20 @@ def carries(job: Mapping[str, Any], marked: str) -> bool | None:
 
 
 def _variables(text: Any) -> Mapping[str, Any]:
-    """Read a job's variables: AWX shows JSON, and keeps YAML where a person wrote YAML."""
+    """Read a job's variables: AWX shows JSON, and keeps YAML where a person wrote YAML.
+
+    Only those that may carry a mark, and no YAML longer than a person writes: its reader takes seconds for a megabyte.
+    """
     if isinstance(text, str):
+        if MARK not in text:
+            return {}
         try:
             text = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
+            if len(text) > _LONGEST_YAML:
+                return {}
             try:
-                text = yaml.safe_load(text)
-            except yaml.YAMLError:
+                text = bounded_yaml.load(text)
+            except (yaml.YAMLError, ValueError, RecursionError):
                 return {}
     return text if isinstance(text, Mapping) else {}

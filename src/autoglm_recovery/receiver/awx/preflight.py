@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoglm_recovery.receiver.awx import launching
-from autoglm_recovery.receiver.awx.client import AwxClient, Deadline
+from autoglm_recovery.receiver.awx import jobs, launching
+from autoglm_recovery.receiver.awx.client import AwxClient, AwxRefused, Deadline
 from autoglm_recovery.receiver.awx.settings import Template
 from autoglm_recovery.receiver.launcher import LaunchRefused
 
@@ -40,7 +40,7 @@ def find_template(client: AwxClient, wanted: Template, deadline: Deadline) -> Ma
     :raises LaunchRefused: if there is not exactly one.
     """
     within: dict[str, Any] = {"organization__name": wanted.organization} if wanted.organization else {}
-    pages = client.pages(_collection(wanted.workflow), deadline, name=wanted.name, page_size=200, **within)
+    pages = client.pages(f"{_collection(wanted.workflow)}/", deadline, name=wanted.name, page_size=200, **within)
     return launching.only_template([item for page in pages for item in page], wanted)
 
 
@@ -48,14 +48,15 @@ def _collection(workflow: bool) -> str:
     return "workflow_job_templates" if workflow else "job_templates"
 
 
-def preflight(client: AwxClient, wanted: Template, host: str, deadline: Deadline) -> Ready:
+def preflight(client: AwxClient, wanted: Template, template: Mapping[str, Any], host: str, deadline: Deadline) -> Ready:
     """Check everything that would make AWX run something else than what was ordered.
+
+    C(template) is the one of that name, as AWX shows it now.
 
     :raises LaunchRefused: with what a person must change in AWX.
     """
     launching.check_limit(host)
-    template = find_template(client, wanted, deadline)
-    ready = Ready(wanted.name, int(template["id"]), wanted.workflow)
+    ready = Ready(wanted.name, launching.number_of(template), wanted.workflow)
     launching.check_slicing(template)
     launching.check_prompts(client.get(ready.path, deadline), wanted.name)
     inventory = template.get("inventory")
@@ -63,9 +64,17 @@ def preflight(client: AwxClient, wanted: Template, host: str, deadline: Deadline
         raise LaunchRefused(f"AWX template {wanted.name!r} has no inventory of its own; give it one")
     if wanted.workflow:
         _check_nodes(client, ready, inventory, deadline)
-    hosts = client.get(f"inventories/{inventory}/hosts/", deadline, name=host)
-    groups = client.get(f"inventories/{inventory}/groups/", deadline, name=host)
-    launching.check_host(hosts.get("results", ()), groups.get("results", ()), host)
+    try:
+        hosts = client.get(f"inventories/{inventory}/hosts/", deadline, name=host)
+        groups = client.get(f"inventories/{inventory}/groups/", deadline, name=host)
+    except AwxRefused as error:
+        if error.status != 403:
+            raise
+        raise LaunchRefused(
+            f"AWX does not show inventory {inventory} of the template {wanted.name!r}: "
+            "give the receiver's user the role Read on it"
+        ) from error
+    launching.check_host(jobs.listed(hosts), jobs.listed(groups), host)
     return ready
 
 
@@ -74,7 +83,10 @@ def _check_nodes(client: AwxClient, ready: Ready, inventory: int, deadline: Dead
     nodes = [node for page in client.pages(path, deadline, page_size=200) for node in page]
     templates: dict[int, Mapping[str, Any]] = {}
     for node in nodes:
-        used = node.get("summary_fields", {}).get("unified_job_template") or {}
-        if used.get("unified_job_type") == "job" and used["id"] not in templates:
-            templates[used["id"]] = client.get(f"job_templates/{used['id']}/", deadline)
+        summary = node.get("summary_fields")
+        used = summary.get("unified_job_template") if isinstance(summary, Mapping) else None
+        if isinstance(used, Mapping) and used.get("unified_job_type") == "job":
+            number = launching.number_of(used)
+            if number not in templates:
+                templates[number] = client.get(f"job_templates/{number}/", deadline)
     launching.check_nodes(nodes, templates, inventory)

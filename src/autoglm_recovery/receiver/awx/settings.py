@@ -35,27 +35,6 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Application:
-    """An OAuth 2 application of the grant type C(password), and the user that it acts for."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    username: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Login:
-    """A user's name and password, for an AWX that allows basic authentication."""
-
-    username: str
-    password: str = field(repr=False)
-
-
-Credentials = Token | Application | Login
-
-
-@dataclass(frozen=True)
 class AwxSettings:
     """Where AWX is and how to speak to it.  All times are seconds.
 
@@ -69,10 +48,9 @@ class AwxSettings:
     """
 
     url: str
-    credentials: Credentials
+    credentials: Token
     ca_file: Path | None = None
     api_path: str = "/api/v2"
-    token_path: str = "/api/o/token/"  # noqa: S105 - an address
     organization: str | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)
     template_prefix: str = "autoglm "

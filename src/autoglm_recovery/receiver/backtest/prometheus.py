@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 
+from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.backtest.events import Record, Series, Span, alert_labels, joined, spans_of
+from autoglm_recovery.receiver.fleet_http import shown
 
 ALERTS = 'ALERTS{alertstate="firing"}'
 # Something that every Prometheus records that scrapes anything: where it is missing, nothing was recorded.
@@ -23,6 +25,7 @@ MOST_POINTS = 10_000
 LARGEST_ANSWER = 64 << 20
 MOST_SERIES = 50_000
 TIMEOUT_S = 60
+LONGEST_ANSWER_S = 600
 _SLACK_S = 0.01
 # Answers to a range that is too much for a server or for something in front of it: half of it may do.
 _TOO_MUCH = (413, 422, 503, 504)
@@ -92,14 +95,16 @@ class PrometheusRecord:
             middle = start + points // 2 * found.step
             self._range(query, start, middle, found)
             self._range(query, middle + found.step, end, found)
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise RecordError(f"{self._shown} answers, but not as Prometheus does: {error!r}") from error
 
     def _ask(self, query: str, start: float, end: float, step: float) -> dict[str, Any]:
         asked = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         try:
             with self._client.stream("GET", self._address, params={**asked, "timeout": f"{TIMEOUT_S}s"}) as answer:
-                body = _bounded(answer)
+                body = bounded_http.whole(answer, LARGEST_ANSWER, LONGEST_ANSWER_S)
+        except bounded_http.TooLong as error:
+            raise _TooMuch(str(error)) from error
         except httpx.TimeoutException as error:
             raise RecordError(f"Prometheus at {self._shown} did not answer in {TIMEOUT_S} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -119,23 +124,6 @@ def chunks(first: float, last: float, step: float) -> Iterator[tuple[float, floa
     points = round((last - first) / step) + 1
     for at in range(0, points, MOST_POINTS):
         yield first + at * step, first + min(at + MOST_POINTS, points) * step - step
-
-
-def shown(url: str) -> str:
-    """Return an address without what somebody may have put in front of it."""
-    try:
-        return str(httpx.URL(url).copy_with(userinfo=b""))
-    except httpx.InvalidURL:
-        return "an address that is none"
-
-
-def _bounded(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    for part in answer.iter_bytes():
-        body += part
-        if len(body) > LARGEST_ANSWER:
-            raise _TooMuch(f"an answer of more than {LARGEST_ANSWER >> 20} MiB")
-    return bytes(body)
 
 
 def _said(body: bytes) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from autoglm_recovery.policy.launchers import LAUNCHERS
 from autoglm_recovery.receiver.backtest.events import Event, deliveries
 from autoglm_recovery.receiver.backtest.tally import Tally
-from autoglm_recovery.receiver.dispatch import Dispatcher, Others
+from autoglm_recovery.receiver.dispatch import Dispatcher
 from autoglm_recovery.receiver.follow import Follower
 from autoglm_recovery.receiver.keeper import Keeper
 from autoglm_recovery.receiver.launcher import Life, Look, Order, RunView
@@ -28,10 +28,12 @@ from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.payload import MOST_ALERTS, parse_webhook
 from autoglm_recovery.receiver.proof import NOTHING_TO_PROVE
+from autoglm_recovery.receiver.proven import ALWAYS_HEARD
+from autoglm_recovery.receiver.proving import LastHeard
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
-from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.store.runs import CHECK, Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.world import CurrentWorld, World
 
@@ -53,7 +55,7 @@ class FixedWorld(CurrentWorld):
 
 
 class TimedLauncher:
-    """Runs nothing.  What is launched ends well after its time."""
+    """Runs nothing.  What is launched ends well after its time, and a service that is asked is healthy."""
 
     outlives_receiver = False
     name = "backtest"
@@ -76,7 +78,9 @@ class TimedLauncher:
         if self._clock() < self._ends[run.id]:
             return Look(Life.alive)
         del self._ends[run.id]
-        return Look(Life.ended, rc=0)
+        healthy = {"at": self._clock(), "kind": "proof", "text": f"{run.host} is healthy", "verdict": "healthy"}
+        lines = (healthy,) if run.action == CHECK else ()
+        return Look(Life.ended, lines, cursor=len(lines), rc=0)
 
     def cancel(self, run: RunView, why: str) -> None:  # noqa: ARG002 - as launchers are called
         """Forget the run."""
@@ -157,8 +161,8 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
         launcher = TimedLauncher(run_takes_s, clock)
         keeper = Keeper(database, lease)
         follower = Follower(database, metrics, keeper, dict.fromkeys(LAUNCHERS, launcher), clock)
-        others = Others(proof=lambda _run: NOTHING_TO_PROVE)
-        dispatcher = Dispatcher(database, lease, directory, metrics, others=others, decided=tally.decided, clock=clock)
+        heard = LastHeard(proof=lambda _run: NOTHING_TO_PROVE, watchdog=lambda _connection: ALWAYS_HEARD)
+        dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard, decided=tally.decided, clock=clock)
         loop = Loop(database, FixedWorld(world), metrics, dispatcher, follower, clock=clock)
         intake = Intake(database, lambda: None, clock)
         made.append(Replay(database, tally, loop, launcher, intake))

@@ -9,7 +9,8 @@ Times are ISO 8601 in UTC, durations seconds.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,33 +19,41 @@ import sqlalchemy as sa
 from autoglm_recovery.receiver.backtest.events import Event, Record
 from autoglm_recovery.receiver.backtest.replay import Replay
 from autoglm_recovery.receiver.backtest.tally import Stop
-from autoglm_recovery.receiver.model import Verb
+from autoglm_recovery.receiver.checks import known_of
+from autoglm_recovery.receiver.model import IncidentState, RunState, Verb
+from autoglm_recovery.receiver.proven import ALWAYS_HEARD, Word, verdict
+from autoglm_recovery.receiver.store.runs import ACTS
 from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, runs
 
 _MINUTE = 60
+# What only an answer that a replay makes up has ended: said in the place of "resolved" and "succeeded".
+ASSUMED = "assumed"
 _Rows = Sequence[sa.Row[Any]]
 
 
-def report(record: Record, events: Sequence[Event], replay: Replay, assumptions: Iterable[str]) -> dict[str, Any]:
-    """Return everything that a replay has shown."""
+def report(
+    record: Record, events: Sequence[Event], replay: Replay, assumptions: Iterable[str], own: Sequence[Event] = ()
+) -> dict[str, Any]:
+    """Return everything that a replay has shown.  C(own) are our own alerts for people, which it was not told of."""
     with replay.database.reading() as connection:
         told = connection.execute(sa.select(alerts).order_by(alerts.c.id)).all()
         happened = connection.execute(sa.select(incidents).order_by(incidents.c.id)).all()
-        ran = connection.execute(sa.select(runs).order_by(runs.c.id)).all()
+        ran = connection.execute(sa.select(runs).where(ACTS).order_by(runs.c.id)).all()
+        shown = {row.id for row in happened if _is_shown(connection, row)}
         set_aside = connection.execute(sa.select(rejects.c.reason).order_by(rejects.c.id)).scalars().all()
     ended = {row.id: row.ended_at for row in happened}
     stops = [_stop(stop, ended[stop.incident_id], replay.now) for stop in replay.tally.stops]
     return {
         "record": _record(record, events),
         "assumptions": list(assumptions),
-        "alerts": _alerts(told, set_aside),
-        "incidents": {"total": len(happened), "by_state": _counted(row.state for row in happened)},
-        "classes": _by("failure_class", happened, ran, stops),
-        "actions": _actions(ran),
-        "hosts": _by("host", happened, ran, stops),
+        "alerts": {**_alerts(told, set_aside), "own": _own(own)},
+        "incidents": {"total": len(happened), "by_state": _counted(_state(row, shown) for row in happened)},
+        "classes": _by("failure_class", happened, ran, stops, shown),
+        "actions": _actions(ran, shown),
+        "hosts": _by("host", happened, ran, stops, shown),
         "guardrails": _guardrails(stops),
         "busiest_minute": {"runs": _busiest(r.started_at for r in ran), "alerts": _busiest(e.at for e in events)},
-        "runs": [_run(row) for row in ran],
+        "runs": [_run(row, shown) for row in ran],
         "held": [stop for stop in stops if stop["decision"] == Verb.hold],
         "escalated": [stop for stop in stops if stop["decision"] == Verb.escalate],
     }
@@ -88,13 +97,15 @@ def _alerts(told: _Rows, set_aside: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _by(column: str, happened: _Rows, ran: _Rows, stops: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Count by failure class or by host: incidents, and of these those with runs, held, escalated and resolved."""
+def _by(
+    column: str, happened: _Rows, ran: _Rows, stops: Iterable[Mapping[str, Any]], shown: Collection[int]
+) -> dict[str, dict[str, int]]:
+    """Count by failure class or by host: incidents, and of these those with runs, held, escalated, proven over."""
     of_incident = {row.id: str(getattr(row, column)) for row in happened}
     sets: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for row in happened:
         sets[of_incident[row.id]]["incidents"].add(row.id)
-        if row.state == "resolved":
+        if _state(row, shown) == IncidentState.resolved:
             sets[of_incident[row.id]]["resolved"].add(row.id)
     for row in ran:
         sets[of_incident[row.incident_id]]["runs"].add(-row.id)
@@ -106,12 +117,12 @@ def _by(column: str, happened: _Rows, ran: _Rows, stops: Iterable[Mapping[str, A
     return {key: {name: len(sets[key][name]) for name in columns} for key in sorted(sets)}
 
 
-def _actions(ran: _Rows) -> dict[str, dict[str, Any]]:
+def _actions(ran: _Rows, shown: Collection[int]) -> dict[str, dict[str, Any]]:
     told: dict[str, dict[str, Any]] = {}
     for action in sorted({row.action for row in ran}):
         mine = [row for row in ran if row.action == action]
         told[action] = {"runs": len(mine), "hosts": len({row.host for row in mine})}
-        told[action] |= {"by_state": _counted(row.state for row in mine)}
+        told[action] |= {"by_state": _counted(_outcome(row, shown) for row in mine)}
     return told
 
 
@@ -156,9 +167,32 @@ def _stop(stop: Stop, ended_at: float | None, now: float) -> dict[str, Any]:
     }
 
 
-def _run(row: sa.Row[Any]) -> dict[str, Any]:
+def _run(row: sa.Row[Any], shown: Collection[int]) -> dict[str, Any]:
     names = ("incident_id", "host", "action", "attempt", "state", "reason")
-    return {"at": _iso(row.started_at), **{name.removesuffix("_id"): getattr(row, name) for name in names}}
+    told = {name.removesuffix("_id"): getattr(row, name) for name in names}
+    return {"at": _iso(row.started_at), **told, "state": _outcome(row, shown)}
+
+
+def _is_shown(connection: sa.Connection, incident: sa.Row[Any]) -> bool:
+    """Tell whether the record itself shows that a fault is over: without the answers of services and of C(verify)."""
+    known = replace(known_of(connection, incident, ALWAYS_HEARD, None), check=None)
+    return incident.state == IncidentState.resolved and verdict(known).word is Word.proven
+
+
+def _state(incident: sa.Row[Any], shown: Collection[int]) -> str:
+    is_over = incident.state == IncidentState.resolved
+    return ASSUMED if is_over and incident.id not in shown else str(incident.state)
+
+
+def _outcome(run: sa.Row[Any], shown: Collection[int]) -> str:
+    """A playbook that ends well has proven its repair; of a replay's, only the record can tell."""
+    has_succeeded = run.state == RunState.succeeded
+    return ASSUMED if has_succeeded and run.incident_id not in shown else str(run.state)
+
+
+def _own(events: Sequence[Event]) -> dict[str, Any]:
+    firing = [event for event in events if event.status == "firing"]
+    return {"fired": len(firing), "alerts": sorted({dict(event.labels)["alertname"] for event in firing})}
 
 
 def _counted(words: Iterable[str | None]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.ansible import installed_playbooks
 from autoglm_recovery.receiver.backtest.events import Record, events_of
+from autoglm_recovery.receiver.backtest.own import without_own
 from autoglm_recovery.receiver.backtest.replay import replaying
 from autoglm_recovery.receiver.backtest.report import report
 from autoglm_recovery.receiver.fleet import Fleet, Host
@@ -46,6 +47,7 @@ def backtest(
 
     :raises AnsibleError, TooLong: if there is nothing to replay it with, or too much.
     """
+    record, own = without_own(record, policy if world is None else world.policy)
     events = events_of(record, assumed.bridge)
     if len(events) > MOST_EVENTS:
         raise TooLong(f"{len(events)} times an alert fired or resolved; {MOST_EVENTS} are replayed at most: --since")
@@ -62,7 +64,7 @@ def backtest(
         replaying(Path(directory), world, assumed.run_takes) as replay,
     ):
         replay.run(events, record.until, lambda now: told((now - record.since) / span))
-        return report(record, events, replay, said)
+        return report(record, events, replay, said, events_of(own, assumed.bridge))
 
 
 def _world(record: Record, policy: Policy) -> World:
@@ -78,10 +80,14 @@ def _said(policy: Policy, assumed: Assumptions) -> Iterator[str]:
         " resolve_within of its end that counts as repaired, else as unverified, and the ladder goes on"
     )
     yield "the record shows what was done at the time: an alert that a person ended then counts for the run that is on"
+    yield (
+        "a service that is asked answers that it is healthy, and Watchdogs are heard all the time; what the record does"
+        " not show to be over counts as assumed, and not as resolved or succeeded"
+    )
     if assumed.bridge:
         yield f"an alert that is back within {assumed.bridge:g} s was never told as resolved"
     if any(strategy.expression for strategy in policy.recovery.strategies.values()):
-        yield "verify is not asked of the past: it is taken to hold wherever the alert is gone"
+        yield "verify is not asked of the past: it is taken to hold wherever the alert is gone, and proves nothing here"
     if policy.guardrails.silences is not None:
         yield "past silences are not in the record: none is taken into account"
     if policy.recovery.flapping is not None:

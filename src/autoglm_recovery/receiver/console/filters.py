@@ -17,7 +17,7 @@ LONGEST_TEXT = 200
 
 # Choices beside the states themselves, and the states that each stands for.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "person": (IncidentState.held.value, IncidentState.escalated.value),
+    "person": (IncidentState.held.value, IncidentState.escalated.value, IncidentState.unproven.value),
     "active": tuple(state.value for state in IncidentState if state not in ENDED),
     "ended": tuple(state.value for state in IncidentState if state in ENDED),
 }

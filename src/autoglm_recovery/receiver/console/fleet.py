@@ -5,22 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
 from autoglm_recovery.policy.guardrails import Guardrails, allowed
+from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, part
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.fleet import Fleet, Service
 from autoglm_recovery.receiver.model import ENDED
+from autoglm_recovery.receiver.presence import HEARD, NOT_SET_UP, Presence, Roll
 from autoglm_recovery.receiver.silences import Silences
 from autoglm_recovery.receiver.store.schema import incidents
+from autoglm_recovery.receiver.store.well import WELL
 
 WIDTH = 1000
+EVERYTHING = FleetFilter()
+
+_Heard = Callable[[str, str | None], Presence]
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class About:
 
 @dataclass(frozen=True)
 class Member:
-    """A service of a host.  C(stands) is C(in), C(affected) or C(out) of service."""
+    """A service of a host.  C(stands) is C(in), C(affected) or C(out) of service, C(silent) or C(unknown)."""
 
     host: str
     service: str
@@ -57,14 +64,40 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class ServiceShown:
+    """A service of a host, its pool, and how it stands.
+
+    C(heard_at) is when it was last heard of, as far as this receiver knows; C(why) says why it is not now.
+    """
+
+    name: str
+    pool: str | None
+    stands: str
+    heard_at: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class HostShown:
     """A host and what is on it."""
 
     name: str
     address: str | None
-    services: tuple[tuple[str, str | None], ...]
+    services: tuple[ServiceShown, ...]
     stands: str
     incidents: tuple[About, ...]
+    heard_at: datetime | None = None
+    why: str = ""
+
+    def fits(self, chosen: FleetFilter) -> bool:
+        """Tell whether a filter shows it."""
+        text = chosen.text.lower()
+        words = (self.name, self.address or "", *(service.name for service in self.services))
+        return (
+            (not text or any(text in word.lower() for word in words))
+            and (not chosen.pool or any(service.pool == chosen.pool for service in self.services))
+            and (not chosen.stands or self.stands == chosen.stands)
+        )
 
 
 @dataclass(frozen=True)
@@ -87,11 +120,21 @@ class SilenceShown:
 
 @dataclass(frozen=True)
 class FleetPage:
-    """What the page shows.  C(silences) is None where the policy asks for none."""
+    """What the page shows.  C(silences) is None where the policy asks for none.
+
+    C(hosts) is one page of the C(fitting) hosts that fit the filter, of C(hosts_in_all).
+    """
 
     pools: tuple[Pool, ...]
+    chosen: FleetFilter
+    wrong: tuple[str, ...]
     hosts: tuple[HostShown, ...]
+    fitting: int
+    pages: int
+    hosts_in_all: int
+    counts: tuple[tuple[str, int], ...]
     hosts_out: int
+    hosts_counted: int
     hosts_may_be_out: int
     share: str
     windows: tuple[Window, ...]
@@ -102,26 +145,48 @@ class FleetPage:
 
 
 def active(connection: sa.Connection) -> Sequence[Any]:
-    """Return the incidents that are going on."""
+    """Return the incidents that are going on, with C(well) where the service was found well and is watched."""
     going_on = incidents.c.state.not_in([state.value for state in ENDED])
-    return connection.execute(sa.select(incidents).where(going_on).order_by(incidents.c.id)).all()
+    query = sa.select(incidents, WELL.label("well")).where(going_on)
+    return connection.execute(query.order_by(incidents.c.id)).all()
 
 
-def fleet_page(
-    fleet: Fleet, guardrails: Guardrails, rows: Sequence[Any], silences: Silences, *, now: float, inventory: str
+def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
+    fleet: Fleet,
+    guardrails: Guardrails,
+    rows: Sequence[Any],
+    silences: Silences,
+    *,
+    now: float,
+    inventory: str,
+    chosen: FleetFilter = EVERYTHING,
+    wrong: tuple[str, ...] = (),
+    roll: Roll = NOT_SET_UP,
 ) -> FleetPage:
-    """Return what the page shows; C(rows) are the incidents that are going on."""
+    """Return what the page shows; C(rows) are the incidents that are going on, C(roll) says who is heard of."""
     of_host: dict[str, list[Any]] = {}
     for row in rows:
         of_host.setdefault(row.host, []).append(row)
-    hosts = tuple(sorted((_host(fleet, name, of_host.get(name, [])) for name in fleet.hosts), key=_troubled_first))
-    pools = (_pool(name, sorted(fleet.pools[name]), of_host, guardrails) for name in sorted(fleet.pools))
+    heard = partial(roll.of, now=now)
+    hosts = tuple(
+        sorted((_host(fleet, name, of_host.get(name, []), heard) for name in fleet.hosts), key=_troubled_first)
+    )
+    pools = (_pool(name, sorted(fleet.pools[name]), of_host, guardrails, heard) for name in sorted(fleet.pools))
+    fitting = [host for host in hosts if host.fits(chosen)]
+    shown, chosen, pages = part(fitting, chosen)
     windows = [(window, window.until(now)) for window in guardrails.maintenance_windows]
     return FleetPage(
         pools=tuple(pools),
-        hosts=hosts,
-        hosts_out=sum(host.stands == "out" for host in hosts),
-        hosts_may_be_out=allowed(guardrails.max_fleet_unavailable, len(hosts)),
+        chosen=chosen,
+        wrong=wrong,
+        hosts=shown,
+        fitting=len(fitting),
+        pages=pages,
+        hosts_in_all=len(hosts),
+        counts=tuple((word, sum(host.stands == word for host in hosts)) for word in STANDS),
+        hosts_out=sum(host.stands == "out" and host.name in fleet.serving for host in hosts),
+        hosts_counted=len(fleet.serving),
+        hosts_may_be_out=allowed(guardrails.max_fleet_unavailable, len(fleet.serving)),
         share=guardrails.max_fleet_unavailable,
         windows=tuple(Window(w.name, _about(w.hosts, w.pools, w.match), moment(end)) for w, end in windows if end),
         windows_defined=len(windows),
@@ -133,14 +198,25 @@ def fleet_page(
 
 def stands(rows: Iterable[Any]) -> str:
     """Say what incidents make of what they are about: some failures leave it serving, if badly."""
-    classes = {row.failure_class for row in rows}
-    return "out" if classes - STILL_SERVING else "affected" if classes else "in"
+    serves = [row.well or row.failure_class in STILL_SERVING for row in rows]
+    return "in" if not serves else "affected" if all(serves) else "out"
+
+
+def standing(rows: Iterable[Any], presence: Presence) -> str:
+    """Say how something stands: what incidents say comes first, and without any, nothing is in service unheard of."""
+    by_incidents = stands(rows)
+    return by_incidents if by_incidents != "in" or presence.word == HEARD else presence.word
 
 
 def _pool(
-    name: str, members: Sequence[tuple[str, str]], of_host: Mapping[str, Sequence[Any]], guardrails: Guardrails
+    name: str,
+    members: Sequence[tuple[str, str]],
+    of_host: Mapping[str, Sequence[Any]],
+    guardrails: Guardrails,
+    heard: _Heard,
 ) -> Pool:
-    shown = tuple(sorted((_member(host, service, of_host.get(host, [])) for host, service in members), key=_out_first))
+    all_of_it = (_member(host, service, of_host.get(host, []), heard(host, service)) for host, service in members)
+    shown = tuple(sorted(all_of_it, key=_out_first))
     out, size = sum(member.stands == "out" for member in shown), len(shown)
     most = allowed(guardrails.max_pool_unavailable, size)
     return Pool(
@@ -155,31 +231,34 @@ def _pool(
     )
 
 
-def _member(host: str, service: str, rows: Sequence[Any]) -> Member:
+def _member(host: str, service: str, rows: Sequence[Any], presence: Presence) -> Member:
     """What is about a whole host is about all that it has, as the guardrails count it."""
     mine = [row for row in rows if row.service in (None, service)]
-    return Member(host, service, stands(mine), tuple(map(_incident, mine)))
+    return Member(host, service, standing(mine, presence), tuple(map(_incident, mine)))
 
 
-def _host(fleet: Fleet, name: str, rows: Sequence[Any]) -> HostShown:
-    host = fleet.hosts[name]
-    services = tuple((service.name, service.pool) for service in host.services)
-    return HostShown(name, host.address, services, stands(rows), tuple(map(_incident, rows)))
+def _host(fleet: Fleet, name: str, rows: Sequence[Any], heard: _Heard) -> HostShown:
+    host, presence = fleet.hosts[name], heard(name, None)
+    services = tuple(_service(service, name, rows, heard(name, service.name)) for service in host.services)
+    about, heard_at = tuple(map(_incident, rows)), moment(presence.at)
+    return HostShown(name, host.address, services, standing(rows, presence), about, heard_at, presence.why)
+
+
+def _service(service: Service, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
+    how = _member(host, service.name, rows, presence).stands
+    return ServiceShown(service.name, service.pool, how, moment(presence.at), presence.why)
 
 
 def _incident(row: Any) -> About:
     return About(row.id, row.state, row.failure_class)
 
 
-_ORDER = ("out", "affected", "in")
-
-
 def _out_first(member: Member) -> tuple[int, str, str]:
-    return _ORDER.index(member.stands), member.host, member.service
+    return STANDS.index(member.stands), member.host, member.service
 
 
 def _troubled_first(host: HostShown) -> tuple[int, str]:
-    return _ORDER.index(host.stands), host.name
+    return STANDS.index(host.stands), host.name
 
 
 def _about(hosts: Sequence[str], pools: Sequence[str], match: str | None) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from autoglm_recovery.receiver.console.findings import Findings, findings
 from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.moments import read_moment, took
+from autoglm_recovery.receiver.console.tones import DANGER, tone
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO
 from autoglm_recovery.receiver.guards import Finding
 from autoglm_recovery.receiver.model import ENDED, Decision, IncidentState
@@ -19,7 +21,7 @@ from autoglm_recovery.receiver.orders import Order, possible
 from autoglm_recovery.report.document import Stage, report_on
 
 # What a run tells of itself; everything else is told of the incident.
-_OF_A_RUN = frozenset({"run_started", "task", "proof", "evidence", "run_finished", "taken_over"})
+_OF_A_RUN = frozenset({"run_started", "task", "proof", "cause", "last words", "evidence", "run_finished", "taken_over"})
 # A run's first lines are dated by other clocks than its row.
 _SLACK = timedelta(seconds=2)
 WIDTH = 1000
@@ -33,6 +35,11 @@ class Line:
     at: datetime
     kind: str
     text: str
+
+    @property
+    def tone(self) -> str:
+        """How it looks: as what it tells."""
+        return tone(self.kind, self.text)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,13 @@ class Run:
     ended: datetime | None
     took: timedelta | None
     rc: int | None
+    cause: str | None = None
     lines: tuple[Line, ...] = ()
+
+    @property
+    def failed_at(self) -> str | None:
+        """Return the line of the last task that failed, for those who do not open the others."""
+        return next((line.text for line in reversed(self.lines) if line.kind == "task" and line.tone == DANGER), None)
 
 
 @dataclass(frozen=True)
@@ -109,12 +122,14 @@ class IncidentPage:
     where: str
     failure_class: str
     mode: str
+    cause: str | None
     reason: str
     facts: tuple[tuple[str, str], ...]
     began: datetime
     ended: datetime | None
     took: timedelta | None
     explained_by: int | None
+    findings: Findings
     stages: tuple[Stage, ...]
     track: tuple[Segment, ...]
     timeline: tuple[Line | Run, ...]
@@ -131,21 +146,24 @@ def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: boo
     report = report_on(found)
     runs = _runs(found)
     began, ended = datetime.fromisoformat(found["first_starts_at"]), read_moment(found["ended_at"])
+    timeline = tuple(weave(_lines(found), runs))
     return IncidentPage(
         id=found["id"],
         state=found["state"],
         where=where(found["host"], found["service"]),
         failure_class=found["failure_class"],
         mode=found["fault_mode"],
+        cause=found.get("cause"),
         reason=found["reason"],
         facts=_facts(found),
         began=began,
         ended=ended,
         took=took(began, ended) if ended else None,
         explained_by=found["explained_by"],
+        findings=findings([entry for entry in timeline if isinstance(entry, Run)]),
         stages=report.stages,
         track=track(report.stages),
-        timeline=tuple(weave(_lines(found), runs)),
+        timeline=timeline,
         runs=tuple(runs),
         alerts=alerts(found["alerts"]),
         # The first says what the page says above all.
@@ -161,9 +179,16 @@ def orders(state: str) -> tuple[tuple[str, str], ...]:
     return tuple((order.value, WHAT_ORDERS_DO[order]) for order in possible(IncidentState(state)))
 
 
-def plan(decision: Decision, findings: Iterable[Finding], ladder: Sequence[str], found: Mapping[str, Any]) -> Plan:
-    """Say what would be done now, and how each rung and each rule stands."""
+def plan(
+    decision: Decision, findings: Iterable[Finding], ladder: Iterable[tuple[str, str]], found: Mapping[str, Any]
+) -> Plan:
+    """Say what would be done now, and how each rung and each rule stands.
+
+    C(ladder) are its actions, each with what is to be known about its playbook.
+    """
     done: dict[str, list[str]] = {}
+    for run in found["earlier_runs"]:
+        done.setdefault(run["action"], []).append(f"{run['state']} in incident {run['incident_id']}")
     for run in found["runs"]:
         done.setdefault(run["action"], []).append(run["state"])
     return Plan(
@@ -172,8 +197,12 @@ def plan(decision: Decision, findings: Iterable[Finding], ladder: Sequence[str],
         action=decision.action,
         findings=tuple((finding.rule, finding.stands, finding.verdict is not None) for finding in findings),
         ladder=tuple(
-            Rung(action, ", ".join(done.get(action, [])) or "not tried in this incident", action == decision.action)
-            for action in ladder
+            Rung(
+                action,
+                ", ".join(done.get(action, [])) or known or "not tried",
+                action == decision.action,
+            )
+            for action, known in ladder
         ),
     )
 
@@ -249,6 +278,7 @@ def _runs(found: Mapping[str, Any]) -> list[Run]:
                 host=run["host"],
                 state=run["state"],
                 reason=run["reason"],
+                cause=run.get("cause"),
                 launcher=run["launcher"],
                 link=run["link"],
                 started=started,

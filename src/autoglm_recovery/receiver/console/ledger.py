@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.console.moments import read_moment
 
 MOST_SHOWN = 100
 LONGEST_RAW = 2000
-OUTCOMES = ("refused", "ignored", "joined", "new")
+OUTCOMES = ("refused", "ignored", "joined", "absent", "new")
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.console.filters import Filter
+from autoglm_recovery.receiver.console.findings import FAILED
 from autoglm_recovery.receiver.console.moments import moment, took
-from autoglm_recovery.receiver.store.schema import incidents
+from autoglm_recovery.receiver.store.runs import CHECK
+from autoglm_recovery.receiver.store.schema import incidents, runs
 
 A_PAGE = 50
 
@@ -30,11 +33,14 @@ class Summary:
     failure_class: str
     mode: str
     root_cause: str
+    cause: str | None
     reason: str
     began: datetime | None
     ended: datetime | None
     # From the first alert to the end.
     took: timedelta | None
+    # How the last run ended, if it failed.
+    failed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,18 @@ def where(host: str, service: str | None, gpu: str | None = None) -> str:
     return f"{named}, {gpu}" if gpu else named
 
 
-def summary(row: Any) -> Summary:
-    """Return a row in one line."""
+def failed_runs(connection: sa.Connection, rows: Iterable[Any]) -> dict[int, str]:
+    """Return how the last run of each incident failed, for those whose last run did."""
+    numbers = [row.id for row in rows]
+    # A probe of the service is no repair: how it ended does not hide that the repair failed.
+    repairs = runs.c.incident_id.in_(numbers) & (runs.c.action != CHECK)
+    newest = sa.select(sa.func.max(runs.c.id)).where(repairs).group_by(runs.c.incident_id)
+    of_these = sa.select(runs.c.incident_id, runs.c.state).where(runs.c.id.in_(newest))
+    return {run.incident_id: run.state for run in connection.execute(of_these) if run.state in FAILED}
+
+
+def summary(row: Any, failed: Mapping[int, str] = MappingProxyType({})) -> Summary:
+    """Return a row in one line; C(failed) says whose last run did."""
     began, ended = moment(row.first_starts_at), moment(row.ended_at)
     return Summary(
         id=row.id,
@@ -67,10 +83,12 @@ def summary(row: Any) -> Summary:
         failure_class=row.failure_class,
         mode=row.fault_mode,
         root_cause=row.root_cause,
+        cause=row.cause,
         reason=row.reason,
         began=began,
         ended=ended,
         took=took(began, ended) if began and ended else None,
+        failed=failed.get(row.id),
     )
 
 
@@ -94,7 +112,7 @@ def _holds(text: str) -> sa.ColumnElement[bool]:
     c = incidents.c
     held = [
         column.icontains(text, autoescape=True)
-        for column in (c.root_cause, c.reason, c.host, c.service, c.gpu, c.failure_class, c.pool)
+        for column in (c.root_cause, c.cause, c.reason, c.host, c.service, c.gpu, c.failure_class, c.pool)
     ]
     number = text.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 19:
@@ -122,13 +140,14 @@ def listing(
     *,
     pools: Iterable[str],
     hosts: Collection[str],
+    failed: Mapping[int, str] = MappingProxyType({}),
 ) -> Listing:
     """Return a page of the list."""
     rows, is_older, is_newer = page_of
     return Listing(
         chosen=chosen,
         wrong=wrong,
-        summaries=tuple(summary(row) for row in rows),
+        summaries=tuple(summary(row, failed) for row in rows),
         older=chosen.query(before=rows[-1].id, after=None) if rows and is_older else None,
         newer=chosen.query(after=rows[0].id, before=None) if rows and is_newer else None,
         # What is chosen stays a choice when it has left the inventory.

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from autoglm_recovery.receiver import cleaned, kept_evidence
 from autoglm_recovery.receiver.console.rendering import link
+from autoglm_recovery.receiver.redact import without_secrets
 from autoglm_recovery.receiver.store.schema import runs
 
 MOST_BYTES = 256 << 10
+NO_EVIDENCE = (
+    "Nothing of this run's evidence is kept here: it saved none, or another receiver followed it, or its directory is "
+    "removed. The bundle itself is on the host.\n"
+)
 # Ansible colours what it prints; all other controls are spelled out.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -39,7 +45,9 @@ def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | 
     run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
     if run is None:
         return None
-    text, cut, why_not = _read(Path(run.directory), runs_in)
+    raw, cut, why_not = _read(Path(run.directory), runs_in)
+    # Of a run that has ended it is clean already.
+    text = cleaned.output(raw)
     return OutputPage(
         run=run.id,
         incident=run.incident_id,
@@ -51,6 +59,20 @@ def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | 
         why_not=why_not,
         link=link(run.link),
     )
+
+
+def evidence(connection: sa.Connection, run_id: int, runs_in: Path) -> str | None:
+    """Return what is kept here of a run's evidence, as plain text; None if there is nothing."""
+    run = connection.execute(sa.select(runs.c.directory).where(runs.c.id == run_id)).one_or_none()
+    if run is None:
+        return None
+    # A run of AWX may have been begun by another receiver, whose directories are elsewhere.
+    directory = runs_in / Path(run.directory).name
+    if directory.resolve().parent != runs_in.resolve():
+        return None
+    bundles = kept_evidence.kept(directory)
+    # The host has taken out what looks like a secret, if it is what it was.
+    return without_secrets(kept_evidence.as_text(bundles)) if bundles else None
 
 
 def _read(directory: Path, runs_in: Path) -> tuple[str, bool, str | None]:

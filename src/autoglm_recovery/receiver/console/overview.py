@@ -5,24 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.receiver.console.filters import GROUPS
-from autoglm_recovery.receiver.console.listing import Summary, summary
+from autoglm_recovery.receiver.console.listing import Summary, failed_runs, summary
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.model import ENDED
-from autoglm_recovery.receiver.store.schema import alerts, incidents
+from autoglm_recovery.receiver.store.schema import alerts, incidents, refusals
 from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.worker import Trouble
 
 MOST_SHOWN = 25
 RECENT = 10
-# Alertmanager says it again each minute (see the rules that C(autoglm rules) makes); five are worth a look.
-WATCHDOG_LATE_S = 300
+WATCHDOG_LATE = OwnWatch().watchdog
+REFUSED_LATELY_S = 86400
 
 _ENDED = incidents.c.state.in_([state.value for state in ENDED])
 # What another incident explains waits for that one, and not for a person.
@@ -31,12 +34,13 @@ _NEEDS_A_PERSON = incidents.c.state.in_(GROUPS["person"]) & incidents.c.explaine
 
 @dataclass(frozen=True)
 class Health:
-    """One line on how the receiver stands.  C(at) is a time that belongs to it."""
+    """One line on how the receiver stands.  C(at) is a time that belongs to it, C(link) the page that says more."""
 
     name: str
     stands: str
     well: bool
     at: datetime | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Rows:
     recent: Sequence[Any]
     last_alert: float | None
     standing: Standing
+    refused: int = 0
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 def ask(connection: sa.Connection, now: Standing) -> Rows:
@@ -76,14 +82,19 @@ def ask(connection: sa.Connection, now: Standing) -> Rows:
     escalated_first = sa.case((incidents.c.state == "escalated", 0), else_=1)
     goes_on = ~_ENDED & ~_NEEDS_A_PERSON
     ended = sa.select(incidents).where(_ENDED).order_by(incidents.c.ended_at.desc(), incidents.c.id.desc())
+    person = _first(connection, _NEEDS_A_PERSON, escalated_first, incidents.c.id)
+    going_on = _first(connection, goes_on, incidents.c.id.desc())
+    recent = connection.execute(ended.limit(RECENT)).all()
     return Rows(
-        person=_first(connection, _NEEDS_A_PERSON, escalated_first, incidents.c.id),
+        person=person,
         persons=persons_needed(connection),
-        going_on=_first(connection, goes_on, incidents.c.id.desc()),
+        going_on=going_on,
         goes_on=_count(connection, goes_on),
-        recent=connection.execute(ended.limit(RECENT)).all(),
+        recent=recent,
+        failed=failed_runs(connection, [*person, *going_on, *recent]),
         last_alert=connection.execute(sa.select(sa.func.max(alerts.c.committed_at))).scalar(),
         standing=now,
+        refused=_count(connection, refusals.c.last_at > time.time() - REFUSED_LATELY_S, refusals),
     )
 
 
@@ -96,28 +107,40 @@ def _first(connection: sa.Connection, which: sa.ColumnElement[bool], *order: Any
     return connection.execute(sa.select(incidents).where(which).order_by(*order).limit(MOST_SHOWN)).all()
 
 
-def _count(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(incidents).where(which)).scalar_one())
+def _count(connection: sa.Connection, which: sa.ColumnElement[bool], table: sa.Table = incidents) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(which)).scalar_one())
 
 
 def overview(rows: Rows, health: tuple[Health, ...]) -> Overview:
     """Return what the page shows."""
     return Overview(
-        person=Group(tuple(map(summary, rows.person)), rows.persons),
-        going_on=Group(tuple(map(summary, rows.going_on)), rows.goes_on),
-        recent=tuple(map(summary, rows.recent)),
+        person=Group(tuple(summary(row, rows.failed) for row in rows.person), rows.persons),
+        going_on=Group(tuple(summary(row, rows.failed) for row in rows.going_on), rows.goes_on),
+        recent=tuple(summary(row, rows.failed) for row in rows.recent),
         health=health,
         ever=bool(rows.last_alert),
     )
 
 
 def health(
-    rows: Rows, *, loop_well: bool, watchdog_at: float, now: float, enough_disk: bool, kept_old: str | None
+    rows: Rows,
+    *,
+    loop_well: bool,
+    watchdog_at: float,
+    now: float,
+    enough_disk: bool,
+    kept_old: str | None,
+    troubles: Sequence[Trouble] = (),
+    watchdog_late: timedelta | None = WATCHDOG_LATE,
 ) -> tuple[Health, ...]:
-    """Say how the receiver stands, what is wrong first."""
+    """Say how the receiver stands, what is wrong first.
+
+    C(watchdog_late) is the policy's time without a Watchdog, None where nobody sends one.
+    """
     waiting = rows.standing.alerts_waiting
     told = [
         Health("Acting", "incidents are worked on" if loop_well else "the loop that acts does not turn", loop_well),
+        Health("Background work", "; ".join(map(str, troubles)) or "all of it goes on", well=not troubles),
         Health("Database", "answers", well=True),
         Health("Disk", "has room" if enough_disk else "is nearly full: alerts may not be stored", enough_disk),
         Health(
@@ -133,15 +156,25 @@ def health(
             well=True,
             at=moment(rows.last_alert),
         ),
-        _watchdog(watchdog_at, now),
+        Health(
+            "Refused alerts",
+            f"{rows.refused} kinds of alerts within a day, about which nothing is done"
+            if rows.refused
+            else "none lately",
+            well=not rows.refused,
+            link="/refused" if rows.refused else None,
+        ),
+        _watchdog(watchdog_at, now, watchdog_late),
         Health("Policy and inventory", kept_old or "as they were last read", well=kept_old is None),
     ]
     return tuple(sorted(told, key=lambda line: line.well))
 
 
-def _watchdog(at: float, now: float) -> Health:
+def _watchdog(at: float, now: float, silent_for: timedelta | None) -> Health:
     name = "Watchdog of Alertmanager"
+    if silent_for is None:
+        return Health(name, "is not waited for, by the policy", well=True)
     if not at:
-        return Health(name, "not heard since this receiver was started; see autoglm rules", well=True)
-    late = now - at > WATCHDOG_LATE_S
+        return Health(name, "never heard: nothing proves that alerts get here; see autoglm rules", well=False)
+    late = now - at > silent_for.total_seconds()
     return Health(name, "has gone silent: alerts may not get here" if late else "heard", not late, moment(at))

@@ -15,24 +15,41 @@ from starlette.responses import RedirectResponse, Response
 
 from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.console import fleet, incident, ledger, listing, ordering, output, overview, policy
+from autoglm_recovery.receiver.console import (
+    fleet,
+    incident,
+    ledger,
+    listing,
+    ordering,
+    output,
+    overview,
+    policy,
+    refused,
+)
 from autoglm_recovery.receiver.console.desk import Desk, number
 from autoglm_recovery.receiver.console.filters import read_filter
+from autoglm_recovery.receiver.console.fleet_filter import read_fleet_filter
 from autoglm_recovery.receiver.console.rendering import THEME_COOKIE, THEMES
 from autoglm_recovery.receiver.console.static_files import A_YEAR_S, Files
 from autoglm_recovery.receiver.decide import decide, examine
 from autoglm_recovery.receiver.gather import situation
-from autoglm_recovery.receiver.ladder import next_step
+from autoglm_recovery.receiver.ladder import next_step, rungs
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store import refusals
 from autoglm_recovery.receiver.store.standing import standing
 from autoglm_recovery.receiver.web.guarded import Guarded, GuardedMount, form, who
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.probes import LEAST_FREE_BYTES
 from autoglm_recovery.receiver.web.session import local_path
-from autoglm_recovery.report import report_on, to_html, to_markdown
+from autoglm_recovery.report import report_on, to_html, to_markdown, to_text
 
 WATCHDOG_SEEN = "autoglm_watchdog_seen_timestamp_seconds"
-_REPORTS = {"md": (to_markdown, "text/markdown"), "html": (to_html, "text/html")}
+# Plain text is shown by the browser, the others are kept as files.
+_REPORTS = {
+    "txt": (to_text, "text/plain", "inline"),
+    "md": (to_markdown, "text/markdown", "attachment"),
+    "html": (to_html, "text/html", "attachment"),
+}
 
 
 def routes(parts: Parts) -> list[Guarded | GuardedMount]:
@@ -45,9 +62,11 @@ def routes(parts: Parts) -> list[Guarded | GuardedMount]:
         ("/incidents/{id:int}", pages.incident),
         ("/incidents/{id:int}/report.{form}", pages.report),
         ("/runs/{id:int}/output", pages.output),
+        ("/runs/{id:int}/evidence", pages.evidence),
         ("/fleet", pages.fleet),
         ("/policy", pages.policy),
         ("/alerts", pages.alerts),
+        ("/refused", pages.refused),
     ]
     return [
         *(Guarded(path, handler, methods=["GET"], need=Need.read) for path, handler in read),
@@ -77,6 +96,8 @@ class _Pages:
                 now=time.time(),
                 enough_disk=shutil.disk_usage(self._parts.state_dir).free >= LEAST_FREE_BYTES,
                 kept_old=self._parts.world().kept_because,
+                troubles=self._parts.troubles(),
+                watchdog_late=self._parts.world().policy.monitoring.receiver.watchdog,
             )
             return overview.overview(rows, health)
 
@@ -89,7 +110,8 @@ class _Pages:
 
         def ask(connection: sa.Connection) -> listing.Listing:
             found = listing.page(connection, chosen)
-            return listing.listing(found, chosen, wrong, pools=known.pools, hosts=known.hosts)
+            failed = listing.failed_runs(connection, found[0])
+            return listing.listing(found, chosen, wrong, pools=known.pools, hosts=known.hosts, failed=failed)
 
         return await self._desk.show(request, "incidents.html", ask)
 
@@ -101,13 +123,13 @@ class _Pages:
         )
 
     async def report(self, request: Request) -> Response:
-        """Hand out the report of an incident as a file."""
+        """Hand out the report of an incident."""
         kind = request.path_params["form"]
         found = await self._parts.ask(lambda c: views.show_incident(c, number(request)))
         if found is None or kind not in _REPORTS:
             return await self._desk.missing(request)
-        write, media_type = _REPORTS[kind]
-        headers = {"Content-Disposition": f'attachment; filename="incident-{found["id"]}.{kind}"'}
+        write, media_type, disposition = _REPORTS[kind]
+        headers = {"Content-Disposition": f'{disposition}; filename="incident-{found["id"]}.{kind}"'}
         return Response(write(report_on(found)), 200, headers, media_type)
 
     async def output(self, request: Request) -> Response:
@@ -115,14 +137,33 @@ class _Pages:
         runs_in = self._parts.state_dir / "runs"
         return await self._desk.show(request, "output.html", lambda c: output.page(c, number(request), runs_in))
 
+    async def evidence(self, request: Request) -> Response:
+        """Show what is kept here of a run's evidence: as plain text, so that nothing in it is more than that."""
+        run, runs_in = number(request), self._parts.state_dir / "runs"
+        found = await self._parts.ask(lambda c: output.evidence(c, run, runs_in))
+        if found is None:
+            return Response(output.NO_EVIDENCE, 404, media_type="text/plain")
+        headers = {"Content-Disposition": f'inline; filename="evidence-of-run-{run}.txt"'}
+        return Response(found, 200, headers, "text/plain")
+
     async def fleet(self, request: Request) -> Response:
         """Show pools, hosts and what keeps actions back."""
         world, silences = self._parts.world(), self._parts.silences()
+        chosen, wrong = read_fleet_filter(request.query_params)
 
         def ask(connection: sa.Connection) -> fleet.FleetPage:
             rows, rails = fleet.active(connection), world.policy.guardrails
-            inventory = str(world.inventory)
-            return fleet.fleet_page(world.fleet, rails, rows, silences, now=time.time(), inventory=inventory)
+            return fleet.fleet_page(
+                world.fleet,
+                rails,
+                rows,
+                silences,
+                now=time.time(),
+                inventory=str(world.inventory),
+                chosen=chosen,
+                wrong=wrong,
+                roll=self._parts.presence(),
+            )
 
         return await self._desk.show(request, "fleet.html", ask)
 
@@ -139,6 +180,15 @@ class _Pages:
             return ledger.alerts_page(outcome, wrong, alerts, views.list_rejects(connection, ledger.MOST_SHOWN))
 
         return await self._desk.show(request, "alerts.html", ask)
+
+    async def refused(self, request: Request) -> Response:
+        """List the kinds of alerts that were refused, and what would be accepted."""
+        world = self._parts.world()
+
+        def ask(connection: sa.Connection) -> refused.RefusedPage:
+            return refused.refused_page(refusals.newest(connection, refused.MOST_SHOWN), world.policy, world.fleet)
+
+        return await self._desk.show(request, "refused.html", ask)
 
     async def audit(self, request: Request) -> Response:
         """List who did what."""
@@ -165,7 +215,7 @@ def _plan(connection: sa.Connection, parts: Parts, found: dict[str, Any]) -> inc
     world = parts.world()
     known = situation(connection, row, world, time.time(), parts.silences())
     step = next_step(world.policy, known)
-    ladder = world.policy.recovery.strategy(row.failure_class).ladder(row.failure_class)
+    ladder = rungs(world.policy.recovery.strategy(row.failure_class).ladder(row.failure_class), world.playbooks)
     return incident.plan(decide(world.policy, known), examine(world.policy, known, step), ladder, found)
 
 

@@ -15,6 +15,7 @@ from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, FAILU
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.console.moments import moment
+from autoglm_recovery.receiver.ladder import rungs
 from autoglm_recovery.receiver.world import World
 
 
@@ -24,7 +25,7 @@ class Step:
 
     action: str
     destructive: bool
-    installed: bool
+    known: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
         own=name in policy.recovery.strategies,
         autonomy=policy.recovery.autonomy.of(name, None).value,
         ladder=tuple(
-            Step(action, action in DESTRUCTIVE_ACTIONS, action in playbooks) for action in strategy.ladder(name)
+            Step(action, action in DESTRUCTIVE_ACTIONS, known)
+            for action, known in rungs(strategy.ladder(name), playbooks)
         ),
         delay=format_duration(strategy.delay),
         retries=strategy.retries,

@@ -20,7 +20,7 @@ from autoglm_recovery.plain import plain
 from autoglm_recovery.receiver.console.moments import ago, clock, rough
 from autoglm_recovery.receiver.console.shapes import SHAPES
 from autoglm_recovery.receiver.console.static_files import version
-from autoglm_recovery.receiver.console.words import NAMES
+from autoglm_recovery.receiver.console.words import NAMES, STANDS_IN_WORDS
 from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.report.document import duration
 
@@ -50,7 +50,13 @@ def _environment() -> jinja2.Environment:
     )
     made.filters.update(clock=clock, ago=ago, duration=duration, rough=rough, link=link)
     made.globals.update(
-        version=version, SHAPES=SHAPES, THEMES=THEMES, NAMES=NAMES, STATES=tuple(IncidentState), CLASSES=FAILURE_CLASSES
+        STANDS_IN_WORDS=STANDS_IN_WORDS,
+        version=version,
+        SHAPES=SHAPES,
+        THEMES=THEMES,
+        NAMES=NAMES,
+        STATES=tuple(IncidentState),
+        CLASSES=FAILURE_CLASSES,
     )
     return made
 

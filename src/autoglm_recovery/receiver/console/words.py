@@ -15,16 +15,30 @@ NAMES = {
     "decided": "decided",
     "held": "held",
     "escalated": "escalated",
+    "unproven": "unproven",
     "notified": "notified",
     "order": "order",
     "run_started": "started",
     "task": "task",
     "proof": "proof",
+    "cause": "cause",
+    "last words": "last words",
     "evidence": "evidence",
     "run_finished": "ended",
+    "fenced": "fenced",
+    "kept_out": "kept out",
     "taken_over": "taken over",
+    "silence": "silence",
     "resolved": "resolved",
     "closed": "closed",
+}
+
+STANDS_IN_WORDS = {
+    "out": "out of service",
+    "affected": "has an incident, may serve",
+    "silent": "silent",
+    "unknown": "unknown",
+    "in": "in service",
 }
 
 WHAT_ORDERS_DO = {
@@ -32,6 +46,7 @@ WHAT_ORDERS_DO = {
     Order.reject: "Do nothing about this incident and close it.",
     Order.retry: "Begin the ladder anew: what was tried before counts no more.",
     Order.close: "Close the incident. A run that is under way is ended.",
+    Order.cancel: "End the run that is under way. The incident stays, and waits for a person.",
 }
 
 WHAT_TURNS_DO = {

@@ -16,6 +16,7 @@ from alembic.config import Config
 
 from autoglm_recovery.receiver.store import engines
 from autoglm_recovery.receiver.store.deadlines import Deadlines
+from autoglm_recovery.receiver.worker import Worker
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -25,12 +26,12 @@ _ONE_WRITER = 0x6175746F676C6D  # "autoglm"
 
 # Longer than any transaction of ours takes, and short enough for a storm to be taken after a cut network.
 LONGEST_TRANSACTION_S = 15.0
-# A migration may rewrite a table of years.
+# A migration may rewrite a table of years, and a restore fills all tables.
 LONGEST_MIGRATION_S = 3600.0
 
 
 class Database:
-    """Transactions of four kinds: C(reading), C(writing), C(noting) and C(appending).
+    """Transactions of four kinds: C(reading), C(writing), C(noting) and C(appending).  None takes long.
 
     C(writing) and C(noting) are one at a time over all receivers of a database: what they read stays true until they
     end.  SQLite gives that by its single writer, PostgreSQL by an advisory lock.  C(noting) is for what could be worked
@@ -42,7 +43,8 @@ class Database:
     order of them (sqlite.org/wal.html).  PostgreSQL's C(synchronous_commit=off) means the same.
 
     A transaction that takes too long loses its connection, so that a network that swallows everything is an error that
-    passes, and not a thread that waits for ever.
+    passes, and not a thread that waits for ever.  Only C(migrate) and C(restoring), beside which no receiver works, may
+    take an hour.
     """
 
     def __init__(self, url: str, *, lasting: bool = True) -> None:
@@ -89,6 +91,11 @@ class Database:
         with self._alone(), self._transaction(self.engine) as connection:
             yield connection
 
+    @property
+    def worker(self) -> Worker:
+        """Return what ends the transactions that take too long."""
+        return self._deadlines.worker
+
     def now(self) -> sa.ColumnElement[float]:
         """Return the database's clock, seconds since the epoch: the one clock that all receivers share."""
         if self.shared:
@@ -104,13 +111,15 @@ class Database:
         """Bring the schema to this release's, from any earlier release's or from nothing."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._alone(), self._transaction(self.engine, LONGEST_MIGRATION_S) as connection:
-            if self.shared:
-                for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-                    connection.exec_driver_sql(f"SET LOCAL {limit} TO 0")
-            self._take_turn(connection)
+        with self._patiently() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    @contextmanager
+    def restoring(self) -> Iterator[sa.Connection]:
+        """Begin a transaction like C(writing) that may take as long as a migration: it fills the whole database."""
+        with self._patiently() as connection:
+            yield connection
 
     def close(self) -> None:
         """Give back all connections."""
@@ -119,7 +128,17 @@ class Database:
         self._deadlines.close()
 
     @contextmanager
-    def _transaction(self, engine: sa.Engine, most: float = LONGEST_TRANSACTION_S) -> Iterator[sa.Connection]:
+    def _patiently(self) -> Iterator[sa.Connection]:
+        with self._alone(), self._transaction(self.engine, LONGEST_MIGRATION_S) as connection:
+            if self.shared:
+                for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                    connection.exec_driver_sql(f"SET LOCAL {limit} TO 0")
+            self._take_turn(connection)
+            yield connection
+
+    @contextmanager
+    def _transaction(self, engine: sa.Engine, most: float | None = None) -> Iterator[sa.Connection]:
+        most = LONGEST_TRANSACTION_S if most is None else most
         # The commit is within the time, too.
         with engine.connect() as connection, self._in_time(connection, most), connection.begin():
             yield connection

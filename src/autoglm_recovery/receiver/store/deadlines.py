@@ -16,54 +16,55 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from autoglm_recovery.receiver.worker import UNTIL_WOKEN, Worker
+
 _LOOK_EVERY_S = 0.5
 
 
 class Deadlines:
-    """Open waits and when each must have ended.  The thread runs only while there are any."""
+    """Open waits and when each must have ended.  The thread begins with the first, and sleeps while there are none."""
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[float, int]] = {}
         self._next = 0
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._lock = threading.Lock()
+        self._started = False
+        self.worker = Worker(
+            "deadlines", self._look, first_pause_s=_LOOK_EVERY_S, longest_pause_s=_LOOK_EVERY_S, vital=True
+        )
 
     @contextmanager
     def on(self, descriptor: int, seconds: float) -> Iterator[None]:
         """Shut the socket down unless the block ends in time."""
-        with self._changed:
+        with self._lock:
             self._next += 1
             number = self._next
             self._open[number] = (time.monotonic() + seconds, descriptor)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
-                self._thread.start()
+            if not self._started:
+                self._started = True
+                self.worker.start()
             elif len(self._open) == 1:
-                self._changed.notify()
+                self.worker.wake()
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._open.pop(number, None)
 
     def close(self) -> None:
         """Watch no more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self.worker.stop()
 
-    def _watch(self) -> None:
-        with self._changed:
-            while not self._closed:
-                # Asleep for good while nothing is open, so that an idle receiver costs nothing.
-                self._changed.wait(_LOOK_EVERY_S if self._open else None)
-                now = time.monotonic()
-                for number, (until, descriptor) in list(self._open.items()):
-                    if now >= until:
-                        # Under the lock: the block cannot end and its descriptor cannot be another's meanwhile.
-                        del self._open[number]
-                        _shut_down(descriptor)
+    def _look(self) -> float:
+        with self._lock:
+            now = time.monotonic()
+            for number, (until, descriptor) in list(self._open.items()):
+                if now >= until:
+                    # Under the lock: the block cannot end and its descriptor cannot be another's meanwhile.
+                    del self._open[number]
+                    _shut_down(descriptor)
+            # Asleep for good while nothing is open, so that an idle receiver costs nothing.
+            return _LOOK_EVERY_S if self._open else UNTIL_WOKEN
 
 
 def _shut_down(descriptor: int) -> None:

@@ -43,6 +43,11 @@ def parse(url: str) -> sa.URL:
     raise ValueError(f"database {read.drivername!r} is not supported; there are sqlite and postgresql")
 
 
+def shown(url: sa.URL) -> str:
+    """Return a URL for people: without its password, and without its parameters, one of which may be another."""
+    return repr(url.set(query={}))
+
+
 def make(url: sa.URL, deadlines: Deadlines, lasting: bool) -> tuple[sa.Engine, sa.Engine]:
     """Return an engine whose commits are on disk, and one that may do without."""
     if url.get_backend_name() == "sqlite":

@@ -11,36 +11,26 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
-from autoglm_recovery.receiver.model import ENDED, Fault, FaultMode, IncidentState, Target
+from autoglm_recovery.receiver.model import ENDED, NO_ATTEMPT, Fault, FaultMode, IncidentState, Target
+from autoglm_recovery.receiver.proven import taken_together
+from autoglm_recovery.receiver.store.runs import ACTS
 from autoglm_recovery.receiver.store.schema import alerts, incidents, runs, timeline
+from autoglm_recovery.receiver.store.well import WELL
 
 # When nothing but news from outside can move an incident.
 NEVER = 1e12
 
+# Where a proof is waited for.
+UNCERTAIN = (IncidentState.verifying.value, IncidentState.unproven.value)
+
 _ACTIVE = incidents.c.state.not_in([state.value for state in ENDED])
+_OUT = _ACTIVE & incidents.c.failure_class.not_in(STILL_SERVING) & sa.not_(WELL)
 
 
 def target_key(target: Target) -> str:
     """Identify the target: what has the same key shares one incident."""
     # A host name never holds a newline, so that two targets cannot be spelled alike.
     return f"{target.host}\n{target.service or ''}"
-
-
-def new_alerts(connection: sa.Connection, most: int) -> Sequence[sa.Row[Any]]:
-    """Return alerts that nobody has looked at, oldest first."""
-    query = sa.select(alerts).where(alerts.c.outcome == "new").order_by(alerts.c.id).limit(most)
-    return connection.execute(query).all()
-
-
-def settle_alerts(connection: sa.Connection, settled: Sequence[Mapping[str, Any]]) -> None:
-    """Note what became of alerts: C(id), C(outcome), C(reason), C(failure_class) and C(incident_id) of each."""
-    if settled:
-        statement = alerts.update().where(alerts.c.id == sa.bindparam("alert_id"))
-        connection.execute(statement, [{"alert_id": one["id"], **_without_id(one)} for one in settled])
-
-
-def _without_id(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != "id"}
 
 
 def active_incidents(connection: sa.Connection, keys: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -60,25 +50,12 @@ def incidents_of_fingerprints(connection: sa.Connection, fingerprints: Collectio
     return {row[0]: row[1] for row in connection.execute(query)} if fingerprints else {}
 
 
-def resolved_already(
-    connection: sa.Connection, fingerprints: Collection[str], starts: Collection[float]
-) -> set[tuple[str, float]]:
-    """Return the ends that are known of alerts that began at these moments, by fingerprint and start.
-
-    Two Alertmanagers of a cluster may deliver out of order.
-    """
-    query = sa.select(alerts.c.fingerprint, alerts.c.starts_at).where(
-        alerts.c.fingerprint.in_(fingerprints), alerts.c.starts_at.in_(starts), alerts.c.status == "resolved"
-    )
-    return {(row[0], row[1]) for row in connection.execute(query)} if fingerprints else set()
-
-
 def acted_on(connection: sa.Connection, keys: Collection[str], since: float) -> set[tuple[str, str]]:
     """Return the targets, by key and failure class, on which something was run since a moment."""
     query = (
         sa.select(incidents.c.target_key, incidents.c.failure_class)
         .join(runs, runs.c.incident_id == incidents.c.id)
-        .where(incidents.c.target_key.in_(keys), runs.c.started_at >= since)
+        .where(incidents.c.target_key.in_(keys), runs.c.started_at >= since, runs.c.state.not_in(NO_ATTEMPT), ACTS)
         .distinct()
     )
     return {(row[0], row[1]) for row in connection.execute(query)} if keys else set()
@@ -106,13 +83,16 @@ def ask_again(connection: sa.Connection, now: float, most: int) -> None:
 def end(connection: sa.Connection, incident_id: int, now: float, state: IncidentState, reason: str) -> None:
     """End an incident, and have those looked at again that it explains."""
     update(connection, incident_id, now, state=state.value, reason=reason, ended_at=now, due_at=NEVER)
+    set_free(connection, incident_id, now, f"incident {incident_id}, which explained this one, has ended: {reason}")
+
+
+def set_free(connection: sa.Connection, incident_id: int, now: float, why: str) -> None:
+    """Have those looked at again that an incident explained."""
     free = {"explained_by": None, "state": IncidentState.open.value, "due_at": now}
     held = (incidents.c.explained_by == incident_id) & (incidents.c.state == IncidentState.held.value)
     freed = connection.execute(incidents.update().where(held).values(**free).returning(incidents.c.id)).scalars().all()
     for child in freed:
-        tell(
-            connection, child, now, "decided", f"incident {incident_id}, which explained this one, has ended: {reason}"
-        )
+        tell(connection, child, now, "decided", why)
 
 
 def decide_again(connection: sa.Connection, now: float) -> None:
@@ -130,15 +110,12 @@ def touch_host(connection: sa.Connection, host: str, now: float) -> None:
 
 def causes_on_host(connection: sa.Connection, host: str, incident_id: int) -> Sequence[sa.Row[Any]]:
     """Return the incidents about a host as a whole that are going on, beside one."""
-    query = sa.select(incidents).where(
-        incidents.c.host == host, incidents.c.service.is_(None), incidents.c.id != incident_id, _ACTIVE
+    query = (
+        sa.select(incidents)
+        .where(incidents.c.host == host, incidents.c.service.is_(None), incidents.c.id != incident_id, _ACTIVE)
+        .where(sa.not_(WELL))
     )
     return connection.execute(query.order_by(incidents.c.id)).all()
-
-
-def firing_labels(connection: sa.Connection, incident_id: int) -> tuple[dict[str, str], ...]:
-    """Return the labels of the alerts of an incident that fire."""
-    return tuple(row.labels for row in firing(connection, incident_id))
 
 
 def firing(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
@@ -168,20 +145,17 @@ def times_fired(connection: sa.Connection, incident_id: int, since: float) -> in
 def out_of_service(connection: sa.Connection, pool: str, besides: int) -> set[tuple[str, str | None]]:
     """Return the hosts and services in a pool, and whole hosts of any, with incidents that take them out."""
     query = sa.select(incidents.c.host, incidents.c.service).where(
-        _ACTIVE,
-        incidents.c.failure_class.not_in(STILL_SERVING),
+        _OUT,
         (incidents.c.pool == pool) | incidents.c.service.is_(None),
         incidents.c.id != besides,
     )
     return {(row.host, row.service) for row in connection.execute(query)}
 
 
-def hosts_out(connection: sa.Connection, besides: str) -> int:
-    """Count the other hosts with incidents that take something on them out of service."""
-    query = sa.select(sa.func.count(sa.distinct(incidents.c.host))).where(
-        _ACTIVE, incidents.c.failure_class.not_in(STILL_SERVING), incidents.c.host != besides
-    )
-    return int(connection.execute(query).scalar_one())
+def hosts_out(connection: sa.Connection) -> frozenset[str]:
+    """Return the hosts with incidents that take something on them out of service."""
+    query = sa.select(incidents.c.host).distinct().where(_OUT)
+    return frozenset(connection.execute(query).scalars())
 
 
 def next_due(connection: sa.Connection) -> float | None:
@@ -202,7 +176,14 @@ def open_incident(connection: sa.Connection, fault: Fault, target: Target, **beg
 
 
 def beginning(
-    fault: Fault, target: Target, *, mode: FaultMode, root_cause: str, starts_at: float, now: float
+    fault: Fault,
+    target: Target,
+    *,
+    mode: FaultMode,
+    root_cause: str,
+    starts_at: float,
+    now: float,
+    cause: str | None = None,
 ) -> dict[str, Any]:
     """Return the row of a new incident."""
     return {
@@ -216,6 +197,7 @@ def beginning(
         "state": IncidentState.open.value,
         "reason": fault.why,
         "root_cause": root_cause,
+        "cause": cause,
         "approved": False,
         "attempts_from": 0,
         "first_starts_at": starts_at,
@@ -250,51 +232,50 @@ def told_of(connection: sa.Connection, incident_id: int, kind: str) -> list[str]
 
 
 def wake_if_quiet(connection: sa.Connection, incident_ids: Collection[int], now: float) -> None:
-    """Have incidents looked at once the last of their alerts has resolved; before that, their own clocks count."""
+    """Have incidents looked at once none of their alerts tells that they go on; before that, their own clocks count."""
     for incident_id in incident_ids:
-        if not still_firing(connection, incident_id):
+        if not taken_together(latest_news(connection, incident_id)).denies:
             update(connection, incident_id, now, due_at=now)
 
 
 def verifying(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    """Return the targets whose repair waits for its proof, and C(run), the last run on each."""
-    run = sa.select(sa.func.max(runs.c.id)).where(runs.c.incident_id == incidents.c.id).scalar_subquery()
-    query = sa.select(incidents, run.label("run")).where(incidents.c.state == IncidentState.verifying.value)
+    """Return the incidents whose repair waits for its proof, with C(run), the last on each, and C(run_ended_at)."""
+    last = sa.select(sa.func.max(runs.c.id).label("id")).where(ACTS).group_by(runs.c.incident_id).subquery()
+    query = sa.select(incidents, runs.c.id.label("run"), runs.c.ended_at.label("run_ended_at"))
+    query = query.join(runs, runs.c.incident_id == incidents.c.id).join(last, last.c.id == runs.c.id)
+    query = query.where(incidents.c.state.in_(UNCERTAIN))
     return list(connection.execute(query.order_by(incidents.c.id)))
+
+
+def latest_news(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
+    """Return the latest news of each alert of an incident."""
+    latest = sa.select(sa.func.max(alerts.c.id)).where(alerts.c.incident_id == incident_id)
+    query = sa.select(alerts).where(alerts.c.id.in_(latest.group_by(alerts.c.fingerprint).scalar_subquery()))
+    return connection.execute(query.order_by(alerts.c.id)).all()
 
 
 def look_again(connection: sa.Connection, incident_ids: Collection[int], now: float) -> None:
     """Have incidents looked at whose repair waits for its proof."""
-    waits = incidents.c.id.in_(incident_ids) & (incidents.c.state == IncidentState.verifying.value)
+    waits = incidents.c.id.in_(incident_ids) & incidents.c.state.in_(UNCERTAIN)
     connection.execute(incidents.update().where(waits).values(due_at=now))
-
-
-def still_firing(connection: sa.Connection, incident_id: int) -> bool:
-    """Tell whether any alert of an incident fires: the latest news of each fingerprint decides."""
-    latest = (
-        sa.select(sa.func.max(alerts.c.id).label("id"))
-        .where(alerts.c.incident_id == incident_id)
-        .group_by(alerts.c.fingerprint)
-        .subquery()
-    )
-    query = sa.select(sa.exists().where(alerts.c.id == latest.c.id, alerts.c.status == "firing"))
-    return bool(connection.execute(query).scalar())
 
 
 def earlier_actions(
     connection: sa.Connection, target: Target, failure_class: str, *, since: float, before: int | None = None
-) -> frozenset[str]:
-    """Return the actions that were run for this failure of this target in earlier incidents."""
+) -> dict[str, int]:
+    """Return the actions that were run for this failure of this target in earlier incidents, and how often each."""
     query = (
-        sa.select(runs.c.action)
+        sa.select(runs.c.action, sa.func.count())
         .join(incidents, incidents.c.id == runs.c.incident_id)
         .where(
             incidents.c.target_key == target_key(target),
             incidents.c.failure_class == failure_class,
             runs.c.started_at >= since,
+            runs.c.state.not_in(NO_ATTEMPT),
+            ACTS,
         )
-        .distinct()
+        .group_by(runs.c.action)
     )
     if before is not None:
         query = query.where(incidents.c.id < before)
-    return frozenset(connection.execute(query).scalars())
+    return {row[0]: row[1] for row in connection.execute(query)}

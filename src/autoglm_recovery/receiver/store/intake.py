@@ -10,24 +10,31 @@ way to the disk the next batch gathers, so that a storm costs few fsyncs and a s
 from __future__ import annotations
 
 import queue
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from autoglm_recovery.receiver.classify import is_watchdog
 from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import Rejected, redelivery_key
-from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.store import heard, refusals, schema
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.worker import Worker
 
 MOST_DELIVERIES_IN_A_COMMIT = 256
 MOST_WAITING = 2048
 _MOST_KEYS = 1000
+# A sender waits while this thread pauses after an error.
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+# So that a thread with nothing to do is seen to come round.
+_LONGEST_WAIT_S = 10.0
 
 
 class Overloaded(RuntimeError):
@@ -41,6 +48,8 @@ class Delivery:
     group_key: str
     alerts: tuple[Alert, ...]
     rejected: tuple[Rejected, ...] = ()
+    # A digest of who sent it: news.py compares the senders of what is told of one alert.
+    sender: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,16 +71,21 @@ class Intake:
         self._clock = clock
         self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
         self._failed = False
-        self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
+        self.worker = Worker(
+            "intake", self._write, first_pause_s=_FIRST_PAUSE_S, longest_pause_s=_LONGEST_PAUSE_S, vital=True
+        )
 
     def start(self) -> None:
         """Begin to write."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """Commit what waits, then end."""
-        self._waiting.put(None)
-        self._thread.join()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self.worker.stop()
+        while not self._waiting.empty():
+            self.worker.attempt()
 
     def submit(self, delivery: Delivery) -> Future[Receipt]:
         """Hand over a delivery.  The future ends when it is on disk, or with the reason why it is not.
@@ -87,7 +101,7 @@ class Intake:
 
     def can_store(self) -> bool:
         """Tell whether the next delivery is likely to be stored.  After a failure this is tried, not hoped."""
-        if not self._thread.is_alive():
+        if (trouble := self.worker.trouble) is not None and trouble.stuck:
             return False
         if not self._failed:
             return True
@@ -99,29 +113,33 @@ class Intake:
         self._failed = False
         return True
 
-    def _write(self) -> None:
-        while True:
-            batch = self._gather()
-            if batch is None:
-                return
-            try:
-                receipts = self._commit([delivery for delivery, _ in batch])
-            except Exception as error:  # noqa: BLE001 - every sender must hear of it, and the next batch must go on
-                self._failed = True
-                for _, done in batch:
-                    if not done.cancelled():
-                        done.set_exception(error)
-                continue
-            self._failed = False
-            self._on_commit()
-            for (_, done), receipt in zip(batch, receipts, strict=True):
+    def _write(self) -> float:
+        batch = self._gather()
+        if not batch:
+            return 0.0
+        try:
+            receipts = self._commit([delivery for delivery, _ in batch])
+        except BaseException as error:
+            # Every sender must hear of it, and the next batch must go on.
+            self._failed = True
+            for _, done in batch:
                 if not done.cancelled():
-                    done.set_result(receipt)
+                    done.set_exception(error)
+            raise
+        self._failed = False
+        for (_, done), receipt in zip(batch, receipts, strict=True):
+            if not done.cancelled():
+                done.set_result(receipt)
+        self._on_commit()
+        return 0.0
 
-    def _gather(self) -> list[tuple[Delivery, Future[Receipt]]] | None:
-        first = self._waiting.get()
+    def _gather(self) -> list[tuple[Delivery, Future[Receipt]]]:
+        try:
+            first = self._waiting.get(timeout=_LONGEST_WAIT_S)
+        except queue.Empty:
+            return []
         if first is None:
-            return None
+            return []
         # From here on a sender that waits no longer cannot cancel; one that has done so before is stored all the same.
         first[1].set_running_or_notify_cancel()
         batch = [first]
@@ -131,24 +149,31 @@ class Intake:
             except queue.Empty:
                 break
             if following is None:
-                self._waiting.put(None)
-                break
+                continue
             following[1].set_running_or_notify_cancel()
             batch.append(following)
         return batch
 
     def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
         now = self._clock()
-        rows = [[_row(delivery.group_key, alert, now) for alert in delivery.alerts] for delivery in deliveries]
         set_aside = [
             {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}
             for delivery in deliveries
             for rejected in delivery.rejected
         ]
         with self._database.appending() as connection:
+            rounds = _Rounds(connection, [alert for delivery in deliveries for alert in delivery.alerts])
+            rows = [[_row(delivery, alert, rounds, now) for alert in delivery.alerts] for delivery in deliveries]
             fresh = self._store(connection, [row for of_one in rows for row in of_one])
             if set_aside:
                 connection.execute(schema.rejects.insert(), set_aside)
+                refusals.note(connection, [_unreadable(str(one["reason"]), str(one["raw"])) for one in set_aside], now)
+            told = (alert for delivery in deliveries for alert in delivery.alerts)
+            watchdogs = {alert.status for alert in told if is_watchdog(alert.labels)}
+            if "firing" in watchdogs:
+                heard.note(connection, now)
+            if "resolved" in watchdogs:
+                heard.broken(connection)
             if fresh:
                 self._database.notify(connection)
         receipts = []
@@ -189,16 +214,55 @@ class Intake:
             connection.execute(counted.values(deliveries=schema.alerts.c.deliveries + times))
 
 
-def _row(group_key: str, alert: Alert, now: float) -> dict[str, object]:
+def _unreadable(reason: str, raw: str) -> refusals.Refused:
+    """Return what is told of an entry that is no alert; C(reason) begins with where in it that was seen."""
+    return refusals.Refused(
+        refused_as=refusals.UNREADABLE,
+        alert=f"what cannot be read as an alert, at {reason.partition(':')[0][:100]}",
+        sender="",
+        failure_class="unknown",
+        reason=reason,
+        advice="an alert as Alertmanager's webhook has it: status, labels and annotations that are texts, startsAt",
+        labels={"received": raw[:1000]},
+    )
+
+
+class _Rounds:
+    """Counts, for each firing and each end, what was told of the opposite before it."""
+
+    def __init__(self, connection: sa.Connection, alerts: Sequence[Alert]) -> None:
+        self._known: dict[tuple[str, float, str], set[str]] = {}
+        fingerprints = sorted({alert.fingerprint for alert in alerts})
+        table = schema.alerts.c
+        first = min((alert.starts_at for alert in alerts), default=0.0)
+        for at in range(0, len(fingerprints), _MOST_KEYS):
+            some = table.fingerprint.in_(fingerprints[at : at + _MOST_KEYS]) & (table.starts_at >= first)
+            query = sa.select(table.fingerprint, table.starts_at, table.status, table.redelivery_key).where(some)
+            for fingerprint, starts_at, status, key in connection.execute(query):
+                self._of(fingerprint, starts_at, status).add(key)
+
+    def key(self, group_key: str, alert: Alert) -> str:
+        """Return the redelivery key of what comes next."""
+        opposite = "firing" if alert.status == "resolved" else "resolved"
+        key = redelivery_key(group_key, alert, len(self._of(alert.fingerprint, alert.starts_at, opposite)))
+        self._of(alert.fingerprint, alert.starts_at, alert.status).add(key)
+        return key
+
+    def _of(self, fingerprint: str, starts_at: float, status: str) -> set[str]:
+        return self._known.setdefault((fingerprint, starts_at, status), set())
+
+
+def _row(delivery: Delivery, alert: Alert, rounds: _Rounds, now: float) -> dict[str, object]:
     return {
-        "redelivery_key": redelivery_key(group_key, alert),
+        "redelivery_key": rounds.key(delivery.group_key, alert),
         "deliveries": 1,
-        "group_key": group_key,
+        "group_key": delivery.group_key,
+        "sender": delivery.sender,
         "fingerprint": alert.fingerprint,
         "status": alert.status,
         "starts_at": alert.starts_at,
         "ends_at": alert.ends_at,
-        "labels": alert.labels,
+        "labels": dict(sorted(alert.labels.items())),  # see absences.py
         "annotations": alert.annotations,
         "generator_url": alert.generator_url,
         "committed_at": now,

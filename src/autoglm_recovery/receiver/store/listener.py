@@ -9,24 +9,22 @@ alert: whoever reconnects looks at everything, and the loop looks now and then b
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-import structlog
 
 from autoglm_recovery.receiver.store import engines
 from autoglm_recovery.receiver.store.database import CHANNEL
 from autoglm_recovery.receiver.store.deadlines import Deadlines
+from autoglm_recovery.receiver.worker import Worker
 
 # Without news the connection is tried this often, and while there is none a new one is.
 _TRY_EVERY_S = 15.0
-_AGAIN_AFTER_S = 1.0
+_A_WHILE_S = 1.0
+_LONGEST_PAUSE_S = 5.0
 _ANSWER_WITHIN_S = 5.0
-
-log = structlog.get_logger()
 
 
 class Listener:
@@ -35,52 +33,51 @@ class Listener:
     def __init__(self, url: sa.URL, wake: Callable[[], None]) -> None:
         self._words = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._wake = wake
-        self._stopping = threading.Event()
         self._deadlines = Deadlines()
         self._connection: psycopg.Connection[Any] | None = None
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self._quiet_s = 0.0
+        self.worker = Worker("listener", self._step, longest_pause_s=_LONGEST_PAUSE_S)
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """Listen no more."""
-        self._stopping.set()
-        self._thread.join()
+        self.worker.stop()
+        self._hang_up()
         self._deadlines.close()
 
-    def _run(self) -> None:
-        failing = False
-        while not self._stopping.is_set():
-            try:
-                with psycopg.connect(self._words, autocommit=True, **engines.connect_arguments()) as connection:
-                    self._ask(connection, f"LISTEN {CHANNEL}")
-                    if failing:
-                        log.info("listening to the database again")
-                    failing = False
-                    self._wake()
-                    self._listen(connection)
-            except (psycopg.Error, OSError) as error:
-                if not failing:
-                    log.warning("news of other receivers is not heard", error=str(error).partition("\n")[0])
-                failing = True
-                self._stopping.wait(_AGAIN_AFTER_S)
+    def _step(self) -> float:
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._words, autocommit=True, **engines.connect_arguments())
+                self._ask(self._connection, f"LISTEN {CHANNEL}")
+                self._quiet_s = 0.0
+                self._wake()
+            self._listen(self._connection)
+        except BaseException:
+            self._hang_up()
+            raise
+        return 0.0
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
-        quiet_s = 0.0
-        while not self._stopping.is_set():
-            heard = False
-            # In short waits, so that a receiver that is told to stop does.
-            for _ in connection.notifies(timeout=_AGAIN_AFTER_S, stop_after=1):
-                heard = True
-            if heard:
-                self._wake()
-            quiet_s = 0.0 if heard else quiet_s + _AGAIN_AFTER_S
-            if quiet_s >= _TRY_EVERY_S:
-                self._ask(connection, "SELECT 1")
-                quiet_s = 0.0
+        heard = False
+        # In short waits, so that a receiver that is told to stop does.
+        for _ in connection.notifies(timeout=_A_WHILE_S, stop_after=1):
+            heard = True
+        if heard:
+            self._wake()
+        self._quiet_s = 0.0 if heard else self._quiet_s + _A_WHILE_S
+        if self._quiet_s >= _TRY_EVERY_S:
+            self._ask(connection, "SELECT 1")
+            self._quiet_s = 0.0
 
     def _ask(self, connection: psycopg.Connection[Any], statement: str) -> None:
         with self._deadlines.on(connection.pgconn.socket, _ANSWER_WITHIN_S):
             connection.execute(statement.encode())
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.store.schema import notices
+
+# What calls a person; the other occasions only tell.
+PAGES = ("escalated", "approval")
+# How soon is looked again at what waits for another sender.
+A_MOMENT_S = 5.0
 
 _UNSENT = notices.c.sent_at.is_(None) & notices.c.given_up_at.is_(None)
 
@@ -26,8 +31,9 @@ def claim(connection: sa.Connection, now: float, until: float, most: int) -> Seq
     first = sa.select(notices.c.id).where(_UNSENT, notices.c.due_at <= now).order_by(notices.c.due_at, notices.c.id)
     locked = first.limit(most).with_for_update(skip_locked=True)  # SQLite has one writer, and ignores it
     claimed = notices.update().where(notices.c.id.in_(locked.scalar_subquery())).values(due_at=until)
-    attempts = notices.c.attempts + 1
-    taken = connection.execute(claimed.values(attempts=attempts).returning(notices)).all()
+    # Without an error it is known as one that is being sent, see in_flight.
+    fresh = {"attempts": notices.c.attempts + 1, "error": None}
+    taken = connection.execute(claimed.values(fresh).returning(notices)).all()
     return sorted(taken, key=lambda notice: int(notice.id))
 
 
@@ -39,3 +45,34 @@ def settle(connection: sa.Connection, notice_id: int, **values: Any) -> None:
 def next_due(connection: sa.Connection) -> float | None:
     """Return when the next notice is due."""
     return connection.execute(sa.select(sa.func.min(notices.c.due_at)).where(_UNSENT)).scalar()
+
+
+def of_incident(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
+    """Return all notices about an incident, oldest first."""
+    query = sa.select(notices).where(notices.c.incident_id == incident_id).order_by(notices.c.id)
+    return connection.execute(query).all()
+
+
+def in_flight(notice: sa.Row[Any], now: float) -> bool:
+    """Tell whether a sender has a notice in its hands at this moment."""
+    unsettled = notice.sent_at is None and notice.given_up_at is None
+    return bool(unsettled and notice.attempts and notice.error is None and notice.due_at > now)
+
+
+def may_have_paged(notice: sa.Row[Any]) -> bool:
+    """Tell whether somebody was called by a notice, or may be at this moment."""
+    return notice.occasion in PAGES and bool(notice.delivered or (notice.given_up_at is None and notice.attempts))
+
+
+def paged(written: Iterable[sa.Row[Any]]) -> set[str]:
+    """Return the digests of the addresses that were called by notices."""
+    return {address for notice in written if notice.occasion in PAGES for address in notice.delivered}
+
+
+def paged_about(connection: sa.Connection, incident_ids: Collection[int]) -> dict[int, set[str]]:
+    """Return the digests of the addresses that were called, by incident."""
+    query = sa.select(notices).where(notices.c.incident_id.in_(incident_ids))
+    found: dict[int, set[str]] = {number: set() for number in incident_ids}
+    for notice in connection.execute(query):
+        found[notice.incident_id] |= paged([notice])
+    return found

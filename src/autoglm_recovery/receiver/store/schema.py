@@ -4,8 +4,8 @@
 """The tables.  Times are seconds since the epoch; texts that strangers wrote stay inside C(labels) and the like.
 
 Two partial unique indexes hold the promises that must survive any bug above them: one unfinished incident per target,
-and one unfinished run per host.  C(fencing) has one row with the last fencing token that was given: tokens only grow,
-and none is given twice, whoever asks.
+and one unfinished run per host.  C(fencing) has one row with the last fencing token that was given, and C(fence_floors)
+a row for each host that has seen a higher one: for a host tokens only grow, and none is given twice, whoever asks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ metadata = sa.MetaData()
 
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
+_DOUBTED = sa.text("outcome = 'doubted'")
+_ABSENT = sa.text("outcome = 'absent'")
+
 alerts = sa.Table(
     "alerts",
     metadata,
@@ -23,6 +26,8 @@ alerts = sa.Table(
     sa.Column("redelivery_key", sa.String(64), nullable=False, unique=True),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("group_key", sa.Text, nullable=False),
+    # Who told of it first: its name for itself and its address, as a digest.
+    sa.Column("sender", sa.String(16), nullable=False, server_default=""),
     sa.Column("fingerprint", sa.String(128), nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("starts_at", sa.Float, nullable=False),
@@ -31,12 +36,18 @@ alerts = sa.Table(
     sa.Column("annotations", sa.JSON, nullable=False),
     sa.Column("generator_url", sa.Text, nullable=False),
     sa.Column("committed_at", sa.Float, nullable=False),
-    # new -> joined | refused | ignored
+    # new -> joined | refused | ignored; doubted -> new, see news.py; absent, see store/absences.py
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("failure_class", sa.String(32)),
+    # state | event | sticky, and NULL where nobody knows; see nature.py.
+    sa.Column("nature", sa.String(8)),
     sa.Column("reason", sa.Text),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id")),
+    # When Alertmanager was first seen to have it, anew after each silence of ours; see absence_watch.py.
+    sa.Column("active_at", sa.Float),
+    sa.Index("alerts_absent", "committed_at", sqlite_where=_ABSENT, postgresql_where=_ABSENT),
     sa.Index("alerts_new", "id", sqlite_where=sa.text("outcome = 'new'"), postgresql_where=sa.text("outcome = 'new'")),
+    sa.Index("alerts_doubted", "committed_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
     sa.Index("alerts_incident", "incident_id", "fingerprint"),
     sa.Index("alerts_fingerprint", "fingerprint"),
 )
@@ -67,9 +78,13 @@ incidents = sa.Table(
     sa.Column("gpu", sa.Text),
     sa.Column("failure_class", sa.String(32), nullable=False),
     sa.Column("fault_mode", sa.String(16), nullable=False),
+    # The class that a playbook's own reading has denied: no alert names it again.
+    sa.Column("ruled_out", sa.String(32)),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("root_cause", sa.Text, nullable=False),
+    # Why, in words for people: the failed task and the server's last words, or what the alert itself says.
+    sa.Column("cause", sa.Text),
     sa.Column("approved", sa.Boolean, nullable=False),
     # Attempts before this one count no more: a person said "retry".
     sa.Column("attempts_from", sa.Integer, nullable=False),
@@ -96,6 +111,8 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    # What names the run over all databases; empty for one that an earlier release began.
+    sa.Column("key", sa.String(32), nullable=False, server_default=""),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("action", sa.String(64), nullable=False),
@@ -107,14 +124,23 @@ runs = sa.Table(
     # What the launcher calls the run, where a person sees its output, and how much of its news was told.
     sa.Column("reference", sa.Text),
     sa.Column("link", sa.Text),
-    sa.Column("cursor", sa.Integer, nullable=False),
+    sa.Column("cursor", _Id, nullable=False),
     # Whose the run is, until when by the database's clock, and the fencing token of that claim.
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
+    # What the host said when it refused the run because a newer one had been there.
+    sa.Column("refused", sa.Text),
+    # Who was at work on the host, where its lock refused the run.
+    sa.Column("held_by", sa.Text),
+    # What it read of the service: the worst verdict, and the words for it.
+    sa.Column("verdict", sa.String(16)),
+    sa.Column("said", sa.Text),
     # Why the run is to be ended; set by anybody, read by its owner.
     sa.Column("cancel", sa.Text),
     sa.Column("rc", sa.Integer),
+    # Which of its tasks failed, and why.
+    sa.Column("cause", sa.Text),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
     sa.Index("runs_one_per_host", "host", unique=True, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
@@ -131,6 +157,13 @@ fencing = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("last", sa.BigInteger, nullable=False),
+)
+
+fence_floors = sa.Table(
+    "fence_floors",
+    metadata,
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("floor", sa.BigInteger, nullable=False),
 )
 
 timeline = sa.Table(
@@ -151,7 +184,8 @@ notices = sa.Table(
     "notices",
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
-    sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
+    # None where it is about no incident: a kind of alert that was refused.
+    sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id")),
     sa.Column("occasion", sa.String(16), nullable=False),
     # What it was about when it was written, by which the routes of the policy in force are chosen.
     sa.Column("about", sa.JSON, nullable=False),
@@ -169,6 +203,29 @@ notices = sa.Table(
     sa.Index("notices_incident", "incident_id"),
 )
 
+_UNTOLD = sa.text("told_at IS NULL")
+
+# The kinds of alerts that were refused, each with its newest as the example.
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    # A digest of what makes the kind.
+    sa.Column("kind", sa.String(64), nullable=False, unique=True),
+    sa.Column("refused_as", sa.String(32), nullable=False),
+    sa.Column("alert", sa.Text, nullable=False),
+    sa.Column("sender", sa.Text, nullable=False),
+    sa.Column("failure_class", sa.String(32), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("advice", sa.Text, nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("first_at", sa.Float, nullable=False),
+    sa.Column("last_at", sa.Float, nullable=False),
+    sa.Column("told_at", sa.Float),
+    sa.Index("refusals_untold", "id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+)
+
 # The switch that pauses all actions: its newest row counts, and the older ones say who did what.
 pauses = sa.Table(
     "pauses",
@@ -182,3 +239,43 @@ pauses = sa.Table(
 
 # One row, made with the schema.
 installation = sa.Table("installation", metadata, sa.Column("name", sa.String(32), primary_key=True))
+
+_STANDING = sa.text("ended_at IS NULL")
+
+# Alerts that are silenced in Alertmanager while a run goes on; see store/own_silences.py.
+own_silences = sa.Table(
+    "own_silences",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    # Stands in the silence's comment, by which it is found when its number was never heard.
+    sa.Column("key", sa.String(32), nullable=False, unique=True),
+    sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
+    sa.Column("run_id", _Id, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("fingerprint", sa.String(128), nullable=False),
+    sa.Column("alert", sa.Text, nullable=False),
+    # When it ends by itself.
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("asked_at", sa.Float),
+    # What Alertmanager calls it.
+    sa.Column("silence", sa.String(100)),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("error", sa.Text),
+    sa.Index("own_silences_standing", "id", sqlite_where=_STANDING, postgresql_where=_STANDING),
+)
+
+# When what always comes came last: the Watchdog, which proves the whole way from Prometheus to this database.
+heard = sa.Table(
+    "heard",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("since", sa.Float),
+)
+
+# Logged out before their cookies ran out; see ended_sessions.py.
+ended_sessions = sa.Table(
+    "ended_sessions",
+    metadata,
+    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("until", sa.Float, nullable=False),
+)

@@ -21,8 +21,6 @@ TESTED_CORES = frozenset({"2.19", "2.21"})
 
 _PREFIXES = ("ANSIBLE_", "PYTHON", "LC_", "XDG_", "SSL_")
 _NAMES = frozenset({"HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "USER", "LOGNAME", "VIRTUAL_ENV", "NO_COLOR"})
-# Differ from run to run; what is made of them is worked out anew in each (see C(playbook)).
-OF_EACH_RUN = frozenset({"ANSIBLE_CACHE_PLUGIN", "ANSIBLE_CACHE_PLUGIN_CONNECTION"})
 
 Stamp = tuple[str, int, int, int] | None
 
@@ -32,6 +30,7 @@ class Conditions:
     """All that a warm process was made from."""
 
     core: str
+    folder: str
     files: tuple[Stamp, ...]
     configuration: str | None
     environment: Mapping[str, str]
@@ -44,11 +43,7 @@ def is_tested(version: str) -> bool:
 
 def relevant(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that decide what Ansible is once it is imported."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if (name.startswith(_PREFIXES) or name in _NAMES) and name not in OF_EACH_RUN
-    }
+    return {name: value for name, value in environment.items() if name.startswith(_PREFIXES) or name in _NAMES}
 
 
 def stamp(path: Path | str | None) -> Stamp:
@@ -71,6 +66,8 @@ def differences(warmed: Conditions, now: Conditions) -> Iterable[str]:
     """Say in what two conditions differ."""
     if warmed.core != now.core:
         yield f"ansible-core is {now.core} and was {warmed.core}"
+    if warmed.folder != now.folder:
+        yield f"the folder is {now.folder} and was {warmed.folder}"
     if warmed.configuration != now.configuration:
         yield f"ansible.cfg is {now.configuration or 'absent'} and was {warmed.configuration or 'absent'}"
     if warmed.files != now.files:
@@ -82,5 +79,5 @@ def differences(warmed: Conditions, now: Conditions) -> Iterable[str]:
 
 
 def current(environment: Mapping[str, str], configuration: str | None, core: str) -> Conditions:
-    """Return the conditions as they are now."""
-    return Conditions(core, (*code_stamps(), stamp(configuration)), configuration, relevant(environment))
+    """Return the conditions as they are now, in the current folder: relative paths of settings begin there."""
+    return Conditions(core, os.getcwd(), (*code_stamps(), stamp(configuration)), configuration, relevant(environment))

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from autoglm_recovery.receiver import configured
 from autoglm_recovery.receiver.warm import conditions, titles
 from autoglm_recovery.receiver.warm.conditions import Conditions
 
@@ -62,7 +63,7 @@ class InsteadOfExec:
         if Path(file).parent != Path(sys.executable).parent:
             return f"{file} is not the one beside {sys.executable}"
         try:
-            now = conditions.current(environment, configuration_file(environment), self._warmed.core)
+            now = conditions.current(environment, configured.file(environment), self._warmed.core)
         except Exception as error:  # noqa: BLE001 - whatever it is, a cold start finds out
             return repr(error)
         return "; ".join(conditions.differences(self._warmed, now)) or None
@@ -72,18 +73,6 @@ def replace_exec(warmed: Conditions, directory: Path) -> None:
     """Have ptyprocess go on in the fork.  For a process that runs one playbook and ends."""
     module = importlib.import_module("ptyprocess.ptyprocess")
     setattr(module, "os", InsteadOfExec(warmed, directory))  # noqa: B010 - mypy knows better what a module has
-
-
-def configuration_file(environment: Mapping[str, str]) -> str | None:
-    """Return the ansible.cfg that counts with this environment in the current folder."""
-    manager = importlib.import_module("ansible.config.manager")
-    kept = dict(os.environ)
-    try:
-        titles.set_environment(environment)
-        found = manager.find_ini_config_file()
-    finally:
-        titles.set_environment(kept)
-    return None if found is None else os.path.abspath(os.fsdecode(found))
 
 
 def become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
@@ -154,23 +143,13 @@ def _forget_the_parent() -> None:
     atexit.unregister(manager.cleanup_tmp_file)
     _private(weakref.finalize, "_registry").clear()
     constants = importlib.import_module("ansible.constants")
-    for name in ("DEFAULT_LOCAL_TMP", *_settings_of(constants.config, conditions.OF_EACH_RUN)):
-        constants.set_constant(name, constants.config.get_config_value(name, variables=vars(constants)))
+    name = "DEFAULT_LOCAL_TMP"
+    constants.set_constant(name, constants.config.get_config_value(name, variables=vars(constants)))
     # Whether there are colours was decided for the zygote's output.
     importlib.reload(importlib.import_module("ansible.utils.color"))
     # Everybody holds the one display: its streams, locks and what it has shown already are made anew.
     importlib.import_module("ansible.utils.display").Display().__init__()
     _keep_the_collection_finder()
-
-
-def _settings_of(config: Any, variables: frozenset[str]) -> list[str]:
-    """Return the settings that these environment variables decide."""
-    definitions = config.get_configuration_definitions()
-    return [
-        name
-        for name, definition in definitions.items()
-        if any(entry.get("name") in variables for entry in definition.get("env") or ())
-    ]
 
 
 def _keep_the_collection_finder() -> None:

@@ -72,7 +72,10 @@ class WarmProcess:
     def _ended(self, timeout: float | None) -> bool:
         if self._descriptor is None:
             return True
-        if not select.select([self._descriptor], [], [], timeout)[0]:
+        # Not select(), which takes no descriptor above 1023: where many connections are open this may be one.
+        end = select.poll()
+        end.register(self._descriptor, select.POLLIN)
+        if not end.poll(None if timeout is None else timeout * 1000):
             return False
         os.close(self._descriptor)
         self._descriptor = None
@@ -106,7 +109,10 @@ class Warmer:
 
     def start(self) -> None:
         """Begin to get warm; runs start cold until it is."""
-        self.tend()
+        try:
+            self.tend()
+        except OSError as error:  # a full disk, no process to be had: each run tries again, and starts cold
+            log.warning("the warm process could not be started", error=str(error), log=str(self._log_file))
 
     def tend(self) -> None:
         """Start the warm process if there is none; after a failure not at once again, and not at all if it is unfit."""
@@ -119,8 +125,8 @@ class Warmer:
 
     def spawn(self, directory: Path) -> Spawned:
         """Start the supervisor of a prepared run: warm if that does the same as cold, and else cold."""
-        self.tend()
         try:
+            self.tend()
             process = self._ask(directory)
         except (OSError, ValueError, KeyError) as error:
             why = self._never or f"{type(error).__name__}: {error}"
@@ -157,7 +163,6 @@ class Warmer:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                cwd=place,
                 env={**os.environ, titles.PADDING: titles.padding()},
                 start_new_session=True,
             )

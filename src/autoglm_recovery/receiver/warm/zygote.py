@@ -31,12 +31,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from autoglm_recovery.receiver.host_keys import leave_to_ansible
+from autoglm_recovery.receiver import ansible_settings, cleaned, configured
 from autoglm_recovery.receiver.warm import conditions, playbook, titles
 from autoglm_recovery.receiver.warm.conditions import Conditions
 
 UNTESTED = 3  # exit code: this ansible-core is not one that the tests cover
 UNFIT = 4  # exit code: something in the warm process would be shared by its forks
+TITLE = "autoglm-warm"
 LARGEST_REQUEST = 1 << 20
 REQUEST_S = 5.0
 
@@ -84,12 +85,14 @@ def main(path: Path) -> int:
     own = dict(os.environ)
     own.pop(titles.PADDING, None)
     titles.set_environment(own)
+    # What people see in ps, in place of the room that forks need for their own words.
+    titles.show([TITLE, str(path)], own)
     version = _version()
     if not conditions.is_tested(version):
         sys.stderr.write(f"ansible-core {version} is not one that was tested for this: runs start cold\n")
         return UNTESTED
-    os.environ.update(_runners_variables())
-    warmed = conditions.current(os.environ, playbook.configuration_file(os.environ), version)
+    os.environ.update({**_runners_variables(), **ansible_settings.ENVIRONMENT})
+    warmed = conditions.current(os.environ, configured.file(), version)
     _preload()
     shared = _shared()
     if shared:
@@ -112,14 +115,17 @@ def _runners_variables() -> dict[str, str]:
     """Return what ansible-runner sets for every playbook, by having it prepare one."""
     config = importlib.import_module("ansible_runner.config.runner").RunnerConfig
     with tempfile.TemporaryDirectory() as directory:
-        prepared = config(private_data_dir=directory, playbook="none.yml", ident="none", suppress_env_files=True)
+        prepared = config(
+            private_data_dir=directory,
+            playbook="none.yml",
+            ident="none",
+            suppress_env_files=True,
+            envvars=configured.variables(),
+            **configured.NO_CACHE,
+        )
         prepared.prepare()
-        leave_to_ansible(prepared.env)
-        return {
-            name: value
-            for name, value in prepared.env.items()
-            if name.startswith("ANSIBLE_") and name not in conditions.OF_EACH_RUN
-        }
+        configured.leave_to_ansible(prepared.env)
+        return {name: value for name, value in prepared.env.items() if name.startswith("ANSIBLE_")}
 
 
 def _preload() -> None:
@@ -201,7 +207,7 @@ def _fork_of_a_run(connection: socket.socket, warmed: Conditions, own: dict[str,
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - a fork must never go on in the zygote's code
-        traceback.print_exc()
+        sys.stderr.write(cleaned.output(traceback.format_exc()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -222,7 +228,7 @@ def _read(connection: socket.socket) -> dict[str, Any]:
 def _why_cold(warmed: Conditions, own: dict[str, str], environment: dict[str, str]) -> str | None:
     """Compare what is with what was at the start; C(own) is the environment of then without ansible-runner's."""
     before = replace(warmed, environment=conditions.relevant(own))
-    now = conditions.current(environment, playbook.configuration_file(environment), warmed.core)
+    now = conditions.current(environment, configured.file(environment), warmed.core)
     return "; ".join(conditions.differences(before, now)) or None
 
 

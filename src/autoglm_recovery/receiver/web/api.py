@@ -41,20 +41,25 @@ _TURNS = {
 def routes(parts: Parts) -> list[Guarded]:
     """Return the API."""
     api = _Api(parts)
+    page = (models.Limit, models.Before)
     read = [
-        ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(models.Limit, models.Outcome))),
-        ("/api/v1/rejects", api.rejects, Contract(models.Rejects, query=(models.Limit,))),
+        ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(*page, models.Outcome))),
+        ("/api/v1/rejects", api.rejects, Contract(models.Rejects, query=page)),
         (
             "/api/v1/incidents",
             api.incidents,
-            Contract(models.Incidents, query=(models.Limit, models.State, models.About)),
+            Contract(models.Incidents, query=(*page, models.State, models.About)),
         ),
         ("/api/v1/incidents/{id:int}", api.incident, Contract(models.IncidentInFull, fails=(404,))),
+        *(
+            (f"/api/v1/incidents/{{id:int}}/{part}", api.part(part), Contract(shape, query=page, fails=(404,)))
+            for part, shape in models.Parts.items()
+        ),
     ]
     about_incident = "/api/v1/incidents/{id:int}/{order}"
     order = Contract(models.IncidentInFull, takes=models.Comment, takes_required=False, fails=(404, 409, 413, 415))
     turned = Contract(models.Switch, takes=models.Comment, takes_required=False, fails=(413, 415))
-    listed = Contract(models.Audit, query=(models.Limit,))
+    listed = Contract(models.Audit, query=page)
     return [
         *(
             Guarded(path, handler, methods=["GET"], need=Need.read, contract=contract)
@@ -77,11 +82,11 @@ class _Api:
     async def alerts(self, request: Request) -> Response:
         """List alerts and what became of each."""
         outcome = request.query_params.get("outcome")
-        return await self._read("alerts", lambda c: views.list_alerts(c, outcome, _limit(request)))
+        return await self._read("alerts", lambda c: views.list_alerts(c, outcome, _limit(request), _before(request)))
 
     async def rejects(self, request: Request) -> Response:
         """List what could not be read."""
-        return await self._read("rejects", lambda c: views.list_rejects(c, _limit(request)))
+        return await self._read("rejects", lambda c: views.list_rejects(c, _limit(request), _before(request)))
 
     async def incidents(self, request: Request) -> Response:
         """List incidents."""
@@ -93,12 +98,26 @@ class _Api:
             return problem(400, f"failure_class must be one of {', '.join(FAILURE_CLASSES)}")
         if "\x00" in (about["host"] or ""):
             return problem(400, "host holds a NUL character")
-        return await self._read("incidents", lambda c: views.list_incidents(c, state, _limit(request), **about))
+        before = _before(request)
+        return await self._read(
+            "incidents", lambda c: views.list_incidents(c, state, _limit(request), **about, before=before)
+        )
 
     async def incident(self, request: Request) -> Response:
         """Show one incident with its alerts, runs and timeline."""
         found = await self._parts.ask(lambda c: views.show_incident(c, _number(request)))
         return problem(404, "there is no such incident") if found is None else JSONResponse(found)
+
+    def part(self, part: str) -> Handler:
+        """Return the handler that lists what belongs to an incident, the newest first."""
+
+        async def listing(request: Request) -> Response:
+            most, before = _limit(request), _before(request)
+            found = await self._parts.ask(lambda c: views.list_part(c, part, _number(request), most, before))
+            return problem(404, "there is no such incident") if found is None else JSONResponse({part: found})
+
+        listing.__name__, listing.__doc__ = f"{part}_of_incident", f"List the {part} of one incident, newest first."
+        return listing
 
     async def order_about_incident(self, request: Request) -> Response:
         """Carry out a person's order."""
@@ -143,7 +162,7 @@ class _Api:
 
     async def audit(self, request: Request) -> Response:
         """List who ordered what, and who tried."""
-        return await self._read("audit", lambda c: views.list_audit(c, _limit(request)))
+        return await self._read("audit", lambda c: views.list_audit(c, _limit(request), _before(request)))
 
     async def _read(self, name: str, query: Callable[[sa.Connection], list[dict[str, Any]]]) -> Response:
         return JSONResponse({name: await self._parts.ask(query)})
@@ -167,6 +186,15 @@ def _limit(request: Request) -> int:
     value = request.query_params.get("limit", "100")
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= models.MOST_LISTED):
         raise HTTPException(400, f"limit must be a number from 1 to {models.MOST_LISTED}")
+    return int(value)
+
+
+def _before(request: Request) -> int | None:
+    value = request.query_params.get("before")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 19 and 1 <= int(value) < 2**63):
+        raise HTTPException(400, "before must be the number of one that was listed")
     return int(value)
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from autoglm_recovery.receiver.console import pages
-from autoglm_recovery.receiver.web import api, intake, openapi, probes, session
+from autoglm_recovery.receiver.web import api, fleet, intake, openapi, probes, session
 from autoglm_recovery.receiver.web.gate import Gate
 from autoglm_recovery.receiver.web.guarded import check_guarded
 from autoglm_recovery.receiver.web.headers import SecurityHeaders
@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.web.problems import http_problem, our_fault
 from autoglm_recovery.receiver.web.rates import Rates
 
 # Everything that answers; a new part of the interface adds its function here.
-AREAS = (intake.routes, api.routes, probes.routes, session.routes, pages.routes)
+AREAS = (intake.routes, api.routes, fleet.routes, probes.routes, session.routes, pages.routes)
 
 
 def build(parts: Parts) -> Starlette:

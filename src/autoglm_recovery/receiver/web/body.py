@@ -27,6 +27,9 @@ async def read_body(request: Request, largest: int) -> bytes:
     # A few bytes may unpack to more than there is memory.
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise PayloadError("Content-Encoding is not supported; send the body as it is", 415)
+    # Said beforehand, as h11 has read it: not waited for, nor asked for with 100 (Continue).
+    if int(request.headers.get("content-length", "0")) > largest:
+        raise PayloadError(f"the body is larger than {largest} bytes", 413)
     chunks: list[bytes] = []
     size = 0
     try:

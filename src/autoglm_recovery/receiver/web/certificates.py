@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.web.handshakes import TellingObject
+
+log = structlog.get_logger()
 
 _KINDS = frozenset(("DNS", "URI", "email"))
 
@@ -36,6 +41,10 @@ def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
     if not certificate:
         return ()
     common = [f"CN={value}" for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    if len(common) > 1:
+        # Whom a certificate with several is for, readers disagree about: none of them counts.
+        log.warning("a client certificate with several common names: none of them counts", names=common[:5])
+        common = []
     other = [f"{kind}:{value}" for kind, value in certificate.get("subjectAltName", ()) if kind in _KINDS]
     return (*common, *other)
 
@@ -54,6 +63,7 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
         connection.context = newest.now
 
     listening.sni_callback = choose
+    listening.sslobject_class = TellingObject
     return listening
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -19,18 +20,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from autoglm_recovery.receiver.access.buckets import key_of
 from autoglm_recovery.receiver.web.certificates import names_of
+from autoglm_recovery.receiver.web.listening import note_established
+from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS, Requests, refusal
+from autoglm_recovery.receiver.web.seldom import Seldom
 
-MOST_CONNECTIONS = 512
 MOST_FROM_ONE_ADDRESS = 256
 HEADERS_WITHIN_S = 10.0
 BODY_WITHIN_S = 30.0
-LARGEST_HEADERS = 32 << 10
 
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: 97\r\nconnection: close\r\n\r\n"
-    b'{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections"}'
-)
+_BUSY = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections from this address", b"retry-after: 5")
+_slow = Seldom()
 
 log = structlog.get_logger()
 
@@ -38,19 +37,25 @@ log = structlog.get_logger()
 class Connection(H11Protocol):
     """One connection.  The count of all is the class's, because one process has one server."""
 
-    # By address; a connection that TLS has not finished with is not counted here, its handshake has its own deadline.
+    # By address; a connection that TLS has not finished with is counted where it was accepted (listening.py).
     from_address: Counter[str] = Counter()  # noqa: RUF012 - shared on purpose
+
+    conn: Requests
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = Requests(h11.SERVER, LARGEST_HEADERS)
         self._deadline: asyncio.TimerHandle | None = None
         self._key: str | None = None
+        # Somebody who may come in has asked something here.
+        self._known = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, and turn it away if there are too many."""
         super().connection_made(transport)
+        note_established(transport, lambda: self._known)
         key = key_of(self.client[0]) if self.client else ""
-        if self.from_address.total() >= MOST_CONNECTIONS or self.from_address[key] >= MOST_FROM_ONE_ADDRESS:
+        if self.from_address[key] >= MOST_FROM_ONE_ADDRESS:
             transport.write(_BUSY)
             transport.close()
             return
@@ -74,6 +79,7 @@ class Connection(H11Protocol):
     def handle_events(self) -> None:
         """Let uvicorn read on, and give what is still to come its time."""
         before = self.conn.their_state
+        self._known = self._known or "user" in (self.scope or ())
         super().handle_events()
         after = self.conn.their_state
         if after is h11.SEND_BODY and (before is not h11.SEND_BODY or self._deadline is None):
@@ -84,6 +90,25 @@ class Connection(H11Protocol):
         elif after is not h11.SEND_BODY and (after is not h11.IDLE or before is not h11.IDLE):
             # All of it is here: from now on it is we who take the time.  Between two requests uvicorn's own counts.
             self._disarm()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, and end: whoever works at the request before it must answer no more.
+
+        uvicorn answers through h11, which raises where an answer has begun, and leaves the application to raise where
+        it begins later.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            refused = self.conn.refused
+            status = HTTPStatus(refused.error_status_hint) if refused else HTTPStatus.BAD_REQUEST
+            self.transport.write(refusal(status, str(refused or msg).partition(": bytearray")[0]))
+        self._disarm()
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for another protocol is answered in this one."""
 
     def _arm(self, within_s: float) -> None:
         self._disarm()
@@ -96,7 +121,9 @@ class Connection(H11Protocol):
 
     def _too_slow(self) -> None:
         # No answer: for Alertmanager a lost connection is a reason to try again, and 408 is one to give up.
-        log.warning("a request took too long to arrive", address=self.client[0] if self.client else "unknown")
+        address = self.client[0] if self.client else "unknown"
+        if (unsaid := _slow.unsaid(key_of(address))) is not None:
+            log.warning("a request took too long to arrive", address=address, more_since_last_told=unsaid)
         self.transport.abort()
 
 

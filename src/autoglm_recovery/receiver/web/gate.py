@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -30,7 +31,7 @@ from autoglm_recovery.receiver.access.buckets import Buckets
 from autoglm_recovery.receiver.access.principal import Need, Principal
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.payload import PayloadError
-from autoglm_recovery.receiver.store import audit
+from autoglm_recovery.receiver.store import audit, ended_sessions
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.web.body import read_body
 from autoglm_recovery.receiver.web.problems import problem, retry_later
@@ -129,6 +130,22 @@ class Gate:
             log.error("the audit log could not be written", wrong=type(error).__name__)  # noqa: TRY400
 
     async def _recognise(self, credentials: Credentials) -> Principal:
+        principal = await self._recognise_as(credentials)
+        if principal.how == "session" and await self._was_logged_out(credentials.cookie or ""):
+            # As if there were none: somebody may have a certificate as well.
+            return await self._recognise_as(replace(credentials, cookie=None))
+        return principal
+
+    async def _was_logged_out(self, cookie: str) -> bool:
+        session = self.sessions.read(cookie)
+
+        def ask() -> bool:
+            with self._database.reading() as connection:
+                return session is None or ended_sessions.has_ended(connection, session.number)
+
+        return await run_in_threadpool(ask)
+
+    async def _recognise_as(self, credentials: Credentials) -> Principal:
         if not self.authenticator.is_slow(credentials):
             return self.authenticator.recognise(credentials)
         return await anyio.to_thread.run_sync(partial(self.authenticator.recognise, credentials), limiter=self._hashing)

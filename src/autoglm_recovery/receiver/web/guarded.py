@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,16 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autoglm_recovery.receiver.access.principal import Need, Principal
+
+
+class _Number(IntegerConvertor):
+    """Digits that can be read as a number: of thousands Python refuses that, with an error of its own."""
+
+    regex = "[0-9]{1,100}"
+
+
+# In place of Starlette's, for every C({id:int}) in a path.
+register_url_convertor("int", _Number())
 
 Handler = Callable[[Request], Awaitable[Response]]
 

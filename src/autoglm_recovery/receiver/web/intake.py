@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,15 +17,23 @@ from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.classify import is_watchdog
-from autoglm_recovery.receiver.payload import PayloadError, parse_webhook
+from autoglm_recovery.receiver.payload import PayloadError, Webhook, parse_webhook, sender_of
 from autoglm_recovery.receiver.store.intake import Delivery, Overloaded, Receipt
 from autoglm_recovery.receiver.web import models
-from autoglm_recovery.receiver.web.body import read_json_body
-from autoglm_recovery.receiver.web.guarded import Contract, Guarded
+from autoglm_recovery.receiver.web.body import check_json, read_json_body
+from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import problem, retry_later
+from autoglm_recovery.receiver.web.shares import Shares
 
 COMMIT_TIMEOUT_S = 20
+# To hand a body to a thread costs more than to read one of this size.
+READ_AT_ONCE = 16 << 10
+# What is read and written at the same time, of all senders and of one.  A large one is in memory from its first byte
+# until it is on disk; the small ones of one sender are all read on the event loop, and may all be in one commit.
+MOST_LARGE, MOST_LARGE_OF_ONE_SENDER = 16, 4
+MOST_SMALL, MOST_SMALL_OF_ONE_SENDER = 512, 128
+PLACE_WITHIN_S = 10
 
 log = structlog.get_logger()
 
@@ -37,11 +47,17 @@ def routes(parts: Parts) -> list[Guarded]:
 class _Webhook:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        # One at a time: two would only take turns at the interpreter.
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="payload")
+        self._large = Shares(MOST_LARGE, MOST_LARGE_OF_ONE_SENDER)
+        self._small = Shares(MOST_SMALL, MOST_SMALL_OF_ONE_SENDER)
 
     async def post_alerts(self, request: Request) -> Response:
         """Take a webhook of Alertmanager."""
         try:
             response = await self._take(request)
+        except Overloaded as error:
+            response = retry_later(str(error))
         except PayloadError as error:
             hint = "; set max_alerts in Alertmanager" if error.status == 413 else ""
             response = problem(error.status, f"{error}{hint}")
@@ -49,15 +65,27 @@ class _Webhook:
         return response
 
     async def _take(self, request: Request) -> Response:
-        webhook = parse_webhook(await read_json_body(request, self._parts.largest_body))
-        delivery = Delivery(webhook.group_key, webhook.alerts, webhook.rejected)
+        check_json(request)
+        shares = self._small if 0 <= _said_length(request) <= READ_AT_ONCE else self._large
+        # Before any of it is read: what waits takes no memory.
+        async with AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(shares.place(who(request).name, PLACE_WITHIN_S))
+            except TimeoutError as error:
+                raise Overloaded("many payloads of this sender, or of all, are being read") from error
+            return await self._take_in(request)
+
+    async def _take_in(self, request: Request) -> Response:
+        webhook = await self._read(await read_json_body(request, self._parts.largest_body))
+        sender = sender_of(webhook.external_url, request.client.host if request.client else "")
+        delivery = Delivery(webhook.group_key, webhook.alerts, webhook.rejected, sender)
         try:
             receipt = await asyncio.wait_for(asyncio.wrap_future(self._parts.intake.submit(delivery)), COMMIT_TIMEOUT_S)
         except (Overloaded, TimeoutError) as error:
             return retry_later(str(error) or "the alerts could not be written in time")
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the alerts could not be written: {type(error).__name__}")
-        if any(is_watchdog(alert.labels) for alert in webhook.alerts):
+        if any(alert.status == "firing" and is_watchdog(alert.labels) for alert in webhook.alerts):
             self._parts.metrics.watchdog(receipt.committed_at)
         self._parts.metrics.delivery(receipt.duplicates, receipt.rejected, webhook.truncated)
         if webhook.truncated:
@@ -66,6 +94,17 @@ class _Webhook:
             reasons = "; ".join(rejected.reason for rejected in webhook.rejected[:5])
             return problem(422, f"no alert of {len(webhook.rejected)} could be read, all were set aside: {reasons}")
         return JSONResponse(_answer(receipt, webhook.truncated))
+
+    async def _read(self, body: bytes) -> Webhook:
+        """Read a body; a large one in a thread, so that other senders are answered meanwhile."""
+        if len(body) <= READ_AT_ONCE:
+            return parse_webhook(body)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, parse_webhook, body)
+
+
+def _said_length(request: Request) -> int:
+    """Return what is said of a body's length, as h11 has read it; -1 where nothing is, and it comes in chunks."""
+    return -1 if "transfer-encoding" in request.headers else int(request.headers.get("content-length", "0"))
 
 
 def _answer(receipt: Receipt, truncated: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.receiver.payload import MOST_ALERTS, AlertIn, storable
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.audit import audit
-from autoglm_recovery.receiver.views import INTERNAL, TIMES
+from autoglm_recovery.receiver.views import INTERNAL, PARTS, TIMES
 
 MOST_LISTED = 1000
 LONGEST_COMMENT = 1000
@@ -48,13 +48,17 @@ Run = _row("Run", schema.runs)
 TimelineLine = _row("TimelineLine", schema.timeline)
 Notice = _row("Notice", schema.notices)
 Incident = _row("Incident", schema.incidents)
+LeftOut = create_model("LeftOut", __base__=_Shape, **dict.fromkeys(PARTS, (int, ...)))  # type: ignore[call-overload]
 IncidentInFull = _row(
     "IncidentInFull",
     schema.incidents,
     alerts=(list[Alert], ...),  # type: ignore[valid-type]
     runs=(list[Run], ...),  # type: ignore[valid-type]
+    earlier_runs=(list[Run], ...),  # type: ignore[valid-type]
     timeline=(list[TimelineLine], ...),  # type: ignore[valid-type]
     notices=(list[Notice], ...),  # type: ignore[valid-type]
+    # How many of each lie between the first and the newest that are shown.
+    left_out=(LeftOut, ...),
 )
 AuditRow = _row("AuditRow", audit)
 
@@ -67,12 +71,21 @@ Alerts = _list("Alerts", "alerts", Alert)
 Rejects = _list("Rejects", "rejects", Reject)
 Incidents = _list("Incidents", "incidents", Incident)
 Audit = _list("Audit", "audit", AuditRow)
+Parts = {
+    "alerts": Alerts,
+    "runs": _list("Runs", "runs", Run),
+    "notices": _list("Notices", "notices", Notice),
+    "timeline": _list("Timeline", "timeline", TimelineLine),
+}
 
 
 class Webhook(BaseModel):
-    """Alertmanager's webhook, version 4.  An alert that cannot be read is set aside, and the others still count."""
+    """Alertmanager's webhook, version 4, or Grafana's, version 1.
 
-    version: Annotated[StrictStr, Field(pattern="^4$")]
+    An alert that cannot be read is set aside, and the others still count.
+    """
+
+    version: Annotated[StrictStr, Field(pattern="^[14]$")]
     alerts: Annotated[list[AlertIn], Field(max_length=MOST_ALERTS)]
     groupKey: StrictStr = ""  # noqa: N815 - the wire's own name
     receiver: StrictStr = ""
@@ -116,6 +129,12 @@ class Limit(BaseModel):
     """How many are listed, newest first."""
 
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
+
+
+class Before(BaseModel):
+    """Only those with a lower number: the last one's of a page gives the next page."""
+
+    before: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
 
 class State(BaseModel):

@@ -16,9 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from autoglm_recovery.receiver.access.authenticator import Authenticator
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.presence import NOT_SET_UP, Roll
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
+from autoglm_recovery.receiver.worker import Trouble
 from autoglm_recovery.receiver.world import World
 
 T = TypeVar("T")
@@ -42,6 +44,8 @@ class Parts:
     well: Callable[[], bool]
     world: Callable[[], World]
     silences: Callable[[], Silences] = lambda: NONE_ASKED
+    troubles: Callable[[], tuple[Trouble, ...]] = lambda: ()
+    presence: Callable[[], Roll] = lambda: NOT_SET_UP
 
     async def ask(self, query: Callable[[sa.Connection], T]) -> T:
         """Read from the database without holding up other requests."""

@@ -53,7 +53,15 @@ class _Probes:
             return retry_later(f"only {free} bytes are free in the state directory")
         if not await run_in_threadpool(self._parts.intake.can_store):
             return retry_later("the last alerts could not be written, and still nothing can be")
-        return PlainTextResponse("ready\n") if self._parts.well() else retry_later("the loop that acts does not turn")
+        troubles = self._parts.troubles()
+        if not self._parts.well():
+            loop = [str(trouble) for trouble in troubles if trouble.name == "loop"]
+            return retry_later("; ".join(["the loop that acts does not turn", *loop]))
+        if stuck := [str(trouble) for trouble in troubles if trouble.stuck and trouble.vital]:
+            return retry_later("; ".join(stuck))
+        # Neither what fails and tries again nor a watcher whose server is slow keeps alerts from being stored and acted
+        # on, and a balancer that sent them elsewhere, or nowhere, would.
+        return PlainTextResponse("".join(f"{line}\n" for line in ["ready", *map(str, troubles)]))
 
     async def metrics(self, _request: Request) -> Response:
         """Say everything to Prometheus."""

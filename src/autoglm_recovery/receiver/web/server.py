@@ -18,7 +18,10 @@ from autoglm_recovery.receiver.access.authenticator import Authenticator, check_
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.sessions import Sessions, read_key
 from autoglm_recovery.receiver.web.certificates import TlsFiles, serving_context
-from autoglm_recovery.receiver.web.connection import LARGEST_HEADERS, Connection
+from autoglm_recovery.receiver.web.connection import Connection
+from autoglm_recovery.receiver.web.listening import CountingListener
+from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS
+from autoglm_recovery.receiver.web.seldom import tell_seldom
 
 REQUESTS_PER_SECOND = 1000.0
 
@@ -92,7 +95,7 @@ def bound(listen: str) -> socket.socket:
         family = socket.AF_INET
     # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that this is TCP, and with it on
     # every answer waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = CountingListener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -118,6 +121,8 @@ def server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
         proxy_headers=False,
         server_header=False,
     )
+    # What these say, a stranger can have them say as often as he likes.
+    tell_seldom("uvicorn.error", "asyncio")
     config.load()
     config.ssl = tls
     return uvicorn.Server(config)

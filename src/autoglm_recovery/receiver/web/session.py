@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from dataclasses import replace
 
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -17,7 +18,7 @@ from autoglm_recovery.receiver.access.authenticator import TooManyFailures, Unre
 from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.access.sessions import LASTS_S
 from autoglm_recovery.receiver.console.static_files import version
-from autoglm_recovery.receiver.store import audit
+from autoglm_recovery.receiver.store import audit, ended_sessions
 from autoglm_recovery.receiver.web.gate import LOGIN, credentials_of, secure_cookie
 from autoglm_recovery.receiver.web.guarded import Guarded, form
 from autoglm_recovery.receiver.web.parts import Parts
@@ -81,7 +82,11 @@ class _Session:
         return answer
 
     async def log_out(self, request: Request) -> Response:
-        """End the session of this browser."""
+        """End the session of this browser, also for whoever has a copy of its cookie."""
+        session = self._parts.sessions.read(credentials_of(request).cookie or "")
+        if session is not None:
+            now = time.time()
+            await self._parts.write(lambda c: ended_sessions.end(c, session.number, now, now + LASTS_S))
         answer = RedirectResponse(LOGIN, 303)
         secure = request.url.scheme == "https"
         answer.delete_cookie(secure_cookie(request), secure=secure, httponly=True, samesite="strict")

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from autoglm_recovery.policy import Policy
+from autoglm_recovery.receiver.fleet import Fleet, Host, Service
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Intake
@@ -22,10 +24,18 @@ from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
+from autoglm_recovery.receiver.worker import Workers
+from autoglm_recovery.receiver.world import World
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
 ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operator {OPERATOR}\n"
-DEADLINE_S = 30
+DEADLINE_S = 180
+WORLD = World(
+    Policy(),
+    Fleet({"node-a": Host("node-a", services=(Service("llama", "chat"),)), "ops": Host("ops")}),
+    frozenset(),
+    Path("inventory.yml"),
+)
 
 
 @dataclass
@@ -46,11 +56,14 @@ class Serving:
 
 
 @contextmanager
-def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> Iterator[Serving]:
+def serving(
+    directory: Path, access: str | None = ACCESS, workers: Workers | None = None, **settings: Any
+) -> Iterator[Serving]:
     """Serve on a port of this machine until the block ends."""
     file = directory / "access"
     if access is not None:
         file.write_text(access)
+        file.chmod(0o600)
     given = AccessSettings("127.0.0.1:0", (file,) if access is not None else (), **settings)
     database = Database(f"sqlite:///{directory / 'receiver.db'}")
     database.migrate()
@@ -73,7 +86,8 @@ def serving(directory: Path, access: str | None = ACCESS, **settings: Any) -> It
         state_dir=directory,
         wake=lambda: None,
         well=lambda: True,
-        world=lambda: None,
+        world=lambda: WORLD,
+        troubles=lambda: workers.troubles if workers else (),
     )
     intake.start()
     listener = bound(given.listen)

@@ -9,8 +9,10 @@ import json
 import re
 
 import pytest
+import sqlalchemy as sa
 
 from autoglm_recovery.receiver.access import passwords
+from autoglm_recovery.receiver.store.schema import ended_sessions
 from autoglm_recovery.receiver.web.session import local_path
 
 from .serving import ACCESS, OPERATOR, SENDER, VIEWER, serving
@@ -158,6 +160,34 @@ def test_a_browser_logs_in_and_out_with_a_cookie_that_no_script_and_no_other_sit
     assert server.ask("GET", "/api/v1/incidents").status_code == 200
     server.ask("POST", "/logout", headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert server.ask("GET", "/api/v1/incidents").status_code == 401
+
+
+def test_a_cookie_is_no_good_after_its_logout_for_anybody_who_has_a_copy_and_others_stay(tmp_path):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def status(server, cookie):
+        headers = {"Cookie": f"autoglm_session={cookie}"}
+        server.client.cookies.clear()
+        return server.ask("GET", "/api/v1/incidents", headers=headers).status_code
+
+    def new_cookie(server):
+        server.client.cookies.clear()
+        log_in(server, secret=VIEWER)
+        return server.client.cookies["autoglm_session"]
+
+    with serving(tmp_path) as server:
+        copied, other = new_cookie(server), new_cookie(server)
+        assert (status(server, copied), status(server, other)) == (200, 200)
+        for _ in range(2):
+            headers = {**form, "Cookie": f"autoglm_session={copied}"}
+            assert server.ask("POST", "/logout", headers=headers).status_code == 303
+        assert (status(server, copied), status(server, other)) == (401, 200)
+        assert server.ask("POST", "/logout", headers={**form, "Cookie": "autoglm_session=forged"}).status_code == 303
+        with server.database.reading() as connection:
+            assert connection.execute(sa.select(sa.func.count()).select_from(ended_sessions)).scalar() == 1
+    # The key and the database are the ones of before the restart.
+    with serving(tmp_path) as server:
+        assert (status(server, copied), status(server, other)) == (401, 200)
 
 
 @pytest.mark.parametrize("fields", [{}, {"secret": "wrong"}, {"name": "bob", "secret": "wrong"}, {"name": "bob"}])

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from autoglm_recovery.receiver.web import connection
+from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.web import connection, intake, listening
 
-from .serving import SENDER, serving, wait_for
+from .serving import ACCESS, SENDER, serving, wait_for
 from .test_access import WEBHOOK
 
 BODY = json.dumps(WEBHOOK).encode()
@@ -164,3 +166,66 @@ def test_what_is_no_http_is_refused_and_harms_nobody(impatient, sent):
 def test_an_upgrade_is_not_taken(impatient):
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
     assert impatient.ask("GET", "/healthz", headers=headers).status_code == 200
+
+
+def test_a_flood_that_never_asks_anything_keeps_nobody_out(tmp_path, monkeypatch):
+    """With TLS a connection is known to the server only after its handshake, which may never begin."""
+    monkeypatch.setattr(listening, "MOST_ACCEPTED_FROM_ONE_ADDRESS", 20)
+    with serving(tmp_path) as server, ExitStack() as stack:
+        wait_for(lambda: connection.Connection.from_address.total() == 0)
+        flood = [stack.enter_context(connect(server)) for _ in range(100)]
+        gone = [sock for sock in flood[20:] if rest(sock) == b""]
+        assert len(gone) == 80
+        flood[0].close()
+        # From another address, as Alertmanager's would be.
+        other = stack.enter_context(
+            socket.create_connection(("127.0.0.1", server.port), timeout=20, source_address=("127.0.0.2", 0))
+        )
+        other.sendall(HEAD + BODY)
+        assert "200" in answer_of(other)
+
+
+def test_a_large_payload_holds_up_no_other_sender(tmp_path, monkeypatch):
+    """It is read in a thread; what is small is answered meanwhile."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(body):
+        if len(body) > intake.READ_AT_ONCE:
+            began.set()
+            assert go_on.wait(60)
+        return parse_webhook(body)
+
+    monkeypatch.setattr(intake, "parse_webhook", slow)
+    large = json.dumps({**WEBHOOK, "receiver": "x" * 200_000}).encode()
+    with serving(tmp_path) as server, connect(server) as first, connect(server) as second:
+        first.sendall(HEAD.replace(b"Length: %d" % len(BODY), b"Length: %d" % len(large)) + large)
+        assert began.wait(60)
+        second.sendall(HEAD + BODY)
+        assert "200" in answer_of(second)
+        go_on.set()
+        assert "200" in answer_of(first)
+
+
+@pytest.mark.parametrize("size", [100, 200_000])
+def test_a_sender_whose_payloads_never_end_keeps_none_of_another_out(tmp_path, monkeypatch, size):
+    """They have their places from the first byte on, and a sender has his share of these."""
+    for name in ("MOST_SMALL", "MOST_SMALL_OF_ONE_SENDER"):
+        monkeypatch.setattr(intake, name, getattr(intake, name.replace("SMALL", "LARGE")))
+    large = json.dumps({**WEBHOOK, "receiver": "x" * size}).encode()
+    head = HEAD.replace(b"Length: %d" % len(BODY), b"Length: %d" % len(large))
+    access = f"{ACCESS}other sender {SENDER}-other\n"
+    with serving(tmp_path, access) as server, ExitStack() as stack:
+        flood = [stack.enter_context(connect(server)) for _ in range(2 * intake.MOST_LARGE)]
+        for sock in flood:
+            sock.sendall(head + large[:-1])
+        # As soon as these have been seen; where they would take all places, the other one would be told to come later.
+        assert server.ask("GET", "/healthz").status_code == 200
+        other = stack.enter_context(connect(server))
+        other.sendall(head.replace(SENDER.encode(), f"{SENDER}-other".encode()) + large)
+        assert "200" in answer_of(other)
+
+
+def test_thousands_of_digits_are_no_incident(tmp_path):
+    with serving(tmp_path) as server:
+        for path in ("/api/v1/incidents/", "/incidents/", "/runs/"):
+            assert server.ask("GET", f"{path}{'9' * 5000}").status_code in (401, 404)

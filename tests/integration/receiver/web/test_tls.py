@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 
 import httpx
 import pytest
+import structlog.testing
 from cryptography import x509
 
 from autoglm_recovery.receiver.access import watched
 from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.web import handshakes, listening
 from autoglm_recovery.receiver.web.certificates import TlsFiles, names_of, serving_context
 from tests.parts.authority import Authority
 
+from ..running import until
 from .serving import ACCESS, OPERATOR, serving
 
 ROBOT = x509.UniformResourceIdentifier("spiffe://example.org/robot")
@@ -76,6 +80,30 @@ def test_a_certificate_of_another_authority_ends_the_handshake(tmp_path, authori
     others = Authority(tmp_path, "others")
     with serving(tmp_path, WHO, tls=files) as server, pytest.raises(httpx.TransportError):
         get(server, context(authority, others.sign("robot", ROBOT)))
+
+
+def test_failed_handshakes_are_told_with_what_to_do(tmp_path, authority, files, monkeypatch):
+    """By a client that does not trust us, by one that we do not trust, and by one that speaks no TLS."""
+    # What the tests before have told is not told again for a minute.
+    monkeypatch.setattr(handshakes, "_teller", handshakes.Teller())
+    others = Authority(tmp_path, "others")
+    with structlog.testing.capture_logs() as logged, serving(tmp_path, WHO, tls=files) as server:
+        for tls in (context(others), context(authority, others.sign("robot", ROBOT))):
+            for _again in range(2):
+                with pytest.raises(httpx.TransportError):
+                    get(server, tls)
+        with pytest.raises(httpx.TransportError):
+            httpx.get(server.url.replace("https", "http"), trust_env=False)
+        said = until("all three to be told", lambda: told if len(told := _failures(logged)) >= 3 else None)
+    assert len(said) == 3
+    assert "does not trust the authority of our certificate; give it the CA file" in said[0]["why"]
+    assert "not of an authority of --client-ca" in said[1]["why"]
+    assert "must begin with https://" in said[2]["why"]
+    assert {line["address"] for line in said} == {"127.0.0.1"}
+
+
+def _failures(logged):
+    return [line for line in logged if line["event"] == "a TLS handshake has failed"]
 
 
 def test_names_in_headers_are_no_certificate(tmp_path, authority, files):
@@ -163,3 +191,14 @@ def test_client_certificates_need_an_access_file_that_says_who_may_what(tmp_path
 @pytest.mark.parametrize("certificate", [None, {}, {"subject": (), "subjectAltName": (("IP Address", "127.0.0.1"),)}])
 def test_no_names_are_nobodys(certificate):
     assert names_of(certificate) == ()
+
+
+def test_a_certificate_with_several_common_names_is_nobodys():
+    subject = ((("commonName", "robot"),), (("commonName", "admin"),))
+    assert names_of({"subject": subject, "subjectAltName": (("DNS", "node"),)}) == ("DNS:node",)
+
+
+def test_a_handshake_that_never_begins_ends(tmp_path, files, monkeypatch):
+    monkeypatch.setattr(listening, "HANDSHAKE_WITHIN_S", 0.2)
+    with serving(tmp_path, tls=files) as server, socket.create_connection(("127.0.0.1", server.port), 60) as sock:
+        assert sock.recv(1) == b""

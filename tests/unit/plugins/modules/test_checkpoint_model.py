@@ -122,19 +122,35 @@ def test_nonsense_is_refused_with_a_reason(run: Run, arguments: dict[str, Any], 
     assert said in result["msg"]
 
 
-class Systemd:
-    """Stands in for systemctl, which this machine may not have: what was asked, and what is enabled."""
+class FakeSystemctl:
+    """Stands in for systemctl, which this machine may not have: what was asked, and what is enabled and runs.
 
-    def __init__(self) -> None:
+    Which orders are refused is systemctl's of systemd 252: one for a unit of which there is no file (to enable and to
+    disable), or that is not loaded (to start and to stop).  A real one is asked in
+    tests/integration/checkpoints/test_systemd.py.  See tests/FAKES.md.
+    """
+
+    def __init__(self, units: Path) -> None:
         self.asked: list[str] = []
-        self.enabled = False
+        self.enabled: set[str] = set()
+        self.active: set[str] = set()
+        self._units = units
 
     def __call__(self, argv: Sequence[str], _timeout: float) -> Outcome:
+        verb, unit, there = argv[1], argv[-1], (self._units / argv[-1]).exists()
         self.asked.append(" ".join(argv[1:]))
-        if argv[1] == "enable":
-            self.enabled = True
-        if argv[1].startswith("is-"):
-            return Outcome(0 if self.enabled else 1, b"", b"")
+        if verb in ("is-enabled", "is-active"):
+            return Outcome(0 if unit in (self.enabled if verb == "is-enabled" else self.active) else 3, b"", b"")
+        if verb in ("enable", "disable") and not there:
+            return Outcome(1, b"", f"Failed to {verb} unit: Unit file {unit} does not exist.\n".encode())
+        if verb in ("restart", "stop") and not there and unit not in self.active:
+            return Outcome(5, b"", f"Failed to {verb} {unit}: Unit {unit} not loaded.\n".encode())
+        if verb == "reset-failed":
+            return Outcome(1, b"", f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n".encode())
+        if verb in ("enable", "disable"):
+            (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
+        if verb in ("restart", "stop") or "--now" in argv:
+            (self.active.add if verb == "restart" else self.active.discard)(unit)
         return Outcome(0, b"", b"")
 
 
@@ -143,8 +159,8 @@ WANTED = {"state": "scheduled", "signing_key": "a-secret-key", "schedule": {"int
 
 class TestSchedule:
     @pytest.fixture(autouse=True)
-    def places(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Systemd:
-        systemd = Systemd()
+    def places(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSystemctl:
+        systemd = FakeSystemctl(tmp_path / "units")
         for name, where in (("PROGRAM", "lib/checkpoint.pyz"), ("PARAMETERS", "etc"), ("UNITS", "units")):
             monkeypatch.setattr(timer, name, str(tmp_path / where))
         for name in ("install", "uninstall"):
@@ -153,7 +169,7 @@ class TestSchedule:
         monkeypatch.setattr(timer_install, "check_calendar", lambda _calendar: None)
         return systemd
 
-    def test_it_is_put_in_place_once(self, run: Run, source: str, places: Systemd, tmp_path: Path) -> None:
+    def test_it_is_put_in_place_once(self, run: Run, source: str, places: FakeSystemctl, tmp_path: Path) -> None:
         first = run(source=source, **WANTED)
         assert first["changed"]
         assert "a-secret-key" not in json.dumps(first)
@@ -166,19 +182,30 @@ class TestSchedule:
         (tmp_path / "units/autoglm-checkpoint-m.timer").write_text("changed by hand")
         assert run(source=source, **WANTED)["changed"]
 
-    def test_check_mode_shows_what_would_be(self, run: Run, source: str, places: Systemd, tmp_path: Path) -> None:
+    def test_check_mode_shows_what_would_be(self, run: Run, source: str, places: FakeSystemctl, tmp_path: Path) -> None:
         would = run(check=True, source=source, **WANTED)
         assert would["changed"]
         assert "OnUnitInactiveSec=30min" in would["diff"]["after"]
         assert not (tmp_path / "units").exists()
         assert not any(word.startswith(("enable", "daemon", "restart")) for word in places.asked)
 
-    def test_it_is_taken_away(self, run: Run, source: str, places: Systemd, tmp_path: Path) -> None:
+    def test_it_is_taken_away(self, run: Run, source: str, places: FakeSystemctl, tmp_path: Path) -> None:
         run(source=source, **WANTED)
         assert run(state="unscheduled", store=None)["changed"]
         assert "disable --now autoglm-checkpoint-m.timer" in places.asked
         assert list((tmp_path / "units").iterdir()) == list((tmp_path / "etc").iterdir()) == []
         assert not run(state="unscheduled", store=None)["changed"]
+
+    @pytest.mark.parametrize("lost", ["autoglm-checkpoint-m.timer", "autoglm-checkpoint-m.service"])
+    def test_it_is_taken_away_where_a_part_is_gone_already(
+        self, run: Run, source: str, places: FakeSystemctl, tmp_path: Path, lost: str
+    ) -> None:
+        run(source=source, **WANTED)
+        (tmp_path / "units" / lost).unlink()
+        result = run(state="unscheduled", store=None)
+        assert result.get("changed"), result
+        assert list((tmp_path / "units").iterdir()) == list((tmp_path / "etc").iterdir()) == []
+        assert places.active == set()
 
     @pytest.mark.parametrize(
         "schedule",

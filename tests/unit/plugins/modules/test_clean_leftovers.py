@@ -13,20 +13,41 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd 
 from ansible_collections.autoglm.recovery.plugins.modules import clean_leftovers
 
 
+class FakeSystemctl:
+    """Stands in for systemctl, which the machine of the tests may not have: one unit, and the commands that were run.
+
+    The form of C(show) and what C(reset-failed) does are described in systemctl(1) of systemd 252.  Real units are in
+    tests/lab and tests/integration/targets/clean_leftovers.  See tests/FAKES.md.
+    """
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.commands: list[list[str]] = []
+
+    def __call__(self, argv, _timeout):
+        self.commands.append(list(argv))
+        if argv[1] == "show":
+            loaded = f"LoadState=loaded\nActiveState={self.state}\nSubState=dead\nMainPID=0\nControlGroup=\n"
+            return Outcome(0, f"Id=autoglm-none.service\n{loaded}Slice=system.slice\n".encode(), b"")
+        if argv[1] == "reset-failed":
+            if self.state == "failed":
+                self.state = "inactive"
+                return Outcome(0, b"", b"")
+            said = "Failed to reset failed state of unit autoglm-none.service: Unit autoglm-none.service not loaded.\n"
+            return Outcome(1, b"", said.encode())
+        return Outcome(1, b"", f"Unknown command verb '{argv[1]}'.\n".encode())
+
+
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch):
-    """Stand in for systemd, which the machine of the tests may not have; the commands that were run."""
-    commands: list[list[str]] = []
+    """Have the module ask a fake; gives the commands that were run."""
 
-    def pretend(state: str) -> list[list[str]]:
-        def run(argv, _timeout):
-            commands.append(list(argv))
-            return Outcome(0, f"ActiveState={state}\nSlice=system.slice\n".encode(), b"")
+    def unit_is(state: str) -> list[list[str]]:
+        fake = FakeSystemctl(state)
+        monkeypatch.setattr(clean_leftovers.registry, "Unit", lambda name, timeout: Unit(name, timeout, fake))
+        return fake.commands
 
-        monkeypatch.setattr(clean_leftovers.registry, "Unit", lambda name, timeout: Unit(name, timeout, run))
-        return commands
-
-    return pretend
+    return unit_is
 
 
 def test_a_cache_is_emptied_and_failures_are_forgotten(run_module, systemd, tmp_path: Path) -> None:

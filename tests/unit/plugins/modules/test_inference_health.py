@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import inference_health
@@ -38,6 +39,25 @@ def test_healthy_with_the_proof(run_module, fake_server, check: bool) -> None:
     assert result["inference"]["generation"]["text"] == " jumps"
     assert result["inference"]["stats"]["running"] is None
     assert "501" in result["inference"]["stats"]["unread"]["running"]
+
+
+def test_a_server_without_counters_that_never_generates_is_unresponsive_in_the_end(run_module, fake_server) -> None:
+    """Time alone tells it from one that is full, and it is given that time."""
+    released = threading.Event()
+
+    def mute(connection: socket.socket) -> None:
+        path = connection.recv(65536).split(b" ")[1]
+        if path == b"/v1/completions":
+            released.wait(60)
+            return
+        status = b"200 OK" if path == b"/health" else b"501 Not Implemented"
+        connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
+
+    options = {"generate": True, "generate_timeout": 0.2, "stall_seconds": 1.0}
+    result = run_module(inference_health, engine="llama_cpp", url=fake_server(mute), **options)
+    released.set()
+    assert (result["verdict"], result["failure_class"]) == ("unhealthy", "unresponsive")
+    assert result["inference"]["generated"]["seconds"] >= 1.0
 
 
 def test_unhealthy_does_not_fail_by_itself(run_module) -> None:

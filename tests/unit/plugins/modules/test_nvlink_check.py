@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_look
 from ansible_collections.autoglm.recovery.plugins.modules import nvlink_check
 
-from tests.fake_nvml import NEVER_HEALTHY, FakeNvml
+from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
 from tests.fake_nvml.plugin import *  # noqa: F403
 
 
@@ -38,6 +39,30 @@ def test_healthy(make_fake_nvml, check, profile: str, links: int, up: int) -> No
     result = check(make_fake_nvml(profile), expected_gpus=8)
     assert (result["verdict"], result["failure_class"], result["reasons"]) == ("healthy", None, [])
     assert [(gpu["count"], gpu["up"]) for gpu in result["nvlink"]["gpus"]] == [(links, up)] * 8
+
+
+@pytest.mark.parametrize("kind", BY_ARCHITECTURE)
+def test_a_gpu_that_has_no_links_by_architecture_is_healthy(make_fake_nvml, check, kind: str) -> None:
+    fake = make_fake_nvml("l40s", gpus=1, driver="580.142")
+    BY_ARCHITECTURE[kind](fake)
+    result = check(fake)
+    assert result["verdict"] == "healthy", result["reasons"]
+
+
+@pytest.mark.parametrize("error", [9, 6, 28])  # driver not loaded, not found, GPU not found
+def test_a_host_without_gpus_has_lost_none(make_fake_nvml, check, monkeypatch, error: int) -> None:
+    fake = make_fake_nvml("h100", gpus=1)
+    fake.fail("nvmlInit*", error)
+    monkeypatch.setattr(nvlink_look, "read_host", lambda _roots: {"pci": {"value": [], "error": None}})
+    assert (check(fake)["verdict"], check(fake)["failure_class"]) == ("unknown", "unknown")
+    one = {"pci": "0000:0b:00.0", "driver": None, "answers": True, "minor": None}
+    monkeypatch.setattr(nvlink_look, "read_host", lambda _roots: {"pci": {"value": [one], "error": None}})
+    assert check(fake)["failure_class"] == "gpu_lost"
+
+
+def test_no_gpu_is_listed_and_none_is_on_the_bus(make_fake_nvml, check) -> None:
+    result = check(make_fake_nvml("h100", gpus=0))
+    assert (result["verdict"], result["failure_class"]) == ("unknown", "unknown")
 
 
 def test_what_is_read_of_a_link(make_fake_nvml, check) -> None:
@@ -199,5 +224,5 @@ def test_options_that_cannot_be(fake_nvml, check, options: dict, words: str) -> 
 
 def test_no_library(run_module, tmp_path: Path) -> None:
     result = run_module(nvlink_check, nvml_library=str(tmp_path / "none.so"), state_dir=str(tmp_path))
-    assert (result["verdict"], result["failure_class"]) == ("unknown", "gpu_lost")
+    assert (result["verdict"], result["failure_class"]) == ("unknown", "unknown")
     assert "NVML_ERROR_LIBRARY_NOT_FOUND" in result["reasons"][0]

@@ -236,3 +236,15 @@ def test_addresses():
     for wrong in ("9470", ":9470", "host:", "host:99999", "host:x", ""):
         with pytest.raises(ListenError, match="HOST:PORT"):
             split_address(wrong)
+
+
+def test_an_address_that_is_blocked_guesses_nothing_though_the_password_is_remembered(known):
+    right, wrong = basic("alice", PASSWORD), basic("alice", "wrong")
+    assert known.recognise(Credentials("192.0.2.7", right))
+    for _ in range(FAILURES_AT_ONCE):
+        with pytest.raises(Unrecognised):
+            known.recognise(Credentials("192.0.2.8", wrong))
+    with pytest.raises(TooManyFailures):
+        known.recognise(Credentials("192.0.2.8", right))
+    # Somebody else's address is not concerned.
+    assert known.recognise(Credentials("192.0.2.7", right)).name == "alice"

@@ -21,7 +21,8 @@ from autoglm_recovery.receiver.backtest.events import (
     joined,
     spans_of,
 )
-from autoglm_recovery.receiver.backtest.prometheus import MOST_POINTS, chunks, shown
+from autoglm_recovery.receiver.backtest.prometheus import MOST_POINTS, chunks
+from autoglm_recovery.receiver.fleet_http import shown
 
 OOM = (("alertname", "Oom"),)
 STEP = 30.0

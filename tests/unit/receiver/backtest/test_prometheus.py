@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -18,32 +15,28 @@ import pytest
 from autoglm_recovery.receiver.backtest import prometheus
 from autoglm_recovery.receiver.backtest.events import Record, Span
 from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError
+from tests.parts.http_answers import Asked, Reply, answering_http
 
+JSON = {"Content-Type": "application/json"}
 Range = tuple[float, float]
 
 
 @contextmanager
 def answering(answer: Callable[[str, Range], tuple[int, bytes]]) -> Iterator[str]:
-    """Serve answers to queries about ranges, on this machine alone."""
+    """A fake Prometheus: serve answers to queries about ranges, on this machine alone.  See tests/FAKES.md."""
 
-    class Server(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            status, body = answer(asked["query"], (float(asked["start"]), float(asked["end"])))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def reply(asked: Asked) -> Reply:
+        if (asked.method, asked.path) != ("GET", "/api/v1/query_range"):
+            return Reply(404, b"404 page not found\n")
+        found = {name: values[0] for name, values in asked.query.items()}
+        start, end = float(found["start"]), float(found["end"])
+        if (end - start) / float(found["step"]) > 11000:
+            # web/api/v1/api.go, queryRange.
+            return Reply(400, b'{"status":"error","errorType":"bad_data","error":"exceeded maximum resolution"}', JSON)
+        return Reply(*answer(found["query"], (start, end)), JSON)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    with answering_http(reply) as server:
+        yield server.url
 
 
 def read(url: str) -> Record:

@@ -9,27 +9,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.backtest.events import Event, Record, Series, Span, deliveries, events_of
 from autoglm_recovery.receiver.backtest.replay import payload, replaying
 from autoglm_recovery.receiver.backtest.report import report
+from autoglm_recovery.receiver.backtest.run import Assumptions, backtest
+from autoglm_recovery.receiver.own_alerts import FOR_PEOPLE, for_people
 from autoglm_recovery.receiver.payload import parse_webhook
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.world import World
+from autoglm_recovery.rules import render_receiver_rules, render_rules
 from tests.unit.receiver.desk import FLEET, START, desk
 
 STEP = 30.0
 TAKES = 60.0
 DAY = 86_400.0
+VERIFY = (
+    "monitoring: {prometheus: {url: 'http://127.0.0.1:9'}}\n"
+    "recovery: {strategies: {oom: {action: restart_process, verify: up == 1}}}"
+)
 
 
 def series(host: str, failure_class: str, *spans: tuple[float, float], **labels: str) -> Series:
     """Return an alert that fired between these seconds after the start."""
-    named = {"alertname": f"Alert{failure_class}", "failure_class": failure_class, "host": host, **labels}
+    named = {
+        "alertname": f"Alert{failure_class}",
+        "failure_class": failure_class,
+        "host": host,
+        "nature": "state",
+        **labels,
+    }
     return Series(tuple(sorted(named.items())), tuple(Span(START + first, START + last) for first, last in spans))
 
 
@@ -40,7 +55,7 @@ def recorded(*alerts: Series, lasting: float = DAY) -> Record:
 
 def replayed(directory: Path, record: Record, policy: str = ""):
     """Replay a record and report on it."""
-    world = World(parse_policy(policy), FLEET, frozenset(ACTIONS), directory)
+    world = World(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), directory)
     events = events_of(record)
     with replaying(directory, world, TAKES) as replay:
         replay.run(events, record.until)
@@ -54,6 +69,64 @@ def test_a_run_after_which_the_alert_is_gone_has_repaired(tmp_path):
     assert told["classes"]["oom"] == {"incidents": 1, "runs": 1, "held": 0, "escalated": 0, "resolved": 1}
     assert told["incidents"] == {"total": 1, "by_state": {"resolved": 1}}
     assert told["busiest_minute"]["runs"] == {"at": "2027-01-15T08:00:00+00:00", "count": 1}
+
+
+@pytest.mark.parametrize(("nature", "policy"), [("event", ""), ("event", VERIFY), ("unheard-of", "")])
+def test_what_only_a_made_up_answer_has_ended_is_no_success(tmp_path, nature, policy):
+    told = replayed(tmp_path, recorded(series("node-a", "oom", (0, 90), service="llama", nature=nature)), policy)
+    assert told["incidents"] == {"total": 1, "by_state": {"assumed": 1}}
+    assert told["actions"]["restart_process"]["by_state"] == {"assumed": 1}
+    assert [run["state"] for run in told["runs"]] == ["assumed"]
+    assert (told["classes"]["oom"]["resolved"], told["hosts"]["node-a"]["resolved"]) == (0, 0)
+
+
+def test_where_the_record_shows_it_a_policy_that_asks_prometheus_counts_as_well(tmp_path):
+    told = replayed(tmp_path, recorded(series("node-a", "oom", (0, 90), service="llama")), VERIFY)
+    assert told["incidents"]["by_state"] == {"resolved": 1}
+    assert [run["state"] for run in told["runs"]] == ["succeeded"]
+
+
+def test_an_alert_that_went_away_with_nothing_done_is_no_success_of_ours(tmp_path):
+    told = replayed(tmp_path, recorded(series("node-a", "oom", (0, 90), service="llama")), "recovery: {autonomy: ask}")
+    assert told["runs"] == []
+    assert told["incidents"]["by_state"] == {"assumed": 1}
+
+
+def test_our_own_alerts_for_people_are_no_alerts_without_a_target(tmp_path):
+    """Those about the receiver, the Watchdog, and those about an exporter, which would be a fault of its host."""
+    fired = [
+        Series((("alertname", name), *also), (Span(START, START + 90),))
+        for name, also in [
+            ("Watchdog", ()),
+            ("AutoglmReceiverDown", (("instance", "ops:8484"), ("severity", "critical"))),
+            ("AutoglmExporterDown", (("host", "node-a"), ("severity", "warning"))),
+            ("Classified", (("host", "node-b"), ("failure_class", "oom"))),
+            ("Stranger", (("severity", "critical"),)),
+        ]
+    ]
+    world = World(parse_policy(""), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
+    told = backtest(recorded(*fired), world, world.policy, Assumptions(), lambda _done: None)
+    assert told["alerts"]["own"] == {"fired": 3, "alerts": ["AutoglmExporterDown", "AutoglmReceiverDown", "Watchdog"]}
+    assert [refused["alerts"] for refused in told["alerts"]["refused_because"]] == [["Stranger"]]
+    assert (told["alerts"]["joined"], told["alerts"]["refused"], told["alerts"]["ignored"]) == (1, 1, 0)
+    assert list(told["hosts"]) == ["node-b"]
+    assert told["record"]["fired"] == 2
+
+
+def test_our_own_alert_that_the_policy_classifies_counts(tmp_path):
+    entry = "classify: [{match: 'alertname=\"AutoglmExporterDown\"', failure_class: unknown}]"
+    world = World(parse_policy(entry), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
+    fired = Series((("alertname", "AutoglmExporterDown"), ("host", "node-a")), (Span(START, START + 90),))
+    told = backtest(recorded(fired), world, world.policy, Assumptions(), lambda _done: None)
+    assert (told["alerts"]["own"]["fired"], told["alerts"]["joined"]) == (0, 1)
+
+
+def test_our_own_are_those_of_our_rules_that_have_no_class():
+    policy = parse_policy("")
+    rendered = [*map(yaml.safe_load, (render_rules(policy), render_receiver_rules(policy)))]
+    rules = [rule for file in rendered for group in file["groups"] for rule in group["rules"] if "alert" in rule]
+    ours = {each["alert"] for each in rules if for_people({**each["labels"], "alertname": each["alert"]}, policy)}
+    assert ours == {each["alert"] for each in rules if "failure_class" not in each["labels"]} == FOR_PEOPLE
 
 
 def test_a_run_after_which_the_alert_stays_has_not_and_the_ladder_goes_on(tmp_path):
@@ -72,8 +145,8 @@ def test_what_is_only_watched_is_held_as_long_as_it_fires(tmp_path):
     told = replayed(tmp_path, recorded(series("node-a", "oom", (0, 570))), "recovery: {autonomy: watch}")
     assert told["runs"] == []
     (held,) = told["held"]
-    assert (held["rule"], held["action"], held["seconds"]) == ("autonomy", "restart_process", 600.0)
-    rail = {"rule": "autonomy", "decision": "hold", "times": 1, "incidents": 1, "seconds": 600.0}
+    assert (held["rule"], held["action"], held["seconds"]) == ("autonomy", "restart_process", 660.0)
+    rail = {"rule": "autonomy", "decision": "hold", "times": 1, "incidents": 1, "seconds": 660.0}
     assert told["guardrails"] == [rail]
 
 
@@ -132,6 +205,7 @@ POLICIES = (
 def live(directory: Path, events: Sequence[Event], until: float, policy: str):
     """Have the receiver at its desk told the same, end its runs by hand after the same time, and return what it did."""
     with desk(directory, policy) as at:
+        at.probe = None
         coming = [(when, parse_webhook(payload(together))) for when, together in deliveries(events)]
         while True:
             ends = [row.started_at + TAKES for row in at.rows(schema.runs) if row.state in ("launching", "running")]
@@ -148,7 +222,10 @@ def live(directory: Path, events: Sequence[Event], until: float, policy: str):
                     Intake(at.database, lambda: None)._commit([Delivery(webhook.group_key, webhook.alerts)])
             for row in at.rows(schema.runs):
                 if row.state in ("launching", "running") and row.started_at + TAKES <= at.now:
-                    at.end_run(row.host, 0)
+                    if row.action == CHECK:
+                        at.checked("healthy", row.host)
+                    else:
+                        at.end_run(row.host, 0)
             at.turn()
 
 
@@ -162,7 +239,7 @@ def test_the_replay_does_what_the_receiver_does(tmp_path, policy):
     record = recorded(*STORY, lasting=3600)
     events = events_of(record)
     (tmp_path / "replay").mkdir()
-    world = World(parse_policy(policy), FLEET, frozenset(ACTIONS), tmp_path)
+    world = World(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
     with replaying(tmp_path / "replay", world, TAKES) as replay:
         replay.run(events, record.until)
         with replay.database.reading() as connection:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.console.incident import WIDTH, Line, Run, alerts, is_planned, orders, track, weave
-from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.console.incident import WIDTH, Line, Run, alerts, is_planned, orders, plan, track, weave
+from autoglm_recovery.receiver.model import Decision, IncidentState, Verb
 from autoglm_recovery.report.document import Stage
 
 T0 = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -33,6 +33,13 @@ def run(number, begin, end=None):
 def told(entries):
     """Return the woven entries in short: texts, and for a run its number and the texts below it."""
     return [(e.id, [x.text for x in e.lines]) if isinstance(e, Run) else e.text for e in entries]
+
+
+def test_a_rung_that_an_earlier_incident_tried_was_tried():
+    found = {"runs": [], "earlier_runs": [{"action": "restart_process", "state": "failed", "incident_id": 3}]}
+    ladder = [("restart_process", ""), ("failover_and_rebuild", "")]
+    shown = plan(Decision(Verb.run, "next", "failover_and_rebuild"), [], ladder, found).ladder
+    assert [rung.stands for rung in shown] == ["failed in incident 3", "not tried"]
 
 
 def test_what_a_run_told_is_below_it_and_the_rest_is_around_it():
@@ -107,7 +114,7 @@ def test_an_alert_that_fires_again_fires():
 def test_orders_are_offered_where_they_would_be_carried_out(state):
     offered = {order for order, _ in orders(state)}
     assert ("approve" in offered) == (state == "held")
-    assert ("retry" in offered) == (state in ("held", "escalated"))
+    assert ("retry" in offered) == (state in ("held", "escalated", "unproven"))
     assert bool(offered) == (state not in ("resolved", "closed"))
 
 

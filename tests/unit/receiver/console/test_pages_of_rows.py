@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from autoglm_recovery.policy.guardrails import Guardrails
@@ -13,6 +15,7 @@ from autoglm_recovery.receiver.console.filters import Filter
 from autoglm_recovery.receiver.silences import NONE_ASKED
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.standing import standing
+from autoglm_recovery.receiver.worker import Trouble
 from tests.unit.receiver.desk import FLEET, desk
 
 
@@ -100,9 +103,14 @@ def said(office, **changes):
 def test_a_well_receiver_has_nothing_wrong_and_each_fault_is_told(office):
     assert said(office) == []
     assert said(office, loop_well=False) == ["Acting"]
+    assert said(office, troubles=[Trouble("notifier", stuck=True, seconds=61)]) == ["Background work"]
     assert said(office, enough_disk=False) == ["Disk"]
     assert said(office, kept_old="policy.yaml:3: unknown key") == ["Policy and inventory"]
     assert said(office, watchdog_at=office.now - 301) == ["Watchdog of Alertmanager"]
+    # Never heard is not well: nothing proves that alerts get here.
+    assert said(office, watchdog_at=0.0) == ["Watchdog of Alertmanager"]
+    assert said(office, watchdog_at=office.now - 301, watchdog_late=timedelta(hours=1)) == []
+    assert said(office, watchdog_at=0.0, watchdog_late=None) == []
     office.post("firing", "node-a", "oom")
     assert said(office, now=office.now + 61) == ["Alerts not yet looked at"]
 
@@ -118,7 +126,7 @@ def test_a_pool_is_counted_as_the_guardrails_count_it(office):
             out = store.out_of_service(connection, pool.name, besides=0)
             counted = {m for m in FLEET.pools[pool.name] if m in out or (m[0], None) in out}
             assert {(m.host, m.service) for m in pool.members if m.stands == "out"} == counted
-        hosts_out = store.hosts_out(connection, besides="")
+        hosts_out = len(store.hosts_out(connection))
     assert shown.hosts_out == hosts_out
     chat = next(pool for pool in shown.pools if pool.name == "chat")
     assert (chat.out, chat.may_be_out, chat.full) == (2, 1, True)

@@ -75,6 +75,7 @@ def found(text):
                 "generator_url": text,
             }
         ],
+        "earlier_runs": [{"action": "restart_process", "state": text, "incident_id": 3}],
         "runs": [
             {
                 "id": 3,
@@ -108,12 +109,13 @@ def pages(text):
     plan = incident.plan(
         Decision(Verb.hold, text, "restart_process", 1),
         [Finding("rule", text, Decision(Verb.hold, text))],
-        ("restart_process",),
+        [("restart_process", "")],
         found(text),
     )
     row = SimpleNamespace(
         id=7, state="held", host="node-a", service="llama", gpu=text, pool=text, failure_class="oom",
-        fault_mode="persistent", root_cause=text, reason=text, first_starts_at=1.0, ended_at=None,
+        fault_mode="persistent", root_cause=text, cause=text, reason=text, first_starts_at=1.0, ended_at=None,
+        well=False,
     )  # fmt: skip
     summaries = (listing.summary(row),)
     fleet_of = Fleet({text: Host(text, text, (Service(text, text),)), "node-a": Host("node-a")})

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.warm.conditions import (
-    OF_EACH_RUN,
     Conditions,
     code_stamps,
     current,
@@ -25,7 +24,7 @@ from autoglm_recovery.receiver.warm.conditions import (
     stamp,
 )
 
-WARMED = Conditions("2.21.5", (("/site", 1, 2, 3), None), None, {"ANSIBLE_FORKS": "5", "HOME": "/root"})
+WARMED = Conditions("2.21.5", "/", (("/site", 1, 2, 3), None), None, {"ANSIBLE_FORKS": "5", "HOME": "/root"})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +52,7 @@ def test_the_same_is_no_difference() -> None:
     [
         ({"core": "2.21.6"}, "ansible-core is 2.21.6"),
         ({"files": (("/site", 9, 2, 3), None)}, "installed packages"),
+        ({"folder": "/srv/fleet"}, "the folder is /srv/fleet and was /"),
         ({"configuration": "/etc/ansible/ansible.cfg"}, "ansible.cfg is /etc/ansible/ansible.cfg and was absent"),
         ({"environment": {"ANSIBLE_FORKS": "6", "HOME": "/root"}}, "another ANSIBLE_FORKS"),
         ({"environment": {"ANSIBLE_FORKS": "5"}}, "another HOME"),
@@ -68,7 +68,6 @@ def test_every_difference_is_said(change: dict, words: str) -> None:
 def test_what_ansible_reads_at_its_start_counts(environment: dict[str, str]) -> None:
     expected = {"ANSIBLE_X", "HOME", "LC_ALL", "PYTHONPATH"} & environment.keys()
     assert relevant(environment).keys() == expected
-    assert not relevant(dict.fromkeys(OF_EACH_RUN, "x"))
 
 
 def test_stamps_change_with_files(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import files, lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 def test_mode_owner_and_attributes_stay(tmp_path: Path) -> None:
@@ -38,6 +40,19 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     files.edit(str(tmp_path / "link"), lambda _content: b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    parts=st.lists(st.one_of(st.sampled_from(["eds", "..", ".", "link", "", "proc", "self"]), st.text()), max_size=6)
+)
+def test_whatever_a_balancer_names_only_what_is_declared_is_found(tmp_path: Path, parts: list[str]) -> None:
+    (tmp_path / "eds").mkdir(exist_ok=True)
+    if not (tmp_path / "eds/link").is_symlink():
+        (tmp_path / "eds/link").symlink_to(tmp_path)
+    for beginning in ("", "/", f"{tmp_path}/", f"{tmp_path}/eds/"):
+        found = files.declared(beginning + "/".join(parts), {str(tmp_path / "eds"), "/e/llm.json"})
+        assert found in {None, str(tmp_path / "eds"), "/e/llm.json"} or Path(found).parent == tmp_path / "eds"
 
 
 def test_a_change_of_somebody_who_knows_no_lock_is_built_upon(tmp_path: Path) -> None:
@@ -151,5 +166,5 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     name.unlink()
     (tmp_path / "precious").write_text("x")
     name.symlink_to("precious")
-    with pytest.raises(BalancerError, match="cannot be opened"), lock.exclusively("x", str(tmp_path)):
+    with pytest.raises(BalancerError, match="cannot be used"), lock.exclusively("x", str(tmp_path)):
         pass

@@ -52,8 +52,10 @@ def test_a_change_counts_when_the_service_follows(cluster: FakeKubernetes, balan
 
 
 def test_a_gate_that_nobody_has_opened_is_shut(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
-    cluster.pods["llm-0"]["status"]["conditions"].pop()
+    conditions = cluster.pods["llm-0"]["status"]["conditions"]
+    conditions[:] = [each for each in conditions if each["type"] != CONDITION]
     cluster.pods["llm-1"]["status"]["conditions"][0]["status"] = "False"
+    cluster.settle()
     assert states(balancer) == [("llm-0", "drained", "up", False), ("llm-1", "active", "down", False)]
 
 
@@ -68,6 +70,23 @@ def test_who_may_not_patch_is_told_what_is_needed(cluster: FakeKubernetes, balan
     cluster.may_patch = False
     with pytest.raises(BalancerError, match="patch on pods/status is needed") as caught:
         balancer.drain("llm-0")
+    assert caught.value.kind == "denied"
+
+
+def test_a_condition_that_is_no_qualified_name_is_refused_in_the_apis_words(
+    cluster: FakeKubernetes, tmp_path: Path
+) -> None:
+    gate = "in traffic"
+    cluster.pods["llm-0"]["spec"]["readinessGates"] = [{"conditionType": gate}]
+    place = Place("llm", condition=gate, kubeconfig=cluster.kubeconfig(tmp_path))
+    with pytest.raises(BalancerError, match="422") as caught:
+        Kubernetes(place, timeout=2, lock_dir=str(tmp_path)).drain("llm-0")
+    assert caught.value.kind == "refused"
+
+
+def test_a_token_that_is_none_is_denied(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    with pytest.raises(BalancerError, match="401") as caught:
+        Kubernetes(Place("llm", kubeconfig=cluster.kubeconfig(tmp_path, token="old")), 2).members()
     assert caught.value.kind == "denied"
 
 

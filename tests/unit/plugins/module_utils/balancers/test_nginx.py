@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx as adapter
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx_conf
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx_conf, nginx_twins
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import Workers
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 TEXT = """\
 # server 10.0.0.9:80 down;
-upstream other { server 10.0.0.1:80; }
+upstream other { server 10.0.0.1:80; server 10.0.0.7:80; }
 upstream llm {
     least_conn;  # by load; not "server"
     server 10.0.0.1:80 weight=10 max_fails=3;   # the old one
@@ -43,6 +43,67 @@ def test_the_servers_of_one_upstream() -> None:
     ]
     assert nginx_conf.servers(TEXT, "chat") == []
     assert [s.address for s in nginx_conf.servers("server a:1;\nserver b:1 down;\n", "llm")] == ["a:1", "b:1"]
+
+
+HTTP = """\
+events {}
+http {
+    map $http_x $y { "~^(?<d>\\d{3})$" $d; default 0; }
+    init_by_lua_block {
+        -- server 10.0.0.1:80; } "
+        local t = { a = "}" }
+    }
+    upstream llm {
+        zone llm 64k;
+        server localhost:8000;
+        server 10.0.0.2;
+    }
+    upstream twice { server 127.0.0.1:8000; server 127.0.0.1:8000 weight=2; server 10.0.0.2:80; }
+    server {
+        listen 80;
+        location / { if ($request_body ~* '"model"\\s*:\\s*"([^"]+)"') { set $m $1; } proxy_pass http://${m}$uri; }
+    }
+}
+stream { upstream raw { server unix:/run/a.sock; } }
+"""
+
+
+def test_an_upstream_is_found_wherever_nginx_reads_it() -> None:
+    found = nginx_conf.upstreams(HTTP)
+    assert {name: [each.address for each in servers] for name, servers in found.items() if name} == {
+        "llm": ["localhost:8000", "10.0.0.2"],
+        "twice": ["127.0.0.1:8000", "127.0.0.1:8000", "10.0.0.2:80"],
+        "raw": ["unix:/run/a.sock"],
+    }
+    assert [each.address for each in nginx_conf.servers(HTTP, "llm")] == ["localhost:8000", "10.0.0.2"]
+    assert nginx_conf.servers(HTTP, "chat") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("localhost:8000", "127.0.0.1:8000", True),
+        ("10.0.0.2", "10.0.0.2:80", True),
+        ("Node-A:80", "node-a", True),
+        ("[::1]:80", "[::1]", True),
+        ("10.0.0.2:81", "10.0.0.2", False),
+        ("unix:/run/a.sock", "unix:/run/b.sock", False),
+    ],
+)
+def test_spellings_of_one_address(one: str, other: str, same: bool) -> None:
+    assert (nginx_conf.canonical(one) == nginx_conf.canonical(other)) is same
+
+
+def test_an_address_is_down_in_all_upstreams_and_nothing_else_is_touched() -> None:
+    down = nginx_conf.set_all_down(HTTP, "localhost:8000", True)
+    assert down.count(" down;") == 3
+    assert nginx_conf.set_all_down(down, "127.0.0.1:8000", False) == HTTP
+
+
+@pytest.mark.parametrize("text", ["http { init_by_lua_block { if a then { ", "content_by_lua_block { } } "])
+def test_half_a_block_of_lua_is_refused(text: str) -> None:
+    with pytest.raises(nginx_conf.SyntaxProblem):
+        nginx_conf.upstreams(text)
 
 
 def test_one_word_changes() -> None:
@@ -104,6 +165,87 @@ def test_what_nginx_does_not_accept_is_put_back(recorded_nginx) -> None:
     with pytest.raises(BalancerError, match="was put back: exit status 1: no"):
         recorded_nginx["nginx"].drain("10.0.0.1:80")
     assert recorded_nginx["path"].read_text() == TEXT
+
+
+def test_a_put_back_that_failed_says_so(recorded_nginx, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded_nginx["rc"]["test"] = 1
+    monkeypatch.setattr(adapter.files, "replace", lambda *_words: False)
+    monkeypatch.setattr(adapter.files, "edit", lambda _path, change: (TEXT.encode(), change(TEXT.encode())))
+    with pytest.raises(BalancerError, match="could NOT be put back: somebody else has changed it") as caught:
+        recorded_nginx["nginx"].drain("10.0.0.1:80")
+    assert caught.value.kind == "unproven"
+
+
+def test_the_only_server_of_another_upstream_is_refused(recorded_nginx) -> None:
+    text = TEXT.replace(" server 10.0.0.7:80;", "")
+    recorded_nginx["path"].write_text(text)
+    with pytest.raises(BalancerError, match="also the only server of upstream other"):
+        recorded_nginx["nginx"].drain("10.0.0.1:80")
+    assert recorded_nginx["path"].read_text() == text
+
+
+def test_down_here_and_in_use_elsewhere_is_not_yet_drained(recorded_nginx) -> None:
+    recorded_nginx["path"].write_text(TEXT.replace("weight=10 max_fails=3;", "weight=10 max_fails=3 down;"))
+    member = recorded_nginx["nginx"].state("10.0.0.1:80")
+    assert (member.admin, member.pending) == ("drained", True)
+    assert "upstream other" in member.says
+
+
+DUMP = """\
+# configuration file /etc/nginx/nginx.conf:
+http { include up/*.conf; }
+
+# configuration file /etc/nginx/up/llm.conf:
+{text}
+# configuration file /etc/nginx/up/chat.conf:
+upstream chat { server 10.0.0.1; server 10.0.0.9; }
+"""
+
+
+def test_other_files_that_nginx_reads_are_looked_at() -> None:
+    dump = DUMP.replace("{text}", TEXT)
+    told = nginx_twins.in_other_files(dump, "/elsewhere/llm.conf", TEXT, "10.0.0.1:80")
+    assert told == ["upstream chat in /etc/nginx/up/chat.conf"], "our own is known by its content"
+    assert nginx_twins.in_other_files(dump, "/etc/nginx/up/llm.conf", "", "10.0.0.2:80") == []
+    broken = dump.replace("server 10.0.0.9; }", "")
+    with pytest.raises(BalancerError, match=r"chat\.conf"):
+        nginx_twins.in_other_files(broken, "/etc/nginx/up/llm.conf", TEXT, "10.0.0.1")
+
+
+def test_the_upstream_is_found_in_the_file_that_nginx_reads_it_from(tmp_path: Path) -> None:
+    main, included = tmp_path / "nginx.conf", tmp_path / "llm.conf"
+    main.write_text(f"http {{ include {included}; }}\n")
+    included.write_text(TEXT)
+    dump = f"# configuration file {main}:\n{main.read_text()}\n# configuration file {included}:\n{TEXT}\n"
+    assert nginx_twins.file_of(dump, "llm") == str(included)
+    assert nginx_twins.file_of(dump, "chat") is None
+    nginx = Nginx(
+        str(main),
+        "llm",
+        Control("pid", ["nginx", "-t"]),
+        1,
+        str(tmp_path),
+        lambda *_words: Outcome(0, dump.encode(), b""),
+    )
+    nginx._find()
+    assert nginx._file == str(included)
+    included.write_text("# of another nginx")
+    assert nginx_twins.file_of(dump, "llm") is None, "what nginx reads is not what is here"
+
+
+def test_a_configuration_that_nginx_refuses_already_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "upstream.conf").write_text(TEXT)
+    asked = []
+
+    def run(argv, _timeout):
+        asked.append(argv)
+        return Outcome(1, b"", b"unknown directive")
+
+    control = Control("pid", ["nginx", "-t", "-c", "x"], ["reload"])
+    nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", control, 0.2, str(tmp_path), run)
+    with pytest.raises(BalancerError, match="as it is: exit status 1: unknown directive"):
+        nginx._refuse_twins("10.0.0.1:80")
+    assert asked == [["nginx", "-T", "-c", "x"]]
 
 
 def test_a_reload_that_did_not_happen_is_told(recorded_nginx) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -253,7 +254,8 @@ class TestDirectory:
         old, new = keep(store, tmp_path / "m.safetensors"), keep(store, tmp_path / "m.safetensors")
         with store.hold("m", old.id):
             done = prune(store, "m", Rules(keep=1), None)
-            assert (done.removed, done.left) == ([], {old.id: "it is being read"})
+            assert (done.removed, list(done.left)) == ([], [old.id])
+            assert re.fullmatch(rf"it is being read by process {os.getpid()} \(.+ of user \d+\)", done.left[old.id])
         assert prune(store, "m", Rules(keep=1), None).removed == [old.id]
         assert store.ids("m") == [new.id]
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import command
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
 
 
@@ -30,3 +32,19 @@ def test_a_command_that_hangs_with_its_children_is_ended() -> None:
 def test_output_is_plain_english(monkeypatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     assert run(["sh", "-c", "echo $LC_ALL"], 10.0).stdout == b"C\n"
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_of_a_line_without_end_only_the_last_of_it_is_held(monkeypatch: pytest.MonkeyPatch, stream: int) -> None:
+    monkeypatch.setattr(command, "MOST_BYTES", 2**20)
+    outcome = run(["sh", "-c", f"(head -c 16777216 /dev/zero; echo the end) >&{stream}"], 60.0)
+    said = (outcome.stdout, outcome.stderr)[stream - 1]
+    assert (len(said), said[-8:], outcome.rc, outcome.cut) == (2**20, b"the end\n", 0, True)
+    assert outcome.complaint() == "sh said more than 1048576 bytes"
+
+
+def test_what_is_said_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MOST_BYTES", 2**20)
+    outcome = run(["yes"], 0.3)
+    assert (outcome.rc, outcome.complaint()) == (None, "yes did not end within 0.3 s")
+    assert len(outcome.stdout) <= 2**20

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,26 @@ def test_an_empty_reader_is_no_source(tmp_path: Path) -> None:
 def test_no_reader_at_all(tmp_path: Path) -> None:
     with pytest.raises(Unread, match=r"dmesg: .*not permitted.*journalctl"):
         kernel_log.read(runner(), 1.0, str(tmp_path / "no"))
+
+
+def test_a_line_break_in_a_message_begins_no_message(tmp_path: Path) -> None:
+    printed = (
+        b"[    1.000000] a.out[7]: segfault at 0 ip 0 sp 0 error 4 in x\nNVRM: Xid (PCI:0000:3b:00): 79, y[55d0+1000]\n"
+    )
+    (line,) = kernel_log.read(runner(dmesg=printed + b"\n"), 1.0, str(tmp_path / "no")).lines
+    assert (line.at, line.text.partition("\n")[0]) == (1.0, "a.out[7]: segfault at 0 ip 0 sp 0 error 4 in x")
+
+
+def test_of_more_records_than_can_be_held_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe in packet mode gives records one by one, as /dev/kmsg does."""
+    monkeypatch.setattr(kernel_log, "_MAX_BYTES", 10_000)
+    readable, writable = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
+    fcntl.fcntl(writable, fcntl.F_SETPIPE_SZ, 2**20)
+    try:
+        for number in range(200):
+            os.write(writable, f"6,{number},{number}000000,-;{'x' * 1000}\n".encode())
+        lines = kernel_log.read(runner(), 60.0, f"/proc/self/fd/{readable}").lines
+    finally:
+        os.close(readable)
+        os.close(writable)
+    assert [line.at for line in lines] == [float(number) for number in range(190, 200)]

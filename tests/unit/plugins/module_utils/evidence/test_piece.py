@@ -9,6 +9,7 @@ import os
 import threading
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import piece
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Part, Piece, collect, cut
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from hypothesis import given
@@ -66,3 +67,20 @@ def test_a_cut_is_a_part_of_the_whole_and_within_the_limit(content: bytes, limit
     got = cut(content, limit, keep_tail)
     assert len(got) <= limit or got == content
     assert content.endswith(got) if keep_tail else content.startswith(got)
+
+
+def at_once() -> Piece:
+    return Piece(str(len(b"x" * 2**30)), "")
+
+
+def bit_by_bit() -> Piece:
+    kept = []
+    while True:
+        kept.append(b"x" * 2**16)
+
+
+@pytest.mark.parametrize("read", [at_once, bit_by_bit])
+def test_a_collector_that_takes_too_much_memory_says_so(monkeypatch: pytest.MonkeyPatch, read) -> None:
+    monkeypatch.setattr(piece, "MOST_MEMORY", 64 * 2**20)
+    with pytest.raises(Unread, match="more than 67108864 bytes of memory"):
+        collect(Part("a", read, seconds=60.0), 1000)

@@ -61,3 +61,15 @@ def test_the_overview_has_one_line_a_process(proc: Path) -> None:
 def test_a_dead_process_is_said_to_be_gone(proc: Path) -> None:
     with pytest.raises(Unread, match="process 42 is gone"):
         processes.about(proc, 42)
+
+
+def test_command_lines_and_environments_of_any_length_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid in range(1, 31):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").write_bytes(b"/bin/x\0" + b"a" * 2**21)
+        (tmp_path / str(pid) / "environ").write_bytes(b"A=" + b"b" * 2**21)
+    assert len(processes.memory_map(tmp_path, 7).text) < 2**21 + 1000
+    monkeypatch.setattr(processes, "_MAX_LINES", 2**22)
+    all_of_them = processes.command_lines(tmp_path)
+    assert len(all_of_them.text) < 6 * 2**20
+    assert "are left out" in all_of_them.remarks[0]

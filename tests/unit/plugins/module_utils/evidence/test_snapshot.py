@@ -25,6 +25,9 @@ UNIT = "llama-server.service"
 ACTIVE = f"ActiveState=active\nMainPID=7\nControlGroup=/system.slice/{UNIT}\nEnvironment=HF_TOKEN=s3cret-value\n"
 
 
+INCIDENT = snapshot.Incident("3f-42", 1, "node-a")
+
+
 def runner(argv, _timeout):
     if argv[:2] == ["systemctl", "show"]:
         return Outcome(0, ACTIVE.encode(), b"")
@@ -41,9 +44,9 @@ def scope(tmp_path: Path, **more) -> snapshot.Scope:
 
 def test_what_matters_most_comes_first(tmp_path: Path, fake_transport) -> None:
     engine = open_engine("llama_cpp", "http://127.0.0.1:1", transport=fake_transport({"GET /health": "timeout"}))
-    names = [part.name for part in snapshot.plan(scope(tmp_path, engine=engine))]
-    assert names[:4] == ["unit.txt", "cgroups.txt", "journal.log", "kernel.log"]
-    assert names[4:7] == ["process-7.txt", "process-7-threads.txt", "process-7-memory-map.txt"]
+    names = [part.name for part in snapshot.plan(scope(tmp_path, engine=engine), INCIDENT, tmp_path)]
+    assert names[:5] == ["SUMMARY.txt", "unit.txt", "cgroups.txt", "journal.log", "kernel.log"]
+    assert names[5:8] == ["process-7.txt", "process-7-threads.txt", "process-7-memory-map.txt"]
     assert "engine.json" in names
     assert len(names) == len(set(names))
 
@@ -56,7 +59,9 @@ def test_a_whole_bundle_holds_no_secret_and_tells_what_is_missing(tmp_path: Path
     incident = snapshot.Incident("../{{ x }}", 2, "node-a")
     limits = bundle.Limits(10**7, 60.0)
     path = tmp_path / "ev" / snapshot.bundle_name(incident, 0.0)
-    written = bundle.write(path, snapshot.head(incident, what, limits), snapshot.plan(what), limits)
+    written = bundle.write(
+        path, snapshot.head(incident, what, limits), snapshot.plan(what, incident, path.parent), limits
+    )
     assert written.path.parent == tmp_path / "ev"
     assert all(b"s3cret-value" not in file.read_bytes() for file in written.path.iterdir())
     assert "cgroups.txt" in written.unreadable
@@ -85,7 +90,7 @@ def test_what_podman_tells_holds_no_secret(tmp_path: Path, recorded) -> None:
         return Outcome(0, json.dumps([told], indent=4).encode(), b"") if known else Outcome(None, b"", b"", "not here")
 
     what = snapshot.Scope(service=Container("a", "podman", 1.0, run, tmp_path), proc=tmp_path, run=run)
-    (part,) = (part for part in snapshot.plan(what) if part.name == "container.json")
+    (part,) = (part for part in snapshot.plan(what, INCIDENT, tmp_path) if part.name == "container.json")
     text = part.read().text
     assert "s3cret-value" not in text
     assert json.loads(text)[0]["Args"] == ["serve", "--api-key", "[redacted]"]
@@ -146,5 +151,13 @@ def test_names_of_bundles() -> None:
 
 
 def test_without_a_unit_the_host_is_shown(tmp_path: Path) -> None:
-    names = [part.name for part in snapshot.plan(snapshot.Scope(proc=tmp_path, run=runner))]
-    assert names == ["kernel.log", "gpu.json", "host.txt", "sockets.txt", "processes.txt", "command-lines.txt"]
+    names = [part.name for part in snapshot.plan(snapshot.Scope(proc=tmp_path, run=runner), INCIDENT, tmp_path)]
+    assert names == [
+        "SUMMARY.txt",
+        "kernel.log",
+        "gpu.json",
+        "host.txt",
+        "sockets.txt",
+        "processes.txt",
+        "command-lines.txt",
+    ]

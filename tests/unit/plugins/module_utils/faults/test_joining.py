@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.joining import SILENCE, Joiner, LineJoiner
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import parse_line
 from hypothesis import given
@@ -184,3 +185,56 @@ def test_where_the_lines_are_cut_does_not_matter(events, cut) -> None:
     first = whole.feed_all(lines, 0.0) + whole.flush()
     second = parts.feed_all(lines[:cut], 0.0) + parts.feed_all(lines[cut:], 0.0) + parts.flush()
     assert [fault.as_dict() for fault in first] == [fault.as_dict() for fault in second]
+
+
+YEAR = "{} gpu1 kernel: NVRM: Xid (PCI:0000:65:00): {}, pid=1, name=x, y"
+
+
+def faults_of(lines: list[str], arrival: bool = False) -> list[dict]:
+    joiner = LineJoiner(arrival)
+    return [fault.as_dict() for fault in joiner.feed_all(lines, 5.0) + joiner.flush()]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ("Dec 31 23:58:02", "Jan  1 04:10:00", "Jan  2 09:10:00"),
+        ("Jan 10 23:58:02", "Jan 11 04:10:00", "Jan 12 09:10:00"),
+        ("Feb 28 23:59:59", "Mar  1 00:03:00", "Mar  1 00:06:01"),
+    ],
+)
+def test_dates_without_a_year_go_over_new_year(dates) -> None:
+    told = faults_of([YEAR.format(date, code) for date, code in zip(dates, (31, 48, 79), strict=True)])
+    assert [fault["events"] for fault in told] == [1, 1, 1]
+    assert sorted(fault["first_at"] for fault in told) == [fault["first_at"] for fault in told]
+    assert {fault["clock"] for fault in told} == {"date"}
+
+
+def test_a_burst_over_midnight_and_new_year_is_one_fault() -> None:
+    told = faults_of([YEAR.format("Dec 31 23:59:59", 48), YEAR.format("Jan  1 00:00:01", 79)])
+    assert [(fault["events"], fault["root"]["xid"]) for fault in told] == [(2, 79)]
+
+
+def test_the_time_since_the_line_before_is_a_clock() -> None:
+    """C(dmesg -e) and C(dmesg -d): quiet lines tell of time too."""
+    line = "[{}] NVRM: Xid (PCI:0000:65:00): 48, pid=1, name=x, y"
+    assert len(faults_of([line.format("Apr17 19:56"), line.format("  +0.000012")])) == 1
+    assert len(faults_of([line.format("Apr17 19:56"), "[  +200.5] quiet", line.format("  +0.000012")])) == 2
+    assert len(faults_of([line.format("<    0.000000>"), line.format("<  190.000000>")])) == 2
+
+
+def test_without_any_clock_nothing_is_joined_that_may_be_days_apart() -> None:
+    bare = "NVRM: Xid (PCI:0000:65:00): {}, pid=1, name=x, y"
+    told = faults_of([bare.format(48), "quiet", bare.format(79)])
+    assert [(fault["events"], fault["clock"], fault["first_at"]) for fault in told] == [(1, "none", None)] * 2
+    assert len(faults_of([bare.format(48), bare.format(79)], arrival=True)) == 1
+
+
+def test_a_log_that_is_read_backwards_joins_nothing() -> None:
+    lines = [YEAR.format(date, 48) for date in ("Jan 12 09:10:00", "Jan 11 04:10:00", "Jan 10 23:58:02")]
+    assert [fault["events"] for fault in faults_of(lines)] == [1, 1, 1]
+
+
+def test_another_clock_without_a_known_relation_begins_anew() -> None:
+    first = "[5000.0] NVRM: Xid (PCI:0000:65:00): 48, x"
+    assert len(faults_of([first, YEAR.format("Jan 12 09:10:00", 48)])) == 2

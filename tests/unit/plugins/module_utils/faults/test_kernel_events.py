@@ -91,3 +91,26 @@ def test_a_reader_that_goes_away_is_no_drama() -> None:
 
 def test_a_wrong_option_is_wrong_usage() -> None:
     assert subprocess.run([*COMMAND, "--nonsense"], capture_output=True, timeout=60, check=False).returncode == 2
+
+
+def told(log: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*COMMAND, *options], input=log, capture_output=True, timeout=120, check=False)
+
+
+def test_what_could_not_be_read_is_counted_and_strict_fails() -> None:
+    log = XID + b"\n[2.0] NVRM: Xid (PCI:0000:3b:00) garbled\n[3.0] quiet\n"
+    done = told(log)
+    assert [json.loads(row)["kind"] for row in done.stdout.splitlines()] == ["xid", "unreadable", "none"]
+    assert (done.returncode, b"a line that tells of a fault could not be read" in done.stderr) == (0, True)
+    for more in ((), ("--joined",)):
+        strict = told(log, "--strict", *more)
+        assert (strict.returncode, b"could not be read" in strict.stderr) == (1, True)
+    assert told(XID + b"\n", "--strict").returncode == 0
+
+
+def test_a_log_without_a_clock_says_so() -> None:
+    bare = XID.partition(b"] ")[2] + b"\n"
+    done = told(bare * 2, "--joined")
+    assert [json.loads(row)["clock"] for row in done.stdout.splitlines()] == ["none", "none"]
+    assert b"no clock" in done.stderr
+    assert len(told(bare * 2, "--joined", "--live").stdout.splitlines()) == 1

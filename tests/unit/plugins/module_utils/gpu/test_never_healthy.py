@@ -10,7 +10,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots
 
-from tests.fake_nvml import NEVER_HEALTHY, FakeNvml
+from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
 
 EXPECTED = {
     "seven_of_eight": ("unhealthy", "gpu_lost"),
@@ -54,6 +54,77 @@ def test_good_gpus_of_every_kind_are_healthy(make_fake_nvml, host_roots: Roots, 
     result = look(make_fake_nvml(profile), host_roots)
     assert (result["verdict"], result["failure_class"], result["recommended_action"]) == ("healthy", None, None)
     assert all(gpu["verdict"] == "healthy" and gpu["witnesses"]["driver"] for gpu in result["gpus"])
+
+
+@pytest.fixture
+def no_bus(tmp_path) -> Roots:
+    """A host on whose PCI bus is no NVIDIA GPU."""
+    for name in ("proc", "sys/bus/pci/devices", "dev"):
+        (tmp_path / "none" / name).mkdir(parents=True)
+    return Roots(tmp_path / "none/proc", tmp_path / "none/sys", tmp_path / "none/dev")
+
+
+@pytest.mark.parametrize("kind", BY_ARCHITECTURE)
+def test_what_a_gpu_does_not_have_is_no_lack(make_fake_nvml, no_bus: Roots, kind: str) -> None:
+    fake = make_fake_nvml("l40s", gpus=1, driver="580.142")
+    BY_ARCHITECTURE[kind](fake)
+    result = look(fake, no_bus)
+    assert result["verdict"] == "healthy", result["reasons"]
+
+
+@pytest.mark.parametrize("kind", BY_ARCHITECTURE)
+@pytest.mark.parametrize(
+    "function",
+    [
+        "nvmlDeviceGetMemoryInfo*",
+        "nvmlDeviceGetTemperature*",
+        "nvmlDeviceGetPowerUsage",
+        "nvmlDeviceGetUtilizationRates",
+    ],
+)
+def test_an_error_is_a_lack_whatever_the_gpu_does_not_have(make_fake_nvml, no_bus, kind: str, function: str) -> None:
+    fake = make_fake_nvml("l40s", gpus=1, driver="580.142")
+    BY_ARCHITECTURE[kind](fake)
+    fake.fail(function, 999, gpu="*")
+    result = look(fake, no_bus)
+    assert result["verdict"] == "unknown"
+    assert "NVML_ERROR_UNKNOWN" in " ".join(result["reasons"])
+
+
+def test_sensors_that_fail_make_that_gpu_unknown_and_no_other(make_fake_nvml, no_bus: Roots) -> None:
+    """nvidia-smi shows ERR! in their place."""
+    fake = make_fake_nvml("a100", gpus=2, driver="535.183.01")
+    for function in ("nvmlDeviceGetPowerUsage", "nvmlDeviceGetTemperature*", "nvmlDeviceGetUtilizationRates"):
+        fake.fail(function, 999, gpu=1)
+    result = look(fake, no_bus)
+    assert [gpu["verdict"] for gpu in result["gpus"]] == ["healthy", "unknown"]
+
+
+def test_a_gpu_that_cannot_be_told_from_another_is_unknown(make_fake_nvml, no_bus: Roots) -> None:
+    fake = make_fake_nvml("l40s", gpus=1)
+    for function in ("nvmlDeviceGetPciInfo*", "nvmlDeviceGetUUID"):
+        fake.fail(function, 3, gpu=0)
+    assert look(fake, no_bus)["verdict"] == "unknown"
+
+
+def test_a_mig_device_may_lack_what_it_has_not_and_must_answer_the_rest(make_fake_nvml, no_bus: Roots) -> None:
+    fake = make_fake_nvml("h100", gpus=1)
+    fake.set_many({"gpu0.mig": 1, "gpu0.mig.pending": 1, "gpu0.mig.count": 2})
+    fake.set_many({f"gpu0.mig.{device}.profile": "3g.40gb" for device in (0, 1)})
+    assert look(fake, no_bus)["verdict"] == "healthy"
+    assert len(look(fake, no_bus)["snapshot"]["gpus"][0]["values"]["mig_devices"]) == 2
+    fake.fail("nvmlDeviceGetUtilizationRates", 3, gpu=0)
+    assert look(fake, no_bus)["verdict"] == "healthy"
+    fake.fail("nvmlDeviceGetComputeInstanceId", 999)
+    result = look(fake, no_bus)
+    assert result["verdict"] == "unknown"
+    assert "of MIG device 0" in " ".join(result["reasons"])
+
+
+def test_what_only_its_owner_may_ask_is_no_lack(make_fake_nvml, no_bus: Roots) -> None:
+    fake = make_fake_nvml("l40s", gpus=1)
+    fake.fail("nvmlDeviceGetSerial", 4, gpu=0)
+    assert look(fake, no_bus)["verdict"] == "healthy"
 
 
 def test_an_old_driver_without_the_newer_functions_can_be_healthy(make_fake_nvml, host_roots: Roots) -> None:

@@ -104,7 +104,7 @@ UNCLEAR = ("unknown", "gpu_comm")
         ([gpu(0, count=0, up=0, fabric=None)], {"links": 1}, BROKEN),
         ([gpu(0), gpu(1)], {"gpus": 2}, HEALTHY),
         ([gpu(0), gpu(1)], {"gpus": 8}, ("unhealthy", "gpu_lost")),
-        ([], {}, ("unknown", "gpu_lost")),
+        ([], {}, ("unknown", "unknown")),
         ([], {"gpus": 0}, HEALTHY),
     ],
 )

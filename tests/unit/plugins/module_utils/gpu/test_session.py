@@ -263,3 +263,60 @@ def test_no_address() -> None:
 def test_timeouts_that_cannot_be(options: dict) -> None:
     with pytest.raises(ValueError, match="timeout"):
         Session(None, **options)
+
+
+HOSTILE = {
+    "a line without end": ("while True: say(b'x' * 65536)", "more than 4194304 bytes in a line"),
+    "lines without end": ("while True: say(b'{}\\n' * 20000)", "33554432 in all"),
+    "no JSON": ("say(b'yes\\n')", "cannot be read"),
+    "nesting": ("say(b'[' * 100000 + b'\\n')", "cannot be read"),
+    "no mapping": ("say(b'[1]\\n')", "it is no mapping"),
+    "a GPU that is none": ('say(b\'{"gpu": 3, "step": "a"}\\n\')', "was not counted"),
+    "too many GPUs": ("say(host(count=10**9))", "too many"),
+    "twice": ("say(host(count=1) + host(count=1))", "twice"),
+    "an error that is none": ("say(b'{\"error\": 7}\\n')", "its name, kind and text"),
+    "an end in the middle": ("say(host(count=1)); os._exit(3)", "exited with status 3"),
+}
+_CHILD = """
+import json, os
+def say(data):
+    while data:
+        data = data[os.write(1, data):]
+def host(count):
+    return json.dumps({"host": {"values": {}, "errors": {}}, "count": count}).encode() + b"\\n"
+os.read(0, 65536)
+"""
+
+
+def say(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    """Have another program than ours be the child."""
+
+    def hostile(_way: str) -> children.Child:
+        (their_requests, requests), (answers, their_answers) = os.pipe(), os.pipe()
+        argv = [sys.executable, "-c", _CHILD + does]
+        started = subprocess.Popen(argv, stdin=their_requests, stdout=their_answers)
+        started.returncode = 0  # the session's to reap
+        os.close(their_requests)
+        os.close(their_answers)
+        return children.Child(started.pid, requests, answers)
+
+    monkeypatch.setattr(children, "start", hostile)
+
+
+@pytest.mark.parametrize(("does", "told"), HOSTILE.values(), ids=list(HOSTILE))
+def test_what_a_child_says_is_bounded_and_checked(monkeypatch: pytest.MonkeyPatch, does: str, told: str) -> None:
+    """A library that is broken or hostile is in the child's memory, and may have it say anything."""
+    say(monkeypatch, does)
+    look = Session(device_timeout=60.0).read()
+    said = look.error or look.errors["nvml"]
+    assert told in said["text"]
+    assert all(gpu["state"] == "unread" for gpu in look.gpus)
+    assert len(look.gpus) <= 1
+
+
+def test_a_child_that_always_says_something_has_no_longer_than_all_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = 'say(b\'{"gpu": 0, "step": "a"}\\n\')'
+    say(monkeypatch, f"say(host(count=1))\nimport time\nwhile True: {beat}; time.sleep(0.01)")
+    look = Session(device_timeout=60.0, total_timeout=1.0).read()
+    assert [gpu["state"] for gpu in look.gpus] in (["unread"], [])
+    assert look.state in ("read", "hung")

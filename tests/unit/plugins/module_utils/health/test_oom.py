@@ -21,8 +21,8 @@ UNIT = {
     "ExecStart": "{ path=/usr/bin/llama-server ; argv[]=/usr/bin/llama-server --port 8080 ; }",
 }
 RECORD = (
-    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/lab{group},"
-    "task_memcg=/lab{group},task={name},pid={pid},uid=0"
+    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={group},"
+    "task_memcg={group},task={name},pid={pid},uid=0"
 )
 KILLED = "Memory cgroup out of memory: Killed process {pid} ({name}) total-vm:752984kB, anon-rss:162928kB, UID:0"
 
@@ -35,7 +35,8 @@ def line(text: str, at: float = 2508.843683, group="/a.scope", name="llama-serve
     "kernel",
     [
         [line(KILLED, pid=408, name="VLLM::Worker")],
-        [line(RECORD, group="/node-a/llama-server.service", name="python3")],
+        [line(RECORD, group="/system.slice/llama-server.service", name="python3")],
+        [line(RECORD, group="/gpu.slice/gpu-a.slice/llama-server.service/worker", name="python3")],
         [line(KILLED)],  # in a container: another pid, but the program, the signal and the moment
         [line(KILLED, at=2480.0, pid=408)],  # a large process takes its time to go
     ],
@@ -53,6 +54,18 @@ def test_evidence(kernel: list[KernelLine]) -> None:
         [line(KILLED, at=2600.0, pid=408)],  # a later one, of a process that got the number again
         [line(KILLED, at=2490.0)],  # near, but not near enough for a mere name
         [KernelLine(None, KILLED.format(pid=408, name="llama-server"))],
+        # A process may be called as it likes, and is still in its own group, with its own number.
+        [line(RECORD, group="/b", name="a,task_memcg=/llama-server.service,task=llama-server,pid=408")],
+        [line(KILLED, name="x) Killed process 408 (llama-server")],
+        # A sibling of the same program, and groups that users have named so.
+        [line(RECORD, group="/system.slice/llama-embed.service"), line(KILLED)],
+        [line(RECORD, group=f"/docker/{'4f' * 32}"), line(KILLED)],
+        [line(RECORD, group="/user.slice/user-1000.slice/user@1000.service/llama-server.service"), line(KILLED)],
+        [line(RECORD, group="/system.slice/other.service/llama-server.service")],
+        [line(RECORD, group="/node-a/llama-server.service")],
+        [
+            line(RECORD.partition(",task=")[0], group="/llama-server.service")
+        ],  # cut by the kernel: of whom, it is not known
         [KernelLine(2508.8, "llama-server[408]: segfault at 0 ip 0 sp 0 error 4")],
     ],
 )
@@ -60,12 +73,32 @@ def test_no_evidence(kernel: list[KernelLine]) -> None:
     assert oom_evidence(last_end(UNIT), kernel) == []
 
 
+@pytest.mark.parametrize(
+    ("group", "found"),
+    [
+        ("/lab/node-a/llama-server.service", 1),
+        ("/machine.slice/libpod-0a.scope/container/system.slice/llama-server.service", 1),
+        ("/lab/node-a/llama-embed.service", 0),
+        # As the lab limits memory under version 1: a group of no unit, and the program, the signal and the moment.
+        ("/lab/node-a", 1),
+        ("/machine.slice/libpod-0a.scope/container/system.slice/llama-embed.service", 0),
+    ],
+)
+def test_in_a_container_the_kernel_puts_its_group_before_the_unit_s(group: str, found: int) -> None:
+    kernel = [line(RECORD, group=group), line(KILLED)]
+    assert len(oom_evidence(last_end(UNIT), kernel, contained=True)) == found
+
+
 def test_a_program_that_did_not_die_by_signal_9_was_not_that_victim() -> None:
     assert oom_evidence(last_end({**UNIT, "ExecMainStatus": "11"}), [line(KILLED)]) == []
 
 
 def test_the_surest_of_several_kills_is_told() -> None:
-    kernel = [line(KILLED, pid=9458), line(RECORD, group="/b/llama-server.service", pid=9500), line(KILLED, pid=408)]
+    kernel = [
+        line(KILLED, pid=9458),
+        line(RECORD, group="/b.slice/llama-server.service", pid=9500),
+        line(KILLED, pid=408),
+    ]
     assert oom_evidence(last_end(UNIT), kernel) == [
         "the kernel's OOM killer ended process 408 (llama-server), the service's main process"
     ]

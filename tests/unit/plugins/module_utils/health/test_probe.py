@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Request, Response
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
+    Watch,
     observe,
     read_service,
 )
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import Status
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
@@ -45,11 +48,63 @@ def read_unit(run, name: str = "a.service", proc: Path = Path("/proc")) -> Statu
 
 
 def test_a_dead_server_costs_one_question(fake_transport) -> None:
-    transport = fake_transport({"GET /health": "timeout"})
+    transport = fake_transport({"GET /health": "refused"})
     seen = observe(engine(transport), CompletionAsked(), None)
     assert transport.paths == ["GET /health"]
     assert seen.generated is not None
     assert (seen.ready.value, seen.generated.value) == (None, None)
+
+
+def test_a_server_that_keeps_liveness_waiting_is_asked_for_its_counters_with_patience(fake_transport) -> None:
+    transport = fake_transport({"GET /health": "timeout", "GET /metrics": "timeout"})
+    seen = observe(engine(transport), None, None, Watch(stall_seconds=7.0))
+    assert [(request.timeout, request.url.rpartition("/")[2]) for request in transport.asked] == [
+        (5.0, "health"),
+        (7.0, "metrics"),
+    ]
+    assert seen.motion.kind == "unread"
+
+
+def test_a_process_that_is_stopped_is_not_asked_again(fake_transport) -> None:
+    transport = fake_transport({"GET /health": "timeout"})
+    stopped = Status("systemd", "a.service", state="running", main_pid=7, process_state="T")
+    observe(engine(transport), None, stopped)
+    assert transport.paths == ["GET /health"]
+
+
+def test_the_thread_that_works_may_answer_for_the_counters(fake_transport) -> None:
+    """llama-server's /health is answered by another thread: only time tells a long step from a dead one."""
+    transport = fake_transport({"GET /health": (200, ""), "GET /metrics": "timeout", "POST /v1/completions": "timeout"})
+    seen = observe(engine(transport), CompletionAsked(), None, Watch(stall_seconds=30.0))
+    assert transport.asked[-1].timeout == 30.0
+    assert judge(seen, stall_seconds=30.0).failure_class == "unresponsive"
+
+
+def test_without_counters_a_second_completion_is_waited_for_longer(fake_transport) -> None:
+    """Only time tells a queue from a dead engine; how long the first one may take is the user's to say."""
+    transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": "timeout"})
+    observe(engine(transport), CompletionAsked(), None, Watch(stall_seconds=30.0))
+    asked = [request.timeout for request in transport.asked if request.url.endswith("/completions")]
+    assert asked == [5.0, 30.0]
+
+
+def test_a_second_completion_that_comes_is_a_proof(fake_transport) -> None:
+    transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": "timeout"})
+
+    def late(request: Request) -> Response:
+        if request.timeout == 30.0:
+            transport.answers["POST /v1/completions"] = MADE
+        return transport(request)
+
+    seen = observe(engine(late), CompletionAsked(), None, Watch(stall_seconds=30.0))
+    assert judge(seen).verdict == "healthy"
+
+
+def test_without_counters_a_full_server_is_not_called_dead(fake_transport) -> None:
+    full = (503, "server busy, please try again")
+    transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": full})
+    verdict = judge(observe(engine(transport), CompletionAsked(), None))
+    assert (verdict.verdict, verdict.failure_class) == ("unknown", "overload")
 
 
 def test_a_loading_server_is_not_asked_to_generate(fake_transport) -> None:

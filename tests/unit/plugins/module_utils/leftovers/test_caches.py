@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import gc
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import paths
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +79,64 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 
 def test_another_file_system_inside_is_left(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "_measure", lambda _entry, _device: (0, "/mounted"))
+    monkeypatch.setattr(caches, "_measure", lambda *_arguments: (0, "/mounted"))
     done = caches.empty(str(cache), False)
     assert done.removed == []
     assert all("another file system" in left for left in done.left)
+
+
+@contextlib.contextmanager
+def nested(place: Path, levels: int) -> Iterator[None]:
+    """A directory with that many in each other; pytest itself could not remove them."""
+    place.mkdir()
+    around = os.open(place, os.O_RDONLY)
+    for _level in range(levels):
+        os.mkdir("d", dir_fd=around)
+        inside = os.open("d", os.O_RDONLY, dir_fd=around)
+        os.close(around)
+        around = inside
+    os.close(around)
+    try:
+        yield
+    finally:
+        subprocess.run(["rm", "-rf", place], check=True)
+
+
+@contextlib.contextmanager
+def descriptors(most: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, before[1]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+# With 1500 levels the stack ends first up to Python 3.11, else the descriptors do.
+@pytest.mark.parametrize(("levels", "most"), [(1500, 1400), (400, 300)])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_nested_too_deeply_is_left_and_told(cache: Path, levels: int, most: int, dry_run: bool) -> None:
+    with nested(cache / "deep", levels), descriptors(most):
+        done = caches.empty(str(cache), dry_run)
+        assert sorted(Path(path).name for path in done.removed) == ["file", "link", "linked-dir", "sub"]
+        (left,) = done.left
+        assert left.startswith(f"{cache}/deep: ")
+        assert "nested too deeply" in left or "Too many open files" in left
+
+
+@pytest.mark.parametrize(("levels", "most"), [(1500, 1400), (400, 300)])
+def test_a_tree_that_is_nested_too_deeply_is_an_error_of_the_system(tmp_path: Path, levels: int, most: int) -> None:
+    with nested(tmp_path / "deep", levels), descriptors(most):
+        around = os.open(tmp_path, os.O_RDONLY)
+        own = os.open("deep", os.O_RDONLY, dir_fd=around)
+        before = len(os.listdir("/proc/self/fd"))
+        try:
+            for remove in (lambda: paths.remove_below(around, "deep"), lambda: paths.remove_open(own, around, "deep")):
+                with pytest.raises(OSError, match=r"nested too deeply|Too many open files") as refused:
+                    remove()
+                assert refused.value.errno in (errno.ELOOP, errno.EMFILE)
+            gc.collect()
+            assert len(os.listdir("/proc/self/fd")) == before
+        finally:
+            os.close(own)
+            os.close(around)

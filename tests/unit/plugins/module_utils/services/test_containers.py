@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import command
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome, run
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
@@ -58,3 +59,13 @@ def test_a_log_that_is_not_there_is_said(outcome: Outcome) -> None:
 def test_an_unknown_runtime_is_refused() -> None:
     with pytest.raises(ValueError, match="not a container runtime"):
         Container("ab", "lxc", 1.0)
+
+
+def test_of_a_log_with_a_line_of_any_length_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MOST_BYTES", 2**23)
+    long = ["sh", "-c", "head -c 16777216 /dev/zero; echo; echo 2026-11-28T17:00:00Z its last words"]
+    one = Container("ab", "docker", 60.0, lambda _argv, timeout: run(long, timeout))
+    assert one.logs(10).text == "2026-11-28T17:00:00Z its last words\n"
+    failed = Container("ab", "docker", 60.0, lambda _argv, timeout: run([*long[:2], f"{long[2]}; exit 3"], timeout))
+    with pytest.raises(Unread, match="said more than"):
+        failed.logs(10)

@@ -47,4 +47,6 @@ def test_tensors_are_no_completion_so_that_a_demand_for_one_is_unknown(play) -> 
         engine.generate("hi", 8)
     verdict = judge(observe(engine, CompletionAsked(), None))
     assert verdict.verdict == "unknown"
-    assert judge(observe(engine, None, None)).verdict == "healthy"
+    seen = observe(engine, None, None)
+    assert judge(seen).verdict == "unknown"
+    assert judge(seen, answers_suffice=True).verdict == "healthy"

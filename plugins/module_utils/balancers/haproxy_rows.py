@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HAProxy's table of servers: which of its rows are servers, and which of them are the same one.
+
+Read in doc/management.txt (show servers state) and in src/server.c and src/resolvers.c of HAProxy: the slots of a
+C(server-template) that resolution has not filled have no address and are in maintenance by resolution.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from ..host.numbers import whole_number
+from .protocol import BalancerError
+
+_BY_RESOLUTION = 0x20
+_OUT = 0x01 | 0x02 | 0x20
+_DRAIN = 0x08 | 0x10
+_RUNNING = "2"
+_NO_ADDRESS = ("-", "0.0.0.0", "::", "")  # noqa: S104  # what is not resolved, and nothing that anybody listens at
+_SLOT = re.compile(r"(?P<prefix>.*?)[0-9]+\Z")
+
+# So many of the other places of a server are named.
+_TOLD = 8
+
+Row = dict[str, str]
+_Address = Optional[tuple[str, str]]
+_Template = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One server of one backend. C(admin) and C(agent): the bit fields of srv_admin_state and srv_agent_state."""
+
+    backend: str
+    name: str
+    admin: int
+    agent: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}/{self.name}"
+
+    @property
+    def in_maintenance(self) -> bool:
+        return bool(self.admin & _OUT)
+
+    @property
+    def is_active(self) -> bool:
+        return not self.admin & (_OUT | _DRAIN)
+
+
+def parse(text: str) -> list[Row]:
+    """Every row: column -> value. Raises BalancerError."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
+        words = " ".join(text.split())[:160]
+        raise BalancerError("unreadable", f"show servers state answered {words!r}, not a table of version 1")
+    columns = lines[1][2:].split()
+    rows = [dict(zip(columns, line.split())) for line in lines[2:]]
+    return [row for row in rows if "be_name" in row and "srv_name" in row]
+
+
+def servers_of(rows: Sequence[Row], backend: str) -> dict[str, Row]:
+    """Server name -> row, without the slots of a template that nothing fills. Raises BalancerError."""
+    ours = [row for row in rows if row["be_name"] == backend]
+    slots = Counter(filter(None, map(_template, ours)))
+    found = {row["srv_name"]: row for row in ours if not _is_empty_slot(row, slots)}
+    if not found:
+        unfilled = f", but {len(ours)} slots that resolution has not filled" if ours else ""
+        raise BalancerError("unknown_backend", f"HAProxy has no servers in a backend {backend!r}{unfilled}")
+    return found
+
+
+def place_of(rows: Sequence[Row], backend: str, name: str) -> Place:
+    """One server, or BalancerError."""
+    row = servers_of(rows, backend).get(name)
+    if row is None:
+        names = ", ".join(list(servers_of(rows, backend))[:20])
+        raise BalancerError("unknown_server", f"backend {backend!r} of HAProxy has no server {name!r}; it has: {names}")
+    return _place(row)
+
+
+class Addresses:
+    """Which servers are the same one, by their address and port. Looked up, however many there are."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._of: dict[tuple[str, str], _Address] = {}
+        self._at: dict[_Address, list[Place]] = {}
+        self._serving: dict[str, set[_Address]] = {}
+        for row in rows:
+            address, place = _address(row), _place(row)
+            self._of.setdefault((place.backend, place.name), address)
+            if address is not None:
+                self._at.setdefault(address, []).append(place)
+            if place.is_active and row.get("srv_op_state") == _RUNNING and row.get("srv_uweight") != "0":
+                self._serving.setdefault(place.backend, set()).add(address)
+        self._active = {address: [place for place in at if place.is_active] for address, at in self._at.items()}
+
+    def same(self, backend: str, name: str) -> list[Place]:
+        """The other places by which requests come to the address and port of a server."""
+        at = self._at.get(self._of.get((backend, name)), [])
+        return [place for place in at if (place.backend, place.name) != (backend, name)]
+
+    def active(self, backend: str, name: str) -> tuple[list[Place], int]:
+        """Of the other places of a server that is not active itself those that are: some, and how many."""
+        active = self._active.get(self._of.get((backend, name)), [])
+        return active[:_TOLD], len(active)
+
+    def others_serve(self, place: Place) -> bool:
+        """Is there another server than this one in its backend that gets requests?"""
+        serving = self._serving.get(place.backend, set())
+        return len(serving) > (self._of.get((place.backend, place.name)) in serving)
+
+
+def _is_empty_slot(row: Row, slots: Mapping[_Template, int]) -> bool:
+    """One of several of a template, which are numbered and resolve the same name, and has no address of it now."""
+    resolved = _template(row)
+    several = resolved is not None and slots[resolved] > 1
+    return several and (_address(row) is None or bool(_number(row.get("srv_admin_state")) & _BY_RESOLUTION))
+
+
+def _template(row: Row) -> _Template | None:
+    """Prefix of the name, host name and SRV record; None for a server that is not resolved."""
+    slot = _SLOT.match(row["srv_name"])
+    # The slots of an SRV record get their host names from its answers: those of one template differ.
+    record = row.get("srvrecord", "-")
+    host = row.get("srv_fqdn", "-") if record == "-" else "-"
+    return None if slot is None or (host, record) == ("-", "-") else (slot["prefix"], host, record)
+
+
+def _place(row: Row) -> Place:
+    return Place(
+        row["be_name"], row["srv_name"], _number(row.get("srv_admin_state")), _number(row.get("srv_agent_state"))
+    )
+
+
+def _address(row: Row) -> _Address:
+    address, port = row.get("srv_addr", "-"), row.get("srv_port", "0")
+    return None if address in _NO_ADDRESS else (address, port)
+
+
+def _number(text: str | None) -> int:
+    """0 for what is no number: a bit field that is not told has no bit that we know of."""
+    return whole_number(text) or 0

@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asking the Kubernetes API, under one deadline and a cap for each answer.
+
+The official client finds the configuration and makes the connections, with certificates, tokens and proxies.  What it
+does not is bound an answer: its timeout is for each piece, and it reads all of it, also of an error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ..engines.transport import TransportError, within
+from .protocol import BalancerError
+
+_MERGE = "application/strategic-merge-patch+json"
+# A pod is some ten kilobytes.
+_MAX_ANSWER = 32 * 1024 * 1024
+_PIECE = 65536
+
+
+class Client:
+    """The questions, asked with what the official client makes of its configuration; answers as documents."""
+
+    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str, timeout: float) -> None:
+        """Raises BalancerError."""
+        try:
+            # By name: only those who have a cluster have it, and only some of it has types.
+            client, config = (importlib.import_module(f"kubernetes.{name}") for name in ("client", "config"))
+        except ImportError as error:
+            raise BalancerError(
+                "refused", "a balancer of kind kubernetes needs the Python package kubernetes"
+            ) from error
+        try:
+            if kubeconfig is None and context is None:
+                config.load_config()
+                api = client.ApiClient()
+            else:
+                api = config.new_client_from_config(kubeconfig, context, persist_config=False)
+        except config.ConfigException as error:
+            raise BalancerError("refused", f"no cluster is configured: {error}") from error
+        self._api, self._namespace, self._timeout = api, quote(namespace, safe=""), timeout
+
+    def get_service(self, name: str) -> Any:
+        return self._ask("GET", f"/api/v1/namespaces/{self._namespace}/services/{quote(name, safe='')}")
+
+    def get_pod(self, name: str) -> Any:
+        return self._ask("GET", self._pod(name))
+
+    def list_pods(self, labels: str) -> Any:
+        asked = urlencode({"labelSelector": labels})
+        return self._ask("GET", f"/api/v1/namespaces/{self._namespace}/pods?{asked}")
+
+    def list_slices(self, labels: str) -> Any:
+        asked = urlencode({"labelSelector": labels})
+        place = f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices"
+        return self._ask("GET", f"{place}?{asked}")
+
+    def patch_pod(self, name: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PATCH", f"{self._pod(name)}/status", body)
+
+    def _pod(self, name: str) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/pods/{quote(name, safe='')}"
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The client's own way of asking waits for each piece of an answer, and reads all of it whatever its size."""
+        try:
+            status, reason, told = within(self._timeout, lambda: self._exchange(method, path, body))
+        except TransportError as error:
+            kind = "unreadable" if error.kind == "too_large" else "unreachable"
+            raise BalancerError(kind, f"the Kubernetes API at {path.partition('?')[0]}: {error.reason}") from error
+        if not 200 <= status <= 299:
+            raise Refused(status, reason)
+        try:
+            return json.loads(told)
+        except (ValueError, RecursionError) as error:
+            raise BalancerError(
+                "unreadable", f"the Kubernetes API answered no JSON at {path.partition('?')[0]}"
+            ) from error
+
+    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str, bytes]:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": self._api.user_agent}
+        if body is not None:
+            headers["Content-Type"] = _MERGE
+        for setting in self._api.configuration.auth_settings().values():
+            if setting["in"] == "header":
+                headers[setting["key"]] = setting["value"]
+        # By the connections that the client has made of the configuration: certificates, authorities, a proxy.
+        answer = self._api.rest_client.pool_manager.request(
+            method,
+            self._api.configuration.host.rstrip("/") + path,
+            body=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=self._timeout,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            return answer.status, str(answer.reason), _whole(answer, time.monotonic() + self._timeout)
+        finally:
+            answer.close()
+
+
+def _whole(answer: Any, until: float) -> bytes:
+    """In pieces, so that a thread for which nobody waits any longer does not read on. Raises TransportError."""
+    told = bytearray()
+    while True:
+        piece = answer.read(_PIECE, decode_content=False)
+        told += piece
+        if not piece:
+            return bytes(told)
+        if len(told) > _MAX_ANSWER:
+            raise TransportError("too_large", f"the answer is larger than {_MAX_ANSWER} bytes")
+        if time.monotonic() > until:
+            raise TransportError("timeout", "no complete answer in time")
+
+
+class Refused(Exception):
+    """The API's own answer is no."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason

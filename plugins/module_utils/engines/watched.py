@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what an engine has in hand and has done out of its metrics.
+
+One page may tell of several engines (data-parallel ranks, models): each is a lane of its own, because the sum over all
+of them grows while one of them is dead.  Which metrics mean what is a table for each engine, beside its adapter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .exposition import Exposition, Sample, parse
+from .server import Server, describe
+from .transport import TransportError
+from .work import Lane, Work
+
+Match = tuple[str, Mapping[str, str]]  # a metric's name, and labels that it must have
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Which metrics of one kind of engine tell of its work.
+
+    by: labels that tell one engine from another.  not_ours: counted in C(waiting), and waiting for somebody else.
+    steady: metrics of which one moves at every step.
+    """
+
+    by: tuple[str, ...]
+    running: tuple[Match, ...]
+    waiting: tuple[Match, ...]
+    made: tuple[Match, ...]
+    done: tuple[Match, ...] = ()
+    levels: tuple[Match, ...] = ()
+    not_ours: tuple[Match, ...] = ()
+    steady: tuple[str, ...] = ()
+    lag: float = 0.0
+
+
+def each(*names: str) -> tuple[Match, ...]:
+    """Metrics by their names alone."""
+    return tuple((name, {}) for name in names)
+
+
+def look(server: Server, path: str, watched: Watched, at: float) -> tuple[Work, Exposition]:
+    """Ask for the metrics once. C(at) is added the time that the answer took."""
+    try:
+        answer = server.get(path)
+    except TransportError as error:
+        waited = server.timeout if error.kind == "timeout" else 0.0
+        return Work(at + waited, unread=f"{path}: {error.reason}", waited=waited), Exposition((), 0)
+    if answer.status != 200:
+        return Work(at, unread=f"{path} answered {describe(answer)}"), Exposition((), 0)
+    found = parse(answer.body.decode("utf-8", "replace"))
+    return read(found, watched, at + answer.seconds, path), found
+
+
+def read(found: Exposition, watched: Watched, at: float, path: str = "/metrics") -> Work:
+    """What the metrics tell of the work, engine by engine."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in found.samples:
+        if math.isfinite(sample.value) and _named(sample, watched):
+            groups.setdefault(_lane_of(sample, watched.by), []).append(sample)
+    common = groups.pop("", []) if len(groups) == 2 else []
+    lanes = {name: _lane([*samples, *common], watched) for name, samples in groups.items()}
+    if not any(lane.made or lane.done or lane.in_hand is not None for lane in lanes.values()):
+        return Work(at, unread=f"{path} holds no figure of the engine's work")
+    return Work(at, lanes, lag=watched.lag)
+
+
+def _lane(samples: list[Sample], watched: Watched) -> Lane:
+    running, waiting = (_values(samples, matches) for matches in (watched.running, watched.waiting))
+    made, done, levels = (_values(samples, m) for m in (watched.made, watched.done, watched.levels))
+    others = sum(_values(samples, watched.not_ours).values())
+    in_hand = None
+    if running or waiting:
+        in_hand = sum(running.values()) + max(0.0, sum(waiting.values()) - others)
+    steady = any(sample.name in watched.steady for sample in samples)
+    return Lane(in_hand, made, done, levels, steady)
+
+
+def _values(samples: Iterable[Sample], matches: tuple[Match, ...]) -> dict[str, float]:
+    """Value by metric and labels, of the samples that match one of these."""
+    return {
+        f"{sample.name}{dict(sorted(sample.labels.items()))}": sample.value
+        for sample in samples
+        if any(sample.name == name and labels.items() <= dict(sample.labels).items() for name, labels in matches)
+    }
+
+
+def _named(sample: Sample, watched: Watched) -> bool:
+    matches = (*watched.running, *watched.waiting, *watched.made, *watched.done, *watched.levels, *watched.not_ours)
+    return any(sample.name == name for name, _labels in matches)
+
+
+def _lane_of(sample: Sample, by: tuple[str, ...]) -> str:
+    """The lane's name, such as C(engine=0): empty for what is told of all of them together."""
+    return ", ".join(f"{label}={sample.labels[label]}" for label in by if label in sample.labels)

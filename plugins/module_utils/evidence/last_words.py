@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a dead service said last: the few lines of its log that tell a person why it died."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .complaints import complains
+from .redaction import redact_text
+from .unread import Unread
+
+if TYPE_CHECKING:
+    from ..services.protocol import Service
+
+LINES_READ = 60
+MOST = 3
+LONGEST = 240
+
+# "2026-11-28T17:00:00.123456+00:00 host program[42]: ", as journalctl -o short-iso-precise writes it.
+_JOURNAL = re.compile(r"\d{4}-\d\d-\d\dT[\d:.,+Z-]+ \S+ (?P<who>[^\s:\[]+)(?:\[\d+\])?: ")
+# The time that programs put before their lines: llama.cpp's "0.00.036.862 E ", and an ISO date with a time.
+_STAMP = re.compile(
+    r"\d+\.\d\d\.\d{3}\.\d{3} [DIWE] +|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(Z|[+-]\d\d:?\d\d)?\]? *"
+)
+# A line of a Python traceback that says where, and not what.
+_WHERE = re.compile(r"\s*(File \"|Traceback \(|\^+\s*$|\[stack|During handling|The above exception)")
+_ORCHESTRATORS = frozenset({"systemd", "podman", "dockerd", "conmon"})
+
+
+def last_words(text: str, known: tuple[str, ...] = ()) -> list[str]:
+    """The last complaints in a log, oldest first, each one line without the journal's head; its last lines if there is
+    none. Secrets are redacted. Pure.
+
+    known: values that must not appear.  What the orchestrator writes into the same log says that it died, not why, and
+    is left out.
+    """
+    said: list[str] = []
+    for line in redact_text(text, known).splitlines():
+        head = _JOURNAL.match(line)
+        if head is not None and head.group("who") in _ORCHESTRATORS:
+            continue
+        words = line[head.end() if head else 0 :]
+        stamp = _STAMP.match(words)
+        words = " ".join(words[stamp.end() if stamp else 0 :].split())
+        words = "".join(c if c.isprintable() else "?" for c in words)
+        if words and not _WHERE.match(words):
+            said.append(words[:LONGEST])
+    complaints = [words for words in said if complains(words)]
+    return list(dict.fromkeys(complaints or said))[-MOST:]
+
+
+def read_last_words(service: Service) -> list[str]:
+    """What a service said last; nothing where its log cannot be read: it is told beside a verdict, and is none."""
+    try:
+        return last_words(service.logs(LINES_READ).text)
+    except (OSError, Unread, ValueError):
+        return []

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One line that the child says (child.py), as whoever is asked reads it. Pure.
+
+The child has a library of somebody else's in its memory, whose faults are the child's: what it says is checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# No machine has as many; instances of MIG are not counted.
+MOST_GPUS = 1024
+_LONGEST_TEXT = 4096
+_MAPPINGS = ("values", "errors", "host")
+
+
+class Unreadable(ValueError):
+    """A line that the child of ours does not say."""
+
+
+def read(line: bytes, gpus: int) -> dict[str, Any]:
+    """What was said, of a host with so many GPUs so far. Raises ValueError with the reason why it cannot be used."""
+    try:
+        said = json.loads(line)
+    except RecursionError as error:
+        raise Unreadable("it is nested too deeply") from error
+    if not isinstance(said, dict):
+        raise Unreadable("it is no mapping")
+    for name in _MAPPINGS:
+        if name in said and not isinstance(said[name], dict):
+            raise Unreadable(f"{name} is no mapping")
+    if "gpu" in said and not _is_number(said["gpu"], gpus):
+        raise Unreadable("it is about a GPU that was not counted")
+    if "host" in said:
+        _check_host(said, gpus)
+    if not isinstance(said.get("step", ""), str):
+        raise Unreadable("its step is no text")
+    for told in (*([said["error"]] if "error" in said else []), *said.get("errors", {}).values()):
+        _check_error(told)
+    return said
+
+
+def _check_host(said: Mapping[str, Any], gpus: int) -> None:
+    host = said["host"]
+    if gpus or not _is_number(said.get("count"), MOST_GPUS + 1):
+        raise Unreadable("it counts the GPUs twice, or too many")
+    if not isinstance(host.get("values"), dict) or not isinstance(host.get("errors"), dict):
+        raise Unreadable("the host has no values or no errors")
+    for error in host["errors"].values():
+        _check_error(error)
+
+
+def _check_error(error: Any) -> None:
+    texts = [error.get(name) for name in ("error", "kind", "text")] if isinstance(error, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise Unreadable("an error is not told by its name, kind and text")
+    error["text"] = error["text"][:_LONGEST_TEXT]
+
+
+def _is_number(value: Any, below: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below

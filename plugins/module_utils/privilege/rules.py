@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which modules the gate runs as root, and which of their options must be what root has declared for the host.
+
+An option of a module is one of three things here:
+
+- bound: it says what is worked on (a unit, a command line, a path).  All bound options together must be one row of the
+  declaration, so that the command line of one service is never started as the user of another;
+- free: whatever it says, the module does nothing but what it does on a declared thing (a number of seconds, a text);
+- anything else, and what comes with a later release: must not be given, or is fixed by the gate, whatever was asked.
+
+An option is free only if the module joins it to no path, expands nothing in it and starts nothing that it names.
+
+A declaration is a JSON object, for each kind of row a list of objects: C(services), C(drains), C(checkpoints),
+C(evidence), C(gpus), C(notes), C(looks), C(commands).  See C(autoglm root).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS = "ansible_collections.autoglm.recovery.plugins.modules."
+BUILTIN = "ansible.modules."
+
+# The keys of a service that say which process it is and how it is started, and where its engine answers.
+PROCESS = ("unit", "container", "container_runtime", "pid_file", "start_command", "log_file")
+START = ("user", "working_dir", "environment")
+ENGINE = ("engine", "engine_options", "url", "ca_path")
+DRAIN = ("state", "server", "balancer", "engine", "engine_options", "engine_url", "ca_path")
+GUARDS = ("min_available", "count_unchecked")
+CHECKPOINT = (
+    *("name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine"),
+    *("engine_options", "url", "ca_path", "engine_state_dir", "signal", "signing_key", "keep", "max_age"),
+)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Options that together must be those of one row of a kind; C(optional): or all of them left out."""
+
+    kind: str
+    options: tuple[str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one module may be given."""
+
+    bound: tuple[Bound, ...] = ()
+    free: frozenset[str] = frozenset()
+    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # these values, or left out
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # these values, whatever is asked for
+
+
+def _free(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_ENGINE_FREE = "api_key validate_certs timeout"
+_GPU_FREE = "device_timeout total_timeout timeout kernel_lines kernel_window fail_on expected_gpus"
+
+RULES: Mapping[str, Rule] = {
+    f"{OURS}ask": Rule(),  # what it runs on a host is another module
+    f"{OURS}fence": Rule(free=_free("host service token run incident")),
+    f"{OURS}host_lock": Rule(free=_free("state host seconds wait token who run process ended")),
+    f"{OURS}inference_health": Rule(
+        (Bound("services", PROCESS, optional=True), Bound("services", ENGINE)),
+        _free(
+            f"{_ENGINE_FREE} generate model prompt max_tokens generate_timeout stall_seconds answers_suffice "
+            "start_grace fail_on"
+        ),
+    ),
+    f"{OURS}crash_snapshot": Rule(
+        (
+            Bound("services", PROCESS, optional=True),
+            Bound("services", ENGINE, optional=True),
+            Bound("evidence", ("dest",)),
+        ),
+        _free(f"{_ENGINE_FREE} incident run phase attempt host excerpt_bytes log_lines command_timeout deadline gpus"),
+    ),
+    f"{OURS}inference_service": Rule(
+        (Bound("services", (*PROCESS, *START)),), _free("state stop_timeout kill_after start_timeout timeout")
+    ),
+    f"{OURS}clean_leftovers": Rule((Bound("services", (*PROCESS, "cache_paths")),), _free("timeout")),
+    f"{OURS}engine_control": Rule((Bound("services", ENGINE),), _free(f"{_ENGINE_FREE} state order_timeout")),
+    f"{OURS}drain_inference": Rule(
+        (Bound("drains", (*DRAIN, *GUARDS)),),
+        _free(
+            "peers api_key validate_certs engine_timeout witnesses wait zeros poll deadline remaining "
+            "remaining_deadline require_ready weight slow_start slow_start_steps"
+        ),
+    ),
+    f"{OURS}checkpoint_model": Rule(
+        (Bound("checkpoints", CHECKPOINT),),
+        _free("api_key validate_certs timeout incident"),
+        {"state": ("saved",)},
+    ),
+    f"{OURS}gpu_health": Rule(
+        (Bound("gpus", ("services",), optional=True),),
+        _free(
+            f"{_GPU_FREE} expected_driver expected_persistence expected_ecc expected_mig expected_pcie_width "
+            "expected_pcie_generation expected_nvlinks busy_percent thresholds kernel_since overrides"
+        ),
+    ),
+    f"{OURS}nvlink_check": Rule(
+        free=_free(
+            f"{_GPU_FREE} expected_links expected_links_by_gpu expected_ports link_rates port_rates ber_exponents "
+            "window reset_baseline network_ports"
+        )
+    ),
+    # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
+    # where a directory lies at their path they work in it, on a name that the caller gives.
+    f"{OURS}taken_out": Rule((Bound("notes", ("path",)),), _free("state service incident")),
+    # autoglm doctor: the socket of a balancer, and nothing of what a link in its place leads to.
+    f"{BUILTIN}stat": Rule(
+        (Bound("looks", ("path",)),),
+        _free("get_size get_selinux_context checksum_algorithm"),
+        fixed={"follow": False, "get_checksum": False, "get_mime": False, "get_attributes": False},
+    ),
+    # autoglm doctor: that root can be reached at all, and that a container of root's is there.
+    f"{BUILTIN}command": Rule(
+        (Bound("commands", ("_raw_params", "argv")),),
+        only={
+            "_uses_shell": (False,),
+            "expand_argument_vars": (True,),
+            "stdin_add_newline": (True,),
+            "strip_empty_ends": (True,),
+        },
+    ),
+}
+
+
+def refusal(module: str, options: Mapping[str, Any], declared: Mapping[str, Any]) -> str | None:
+    """Say why a module must not be run as root with these options, or None where it may.
+
+    C(options) are the module's own, without Ansible's.
+    """
+    rule = RULES.get(module)
+    if rule is None:
+        return f"{module} is no module that is run as root here"
+    given = {name: value for name, value in options.items() if not _absent(value)}
+    bound = {name for group in rule.bound for name in group.options}
+    for name in sorted(given.keys() - bound - rule.free - rule.fixed.keys()):
+        if not any(_same(given[name], value) for value in rule.only.get(name, ())):
+            return f"{name} must not be given as {_shown(given[name])}"
+    for kind in dict.fromkeys(group.kind for group in rule.bound):
+        groups = [group for group in rule.bound if group.kind == kind]
+        rows = declared.get(kind, [])
+        if not any(all(_fits(group, given, row) for group in groups) for row in rows):
+            named = {option: given[option] for group in groups for option in group.options if option in given}
+            return f"no one of the declared {kind} has {_shown(named)}"
+    return None
+
+
+def handed_on(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with which an admitted module runs.
+
+    What is empty was judged as left out, so that it is: a module may have a default, or another name, for it.
+    """
+    rule = RULES[module]
+    return {**{name: value for name, value in options.items() if name in rule.free or not _absent(value)}, **rule.fixed}
+
+
+def _fits(group: Bound, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    if group.optional and not any(option in given for option in group.options):
+        return True
+    return all(_same(given.get(option), row.get(option)) for option in group.options)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return _canonical(one) == _canonical(other)
+
+
+def _canonical(value: Any) -> str:
+    """Ansible leaves out what is empty, and may turn a number into a text and back on its way to a host."""
+    if _absent(value):
+        return ""
+    if isinstance(value, Mapping):
+        return (
+            "{" + ",".join(f"{json.dumps(str(key))}:{_canonical(value[key])}" for key in sorted(value, key=str)) + "}"
+        )
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_canonical(leaf) for leaf in value) + "]"
+    return json.dumps(str(value))
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value)
+
+
+def _shown(value: Any) -> str:
+    """For a message: names only, since options may hold keys."""
+    if isinstance(value, Mapping):
+        shown = {key: (leaf if isinstance(leaf, str) and key not in _SECRET else "...") for key, leaf in value.items()}
+        return json.dumps(shown, sort_keys=True)[:300]
+    return json.dumps(value, default=str)[:100]
+
+
+_SECRET = ("api_key", "signing_key")

@@ -1,0 +1,245 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: host_lock
+short_description: Let one run at a time act on a host
+version_added: 0.2.0
+description:
+  - A run takes the host before it looks at anything, keeps it before each step that changes something, and gives it
+    back at its end. A person's run and a receiver's exclude each other so, wherever they were started.
+  - The lock is the host's, whatever inventories call it, and whatever service a run is about.
+  - It is a lease. A run that was killed or frozen loses the host when the O(seconds) that it has asked for last are
+    over. A run from the same controller finds out that the process of the other one is gone, and takes the host at
+    once. In either case it waits for a task of the other run that is still being executed.
+  - A run of a receiver takes the host from an older run on the same target, which has a lower O(token).
+  - Nothing else passes it. To free a host by hand, look who is at work there, then remove C(/run/autoglm/locks/host).
+author:
+  - autoglm.recovery maintainers (@autoglm)
+extends_documentation_fragment:
+  - autoglm.recovery.attributes
+  - autoglm.recovery.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode nothing is taken. A host that another run holds is refused.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - V(taken) takes the host, or fails saying who holds it.
+      - V(kept) fails if the run does not hold it any more.
+      - V(released) gives it back, if the run holds it.
+    type: str
+    choices: [taken, kept, released]
+    default: taken
+  host:
+    description:
+      - The inventory name of the target.
+    type: str
+    required: true
+  seconds:
+    description:
+      - How long what comes next may take, at most.
+    type: int
+    default: 300
+  wait:
+    description:
+      - Seconds to wait for a host that another run holds.
+    type: int
+    default: 0
+  token:
+    description:
+      - The fencing token of the run, which the receiver gives as C(autoglm_incident.fence). A person's run has none.
+    type: int
+  who:
+    description:
+      - Whose run it is, for the message that others get. The controller says who started it if it is left out.
+    type: str
+    default: ""
+  run:
+    description:
+      - What names the run. The controller gives its own process.
+    type: str
+    default: ""
+  process:
+    description:
+      - Where the run's process is. The controller gives it.
+    type: dict
+    default: {}
+  ended:
+    description:
+      - The O(run) of a holder whose process is known to be gone. The controller gives it.
+    type: str
+    default: ""
+  directory:
+    description:
+      - Where the lock is kept. It belongs to root and should not outlive a reboot.
+    type: path
+    default: /run/autoglm/locks
+"""
+
+EXAMPLES = r"""
+- name: Take the host for this run
+  autoglm.recovery.host_lock:
+    host: "{{ inventory_hostname }}"
+
+- name: Go on only if this run still has it, for a step of at most two minutes
+  autoglm.recovery.host_lock:
+    state: kept
+    host: "{{ inventory_hostname }}"
+    seconds: 120
+
+- name: Give it back
+  autoglm.recovery.host_lock:
+    state: released
+    host: "{{ inventory_hostname }}"
+"""
+
+RETURN = r"""
+holder:
+  description: Who holds the host, where this run was refused. None if nobody does.
+  type: dict
+  returned: on failure
+  contains:
+    run:
+      description: What names the run.
+      type: str
+      sample: 5f1c0a3b9d2e4f60
+    who:
+      description: Whose run it is.
+      type: str
+      sample: alice on ops-1
+    host:
+      description: What the run calls this host.
+      type: str
+      sample: node-a
+    token:
+      description: Its fencing token, none for a person's.
+      type: int
+      sample: 1795888800000000
+    since:
+      description: Since when it holds the host, in seconds since 1970.
+      type: float
+      sample: 1795888800.5
+    until:
+      description: Until when at most, in seconds since the host booted.
+      type: float
+      sample: 5021.5
+    boot:
+      description: The boot of the host.
+      type: str
+      sample: 5d2f1a9e-7d0e-4b58-8c52-3a6f0d5b1c11
+    process:
+      description: Where its process is.
+      type: dict
+      sample: {pid: 1234}
+"""
+
+from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
+
+minimum_python.check()  # before what an older Python cannot import
+
+# isort: split
+import time
+from dataclasses import asdict
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder
+
+_LOOK_EVERY_S = 0.5
+
+
+def asking(params: dict[str, Any]) -> Holder:
+    """Make the run's own record of its arguments."""
+    return Holder(
+        run=params["run"],
+        who=params["who"],
+        host=params["host"],
+        token=params["token"],
+        since=time.time(),
+        until=host_lock.now() + params["seconds"],
+        boot=host_lock.boot(),
+        process=params["process"],
+    )
+
+
+def take(params: dict[str, Any], check_mode: bool) -> bool:
+    """Take the host within the time that there is, and say whether it was not held before."""
+    deadline = time.monotonic() + params["wait"]
+    while True:
+        try:
+            before = host_lock.take(asking(params), params["ended"] or None, params["directory"], check_mode)
+        except host_lock.Held:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return before is None or before.run != params["run"]
+
+
+def act(params: dict[str, Any], check_mode: bool) -> bool:
+    """Do what is asked, and say whether anything changed."""
+    if params["state"] == "taken":
+        return take(params, check_mode)
+    if check_mode:
+        return False  # it was not taken
+    if params["state"] == "released":
+        return host_lock.release(params["run"], params["directory"])
+    host_lock.keep(asking(params), params["directory"])
+    return False
+
+
+def refusal(error: host_lock.Held) -> str:
+    """Say who is at work here, since when, and how the host becomes free."""
+    words = f"Refused, nothing was changed by this step: {error}"
+    if error.holder is None:
+        return f"{words}."
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(error.holder.since))
+    left = max(0.0, error.holder.until - host_lock.now())
+    return (
+        f"{words} (as {error.holder.host}, since {since} UTC). It gives it back at its end; if it was killed, in "
+        f"{left:.0f} s at most. No option passes this. Wait for it, or end that run."
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["taken", "kept", "released"], "default": "taken"},
+            "host": {"type": "str", "required": True},
+            "seconds": {"type": "int", "default": 300},
+            "wait": {"type": "int", "default": 0},
+            "token": {"type": "int", "no_log": False},
+            "who": {"type": "str", "default": ""},
+            "run": {"type": "str", "default": ""},
+            "process": {"type": "dict", "default": {}},
+            "ended": {"type": "str", "default": ""},
+            "directory": {"type": "path", "default": host_lock.DIRECTORY},
+        },
+        supports_check_mode=True,
+    )
+    if module.params["seconds"] < 1 or module.params["wait"] < 0:
+        module.fail_json(msg="seconds must be 1 or more, and wait 0 or more", holder=None)
+    if not module.params["run"]:
+        module.fail_json(msg="no run was named: the action plugin host_lock of this collection does that", holder=None)
+    try:
+        changed = act(module.params, module.check_mode)
+    except host_lock.Held as error:
+        module.fail_json(msg=refusal(error), holder=None if error.holder is None else asdict(error.holder))
+    except host_lock.Unusable as error:
+        module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", holder=None)
+    module.exit_json(changed=changed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that runs a playbook: its name among all processes of all controllers, and whether it is still there.
+
+A process number is used again, so that a process is known by its start and its boot too; and a number means something
+in its namespace alone, which a container has one of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import pwd
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def here() -> dict[str, Any]:
+    """Name the process of C(ansible-playbook), from a process that it has forked for a task or from itself.
+
+    What this machine does not tell (C(/proc) is Linux) is left empty.
+    """
+    parent = multiprocessing.parent_process()
+    pid = os.getpid() if parent is None else int(parent.pid or 0)
+    return {"boot": _boot(), "namespace": _namespace(), "pid": pid, "start": _start(pid), "node": socket.gethostname()}
+
+
+def name(process: Mapping[str, Any]) -> str:
+    """Return a short text that no other process has."""
+    return hashlib.sha256(json.dumps(process, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def has_ended(process: Mapping[str, Any]) -> bool:
+    """Tell whether a process is known to be gone.  False where that cannot be known from here.
+
+    C(process) was kept by a host, which may say what it likes: nothing is done with it but to look.
+    """
+    mine = here()
+    if not mine["boot"] or process.get("boot") != mine["boot"] or process.get("namespace") != mine["namespace"]:
+        return False
+    pid = process.get("pid")
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
+        return False
+    return _start(pid) != process.get("start")
+
+
+def person() -> str:
+    """Say who started this process, for people."""
+    user = os.environ.get("SUDO_USER") or _user()
+    return f"{user} on {socket.gethostname()}"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _start(pid: int) -> int:
+    """Return when a process began, in ticks since the boot; 0 if there is none, or only what is left of it."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if words[0] in ("Z", "X") else int(words[19])

@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bounds on who holds the exporter's port: so many connections, so many of one address, each for so long.
+
+Each connection has a thread, and the standard library's time-out begins anew with each byte that arrives: one that
+sends a byte now and then would keep its thread for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
+
+from prometheus_client.exposition import ThreadingWSGIServer
+
+MOST_CONNECTIONS = 64
+MOST_FROM_ONE_ADDRESS = 16
+REQUEST_WITHIN_S = 10.0
+
+
+class Admission:
+    """Counts the connections that are open, by the address that opened them."""
+
+    def __init__(self, most: int = MOST_CONNECTIONS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
+        self._most = most
+        self._most_from_one = most_from_one
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count a connection, or return False where there are too many."""
+        key = _network(address)
+        with self._lock:
+            if self._open.total() >= self._most or self._open[key] >= self._most_from_one:
+                return False
+            self._open[key] += 1
+            return True
+
+    def leave(self, address: str) -> None:
+        """Forget a connection that entered."""
+        key = _network(address)
+        with self._lock:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+
+
+def _network(address: str) -> str:
+    """Return an IPv4 address, or the /64 of an IPv6 one: whoever has one address there has them all."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+class BoundedServer(ThreadingWSGIServer):
+    """A thread for each connection, and no more connections than were agreed."""
+
+    daemon_threads = True
+    # The standard library's five are full at once, and a scrape then waits for its next SYN.
+    request_queue_size = 128
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._admission = Admission()
+        super().__init__(*args, **kwargs)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's
+        """Turn away what is too much, in the accepting thread, without a word: an answer could be made to block."""
+        return self._admission.enter(client_address[0])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin the connection's thread; without one it has left again."""
+        try:
+            super().process_request(request, client_address)
+        except Exception:
+            self._admission.leave(client_address[0])
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and leave however it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._admission.leave(client_address[0])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went or was too slow: anybody could fill the journal with it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class BoundedHandler(WSGIRequestHandler):
+    """Reads one request, the whole of it within REQUEST_WITHIN_S."""
+
+    # For each write: since Python 3.5 sendall() as a whole has no longer than this.
+    timeout = REQUEST_WITHIN_S
+
+    def setup(self) -> None:
+        """Read through the deadline."""
+        super().setup()
+        self.rfile = io.BufferedReader(_Until(self.connection, time.monotonic() + REQUEST_WITHIN_S))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        """Log nothing: a scrape every second is no news."""
+
+
+class _Until(io.RawIOBase):
+    def __init__(self, connection: socket.socket, deadline: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._clock = clock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError("the request did not arrive in time")
+        allowed = self._connection.gettimeout()
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(allowed)

@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask everything in turn, and gather what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoglm_recovery.policy import Policy, PolicyError, load_policy
+from autoglm_recovery.receiver import configured
+from autoglm_recovery.receiver.access.authenticator import watch_entries
+from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
+from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
+from autoglm_recovery.receiver.ansible import AnsibleError
+from autoglm_recovery.receiver.doctor import hosts, servers, settings, targets
+from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.inventory import check_inventory
+from autoglm_recovery.receiver.doctor.trying import Trial, try_run
+from autoglm_recovery.receiver.fleet import InventoryError
+from autoglm_recovery.receiver.launcher import LaunchRefused
+from autoglm_recovery.receiver.world import World, read_world
+from autoglm_recovery.rules.targets import targets_of
+from autoglm_recovery.token_file import NoTokenError, first_token
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What to examine.  C(directory) is for runs that repair nothing, and is left empty."""
+
+    policy: Path | None
+    inventory: Path
+    directory: Path
+    prometheus: str | None = None
+    receiver: str = "http://127.0.0.1:9470"
+    ca_file: Path | None = None
+    access_files: tuple[Path, ...] = ()
+    ask_hosts: bool = True
+    # Whether somebody has named it: by default nothing needs to be there.
+    ask_receiver: bool = False
+
+
+def examine(given: Installation, tell: Callable[[str], None] = lambda _what: None) -> list[Finding]:
+    """Return all findings; C(tell) hears what is looked at now."""
+    tell("policy and inventory")
+    try:
+        policy = load_policy(given.policy) if given.policy else Policy()
+    except PolicyError as error:
+        return [wrong("policy", str(error), do="autoglm check shows each mistake with its line")]
+    found = [*_files(policy), *_access(given)]
+    try:
+        world = read_world(given.policy, given.inventory)
+    except (AnsibleError, InventoryError) as error:
+        return [*found, wrong("inventory", str(error), do="ansible-inventory --list -i INVENTORY says more")]
+    found += check_inventory(world.fleet, world.policy) or [Finding("inventory", Level.ok, "is understood whole")]
+    found += settings.check_settings(_settings())
+    if policy.launchers.default == "local":
+        tell("an empty run")
+        trial = Trial(given.directory, policy.launchers.local.execution_environment)
+        tried = try_run(trial, world.fleet, world.inventory)
+        found += tried
+        if given.ask_hosts and not any("begins no task" in finding.what for finding in tried):
+            tell("the hosts")
+            found += _look_at_hosts(trial, world)
+    else:
+        found.append(
+            Finding("runs", Level.note, "run as jobs of AWX: their hosts are AWX's to reach, and not tried here")
+        )
+    if given.ask_receiver:
+        tell("the receiver")
+        found += servers.receiver(given.receiver, given.ca_file)
+    tell("Prometheus")
+    active, found_there = servers.active_targets(world.policy.monitoring.prometheus, given.prometheus, given.ca_file)
+    found += found_there
+    return found if active is None else [*found, *_targets(given, world, active)]
+
+
+def _settings() -> dict[str, Any]:
+    """Return the settings of Ansible that the check reads."""
+    manager = configured.configuration()
+    names = (
+        *("DEFAULT_ASK_PASS", "DEFAULT_ASK_VAULT_PASS", "DEFAULT_BECOME_ASK_PASS", "DEFAULT_STRATEGY"),
+        *("ENABLE_TASK_DEBUGGER", "TAGS_RUN", "TAGS_SKIP"),
+    )
+    known = manager.get_configuration_definitions()
+    return {name: manager.get_config_value(name) for name in names if name in known}
+
+
+def _look_at_hosts(trial: Trial, world: World) -> list[Finding]:
+    variables = {"autoglm_look": hosts.plan(world.fleet.declared)}
+    try:
+        rc, said, events = trial.run("look_at_hosts", world.inventory, variables)
+    except (LaunchRefused, OSError) as error:
+        return [wrong(hosts.SSH, f"no run can be launched: {error}")]
+    found = hosts.read_looks(events)
+    heard = {finding.where for finding in found if finding.check in (hosts.SSH, "clocks")}
+    unheard = sorted(world.fleet.hosts.keys() - heard)
+    if unheard:
+        why = said or f"the run ended with {rc}"
+        found.append(Finding(hosts.SSH, Level.unknown, f"nothing was heard: {why}", ", ".join(unheard[:5])))
+    return found
+
+
+def _files(policy: Policy) -> Iterator[Finding]:
+    """The policy names files that are read when they are needed, which is at night."""
+    for named in named_files(policy):
+        yield from _file(named)
+
+
+def _file(named: NamedFile) -> Iterator[Finding]:
+    key, path = named.key, named.path
+    try:
+        text = first_token(path) if key.endswith(".token_file") else path.read_text("utf-8")
+    except NoTokenError as error:
+        yield wrong("files", f"{key}: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        yield wrong("files", f"{key}: {path} cannot be read: {error}", do="as the account that runs the receiver")
+    else:
+        if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
+            yield wrong("files", f"{key}: nothing is in {path}")
+        try:
+            told = judge(key, path, secret=named.secret)
+        except AuthError as error:
+            yield wrong("files", f"serve refuses to start: {error}")
+        else:
+            if told:
+                yield Finding("files", Level.note, told)
+
+
+def _access(given: Installation) -> Iterator[Finding]:
+    if given.access_files:
+        try:
+            watch_entries(given.access_files)
+            told = [judge_access_file(path) for path in given.access_files]
+            yield from (Finding("tokens", Level.note, what) for what in told if what)
+        except AuthError as error:
+            yield wrong("tokens", str(error))
+
+
+def _targets(given: Installation, world: World, active: list[Any]) -> list[Finding]:
+    expected = targets_of(world.fleet.declared, given.receiver)
+    found = targets.check_targets(world.fleet, expected, active)
+    if all(finding.level is Level.note for finding in found):
+        found.append(Finding(targets.CHECK, Level.ok, f"scrapes what the inventory has: {len(active)} targets"))
+    return found

@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What C(serve) says at its start: mistakes in the inventory, and what a run would lack that begins now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+from autoglm_recovery.receiver.doctor.finding import Finding, Level
+from autoglm_recovery.receiver.doctor.inventory import check_inventory
+from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, Trial, try_run
+from autoglm_recovery.receiver.worker import UNTIL_WOKEN, Worker
+from autoglm_recovery.receiver.world import World
+
+MOST_TOLD = 20
+
+log = structlog.get_logger()
+
+
+class FirstLook:
+    """Looks once, in a thread, because an empty run takes as long as Ansible takes to start."""
+
+    def __init__(self, world: Callable[[], World], state_dir: Path) -> None:
+        """Look at nothing yet."""
+        self._world = world
+        self._directory = state_dir.resolve() / PLAYBOOK
+        self.worker = Worker("first look", self._step, stuck_after=lambda: WITHIN_S + 60.0)
+
+    def start(self) -> None:
+        """Begin."""
+        self.worker.start()
+
+    def stop(self) -> None:
+        """End, and with it the empty run."""
+        self.worker.stop()
+
+    def _step(self) -> float:
+        world = self._world()
+        _tell(check_inventory(world.fleet, world.policy))
+        launchers = world.policy.launchers
+        # A collection of somebody's own may not have the playbook; AWX has an inventory and credentials of its own.
+        if PLAYBOOK in world.playbooks and launchers.default == "local":
+            trial = Trial(self._directory, launchers.local.execution_environment)
+            found = try_run(trial, world.fleet, world.inventory, lambda: self.worker.stopping)
+            if not self.worker.stopping:
+                _tell(found)
+                log.info("an empty run was tried", well=all(each.level is Level.ok for each in found))
+        return UNTIL_WOKEN
+
+
+def _tell(findings: Iterable[Finding]) -> None:
+    wrong = [finding for finding in findings if finding.level in (Level.wrong, Level.unknown)]
+    for finding in wrong[:MOST_TOLD]:
+        log.warning(f"{finding.check}: {finding.what}", where=finding.where or None, do=finding.do or None)
+    if len(wrong) > MOST_TOLD:
+        log.warning("there is more; autoglm doctor says all", more=len(wrong) - MOST_TOLD)

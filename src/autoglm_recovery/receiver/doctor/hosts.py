@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to look at on hosts, and what the looks mean.  The playbook look_at_hosts does the looking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.inventory import balancers_of
+
+SSH, CHECK = "ssh", "hosts"
+# Alerts carry times of the clocks of several machines; a lease and a fence bear no more than this.
+CLOCK_TOLERATED_S = 5.0
+_REACH = {
+    "host key verification failed": "put the host's key into known_hosts of the receiver's account, after comparing it",
+    "permission denied": "is the receiver's public key among the authorized_keys of the user that the inventory names?",
+    "sudo": "can that user become root without a question, or is become_password_file set?",
+    "could not resolve": "set ansible_host to an address",
+    "timed out": "is the host up, and does a firewall let SSH through?",
+    "refused": "is the host up, does sshd listen at ansible_port?",
+    "no vault secrets": "set vault_password_file in the ansible.cfg of the folder where serve is started",
+}
+
+
+def plan(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[Any]]]:
+    """Return what to look at on each host; sockets of balancers on the hosts where these are."""
+    looks: dict[str, dict[str, list[Any]]] = {host: {} for host in variables}
+    for host, given in variables.items():
+        for on, kind, what in (*_of_services(host, given), *_of_balancers(host, given)):
+            if on in looks and what not in looks[on].setdefault(kind, []):
+                looks[on][kind].append(what)
+    return looks
+
+
+def _of_services(host: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for service in given.get("autoglm_services") or ():
+        if service.get("unit"):
+            yield host, "units", str(service["unit"])
+        if service.get("container"):
+            runtime = str(service.get("container_runtime") or "podman")
+            yield host, "containers", {"name": str(service["container"]), "runtime": runtime}
+        if service.get("url"):
+            yield host, "urls", {"url": str(service["url"]), "ca_path": service.get("ca_path")}
+
+
+def _of_balancers(host: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    pools = given.get("autoglm_pools")
+    for pool in pools.values() if isinstance(pools, Mapping) else ():
+        for balancer in balancers_of(pool):
+            if str(balancer.get("socket") or "").startswith("/"):
+                yield str(balancer.get("host") or host), "sockets", str(balancer["socket"])
+
+
+def read_looks(events: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Turn ansible-runner's events of the playbook into findings."""
+    return [finding for event in events for finding in _of_event(event)]
+
+
+def _of_event(event: Mapping[str, Any]) -> Iterator[Finding]:
+    data = table(event.get("event_data"))
+    host, task, result = str(data.get("host")), str(data.get("task")), table(data.get("res"))
+    kind = event.get("event")
+    if kind == "runner_on_unreachable" or (kind == "runner_on_failed" and not data.get("ignore_errors")):
+        said = f"{result.get('msg') or ''} {result.get('module_stderr') or result.get('stderr') or ''}"
+        reason = " ".join(said.split())[:500] or "no reason was given"
+        do = next((do for words, do in _REACH.items() if words in reason.lower()), "try ansible -m ping by hand")
+        yield wrong(SSH, f"cannot be reached as a run would: {reason}", host, do)
+    elif kind == "runner_on_ok" and task == "Clock":
+        yield from _clock(host, str(result.get("stdout")), str(event.get("created")))
+    elif kind == "runner_item_on_ok" and task in _ITEMS:
+        try:
+            yield from tuple(_ITEMS[task](host, result))
+        except (AttributeError, KeyError, TypeError):
+            # What a host answers is anything.
+            yield Finding(CHECK, Level.unknown, f"{task.lower()}: the answer cannot be read", host)
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """Return a part of an event, and an empty one for what is no table."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _clock(host: str, said: str, created: str) -> Iterator[Finding]:
+    try:
+        here = datetime.fromisoformat(created)
+        here = here if here.tzinfo else here.replace(tzinfo=UTC)
+        ahead = float(said) - here.timestamp()
+        if not math.isfinite(ahead):
+            raise ValueError("no clock says that")  # noqa: TRY301 - as what is no figure
+    except (OverflowError, ValueError):
+        yield Finding(SSH, Level.unknown, f"its clock could not be read: {said[:100]!r}", host)
+        return
+    yield Finding(SSH, Level.ok, "is reached as a run would reach it", host)
+    if abs(ahead) > CLOCK_TOLERATED_S:
+        what = f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the receiver's"
+        yield wrong("clocks", what, host, "have both keep time by NTP (chrony, systemd-timesyncd)")
+
+
+def _unit(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    state = str(result.get("stdout", "")).strip()
+    if result.get("rc") != 0 or not state:
+        why = result.get("stderr") or result.get("msg")
+        yield Finding(CHECK, Level.unknown, f"unit {result['item']} could not be looked at: {why}", host)
+    elif state != "loaded":
+        yield wrong(
+            CHECK, f"has no unit {result['item']} (LoadState is {state})", host, "correct unit in the inventory"
+        )
+
+
+def _container(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    if result.get("rc") != 0:
+        name, runtime = result["item"]["name"], result["item"]["runtime"]
+        what = f"{runtime} shows no container {name}: {result.get('stderr') or result.get('msg')}"
+        yield wrong(CHECK, what, host, "correct container and container_runtime in the inventory, or create it")
+
+
+def _address(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    status = result.get("status", -1)
+    if not isinstance(status, int) or status < 100:
+        what = f"{result['item']['url']} does not answer there: {result.get('msg') or 'no reason was given'}"
+        yield wrong(CHECK, what, host, "is the server up, and is this its address on that host?")
+
+
+def _socket(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    seen = result.get("stat")
+    path = result["item"]
+    if not isinstance(seen, Mapping):
+        yield Finding(CHECK, Level.unknown, f"socket {path} could not be looked at: {result.get('msg')}", host)
+    elif not seen.get("exists"):
+        yield wrong(
+            CHECK, f"has no socket {path}", host, "does the balancer run there, with stats socket ... level admin?"
+        )
+    elif not seen.get("issock"):
+        yield wrong(CHECK, f"{path} is no socket", host, "correct socket in autoglm_pools")
+
+
+_ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Socket": _socket}

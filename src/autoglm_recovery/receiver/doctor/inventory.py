@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mistakes in the inventory that Ansible accepts: a misspelt key is another variable, and a host without services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from autoglm_recovery.knowledge.engines.registry import ENGINES
+from autoglm_recovery.policy import Policy
+from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
+from autoglm_recovery.receiver.fleet import Fleet
+
+CHECK = "inventory"
+
+# What playbooks read of a service, of a pool, and of a host; a test compares them with the playbooks.
+SERVICE_KEYS = frozenset(
+    (
+        *("name", "pool", "engine", "engine_options", "url", "serving_url", "server", "model", "api_key", "ca_path"),
+        *("unit", "container", "container_runtime", "pid_file", "start_command", "user", "working_dir", "environment"),
+        *("log_file", "stop_timeout", "ready_timeout", "generate_timeout", "stall_seconds", "cache_paths"),
+        "checkpoint",
+    )
+)
+POOL_KEYS = frozenset(
+    (
+        *("min_available", "balancer", "balancers", "drain_timeout", "remaining", "remaining_timeout", "warm_up"),
+        *("weight", "slow_start"),
+    )
+)
+HOST_VARIABLES = frozenset(
+    (
+        *("autoglm_services", "autoglm_aliases", "autoglm_pools", "autoglm_evidence", "autoglm_evidence_dir"),
+        *("autoglm_stop_timeout", "autoglm_require_checkpoint", "autoglm_require_evidence", "autoglm_taken_out_dir"),
+    )
+)
+# All of ours begin alike.
+_LIKE_OURS = 0.8
+RUNTIMES = ("docker", "podman")
+_UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z", re.ASCII)
+
+
+def check_inventory(fleet: Fleet, policy: Policy) -> list[Finding]:
+    """Return what is wrong."""
+    found = [finding for host, given in fleet.declared.items() for finding in _host(fleet, host, given)]
+    found += _names_for_two(fleet)
+    found += _words_of_the_policy(fleet, policy)
+    if not any(host.services for host in fleet.hosts.values()):
+        found.append(wrong(CHECK, "no host has services: nothing can be repaired", do="give hosts autoglm_services"))
+    return found
+
+
+def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in sorted(given):
+        if name.startswith("autoglm") and name not in HOST_VARIABLES:
+            # What resembles none of ours may be read by somebody else's playbooks.
+            level = (
+                Level.wrong
+                if (do := meant(name, HOST_VARIABLES, _LIKE_OURS)).startswith("did you mean")
+                else Level.note
+            )
+            yield Finding(CHECK, level, f"nothing reads the variable {name}", host, do)
+    services = given.get("autoglm_services") or []
+    if services and not fleet.limitable(host):
+        yield wrong(CHECK, "its name could be read as a group or a pattern: every run would be refused", host,
+                    "rename it")  # fmt: skip
+    names = [service.get("name") for service in services]
+    for name in sorted({str(name) for name in names if names.count(name) > 1}):
+        yield wrong(CHECK, f"has two services {name}", host, "give each a name of its own")
+    for service in services:
+        yield from _service(f"{service.get('name')} on {host}", service)
+    pools = given.get("autoglm_pools")
+    if pools is not None:
+        yield from _pools(host, pools, fleet)
+
+
+def _service(where: str, service: Mapping[str, Any]) -> Iterator[Finding]:
+    for key in sorted(map(str, service.keys() - SERVICE_KEYS)):
+        yield wrong(CHECK, f"nothing reads the key {key}", where, meant(key, SERVICE_KEYS))
+    templates = [key for key in ("name", "pool") if "{{" in str(service.get(key, ""))]
+    for key in templates:
+        yield wrong(CHECK, f"its {key} is a template that only a play could read", where, "write it out")
+    engine = service.get("engine")
+    if engine is None:
+        yield wrong(CHECK, "has no engine: every run would be refused", where, f"one of {', '.join(sorted(ENGINES))}")
+    elif engine not in ENGINES:
+        yield wrong(CHECK, f"there is no engine {engine}", where, meant(engine, ENGINES))
+    yield from _address(where, service.get("url"))
+    named = [key for key in ("unit", "container", "pid_file") if service.get(key)]
+    if len(named) != 1:
+        yield wrong(
+            CHECK, f"has {' and '.join(named) or 'no unit, container or pid_file'}", where, "give exactly one of them"
+        )
+    if service.get("unit") and not _UNIT.match(str(service["unit"])):
+        yield wrong(CHECK, f"{service['unit']!r} is no name of a unit", where, "write for example llama-server.service")
+    if service.get("pid_file") and not isinstance(service.get("start_command"), list):
+        yield wrong(
+            CHECK, "has a pid_file and no start_command", where, "give a list that begins with an absolute path"
+        )
+    runtime = service.get("container_runtime")
+    if runtime is not None and runtime not in RUNTIMES:
+        yield wrong(CHECK, f"there is no container_runtime {runtime}", where, meant(runtime, RUNTIMES))
+
+
+def _address(where: str, url: object) -> Iterator[Finding]:
+    try:
+        parts = urlsplit(str(url or ""))
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        said = f"its url {url!r} is no address" if url else "has no url: every run would be refused"
+        yield wrong(CHECK, said, where, "write for example http://127.0.0.1:8080")
+
+
+def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[Finding]:
+    if not isinstance(pools, Mapping):
+        yield wrong(CHECK, "autoglm_pools is no mapping of pools", host, "see docs/balancers.md")
+        return
+    for name, pool in pools.items():
+        if name not in fleet.pools:
+            yield wrong(
+                CHECK, f"autoglm_pools has {name}, and no service is of that pool", host, meant(name, fleet.pools)
+            )
+        for key in sorted(map(str, pool.keys() - POOL_KEYS)) if isinstance(pool, Mapping) else ():
+            yield wrong(CHECK, f"nothing reads the key {key} of pool {name}", host, meant(key, POOL_KEYS))
+        for balancer in balancers_of(pool):
+            on = balancer.get("host")
+            if on is not None and on not in fleet.hosts:
+                yield wrong(
+                    CHECK, f"the balancer of pool {name} is on {on}, which is no host", host, meant(on, fleet.hosts)
+                )
+
+
+def balancers_of(pool: object) -> list[Mapping[str, Any]]:
+    """Return the balancers of one pool of C(autoglm_pools)."""
+    if not isinstance(pool, Mapping):
+        return []
+    listed = pool.get("balancers") or [pool.get("balancer")]
+    return [balancer for balancer in listed if isinstance(balancer, Mapping)]
+
+
+def _names_for_two(fleet: Fleet) -> Iterator[Finding]:
+    """Alerts that bear such a name are refused, if one of the hosts has services."""
+    told = set()
+    for host in fleet.hosts.values():
+        for word in (host.name, host.address, *host.aliases):
+            sharing = {other.name for other in fleet.named(word)} if word else set()
+            if len(sharing) > 1 and word not in told and any(fleet.hosts[name].services for name in sharing):
+                told.add(word)
+                do = "give each an address or alias of its own; alerts with this one are refused"
+                yield wrong(CHECK, f"{word} names {' and '.join(sorted(sharing))}", do=do)
+
+
+def _words_of_the_policy(fleet: Fleet, policy: Policy) -> Iterator[Finding]:
+    """The policy may name pools and hosts; one that is not there protects nothing."""
+    places: list[tuple[str, Iterable[str], Iterable[str]]] = [
+        ("recovery.autonomy.pools", policy.recovery.autonomy.pools, fleet.pools)
+    ]
+    for window in policy.guardrails.maintenance_windows:
+        places.append((f"maintenance window {window.name}: pools", window.pools, fleet.pools))
+        places.append((f"maintenance window {window.name}: hosts", window.hosts, fleet.hosts))
+    for place, words, known in places:
+        for word in words:
+            if word not in known:
+                do = meant(word, known)
+                yield Finding("policy", Level.wrong, f"{place} names {word}, which the inventory does not have", do=do)

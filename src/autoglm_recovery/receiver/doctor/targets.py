@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether Prometheus scrapes what the inventory has, under the names by which alerts find their host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
+from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, Targets, service_names
+
+CHECK = "prometheus"
+_RENDER = "render the targets with autoglm rules -i INVENTORY, or give your job these labels"
+
+
+def check_targets(fleet: Fleet, expected: Targets, active: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Compare; C(active) is C(activeTargets) of Prometheus' C(/api/v1/targets)."""
+    active = list(active)
+    return [*_missing(expected, active), *_down(active), *_strangers(fleet, active)]
+
+
+def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    scraped = {
+        (str(target["labels"].get("host")), str(target["labels"].get("service")))
+        for target in active
+        if target["labels"].get("job") == "inference"
+    }
+    for host, service in sorted(service_names(expected.jobs["inference"]) - scraped):
+        yield wrong(CHECK, f"job inference has no target with host={host} and service={service}", host, _RENDER)
+    nodes = {str(target["labels"].get("host")) for target in active if target["labels"].get("job") == "node"}
+    for host in sorted({target.labels["host"] for target in expected.jobs["node"]} - nodes):
+        yield wrong(CHECK, f"job node has no target with host={host}: OOM kills and units are not seen", host, _RENDER)
+    read = {
+        (str(target["labels"].get(REPLICA_HOST)), str(target["labels"].get(REPLICA_SERVICE)))
+        for target in active
+        if target["labels"].get("job") == HAPROXY_JOB
+    }
+    behind = {(each.labels[REPLICA_HOST], each.labels[REPLICA_SERVICE]) for each in expected.jobs[HAPROXY_JOB]}
+    for host, service in sorted(behind - read):
+        what = f"job {HAPROXY_JOB} has no target for {service}: nobody is told when others leave it drained"
+        yield wrong(CHECK, what, host, _RENDER)
+    if not any(target["labels"].get("job") == "receiver" for target in active):
+        yield wrong(CHECK, "the receiver has no job: nobody is told when it is down", do=_RENDER)
+
+
+def _down(active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    for target in active:
+        if target.get("health") == "down" and target["labels"].get("job") in (
+            "node",
+            "inference",
+            "autoglm",
+            "receiver",
+            HAPROXY_JOB,
+        ):
+            where = str(target["labels"].get("host") or target["labels"].get("instance"))
+            what = f"{target.get('scrapeUrl')} cannot be scraped: {target.get('lastError') or 'no reason was given'}"
+            yield wrong(
+                CHECK, what, where, "is it running, does it listen at that address, does a firewall let it through?"
+            )
+        elif target.get("health") == "unknown":
+            where = str(target["labels"].get("host") or target["labels"].get("instance"))
+            yield Finding(CHECK, Level.note, f"{target.get('scrapeUrl')} was not scraped yet", where)
+
+
+def _strangers(fleet: Fleet, active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    hosts = {str(target["labels"]["host"]) for target in active if target["labels"].get("host")}
+    for host in sorted(hosts):
+        if fleet.find(host) is None:
+            yield wrong(
+                CHECK, f"targets have the label host={host}, which names no host", host, meant(host, fleet.hosts)
+            )

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Launch a run that repairs nothing, in the way in which incidents have theirs launched, and read what became of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autoglm_recovery.policy.launchers import ExecutionEnvironment
+from autoglm_recovery.receiver import heartbeat, launch
+from autoglm_recovery.receiver.container import check_podman
+from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.hosts import table
+from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.launcher import LaunchRefused, Order
+
+CHECK = "runs"
+PLAYBOOK = "try_run"
+WITHIN_S = 300.0
+_LOOK_EVERY_S = 0.2
+_VAULT = "set vault_password_file or vault_identity_list in the ansible.cfg of the folder where serve is started"
+
+
+class Trial:
+    """One run of a playbook of ours, in a directory of its own, which is removed afterwards."""
+
+    def __init__(self, directory: Path, environment: ExecutionEnvironment | None = None) -> None:
+        """Run in C(directory); in a container if runs are."""
+        self._directory = directory
+        self._environment = environment
+
+    def run(
+        self,
+        playbook: str,
+        inventory: Path,
+        variables: Mapping[str, Any],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[int | None, str, list[dict[str, Any]]]:
+        """Return the exit code, what was said where no task was begun, and ansible-runner's events.
+
+        :raises LaunchRefused: if it can never be launched.
+        :raises OSError: if its directory cannot be used.
+        """
+        if self._environment is not None:
+            check_podman()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        try:
+            launch.prepare(self._directory, Order(playbook, "all", inventory, WITHIN_S, variables), self._environment)
+            heartbeat.begin(self._directory, heartbeat.now() + 2 * WITHIN_S)
+            process = launch.spawn(self._directory)
+            while process.poll() is None:
+                if stop():
+                    launch.cancel(self._directory, "the receiver stops")
+                time.sleep(_LOOK_EVERY_S)
+            said = " ".join(line["text"] for line in launch.told(self._directory, 0) if "no task was" in line["text"])
+            result = launch.result(self._directory)
+            return result.get("rc"), said or str(result.get("why") or ""), list(_events(self._directory))
+        except FileNotFoundError as error:
+            log = (self._directory / "supervisor.log").read_text("utf-8", "replace")
+            raise LaunchRefused(f"its process did not begin: {log.strip()[-500:] or error}") from error
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _events(directory: Path) -> Iterator[dict[str, Any]]:
+    files = directory.glob("artifacts/*/job_events/*.json")
+    numbered = ((int(path.name.partition("-")[0]), path) for path in files if path.name[0].isdigit())
+    for _number, path in sorted(numbered):
+        event = json.loads(path.read_text("utf-8"))
+        if isinstance(event, dict):
+            yield event
+
+
+def try_run(trial: Trial, fleet: Fleet, inventory: Path, stop: Callable[[], bool] = lambda: False) -> list[Finding]:
+    """Return what a run would lack that begins now."""
+    expected = {host.name: [service.name for service in host.services] for host in fleet.hosts.values()}
+    try:
+        rc, said, events = trial.run(PLAYBOOK, inventory, {"autoglm_expected": expected}, stop)
+    except (LaunchRefused, OSError) as error:
+        return [wrong(CHECK, f"no run can be launched: {error}")]
+    return read_trial(rc, said, events, frozenset(expected))
+
+
+def read_trial(rc: int | None, said: str, events: list[dict[str, Any]], expected: frozenset[str]) -> list[Finding]:
+    """Turn what became of the empty run into findings; C(expected) are the hosts that it should have had."""
+    failed: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for event in events:
+        data = table(event.get("event_data"))
+        if data.get("host"):
+            seen.add(str(data["host"]))
+        if event.get("event") in ("runner_on_failed", "runner_on_unreachable"):
+            reason = " ".join(str(table(data.get("res")).get("msg") or "no reason was given").split())[:500]
+            failed.setdefault(reason, []).append(str(data.get("host")))
+    found = [wrong(CHECK, reason, _some(hosts), _do(reason)) for reason, hosts in failed.items()]
+    if not seen:
+        return [wrong(CHECK, f"a run begins no task: {said or f'exit code {rc}'}", do=_do(said))]
+    if missing := sorted(expected - seen):
+        found.append(wrong(CHECK, "a run does not have these hosts, which the receiver has", _some(missing)))
+    if not found and rc != 0:
+        found.append(wrong(CHECK, f"an empty run fails: {said or f'exit code {rc}'}"))
+    return found or [Finding(CHECK, Level.ok, "an empty run sees what the receiver sees")]
+
+
+def _do(reason: str) -> str:
+    return _VAULT if "vault" in reason.lower() else ""
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

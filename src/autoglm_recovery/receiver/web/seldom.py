@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stranger can cause is told seldom: a log that grows with each attempt is what an attacker would want."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+
+# The same again is told after this long, with how often it came meanwhile.
+TELL_EVERY_S = 60.0
+# So many different things are told in that time, whoever causes them.
+MOST_REMEMBERED = 256
+
+
+class Seldom:
+    """Tells each thing once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Remember nothing yet."""
+        self._clock = clock
+        # When it was told, and how often it came since.
+        self._told: dict[Hashable, tuple[float, int]] = {}
+
+    def unsaid(self, what: Hashable) -> int | None:
+        """Return how often a thing came since it was told last, if it is to be told now; else count it."""
+        now = self._clock()
+        told, unsaid = self._told.get(what, (None, 0))
+        if told is not None and now - told < TELL_EVERY_S:
+            self._told[what] = (told, unsaid + 1)
+            return None
+        if told is None and len(self._told) >= MOST_REMEMBERED:
+            self._told = {key: value for key, value in self._told.items() if now - value[0] < TELL_EVERY_S}
+            if len(self._told) >= MOST_REMEMBERED:
+                return None
+        self._told[what] = (now, 0)
+        return unsaid
+
+
+class SeldomTold(logging.Filter):
+    """Lets a library's message through once a minute, whatever it was about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to log it."""
+        # asyncio names the connection from the second line on.
+        message = str(record.msg).partition("\n")[0][:200]
+        wrong = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        unsaid = self._seldom.unsaid((record.name, message, wrong))
+        if unsaid:
+            record.msg = f"{record.msg} ({unsaid} more since this was last told)"
+        return unsaid is not None
+
+
+def tell_seldom(*names: str) -> None:
+    """Have libraries' loggers tell each thing once a minute."""
+    for name in names:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, SeldomTold) for each in logger.filters):
+            logger.addFilter(SeldomTold())

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs may do as root on a host, made from what the inventory declares of it and of the pools before which it is.
+
+Each table is a row as autoglm_recovery.knowledge.privilege.rules binds options to it: the tasks of our playbooks give
+modules these options, and tests hold the two together by running them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT
+
+Row = dict[str, Any]
+Hosts = Mapping[str, Mapping[str, Any]]  # what each host's autoglm_* variables are, templates filled in
+
+_OF_SERVICE = (
+    *("unit", "container", "container_runtime", "pid_file", "start_command", "log_file", "user", "working_dir"),
+    *("environment", "engine", "engine_options", "url", "ca_path", "cache_paths"),
+)
+_MARKS = "/var/lib/autoglm/taken-out"
+_NOT_THE_BALANCERS = ("host", "server", "count_unchecked", "metrics_url")
+
+
+def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
+    """Return the declaration of one host; C(hosts) are all of the inventory, since pools span them."""
+    variables = hosts[host]
+    services: list[Mapping[str, Any]] = variables.get("autoglm_services") or []
+    drains = list(_drains(host, hosts))
+    folder = str(variables.get("autoglm_taken_out_dir") or _MARKS)
+    marks = [f"{folder}/{hashlib.sha256(str(service['name']).encode()).hexdigest()}.json" for service in services]
+    sockets = [row["balancer"]["socket"] for row in drains if row["balancer"].get("socket")]
+    return {
+        "services": [{key: service[key] for key in _OF_SERVICE if key in service} for service in services],
+        "drains": drains,
+        "checkpoints": [_checkpoint(service) for service in services if service.get("checkpoint")],
+        "evidence": [{"dest": variables.get("autoglm_evidence_dir")}],
+        "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
+        "notes": [{"path": mark} for mark in marks],
+        "looks": [{"path": path} for path in dict.fromkeys(sockets)],
+        "commands": [{"_raw_params": "date +%s"}, *_containers(services)],
+    }
+
+
+def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
+    """Every replica of every host that a balancer on this host is in front of."""
+    for name, variables in hosts.items():
+        for service in variables.get("autoglm_services") or []:
+            pool = (variables.get("autoglm_pools") or {}).get(service.get("pool")) or {}
+            single = [pool["balancer"]] if "balancer" in pool else []
+            for balancer in pool.get("balancers") or single:
+                if (balancer.get("host") or name) != host:
+                    continue
+                row = {
+                    "server": balancer.get("server") or service.get("server") or name,
+                    "balancer": {key: held for key, held in balancer.items() if key not in _NOT_THE_BALANCERS},
+                    "engine": service.get("engine"),
+                    "engine_options": service.get("engine_options"),
+                    "engine_url": service.get("serving_url") or service.get("url"),
+                    "ca_path": service.get("ca_path"),
+                }
+                yield {**row, "state": "active"}
+                guards = {"min_available": str(pool.get("min_available") or "1")}
+                yield {**row, **guards, "state": "drained", "count_unchecked": balancer.get("count_unchecked")}
+
+
+def _checkpoint(service: Mapping[str, Any]) -> Row:
+    declared = service["checkpoint"]
+    row = {key: declared[key] for key in CHECKPOINT if key in declared}
+    row["name"] = declared.get("name") or service["name"]
+    row["engine_options"], row["ca_path"] = service.get("engine_options"), service.get("ca_path")
+    if "engine_state_dir" in declared:
+        row["engine"], row["url"] = service.get("engine"), service.get("url")
+    return row
+
+
+def _containers(services: list[Mapping[str, Any]]) -> Iterator[Row]:
+    for service in services:
+        if service.get("container"):
+            runtime = service.get("container_runtime") or "podman"
+            yield {"argv": [runtime, "container", "inspect", "--format", "{{.Name}}", service["container"]]}

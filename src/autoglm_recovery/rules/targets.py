@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Prometheus scrapes, from the inventory: targets with the labels by which alerts find their host and service."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import yaml
+
+NODE_PORT, EXPORTER_PORT = 9100, 9471
+# Where engines have their metrics that do not have them at /metrics of their address (their adapters say so too).
+_PATHS = {"tensorrt_llm": "/prometheus/metrics"}
+_TRITON_PORT = 8002
+_WITHOUT = {
+    "ollama": "Ollama has no metrics",
+    "onnx_runtime": "ONNX Runtime's server has no metrics of its own",
+}
+# The job that reads what HAProxy does with each server. With host and service its targets would make whatever happens
+# to the balancer the replica's: these are given to the samples alone.
+HAPROXY_JOB = "autoglm_haproxy"
+PROXY, SERVER, REPLICA_HOST, REPLICA_SERVICE = "replica_proxy", "replica_server", "replica_host", "replica_service"
+_HEAD = "# Written by `autoglm rules` from the inventory; change the inventory, not this file.\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One page to scrape: C(address) is HOST:PORT, as Prometheus sees it."""
+
+    address: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of each job, and C(left_out): what has none, and why."""
+
+    jobs: Mapping[str, tuple[Target, ...]]
+    left_out: tuple[str, ...] = ()
+
+    def files(self) -> dict[str, str]:
+        """Return a target file for each job, by its name."""
+        return {
+            f"{job}.yml": _HEAD
+            + yaml.safe_dump(
+                [{"targets": [target.address], "labels": dict(target.labels)} for target in targets], sort_keys=False
+            )
+            for job, targets in self.jobs.items()
+        }
+
+
+def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) -> Targets:
+    """Return what to scrape for hosts with services; C(variables) are those of the inventory, by host.
+
+    A service that listens on the loopback address of its host is taken to be reached at the host's own address, where
+    it must listen too for Prometheus to see it.
+    """
+    node, inference, exporter, haproxy, left_out = [], [], [], [], []
+    for host, given in sorted(variables.items()):
+        services = [each for each in given.get("autoglm_services") or () if isinstance(each, Mapping)]
+        if not services:
+            continue
+        address = str(given.get("ansible_host") or host)
+        node.append(Target(_joined(address, NODE_PORT), {"host": host}))
+        exporter.append(Target(_joined(address, EXPORTER_PORT), {"host": host}))
+        for service in services:
+            found = _of_service(host, address, service)
+            if isinstance(found, Target):
+                inference.append(found)
+            else:
+                left_out.append(f"{service.get('name')} on {host}: {found}")
+            for each in _of_balancers(variables, host, service):
+                if isinstance(each, Target):
+                    haproxy.append(each)
+                elif each not in left_out:
+                    left_out.append(each)
+    receiver = urlsplit(receiver_url)
+    own = Target(_joined(receiver.hostname or "127.0.0.1", _port(receiver)), {})
+    jobs = {"node": node, "inference": inference, "autoglm": exporter, "receiver": [own], HAPROXY_JOB: haproxy}
+    return Targets({job: tuple(targets) for job, targets in jobs.items()}, tuple(left_out))
+
+
+def _of_service(host: str, address: str, service: Mapping[str, Any]) -> Target | str:
+    """Return where a service has its metrics, or why it has none."""
+    engine = str(service.get("engine", ""))
+    options = service.get("engine_options")
+    options = options if isinstance(options, Mapping) else {}
+    if engine in _WITHOUT:
+        return _WITHOUT[engine]
+    path = _PATHS.get(engine, "/metrics")
+    if engine == "generic":
+        if not options.get("metrics_path"):
+            return "engine_options has no metrics_path"
+        path = str(options["metrics_path"])
+    try:
+        url = urlsplit(str(options.get("metrics_url") or service.get("url") or ""))
+        port = _port(url)
+    except ValueError as error:
+        return f"its url cannot be used: {error}"
+    if url.scheme not in ("http", "https") or not url.hostname:
+        return "it has no url"
+    if engine == "triton" and not options.get("metrics_url"):
+        port = _TRITON_PORT
+    labels = {"host": host, "service": str(service.get("name"))}
+    labels |= {name: str(service[name]) for name in ("pool", "unit") if service.get(name)}
+    if url.scheme == "https":
+        labels["__scheme__"] = "https"
+    if (whole := url.path.rstrip("/") + path) != "/metrics":
+        labels["__metrics_path__"] = whole
+    return Target(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
+
+
+def _of_balancers(
+    variables: Mapping[str, Mapping[str, Any]], host: str, service: Mapping[str, Any]
+) -> Iterator[Target | str]:
+    """Yield where each HAProxy in front of a service tells of it, or why that is not known."""
+    pools = variables[host].get("autoglm_pools")
+    pool = pools.get(service.get("pool")) if isinstance(pools, Mapping) else None
+    if not isinstance(pool, Mapping):
+        return
+    for balancer in pool.get("balancers") or [pool.get("balancer")]:
+        if not isinstance(balancer, Mapping) or balancer.get("kind") != "haproxy":
+            continue
+        on = str(balancer.get("host") or host)
+        labels = {
+            PROXY: str(balancer.get("backend")),
+            SERVER: str(balancer.get("server") or service.get("server") or host),
+            REPLICA_HOST: host,
+            REPLICA_SERVICE: str(service.get("name")),
+        }
+        found = _haproxy(str(balancer.get("metrics_url") or ""), str(variables.get(on, {}).get("ansible_host") or on))
+        if isinstance(found, str):
+            yield f"HAProxy of pool {service.get('pool')} on {on}: {found}; nobody is told of what others drain there"
+        elif "{{" in labels[PROXY] + labels[SERVER]:
+            yield f"HAProxy of pool {service.get('pool')} on {on}: backend or server of {host} is a template"
+        else:
+            yield Target(found.address, {**labels, **found.labels})
+
+
+def _haproxy(metrics_url: str, address: str) -> Target | str:
+    """Return the page of a HAProxy whose host has this address."""
+    if not metrics_url:
+        return "it has no metrics_url"
+    try:
+        url = urlsplit(metrics_url)
+        port = _port(url)
+    except ValueError as error:
+        return f"its metrics_url cannot be used: {error}"
+    if url.scheme not in ("http", "https") or not url.hostname or "{{" in metrics_url:
+        return "its metrics_url is no address"
+    labels = {"__scheme__": "https"} if url.scheme == "https" else {}
+    if url.path not in ("", "/", "/metrics"):
+        labels["__metrics_path__"] = url.path
+    return Target(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _of_the_host_itself(name: str) -> bool:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+def service_names(targets: Iterable[Target]) -> frozenset[tuple[str, str]]:
+    """Return which services of which hosts are scraped."""
+    return frozenset((target.labels["host"], target.labels["service"]) for target in targets)

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which modules the playbooks have hosts run, read out of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.lab.places import CHECKOUT
+
+PLAYBOOKS = CHECKOUT / "playbooks"
+# Those whose plays are for hosts of an inventory; awx_setup has localhost alone.
+OF_HOSTS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "awx_setup")
+# Actions that no host has a part in.
+ON_THE_CONTROLLER = frozenset(
+    f"ansible.builtin.{name}"
+    for name in ("assert", "debug", "fail", "group_by", "import_tasks", "include_tasks", "meta", "set_fact")
+)
+_INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
+_BLOCKS = ("block", "rescue", "always")
+
+
+def actions(playbook: str) -> Iterator[tuple[str, Any]]:
+    """Every action of a playbook with its options, also in the files of tasks that it includes."""
+    for play in yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text("utf-8")):
+        for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
+            yield from _actions(play.get(part) or [])
+
+
+def asked_of_hosts(playbook: str) -> list[str]:
+    """The short names of the modules that hosts run in a playbook, as their files on a host are called."""
+    modules = set()
+    for action, options in actions(playbook):
+        if action not in ON_THE_CONTROLLER:
+            modules.add((options["module"] if action == "autoglm.recovery.ask" else action).rpartition(".")[2])
+    return sorted(modules)
+
+
+def _actions(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for task in tasks:
+        for part in _BLOCKS:
+            yield from _actions(task.get(part) or [])
+        named = [name for name in task if "." in name]
+        if not named:
+            if "block" not in task:
+                raise ValueError(f"a task has no action by its full name: {task}")
+            continue
+        (action,) = named
+        yield action, task[action]
+        if action in _INCLUDES:
+            file = task[action] if isinstance(task[action], str) else task[action]["file"]
+            yield from _actions(yaml.safe_load((PLAYBOOKS / "tasks" / Path(file).name).read_text("utf-8")))

@@ -22,6 +22,10 @@ from .pair import Pair
 from .test_takeover import playbooks_of, succeeded
 
 WATCH = "recovery: {autonomy: watch}"
+# After each that it could not store, the receiver waits for as long as a second.
+SOME_REFUSED = 5
+# Of so many the disk cannot hold half.
+MORE_THAN_FIT = 1000
 
 
 def refused(receiver, body):
@@ -111,11 +115,13 @@ def _fill_and_free(server: postgres.Postgres, small: Path, directory: Path) -> N
     server.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
     server.execute("CREATE DATABASE tight TABLESPACE small")
     with serving(directory, policy=WATCH, database=server.url("tight")) as receiver:
-        bodies = [payload(alert(f"h{n}", start=now(), padding=os.urandom(10_000).hex())) for n in range(150)]
         with open(small / "ballast", "wb") as ballast:
             ballast.write(b"x" * (shutil.disk_usage(small).free - (1 << 20)))
-        later = [refused(receiver, body) for body in bodies]
-        assert any(later)
+        bodies, later = [], []
+        while sum(later) < SOME_REFUSED and len(bodies) < MORE_THAN_FIT:
+            bodies.append(payload(alert(f"h{len(bodies)}", start=now(), padding=os.urandom(10_000).hex())))
+            later.append(refused(receiver, bodies[-1]))
+        assert sum(later) == SOME_REFUSED
         assert not all(later)
         (small / "ballast").unlink()
         again = [receiver.post(body).json() for body in bodies]

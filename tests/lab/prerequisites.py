@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.tooling import debian
 
 from .errors import LabError
 from .progress import say, step
@@ -46,23 +47,9 @@ def ensure(packages: Mapping[str, tuple[str, ...]] = PACKAGES) -> None:
     absent = missing(packages)
     if not absent:
         return
-    command = f"apt-get install -y --no-install-recommends {' '.join(absent)}"
-    if not shutil.which("apt-get"):
-        raise LabError(f"missing on this machine: {', '.join(absent)} (on Debian or Ubuntu: {command})")
     say(f"Missing on this machine, will be installed: {', '.join(absent)}")
-    with step(command):
-        _install(command)
-    if still := missing(packages):
-        raise LabError(f"{', '.join(still)} still missing after {command}")
-
-
-def _install(command: str) -> None:
-    """Try with the package lists as they are; a fresh machine has none, an old one has stale ones."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for attempt in (command, f"apt-get update && {command}"):
-        done = subprocess.run(  # noqa: S602  (our own words only)
-            attempt, shell=True, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return
-    raise LabError(f"`{command}` failed: {(done.stderr or done.stdout).strip()[-400:]}")
+    with step(debian.command(absent)):
+        try:
+            debian.install(lambda: missing(packages))
+        except debian.NotInstalledError as error:
+            raise LabError(str(error)) from error

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.tooling import debian
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium"
@@ -28,41 +28,19 @@ SWITCHES = (
 )
 
 
-class BrowserMissingError(Exception):
-    """There is no browser and none can be installed; the message says how to get one."""
-
-
 def program() -> str:
-    """Return the path of the browser."""
+    """Return the path of the browser.
+
+    :raises debian.NotInstalledError: where there is none and none can be installed.
+    """
+    debian.install(lambda: [] if _found() else [PACKAGE])
     found = _found()
-    if found is None:
-        _install()
-        found = _found()
-    if found is None:
-        raise BrowserMissingError(f"{PACKAGE} was installed, but none of {', '.join(PROGRAMS)} is on PATH")
+    assert found is not None
     return found
 
 
 def _found() -> str | None:
     return next((path for path in map(shutil.which, PROGRAMS) if path), None)
-
-
-def _install() -> None:
-    """Try with the package lists as they are; a fresh machine has none, an old one has stale ones."""
-    command = f"apt-get install -y --no-install-recommends {PACKAGE}"
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise BrowserMissingError(f"Chromium is needed on PATH (on Debian or Ubuntu, as root: {command})")
-    print(f"Missing on this machine, will be installed: {PACKAGE}", file=sys.stderr)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    said = ""
-    for attempt in (command, f"apt-get update && {command}"):
-        done = subprocess.run(  # noqa: S602  (our own words only)
-            attempt, shell=True, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-        )
-        if done.returncode == 0:
-            return
-        said = (done.stderr or done.stdout).strip()[-400:]
-    raise BrowserMissingError(f"`{command}` failed: {said}")
 
 
 @contextmanager

@@ -59,11 +59,14 @@ class Watch:
     def _note(self, pid: int, *, below: bool) -> None:
         place = Path(f"/proc/{pid}")
         cmdline, environ = (place / "cmdline").read_bytes(), (place / "environ").read_bytes()
+        limits = (place / "limits").read_bytes()
+        if cmdline and not limits:
+            return  # it has ended between two of these
         if cmdline and (below or self.word in cmdline or self.word in environ):
             shown = self.found.setdefault(pid, Shown(pid))
             shown.cmdline.add(cmdline)
             shown.environ.add(environ)
-            shown.limits = (place / "limits").read_bytes()
+            shown.limits = limits
         else:
             self._strangers.add(pid)
 

@@ -80,8 +80,8 @@ def steps_for(report: Report) -> dict[str, Step]:
     """Declare the steps, in the order in which they run."""
     # Two at a time: unit tests share nothing, and a machine has two cores.
     unit = report.pytest("-n2", "tests/unit")
-    # Here two at a time as well, but for what a machine has only once: tests/integration/conftest.py.
-    beside = ("-n2",)
+    # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
+    beside = ("-n4",)
     integration, lab = report.pytest(*beside, "tests/integration"), report.pytest("tests/lab")
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
     unit_again = report.pytest("-n2", "tests/unit/plugins", "tests/unit/cli", "tests/unit/policy")

@@ -274,7 +274,11 @@ def test_a_receiver_that_is_killed_ends_its_silence_when_it_is_back(tmp_path, al
         assert len(silences(alertmanager)) == 1
         receiver.start()
         until("its end", lambda: not silences(alertmanager))
-        lines = receiver.get("/api/v1/incidents/1")["timeline"]
-        assert [line["text"] for line in lines if line["kind"] == "silence"][1:] == [
-            "run 1 has ended, and its silence of Oom is over"
-        ]
+
+        def told() -> list[str]:
+            lines = receiver.get("/api/v1/incidents/1")["timeline"]
+            return [line["text"] for line in lines if line["kind"] == "silence"][1:]
+
+        # It is told after Alertmanager has said so.
+        until("that to be told", told)
+        assert told() == ["run 1 has ended, and its silence of Oom is over"]

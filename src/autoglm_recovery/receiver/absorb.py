@@ -25,6 +25,7 @@ from autoglm_recovery.receiver.model import Fault, FaultMode, IncidentState, Tar
 from autoglm_recovery.receiver.nature import nature_of
 from autoglm_recovery.receiver.news import LATE_AT_MOST_S, Word, judge_end, judge_firing
 from autoglm_recovery.receiver.own_alerts import for_people
+from autoglm_recovery.receiver.seldom import Seldom
 from autoglm_recovery.receiver.store import arrivals, refusals
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
@@ -36,6 +37,8 @@ LONGEST_AT_IT_S = 2.0
 LONGEST_CAUSE = 400
 
 log = structlog.get_logger()
+# Of each sender and kind, for a sender may have as many refused as it likes.  The console's page has them all.
+_seldom = Seldom()
 
 
 def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:
@@ -98,7 +101,13 @@ def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Met
         metrics.alert(one["failure_class"], row.status, one["outcome"], row.committed_at - row.starts_at)
         if one["outcome"] == "refused":
             metrics.alert_refused(str(faults[row.id].refused_as))
+            _log_refused(row, faults[row.id])
     return len(rows)
+
+
+def _log_refused(row: sa.Row[Any], fault: Fault) -> None:
+    if (unsaid := _seldom.unsaid((fault.refused_as, row.sender))) is not None:
+        log.warning("alert refused", alert=_name(row), reason=fault.refusal, more_since_last_told=unsaid)
 
 
 class _Batch:
@@ -162,7 +171,6 @@ class _Batch:
         if fault.target is None and for_people(row.labels, self._policy):
             return fault.failure_class, "ignored", "it is about the receiver or the exporters: for people", None
         if fault.target is None:
-            log.warning("alert refused", alert=_name(row), reason=fault.refusal)
             return fault.failure_class, "refused", fault.refusal or "", None
         told, before = arrivals.told(row), self._told.setdefault(row.fingerprint, [])
         if judge_firing(told, before, self._now) is Word.doubted:

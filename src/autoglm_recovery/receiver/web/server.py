@@ -17,11 +17,11 @@ from starlette.applications import Starlette
 from autoglm_recovery.receiver.access.authenticator import Authenticator, check_open, watch_entries
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.sessions import Sessions, read_key
+from autoglm_recovery.receiver.seldom import tell_seldom
 from autoglm_recovery.receiver.web.certificates import TlsFiles, serving_context
 from autoglm_recovery.receiver.web.connection import Connection
 from autoglm_recovery.receiver.web.listening import CountingListener
 from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS
-from autoglm_recovery.receiver.web.seldom import tell_seldom
 
 REQUESTS_PER_SECOND = 1000.0
 

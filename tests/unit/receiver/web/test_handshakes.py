@@ -9,8 +9,8 @@ import logging
 
 from structlog.testing import capture_logs
 
+from autoglm_recovery.receiver.seldom import MOST_REMEMBERED, TELL_EVERY_S, tell_seldom
 from autoglm_recovery.receiver.web.handshakes import Teller
-from autoglm_recovery.receiver.web.seldom import MOST_REMEMBERED, TELL_EVERY_S, tell_seldom
 
 
 def test_the_same_again_is_counted_and_told_later() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..evidence.command import Runner, run
 from ..host import paths
+from ..host.walking import walk
 from .problems import CheckpointError
 
 VARIABLE = "AUTOGLM_CHECKPOINT_DIR"
@@ -75,5 +76,5 @@ def write(argv: Sequence[str], directory: Path, timeout: float, runner: Runner =
     complaint = outcome.complaint().replace("env did not end", "it did not end")
     if complaint:
         raise CheckpointError(f"command {argv[0]}: {complaint}")
-    if not any(files for _directory, _names, files in os.walk(directory)):
+    if not any(files for _directory, _names, files in walk(directory)):
         raise CheckpointError(f"command {argv[0]}: exited with 0 and wrote nothing into its directory")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..host import flock, paths
+from ..host.walking import walk
 from . import manifest, names
 from .copying import copy, sync_directory
 from .manifest import Entry
@@ -260,5 +261,5 @@ def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> Entry:
 
 def sync_tree(root: Path) -> None:
     """Make all names below a directory durable, the innermost first."""
-    for directory, _directories, _files in os.walk(root, topdown=False):
+    for directory in reversed([directory for directory, _directories, _files in walk(root)]):
         sync_directory(directory)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..host import flock, paths
+from ..host.walking import walk
 from . import proving
 from .copying import for_each, sync_directory
 from .formats import prove
@@ -221,7 +222,7 @@ def _own(files: Path, target: Target) -> None:
     owner = os.lstat(target.dest) if there else os.stat(_place(target))
     if (owner.st_uid, owner.st_gid) == (os.geteuid(), os.getegid()):
         return
-    for directory, _names, inside in os.walk(files):
+    for directory, _names, inside in walk(files):
         for path in (directory, *(os.path.join(directory, name) for name in inside)):
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 

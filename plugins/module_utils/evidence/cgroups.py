@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 from ..host.numbers import whole_number
+from ..host.walking import walk
 from .piece import Piece
 from .processes import read_file, section
 from .unread import Unread
@@ -154,7 +154,7 @@ def _named(root: Path, unit: str) -> Iterator[Path]:
 
 def _below(root: Path) -> Iterator[Path]:
     seen = 0
-    for directory, names, _files in os.walk(root):
+    for directory, names, _files in walk(root):
         for name in names:
             yield Path(directory) / name
         seen += len(names)

@@ -167,7 +167,7 @@ def test_nonsense_is_data(scene: Scene, plan: dict[str, Any]) -> None:
 def test_an_answer_without_an_end_is_cut_off(scene: Scene) -> None:
     """The process on the controller would grow until the kernel ended it, or something else."""
     scene.compromise("p1", "inference_health", endless=True)
-    done = scene.fleet.run("restart_process", BY_HAND)
+    done = scene.fleet.run("check_service", {"target": "p1"})
     assert done.returncode != 0
     assert "answered autoglm.recovery.inference_health with more than 16 MiB" in told(done)
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 * 2**20  # KiB

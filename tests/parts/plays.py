@@ -27,9 +27,13 @@ _BLOCKS = ("block", "rescue", "always")
 
 def actions(playbook: str) -> Iterator[tuple[str, Any]]:
     """Every action of a playbook with its options, also in the files of tasks that it includes."""
-    for play in yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text("utf-8")):
-        for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
-            yield from _actions(play.get(part) or [])
+    for play in _plays(playbook):
+        yield from _actions_of(play)
+
+
+def first_actions(playbook: str) -> Iterator[tuple[str, Any]]:
+    """The same of the first play of a playbook."""
+    return _actions_of(_plays(playbook)[0])
 
 
 def asked_of_hosts(playbook: str) -> list[str]:
@@ -39,6 +43,16 @@ def asked_of_hosts(playbook: str) -> list[str]:
         if action not in ON_THE_CONTROLLER:
             modules.add((options["module"] if action == "autoglm.recovery.ask" else action).rpartition(".")[2])
     return sorted(modules)
+
+
+def _plays(playbook: str) -> list[dict[str, Any]]:
+    plays: list[dict[str, Any]] = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text("utf-8"))
+    return plays
+
+
+def _actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
+        yield from _actions(play.get(part) or [])
 
 
 def _actions(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:

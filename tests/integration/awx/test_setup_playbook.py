@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from autoglm_recovery.receiver.awx.launcher import AwxLauncher
 from tests.fake_awx import FakeAwx, running
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import Kept, settings
+from tests.parts.misleading import MISLEADING
 from tests.tooling.awx_collection import awx_collection
 
 CHECKOUT = Path(__file__).parents[3]
@@ -58,12 +60,14 @@ def empty() -> FakeAwx:
     return fake
 
 
-def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx) -> None:
+def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path: Path) -> None:
+    inventory = tmp_path / "misleading.json"
+    inventory.write_text(json.dumps({"all": {"vars": MISLEADING, "hosts": {"localhost": MISLEADING}}}))
     with running(empty) as server:
         assert changed(set_up(server)) == 7
         (update,) = empty.all("inventory_updates")
         assert update["status"] == "successful", "the hosts are there before anything is launched"
-        again = set_up(server)
+        again = set_up(server, "-i", str(inventory))
         assert changed(again) == 0, again.stdout
         assert len(empty.all("inventory_updates")) == 1
 

@@ -30,9 +30,6 @@ from tests.parts.leftovers import end_processes_of
 
 SECONDS = 240
 
-# What the receiver gives, as far as playbooks look at it.
-INCIDENT = {"id": 7, "failure_class": "oom", "fault_mode": "transient", "action": "restart_process", "attempt": 1}
-
 # Runs here what is to be run on a host, and the server with which sftp speaks.
 SSH = """#!/bin/sh
 for last; do :; done

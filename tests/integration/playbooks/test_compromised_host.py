@@ -195,6 +195,7 @@ REVIVED = {
     "look_at_hosts": {"autoglm_look": {"p1": {"sockets": ["/"]}}},
     "restart_process": BY_HAND,
     "rolling_restart": {"pool": "chat"},
+    "try_run": {"autoglm_expected": {"p1": ["llama"]}},
 }
 
 
@@ -202,12 +203,19 @@ def test_a_fact_cache_revives_nothing(scene: Scene) -> None:
     """A playbook of somebody's asked the host for its facts, and a cache keeps them; facts are made variables."""
     scene.fleet.group_vars["autoglm_pools"] = {"chat": {"balancer": {"kind": "file_sd", "file": "/nowhere/sd.json"}}}
     cache = gathered(scene, ANSIBLE_INJECT_FACT_VARS="True")
-    assert set(REVIVED) | {"try_run"} == set(OF_HOSTS)  # try_run reaches no host
+    assert set(REVIVED) == set(OF_HOSTS)
     for playbook, asked in REVIVED.items():
         done = scene.fleet.run(playbook, asked, "--limit", "p1", **cache)
         assert done.returncode != 0, told(done)
         assert "facts replace what the inventory says" in told(done), playbook
         assert "p1 ansible_sftp_executable, p1 autoglm_asked_by_person" in told(done)
+
+    # A balancer's host is asked too, in the name of another host.
+    scene.fleet.add("behind")
+    scene.fleet.group_vars["autoglm_pools"]["chat"]["balancer"]["host"] = "p1"
+    done = scene.fleet.run("restart_process", {"target": "behind"}, **cache)
+    assert "facts replace what the inventory says (p1 ansible_sftp_executable, p1" in told(done)
+    assert scene.fleet.pid("behind") is None
     assert scene.sprung == []
     assert scene.fleet.pid("p1") is not None
 

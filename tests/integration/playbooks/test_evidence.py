@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from .fleet import INCIDENT, Fleet, told
+from tests.parts.asked import INCIDENT
+
+from .fleet import Fleet, told
 
 TARGET = {"host": "p1", "service": "llama"}
 

@@ -21,9 +21,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 
 from tests.lab.places import CHECKOUT
 from tests.lab.waiting import wait_for
+from tests.parts.asked import INCIDENT
 from tests.parts.leftovers import end_processes_of
 
-from .fleet import INCIDENT, Fleet, told
+from .fleet import Fleet, told
 
 PERSON = {"target": "p1"}
 # The host is asked at once in a test; a receiver's run waits a while.

@@ -11,51 +11,39 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
+from autoglm_recovery.receiver import ansible_settings
+from tests.parts.asked import ASKED, INCIDENT, RECEIVERS
+from tests.parts.misleading import MISLEADING
 from tests.tooling.awx_collection import awx_collection
 
-from .fleet import INCIDENT, Fleet, told
+from .fleet import Fleet, told
 
-# Every short name of the documentation, in somebody's inventory, where it means something else or would do harm.
-WRONG = {
-    "target": "elsewhere",
-    "service": "another",
-    "force": True,
-    "pool": "batch",
-    "at_once": "100%",
-    "drain_timeout": 0,
-    "ready_timeout": 0,
-    "stop_timeout": 0,
-    "host": "elsewhere",
-    "name": "another",
-    "awx_project_url": "https://elsewhere.example/x.git",
-    "awx_receiver_url": "https://elsewhere.example",
-    "autoglm_incident": {"id": 1, "fence": 1},
-    "autoglm_target": {"host": "elsewhere", "service": "another"},
-    "autoglm_force": True,
-    "autoglm_asked_by_person": True,
-    "autoglm_leave_alone": False,
-    "autoglm_not_restarted": "by nobody",
-    "autoglm_taken_out": ["llama"],
-    "autoglm_stopping": "llama",
-    "autoglm_ready_timeout": 0,
-    "autoglm_wanted_pool": "batch",
-}
-RECEIVERS = {"autoglm_incident": INCIDENT, "autoglm_target": {"host": "p1", "service": "llama"}}
+# One that is added to the table is run too.
+ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart"})
 
 
 @pytest.fixture
 def misleading(fleet: Fleet) -> Fleet:
-    """One host in an inventory that has all short names, for all, for the group and for the host."""
+    """One host in an inventory that misleads by every name, for all and for the host."""
     fleet.add("p1")
-    fleet.group_vars.update(WRONG)
-    fleet.hosts["p1"].update(WRONG)
+    fleet.group_vars.update(MISLEADING)
+    fleet.hosts["p1"].update(MISLEADING)
     return fleet
+
+
+@pytest.mark.parametrize("playbook", ON_ONE_HOST)
+def test_what_is_launched_does_what_it_would_do_under_any_inventory(misleading: Fleet, playbook: str) -> None:
+    before = misleading.start("p1")
+    extra, tells = ASKED[playbook]
+    done = misleading.run(playbook, extra, **ansible_settings.ENVIRONMENT)
+    assert done.returncode == 0, told(done)
+    assert tells in told(done)
+    assert misleading.pid("p1") == before
 
 
 @pytest.mark.parametrize(
     "extra",
     [
-        RECEIVERS,
         # Event-Driven Ansible, whatever else its rulebook gives.
         {"target": "p1", "ansible_eda": {"event": {"alert": {}}}},
         {"target": "p1", "ansible_eda": {"event": {"alert": {}}}, "force": True},
@@ -75,6 +63,21 @@ def test_a_person_gets_the_restart(misleading: Fleet, extra: dict[str, Any]) -> 
     done = misleading.run("restart_process", extra)
     assert done.returncode == 0, told(done)
     assert misleading.pid("p1") != before
+
+
+def test_a_person_checks_what_is_there(misleading: Fleet) -> None:
+    misleading.start("p1")
+    done = misleading.run("check_service", {"target": "p1"})
+    assert done.returncode == 0, told(done)
+    assert "for p1 => (item=llama)" in told(done)
+
+
+def test_a_start_that_failed_leaves_its_evidence(misleading: Fleet) -> None:
+    """The inventory says that a proof was made; no task has made one."""
+    misleading.hosts["p1"]["autoglm_services"][0]["start_command"] = ["/nowhere/llama-server"]
+    done = misleading.run("restart_process", {"target": "p1"})
+    assert done.returncode != 0
+    assert [path.name for path in (misleading.directory / "evidence").glob("*-failed-start")] != [], told(done)
 
 
 @pytest.mark.parametrize("playbook", ["restart_process", "check_service"])
@@ -116,20 +119,23 @@ def test_what_the_inventory_calls_so_is_not_asked(
 
 
 def test_awx_is_not_set_up_from_what_the_inventory_calls_so(misleading: Fleet) -> None:
-    done = misleading.run("awx_setup", {}, ANSIBLE_COLLECTIONS_PATH=str(awx_collection()))
+    extra, tells = ASKED["awx_setup"]
+    done = misleading.run("awx_setup", extra, ANSIBLE_COLLECTIONS_PATH=str(awx_collection()))
     assert done.returncode != 0
-    assert "Give awx_project_url" in told(done)
+    assert tells in told(done)
 
 
 def test_a_pool_is_restarted_whatever_the_inventory_calls_so(pool: Fleet) -> None:
-    pool.group_vars.update(WRONG)
+    pool.group_vars.update(MISLEADING)
     before = {host: pool.pid(host) for host in pool.hosts}
-    done = pool.run("rolling_restart", {"pool": "chat"})
+    extra, tells = ASKED["rolling_restart"]
+    done = pool.run("rolling_restart", extra)
     assert done.returncode == 0, told(done)
+    assert tells in told(done)
     after = {host: pool.pid(host) for host in pool.hosts}
     assert all(after[host] not in {None, pid} for host, pid in before.items())
 
-    done = pool.run("rolling_restart", {"pool": "chat"}, "--limit", "p1")
+    done = pool.run("rolling_restart", extra, "--limit", "p1")
 
     assert done.returncode == 0, told(done)
     assert pool.pid("p1") != after["p1"]

@@ -5,20 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import jinja2.meta
 import pytest
 import yaml
 
-PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
-FILES = sorted(PLAYBOOKS.rglob("*.yml"))
+from tests.parts.plays import PLAYBOOKS
+from tests.parts.variables import DECLARED, EXTRA_VAR, FILES, files_of, given, given_by, load, looked_up, read
 
-# What is an expression without braces around it.
-EXPRESSIONS = frozenset(("when", "that", "until", "changed_when", "failed_when"))
+NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
+
 # What Ansible gives itself, whatever an inventory or a host says; ansible_eda is what Event-Driven Ansible gives.
 ANSIBLES = frozenset(
     (
@@ -36,91 +34,92 @@ ANSIBLES = frozenset(
 )
 # What only awx_setup has. It acts on no host of the inventory.
 SETUP = "awx_"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a playbook; what is tagged !unsafe is no template and reads nothing."""
-
-
-_Loader.add_constructor("!unsafe", lambda _loader, _node: None)
-
-
-class _AnyFilter(dict):
-    """Jinja asks whether filters and tests exist; Ansible's are not here."""
-
-    def get(self, _name: object, _default: object = None) -> object:  # type: ignore[override]
-        return str
-
-    def __contains__(self, _name: object) -> bool:
-        return True
-
-
-def load(path: Path) -> Any:
-    return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
-
-
-def texts(value: Any, key: str = "") -> Iterator[str]:
-    """Every template in a playbook, as one with braces."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from texts(name)
-            yield from texts(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts(inner, key)
-    elif isinstance(value, str):
-        yield "{{ (" + value + ") }}" if key in EXPRESSIONS else value
-
-
-def read(path: Path) -> set[str]:
-    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - nothing is rendered
-    environment.filters = environment.tests = _AnyFilter()
-    return set().union(*(jinja2.meta.find_undeclared_variables(environment.parse(text)) for text in texts(load(path))))
-
-
-def bound(value: Any) -> Iterator[str]:
-    """Every name that playbooks give a value above inventory and facts before anything reads it."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == "vars" and isinstance(inner, dict):
-                yield from inner
-            if name == "register" or (name == "loop_control" and "loop_var" in inner):
-                yield inner if name == "register" else inner["loop_var"]
-            yield from bound(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from bound(inner)
-
-
-BOUND = {name for path in FILES for name in bound(load(path))} | {
-    name for path in FILES if path.parent.name == "vars" for name in load(path)
+# The parts of a play in which names are looked for. Roles, for one, would bring files that nothing here reads.
+READ = {"become", "connection", "gather_facts", "hosts", "name", "order", "serial", "tasks", "vars", "vars_files"}
+# What lookups may name: any extra variable, what the inventory says of ours, and how Ansible reaches a host.
+LOOKUPS = {
+    EXTRA_VAR: "[a-z]",
+    DECLARED: "autoglm_",
+    "vars": "ansible_",
+    "autoglm.recovery.replaced_by_facts": r"\?",
+    "ansible.builtin.config": "[A-Z]",
+    "ansible.builtin.fileglob": r"\?",
 }
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
 
 
-def test_there_are_playbooks() -> None:
+def ours(path: Path) -> tuple[str, ...]:
+    return ("autoglm_", SETUP) if path.name == "awx_setup.yml" else ("autoglm_",)
+
+
+def bound(playbook: str) -> set[str]:
+    """Every name that a playbook gives a value above inventory and facts before anything reads it.
+
+    Not one that a task notes with set_fact: it has its first value in vars/, or a host could give it one before.
+    """
+    return {name for path in files_of(playbook) for by, name in given_by(path) if by != "set_fact"}
+
+
+def reached(playbook: str) -> set[str]:
+    """Every name that the tasks of a playbook read, and those that the values of these read in turn."""
+    files = files_of(playbook)
+    values = [(name, value) for path in files if path.parent.name == "vars" for name, value in load(path).items()]
+    found: set[str] = set()
+    waiting = set().union(*(read(load(path)) for path in files if path.parent.name != "vars"))
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(read(value) for name, value in values if name in waiting)) - found
+    return found
+
+
+def test_everything_in_the_folder_is_read() -> None:
     assert {"restart_process.yml", "rolling_restart.yml", "awx_setup.yml", "run.yml"} <= {path.name for path in FILES}
+    assert [path for path in PLAYBOOKS.rglob("*") if path.is_file() and path not in FILES] == []
+    assert set(FILES) == set().union(*(files_of(name) for name in NAMES))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
+@pytest.mark.parametrize("playbook", NAMES)
+def test_every_play_is_read_whole(playbook: str) -> None:
+    for play in load(PLAYBOOKS / f"{playbook}.yml"):
+        assert play.keys() - READ == set()
+        assert [file for file in play.get("vars_files", []) if PLAYBOOKS / file not in FILES] == []
+
+
+@each_file
 def test_every_name_is_ours_or_ansibles(path: Path) -> None:
     """Short names come from the command line alone: lookup('autoglm.recovery.extra_var', NAME)."""
-    allowed = ("autoglm_", SETUP) if path.name == "awx_setup.yml" else ("autoglm_",)
-    assert sorted(name for name in read(path) - ANSIBLES if not name.startswith(allowed)) == []
+    assert sorted(name for name in read(load(path)) - ANSIBLES if not name.startswith(ours(path))) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
-def test_none_of_ours_is_left_to_the_inventory_or_the_host(path: Path) -> None:
-    """It has a value in vars/, in vars:, or by register; what the inventory says is read with lookup declared.
-
-    One that a task sets with set_fact has its first value in vars/, or a host could give it one before.
-    """
-    assert sorted(name for name in read(path) - BOUND if name.startswith(("autoglm_", SETUP))) == []
+@each_file
+def test_every_name_that_is_given_a_value_is_ours(path: Path) -> None:
+    """Or the next task that reads it would read somebody's where this one was left out."""
+    theirs = {("vars", "ansible_python_interpreter")}
+    assert sorted(one for one in given_by(path) - theirs if not one[1].startswith(ours(path))) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
+@each_file
+def test_no_lookup_reads_another_s_name(path: Path) -> None:
+    wrong = [one for one in looked_up(load(path)) if not re.match(LOOKUPS.get(one[0], "$."), one[1])]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("playbook", NAMES)
+def test_none_of_ours_is_left_to_the_inventory_or_the_host(playbook: str) -> None:
+    """It has a value in this playbook: in vars/, in vars: or by register. Lookup declared reads the inventory's."""
+    assert sorted(name for name in reached(playbook) - bound(playbook) if name.startswith(("autoglm_", SETUP))) == []
+
+
+@each_file
+def test_nobody_asks_whether_one_of_ours_is_there(path: Path) -> None:
+    """Where no task has registered it yet, somebody's inventory would answer."""
+    assert re.findall(r"\b(?:autoglm|awx)_\w+ is (?:not )?(?:un)?defined", path.read_text("utf-8")) == []
+
+
+@each_file
 def test_other_hosts_are_never_read_through_hostvars(path: Path) -> None:
     """hostvars[X] holds what X says of itself."""
-    assert "hostvars" not in read(path)
+    assert "hostvars" not in read(load(path))
 
 
 @pytest.mark.parametrize(
@@ -129,9 +128,28 @@ def test_other_hosts_are_never_read_through_hostvars(path: Path) -> None:
         ({"when": "force | default(false)"}, {"force"}),
         ({"loop": "{{ services | selectattr('pool', 'equalto', pool) }}"}, {"services", "pool"}),
         ({"assert": {"that": ["a == 1", "b is defined"]}}, {"a", "b"}),
+        ({"ansible.builtin.debug": {"var": "force"}}, {"force"}),
         ({"msg": "{% for host in groups['all'] %}{{ hostvars[host].x }}{% endfor %}"}, {"groups", "hostvars"}),
     ],
 )
-def test_the_check_sees_names(text: Any, found: set[str], tmp_path: Path) -> None:
-    (tmp_path / "one.yml").write_text(yaml.safe_dump(text))
-    assert read(tmp_path / "one.yml") == found
+def test_the_check_sees_names(text: Any, found: set[str]) -> None:
+    assert read(text) == found
+
+
+def test_the_check_sees_what_is_looked_up() -> None:
+    text = "{{ lookup('vars', 'force') ~ query('declared', 'a', 'b', default=c) ~ lookup('varnames', d) }}"
+    found = {("vars", "force"), ("declared", "a"), ("declared", "b"), ("varnames", "?")}
+    assert set(looked_up({"msg": text})) == found
+
+
+def test_the_check_sees_what_is_given_a_value() -> None:
+    tasks = """
+      - block:
+          - ansible.builtin.set_fact: {a: 1, cacheable: true}
+          - ansible.builtin.command: x
+            register: b
+            vars: {c: 1}
+            loop_control: {loop_var: d, index_var: e, label: f}
+    """
+    play = [{"vars_prompt": [{"name": "g"}], "vars": {"h": {"i": 1}}, "tasks": yaml.safe_load(tasks)}]
+    assert sorted(name for _by, name in given(play)) == ["a", "b", "c", "d", "e", "g", "h"]

@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks are asked with, and by whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What the receiver gives, as far as playbooks look at it.
+INCIDENT = {"id": 7, "failure_class": "oom", "fault_mode": "transient", "action": "restart_process", "attempt": 1}
+RECEIVERS = {"autoglm_incident": INCIDENT, "autoglm_target": {"host": "p1", "service": "llama"}}
+
+# What each playbook is asked with by the receiver, by its doctor, or by a person where neither launches it; and what it
+# tells then, of a host p1 whose service llama is healthy, or of a pool chat. Another one is to be added here.
+ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "awx_setup": ({}, "Give awx_project_url"),
+    "check_service": (RECEIVERS, "for p1 => (item=llama)"),
+    "look_at_hosts": ({"autoglm_look": {"p1": {"sockets": ["/"]}}}, "ok: [p1] => (item=/)"),
+    "restart_process": (RECEIVERS, "Already healthy, not restarted"),
+    "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
+    "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),
+}

@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tests.lab import image, prerequisites
 from tests.lab.errors import LabError
@@ -76,12 +77,26 @@ class Runtime:
             self("rm", "--force", *(("--time", "0") if self.kind == "podman" else ()), *names)
 
 
+def _take(lock: TextIO) -> None:
+    """Wait for whoever has it, but not for ourselves, which would be for ever."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        if lock.read() == str(os.getpid()):
+            raise RuntimeError("this process has podman already: a fixture of another scope has not ended") from None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
 @contextlib.contextmanager
 def podman() -> Iterator[Runtime]:
     """podman for the length of the block, by one test run at a time; of an earlier one nothing stays."""
     prerequisites.ensure()
-    with LOCK.open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with LOCK.open("a+", encoding="utf-8") as lock:
+        _take(lock)
         found = image.ensure()
         PLAIN_V1.ensure()
         runtime = Runtime("podman", found, PLAIN_V1.prefix(), LIMITS)

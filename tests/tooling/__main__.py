@@ -84,7 +84,7 @@ def steps_for(report: Report) -> dict[str, Step]:
     beside = ("-n4",)
     integration, lab = report.pytest(*beside, "tests/integration"), report.pytest("tests/lab")
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
-    unit_again = report.pytest("-n2", "tests/unit/plugins", "tests/unit/cli", "tests/unit/policy")
+    unit_again = report.pytest("-n2", "tests/unit/plugins", "tests/unit/cli")
     integration_again = report.pytest(*beside, "tests/integration/receiver/test_recovery.py", "tests/integration/warm")
     lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN))
     listed = [

@@ -20,16 +20,16 @@ from tests.parts import containers, docker
 from tests.parts.containers import LABEL, Runtime
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def all_podman() -> Iterator[Runtime]:
-    """podman, once for the session: making its namespace takes a moment."""
+    """podman, once: making its namespace takes a moment.  Other packages take it for themselves, one after the other."""
     with containers.podman() as podman:
         yield podman
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def all_docker() -> Iterator[Runtime]:
-    """A Docker engine, once for the session."""
+    """A Docker engine, once."""
     with docker.docker() as engine:
         yield engine
 

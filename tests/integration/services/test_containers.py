@@ -20,6 +20,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.containe
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError, Status
 
 from tests.lab.waiting import wait_for
+from tests.parts import containers
 from tests.parts.containers import LABEL, Runtime
 
 SLEEPS = (
@@ -180,3 +181,10 @@ def test_a_runtime_that_is_not_there_is_unknown() -> None:
     status = Container("a", "podman", 5.0, lambda _argv, timeout: run_here(["/nowhere/podman"], timeout)).status()
     assert (status.readable, status.state, status.process_gone) == (False, "unknown", False)
     assert "cannot be run" in status.reason
+
+
+@pytest.mark.usefixtures("podman")
+def test_a_test_that_has_podman_and_asks_for_it_again_is_told_so() -> None:
+    """It would wait for itself, and the whole run with it."""
+    with pytest.raises(RuntimeError, match="this process has podman already"), containers.podman():
+        pass

@@ -22,7 +22,7 @@ from tests.parts.containers import LABEL, Runtime
 
 @pytest.fixture(scope="package")
 def all_podman() -> Iterator[Runtime]:
-    """podman, once: making its namespace takes a moment.  Other packages take it for themselves, one after the other."""
+    """podman, once: making its namespace takes a moment.  Not for longer: others wait for it."""
     with containers.podman() as podman:
         yield podman
 

@@ -26,7 +26,7 @@ LONG = "x" * 400
 POLICY = """
 recovery:
   autonomy: {default: act, classes: {deadlock: ask, gpu_fault: watch}}
-  strategies: {oom: {delay: 0s}, crash: {delay: 20m}}
+  strategies: {oom: {delay: 0s, timeout: 2h}, crash: {delay: 20m}}
 guardrails:
   max_pool_unavailable: 100%
   max_fleet_unavailable: 100%
@@ -49,7 +49,7 @@ IN_VAIN = """\
       autoglm.recovery.inference_health:
 """.format(steps="\n".join(f"    - name: Step {n}\n      ansible.builtin.debug:" for n in range(STEPS)))
 # What failed is not tried again while somebody looks at it.
-IN_NO_HURRY = POLICY.replace("oom: {delay: 0s}", "oom: {delay: 0s, backoff: 1h}")
+IN_NO_HURRY = POLICY.replace("oom: {delay: 0s,", "oom: {delay: 0s, backoff: 1h,")
 EVIDENCE = "/var/lib/autoglm/evidence/llama-20261128T031502Z.tar.gz"
 SAID = "failed to load model /var/lib/models/chat.gguf: no space left on device"
 # Modules of these names whose answers are what the pages show: there is no server here that could be repaired.

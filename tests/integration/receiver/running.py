@@ -49,6 +49,7 @@ PLAYBOOK = """\
         path: "{{ scratch }}/hold"
         state: absent
         sleep: 1
+        timeout: 7200
     - name: Write down what was given
       ansible.builtin.copy:
         content: "{{ {'incident': autoglm_incident, 'target': autoglm_target} | to_json }}"

@@ -17,7 +17,7 @@ _SPEC = {
     "module": {
         "type": "str",
         "required": True,
-        "choices": ["ansible.builtin.command", "ansible.builtin.stat", "ansible.builtin.uri"],
+        "choices": ["ansible.builtin.command", "ansible.builtin.uri"],
     },
     "options": {"type": "dict", "required": True},
 }

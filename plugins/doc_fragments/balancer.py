@@ -15,8 +15,8 @@ options:
     description:
       - The name of the server as the balancer has it. In HAProxy that is the word after C(server).
         In C(nginx), Envoy and target files it is the address with the port, and in Kubernetes the pod.
+      - Required unless O(state=queried).
     type: str
-    required: true
   balancer:
     description:
       - The pool, and how its balancer is reached from the host on which the module runs.

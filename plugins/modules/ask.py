@@ -40,7 +40,6 @@ options:
     required: true
     choices:
       - ansible.builtin.command
-      - ansible.builtin.stat
       - ansible.builtin.uri
   options:
     description:
@@ -50,13 +49,12 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Is there a socket
+- name: Does it answer
   autoglm.recovery.ask:
-    module: ansible.builtin.stat
+    module: ansible.builtin.uri
     options:
-      path: /run/haproxy/admin.sock
-      get_checksum: false
-  register: socket
+      url: http://127.0.0.1:8080/health
+  register: answer
 """
 
 RETURN = r"""# Those of the module that is named."""
@@ -68,7 +66,7 @@ minimum_python.check()  # before what an older Python cannot import
 # isort: split
 from ansible.module_utils.basic import AnsibleModule
 
-CHOICES = ["ansible.builtin.command", "ansible.builtin.stat", "ansible.builtin.uri"]
+CHOICES = ["ansible.builtin.command", "ansible.builtin.uri"]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ description:
     be it that another server died, or that another task drained one at the same time.
   - Every change is verified by reading it back. What could not be read is never taken for zero.
   - A task that was killed may be run again, and goes on where the other one was.
+  - With O(state=queried) only asks whether a drain could be done, by this user on this host, and changes nothing.
   - Runs on a host that reaches the balancer. Use C(delegate_to) where that is not the server's own.
 author:
   - autoglm.recovery maintainers (@autoglm)
@@ -39,8 +40,12 @@ options:
   state:
     description:
       - V(drained) means out of traffic and nothing in flight. V(active) means that new requests go to it.
+      - V(queried) reads the pool and fails where a drain could not be done, saying what to do in RV(obstacles).
+        HAProxy is asked for the level of the socket; C(nginx) to test its configuration, and whether its master may be
+        signalled; Kubernetes for the rights of the user, by SelfSubjectAccessReview. Files must be where this user can
+        replace them, programs must be there, and so must O(server) where it is given. Engines are not asked.
     type: str
-    choices: [drained, active]
+    choices: [drained, active, queried]
     required: true
   min_available:
     description:
@@ -194,13 +199,24 @@ EXAMPLES = r"""
     autoglm_pools:
       chat:
         balancer: {kind: haproxy, socket: "192.0.2.1:9999", backend: llm}
+
+- name: Could a drain be done, when it comes to that
+  autoglm.recovery.drain_inference:
+    state: queried
+    balancer:
+      kind: haproxy
+      socket: /run/haproxy-admin.sock
+      backend: llm
+  delegate_to: balancer.example.org
 """
 
 RETURN = r"""
 outcome:
   description:
     - V(drained) or V(active) is what was asked for, or in check mode would be. V(leaving) is what O(wait=false) gives.
-    - V(refused) means that nothing was changed. V(failed) means that RV(reasons) and RV(after) say how things stand.
+    - V(queried) means that a drain could be done.
+    - V(refused) means that nothing was changed, with O(state=queried) because a drain could not be done.
+      V(failed) means that RV(reasons) and RV(after) say how things stand.
   type: str
   returned: always
   sample: drained
@@ -242,6 +258,14 @@ in_flight:
   sample:
     balancer: {"kind": "read", "reason": "HAProxy: 0 sessions, 0 queued", "value": 0}
     engine: {"kind": "read", "reason": "engine: 0 running, 0 waiting", "value": 0}
+obstacles:
+  description: With O(state=queried), what would keep a drain from being done, and what to do about it.
+  type: list
+  elements: dict
+  returned: always
+  sample:
+    - what: the socket /run/haproxy-admin.sock has level operator, and a drain needs level admin
+      do: write level admin behind this stats socket in haproxy.cfg, and reload HAProxy
 aborted:
   description: Whether requests were ended through the engine.
   type: bool
@@ -264,7 +288,13 @@ from dataclasses import asdict
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import activation, draining, policy, pool
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import (
+    activation,
+    draining,
+    policy,
+    pool,
+    querying,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, Member, check_name
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import balancer_spec, open_balancer
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
@@ -277,8 +307,8 @@ _AT_LEAST = {"zeros": 1, "poll": 0.01, "deadline": 0, "remaining_deadline": 0, "
 
 def argument_spec() -> dict[str, Any]:
     return {
-        "state": {"type": "str", "choices": ["drained", "active"], "required": True},
-        "server": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["drained", "active", "queried"], "required": True},
+        "server": {"type": "str"},
         "balancer": balancer_spec(),
         "min_available": {"type": "str", "default": "1"},
         "count_unchecked": {"type": "bool", "default": False},
@@ -307,10 +337,14 @@ def argument_spec() -> dict[str, Any]:
 def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
     """Do what was asked. Raises ValueError for options that cannot be."""
     _check(params)
+    server = None if params["server"] is None else check_name("server", params["server"])
+    balancer = open_balancer(params["balancer"])
+    if params["state"] == "queried":
+        return querying.query(balancer, params["balancer"]["lock_dir"], server)
     rules = _rules(params)
     parts = draining.Parts(
-        open_balancer(params["balancer"]),
-        check_name("server", params["server"]),
+        balancer,
+        params["server"],
         _engine(params, params["engine_url"]) if params["engine_url"] else None,
         {name: _engine(params, str(url)) for name, url in params["peers"].items()},
         poll=params["poll"],
@@ -370,6 +404,7 @@ def result_of(outcome: draining.Outcome, state: str, check_mode: bool) -> dict[s
         "after": after,
         "pool": [asdict(member) for member in outcome.pool],
         "in_flight": {"balancer": _count(outcome.balancer), "engine": _count(outcome.engine)},
+        "obstacles": [asdict(obstacle) for obstacle in outcome.obstacles],
         "aborted": outcome.aborted,
         "seconds": outcome.seconds,
         "diff": {
@@ -395,14 +430,19 @@ def _shown(member: Optional[Member], count: Optional[Count], predicted: Optional
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(),
+        required_if=[("state", "drained", ["server"]), ("state", "active", ["server"])],
+        supports_check_mode=True,
+    )
     try:
         outcome = act(module.params, module.check_mode)
     except ValueError as error:
         module.fail_json(msg=str(error))
     result = result_of(outcome, module.params["state"], module.check_mode)
     if not outcome.ok:
-        module.fail_json(msg=f"{module.params['server']}: {outcome.outcome}: {'; '.join(outcome.reasons)}", **result)
+        who = module.params["server"] or module.params["balancer"]["kind"]
+        module.fail_json(msg=f"{who}: {outcome.outcome}: {'; '.join(outcome.reasons)}", **result)
     module.exit_json(**result)
 
 

@@ -23,6 +23,12 @@ TOKEN = "token-of-the-fake"
 _PODS = "/api/v1/namespaces/default/pods"
 _SERVICES = "/api/v1/namespaces/default/services"
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+# Verb, group and resource of what a role for our tasks allows.
+_ROLE = {
+    *(("get", "", "services"), ("get", "", "pods"), ("list", "", "pods"), ("patch", "", "pods/status")),
+    ("list", "discovery.k8s.io", "endpointslices"),
+}
 # ValidateQualifiedName of k8s.io/apimachinery/pkg/util/validation: a name, and a DNS subdomain before a slash.
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _QUALIFIED = re.compile(rf"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?{_NAME}")
@@ -66,6 +72,8 @@ class FakeKubernetes:
             return _status(401, "Unauthorized", "Unauthorized")
         if asked.method == "GET":
             return self._get(asked)
+        if asked.method == "POST" and asked.path == _REVIEWS:
+            return self._review(asked)
         if asked.method == "PATCH" and asked.path.startswith(f"{_PODS}/"):
             return self._patch(asked)
         return _status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -91,6 +99,20 @@ class FakeKubernetes:
         if place == _SERVICES:
             return _not_found("services", name)
         return Reply(404, b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"})
+
+    def _review(self, asked: Asked) -> Reply:
+        """The question comes back with its answer; nothing is kept of it."""
+        if asked.headers["Content-Type"] != "application/json":
+            return _status(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        review = asked.json()
+        about = review["spec"]["resourceAttributes"]
+        below = about.get("subresource")
+        right = about["verb"], about.get("group", ""), f"{about['resource']}/{below}" if below else about["resource"]
+        role = {each for each in _ROLE if self.may_patch or each[0] != "patch"}
+        # By its name alone, as resourceNames of a Role do.
+        known = about["resource"] != "services" or about.get("name") == "llm"
+        allowed = right in role and known and about.get("namespace") == "default"
+        return _document({**review, "status": {"allowed": allowed}}, 201)
 
     def _patch(self, asked: Asked) -> Reply:
         """Merge conditions by their type, as the API does for this kind of patch."""

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..evidence.command import Runner, run
+from ..evidence.command import Runner, is_there, run
 from ..host.numbers import whole_number
 from . import lock
 from .protocol import (
@@ -34,6 +34,7 @@ from .protocol import (
     Count,
     Member,
     NotSupported,
+    Obstacle,
     Weight,
 )
 from .protocol import find as find_member
@@ -99,6 +100,15 @@ class Command:
 
     def incarnation(self) -> str:
         return "command"
+
+    def obstacles(self) -> list[Obstacle]:
+        """Whether the programs are there. Whether they would do it, only they know; members() runs C(state)."""
+        programs = {name: words[0] for name, words in self._commands.items() if words}
+        return [
+            Obstacle(f"there is no program {program}, or it may not be run", f"correct commands.{name}")
+            for name, program in programs.items()
+            if not _BLANK.search(program) and not is_there(program)
+        ]
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"command {' '.join(self._commands['state'])} {self._backend}", self._lock_dir)

@@ -14,7 +14,7 @@ from ..engines.protocol import Engine, EngineError
 from ..engines.protocol import NotSupported as EngineCannot
 from . import witnesses
 from .policy import Look, Progress, Rules, Step, decide
-from .protocol import ACTIVE, Balancer, BalancerError, Count, Member
+from .protocol import ACTIVE, Balancer, BalancerError, Count, Member, Obstacle
 
 _PUT_BACK_SECONDS = 30.0
 _SAID_NO = ("denied", "refused", "unknown_backend", "unknown_server")
@@ -44,7 +44,7 @@ class Parts:
 
 @dataclass
 class Outcome:
-    """What a task returns. C(outcome): C(drained), C(leaving), C(active), C(refused) or C(failed)."""
+    """What a task returns. C(outcome): C(drained), C(leaving), C(active), C(queried), C(refused) or C(failed)."""
 
     outcome: str = "failed"
     changed: bool = False
@@ -56,11 +56,12 @@ class Outcome:
     balancer: Count | None = None
     engine: Count | None = None
     aborted: bool = False
+    obstacles: list[Obstacle] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        return self.outcome in ("drained", "leaving", "active")
+        return self.outcome in ("drained", "leaving", "active", "queried")
 
 
 def drain(parts: Parts, rules: Rules, check_mode: bool = False) -> Outcome:

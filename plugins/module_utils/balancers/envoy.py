@@ -27,7 +27,7 @@ from ..engines.transport import HttpTransport, Transport
 from ..host.numbers import whole_number
 from . import envoy_endpoints, files, lock
 from .envoy_endpoints import Endpoint
-from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, Weight, find
+from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, Obstacle, Weight, find
 
 _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
 
@@ -88,11 +88,7 @@ class Envoy:
         """In every cluster whose endpoints a file holds. Refused where one would be left without any, or is static."""
         self.state(server)
         others = self._others(self._hosts(), server)
-        places = self._places(server, others) if others else {}
-        fixed = [cluster for cluster in others if cluster not in places]
-        if fixed:
-            words = f"{server} also gets requests by cluster {', '.join(fixed)}, whose endpoints no file here holds"
-            raise BalancerError("refused", words)
+        places = self._files_of(server, others)
         alone = [
             cluster
             for file in sorted({places[cluster] for cluster in others} | {self._file})
@@ -140,6 +136,15 @@ class Envoy:
                 )
         return {cluster: file for cluster, file in places.items() if file is not None and os.path.isfile(file)}
 
+    def _files_of(self, server: str, others: Sequence[str]) -> dict[str, str]:
+        """As _places(), of each of the other clusters that send to a server. Raises BalancerError for one without."""
+        places = self._places(server, others) if others else {}
+        fixed = [cluster for cluster in others if cluster not in places]
+        if fixed:
+            words = f"{server} also gets requests by cluster {', '.join(fixed)}, whose endpoints no file here holds"
+            raise BalancerError("refused", words)
+        return places
+
     def _endpoints(self, file: str) -> list[Endpoint]:
         return envoy_endpoints.in_file(files.parse(file, files.read(file)))
 
@@ -170,6 +175,15 @@ class Envoy:
 
     def incarnation(self) -> str:
         return "file"  # what it was told is in its file, whatever becomes of its process
+
+    def obstacles(self) -> list[Obstacle]:
+        hosts, places = self._hosts(), {self._file}
+        ours = [each.address for each in self._endpoints(self._file) if each.cluster == self._cluster]
+        for address in dict.fromkeys(ours):
+            others = self._others(hosts, address)
+            found = self._files_of(address, others)
+            places |= {found[cluster] for cluster in others}
+        return [obstacle for place in sorted(places) for obstacle in files.obstacles(place, document=True)]
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"envoy {self._file}", self._lock_dir)

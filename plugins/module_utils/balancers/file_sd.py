@@ -20,7 +20,7 @@ from typing import Any, Callable
 
 from ..host import paths
 from . import files, lock
-from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, NotSupported, Weight, find
+from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, NotSupported, Obstacle, Weight, find
 
 Group = dict[str, Any]
 
@@ -85,6 +85,12 @@ class FileSd:
 
     def incarnation(self) -> str:
         return "file"
+
+    def obstacles(self) -> list[Obstacle]:
+        found = files.obstacles(self._file, document=True)
+        if not self._label and os.path.exists(self._memory):
+            found += files.obstacles(self._memory)
+        return found
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"file_sd {self._file}", self._lock_dir)

@@ -16,11 +16,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Collection
 from typing import Any, BinaryIO, Callable
 
 from ..host import bounded_yaml, paths
-from .protocol import BalancerError
+from .protocol import BalancerError, Obstacle
 
 _TRIES = 10
 _MAX_BYTES = 16 * 1024 * 1024
@@ -125,6 +126,35 @@ def _look_like(model: int, handle: int) -> None:
     for name in os.listxattr(model):
         with contextlib.suppress(OSError):
             os.setxattr(handle, name, os.getxattr(model, name))
+
+
+def obstacles(path: str, document: bool = False) -> list[Obstacle]:
+    """What would keep this user from replacing a file, found without writing. Raises BalancerError where it is unread.
+
+    C(document): it is to be parsed and rendered too.
+    """
+    content = read(path)
+    if document:
+        render(path, parse(path, content), content)
+    folder, name = os.path.split(path)
+    user, found = os.geteuid(), []
+    try:
+        directory = paths.open_directory(folder)
+        try:
+            if not paths.may_change(directory):
+                what = f"user {user} may not write in {folder}, where {name} is written anew and renamed into place"
+                found.append(Obstacle(what, "let that user write in this directory, or let runs become root there"))
+            with os.fdopen(paths.open_at(directory, name, path), "rb") as file:
+                about, around = os.fstat(file.fileno()), os.fstat(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        return [Obstacle(f"{path} cannot be changed: {error.strerror}")]
+    groups = {os.getegid(), *os.getgroups(), *([around.st_gid] if around.st_mode & stat.S_ISGID else [])}
+    if user and (about.st_uid != user or about.st_gid not in groups):
+        what = f"{path} is of user {about.st_uid} and group {about.st_gid}, which user {user} could not give a new file"
+        found.append(Obstacle(what, "let runs become root there, or give the file to that user and a group of theirs"))
+    return found
 
 
 def parse(path: str, content: bytes) -> Any:

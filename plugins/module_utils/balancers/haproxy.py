@@ -12,17 +12,28 @@ C(DOWN) only, so what people asked for is read from C(show servers state), where
 from __future__ import annotations
 
 import csv
-import os
 import re
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ..host import paths
 from . import haproxy_rows, lock
-from .protocol import ACTIVE, DOWN, DRAINED, MAINTENANCE, UNKNOWN, UP, BalancerError, Count, Member, Weight, find
+from .haproxy_socket import RuntimeSocket
+from .protocol import (
+    ACTIVE,
+    DOWN,
+    DRAINED,
+    MAINTENANCE,
+    UNKNOWN,
+    UP,
+    BalancerError,
+    Count,
+    Member,
+    Obstacle,
+    Weight,
+    find,
+)
 
 # Bits of srv_admin_state, as include/haproxy/server-t.h has them. Maintenance: forced, inherited, by resolution. 0x04
 # only remembers that the configuration began with it, and 0x40 that the host name was changed at run time.
@@ -30,7 +41,6 @@ _MAINTENANCE_BITS = 0x01 | 0x02 | 0x20
 _DRAIN_BITS = 0x08 | 0x10
 # Bits of srv_agent_state (include/haproxy/check-t.h).
 _AGENT_CONFIGURED, _AGENT_ENABLED = 0x02, 0x04
-_MAX_ANSWER = 16 * 1024 * 1024
 _SETTLE_SECONDS = 2.0
 
 # A sentence that an answer begins with, and what it means.
@@ -140,6 +150,14 @@ class Haproxy:
             raise BalancerError("unreadable", "HAProxy's show info has no Pid")
         return f"{info['Pid']} {info.get('Start_time_sec', '')}".strip()
 
+    def obstacles(self) -> list[Obstacle]:
+        """Who reads the tables may still not change them: that takes C(level admin) of the socket."""
+        level = _one_line(self._ask("show cli level"))
+        if level == "admin":
+            return []
+        what = f"the socket {self._socket.address} has level {level}, and a drain needs level admin"
+        return [Obstacle(what, "write level admin behind this stats socket in haproxy.cfg, and reload HAProxy")]
+
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"haproxy {self._socket.address} {self._backend}", self._lock_dir)
 
@@ -188,72 +206,6 @@ class Haproxy:
                 hint = "; the socket needs level admin" if kind == "denied" else ""
                 raise BalancerError(kind, f"HAProxy answered {_one_line(answer)!r} to {command!r}{hint}")
         return answer
-
-
-@dataclass(frozen=True)
-class RuntimeSocket:
-    """The stats socket: a path, or HOST:PORT. C(timeout) is seconds for one command and its answer."""
-
-    address: str
-    timeout: float = 5.0
-
-    def ask(self, command: str) -> str:
-        """Send one command; all that comes back until HAProxy ends the connection."""
-        deadline = time.monotonic() + self.timeout
-        try:
-            with self._connect() as connection:
-                connection.sendall(command.encode("ascii") + b"\n")
-                return self._read(connection, deadline)
-        except OSError as error:
-            raise self._explain(error) from error
-
-    def _connect(self) -> socket.socket:
-        if self.address.startswith("/"):
-            return self._connect_to_path()
-        host, _colon, port = self.address.rpartition(":")
-        if not host or not port.isdigit():
-            raise BalancerError("refused", f"socket must be an absolute path or HOST:PORT, not {self.address!r}")
-        return socket.create_connection((host.strip("[]"), int(port)), self.timeout)
-
-    def _connect_to_path(self) -> socket.socket:
-        place = paths.open_socket(self.address)
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(self.timeout)
-            # By its descriptor: the directory of the socket may be the balancer's user's, who could swap it.
-            connection.connect(f"/proc/self/fd/{place}")
-        except OSError:
-            connection.close()
-            raise
-        finally:
-            os.close(place)
-        return connection
-
-    def _read(self, connection: socket.socket, deadline: float) -> str:
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
-            part = connection.recv(65536)
-            if not part:
-                return b"".join(parts).decode("utf-8", "replace")
-            parts.append(part)
-            size += len(part)
-            if size > _MAX_ANSWER:
-                raise BalancerError("unreadable", f"the answer of {self.address} is larger than {_MAX_ANSWER} bytes")
-
-    def _explain(self, error: OSError) -> BalancerError:
-        if isinstance(error, FileNotFoundError):
-            return BalancerError(
-                "unreachable", f"there is no socket {self.address}: does HAProxy run, with this stats socket?"
-            )
-        if isinstance(error, PermissionError):
-            return BalancerError("denied", f"no permission for {self.address}: become its user, or root")
-        if isinstance(error, ConnectionRefusedError):
-            return BalancerError("unreachable", f"nobody listens at {self.address}: HAProxy does not run")
-        if isinstance(error, (socket.timeout, TimeoutError)):
-            return BalancerError("unreachable", f"HAProxy at {self.address} did not answer within {self.timeout:g} s")
-        return BalancerError("unreachable", f"HAProxy at {self.address}: {error.strerror or error}")
 
 
 def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:

@@ -23,9 +23,31 @@ from typing import Any, Callable
 
 from . import lock
 from .kubernetes_api import Client
-from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, NotSupported, Weight, find
+from .protocol import (
+    ACTIVE,
+    DOWN,
+    DRAINED,
+    UNKNOWN,
+    UP,
+    BalancerError,
+    Count,
+    Member,
+    NotSupported,
+    Obstacle,
+    Weight,
+    find,
+)
 
 CONDITION = "autoglm.recovery/in-traffic"
+
+# What a drain asks: verb, group, resource and what is below it.
+_RIGHTS = (
+    ("get", "", "services", ""),
+    ("get", "", "pods", ""),
+    ("list", "", "pods", ""),
+    ("list", "discovery.k8s.io", "endpointslices", ""),
+    ("patch", "", "pods", "status"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,15 +72,19 @@ class Kubernetes:
         self._given_api = api
 
     def members(self) -> tuple[Member, ...]:
+        place, pods = self._place, self._pods()
+        ready = ready_pods(items_of(self._ask("list_slices", f"kubernetes.io/service-name={place.service}")))
+        return tuple(read_pod(pod, place.condition, ready) for pod in pods)
+
+    def _pods(self) -> list[Any]:
+        """Those of the Service that have not ended."""
         place = self._place
         service = self._ask("get_service", place.service)
         selector = _mapping(_mapping(service, "spec"), "selector")
         if not selector:
             raise BalancerError("refused", f"Service {place.namespace}/{place.service} selects no pods")
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        pods = items_of(self._ask("list_pods", labels))
-        ready = ready_pods(items_of(self._ask("list_slices", f"kubernetes.io/service-name={place.service}")))
-        return tuple(read_pod(pod, place.condition, ready) for pod in pods if _runs(pod))
+        return [pod for pod in items_of(self._ask("list_pods", labels)) if _runs(pod)]
 
     def state(self, server: str) -> Member:
         return find(server, self.members(), f"Service {self._place.namespace}/{self._place.service}")
@@ -80,6 +106,24 @@ class Kubernetes:
 
     def incarnation(self) -> str:
         return "api"
+
+    def obstacles(self) -> list[Obstacle]:
+        """By the API's own word on what this user may do; nothing is kept of such a question."""
+        # A role may allow the one Service by its name; pods come and go.
+        named = {"services": self._place.service}
+        refused = [
+            right for right in _RIGHTS if not is_allowed(self._ask("review_access", *right, named.get(right[2], "")))
+        ]
+        if refused:
+            words = ", ".join(f"{verb} {f'{what}/{below}' if below else what}" for verb, _group, what, below in refused)
+            what = f"the Kubernetes API would refuse in namespace {self._place.namespace}: {words}"
+            return [Obstacle(what, "give the user of the kubeconfig a Role with these verbs, and a RoleBinding")]
+        closed = [_name(_mapping(pod, "metadata")) for pod in self._pods() if self._place.condition not in _gates(pod)]
+        if closed:
+            names = ", ".join(closed[:5]) + (f" and {len(closed) - 5} more" if len(closed) > 5 else "")
+            do = f"add spec.readinessGates: [{{conditionType: {self._place.condition}}}] to their template"
+            return [Obstacle(f"the readiness gate {self._place.condition!r} is missing in the pods {names}", do)]
+        return []
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"kubernetes {self._place.namespace}/{self._place.service}", self._lock_dir)
@@ -130,6 +174,14 @@ def items_of(document: Any) -> list[Any]:
     if not isinstance(document, dict) or document.get("items") is None:
         raise BalancerError("unreadable", "the Kubernetes API answered no list of things")
     return _list(document, "items")
+
+
+def is_allowed(review: Any) -> bool:
+    """What a SelfSubjectAccessReview came to. Raises BalancerError."""
+    allowed = _mapping(review, "status").get("allowed")
+    if not isinstance(allowed, bool):
+        raise BalancerError("unreadable", "the Kubernetes API answered no review of what this user may do")
+    return allowed
 
 
 def ready_pods(slices: list[Any]) -> frozenset[str]:

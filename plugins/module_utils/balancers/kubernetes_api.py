@@ -19,7 +19,8 @@ from urllib.parse import quote, urlencode
 from ..engines.transport import TransportError, within
 from .protocol import BalancerError
 
-_MERGE = "application/strategic-merge-patch+json"
+_TYPES = {"PATCH": "application/strategic-merge-patch+json", "POST": "application/json"}
+_REVIEWS = "authorization.k8s.io/v1"
 # A pod is some ten kilobytes.
 _MAX_ANSWER = 32 * 1024 * 1024
 _PIECE = 65536
@@ -65,6 +66,13 @@ class Client:
     def patch_pod(self, name: str, body: Mapping[str, Any]) -> Any:
         return self._ask("PATCH", f"{self._pod(name)}/status", body)
 
+    def review_access(self, verb: str, group: str, resource: str, subresource: str, name: str) -> Any:
+        """A SelfSubjectAccessReview: whoever may log in may ask, and nothing is kept of it."""
+        asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name}
+        kind = {"kind": "SelfSubjectAccessReview", "apiVersion": _REVIEWS}
+        review = {**kind, "spec": {"resourceAttributes": {**asked, "namespace": self._namespace}}}
+        return self._ask("POST", f"/apis/{_REVIEWS}/selfsubjectaccessreviews", review)
+
     def _pod(self, name: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/pods/{quote(name, safe='')}"
 
@@ -87,7 +95,7 @@ class Client:
     def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str, bytes]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": self._api.user_agent}
         if body is not None:
-            headers["Content-Type"] = _MERGE
+            headers["Content-Type"] = _TYPES[method]
         for setting in self._api.configuration.auth_settings().values():
             if setting["in"] == "header":
                 headers[setting["key"]] = setting["value"]

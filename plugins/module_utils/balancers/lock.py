@@ -14,10 +14,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from ..host import flock
-from .protocol import BalancerError
+from ..host import flock, paths
+from .protocol import BalancerError, Obstacle
 
 DIRECTORY = flock.DIRECTORY
+_OWN = "Without root, give a lock_dir of your own"
 
 
 @contextlib.contextmanager
@@ -33,6 +34,25 @@ def exclusively(key: str, directory: str = DIRECTORY, seconds: float = 30.0) -> 
             raise BalancerError("refused", words) from error
         except OSError as error:
             words = f"the lock of this pool in {directory} (lock_dir) cannot be used: {error.strerror}"
-            hint = ". Without root, give a lock_dir of your own" if isinstance(error, PermissionError) else ""
+            hint = f". {_OWN}" if isinstance(error, PermissionError) else ""
             raise BalancerError("denied", words + hint) from error
         yield
+
+
+def obstacles(directory: str) -> list[Obstacle]:
+    """Why exclusively() could not be used by this user. Neither the directory nor a lock is made."""
+    place = directory
+    while True:
+        try:
+            descriptor = paths.open_directory(place, own=True)
+        except FileNotFoundError:  # it would be made
+            place = os.path.dirname(place)
+            continue
+        except OSError as error:
+            return [Obstacle(f"the lock of this pool in {directory} (lock_dir) cannot be used: {error.strerror}", _OWN)]
+        try:
+            if paths.may_change(descriptor):
+                return []
+        finally:
+            os.close(descriptor)
+        return [Obstacle(f"no lock can be made in {directory} (lock_dir) by user {os.geteuid()}", _OWN)]

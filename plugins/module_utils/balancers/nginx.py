@@ -19,9 +19,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Callable
 
-from ..evidence.command import Runner, run
+from ..evidence.command import Runner, is_there, run
 from . import files, lock, nginx_conf, nginx_twins, nginx_workers
-from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, Weight, find
+from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, Obstacle, Weight, find
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,31 @@ class Nginx:
 
     def incarnation(self) -> str:
         return "file"  # what it was told is in its file, whatever becomes of its processes
+
+    def obstacles(self) -> list[Obstacle]:
+        # First: without a running master the test of nginx would leave an empty file of its number.
+        master = nginx_workers.master_of(self._control.pid_file)
+        self._find()
+        found = files.obstacles(self._file)
+        complaint = self._run(self._control.test, self._timeout).complaint()
+        if complaint:
+            what = f"nginx does not accept its configuration as it is, or cannot be asked: {complaint}"
+            found.append(Obstacle(what, f"run {' '.join(self._control.test)} as the user of the runs"))
+        return [*found, *self._obstacles_of_reload(master)]
+
+    def _obstacles_of_reload(self, master: int) -> list[Obstacle]:
+        program = self._control.reload[0]
+        if not is_there(program):
+            return [Obstacle(f"there is no program {program}, by which nginx is reloaded", "correct the option reload")]
+        # Its own way is a signal. What another command needs, only that one knows.
+        if os.path.basename(program) == "nginx":
+            try:
+                os.kill(master, 0)
+            except OSError as error:
+                what = f"user {os.geteuid()} may not signal nginx' master {master}, as a reload does: {error.strerror}"
+                do = "let runs become root there, or give reload a command that this user may run"
+                return [Obstacle(what, do)]
+        return []
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"nginx {self._file}", self._lock_dir)

@@ -29,7 +29,7 @@ class Workers:
 
 def read(pid_file: str) -> Workers:
     """Look at the children of the master. Raises BalancerError."""
-    master = _master(pid_file)
+    master = master_of(pid_file)
     serving: dict[int, float] = {}
     finishing: dict[int, float] = {}
     for name in os.listdir("/proc"):
@@ -46,7 +46,8 @@ def read(pid_file: str) -> Workers:
     return Workers(serving, finishing)
 
 
-def _master(pid_file: str) -> int:
+def master_of(pid_file: str) -> int:
+    """The process number of the master. Raises BalancerError."""
     try:
         with os.fdopen(paths.open_file(files.real(pid_file)), encoding="ascii") as file:
             master = whole_number(file.read(64).strip())

@@ -85,6 +85,14 @@ class Weight:
     full: int | None = None
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """What would keep a drain from being done, and what a person does about it, which may be empty."""
+
+    what: str
+    do: str = ""
+
+
 class Balancer(Protocol):
     """One pool behind one balancer. All methods raise BalancerError; those that change something prove it first.
 
@@ -116,6 +124,9 @@ class Balancer(Protocol):
 
     def incarnation(self) -> str:
         """Another value means that the balancer has restarted, and may have forgotten what it was told."""
+
+    def obstacles(self) -> list[Obstacle]:
+        """What would keep a drain by this user from being done, as far as asking tells. Changes nothing."""
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Keep every other task of ours on this host from changing this pool."""

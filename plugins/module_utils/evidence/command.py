@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -49,6 +50,11 @@ _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS":
 MOST_BYTES = 32 * 1024 * 1024
 _CHUNK = 65536
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def is_there(program: str) -> bool:
+    """Whether run() would find a program, and this user may run it."""
+    return shutil.which(program, path=os.environ.get("PATH") or _PATH) is not None
 
 
 def run(argv: Sequence[str], timeout: float) -> Outcome:

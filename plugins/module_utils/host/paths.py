@@ -106,6 +106,11 @@ def _makes_as(directory: int, about: os.stat_result) -> int:
         os.rmdir(".made", dir_fd=directory)
 
 
+def may_change(directory: int) -> bool:
+    """Whether this user may make and remove names in an open directory. On a read-only file system nobody may."""
+    return os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)
+
+
 def is_at(descriptor: int, directory: int, name: str) -> bool:
     """Whether what is open is what has a name in an open directory."""
     try:

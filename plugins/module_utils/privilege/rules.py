@@ -8,12 +8,12 @@ An option of a module is one of three things here:
 - bound: it says what is worked on (a unit, a command line, a path).  All bound options together must be one row of the
   declaration, so that the command line of one service is never started as the user of another;
 - free: whatever it says, the module does nothing but what it does on a declared thing (a number of seconds, a text);
-- anything else, and what comes with a later release: must not be given, or is fixed by the gate, whatever was asked.
+- anything else, and what comes with a later release: must not be given.
 
 An option is free only if the module joins it to no path, expands nothing in it and starts nothing that it names.
 
 A declaration is a JSON object, for each kind of row a list of objects: C(services), C(drains), C(checkpoints),
-C(evidence), C(gpus), C(notes), C(looks), C(commands).  See C(autoglm root).
+C(evidence), C(gpus), C(notes), C(commands).  See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ class Rule:
     bound: tuple[Bound, ...] = ()
     free: frozenset[str] = frozenset()
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # these values, or left out
-    fixed: Mapping[str, Any] = field(default_factory=dict)  # these values, whatever is asked for
 
 
 def _free(words: str) -> frozenset[str]:
@@ -116,12 +115,6 @@ RULES: Mapping[str, Rule] = {
     # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
     # where a directory lies at their path they work in it, on a name that the caller gives.
     f"{OURS}taken_out": Rule((Bound("notes", ("path",)),), _free("state service incident")),
-    # autoglm doctor: the socket of a balancer, and nothing of what a link in its place leads to.
-    f"{BUILTIN}stat": Rule(
-        (Bound("looks", ("path",)),),
-        _free("get_size get_selinux_context checksum_algorithm"),
-        fixed={"follow": False, "get_checksum": False, "get_mime": False, "get_attributes": False},
-    ),
     # autoglm doctor: that root can be reached at all, and that a container of root's is there.
     f"{BUILTIN}command": Rule(
         (Bound("commands", ("_raw_params", "argv")),),
@@ -145,7 +138,7 @@ def refusal(module: str, options: Mapping[str, Any], declared: Mapping[str, Any]
         return f"{module} is no module that is run as root here"
     given = {name: value for name, value in options.items() if not _absent(value)}
     bound = {name for group in rule.bound for name in group.options}
-    for name in sorted(given.keys() - bound - rule.free - rule.fixed.keys()):
+    for name in sorted(given.keys() - bound - rule.free):
         if not any(_same(given[name], value) for value in rule.only.get(name, ())):
             return f"{name} must not be given as {_shown(given[name])}"
     for kind in dict.fromkeys(group.kind for group in rule.bound):
@@ -163,7 +156,7 @@ def handed_on(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
     What is empty was judged as left out, so that it is: a module may have a default, or another name, for it.
     """
     rule = RULES[module]
-    return {**{name: value for name, value in options.items() if name in rule.free or not _absent(value)}, **rule.fixed}
+    return {name: value for name, value in options.items() if name in rule.free or not _absent(value)}
 
 
 def _fits(group: Bound, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

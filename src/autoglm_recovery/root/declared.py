@@ -30,24 +30,22 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
     """Return the declaration of one host; C(hosts) are all of the inventory, since pools span them."""
     variables = hosts[host]
     services: list[Mapping[str, Any]] = variables.get("autoglm_services") or []
-    drains = list(_drains(host, hosts))
     folder = str(variables.get("autoglm_taken_out_dir") or _MARKS)
     marks = [f"{folder}/{hashlib.sha256(str(service['name']).encode()).hexdigest()}.json" for service in services]
-    sockets = [row["balancer"]["socket"] for row in drains if row["balancer"].get("socket")]
     return {
         "services": [{key: service[key] for key in _OF_SERVICE if key in service} for service in services],
-        "drains": drains,
+        "drains": list(_drains(host, hosts)),
         "checkpoints": [_checkpoint(service) for service in services if service.get("checkpoint")],
         "evidence": [{"dest": variables.get("autoglm_evidence_dir")}],
         "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
         "notes": [{"path": mark} for mark in marks],
-        "looks": [{"path": path} for path in dict.fromkeys(sockets)],
         "commands": [{"_raw_params": "date +%s"}, *_containers(services)],
     }
 
 
 def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
-    """Every replica of every host that a balancer on this host is in front of."""
+    """Every replica of every host that a balancer on this host is in front of; and for doctor, each balancer once."""
+    asked: list[Row] = []
     for name, variables in hosts.items():
         for service in variables.get("autoglm_services") or []:
             pool = (variables.get("autoglm_pools") or {}).get(service.get("pool")) or {}
@@ -55,9 +53,13 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
             for balancer in pool.get("balancers") or single:
                 if (balancer.get("host") or name) != host:
                     continue
+                options = options_of(balancer)
+                if options not in asked:
+                    asked.append(options)
+                    yield {"state": "queried", "balancer": options}
                 row = {
                     "server": balancer.get("server") or service.get("server") or name,
-                    "balancer": {key: held for key, held in balancer.items() if key not in _NOT_THE_BALANCERS},
+                    "balancer": options,
                     "engine": service.get("engine"),
                     "engine_options": service.get("engine_options"),
                     "engine_url": service.get("serving_url") or service.get("url"),
@@ -66,6 +68,11 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
                 yield {**row, "state": "active"}
                 guards = {"min_available": str(pool.get("min_available") or "1")}
                 yield {**row, **guards, "state": "drained", "count_unchecked": balancer.get("count_unchecked")}
+
+
+def options_of(balancer: Mapping[str, Any]) -> Row:
+    """Return the option C(balancer) of drain_inference, of an entry of C(autoglm_pools)."""
+    return {key: held for key, held in balancer.items() if key not in _NOT_THE_BALANCERS}
 
 
 def _checkpoint(service: Mapping[str, Any]) -> Row:

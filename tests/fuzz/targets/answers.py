@@ -192,13 +192,21 @@ def _event(kind: str, task: str, **result: Any) -> dict[str, Any]:
     return {"event": kind, "created": "2026-11-28T21:00:00.123456+00:00", "event_data": data}
 
 
+_ASKED = {"balancer": {"kind": "haproxy", "backend": "llm"}, "servers": ["node-a"]}
 _EVENTS = [
     _event("runner_on_unreachable", "Clock", msg="Permission denied (publickey)"),
     _event("runner_on_ok", "Clock", stdout="1796155200.5"),
     _event("runner_item_on_ok", "Unit", rc=0, stdout="not-found\n", item="llama.service"),
     _event("runner_item_on_ok", "Container", rc=1, stderr="none", item={"name": "c", "runtime": "podman"}),
     _event("runner_item_on_ok", "Address", status=-1, msg="refused", item={"url": "http://a"}),
-    _event("runner_item_on_ok", "Socket", stat={"exists": True, "issock": False}, item="/run/x.sock"),
+    _event(
+        "runner_item_on_ok",
+        "Balancer",
+        outcome="refused",
+        obstacles=[{"what": "a", "do": "b"}],
+        pool=[{"name": "x"}],
+        item=_ASKED,
+    ),
 ]
 
 

@@ -28,9 +28,9 @@ from tests.parts.llama import Llama, free_port
 
 SECONDS = 30
 
-# What Ansible does around a module: arguments in, one JSON document out.
+# What Ansible does around a module: arguments in, one JSON document out. Another user may not read this Python's files.
 RUN_MODULE = """
-import json, os, sys
+import encodings.ascii, json, os, sys
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.autoglm.recovery.plugins.modules import drain_inference
 os.setuid(int(sys.argv[1]))

@@ -288,10 +288,13 @@ def test_by_hand_without_pipelining(site: Site) -> None:
 
 def test_the_doctor_s_look_at_a_host(site: Site) -> None:
     """It becomes root to see that this can be done; units and addresses it asks for without."""
+    other = {"balancer": {"kind": "file_sd", "file": "/etc/shadow"}, "servers": []}
     look = {HOST: {"urls": [{"url": site.service["url"]}], "containers": [{"runtime": "podman", "name": "other"}]}}
+    look[HOST]["balancers"] = [other]
     words = ["autoglm.recovery.look_at_hosts", "-i", "inventory.yml", "-e", json.dumps({"autoglm_look": look}), "-v"]
     done = site.does(str(PROGRAMS / "ansible-playbook"), *words)
     clock, _, rest = done.stdout.partition("TASK [Unit]")
     assert f"ok: [{HOST}]" in clock, done
     assert "no one of the declared commands" in rest  # that container is not one of this host's
+    assert "no one of the declared drains" in rest  # nor is that balancer
     assert "unreachable=0    failed=0" in rest

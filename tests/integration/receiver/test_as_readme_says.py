@@ -61,12 +61,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
         "url": "http://127.0.0.1:1",
         "unit": "llama.service",
     }
+    (work / "targets.json").write_text(json.dumps([{"targets": ["node-a"]}]))
+    there = {"kind": "file_sd", "file": str(work / "targets.json"), "lock_dir": str(work)}
+    gone = {"kind": "haproxy", "socket": "/nowhere/admin.sock", "backend": "llm", "lock_dir": str(work)}
     receiver = TlsReceiver(
         work / "receiver",
         policy="recovery: {autonomy: watch}",
         tokens=(TOKEN,),
         arguments=tls,
-        host_vars={"autoglm_services": [service], "ansible_become": False},
+        host_vars={
+            "autoglm_services": [service],
+            "autoglm_pools": {"chat": {"balancers": [there, gone]}},
+            "ansible_become": False,
+        },
         authority=authority.certificate,
     )
     for playbook in ("try_run", "look_at_hosts"):
@@ -204,7 +211,16 @@ def test_the_doctor_finds_what_is_well_and_what_is_not(installed: Installation) 
     assert {("runs", "ok", ""), ("inventory", "ok", ""), ("receiver", "ok", installed.receiver.url)} <= found
     assert {("ssh", "ok", "node-a"), ("ssh", "ok", "node-b")} <= found
     wrong = [each for each in answer["findings"] if each["level"] == "wrong"]
-    assert {each["check"] for each in wrong} == {"hosts", "prometheus"}
+    assert {each["check"] for each in wrong} == {"hosts", "prometheus", "balancers"}
+    told = {(each["level"], each["where"], each["what"]) for each in answer["findings"] if each["check"] == "balancers"}
+    file = installed.receiver.directory.parent / "targets.json"
+    no_socket = "there is no socket /nowhere/admin.sock: does HAProxy run, with this stats socket?"
+    assert told == {
+        ("ok", "node-a", f"file_sd {file} is reached as a run would reach it, and would drain"),
+        ("wrong", "node-b", f"file_sd {file} has no server node-b; it has: node-a"),
+        *(("wrong", node, f"a drain by haproxy llm would fail: {no_socket}") for node in ("node-a", "node-b")),
+    }
+    assert all(each["do"] for each in wrong if each["check"] == "balancers")
     assert any("http://127.0.0.1:1 does not answer there" in each["what"] for each in wrong if each["check"] == "hosts")
     assert all("cannot be scraped" in each["what"] and each["do"] for each in wrong if each["check"] == "prometheus")
 

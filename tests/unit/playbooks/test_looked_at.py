@@ -26,5 +26,5 @@ def test_every_file_of_tasks_belongs_to_a_playbook() -> None:
 
 
 def test_what_is_asked_through_ask_is_seen() -> None:
-    assert plays.asked_of_hosts("look_at_hosts") == ["command", "stat", "uri"]
+    assert plays.asked_of_hosts("look_at_hosts") == ["command", "drain_inference", "uri"]
     assert plays.asked_of_hosts("try_run") == []

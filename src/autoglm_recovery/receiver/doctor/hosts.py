@@ -12,8 +12,9 @@ from typing import Any
 
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import balancers_of
+from autoglm_recovery.root.declared import options_of
 
-SSH, CHECK = "ssh", "hosts"
+SSH, CHECK, BALANCERS = "ssh", "hosts", "balancers"
 # Alerts carry times of the clocks of several machines; a lease and a fence bear no more than this.
 CLOCK_TOLERATED_S = 5.0
 _REACH = {
@@ -28,32 +29,46 @@ _REACH = {
 
 
 def plan(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[Any]]]:
-    """Return what to look at on each host; sockets of balancers on the hosts where these are."""
+    """Return what to look at on each host; balancers on the hosts where runs reach them, each asked once."""
     looks: dict[str, dict[str, list[Any]]] = {host: {} for host in variables}
     for host, given in variables.items():
-        for on, kind, what in (*_of_services(host, given), *_of_balancers(host, given)):
-            if on in looks and what not in looks[on].setdefault(kind, []):
-                looks[on][kind].append(what)
+        for kind, what in _of_services(given):
+            if what not in looks[host].setdefault(kind, []):
+                looks[host][kind].append(what)
+        for on, balancer, server in _of_balancers(host, given):
+            if on in looks:
+                _expect(looks[on].setdefault("balancers", []), balancer, server)
     return looks
 
 
-def _of_services(host: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def _of_services(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for service in given.get("autoglm_services") or ():
         if service.get("unit"):
-            yield host, "units", str(service["unit"])
+            yield "units", str(service["unit"])
         if service.get("container"):
             runtime = str(service.get("container_runtime") or "podman")
-            yield host, "containers", {"name": str(service["container"]), "runtime": runtime}
+            yield "containers", {"name": str(service["container"]), "runtime": runtime}
         if service.get("url"):
-            yield host, "urls", {"url": str(service["url"]), "ca_path": service.get("ca_path")}
+            yield "urls", {"url": str(service["url"]), "ca_path": service.get("ca_path")}
 
 
-def _of_balancers(host: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def _of_balancers(host: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """(where, options, server) of each balancer in front of each service, as runs take them."""
     pools = given.get("autoglm_pools")
-    for pool in pools.values() if isinstance(pools, Mapping) else ():
-        for balancer in balancers_of(pool):
-            if str(balancer.get("socket") or "").startswith("/"):
-                yield str(balancer.get("host") or host), "sockets", str(balancer["socket"])
+    for service in given.get("autoglm_services") or ():
+        for balancer in balancers_of(pools.get(service.get("pool")) if isinstance(pools, Mapping) else None):
+            server = str(balancer.get("server") or service.get("server") or host)
+            yield str(balancer.get("host") or host), options_of(balancer), server
+
+
+def _expect(asked: list[dict[str, Any]], balancer: Mapping[str, Any], server: str) -> None:
+    """Note a balancer, and a server that it must have; one that is a template only a run on its own host could read."""
+    known = next((each for each in asked if each["balancer"] == balancer), None)
+    if known is None:
+        known = {"balancer": balancer, "servers": []}
+        asked.append(known)
+    if server not in known["servers"] and "{{" not in server:
+        known["servers"].append(server)
 
 
 def read_looks(events: Iterable[Mapping[str, Any]]) -> list[Finding]:
@@ -126,17 +141,28 @@ def _address(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
         yield wrong(CHECK, what, host, "is the server up, and is this its address on that host?")
 
 
-def _socket(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
-    seen = result.get("stat")
-    path = result["item"]
-    if not isinstance(seen, Mapping):
-        yield Finding(CHECK, Level.unknown, f"socket {path} could not be looked at: {result.get('msg')}", host)
-    elif not seen.get("exists"):
-        yield wrong(
-            CHECK, f"has no socket {path}", host, "does the balancer run there, with stats socket ... level admin?"
-        )
-    elif not seen.get("issock"):
-        yield wrong(CHECK, f"{path} is no socket", host, "correct socket in autoglm_pools")
+def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    """Read drain_inference with state=queried."""
+    options, servers = result["item"]["balancer"], result["item"]["servers"]
+    name = " ".join(str(options[key]) for key in ("kind", "backend", "file") if options.get(key))
+    able = result.get("outcome") == "queried"
+    if not able and not result.get("obstacles"):
+        msg = str(result.get("msg") or "no reason was given")[:500]
+        do = _INSTALL if msg.startswith("Refused by autoglm-root") else "correct balancer in autoglm_pools"
+        yield wrong(BALANCERS, f"{name} cannot be asked as a run would: {msg}", host, do)
+        return
+    for obstacle in result["obstacles"][:_MOST_OBSTACLES]:
+        what, do = str(obstacle["what"])[:500], str(obstacle["do"])[:500] or "docs/balancers.md says what it needs"
+        yield wrong(BALANCERS, f"a drain by {name} would fail: {what}", host, do)
+    has = [str(member["name"])[:100] for member in result["pool"]]
+    missing = [server for server in servers if server not in has]
+    if missing and (has or able):
+        what = f"{name} has no server {', '.join(missing[:5])}; it has: {', '.join(has[:20]) or 'none'}"
+        yield wrong(BALANCERS, what, host, "give its name there as server of the service, or of the balancer's entry")
+    if able and not missing:
+        yield Finding(BALANCERS, Level.ok, f"{name} is reached as a run would reach it, and would drain", host)
 
 
-_ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Socket": _socket}
+_ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Balancer": _balancer}
+_INSTALL = "write autoglm-root's declaration anew with autoglm root, and install it on the host"
+_MOST_OBSTACLES = 10

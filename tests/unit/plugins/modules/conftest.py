@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,13 @@ def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         arguments["_ansible_check_mode"] = check
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        with pytest.raises(SystemExit):
-            module.main()
+        before = os.umask(0)
+        os.umask(before)
+        try:
+            with pytest.raises(SystemExit):
+                module.main()
+        finally:
+            os.umask(before)  # some take one of their own, which would be that of all later tests
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         return result
 

@@ -86,3 +86,25 @@ def test_what_is_refused(run_module, pool: dict[str, Any], changes: dict[str, An
         assert words in result["msg"]
         assert not result.get("changed")
     assert Path(pool["file"]).read_text() == before
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_query_needs_no_server_and_changes_nothing(run_module, pool: dict[str, Any], check: bool) -> None:
+    before = Path(pool["file"]).read_text()
+    well = run_module(drain_inference, check, state="queried", balancer=pool)
+    assert (well["outcome"], well["changed"], well["obstacles"]) == ("queried", False, [])
+    assert [member["name"] for member in well["pool"]] == ["a:80", "b:80"]
+    assert (well["before"], well["diff"]) == (None, {"before": {}, "after": {}})
+    wrong = run_module(drain_inference, check, state="queried", balancer=pool, server="c:80")
+    assert wrong["failed"]
+    assert wrong["msg"] == "c:80: refused: the balancer has no server 'c:80'; it has: a:80, b:80"
+    assert wrong["obstacles"][0]["do"] == "correct the server's name, or add it to the balancer"
+    none = run_module(drain_inference, check, state="queried", balancer={**pool, "file": "/nowhere.json"})
+    assert none["msg"].startswith("file_sd: refused: /nowhere.json cannot be read")
+    assert Path(pool["file"]).read_text() == before
+    assert list(Path(pool["lock_dir"]).iterdir()) == [Path(pool["file"])]
+
+
+@pytest.mark.parametrize("state", ["drained", "active"])
+def test_who_is_drained_must_be_said(run_module, pool: dict[str, Any], state: str) -> None:
+    assert "state is " + state in run_module(drain_inference, state=state, balancer=pool)["msg"]

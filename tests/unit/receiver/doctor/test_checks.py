@@ -133,15 +133,17 @@ def test_the_known_names_are_those_that_playbooks_read() -> None:
 
 
 def test_what_is_looked_at_comes_from_the_inventory() -> None:
-    pools = {"chat": {"balancers": [{"socket": "/run/a", "host": "lb"}, {"socket": "/run/b"}]}}
-    given = {"node-a": {"autoglm_services": [SERVICE], "autoglm_pools": pools}, "lb": {}}
-    assert hosts.plan(given) == {
-        "node-a": {
-            "units": ["llama.service"],
-            "urls": [{"url": "http://127.0.0.1:80", "ca_path": None}],
-            "sockets": ["/run/b"],
-        },
-        "lb": {"sockets": ["/run/a"]},
+    nginx = {"kind": "nginx", "server": "{{ ansible_host }}:80", "count_unchecked": True}
+    pools = {"chat": {"balancers": [{"socket": "/run/a", "host": "lb"}, nginx]}, "of others": {"balancer": nginx}}
+    one = {"autoglm_services": [SERVICE], "autoglm_pools": pools}
+    same = {"chat": {"balancer": {"socket": "/run/a", "host": "lb", "metrics_url": "http://lb"}}}
+    other = {"autoglm_services": [{**SERVICE, "server": "b"}], "autoglm_pools": same}
+    looks = {"units": ["llama.service"], "urls": [{"url": "http://127.0.0.1:80", "ca_path": None}]}
+    # Asked once for all servers of it, with what a run would give the module; a template names nobody yet.
+    assert hosts.plan({"node-a": one, "node-b": other, "lb": {"autoglm_pools": pools}}) == {
+        "node-a": {**looks, "balancers": [{"balancer": {"kind": "nginx"}, "servers": []}]},
+        "node-b": looks,
+        "lb": {"balancers": [{"balancer": {"socket": "/run/a"}, "servers": ["node-a", "b"]}]},
     }
 
 
@@ -154,6 +156,12 @@ def event(kind: str, task: str, result: dict[str, Any], **more: Any) -> dict[str
 def item(task: str, result: dict[str, Any]) -> dict[str, Any]:
     """Return the event of one item of a loop."""
     return event("runner_item_on_ok", task, result)
+
+
+def balancer(**result: Any) -> dict[str, Any]:
+    """Return the event of what drain_inference answers, as its RETURN has it."""
+    asked = {"balancer": POOL["chat"]["balancer"], "servers": ["node-a"]}
+    return item("Balancer", {"item": asked, "obstacles": [], "pool": [], **result})
 
 
 @pytest.mark.parametrize(
@@ -174,9 +182,20 @@ def item(task: str, result: dict[str, Any]) -> dict[str, Any]:
             item("Address", {"item": {"url": "http://x"}, "status": -1, "msg": "refused"}),
             "http://x does not answer there: refused",
         ),
-        (item("Socket", {"item": "/s", "stat": {"exists": False}}), "has no socket /s"),
-        (item("Socket", {"item": "/s", "stat": {"exists": True, "issock": False}}), "/s is no socket"),
-        (item("Socket", {"item": "/s", "msg": "denied"}), "could not be looked at"),
+        (
+            balancer(outcome="refused", obstacles=[{"what": "level operator", "do": "level admin"}]),
+            "a drain by haproxy llm would fail: level operator -> level admin",
+        ),
+        (
+            balancer(outcome="refused", obstacles=[{"what": "x", "do": ""}]),
+            "would fail: x -> docs/balancers.md says what it needs",
+        ),
+        (balancer(outcome="queried", pool=[{"name": "b"}]), "haproxy llm has no server node-a; it has: b -> give its"),
+        (balancer(msg="Unsupported parameters: sokcet"), "cannot be asked as a run would: Unsupported parameters"),
+        (balancer(msg="Refused by autoglm-root, nothing"), "-> write autoglm-root's declaration anew with autoglm"),
+        (balancer(outcome="refused", obstacles=[]), "cannot be asked as a run would: no reason was given"),
+        (balancer(outcome="queried"), "haproxy llm has no server node-a; it has: none"),
+        (balancer(outcome="queried", pool="x"), "balancer: the answer cannot be read"),
     ],
 )  # fmt: skip
 def test_looks_at_hosts_are_read(told: dict[str, Any], what: str) -> None:
@@ -188,11 +207,11 @@ def test_a_host_where_all_is_there_is_well() -> None:
         event("runner_on_ok", "Clock", {"stdout": "1795867200"}),
         item("Unit", {"item": "x.service", "rc": 0, "stdout": "loaded"}),
         item("Address", {"item": {"url": "http://x"}, "status": 503}),
-        item("Socket", {"item": "/s", "stat": {"exists": True, "issock": True}}),
+        balancer(outcome="queried", pool=[{"name": "b"}, {"name": "node-a"}]),
     ]
     found = hosts.read_looks(told)
     assert well(found)
-    assert [each.level for each in found] == [Level.ok]
+    assert [(each.check, each.level) for each in found] == [("ssh", Level.ok), ("balancers", Level.ok)]
 
 
 def target(job: str, health: str = "up", **labels: str) -> dict[str, Any]:

@@ -98,3 +98,13 @@ def test_what_is_not_there_is_not_supported(pool: Path) -> None:
     assert balancer(pool, in_flight=None).in_flight("a").value == 3  # commands.state tells it too
     with pytest.raises(ValueError, match=r"commands\.drain"):
         balancer(pool, drain=[])
+
+
+def test_programs_that_are_not_there_are_told_before_they_are_needed(pool: Path) -> None:
+    assert balancer(pool).obstacles() == []
+    (pool.parent / "plain").write_text("#!/bin/sh\n")
+    gone = balancer(
+        pool, drain=["/nowhere/lb", "{server}"], weight=[str(pool.parent / "plain")], in_flight=["{server}"]
+    )
+    assert [obstacle.do for obstacle in gone.obstacles()] == ["correct commands.drain", "correct commands.weight"]
+    assert gone.obstacles()[0].what == "there is no program /nowhere/lb, or it may not be run"

@@ -220,3 +220,14 @@ def test_more_files_are_absolute() -> None:
 
 def host(port: int, health: str) -> dict[str, Any]:
     return {**endpoint(port)["endpoint"], "health_status": {"eds_health_status": health}, "stats": []}
+
+
+def test_what_keeps_the_endpoints_from_being_changed(make, with_other, tmp_path: Path) -> None:
+    assert make().obstacles() == []
+    with pytest.raises(BalancerError, match="in more_files"):
+        with_other(str(other_file(tmp_path / "elsewhere.json"))).obstacles()
+    beside = other_file(tmp_path / "eds/chat.json")
+    assert with_other(str(beside)).obstacles() == []
+    beside.write_text("{")
+    with pytest.raises(BalancerError, match=r"chat\.json is not JSON"):
+        with_other(str(beside)).obstacles()

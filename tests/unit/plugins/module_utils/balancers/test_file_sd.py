@@ -85,3 +85,17 @@ def test_what_a_file_cannot_tell(path: Path) -> None:
         balancer.weight("a:80")
     with pytest.raises(BalancerError, match="it has: a:80, b:80, c:80"):
         balancer.drain("d:80")
+
+
+def test_what_keeps_a_file_from_being_written_anew(path: Path) -> None:
+    balancer = FileSd(str(path))
+    assert balancer.obstacles() == []
+    balancer.drain("a:80")
+    (path.parent / ".targets.json.drained").unlink()
+    (path.parent / ".targets.json.drained").mkdir()
+    with pytest.raises(BalancerError, match=r"\.drained cannot be read"):
+        balancer.obstacles()
+    commented = path.with_suffix(".yml")
+    commented.write_text("- targets: [a:80]\n# by hand\n")
+    with pytest.raises(BalancerError, match="has comments in line 2"):
+        FileSd(str(commented)).obstacles()

@@ -168,3 +168,25 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     name.symlink_to("precious")
     with pytest.raises(BalancerError, match="cannot be used"), lock.exclusively("x", str(tmp_path)):
         pass
+
+
+def test_whose_file_it_is_decides_who_may_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    path.write_text("{}")
+    assert files.obstacles(str(path)) == []
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 12345)
+    (obstacle,) = files.obstacles(str(path))
+    assert "could not give a new file" in obstacle.what
+    assert "root" in obstacle.do
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_that_could_not_be_made_is_told_and_none_is_made(tmp_path: Path) -> None:
+    assert lock.obstacles(str(tmp_path / "a/b")) == []
+    tmp_path.chmod(0o777)
+    (obstacle,) = lock.obstacles(str(tmp_path / "a/b"))
+    assert "must belong to root" in obstacle.what
+    (tmp_path / "f").write_text("")
+    tmp_path.chmod(0o700)
+    assert "Not a directory" in lock.obstacles(str(tmp_path / "f/locks"))[0].what
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]

@@ -257,3 +257,20 @@ def test_time_and_words_are_in_proportion_to_the_servers(recorded: Callable[[str
     first = read(many(500))[0]
     assert first.pending
     assert first.says.endswith("other/s7 and 492 more")
+
+
+@pytest.mark.parametrize("level", ["operator", "user", ""])
+def test_a_level_below_admin_is_an_obstacle(recorded_haproxy, level: str) -> None:
+    haproxy = recorded_haproxy(**{"show cli level": f"{level}\n\n"})
+    (obstacle,) = Haproxy(haproxy.path, "llm").obstacles()
+    assert f"has level {level}, and a drain needs level admin" in obstacle.what
+    assert haproxy.asked == ["show cli level"]
+
+
+def test_level_admin_is_no_obstacle(recorded_haproxy) -> None:
+    assert Haproxy(recorded_haproxy(**{"show cli level": "admin\n\n"}).path, "llm").obstacles() == []
+
+
+def test_a_haproxy_that_knows_no_levels_says_so(recorded_haproxy) -> None:
+    with pytest.raises(BalancerError, match="Unknown command"):
+        Haproxy(recorded_haproxy().path, "llm").obstacles()

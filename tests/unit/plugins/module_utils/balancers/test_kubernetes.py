@@ -8,7 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.kubernetes import CONDITION, Kubernetes, Place
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.kubernetes import (
+    CONDITION,
+    Kubernetes,
+    Place,
+    is_allowed,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
 
 from tests.fake_kubernetes import FakeKubernetes
@@ -114,3 +119,30 @@ def test_what_kubernetes_cannot_tell(balancer: Kubernetes) -> None:
     assert balancer.in_flight("llm-0").kind == "unsupported"
     with pytest.raises(NotSupported):
         balancer.set_weight("llm-0", 1)
+
+
+def test_what_a_drain_may_do_is_asked_of_the_api(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
+    assert balancer.obstacles() == []
+    cluster.may_patch = False
+    (refused,) = balancer.obstacles()
+    assert refused.what == "the Kubernetes API would refuse in namespace default: patch pods/status"
+    assert "RoleBinding" in refused.do
+    cluster.may_patch = True
+    del cluster.pods["llm-0"]["spec"]["readinessGates"]
+    (closed,) = balancer.obstacles()
+    assert closed.what == f"the readiness gate {CONDITION!r} is missing in the pods llm-0"
+    assert "spec.readinessGates" in closed.do
+    assert cluster.patches == []
+
+
+def test_every_right_that_is_missing_is_told_at_once(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    place = Place("llm", namespace="other", kubeconfig=cluster.kubeconfig(tmp_path))
+    (refused,) = Kubernetes(place, 2).obstacles()
+    told = "get services, get pods, list pods, list endpointslices, patch pods/status"
+    assert refused.what == f"the Kubernetes API would refuse in namespace other: {told}"
+
+
+@pytest.mark.parametrize("review", [{}, {"status": {}}, {"status": {"allowed": "no"}}, []])
+def test_a_review_of_another_form_is_no_permission(review: object) -> None:
+    with pytest.raises(BalancerError):
+        is_allowed(review)

@@ -272,3 +272,26 @@ def test_a_pid_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "no.pid").write_text(str(os.getpid()))
     with pytest.raises(BalancerError, match="is no nginx master"):
         nginx.members()
+
+
+def test_what_keeps_nginx_from_being_told(recorded_nginx, monkeypatch: pytest.MonkeyPatch) -> None:
+    nginx, folder = recorded_nginx["nginx"], recorded_nginx["path"].parent
+    monkeypatch.setattr(adapter.nginx_workers, "master_of", lambda _pid_file: os.getpid())
+    assert [each.what for each in nginx.obstacles()] == ["there is no program reload, by which nginx is reloaded"]
+    own = folder / "nginx"
+    own.write_text("#!/bin/false\n")
+    own.chmod(0o755)
+    nginx._control = Control("pid", ["test"], [str(own), "-s", "reload"])
+    assert nginx.obstacles() == []
+    recorded_nginx["rc"]["test"] = 1
+    (refused,) = nginx.obstacles()
+    assert "as it is, or cannot be asked: exit status 1: no" in refused.what
+    assert "run test as the user" in refused.do
+
+
+def test_without_a_master_nginx_is_not_started_to_test(recorded_nginx) -> None:
+    nginx, asked = recorded_nginx["nginx"], []
+    nginx._run = lambda argv, _timeout: asked.append(argv) or Outcome(0, b"", b"")
+    with pytest.raises(BalancerError, match="nginx cannot be found by pid"):
+        nginx.obstacles()
+    assert asked == []

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import files, lock, nginx_workers
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.haproxy import RuntimeSocket
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.haproxy_socket import RuntimeSocket
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import hook, trainer
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore

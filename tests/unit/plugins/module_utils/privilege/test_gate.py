@@ -100,12 +100,16 @@ class Host:
         """The path of its balancer's socket."""
         return str(self.folder / "haproxy.sock")
 
+    @property
+    def balancer(self) -> dict[str, str]:
+        """Its balancer, as the inventory has it."""
+        return {"kind": "haproxy", "socket": self.socket, "backend": "llm"}
+
     def asks(self, module: str, **options: Any) -> dict[str, Any]:
         """Ask the gate for a module as Ansible does, and return what it or the module answers."""
-        balancer = {"kind": "haproxy", "socket": self.socket, "backend": "llm"}
         variables = {
             "autoglm_services": [{"name": "llama", "pool": "chat"}],
-            "autoglm_pools": {"chat": {"balancer": balancer}},
+            "autoglm_pools": {"chat": {"balancer": self.balancer}},
             "autoglm_taken_out_dir": str(self.notes),
         }
         declared = declaration("a", {"a": variables})
@@ -182,6 +186,10 @@ def test_a_link_in_a_socket_s_place_is_told_and_not_read(host: Host) -> None:
     secret = host.folder / "secret"
     secret.write_text("of root")
     Path(host.socket).symlink_to(secret)
-    seen = host.asks(f"{BUILTIN}stat", path=host.socket, follow=True, get_checksum=True, get_mime=True)["stat"]
-    assert (seen["islnk"], seen["issock"]) == (True, False)
-    assert not {"checksum", "mimetype", "charset"} & seen.keys()
+    told = host.asks(f"{OURS}drain_inference", state="queried", balancer=host.balancer)
+    assert told["outcome"] == "refused"
+    assert any("is no socket" in obstacle["what"] for obstacle in told["obstacles"])
+    assert "of root" not in json.dumps(told)
+    other = {**host.balancer, "socket": str(secret)}
+    refused = host.asks(f"{OURS}drain_inference", state="queried", balancer=other)["msg"]
+    assert "no one of the declared drains" in refused

@@ -68,7 +68,7 @@ def why(module: str, **options: Any) -> str | None:
         ("gpu_health", {"services": ["llama.service"]}),
         ("taken_out", {"path": NOTE, "state": "present", "service": "llama", "incident": "7"}),
         ("taken_out", {"path": NOTE, "state": "queried"}),
-        (f"{BUILTIN}stat", {"path": SOCKET, "get_checksum": False}),
+        ("drain_inference", {"state": "queried", "balancer": DRAINED["balancer"]}),
         (f"{BUILTIN}command", {"_raw_params": "date +%s", "_uses_shell": False}),
     ],
 )
@@ -116,8 +116,9 @@ def test_what_our_playbooks_do_is_admitted(module: str, options: dict[str, Any])
         ("taken_out", {"path": "/etc/cron.d/a", "state": "present", "service": "llama"}),
         ("taken_out", {"path": f"{NOTE}/a", "state": "present", "service": "llama"}),
         ("taken_out", {"state": "present", "service": "llama"}),
-        (f"{BUILTIN}stat", {"path": "/etc/shadow"}),
-        (f"{BUILTIN}stat", {"path": NOTE}),
+        (f"{BUILTIN}stat", {"path": SOCKET}),
+        ("drain_inference", {"state": "queried", "balancer": {"kind": "command", "commands": {"state": ["/bin/sh"]}}}),
+        ("drain_inference", {"state": "drained", "balancer": DRAINED["balancer"]}),
         (f"{BUILTIN}file", {"path": "/etc/passwd", "state": "absent"}),
         (f"{BUILTIN}file", {"path": NOTE, "state": "link", "src": "/etc/shadow"}),
         (f"{BUILTIN}file", {"path": NOTE, "state": "absent", "owner": "autoglm"}),
@@ -147,15 +148,6 @@ def test_what_was_judged_as_left_out_is_left_out() -> None:
     sent = {"path": NOTE, "state": "queried", "service": "", "directory": "", "dest": [], "mode": None}
     assert why("taken_out", **sent) is None
     assert handed_on(f"{OURS}taken_out", sent) == {"path": NOTE, "state": "queried", "service": ""}
-
-
-def test_a_look_at_a_socket_reads_nothing_whatever_is_asked() -> None:
-    sent = {"path": SOCKET, "follow": True, "get_checksum": True, "get_mime": True, "get_attributes": True}
-    assert why(f"{BUILTIN}stat", **sent) is None
-    given = handed_on(f"{BUILTIN}stat", sent)
-    assert given.pop("path") == SOCKET
-    assert set(given.values()) == {False}
-    assert handed_on(f"{BUILTIN}stat", {"path": SOCKET}) == {"path": SOCKET, **given}
 
 
 def test_a_host_without_a_declaration_admits_nothing_that_is_bound() -> None:

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Could a drain be done here now? Asked as the drain would ask, and nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import lock
+from .draining import Clock, Outcome
+from .protocol import Balancer, BalancerError, Obstacle, find
+
+# By the kind of a BalancerError, where its reason does not say what to do.
+_DO: Mapping[str, str] = {
+    "unreachable": "does it run, and are these its addresses and files, seen from this host?",
+    "denied": "give the user by whom tasks run on this host the right to it, or let them become root",
+    "unknown_backend": "correct the balancer's backend or file",
+    "unknown_server": "correct the server's name, or add it to the balancer",
+}
+
+
+def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: Clock | None = None) -> Outcome:
+    """The pool, and what would keep a drain from being done; C(refused) where that is anything.
+
+    server: one that the pool must have, None for none.  lock_dir: where exclusively() would put its lock.
+    Raises nothing that a balancer may cause.
+    """
+    clock = clock or Clock()
+    began, outcome = clock.now(), Outcome()
+    outcome.obstacles = lock.obstacles(lock_dir)
+    try:
+        of_balancer = balancer.obstacles()
+    except BalancerError as error:
+        of_balancer = [_obstacle(error)]
+    outcome.obstacles += of_balancer
+    try:
+        outcome.pool = balancer.members()
+        if server is not None:
+            outcome.before = outcome.after = find(server, outcome.pool, "the balancer")
+    except BalancerError as error:
+        # Who could not be asked at all is told once; what may not be read has its reason among those before.
+        if not of_balancer or error.kind == "unknown_server":
+            outcome.obstacles.append(_obstacle(error))
+    outcome.outcome = "refused" if outcome.obstacles else "queried"
+    outcome.reasons = [each.what for each in outcome.obstacles] or [f"a drain could be done; {_pool(outcome)}"]
+    outcome.seconds = round(clock.now() - began, 3)
+    return outcome
+
+
+def _obstacle(error: BalancerError) -> Obstacle:
+    return Obstacle(error.reason, _DO.get(error.kind, ""))
+
+
+def _pool(outcome: Outcome) -> str:
+    names = [member.name for member in outcome.pool]
+    return f"the pool has {', '.join(names[:20])}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -72,14 +72,6 @@ def test_a_person_checks_what_is_there(misleading: Fleet) -> None:
     assert "for p1 => (item=llama)" in told(done)
 
 
-def test_a_start_that_failed_leaves_its_evidence(misleading: Fleet) -> None:
-    """The inventory says that a proof was made; no task has made one."""
-    misleading.hosts["p1"]["autoglm_services"][0]["start_command"] = ["/nowhere/llama-server"]
-    done = misleading.run("restart_process", {"target": "p1"})
-    assert done.returncode != 0
-    assert [path.name for path in (misleading.directory / "evidence").glob("*-failed-start")] != [], told(done)
-
-
 @pytest.mark.parametrize("playbook", ["restart_process", "check_service"])
 def test_what_is_launched_with_facts_as_variables_is_refused(misleading: Fleet, playbook: str) -> None:
     """As by a template of AWX whose project has no ansible.cfg; nothing else would tell."""

@@ -183,6 +183,11 @@ def test_files_that_cannot_be_used_are_an_error_with_their_names(tmp_path, files
             serving_context(wrong)
 
 
+def test_keys_are_agreed_on_once_in_a_connection(files):
+    """A client of TLS 1.2 could ask for that again and again; our OpenSSL refuses by default, an older one does not."""
+    assert serving_context(files).options & ssl.OP_NO_RENEGOTIATION
+
+
 def test_client_certificates_need_an_access_file_that_says_who_may_what(tmp_path, files):
     with pytest.raises(AuthError, match="--access-file"), serving(tmp_path, None, tls=files):
         pass

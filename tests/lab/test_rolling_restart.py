@@ -54,10 +54,15 @@ def users_everywhere(lab: Lab) -> Iterator[dict[str, Traffic]]:
             each.stop()
 
 
-def nobody_lost_anything(users: dict[str, Traffic]) -> None:
+def nobody_lost_anything(lab: Lab, users: dict[str, Traffic]) -> None:
     for name, each in users.items():
-        assert (each.counts.failed, each.counts.truncated) == (0, 0), (name, each.counts)
+        assert (each.counts.failed, each.counts.truncated) == (0, 0), (name, each.counts, said_by_balancers(lab))
         assert each.counts.ok == each.counts.sent >= ANSWERS, (name, each.counts)
+
+
+def said_by_balancers(lab: Lab) -> str:
+    """Why they could not answer somebody, in their own words."""
+    return lab.ops.run("journalctl", "--no-pager", "--lines=60", "-u", "nginx", "-u", "haproxy", "-u", "envoy")
 
 
 def test_no_request_is_lost_behind_any_balancer(lab: Lab) -> None:
@@ -76,7 +81,7 @@ def test_no_request_is_lost_behind_any_balancer(lab: Lab) -> None:
             60,
         )
 
-    nobody_lost_anything(users)
+    nobody_lost_anything(lab, users)
     for node, (footprint, started) in zip(lab.nodes, before, strict=True):
         after = Footprint.of(node)
         assert after.invocation != footprint.invocation
@@ -112,7 +117,7 @@ def test_it_stops_at_the_first_failure_and_leaves_the_rest_untouched(lab: Lab) -
     assert "left out of traffic" in done.stdout
     assert "The rest of the pool was not touched" in done.stdout
     assert Footprint.of(lab.node_b) == untouched
-    nobody_lost_anything(users)
+    nobody_lost_anything(lab, users)
 
 
 def test_a_pool_is_never_taken_below_what_must_serve(lab: Lab) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 INCIDENT = {"id": 7, "failure_class": "oom", "fault_mode": "transient", "action": "restart_process", "attempt": 1}
 RECEIVERS = {"autoglm_incident": INCIDENT, "autoglm_target": {"host": "p1", "service": "llama"}}
 
+# A balancer as the doctor asks for it, which is not there; that is told as an answer, and is no failure.
+NOWHERE = {"balancer": {"kind": "file_sd", "file": "/nowhere/sd.json"}, "servers": []}
+
 # What each playbook is asked with by the receiver, by its doctor, or by a person where neither launches it; and what it
 # tells then, of a host p1 whose service llama is healthy, or of a pool chat. Another one is to be added here.
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "awx_setup": ({}, "Give awx_project_url"),
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
-    "look_at_hosts": ({"autoglm_look": {"p1": {"sockets": ["/"]}}}, "ok: [p1] => (item=/)"),
+    "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "restart_process": (RECEIVERS, "Already healthy, not restarted"),
     "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
     "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),

@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
+from tests.parts.asked import NOWHERE
 from tests.parts.plays import OF_HOSTS, asked_of_hosts
 
 from .fleet import Fleet, told
@@ -192,7 +193,7 @@ def gathered(scene: Scene, **variables: str) -> dict[str, str]:
 # What each playbook is asked with. Another one is to be added here.
 REVIVED = {
     "check_service": {"target": "p1"},
-    "look_at_hosts": {"autoglm_look": {"p1": {"sockets": ["/"]}}},
+    "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
     "restart_process": BY_HAND,
     "rolling_restart": {"pool": "chat"},
     "try_run": {"autoglm_expected": {"p1": ["llama"]}},
@@ -257,15 +258,15 @@ def test_nobody_is_led_astray_by_a_look(scene: Scene) -> None:
     for number, (module, adds) in enumerate((module, adds) for module in LOOKS for adds in lies):
         scene.fleet.hosts[f"liar{number}"] = dict(honest)
         scene.compromise(f"liar{number}", module, adds=adds)
-    socket = str(scene.fleet.directory)
-    look = {"sockets": [socket], "urls": [{"url": "http://127.0.0.1:9"}] * 2}
+    look = {"balancers": [NOWHERE], "urls": [{"url": "http://127.0.0.1:9"}] * 2}
     asked = {"autoglm_look": dict.fromkeys(scene.fleet.hosts, look)}
     done = scene.fleet.run("look_at_hosts", asked, "--limit", "liar*:honest", "--forks", "8")
     assert scene.sprung == []
     assert done.returncode != 0
     for number, module in enumerate(module for module in LOOKS for _ in lies):
         lie = "add_host" if number % 2 else "ansible_facts"
-        assert f"liar{number} answered ansible.builtin.{module} with {lie}" in told(done)
+        of = "autoglm.recovery" if module == "drain_inference" else "ansible.builtin"
+        assert f"liar{number} answered {of}.{module} with {lie}" in told(done)
     assert re.search(r"honest +: ok=5 .* unreachable=0 +failed=0", done.stdout)
 
 

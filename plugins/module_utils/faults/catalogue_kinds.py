@@ -12,6 +12,10 @@ _GPUS = {
     "gpu_init_failure": ("gpu_lost", "critical", "reboot_node", "the driver could not initialise a GPU"),
     # kernel_gsp.c raises Xid 119 or 120 beside it where it still can; a reset restarts the GPU's own processor.
     "gsp_heartbeat": ("gpu_fault", "critical", "reset_gpu", "the GPU's own processor (GSP) gives no sign of life"),
+    # kern_fsp_gh100.c marks the GPU for a reset and raises Xid 143 beside it where it still can.
+    "fsp_failure": ("gpu_fault", "critical", "reset_gpu", "the processor that boots a GPU (FSP) does not answer"),
+    # As Xid 8, which follows it where a channel can be named; where more is due, Xid 109, 119 and 154 tell.
+    "rc_watchdog": ("crash", "warning", "restart_process", "a GPU did not take up the driver's own work for seconds"),
     # NV_ERR_RESET_REQUIRED of nvstatuscodes.h.
     "gpu_reset_required": ("gpu_fault", "critical", "reset_gpu", "the driver says that the GPU has to be reset"),
     "gpu_power_cable": ("gpu_lost", "critical", "call_person", "a GPU's power cables are not connected"),
@@ -34,6 +38,7 @@ _GPUS = {
     ),
     "pcie_dpc": ("gpu_lost", "critical", "reboot_node", "the PCIe port has cut its device off"),
     "pcie_link_down": ("gpu_lost", "warning", "call_person", "a PCIe slot's link went down"),
+    "pcie_inaccessible": ("gpu_lost", "warning", "call_person", "a PCIe device did not answer when it was woken"),
     # amdgpu repairs a ring by itself, and says in a line of its own where it could not.
     "amdgpu_ring_timeout": (
         "gpu_fault",
@@ -45,6 +50,8 @@ _GPUS = {
     "amdgpu_hang": ("gpu_fault", "critical", "reboot_node", "an AMD GPU's scheduler does not answer"),
     "amdgpu_wedged": ("gpu_fault", "critical", "reboot_node", "an AMD GPU is wedged, and its driver cannot recover it"),
     "unreadable": ("unknown", "warning", "call_person", "a line that tells of a fault could not be read"),
+    # mlx5 restarts the queue by itself, and says so in no line of its own.
+    "ib_tx_timeout": ("gpu_comm", "warning", "observe", "a network card's send queue stood still, and is restarted"),
     "ib_link_down": (
         "gpu_comm",
         "info",
@@ -60,6 +67,7 @@ _HOSTS = {
     "soft_lockup": ("deadlock", "warning", "observe", "a processor was stuck in the kernel"),
     "hard_lockup": ("deadlock", "critical", "call_person", "a processor is stuck with interrupts off"),
     "rcu_stall": ("deadlock", "critical", "call_person", "a processor has not let go for many seconds"),
+    "workqueue_lockup": ("deadlock", "warning", "observe", "work of the kernel has waited for many seconds"),
     "kernel_oops": ("unknown", "critical", "call_person", "the kernel itself failed, and what it held may stay locked"),
     "kernel_panic": ("node_down", "critical", "call_person", "the kernel has stopped"),
     "segfault": ("crash", "warning", "observe", "a process used an address that is not its own"),

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .joining_rules import code_of, fabric_code, place_of, rank, victim_of
+from .joining_rules import PCIE_KINDS, code_of, fabric_code, place_of, rank, victim_of
 from .line_continuation import MOST_LINES, continues, event_of_continuation
 from .line_framing import unframe
 from .line_pci import Event
@@ -182,7 +182,7 @@ class Joiner:
     def _near(self, event: Event) -> Fault | None:
         """The open fault of the GPU on whose bus an event happened, or of the fabric fault that caused it."""
         pci = event.get("pci")
-        if event["kind"] in ("pcie_aer", "aer_detail", "pcie_dpc") and isinstance(pci, str):
+        if event["kind"] in PCIE_KINDS and isinstance(pci, str):
             return self._open.get(("gpu", pci.partition(".")[0]))
         caused_by = event.get("caused_by")
         if caused_by is not None:
@@ -206,8 +206,11 @@ class Joiner:
         for who in others:
             fault = self._merged(fault, self._open.get((place[0], who)))
         if others:
-            for lost in self._unique():  # a GPU that is gone takes the links of its neighbours with it
-                if rank(lost.root)[0] == 0 and self._now - lost.last_at <= FABRIC_WINDOW:
+            # A GPU that is gone takes the links of its neighbours with it.  Which they are is said before the first of
+            # them is taken in: either of two faults may be the one that stays.
+            gone = [lost for lost in self._unique() if lost is not fault and rank(lost.root)[0] == 0]
+            for lost in gone:
+                if self._now - lost.last_at <= FABRIC_WINDOW:
                     fault = self._merged(fault, lost)
             fault.scope = "fabric"
 

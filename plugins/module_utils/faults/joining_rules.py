@@ -31,6 +31,8 @@ _HOST_KEYS = (
     "memory_failure",
 )
 _KILLS = ("oom_kill", "segfault", "hung_task", "general_protection", "invalid_opcode", "trap", "memory_failure")
+# A bus tells these of a device, which may be a GPU.
+PCIE_KINDS = ("pcie_aer", "aer_detail", "pcie_dpc", "pcie_inaccessible")
 # On these kinds C(pci) names the GPU itself.
 _GPU_KINDS = ("xid", "gpu_off_bus_text", "gpu_init_failure")
 
@@ -80,7 +82,7 @@ def place_of(event: Event) -> tuple[str, str]:
     if kind in _HOST_KEYS:
         family = "oom" if kind.startswith("oom") else kind
         return ("host", f"{family} {event.get('pid', event.get('process'))}")
-    if kind in ("pcie_aer", "aer_detail", "pcie_dpc"):
+    if kind in PCIE_KINDS:
         return ("host", f"pcie {pci}")
     if kind.startswith("amdgpu_"):
         return ("gpu", str(pci).partition(".")[0]) if pci else ("host", "amdgpu")

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the NVIDIA driver says without an Xid: GPUs lost, not initialised, of another version; NVLink and peer memory.
 
-Source of the texts: C(osapi.c), C(osinit.c), C(nv-pci.c), C(kernel_nvlink_gh100.c) and C(nvidia-peermem.c).
+Source of the texts: C(osapi.c), C(osinit.c), C(nv-pci.c), C(kernel_nvlink_gh100.c), C(kernel_rc_watchdog.c),
+C(kern_fsp.c), C(kern_fsp_gh100.c) and C(nvidia-peermem.c).
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ _NVLINK = re.compile(
 )
 # _kgspIsHeartbeatTimedOut and _kgspRpcRecvPoll of kernel_gsp.c; what stands before the words changes with the release.
 _GSP = re.compile(r"(?:GPU(\d{1,3}) )?(?:\w{1,60}: )?(?:[\w -]{0,40})?[Hh]eartbeat timed out")
+# The watchdog of the driver's channels.  "Possibly locked" it says while it tries again by itself, as after a mode set.
+_WATCHDOG = re.compile(r"(?:GPU(\d{1,3}) )?(?:\w{1,60}: )?RC watchdog: GPU is probably locked!")
+# The processor that boots a GPU since Hopper.  What the driver dumps of its registers is no fault of its own.
+_FSP = re.compile(
+    r"(?:GPU(\d{1,3}) )?(?:\w{1,60}: )?(?:Timed out waiting for FSP |Received error message from FSP |"
+    r"FSP command timed out|FSP response reported error|FSP boot (?:command|cmds) failed|"
+    r"FSP secure boot (?:partition timed out|GSP prechecks failed))"
+)
 # The driver prints the GPU's number since 555, and words of nvstatuscodes.h beside the number or the number alone.
 _STATUS = re.compile(r"(?:GPU(\d{1,3}) )?\w{1,60}: ")
 _STATUS_LOST = re.compile(r"\[NV_ERR_GPU_IS_LOST\]|rpcSendMessage failed with status 0x0000000[fF]\b")
@@ -63,7 +72,7 @@ def parse_driver_text(text: str) -> Event | None:
         return None
     # A message of several lines that a logger has put on one is read as one.  The first open drivers wrote no colon.
     message = " ".join(word for word in text.split() if word not in ("NVRM:", "NVRM"))
-    return _identity(message) or _lost(message) or _not_ready(message) or _status(message)
+    return _identity(message) or _lost(message) or _not_ready(message) or _stuck(message) or _status(message)
 
 
 def _identity(message: str) -> Event | None:
@@ -109,11 +118,17 @@ def _not_ready(message: str) -> Event | None:
     return None if nvlink is None else _numbered({"kind": "nvlink_init_failure"}, nvlink[1])
 
 
+def _stuck(message: str) -> Event | None:
+    """Which part of a GPU does not answer."""
+    for kind, pattern in (("gsp_heartbeat", _GSP), ("rc_watchdog", _WATCHDOG), ("fsp_failure", _FSP)):
+        match = pattern.match(message)
+        if match is not None:
+            return _numbered({"kind": kind}, match[1])
+    return None
+
+
 def _status(message: str) -> Event | None:
     """What the driver says by a status of its own, in an assertion or a call that failed."""
-    gsp = _GSP.match(message)
-    if gsp is not None:
-        return _numbered({"kind": "gsp_heartbeat"}, gsp[1])
     status = _STATUS.match(message)
     if status is None:
         return _not_taken(message)

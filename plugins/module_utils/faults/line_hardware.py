@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PCIe error reports, port containment, memory controllers and machine checks.
+"""PCIe error reports, port containment, devices that do not wake, memory controllers and machine checks.
 
-Source of the texts: C(drivers/pci/pcie/aer.c) and C(dpc.c), C(drivers/edac/edac_mc.c), C(arch/x86/kernel/cpu/mce).
+Source of the texts: C(drivers/pci/pcie/aer.c) and C(dpc.c), C(drivers/pci/pci.c), C(drivers/edac/edac_mc.c),
+C(arch/x86/kernel/cpu/mce).
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ _DETAIL = re.compile(
 )
 _DPC = re.compile(r"DPC:? containment event")
 _HOTPLUG = re.compile(r"(?:pciehp: )?Slot\(([\w-]{1,24})\): (?:Link Down|Card not present)")
+# Since Linux 5.19; in other words before.  From D3hot the device is as far away as from D3cold.
+_INACCESSIBLE = re.compile(
+    r"(?:Unable to|can't) change power state from (\w{1,16}) to (\w{1,16})"
+    r"(?:, device inaccessible| \(config space inaccessible\))"
+)
 _NVME = re.compile(
     r"nvme (nvme\d{1,4}): (?:I/O (?:tag )?(\d{1,6})(?: \([0-9a-f]{1,8}\))?[^\n]{0,60}?QID (\d{1,5})[^\n]{0,40}?timeout|"
     r"(?:controller is down|Device not ready|Disabling device after reset failure|Removing after probe failure))"
@@ -66,6 +72,9 @@ def _pcie(message: str, driver: str, printed: str) -> Event | None:
     hotplug = _HOTPLUG.match(message)
     if hotplug is not None:
         return {"kind": "pcie_link_down", "pci": pci, "slot": hotplug[1]}
+    asleep = _INACCESSIBLE.match(message)
+    if asleep is not None:
+        return {"kind": "pcie_inaccessible", "driver": driver, "pci": pci, "from": asleep[1], "to": asleep[2]}
     severity = _reported_severity(message)
     if severity is not None:
         return {"kind": "pcie_aer", "driver": driver, "pci": pci, "severity": severity}

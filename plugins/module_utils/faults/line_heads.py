@@ -23,7 +23,7 @@ _HEADS = (
     r"invalid opcode: |"
     r"[a-zA-Z][a-zA-Z0-9 ,-]{2,100}: [0-9a-f]{4,16} \[#\d|"
     r"kernel BUG at |traps: [^\s]|Memory failure: |mce: |EDAC |(?:\{\d{1,6}\})?\[Hardware Error\]|"
-    r"audit: |[A-Za-z0-9_.-]{1,64} " + _DEVICE + r": (?:AER|DPC|PCIe|pciehp)|"
+    r"audit: |[A-Za-z0-9_.-]{1,64} " + _DEVICE + r": (?:AER|DPC|PCIe|pciehp|(?:Unable to|can't) change power state)|"
     r"[^\s\[\]]{1,32}\[\d{1,10}\]: segfault at |[^\s:]{1,32} (?:invoked|triggered) oom-killer: "
 )
 HEAD = re.compile(rf"(?:{_HEADS})")

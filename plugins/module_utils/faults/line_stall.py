@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ends a process or a whole kernel without a word of memory: stalls, lockups, oopses, traps, memory gone bad.
 
-Source of the texts: C(kernel/rcu/tree_stall.h), C(kernel/watchdog.c), C(arch/x86/mm/fault.c),
+Source of the texts: C(kernel/rcu/tree_stall.h), C(kernel/watchdog.c), C(kernel/workqueue.c), C(arch/x86/mm/fault.c),
 C(arch/x86/kernel/traps.c), C(arch/x86/kernel/dumpstack.c), C(arch/arm64/mm/fault.c), C(mm/memory-failure.c).
 """
 
@@ -18,6 +18,9 @@ _RCU_STARVED = re.compile(r"(?:rcu: )?(rcu\w{0,40}) kthread starved for \d{1,12}
 _HARD = re.compile(
     r"(?:NMI )?watchdog: (?:CPU ?\d{1,6}:? )?(?:Watchdog )?detected hard LOCKUP on (?:cpu|CPU|other CPUs) ?(\d{1,6})|"
     r"watchdog: CPU (\d{1,6}) self-detected hard LOCKUP"
+)
+_WORKQUEUE = re.compile(
+    r"BUG: workqueue lockup - pool(?: cpus=([\d,-]{1,256}))?(?:[^\n]{0,400}? stuck for (\d{1,8})s!)?"
 )
 _OOPS = re.compile(
     r"BUG: (kernel NULL pointer dereference|unable to handle (?:page fault|kernel [^\n]{1,60}?)(?= for| at|,|$))|"
@@ -49,7 +52,19 @@ def parse_stall_text(text: str) -> Event | None:
     oops = _OOPS.match(text)
     if oops is not None:
         return {"kind": "kernel_oops", "reason": next(word for word in oops.groups() if word)}
-    return _trap(text) or _memory_failure(text)
+    return _workqueue(text) or _trap(text) or _memory_failure(text)
+
+
+def _workqueue(text: str) -> Event | None:
+    match = _WORKQUEUE.match(text)
+    if match is None:
+        return None
+    event: Event = {"kind": "workqueue_lockup"}
+    if match[1] is not None:
+        event["cpus"] = match[1]
+    if match[2] is not None:
+        event["seconds"] = int(match[2])
+    return event
 
 
 def _trap(text: str) -> Event | None:

@@ -33,6 +33,14 @@ def test_every_kind_that_is_a_fault_has_a_class_a_severity_and_a_reason() -> Non
     ("line", "failure_class", "action"),
     [
         ("NVRM: GPU0 _kgspRpcRecvPoll: GSP RM heartbeat timed out", "gpu_fault", "reset_gpu"),
+        ("NVRM: kfspPollForResponse_IMPL: FSP command timed out", "gpu_fault", "reset_gpu"),
+        ("NVRM: krcWatchdog_IMPL: RC watchdog: GPU is probably locked!", "crash", "restart_process"),
+        (
+            "nvidia 0000:01:00.0: Unable to change power state from D3cold to D0, device inaccessible",
+            "gpu_lost",
+            "call_person",
+        ),
+        ("mlx5_core 0000:13:00.1 eth1: TX timeout detected", "gpu_comm", "observe"),
         ("NVRM: x: Assertion failed: x [NV_ERR_GPU_IS_LOST] (0x0000000F) returned", "gpu_lost", "reboot_node"),
         ("NVRM: x: Assertion failed: x [NV_ERR_RESET_REQUIRED] (0x00000062)", "gpu_fault", "reset_gpu"),
         ("amdgpu 0000:c1:00.0: GPU reset(2) failed", "gpu_fault", "reboot_node"),

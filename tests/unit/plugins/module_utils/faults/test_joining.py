@@ -86,6 +86,11 @@ def test_a_gpu_that_is_gone_explains_its_neighbours_links() -> None:
     assert (fault.root["xid"], fault.root["pci"], fault.scope) == (79, "0000:d8:00", "fabric")
 
 
+def test_two_gpus_that_are_gone_are_counted_once_each() -> None:
+    (fault,) = joined((0, xid(79, "86")), (0, xid(79)), (0, xid(74)), (0, xid(74, "af")))
+    assert (fault.events, fault.codes) == (4, {"xid 79": 2, "xid 74": 2})
+
+
 def test_details_are_folded_into_their_fault_and_open_none() -> None:
     head = "nvidia-nvswitch0: SXid (PCI:0000:05:00.0): 20034, "
     (fault,) = joined(
@@ -101,6 +106,20 @@ def test_a_bus_error_of_a_gpu_belongs_to_its_fault() -> None:
     aer = parse_line("nvidia 0000:3b:00.0: PCIe Bus Error: severity=Uncorrected (Fatal), type=x")
     (fault,) = joined((1, xid(79)), (2, aer), (2, parse_line("nvidia 0000:3b:00.0:    [21] ACSViol   (First)")))
     assert (fault.scope, fault.events, fault.details) == ("gpu", 2, 1)
+
+
+def test_a_gpu_that_does_not_wake_after_its_fault_belongs_to_it() -> None:
+    told = parse_line("nvidia 0000:3b:00.0: Unable to change power state from D3cold to D0, device inaccessible")
+    (fault,) = joined((1, xid(79)), (2, told))
+    assert fault.codes == {"xid 79": 1, "pcie_inaccessible": 1}
+
+
+def test_the_queues_of_a_time_out_are_its_details() -> None:
+    card = "mlx5_core 0000:13:00.1 eth1: "
+    (fault,) = joined(
+        *((1, parse_line(card + text)) for text in ("TX timeout detected", "TX timeout on queue: 41, SQ"))
+    )
+    assert (fault.events, fault.details) == (1, 1)
 
 
 def test_an_out_of_memory_kill_is_one_fault() -> None:

@@ -59,6 +59,8 @@ def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]
     kind = parts[0]
     if kind not in KINDS:
         raise NoSuchPage
+    if method != "GET" and not _permitted(awx, parts[-1]):
+        raise _NO_PERMISSION
     if len(parts) == 1:
         return _collection(awx, method, path, kind, query, body)
     found = awx.get(kind, int(parts[1])) if parts[1].isdigit() else None
@@ -67,6 +69,11 @@ def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]
     if len(parts) == 2:
         return _one(awx, method, kind, found, body)
     return _below(awx, method, path, (kind, parts[2]), found=found, query=query, body=body)
+
+
+def _permitted(awx: FakeAwx, what: str) -> bool:
+    """Tell whether the token has the scope to write, and its user a role for this: Execute may do two things."""
+    return awx.may_write and (awx.is_superuser or what in ("launch", "cancel"))
 
 
 def _collection(awx: FakeAwx, method: str, path: str, kind: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:

@@ -129,15 +129,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _answer(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], raw: bytes) -> tuple[int, Any]:
+        try:
+            body = self._body(raw)
+        except Refused as refused:
+            return refused.status, refused.body
         if path in ("/api/", "/api/v2/ping/"):
             return 200, {"version": "24.6.1", "current_version": "/api/v2/", "available_versions": {"v2": "/api/v2/"}}
         if not self._known(awx):
             return 401, {"detail": "Authentication credentials were not provided. To establish a login session..."}
-        return self._of_the_api(awx, path, query, raw)
+        return self._of_the_api(awx, path, query, body)
 
-    def _of_the_api(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], raw: bytes) -> tuple[int, Any]:
+    def _body(self, raw: bytes) -> dict[str, Any]:
+        """Read a body as awx/api/parsers.py does, which AWX does before it looks at the token."""
+        if not raw:
+            return {}
+        if self.headers.get_content_type() != "application/json":
+            raise Refused(415, {"detail": "You did not use correct Content-Type in your HTTP request."})
         try:
-            return answer(awx, self.command, path, query, json.loads(raw) if raw else {})
+            body = json.loads(raw)
+        except ValueError as error:
+            raise Refused(400, {"detail": f"JSON parse error - {error}"}) from error
+        if not isinstance(body, dict):
+            raise Refused(400, {"detail": "JSON parse error - not a JSON object"})
+        return body
+
+    def _of_the_api(self, awx: FakeAwx, path: str, query: list[tuple[str, str]], body: Any) -> tuple[int, Any]:
+        try:
+            return answer(awx, self.command, path, query, body)
         except Refused as refused:
             return refused.status, refused.body
         except Redirected as redirected:
@@ -149,7 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         scheme, _, value = self.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer":
             awx.is_superuser = value in awx.superusers
-            return value in awx.tokens or value in awx.superusers
+            awx.may_write = value not in awx.reading_tokens
+            return value in awx.tokens | awx.superusers | awx.reading_tokens
         return False
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:

@@ -153,7 +153,11 @@ class FakeAwx:
         self.tokens = {"a-token"}
         # A person with the roles Execute and Read, as docs/awx.md asks for, and the administrator who sets AWX up.
         self.superusers = {"an-admin-token"}
+        # Of the same person as the first, with the scope "read"; the others have "write".
+        self.reading_tokens = {"a-reading-token"}
+        # Of the request that is answered now.
         self.is_superuser = False
+        self.may_write = True
         self.forbidden_launch = False
         self.hidden_inventories = False
         self.migrating = False

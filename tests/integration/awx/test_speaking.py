@@ -103,6 +103,24 @@ def test_a_wrong_token_refuses_the_launch(awx: Running) -> None:
     assert "wrong" not in str(refused.value)
 
 
+def test_a_token_that_may_only_read_launches_nothing(awx: Running) -> None:
+    launcher = AwxLauncher(settings(awx.url, credentials=Token("a-reading-token")))
+    with pytest.raises(LaunchRefused, match=r"role Execute.*scope write") as refused:
+        Kept().launched(launcher)
+    assert not refused.value.launched
+    assert (len(awx.launches()), awx.awx.all("jobs")) == (1, [])
+
+
+def test_a_token_that_may_only_read_from_now_on_cannot_cancel_and_says_so(awx: Running) -> None:
+    kept = Kept()
+    kept.launched(AwxLauncher(settings(awx.url)))
+    launcher = AwxLauncher(settings(awx.url, credentials=Token("a-reading-token")))
+    with pytest.raises(AwxUnavailable, match="could not be cancelled"):
+        launcher.cancel(kept.run, "closed by ann")
+    awx.awx.succeed(awx.awx.all("jobs")[0])
+    assert kept.ended(launcher).rc == 0
+
+
 def test_a_token_in_a_file_may_change(awx: Running, tmp_path: Path) -> None:
     file = tmp_path / "token"
     client = AwxClient(settings(awx.url, credentials=Token(file=file)))

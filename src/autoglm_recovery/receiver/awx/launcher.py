@@ -213,7 +213,9 @@ class AwxLauncher:
             raise
         except AwxRefused as error:
             memory.posted_at = None
-            raise LaunchRefused(f"AWX refused to launch {ready.name!r}: {error}") from error
+            # AWX says the same of both.
+            need = "; its user needs the role Execute, and its token the scope write" if error.status == 403 else ""
+            raise LaunchRefused(f"AWX refused to launch {ready.name!r}: {error}{need}") from error
         try:
             job = jobs.job_id(answer, ready.kind)
         except ValueError as error:

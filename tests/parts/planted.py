@@ -1,16 +1,20 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets for every place where a policy or an inventory may hold one, each recognised wherever it turns up.
+"""Secrets for places in a policy, an inventory and the receiver's environment, each recognised wherever it turns up.
 
-Unit tests hold these tables to the policy's schema, to the modules' options and to Ansible's plugins: a new place for a
-secret fails them until something is planted there.
+Unit tests hold C(POLICY) to the policy's schema, and C(CONNECTION) to what Ansible's plugins for ssh, sudo and su take:
+a new place for a secret fails them until something is planted there.  C(environment) follows the list of what runs do
+not inherit.  Secrets for access files are in C(tests/integration/receiver/indiscreet.py), and those that a service has
+in an inventory in C(tests/integration/playbooks/test_secrets.py).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+from autoglm_recovery.receiver import inherited
 
 # No word by which, and no shape in which, anything would know it for a secret.
 PLANTED = "planted-hunter2"
@@ -59,6 +63,18 @@ def policy(directory: Path, address: str) -> dict[str, Any]:
         words = {"FILE": str(file), "URL": f"http://{address}", "ADDRESS": address, "SECRET": secret(key)}
         _merge(made, _filled(lines, words))
     return made
+
+
+def environment(address: str) -> dict[str, str]:
+    """Return the receiver's own variables with a secret in each; traces lead to HOST:PORT.
+
+    All but C(AUTOGLM_DATABASE), which names a database and is for who has one.
+    """
+    headers = {
+        name: f"x-key={secret(name)},{secret(name)}" for name in inherited.RECEIVER_S_OWN if name.endswith("HEADERS")
+    }
+    others = {name: secret(name) for name in inherited.RECEIVER_S_OWN.keys() - headers.keys() - {"AUTOGLM_DATABASE"}}
+    return {**others, **headers, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{address}"}
 
 
 def connection() -> dict[str, str]:

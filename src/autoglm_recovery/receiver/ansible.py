@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import find_collection, read_inventory
+from autoglm_recovery.receiver import find_collection, inherited, read_inventory
 from autoglm_recovery.receiver.cleaned import of_inventory
 
 COLLECTION = "autoglm.recovery"
@@ -49,7 +48,7 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
             check=False,
             # Without a terminal: nobody answers a question for a password there.
             start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            env={**inherited.environment(), **(environment or {})},
         )
     except FileNotFoundError as error:
         raise AnsibleError(f"{command[0]} is not there; install ansible-core beside autoglm") from error

@@ -32,6 +32,12 @@ _QUOTED_SOURCE = re.compile(
 _HARMLESS = re.compile(r"'(auto|ini|toml|yaml|script|host_list|advanced_host_list|/[\w./+-]*)'")
 _QUOTED = re.compile(r"'[^\n]*'|(?<=got: ).*")
 
+# Where ansible-runner writes down the environment, with every token in it, before it starts the playbook: for people,
+# and for podman what a container gets of it.  It has no switch against that.
+COMMAND, FOR_PODMAN = "command", "env.list"
+# What Ansible's side has told, until ansible-runner has taken it: nobody will, of a run that was ended.
+_NOT_TAKEN = "job_events/*-partial.json"
+
 log = logging.getLogger(__name__)
 
 
@@ -53,15 +59,18 @@ def clean(event: MutableMapping[str, Any]) -> None:
 
 
 def clean_artifacts(directory: Path) -> None:
-    """Take secrets out of the output that ansible-runner has kept of a run that has ended."""
-    for path in directory.glob("artifacts/*/stdout"):
-        try:
+    """Take secrets out of what ansible-runner has kept of a run that has ended, however it has."""
+    try:
+        for name in (COMMAND, FOR_PODMAN, _NOT_TAKEN):
+            for path in directory.glob(f"artifacts/*/{name}"):
+                path.unlink(missing_ok=True)
+        for path in directory.glob("artifacts/*/stdout"):
             text = path.read_text("utf-8", "replace")
             kept = output(text)
             if kept != text:
                 write_whole(path, kept)
-        except OSError as error:  # a full disk: the run's result is more
-            log.warning("%s could not be cleaned: %s", path, error)
+    except OSError as error:  # a full disk: the run's result is more
+        log.warning("%s could not be cleaned: %s", directory, error)
 
 
 def _each_text(value: Any) -> Any:

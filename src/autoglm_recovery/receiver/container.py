@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoglm_recovery.receiver import inherited
 from autoglm_recovery.receiver.launcher import LaunchRefused
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ def remove(directory: Path) -> None:
     command = ["podman", "rm", "--force", "--ignore", "--time", "0", f"ansible_runner_{ident(directory)}"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=REMOVAL_S, check=False, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=REMOVAL_S,
+            check=False,
+            text=True,
+            env=inherited.environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         log.warning("container %s is left: %s", command[-1], error)
@@ -111,7 +118,13 @@ def runner_arguments(
         "process_isolation_executable": "podman",
         "container_image": environment.image,
         "container_volume_mounts": mounts,
-        "container_options": [f"--pull={environment.pull}", "--network=host", *environment.options],
+        # What Ansible prints comes by podman's terminal.  podman would keep it too, often in the journal, as it is.
+        "container_options": [
+            f"--pull={environment.pull}",
+            "--network=host",
+            "--log-driver=none",
+            *environment.options,
+        ],
         **({"container_workdir": str(folder)} if work else {}),
     }
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoglm_recovery.receiver import container, processes
+from autoglm_recovery.receiver import cleaned, container, inherited, processes
 from autoglm_recovery.receiver.extra_vars import to_yaml
 from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Order
 from autoglm_recovery.receiver.whole_file import write_whole
@@ -62,6 +62,7 @@ def spawn(directory: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             cwd=directory,
+            env=inherited.environment(),
             start_new_session=True,
         )
 
@@ -131,8 +132,12 @@ def cancel(directory: Path, why: str) -> None:
 
 
 def end_left(directory: Path) -> int:
-    """End the processes whose supervisor is gone, so that none goes on acting on its own; return how many."""
+    """Do for a run whose supervisor is gone what that would have done; return how many processes were ended.
+
+    None goes on acting on its own, and no secret stays in what is kept.
+    """
     ended = processes.end_marked(directory, f"@{directory / 'vars.yml'}".encode())
     if container.contains(json.loads((directory / "request.json").read_text("utf-8"))["arguments"]):
         container.remove(directory)
+    cleaned.clean_artifacts(directory)
     return ended

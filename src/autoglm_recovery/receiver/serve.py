@@ -63,7 +63,6 @@ from autoglm_recovery.receiver.world import CurrentWorld
 SHARED_LEASE_S = 5.0
 LONE_LEASE_S = 300.0
 SHORTEST_LEASE_S = 1.0
-SECRET_VARIABLES = ("AUTOGLM_DATABASE", "AUTOGLM_PASSWORD", "AUTOGLM_TOKEN")
 
 log = structlog.get_logger()
 
@@ -91,9 +90,6 @@ def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
     :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
     access = settings.access
-    # Nothing that the receiver starts has use for what opens the receiver or its database.
-    for name in SECRET_VARIABLES:
-        os.environ.pop(name, None)
     _no_core_files()
     _private(settings.state_dir)
     _judge_files(settings)

@@ -231,18 +231,15 @@ def _environment(directory: Path, arguments: dict[str, Any]) -> dict[str, str]:
 
 def _on_status(status: dict[str, Any], runner_config: Any) -> None:
     """ansible-runner has prepared the environment ("starting"), or goes on ("running"), or has ended."""
+    artifacts = Path(runner_config.artifact_dir)
     if status["status"] == "starting":
         configured.leave_to_ansible(runner_config.env)
         container.forget_runner_s_inventory(runner_config.command)
-    forget_environment(Path(runner_config.artifact_dir))
-
-
-def forget_environment(artifacts: Path) -> None:
-    """Remove where ansible-runner writes down the environment, with every token in it, before it starts the playbook.
-
-    It has no switch against that; it says that the run goes on right after it has written the file.
-    """
-    (artifacts / "command").unlink(missing_ok=True)
+        if runner_config.containerized:
+            # It comes into being with the mode that the umask leaves, unless it is there.
+            (artifacts / cleaned.FOR_PODMAN).touch(mode=0o600)
+    # It says that the run goes on right after it has written this.
+    (artifacts / cleaned.COMMAND).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

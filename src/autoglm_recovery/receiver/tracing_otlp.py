@@ -9,6 +9,7 @@ Ids follow from the incident, so that two replicas that export the same incident
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 
 from opentelemetry import trace
@@ -25,6 +26,8 @@ from autoglm_recovery.receiver.tracing import EVERY_S, SpanPlan
 def exporter() -> Callable[[int, SpanPlan], None]:
     """Return what sends the trace of an incident."""
     ids = _Ids()
+    # It logs what it cannot read of the headers, and they hold a token.
+    logging.getLogger("opentelemetry.util.re").addFilter(_quote_nothing)
     provider = TracerProvider(resource=Resource.create({"service.name": "autoglm-receiver"}), id_generator=ids)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     tracer = provider.get_tracer("autoglm_recovery")
@@ -49,6 +52,11 @@ def _write(tracer: trace.Tracer, planned: SpanPlan, parent: Context | None) -> N
     for child in planned.children:
         _write(tracer, child, context)
     span.end(end_time=_nanoseconds(planned.end))
+
+
+def _quote_nothing(record: logging.LogRecord) -> bool:
+    record.args = ("...",)
+    return True
 
 
 class _Ids(IdGenerator):

@@ -5,23 +5,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from ansible.parsing.vault import VaultLib, VaultSecret
 
-from tests.parts import containers, execution_environment
+from tests.parts import containers, execution_environment, planted
 from tests.parts.containers import Runtime
+from tests.parts.planted import PLANTED
+from tests.parts.shown import watched
 
+from . import indiscreet
 from .running import PLAYBOOK, Receiver, alert, now, payload, serving, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the part needs root, as the lab does")
+
+# As plugins have theirs, among the variables that count in a container too.
+OF_A_PLUGIN = {"ANSIBLE_HASHI_VAULT_TOKEN": planted.secret("of-a-plugin")}
 
 # Beside its marks: what only the container has.
 TELLING = (
@@ -39,7 +46,7 @@ TELLING = (
         mode: "0600"
     - name: Write down what is configured
       ansible.builtin.copy:
-        content: "{{ ansible_config_file | default('none') }}\\n{{ secret | default('none') }}"
+        content: "{{ ansible_config_file | default('none') }}\\n{{ vaulted | default('none') }}"
         dest: "{{ scratch }}/configured"
         mode: "0600"
 """
@@ -63,11 +70,18 @@ def image(podman: Runtime) -> str:
 @pytest.fixture
 def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
     """Return how to run a receiver whose playbooks run in that image, or in another."""
+    return serving_in(tmp_path, podman, image)
+
+
+def serving_in(tmp_path: Path, podman: Runtime, image: str) -> Any:
+    """Return the same, in a folder."""
     (tmp_path / "bin").mkdir()
     path = execution_environment.on_path(tmp_path / "bin", podman)
 
     @contextmanager
-    def run(named: str = image, timeout: str = "60s", mount: str = "/etc/hosts:/etc/hosts:ro") -> Iterator[Receiver]:
+    def run(
+        named: str = image, timeout: str = "60s", mount: str = "/etc/hosts:/etc/hosts:ro", **settings: Any
+    ) -> Iterator[Receiver]:
         mounts = [
             mount,
             f"{tmp_path}/collections:{execution_environment.COLLECTIONS}:ro",
@@ -82,10 +96,10 @@ def served(tmp_path: Path, podman: Runtime, image: str) -> Any:
             },
             "guardrails": {"max_pool_unavailable": "100%", "max_fleet_unavailable": "100%"},
         }
-        inside = {"ansible_python_interpreter": "/usr/bin/python3"}
-        variables = {"PATH": path, "SECRET": "not-for-the-container"}
+        inside = {"ansible_python_interpreter": "/usr/bin/python3", **settings.pop("host_vars", {})}
+        variables = {"PATH": path, "SECRET": "not-for-the-container", **settings.pop("variables", {})}
         given = {"policy": yaml.safe_dump(policy), "playbook": TELLING, "host_vars": inside, "variables": variables}
-        with serving(tmp_path, **given) as receiver:
+        with serving(tmp_path, **{**given, **settings}) as receiver:
             yield receiver
             until("no container to be left", lambda: not ours(podman))
 
@@ -150,18 +164,86 @@ def test_the_playbook_runs_in_the_container_and_is_told_of_as_ever(served):
         assert any(text.startswith("Mark the beginning: changed") for text in texts(receiver))
 
 
-def test_the_receiver_s_ansible_cfg_and_vault_count_in_the_container(served, tmp_path):
+@dataclass
+class Told:
+    """A receiver that has had a run in a container, with secrets wherever one can be put."""
+
+    receiver: Receiver
+    # While it ran: what podman knew of the container, which of its files held a secret and whether others could read
+    # these, and the modes of what ansible-runner had.
+    inspected: dict[str, Any]
+    by_podman: dict[str, bool]
+    modes: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, podman: Runtime, image: str) -> Iterator[Told]:
+    directory = tmp_path_factory.mktemp("told")
+    indiscreet.configure(directory)
+    variables = {**planted.environment("127.0.0.1:9"), "HF_TOKEN": indiscreet.IN_ENVIRONMENT, **OF_A_PLUGIN}
+    # It says all before it waits.
+    begin, wait, rest = TELLING.partition("    - name: Wait while told to hold\n")
+    given = {
+        "variables": variables,
+        "host_vars": indiscreet.HOST,
+        "playbook": f"{begin}{indiscreet.SAYING}{wait}{rest}",
+    }
+    with indiscreet.core_files_wanted(), serving_in(directory, podman, image)(**given) as receiver:
+        receiver.hold()
+        roots = {receiver.process.pid}
+        with watched(lambda: roots, directory) as watch:
+            indiscreet.tell(receiver)
+            until("the playbook to begin", lambda: receiver.marks)
+            until("it to be said", lambda: "Ask with it" in str(texts(receiver)))
+            inspected = podman.inspect(ours(podman)[0])
+            places = [path for path in Path(inspected["StaticDir"]).rglob("*") if path.is_file()]
+            by_podman = {path.name: opened(path) for path in places if PLANTED.encode() in path.read_bytes()}
+            artifacts = receiver.run_directory(1).glob("artifacts/*/*")
+            modes = {path.name: path.stat().st_mode & 0o777 for path in artifacts if path.is_file()}
+            receiver.let_go()
+            until("the repair to be proven", lambda: receiver.incidents("verifying"))
+        receiver.shown = watch.found
+        yield Told(receiver, inspected, by_podman, modes)
+
+
+def opened(path: Path) -> bool:
+    """Tell whether others than its owner may read a file, by its own mode and by those of the folders above."""
+    return all(place.stat().st_mode & 0o005 for place in (path, *path.parents))
+
+
+def test_the_receiver_s_ansible_cfg_and_vault_count_in_the_container(told: Told) -> None:
     """As they would if ansible-playbook was started in the receiver's folder."""
-    (tmp_path / "vault-password").write_text("of the vault\n")
-    (tmp_path / "ansible.cfg").write_text("[defaults]\nvault_password_file = vault-password\n")
-    (tmp_path / "group_vars").mkdir()
-    vault = VaultLib([("default", VaultSecret(b"of the vault"))])
-    (tmp_path / "group_vars/all.yml").write_bytes(vault.encrypt("secret: opened\n"))
-    with served() as receiver:
-        receiver.post(payload(alert(start=now())))
-        until("the repair to be proven", lambda: receiver.incidents("verifying"))
-        seen = (receiver.scratch / "configured").read_text().splitlines()
-        assert seen == [str(tmp_path / "ansible.cfg"), "opened"]
+    seen = (told.receiver.scratch / "configured").read_text().splitlines()
+    assert seen == [str(told.receiver.directory / "ansible.cfg"), indiscreet.IN_VAULT]
+
+
+def test_podman_s_command_line_and_its_logs_hold_no_secret(told: Told) -> None:
+    known = json.dumps({**told.inspected, "Config": {**told.inspected["Config"], "Env": []}})
+    assert "--env-file" in known
+    assert indiscreet.holds(known.encode()) == []
+    # What the operator gave to Ansible, for the container's own environment.
+    (given,) = OF_A_PLUGIN.items()
+    assert [line for line in told.inspected["Config"]["Env"] if PLANTED in line] == ["=".join(given)]
+    # No log, wherever podman would write one.
+    assert told.inspected["HostConfig"]["LogConfig"]["Type"] == "none"
+    assert [name for name, is_open in told.by_podman.items() if is_open] == []
+
+
+def test_a_run_in_a_container_leaves_no_secret(told: Told) -> None:
+    # What ansible-runner hands to podman, while it is there.
+    assert told.modes["env.list"] == 0o600
+    files = indiscreet.kept(told.receiver)
+    assert any("job_events" in path for path in files)
+    assert {path: held for path, content in files.items() if (held := indiscreet.holds(content))} == {}
+
+
+def test_processes_in_a_container_show_no_secret_and_leave_no_memory_behind(told: Told) -> None:
+    words = [word for shown in told.receiver.shown.values() for word in shown.cmdline]
+    for program in (b"conmon", b"ansible-playbook", b"AnsiballZ"):
+        assert any(program in word for word in words), program
+    assert indiscreet.holds(b"\n".join(words)) == []
+    assert indiscreet.in_environments(told.receiver, *OF_A_PLUGIN.values()) == []
+    assert indiscreet.core_limits(told.receiver) == {b"0"}
 
 
 def test_runs_at_once_do_not_take_each_other_s_name(served):

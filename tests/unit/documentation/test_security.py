@@ -14,6 +14,7 @@ import pytest
 
 from autoglm_recovery.cli.root import sudoers
 from autoglm_recovery.knowledge.privilege.rules import BUILTIN, OURS, RULES
+from autoglm_recovery.receiver.inherited import RECEIVER_S_OWN
 from autoglm_recovery.root.declared import declaration
 
 from .test_documentation import CHECKOUT, README, table
@@ -48,6 +49,13 @@ def test_each_sentence_on_a_party_has_a_test_that_exists(row: list[str]) -> None
     assert SHOWN.sub("", shown).strip(", ") == "", "something else than tests is named"
     for file, function in named:
         assert function in functions_of(file)
+
+
+def test_what_runs_do_not_inherit_is_named_with_its_reason() -> None:
+    rows = table(PAGE, "| variable | why runs do not get it |")
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(RECEIVER_S_OWN)
+    assert all(row[1] for row in rows)
 
 
 def test_each_module_s_row_is_the_gate_s_rule() -> None:

@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoglm_recovery.receiver import cleaned
 from autoglm_recovery.receiver.ansible import playbooks_folder
 from autoglm_recovery.receiver.fleet import InventoryError, read_fleet
+from tests.parts import planted
 from tests.parts.planted import secret
 
 S = secret("inventory")
@@ -74,6 +78,16 @@ def test_what_a_task_quotes_is_not_kept(tmp_path: Path, colour: str) -> None:
         assert S not in json.dumps(event)
         assert event["event_data"]["host"] == "node-a"
         assert event["event_data"]["res"]["rc"] == 0
+
+
+def test_every_variable_in_which_ansible_takes_a_password_or_a_key_has_one_planted() -> None:
+    taken = set()
+    for name in ("connection.ssh", "become.su", "become.sudo"):
+        options = yaml.safe_load(importlib.import_module(f"ansible.plugins.{name}").DOCUMENTATION)["options"]
+        taken |= {variable["name"] for option in options.values() for variable in option.get("vars", ())}
+    secrets = {name for name in taken if re.search(r"pass(word|phrase)?$|private_key$", name)}
+    assert len(secrets) > 5
+    assert secrets <= set(planted.CONNECTION)
 
 
 def test_other_lines_with_numbers_stay() -> None:

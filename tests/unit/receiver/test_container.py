@@ -67,7 +67,9 @@ def test_the_command_that_ansible_runner_makes_of_it(tmp_path: Path, is_folder: 
     assert after[after.index("--inventory") + 1] == str(inventory)
     assert after[after.index("--extra-vars") + 1] == "@/runner/vars.yml"
     assert after[-1] == "autoglm.recovery.x"
-    assert {"--pull=never", "--network=host", "--pids-limit=99"} <= set(command[: command.index(after[0])])
+    assert {"--pull=never", "--network=host", "--log-driver=none", "--pids-limit=99"} <= set(
+        command[: command.index(after[0])]
+    )
 
 
 def _for_config(given: dict) -> dict:

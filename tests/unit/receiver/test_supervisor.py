@@ -152,6 +152,10 @@ def test_a_run_whose_lease_was_over_before_it_began_stays_unborn(directory):
 def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(directory):
     supervisor = start(directory, LEAVES_SOMETHING)
     begun(directory)
+    kept = directory / "artifacts/1/job_events"
+    kept.mkdir(parents=True)
+    for name in ("../command", "../env.list", "../stdout", "6f-partial.json", "1-6e.json"):
+        (kept / name).write_text("api_key=hunter2")
     os.kill(supervisor.pid, signal.SIGKILL)
     supervisor.wait(DEADLINE_S)
     # The work's own process by the kernel; what had forked away by whoever looks at the run next.
@@ -159,6 +163,9 @@ def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(dire
     until("the kernel to kill the work", lambda: len(going_on(directory)) <= 2)
     assert launch.end_left(directory) >= 1
     until("everything to be gone", lambda: going_on(directory) == set())
+    # No event's own file: it had been cleaned when it was written.
+    assert {path.name for path in kept.parent.rglob("*") if path.is_file()} == {"stdout", "1-6e.json"}
+    assert "hunter2" not in (kept.parent / "stdout").read_text()
 
 
 def test_the_end_of_a_run_leaves_other_runs_alone(directory, tmp_path):

@@ -76,6 +76,16 @@ def fake_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExportTrace
         yield received
 
 
+def test_headers_that_cannot_be_read_are_not_logged(
+    fake_collector: list[ExportTraceServiceRequest], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hunter2,hunter3")
+    exporter()(7, plan(incident()))
+    assert len(fake_collector) == 1
+    assert "Header format invalid" in caplog.text
+    assert "hunter" not in caplog.text
+
+
 def test_two_replicas_export_the_same_trace(fake_collector: list[ExportTraceServiceRequest]) -> None:
     for export in (exporter(), exporter()):
         export(7, plan(incident()))

@@ -22,6 +22,7 @@ from typing import Protocol
 
 import structlog
 
+from autoglm_recovery.receiver import inherited
 from autoglm_recovery.receiver.warm import titles, zygote
 
 ANSWER_S = 2.0
@@ -163,7 +164,7 @@ class Warmer:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, titles.PADDING: titles.padding()},
+                env={**inherited.environment(), titles.PADDING: titles.padding()},
                 start_new_session=True,
             )
 
@@ -186,7 +187,7 @@ class Warmer:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S)
             connection.connect(str(self.socket))
-            request = {"directory": str(directory), "environment": dict(os.environ)}
+            request = {"directory": str(directory), "environment": inherited.environment()}
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer, descriptors, _flags, _address = socket.recv_fds(connection, 65536, 1)
         said = json.loads(answer)

@@ -237,7 +237,8 @@ class LineJoiner:
     """Lines of one log into faults, by the lines' own clocks.
 
     C(arrival): lines of a log without any clock count by the time at which they are fed, because they are fed as they
-    are written.  Without it such lines may be days apart, and are never joined: each fault is C(clock) C(none).
+    are written.  Without it events without a clock may be days apart, and are never joined, also not with one that has
+    a clock: each fault is C(clock) C(none).
     """
 
     def __init__(self, arrival: bool = True) -> None:
@@ -245,23 +246,29 @@ class LineJoiner:
         self._timeline = Timeline()
         self._arrival = arrival
         self._before: list[str | bytes] = []
+        self._adrift = False  # nobody knows when the last event was
         self.unreadable = 0
         self.without_clock = False
 
     def feed(self, line: str | bytes, now: float) -> list[Fault]:
         """Take in a line; returns the faults that have ended, oldest first."""
         framed = unframe(line)
-        event = event_of_continuation(framed) if framed.bare and continues(reversed(self._before)) else event_of(framed)
+        goes_on = framed.bare and continues(reversed(self._before))
+        event = event_of_continuation(framed) if goes_on else event_of(framed)
         self._remember(line)
         self.unreadable += event["kind"] == "unreadable"
         moment = self._timeline.place(framed)
-        at, clock = moment.at, moment.clock or ("arrival" if self._arrival else "none")
+        own, begins = framed.clock is not None, _begins(event) and not goes_on
+        # What describes the event before it, and what goes on with its message, has the time of that.
+        adrift = not (own or self._arrival) and (begins or self._adrift)
+        at, clock = moment.at, moment.clock or "arrival"
+        if adrift or at is None:
+            at, clock = now, "arrival" if self._arrival else "none"
         ended: list[Fault] = []
-        if at is None:
-            at = now
-        if moment.apart or (clock == "none" and _begins(event)):
+        if moment.apart or (adrift and begins) or (own and self._adrift):
             ended, self._joiner = self._joiner.flush(), Joiner()
-            self.without_clock = self.without_clock or clock == "none"
+        self.without_clock = self.without_clock or (adrift and begins)
+        self._adrift = adrift
         self._joiner.clock = clock
         return ended + self._joiner.feed(event, at)
 

@@ -55,7 +55,8 @@ class Framed:
     """A message without its prefix.  C(at) is in seconds of C(clock) (see line_clocks), where the line tells.
 
     C(foreign): another program wrote it.  C(strange): what stands before the message is no prefix that is known.
-    C(bare): nothing stands before it.
+    C(bare): nothing stands before it.  C(outer_at), C(outer_clock): what a log wrote before the
+    kernel's own clock.
     """
 
     text: str
@@ -64,6 +65,8 @@ class Framed:
     foreign: bool = False
     strange: bool = False
     bare: bool = False
+    outer_at: float | None = None
+    outer_clock: str | None = None
 
 
 def unframe(line: str | bytes) -> Framed:
@@ -77,7 +80,10 @@ def unframe(line: str | bytes) -> Framed:
             inner = _Prefix(wrapped.message.lstrip(_BLANK)).read()
             at, clock = _outer_clock(inner, wrapped.boot, wrapped.wall)
             foreign = inner.foreign or wrapped.foreign or _Prefix(text[:start]).ends_with_another()
-            return Framed(inner.text, at, clock, foreign, inner.strange)
+            outer = (inner.outer_at, inner.outer_clock)
+            if clock == "boot" and wrapped.wall is not None:
+                outer = (wrapped.wall, "wall")
+            return Framed(inner.text, at, clock, foreign, inner.strange, False, *outer)
     return _Prefix(text).read()
 
 
@@ -94,6 +100,7 @@ class _Prefix:
         self.rest = text
         self.at: float | None = None
         self.clock: str | None = None
+        self.outer: tuple[float | None, str | None] = (None, None)
         self.marked = False  # the kernel's own log begins here or before
         self.dated = False  # a log wrote a date, after which it names host and program
         self.foreign = False
@@ -114,7 +121,7 @@ class _Prefix:
         # rsyslog writes a newline inside of a message as #012.
         text = text.replace("#012", "\n").strip(_BLANK + "\n")
         bare = self.rest == before
-        return Framed(text, self.at, self.clock, self.foreign, self.strange, bare)
+        return Framed(text, self.at, self.clock, self.foreign, self.strange, bare, *self.outer)
 
     def ends_with_another(self) -> bool:
         """Whether this is what a log writes before the line of a program other than the kernel: HOST PROGRAM[PID]."""
@@ -179,6 +186,8 @@ class _Prefix:
         # How long it was since the line before says less than any moment.
         better = self.clock is None or (self.clock != "boot" and stamp.clock != "delta") or stamp.clock == "boot"
         if stamp.clock is not None and better:
+            if stamp.clock == "boot" and self.clock in ("wall", "date"):
+                self.outer = (self.at, self.clock)
             self.at, self.clock = stamp.at, stamp.clock
         self.dated = stamp.follows_host
         # Behind the kernel's clock a number in brackets is a caller's, or a task's in a table of them.

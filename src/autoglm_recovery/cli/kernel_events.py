@@ -78,7 +78,7 @@ def _faults(chunks: Iterator[bytes], joiner: LineJoiner) -> Iterator[bytes]:
     yield from _encoded(joiner.flush())
     if joiner.without_clock:
         text = (
-            "the lines have no clock, may be days apart, and were not joined (--live: they arrive as they are written)"
+            "lines that have no clock may be days apart, and were not joined (--live: they arrive as they are written)"
         )
         typer.echo(f"autoglm kernel-events: {text}", err=True)
 

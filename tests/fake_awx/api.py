@@ -9,8 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from tests.fake_awx import launching, surveys
 from tests.fake_awx.lists import Refused, listing
 from tests.fake_awx.state import ENDED, KINDS, TYPES, FakeAwx
 
@@ -41,7 +40,6 @@ _SUBLISTS = {
     ("workflow_jobs", "workflow_nodes"): ("workflow_nodes", "workflow_job"),
     ("workflow_job_templates", "workflow_nodes"): ("workflow_nodes", "workflow_job_template"),
 }
-_FIELD_OF_PROMPT = {"limit": "ask_limit_on_launch", "extra_vars": "ask_variables_on_launch"}
 
 
 def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:
@@ -133,10 +131,10 @@ def _below(
         items = [shown(awx, below, item, detail=False) for item in awx.all(below, **{field: found["id"]})]
         return 200, listing(path, items, query, _fields(below), awx.related)
     if what == "launch" and kind in ("job_templates", "workflow_job_templates"):
-        return (200, launch_view(found)) if method == "GET" else launch(awx, kind, found, body)
+        return (200, launching.launch_view(kind, found)) if method == "GET" else _launch(awx, kind, found, body)
     if what == "cancel" and kind in ("jobs", "workflow_jobs"):
         return _cancel(awx, found) if method == "POST" else (200, {"can_cancel": found["status"] not in ENDED})
-    if what == "survey_spec":
+    if what == "survey_spec" and kind in ("job_templates", "workflow_job_templates"):
         return _survey(awx, method, found, body)
     if what == "credentials" and kind == "job_templates":
         return _credentials(awx, method, path, found, query, body)
@@ -145,71 +143,11 @@ def _below(
     raise _NOT_FOUND
 
 
-def launch_view(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what C(GET .../launch/) says."""
-    asks = {key: value for key, value in template.items() if key.startswith("ask_")}
-    needed = template.get("passwords_needed", [])
-    return asks | {
-        "can_start_without_user_input": not (any(asks.values()) or needed),
-        "passwords_needed_to_start": needed,
-        "variables_needed_to_start": [q["variable"] for q in _questions(template) if q["required"]],
-        "credential_needed_to_start": False,
-        "inventory_needed_to_start": template["inventory"] is None,
-        "survey_enabled": template["survey_enabled"],
-        "job_template_data": {"name": template["name"], "id": template["id"]},
-    }
-
-
-def launch(awx: FakeAwx, kind: str, template: dict[str, Any], body: Mapping[str, Any]) -> Answer:
-    """Create a job; what the template does not ask for is ignored."""
+def _launch(awx: FakeAwx, kind: str, template: dict[str, Any], body: Mapping[str, Any]) -> Answer:
     if awx.forbidden_launch:
         raise _NO_PERMISSION
-    _validate(template, body)
-    if template.get("passwords_needed"):
-        raise Refused(400, {"passwords_needed_to_start": template["passwords_needed"]})
-    used: dict[str, Any] = {}
-    ignored: dict[str, Any] = {}
-    for field, value in body.items():
-        ask = _FIELD_OF_PROMPT.get(field)
-        (used if ask and template[ask] else ignored)[field] = value
-    # The template's own variables and the defaults of its survey are there too, below what was given.
-    own = yaml.safe_load(template.get("extra_vars") or "{}") or {}
-    variables = json.dumps({**own, **_survey_defaults(template), **used.get("extra_vars", {})})
-    job_kind, parent = (
-        ("jobs", "job_template") if kind == "job_templates" else ("workflow_jobs", "workflow_job_template")
-    )
-    job = awx.add(
-        job_kind,
-        name=template["name"],
-        extra_vars=variables,
-        limit=used.get("limit", template.get("limit") or ""),
-        inventory=template["inventory"],
-        unified_job_template=template["id"],
-        **{parent: template["id"]},
-    )
+    job_kind, job, ignored = launching.launch(awx, kind, template, body)
     return 201, {TYPES[job_kind]: job["id"], "ignored_fields": ignored, **shown(awx, job_kind, job)}
-
-
-def _validate(template: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    """Refuse as JobLaunchSerializer does (awx/api/serializers.py)."""
-    given = body.get("extra_vars", {})
-    if not isinstance(given, dict):
-        raise Refused(400, {"extra_vars": ["Cannot parse as JSON or YAML."]})
-    if not isinstance(body.get("limit", ""), str):
-        raise Refused(400, {"limit": ["Not a valid string."]})
-    if template.get("project_deleted"):
-        raise Refused(400, {"project": ["Missing project to use in job template"]})
-    missing = [q["variable"] for q in _questions(template) if q["required"] and q["variable"] not in given]
-    if missing:
-        raise Refused(400, {"variables_needed_to_start": [f"'{name}' value missing" for name in missing]})
-
-
-def _questions(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(template["survey_spec"].get("spec", [])) if template["survey_enabled"] else []
-
-
-def _survey_defaults(template: Mapping[str, Any]) -> dict[str, Any]:
-    return {q["variable"]: q["default"] for q in _questions(template) if "default" in q}
 
 
 def _cancel(awx: FakeAwx, job: dict[str, Any]) -> Answer:
@@ -232,9 +170,7 @@ def _survey(awx: FakeAwx, method: str, template: dict[str, Any], body: Any) -> A
         return 200, template["survey_spec"]
     if method != "POST":
         raise _NOT_ALLOWED
-    for question in body.get("spec", []):
-        if not {"question_name", "variable", "type", "required"} <= set(question):
-            raise Refused(400, {"error": "'question_name', 'variable', 'type' or 'required' missing from a question."})
+    surveys.check_spec(body)
     with awx.lock:
         template["survey_spec"] = body
     return 200, None
@@ -264,6 +200,7 @@ def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = Tr
     view |= {"url": url, "related": {}, "summary_fields": {}}
     if kind in ("jobs", "workflow_jobs"):
         view["elapsed"] = awx.elapsed(item)
+        view["extra_vars"] = _displayed(view["extra_vars"], view.pop("survey_passwords"))
         view["related"] = {"cancel": f"{url}cancel/"}
         if not detail:
             view.pop("event_processing_finished", None)
@@ -281,6 +218,15 @@ def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = Tr
     if kind == "workflow_nodes":
         view["summary_fields"] = _node_summary(awx, item)
     return view
+
+
+def _displayed(variables: str, passwords: Sequence[str]) -> str:
+    """What the survey of the job's template calls a password is not shown (awx/main/models/mixins.py)."""
+    if not passwords:
+        return variables
+    return json.dumps(
+        {key: surveys.HIDDEN if key in passwords else each for key, each in json.loads(variables).items()}
+    )
 
 
 def _shortened(stdout: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 RESERVED = {"page", "page_size", "format", "order", "order_by", "search", "type", "host_filter", "count_disabled"}
 RESERVED |= {"no_truncate", "limit"}
-NOT_SEARCHABLE = {"extra_vars"}
+NOT_SEARCHABLE = {"extra_vars", "survey_passwords"}
 LOOKUPS: dict[str, Callable[[Any, str], bool]] = {
     "exact": lambda value, text: _text(value) == text,
     "iexact": lambda value, text: _text(value).lower() == text.lower(),

@@ -28,6 +28,7 @@ _RUN = {
     "job_explanation": "",
     "result_traceback": "",
     "extra_vars": "{}",
+    "survey_passwords": [],
     "limit": "",
     "inventory": None,
     "unified_job_template": None,
@@ -121,7 +122,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "approval": None,
     },
     "jobs": {**_COMMON, **_RUN, "job_template": None, "job_type": "run", "job_slice_count": 1},
-    "workflow_jobs": {**_COMMON, **_RUN, "workflow_job_template": None},
+    "workflow_jobs": {**_COMMON, **_RUN, "workflow_job_template": None, "job_template": None},
     "job_events": {"job": None, "event": "", "counter": 0, "event_data": {}, "stdout": "", "failed": False},
 }
 TYPES = {kind: kind[:-1] for kind in KINDS} | {
@@ -209,11 +210,17 @@ class FakeAwx:
         organization = self.all("organizations")[0]["id"]
         inventory = self.add("inventories", name="fleet", organization=organization)["id"]
         self.add("groups", name="inference", inventory=inventory)
+        project = self.add("projects", name="recovery", organization=organization)["id"]
         for host in hosts:
             self.add("hosts", name=host, inventory=inventory)
         asks = {"ask_limit_on_launch": True, "ask_variables_on_launch": True}
         for action in actions:
-            made = {"name": f"autoglm {action}", "organization": organization, "inventory": inventory}
+            made = {
+                "name": f"autoglm {action}",
+                "organization": organization,
+                "inventory": inventory,
+                "project": project,
+            }
             self.add("job_templates", playbook=f"{action}.yml", **(made | asks | fields))
 
     # How a job goes on

@@ -275,6 +275,74 @@ def test_a_prompt_switched_off_in_the_last_moment_cancels_what_was_launched(
     assert len(awx.launches()) == 1
 
 
+def test_what_a_workflow_does_not_ask_for_in_the_last_moment_is_refused(
+    awx: Running, make_launcher: Callable[..., AwxLauncher]
+) -> None:
+    workflow, kept = _workflow(awx), Kept()
+    launcher = make_launcher(templates={"restart_process": Template("heal", workflow=True)})
+    kept.look(launcher)
+    workflow["ask_limit_on_launch"] = False
+    with pytest.raises(LaunchRefused, match="not configured to prompt") as refused:
+        kept.ended(launcher)
+    assert not refused.value.launched
+    assert not awx.awx.all("workflow_jobs")
+
+
+@pytest.mark.parametrize("kind", ["job_templates", "workflow_job_templates"])
+def test_a_job_that_hides_our_mark_is_cancelled(
+    awx: Running, make_launcher: Callable[..., AwxLauncher], kind: str
+) -> None:
+    """A survey that calls the mark a password: the job gets it, and nobody would find the job by it."""
+    _workflow(awx)
+    asked = {"variable": "autoglm_run", "type": "password", "required": False}
+    awx.awx.all(kind)[0].update(survey_enabled=True, survey_spec={"spec": [asked]})
+    workflow = kind == "workflow_job_templates"
+    launcher = make_launcher(templates={"restart_process": Template("heal", workflow=True)} if workflow else {})
+    with pytest.raises(LaunchRefused, match="out of its survey") as refused:
+        Kept().launched(launcher)
+    assert refused.value.launched
+    awx.awx.dispatch()
+    assert awx.awx.all("workflow_jobs" if workflow else "jobs")[0]["status"] == "canceled"
+
+
+def test_slices_in_the_last_moment_are_cancelled(awx: Running, launcher: AwxLauncher) -> None:
+    kept = Kept()
+    kept.look(launcher)
+    awx.awx.all("job_templates")[0]["job_slice_count"] = 2
+    with pytest.raises(LaunchRefused, match="slices") as refused:
+        kept.ended(launcher)
+    assert refused.value.launched
+    awx.awx.dispatch()
+    assert [job["status"] for job in awx.awx.all("workflow_jobs")] == ["canceled"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"variable": "autoglm_target", "type": "text"}, "'autoglm_target' expected to be a string"),
+        ({"variable": "autoglm_run", "type": "text", "max": 3}, "is too large"),
+        ({"variable": "autoglm_run", "type": "multiplechoice", "choices": "a\nb"}, "expected to be one of"),
+        ({"variable": "autoglm_run", "type": "integer"}, "expected to be an integer"),
+    ],
+)
+def test_a_survey_that_refuses_our_variables_refuses_the_run(
+    awx: Running, launcher: AwxLauncher, asked: dict[str, Any], words: str
+) -> None:
+    spec = [{"required": False, **asked}]
+    awx.awx.all("job_templates")[0].update(survey_enabled=True, survey_spec={"spec": spec})
+    with pytest.raises(LaunchRefused, match=words) as refused:
+        Kept().launched(launcher)
+    assert not refused.value.launched
+    assert not awx.awx.all("jobs")
+
+
+def test_a_project_that_failed_refuses_the_run(awx: Running, launcher: AwxLauncher) -> None:
+    awx.awx.all("projects")[0]["status"] = "failed"
+    with pytest.raises(LaunchRefused, match="failed project update") as refused:
+        Kept().launched(launcher)
+    assert not refused.value.launched
+
+
 def test_an_inventory_that_is_not_shown_names_the_role(awx: Running, launcher: AwxLauncher) -> None:
     awx.awx.hidden_inventories = True
     with pytest.raises(LaunchRefused, match="the role Read"):
@@ -301,7 +369,7 @@ def test_a_launch_costs_six_requests(awx: Running, launcher: AwxLauncher) -> Non
 
 
 def test_a_survey_and_variables_of_the_template_are_below_what_is_given(awx: Running, launcher: AwxLauncher) -> None:
-    spec = [{"variable": "target", "required": False, "default": ""}]
+    spec = [{"variable": "target", "type": "text", "required": False, "default": ""}]
     awx.awx.all("job_templates")[0].update(survey_enabled=True, survey_spec={"spec": spec}, extra_vars="fleet: blue")
     kept = Kept()
     kept.launched(launcher)

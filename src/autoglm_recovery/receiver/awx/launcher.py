@@ -220,10 +220,10 @@ class AwxLauncher:
             job = jobs.job_id(answer, ready.kind)
         except ValueError as error:
             raise AwxUnavailable(str(error), processed=True) from error
-        ignored = launching.check_ignored(answer, ready.name)
-        if ignored:
-            memory.wrong = job, ignored
-            self._refuse_wrong(job, ignored, Deadline(self._settings.call_timeout_s))
+        wrong = launching.check_launched(answer, body, ready.kind, ready.name)
+        if wrong:
+            memory.wrong = job, wrong
+            self._refuse_wrong(job, wrong, Deadline(self._settings.call_timeout_s))
         log.info("launched in AWX", run=run.id, job=str(job), template=ready.name)
         if memory.may_be_two:
             job = self._oldest(run, job, deadline)

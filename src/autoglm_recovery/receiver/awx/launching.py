@@ -5,8 +5,9 @@
 
 Facts about AWX that this stands on (its documentation and source, 24.6):
 
-- Prompts that a template does not ask for are ignored, not refused: the launch succeeds, on all hosts of the
-  inventory if it was the limit.  C(GET .../launch/) says beforehand what is asked for, C(ignored_fields) afterwards.
+- Prompts that a job template does not ask for are ignored, not refused: the launch succeeds, on all hosts of the
+  inventory if it was the limit.  A workflow's template refuses them.  C(GET .../launch/) says beforehand what is asked
+  for, C(ignored_fields) and the job itself afterwards.
 - AWX marks launch-time variables C(!unsafe), unless an administrator set C(ALLOW_JINJA_IN_EXTRA_VARS) to C(always).
   A client cannot set that mark: AWX reads C(extra_vars) and stores plain JSON.
 - C(extra_vars) cannot be searched (HTTP 403), C(limit) can, but only as C(limit__exact): C(limit) is a reserved word.
@@ -119,12 +120,24 @@ def check_prompts(launch: Mapping[str, Any], name: str) -> None:
         raise LaunchRefused(f"AWX template {name!r} has no credential; give it one")
 
 
-def check_ignored(answer: Mapping[str, Any], name: str) -> str | None:
-    """Say what to switch on if AWX launched a job but ignored what we sent; None if all is well."""
+def check_launched(answer: Mapping[str, Any], sent: Mapping[str, Any], kind: str, name: str) -> str | None:
+    """Say what to change if AWX launched something else than what was C(sent); None if all is well.
+
+    AWX answers with the job as it is: its C(type), its C(limit), and its C(extra_vars) less what a question of type
+    "password" in the template's survey hides (C(display_extra_vars) in C(awx/main/models/mixins.py), 24.6).
+    """
     ignored = answer.get("ignored_fields")
     ignored = ignored if isinstance(ignored, Mapping) else {}
     missing = [word for key, word in _FIELDS.items() if ignored.get(key)]
-    return _switch_on(name, missing) if missing else None
+    if missing:
+        return _switch_on(name, missing)
+    if answer.get("type", kind) != kind:
+        return _slices(name)
+    if answer.get("limit") != sent["limit"]:
+        return f"AWX template {name!r} launched a job with the limit {str(answer.get('limit'))[:100]!r}"
+    if not carries(answer, sent["extra_vars"][MARK]):
+        return f"AWX template {name!r} launched a job that does not show {MARK}; take that out of its survey"
+    return None
 
 
 def _switch_on(name: str, missing: list[str]) -> str:
@@ -138,7 +151,11 @@ def check_slicing(template: Mapping[str, Any]) -> None:
     """:raises LaunchRefused: if the template cuts its jobs into slices, which become a workflow of several jobs."""
     slices = template.get("job_slice_count")
     if isinstance(slices, int) and slices > 1:
-        raise LaunchRefused(f"AWX template {template.get('name')!r} slices its jobs; set job_slice_count to 1")
+        raise LaunchRefused(_slices(template.get("name")))
+
+
+def _slices(name: Any) -> str:
+    return f"AWX template {name!r} slices its jobs; set job_slice_count to 1"
 
 
 def check_nodes(nodes: Iterable[Mapping[str, Any]], templates: Mapping[int, Mapping[str, Any]], inventory: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -101,10 +102,26 @@ def test_a_template_that_asks_for_all_is_taken() -> None:
     launching.check_prompts(ASKS | {"passwords_needed_to_start": []}, "t")
 
 
-def test_ignored_fields_are_named_as_awx_names_the_switch() -> None:
-    assert launching.check_ignored({"ignored_fields": {}}, "t") is None
-    assert launching.check_ignored({"ignored_fields": {"extra_vars": {}}}, "t") is None
-    assert "for Limit " in str(launching.check_ignored({"ignored_fields": {"limit": "node-a"}}, "t"))
+SENT = {"limit": "node-a", "extra_vars": {"autoglm_run": "x:1:2"}}
+LAUNCHED = {"type": "job", "limit": "node-a", "extra_vars": '{"autoglm_run": "x:1:2", "fleet": "blue"}'}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({}, None),
+        ({"ignored_fields": {"extra_vars": {}}}, None),
+        ({"ignored_fields": {"limit": "node-a"}}, "for Limit "),
+        ({"type": "workflow_job"}, "slices"),
+        ({"limit": ""}, "the limit ''"),
+        ({"limit": None}, "the limit 'None'"),
+        ({"extra_vars": '{"autoglm_run": "$encrypted$"}'}, "out of its survey"),
+        ({"extra_vars": None}, "out of its survey"),
+    ],
+)
+def test_what_was_launched_is_what_awx_shows_of_it(answer: dict[str, Any], words: str | None) -> None:
+    found = launching.check_launched({**LAUNCHED, **answer}, SENT, "job", "t")
+    assert (found is None) if words is None else (words in str(found))
 
 
 def test_sliced_templates_are_refused() -> None:

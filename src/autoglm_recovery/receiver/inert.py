@@ -20,8 +20,8 @@ JOINER = "\u2060"
 
 # Emphasis, code, spoilers, struck text, HTML, and what Slack, Teams and Google Chat write mentions and links with.
 _WIDE = {ord(character): chr(ord(character) + 0xFEE0) for character in "*`~|<>"}
-# One between letters begins nothing anywhere, and names are full of them.
-_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+# One between letters begins nothing anywhere, and names are full of them.  Beyond ASCII services differ in what is one.
+_UNDERSCORE = re.compile(r"(?a)(?<![^\W_])_|_(?![^\W_])")
 # @somebody, #channel, [text](url), [text][name], [name]: url, [!note], ![picture], &lt;
 _PARTED = re.compile(r"@|#(?=\w)|\](?=[(\[:])|!(?=\[)|\[(?=[!^])|&(?=#?\w{1,32};)")
 # A heading, a list, a rule or an underlined heading begins its line.

@@ -101,7 +101,9 @@ def test_that_it_cannot_be_told_ends_no_worker(started, monkeypatch):
 
 @given(failures=st.integers(1, 2000), first=st.floats(0.01, 10), longest=st.floats(10, 600))
 def test_the_pause_grows_and_has_an_end(failures, first, longest):
-    worker = Worker("made-up", Steps(*[OSError()] * failures), first_pause_s=first, longest_pause_s=longest)
+    worker = Worker(
+        "made-up", Steps(*(OSError() for _ in range(failures))), first_pause_s=first, longest_pause_s=longest
+    )
     with structlog.testing.capture_logs():
         pauses = [worker.attempt() for _ in range(failures)]
     assert pauses[0] == min(first, longest)

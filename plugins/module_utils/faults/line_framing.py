@@ -234,7 +234,8 @@ class _Prefix:
         if self._field():
             return True
         for pattern in LABELS:
-            label = pattern.match(self.rest)
+            # Python's loggers write DATE - NAME - LEVEL - MESSAGE, and no list.
+            label = None if self.dated and self.rest.startswith("- ") else pattern.match(self.rest)
             if label is not None:
                 self.quoted = self.quoted or label[0].endswith(('"', "'", "`"))
                 self.dated = False
@@ -243,7 +244,7 @@ class _Prefix:
         host = None if self.dated else HOST_LABEL.match(self.rest)
         if host is not None:
             behind = self.rest[host.end() :].lstrip(_BLANK)
-            if any(p.match(behind) for p in (KERNEL_TAG, LEVEL, HEAD, KMSG)) or read_stamp(behind):
+            if any(p.match(behind) for p in (KERNEL_TAG, LEVEL, HEAD, KMSG, GLOG)) or read_stamp(behind):
                 self._take(host.end())
                 return True
         glog = GLOG.match(self.rest)
@@ -287,7 +288,11 @@ class _Prefix:
         ):
             self.foreign = True
         elif to_mark:
-            self.strange = len(words.split()) > 6
+            at_length = len(words.split()) > 6
+            # A program that tells what it saw in the kernel's log says first how grave that is.
+            tells = self.dated and (at_length or words.startswith("- "))
+            self.foreign = tells and LEVEL_WORD.search(words) is not None
+            self.strange = at_length and not self.foreign
         elif self.dated:
             # A host name alone, as some relays write it.
             self.strange = len(words.split()) != 1 or words.rstrip().endswith(":")

@@ -130,12 +130,14 @@ def unwrap(text: str) -> Wrapped | None:
     if message is None:
         return None
     fields = dict(reversed(pairs))
-    return Wrapped(
-        _from_its_head(message.strip("\r\n")),
-        _by_another(fields),
-        _microseconds(fields.get("_source_monotonic_timestamp")),
-        _microseconds(fields.get("__realtime_timestamp")),
-    )
+    message = message.strip("\r\n")
+    boot = _microseconds(fields.get("_source_monotonic_timestamp"))
+    wall = _microseconds(fields.get("__realtime_timestamp"))
+    # Docker writes into an object of its own what a program has written as an object.
+    inner = unwrap(message) if message.startswith("{") else None
+    if inner is None:
+        return Wrapped(_from_its_head(message), _by_another(fields), boot, wall)
+    return Wrapped(inner.message, inner.foreign or _by_another(fields), inner.boot or boot, inner.wall or wall)
 
 
 def by_another(text: str) -> bool:

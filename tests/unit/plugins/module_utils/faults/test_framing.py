@@ -221,6 +221,17 @@ def test_the_journal_writes_numbers_where_a_message_is_no_printable_text() -> No
     assert json.loads(encode_block(line.encode()))["xid"] == 79
 
 
+def test_an_object_in_an_object_has_the_inner_ones_clock_and_author() -> None:
+    inner = {"_TRANSPORT": "kernel", "_SOURCE_MONOTONIC_TIMESTAMP": "1234567890", "MESSAGE": XID}
+    assert unframe(json.dumps({"log": json.dumps(inner) + "\n"})).at == 1234.56789
+    assert unframe(json.dumps({"log": json.dumps({"logger": "watcher", "msg": XID})})).foreign
+
+
+def test_the_name_of_a_file_takes_no_year_from_a_date() -> None:
+    framed = unframe(f"/var/log/syslog:2026-04-17T19:56:43+02:00 gpu1 kernel: {XID}")
+    assert (framed.text, framed.at, framed.clock) == (XID, 1776448603.0, "wall")
+
+
 def test_docker_and_clouds_wrap_lines_in_objects() -> None:
     for wrapped in (
         {"log": f"[ 1.5] {XID}\n", "stream": "stdout", "time": "2026-04-17T19:56:43.1Z"},

@@ -94,14 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         state: Running = self.server.running  # type: ignore[attr-defined]
         url = urlsplit(self.path)
+        query = parse_qsl(url.query, keep_blank_values=True)
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         state.seen.append(f"{self.command} {url.path}")
         fault = self._fault(state, url.path)
         if fault is None:
-            self._send(*self._answer(state.awx, url.path, parse_qsl(url.query), raw))
+            self._send(*self._answer(state.awx, url.path, query, raw))
             return
         fault.hit.set()
-        self._go_wrong(fault, state, url.path, parse_qsl(url.query), raw)
+        self._go_wrong(fault, state, url.path, query, raw)
 
     def _fault(self, state: Running, path: str) -> Fault | None:
         with state.awx.lock:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.launcher import Life
+from autoglm_recovery.receiver.launcher import LaunchRefused, Life
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import DEADLINE_S, RUN, Kept
@@ -49,6 +49,25 @@ def test_a_lost_answer_launches_once(awx: Running, launcher: AwxLauncher, how: s
     kept = Kept()
     kept.launched(launcher)
     assert len(awx.awx.all("jobs")) == 1
+
+
+@pytest.mark.parametrize("own_limit", ["", "all"])
+def test_a_job_whose_limit_was_ignored_is_cancelled_though_the_answer_was_lost(
+    awx: Running, make_launcher: Callable[..., AwxLauncher], own_limit: str
+) -> None:
+    kept = Kept()
+    kept.look(launcher := make_launcher())
+    awx.awx.all("job_templates")[0].update(ask_limit_on_launch=False, limit=own_limit)
+    awx.faults += [Fault("lose", "POST", "/launch/"), Fault(502, "POST", "/cancel/")]
+    with pytest.raises(LaunchRefused, match=f"the limit '{own_limit}'") as refused:
+        kept.ended(launcher)
+    assert refused.value.launched
+    awx.awx.dispatch()
+    assert [(job["limit"], job["status"]) for job in awx.awx.all("jobs")] == [(own_limit, "canceled")]
+    # Also for a receiver that has no reference of the run.
+    with pytest.raises(LaunchRefused, match="was cancelled") as refused:
+        Kept().launched(make_launcher())
+    assert refused.value.launched
 
 
 def test_an_answer_that_never_comes_is_not_waited_for_and_not_asked_for_again(

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.awx.client import AwxClient, AwxRefused, AwxUnava
 from autoglm_recovery.receiver.awx.jobs import JobId
 from autoglm_recovery.receiver.awx.preflight import find_template
 from autoglm_recovery.receiver.awx.settings import AwxSettings
-from autoglm_recovery.receiver.launcher import Life, RunView
+from autoglm_recovery.receiver.launcher import LaunchRefused, Life, RunView
 
 # So many of a template's newest jobs (of the run's host, where AWX can search that) are looked through.
 _SEARCHED_JOBS = 100
@@ -43,36 +43,53 @@ class JobFinder:
         return self._last[2]
 
     def adopt(self, run: RunView, deadline: Deadline) -> JobId | None:
-        """Find the run's job by its mark; of several the oldest is the run's, and the others are cancelled."""
-        found = self.search(run, deadline)
-        for other in found[1:]:
-            log.warning("a second job of one run is cancelled", run=run.id, job=str(other), kept=str(found[0]))
+        """Find the run's job by its mark; of several the oldest is the run's, and the others are cancelled.
+
+        So is one whose limit AWX ignored, of which the answer that said so was lost.
+
+        :raises LaunchRefused: if there is no other.
+        """
+        found = self._marked(run, deadline)
+        if not found:
+            return None
+        kept = next((job for job, shown in found if shown.get("limit") == run.host), None)
+        wrong = launching.other_limit(found[0][1], self._settings.template(run.action).name)
+        for other in (job for job, _shown in found if job != kept):
             try:
-                self.cancel(other, f"run {run.id} already has {found[0]}", deadline)
+                self.cancel(other, f"run {run.id} already has {kept}" if kept else wrong, deadline)
             except AwxUnavailable as error:
+                if kept is None:
+                    raise
                 # The run's own job is followed whether or not the other one could be ended.
                 log.warning("a second job could not be cancelled", job=str(other), why=str(error))
-        return found[0] if found else None
+        if kept is None:
+            raise LaunchRefused(f"{wrong}; the job {found[0][0]} was cancelled", launched=True)
+        return kept
 
     def search(self, run: RunView, deadline: Deadline) -> list[JobId]:
         """Return the jobs that carry the run's mark, oldest first."""
+        return [job for job, _shown in self._marked(run, deadline)]
+
+    def _marked(self, run: RunView, deadline: Deadline) -> list[tuple[JobId, Mapping[str, Any]]]:
         wanted = self._settings.template(run.action)
         kind = "workflow_job" if wanted.workflow else "job"
         marked = launching.mark(self._settings.installation, run)
-        template = launching.number_of(self.template(run.action, deadline))
+        template = self.template(run.action, deadline)
         found = [
-            jobs.job_id(job, kind)
+            (jobs.job_id(job, kind), job)
             for job in self._newest(kind, template, run.host, deadline)
             if self._carries(job, kind, marked, deadline)
         ]
-        return sorted(found, key=lambda job: job.number)
+        return sorted(found, key=lambda each: each[0].number)
 
-    def _newest(self, kind: str, template: int, host: str, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
+    def _newest(
+        self, kind: str, template: Mapping[str, Any], host: str, deadline: Deadline
+    ) -> Iterator[Mapping[str, Any]]:
         params: dict[str, Any] = {"order_by": "-id", "page_size": _SEARCHED_JOBS}
-        # A workflow job keeps its limit where AWX cannot search it.
-        limited = {"limit__exact": host} if kind == "job" else {}
+        # A workflow job keeps its limit where AWX cannot search it.  A job whose limit was ignored has the template's.
+        limits = {"or__limit__exact": [host, template.get("limit") or ""]} if kind == "job" else {}
         path = f"{kind}s/"
-        params = {f"{kind}_template": template, **limited, **params}
+        params = {f"{kind}_template": launching.number_of(template), **limits, **params}
         for page in self._client.pages(path, deadline, most=_SEARCHED_PAGES, **params):
             yield from page
 

@@ -110,7 +110,7 @@ class AwxLauncher:
             self._back_off(error)
             return self._not_now(run, memory, str(error))
         except LaunchRefused as refused:
-            refused.launched = not memory.surely_no_job(run.reference)
+            refused.launched |= not memory.surely_no_job(run.reference)
             raise
         except AwxRefused as error:
             if memory.surely_not_posted(run.reference):

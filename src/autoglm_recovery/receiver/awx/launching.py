@@ -134,10 +134,15 @@ def check_launched(answer: Mapping[str, Any], sent: Mapping[str, Any], kind: str
     if answer.get("type", kind) != kind:
         return _slices(name)
     if answer.get("limit") != sent["limit"]:
-        return f"AWX template {name!r} launched a job with the limit {str(answer.get('limit'))[:100]!r}"
+        return other_limit(answer, name)
     if not carries(answer, sent["extra_vars"][MARK]):
         return f"AWX template {name!r} launched a job that does not show {MARK}; take that out of its survey"
     return None
+
+
+def other_limit(job: Mapping[str, Any], name: str) -> str:
+    """Say that a job was launched for other hosts than were asked for."""
+    return f"AWX template {name!r} launched a job with the limit {str(job.get('limit'))[:100]!r}"
 
 
 def _switch_on(name: str, missing: list[str]) -> str:

@@ -119,7 +119,8 @@ def _awx(data: bytes) -> object:
         jobs.standing(answer, 60.0),
         jobs.overdue(answer, "Sat, 28 Nov 2026 21:00:00 GMT", 60.0, 60.0),
         launching.carries(answer, "m"),
-        launching.check_ignored(answer, "t"),
+        launching.check_launched(answer, {"limit": "x", "extra_vars": {launching.MARK: "m"}}, "job", "t"),
+        launching.other_limit(answer, "t"),
         jobs.told([answer], 0, whole=True),
     ]
     listed = jobs.listed(answer)

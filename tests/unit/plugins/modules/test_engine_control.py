@@ -5,13 +5,30 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from http import HTTPStatus
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import engine_control
 
+# Each path that vLLM has in dev mode and the orders ask for, with its one method: rlhf/api_router.py and
+# sleep/api_router.py below vllm/entrypoints/serve.
+METHODS = {"/metrics": "GET", "/is_paused": "GET", "/is_sleeping": "GET", "/pause": "POST", "/resume": "POST"}
+METRICS = """\
+vllm:num_requests_running 0
+vllm:num_requests_waiting 0
+vllm:engine_sleep_state{sleep_state="awake"} 1
+vllm:engine_sleep_state{sleep_state="weights_offloaded"} 0
+vllm:engine_sleep_state{sleep_state="discard_all"} 0
+"""
+MODES = ("abort", "wait", "keep")
+# As FastAPI words them.
+UNKNOWN, WRONG_METHOD = {"detail": "Not Found"}, {"detail": "Method Not Allowed"}
 
-class PausingServer:
+
+class FakePausingVllm:
     """As much of a vLLM in dev mode as the orders need. ``obeys`` False: it answers 200 and does nothing."""
 
     def __init__(self, obeys: bool = True, dev_mode: bool = True) -> None:
@@ -21,27 +38,31 @@ class PausingServer:
         self._dev_mode = dev_mode
 
     def __call__(self, connection: socket.socket) -> None:
-        method, path = connection.recv(65536).decode().split(" ")[:2]
-        body = self._answer(method, path)
-        status = "200 OK" if body else "404 Not Found"
-        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        method, target = connection.recv(65536).decode().split(" ")[:2]
+        status, answer = self._answer(method, urlsplit(target))
+        body = answer if isinstance(answer, str) else json.dumps(answer)
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(f"{head}{body}".encode())
 
-    def _answer(self, method: str, path: str) -> str:
-        if path == "/metrics":
-            return "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n"
-        if not self._dev_mode:
-            return ""
-        if method == "POST":
-            self.orders.append(path)
-            if self._obeys:
-                self.paused = path.startswith("/pause")
-            return "{}"
-        told = {"/is_paused": self.paused, "/is_sleeping": False}
-        return f'{{"{path[1:]}": {str(told[path]).lower()}}}' if path in told else ""
+    def _answer(self, method: str, asked: SplitResult) -> tuple[int, str | dict[str, object]]:
+        if asked.path not in METHODS or (asked.path != "/metrics" and not self._dev_mode):
+            return 404, UNKNOWN
+        if method != METHODS[asked.path]:
+            return 405, WRONG_METHOD
+        if asked.path == "/metrics":
+            return 200, METRICS
+        if method == "GET":  # a pause is told as sleep as well, see engines/vllm.py
+            return 200, {asked.path[1:]: self.paused}
+        if asked.path == "/pause" and parse_qs(asked.query).get("mode", ["abort"])[0] not in MODES:
+            return 422, {"detail": [{"type": "literal_error", "loc": ["query", "mode"]}]}
+        self.orders.append(urlunsplit(asked))
+        if self._obeys:
+            self.paused = asked.path == "/pause"
+        return 200, {"status": "paused" if asked.path == "/pause" else "resumed"}
 
 
 def test_a_pause_is_made_once_and_told_in_a_diff(run_module, fake_server) -> None:
-    server = PausingServer()
+    server = FakePausingVllm()
     url = fake_server(server)
     result = run_module(engine_control, engine="vllm", url=url, state="paused")
     assert (result["changed"], server.paused) == (True, True)
@@ -56,20 +77,20 @@ def test_a_pause_is_made_once_and_told_in_a_diff(run_module, fake_server) -> Non
 
 
 def test_check_mode_gives_no_order_and_says_what_it_would_be(run_module, fake_server) -> None:
-    server = PausingServer()
+    server = FakePausingVllm()
     result = run_module(engine_control, True, engine="vllm", url=fake_server(server), state="paused")
     assert (result["changed"], result["after"], server.orders) == (True, None, [])
     assert "accepting: False" in result["diff"]["after"]
 
 
 def test_nothing_in_flight_is_nothing_to_abort(run_module, fake_server) -> None:
-    server = PausingServer()
+    server = FakePausingVllm()
     assert not run_module(engine_control, engine="vllm", url=fake_server(server), state="aborted")["changed"]
     assert server.orders == []
 
 
 def test_a_server_that_only_says_that_it_is_done_fails_the_task(run_module, fake_server) -> None:
-    result = run_module(engine_control, engine="vllm", url=fake_server(PausingServer(obeys=False)), state="paused")
+    result = run_module(engine_control, engine="vllm", url=fake_server(FakePausingVllm(obeys=False)), state="paused")
     assert result["failed"]
     assert "still takes new requests" in result["msg"]
     assert result["not_supported"] is False
@@ -77,14 +98,14 @@ def test_a_server_that_only_says_that_it_is_done_fails_the_task(run_module, fake
 
 @pytest.mark.parametrize("check", [True, False])
 def test_what_an_engine_never_has_fails_in_check_mode_too(run_module, fake_server, check: bool) -> None:
-    url = fake_server(PausingServer())
+    url = fake_server(FakePausingVllm())
     result = run_module(engine_control, check, engine="tgi", url=url, state="paused")
     assert (result["failed"], result["not_supported"]) == (True, True)
     assert "load balancer" in result["msg"]
 
 
 def test_a_server_started_without_what_it_takes_says_so(run_module, fake_server) -> None:
-    url = fake_server(PausingServer(dev_mode=False))
+    url = fake_server(FakePausingVllm(dev_mode=False))
     result = run_module(engine_control, engine="vllm", url=url, state="aborted")
     assert not result.get("failed"), "there is nothing in flight, and the metrics know it"
     result = run_module(engine_control, engine="vllm", url=url, state="paused")

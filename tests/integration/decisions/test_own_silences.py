@@ -277,8 +277,8 @@ def test_a_receiver_that_is_killed_ends_its_silence_when_it_is_back(tmp_path, al
 
         def told() -> list[str]:
             lines = receiver.get("/api/v1/incidents/1")["timeline"]
-            return [line["text"] for line in lines if line["kind"] == "silence"][1:]
+            return [line["text"] for line in lines if line["kind"] == "silence"]
 
-        # It is told after Alertmanager has said so.
-        until("that to be told", told)
-        assert told() == ["run 1 has ended, and its silence of Oom is over"]
+        # It is told after Alertmanager has said so; of its beginning, killed in that moment, it may have told nothing.
+        until("that to be told", lambda: "run 1 has ended, and its silence of Oom is over" in told())
+        assert len(told()) <= 2

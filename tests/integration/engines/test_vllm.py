@@ -125,6 +125,8 @@ def test_a_pause_freezes_and_loses_nothing(engine: Engine, vllm_server: Vllm) ->
     assert not any(stream.end for stream in streams)
 
 
+# On a busy machine all tokens may have come before the order.
+@pytest.mark.flaky(reruns=2)
 def test_a_sleeper_is_not_ready_and_must_be_woken(engine: Engine, vllm_server: Vllm) -> None:
     streams = start(vllm_server, 1)
     engine.sleep()

@@ -49,7 +49,8 @@ def ended(one: Container) -> Status:
 def test_a_running_container_is_told_as_its_host_sees_it(runtime: Runtime, service) -> None:
     name = runtime.run("a", *SLEEPS)
     status = service(name).status()
-    assert (status.state, status.process_state, status.restarts_itself) == ("running", "S", "")
+    assert (status.state, status.restarts_itself) == ("running", "")
+    assert status.process_state in ("S", "R", "D")  # it sleeps most of the time
     assert status.main_pid is not None
     assert os.path.basename(os.readlink(f"/proc/{status.main_pid}/exe")) in ("dash", "busybox")
     assert runtime.inspect(name)["Id"] in (status.cgroup or "")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from functools import partial
 
 from tests.tooling import interpreters, packages, sanity
 from tests.tooling.report import Report, Step
@@ -79,14 +80,14 @@ def make_newest(python: interpreters.Interpreter) -> bool:
 def steps_for(report: Report) -> dict[str, Step]:
     """Declare the steps, in the order in which they run."""
     # Two at a time: unit tests share nothing, and a machine has two cores.
-    unit = report.pytest("-n2", "tests/unit")
+    unit = report.pytest("tests/unit", beside=2)
     # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
-    beside = ("-n4",)
-    integration, lab = report.pytest(*beside, "tests/integration"), report.pytest("tests/lab")
+    of_processes = partial(report.pytest, beside=3, once_more=True)
+    integration, lab = of_processes("tests/integration"), report.pytest("tests/lab", once_more=True)
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
-    unit_again = report.pytest("-n2", "tests/unit/plugins", "tests/unit/cli")
-    integration_again = report.pytest(*beside, "tests/integration/receiver/test_recovery.py", "tests/integration/warm")
-    lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN))
+    unit_again = report.pytest("tests/unit/plugins", "tests/unit/cli", beside=2)
+    integration_again = of_processes("tests/integration/receiver/test_recovery.py", "tests/integration/warm")
+    lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN), once_more=True)
     listed = [
         Step("lint", lint, OLDEST),
         Step("unit", unit, OLDEST),

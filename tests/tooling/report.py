@@ -22,6 +22,7 @@ from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
 # Several times what the longest takes on a machine with nothing else to do.
 LONGEST_PYTEST_RUN = 40 * 60
+_TESTS_FAILED = 1
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
 
 
@@ -56,28 +57,24 @@ class Report:
             print(f"---> FAILED: {problem}", flush=True)
         self.rows.append((title, verdict, time.monotonic() - began, said))
 
-    def pytest(self, *arguments: str) -> Callable[[Workplace], str]:
-        """Make a check out of a pytest run, whose closing line goes to the table and into the sum."""
+    def pytest(self, *arguments: str, beside: int = 1, once_more: bool = False) -> Callable[[Workplace], str]:
+        """Make a check out of a pytest run, whose closing line goes to the table and into the sum.
+
+        beside: how many tests run at a time.  once_more: what failed is run again by itself, after all else, and has
+        failed if it fails again. It is for tests of real processes, which a machine may hold up for longer than any of
+        them waits; the table tells of both runs, so that nobody takes what fails now and then for sound.
+        """
 
         def check(workplace: Workplace) -> str:
-            command = [workplace.python, "-m", "pytest", "--color=no", "--durations=10", *arguments]
-            process = subprocess.Popen(
-                command,
-                cwd=CHECKOUT,
-                env=workplace.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert process.stdout is not None
-            # As Ctrl-C would, so that the lab takes itself down; what hangs shall not hang CI.
-            too_long = threading.Timer(LONGEST_PYTEST_RUN, process.send_signal, [signal.SIGINT])
-            too_long.start()
-            closing = _show(process.stdout)
-            status = process.wait()
-            too_long.cancel()
-            for count, what in _COUNT.findall(closing):
-                self.tests[what.removesuffix("s")] += int(count)
+            processes = [f"-n{beside}"] if beside > 1 else []
+            status, closing = _run_pytest(workplace, *processes, *arguments)
+            counts = _counts(closing)
+            if status == _TESTS_FAILED and once_more:
+                print(f"---> {closing}; what failed is run once more, by itself", flush=True)
+                status, again = _run_pytest(workplace, "--last-failed", "--last-failed-no-failures=none", *arguments)
+                counts = counts - Counter(failed=counts["failed"], error=counts["error"]) + _counts(again)
+                closing = f"{closing}; what failed, by itself: {again}"
+            self.tests.update(counts)
             if status != 0 or not closing:
                 raise StepFailedError(closing or f"pytest exited with {status}")
             return closing
@@ -96,6 +93,31 @@ class Report:
         counts = [f"{self.tests[what]} {what}" for what in ("failed", "passed", "skipped", "error") if self.tests[what]]
         print(f"===== {', '.join(counts) or 'no tests ran'} in {elapsed:.2f}s =====", flush=True)
         return 1 if failures else 0
+
+
+def _run_pytest(workplace: Workplace, *arguments: str) -> tuple[int, str]:
+    """Return its exit status and its closing line."""
+    process = subprocess.Popen(
+        [workplace.python, "-m", "pytest", "--color=no", "--durations=10", *arguments],
+        cwd=CHECKOUT,
+        env=workplace.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    # As Ctrl-C would, so that the lab takes itself down; what hangs shall not hang CI.
+    too_long = threading.Timer(LONGEST_PYTEST_RUN, process.send_signal, [signal.SIGINT])
+    too_long.start()
+    closing = _show(process.stdout)
+    status = process.wait()
+    too_long.cancel()
+    return status, closing
+
+
+def _counts(closing: str) -> Counter[str]:
+    """Return how many tests a closing line tells of, by what became of them."""
+    return Counter({what.removesuffix("s"): int(count) for count, what in _COUNT.findall(closing)})
 
 
 def _show(stream: IO[str]) -> str:

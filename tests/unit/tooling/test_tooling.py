@@ -56,6 +56,40 @@ def test_the_sum_is_what_pytest_counted(
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {counts} in ")
 
 
+ONCE = """
+import pathlib
+
+def test_well(): pass
+
+def test_held_up():
+    seen = pathlib.Path(__file__).with_name("seen")
+    if not seen.exists():
+        seen.touch()
+        raise AssertionError
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "counts", "told"),
+    [
+        (ONCE, 0, "2 passed", "1 failed, 1 passed"),
+        (f"{ONCE}\ndef test_broken(): assert False", 1, "1 failed, 2 passed", "2 failed, 1 passed"),
+    ],
+)
+def test_what_fails_is_run_once_more_by_itself_and_both_are_told(
+    body: str, code: int, counts: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(body)
+    report = Report()
+    check = report.pytest(str(tmp_path), "-o", f"cache_dir={tmp_path / 'cache'}", once_more=True)
+    report.run(Step("lab", check, HERE))
+    assert report.finish() == code
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(f"===== {counts} in ")
+    assert told in said[-3]
+    assert "what failed, by itself: " in said[-3]
+
+
 def test_pythons_are_found_under_pyenv_and_shims_are_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

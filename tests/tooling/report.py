@@ -23,6 +23,8 @@ _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?
 # Several times what the longest takes on a machine with nothing else to do.
 LONGEST_PYTEST_RUN = 40 * 60
 _TESTS_FAILED = 1
+# Of more than these no machine was the cause.
+MOST_RUN_ONCE_MORE = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
 
 
@@ -61,7 +63,7 @@ class Report:
         """Make a check out of a pytest run, whose closing line goes to the table and into the sum.
 
         beside: how many tests run at a time.  once_more: what failed is run again by itself, after all else, and has
-        failed if it fails again. It is for tests of real processes, which a machine may hold up for longer than any of
+        failed if it fails again, or if it is one of many. It is for tests of real processes, which a machine may hold up for longer than any of
         them waits; the table tells of both runs, so that nobody takes what fails now and then for sound.
         """
 
@@ -69,7 +71,8 @@ class Report:
             processes = [f"-n{beside}"] if beside > 1 else []
             status, closing = _run_pytest(workplace, *processes, *arguments)
             counts = _counts(closing)
-            if status == _TESTS_FAILED and once_more:
+            failed = counts["failed"] + counts["error"]
+            if status == _TESTS_FAILED and once_more and failed <= MOST_RUN_ONCE_MORE:
                 print(f"---> {closing}; what failed is run once more, by itself", flush=True)
                 status, again = _run_pytest(workplace, "--last-failed", "--last-failed-no-failures=none", *arguments)
                 counts = counts - Counter(failed=counts["failed"], error=counts["error"]) + _counts(again)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tooling import interpreters
-from tests.tooling.report import Report, Step
+from tests.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
 from tests.tooling.workplace import StepFailedError, Workplace
 
 HERE = Workplace("here", Path(sys.prefix))
@@ -88,6 +88,16 @@ def test_what_fails_is_run_once_more_by_itself_and_both_are_told(
     assert said[-1].startswith(f"===== {counts} in ")
     assert told in said[-3]
     assert "what failed, by itself: " in said[-3]
+
+
+def test_where_many_fail_none_is_given_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = "".join(f"\ndef test_{n}(): assert False" for n in range(MOST_RUN_ONCE_MORE))
+    (tmp_path / "test_it.py").write_text(f"{ONCE}{many}")
+    report = Report()
+    check = report.pytest(str(tmp_path), "-o", f"cache_dir={tmp_path / 'cache'}", once_more=True)
+    report.run(Step("lab", check, HERE))
+    assert report.finish() == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {MOST_RUN_ONCE_MORE + 1} failed, 1 passed in ")
 
 
 def test_pythons_are_found_under_pyenv_and_shims_are_not_trusted(

@@ -63,8 +63,9 @@ class Report:
         """Make a check out of a pytest run, whose closing line goes to the table and into the sum.
 
         beside: how many tests run at a time.  once_more: what failed is run again by itself, after all else, and has
-        failed if it fails again, or if it is one of many. It is for tests of real processes, which a machine may hold up for longer than any of
-        them waits; the table tells of both runs, so that nobody takes what fails now and then for sound.
+        failed if it fails again, or if it is one of many. It is for tests of real processes, which a machine may hold
+        up for longer than any of them waits; the table tells of both runs, so that nobody takes what fails now and then
+        for sound.
         """
 
         def check(workplace: Workplace) -> str:

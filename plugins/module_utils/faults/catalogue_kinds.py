@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from .catalogue import Entry, Overrides, overridden
 
+_NETWORK = ("gpu_comm", "warning", "call_person", "the network card reports a fault")
+_NETWORK_KINDS = (
+    *("ib_cable_unplugged", "ib_module_temp", "ib_pcie_power", "ib_health_poll", "ib_health"),
+    *("ib_unrecoverable", "ib_cmd_timeout", "ib_access_reg"),
+)
 # kind: (failure class, severity, action, words)
-_GPUS = {
+_DEVICES = {
     "gpu_init_failure": ("gpu_lost", "critical", "reboot_node", "the driver could not initialise a GPU"),
     # kernel_gsp.c raises Xid 119 or 120 beside it where it still can; a reset restarts the GPU's own processor.
     "gsp_heartbeat": ("gpu_fault", "critical", "reset_gpu", "the GPU's own processor (GSP) gives no sign of life"),
@@ -58,6 +63,7 @@ _GPUS = {
         "observe",
         "a network port's link went down; whether it stays so, its state tells",
     ),
+    **dict.fromkeys(_NETWORK_KINDS, _NETWORK),
 }
 # Hosts and processes. What is to be done about them, the alerts about the services tell; a policy may say more.
 _HOSTS = {
@@ -101,11 +107,10 @@ _BY_STAGE = {
     ),
     ("pcie_aer", "fatal"): ("gpu_lost", "critical", "reboot_node", "a fatal PCIe error"),
 }
-_NETWORK = ("gpu_comm", "warning", "call_person", "the network card reports a fault")
 # They tell of hosts and processes, are counted, and are no witness about a GPU.
 HOST_KINDS = frozenset(_HOSTS)
 # Every kind that has a meaning of its own, for those who name one in a policy.
-NAMED_KINDS = frozenset(_GPUS) | HOST_KINDS | {kind for kind, _stage in _BY_STAGE}
+NAMED_KINDS = frozenset(_DEVICES) | HOST_KINDS | {kind for kind, _stage in _BY_STAGE}
 
 
 def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None = None) -> Entry:
@@ -113,9 +118,7 @@ def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None
 
     C(stage): the word by which lines of one kind differ: the severity of a report, the stage of a reset.
     """
-    row = _GPUS.get(kind) or _HOSTS.get(kind) or _BY_STAGE.get((kind, stage or ""))
-    if row is None and kind.startswith("ib_"):
-        row = _NETWORK
+    row = _DEVICES.get(kind) or _HOSTS.get(kind) or _BY_STAGE.get((kind, stage or ""))
     known = row is not None
     failure_class, severity, action, words = row or (
         "unknown",

@@ -31,7 +31,7 @@ FaultCode = Annotated[int, BeforeValidator(_code)]
 
 
 def _kind(word: Any) -> Any:
-    if word not in NAMED_KINDS and not (isinstance(word, str) and word.startswith("ib_")):
+    if word not in NAMED_KINDS:
         near = difflib.get_close_matches(str(word)[:64], NAMED_KINDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{str(word)[:64]!r} is no kind of kernel line that has a meaning of its own{hint}")

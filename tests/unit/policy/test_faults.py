@@ -10,6 +10,8 @@ import re
 import pytest
 
 from autoglm_recovery.knowledge.faults.catalogue import lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue_kinds import NAMED_KINDS
+from autoglm_recovery.knowledge.gpu.witnesses import check_overrides
 from autoglm_recovery.policy import Policy, PolicyError, parse_policy
 
 
@@ -52,6 +54,12 @@ def test_a_mistake_is_told_with_its_line(text, line, said, suggested):
     assert problem.suggestion == suggested
 
 
+@pytest.mark.parametrize("kind", sorted(NAMED_KINDS))
+def test_each_kind_that_a_policy_may_name_is_one_that_modules_take(kind):
+    policy = parse_policy(f"faults: {{kind: {{{kind}: {{failure_class: deadlock, action: observe}}}}}}")
+    check_overrides(policy.faults.overrides())
+
+
 def test_kinds_of_lines_are_overridden_as_codes_are():
     policy = parse_policy("faults: {kind: {rcu_stall: {failure_class: deadlock, action: reboot_node}}}")
     assert policy.faults.overrides()["kind"] == {"rcu_stall": {"failure_class": "deadlock", "action": "reboot_node"}}
@@ -61,6 +69,7 @@ def test_kinds_of_lines_are_overridden_as_codes_are():
     ("text", "said"),
     [
         ("faults: {kind: {rcu_stal: {action: observe}}}", "did you mean rcu_stall?"),
+        ("faults: {kind: {ib_heath: {action: observe}}}", "did you mean ib_health?"),
         ("faults: {kind: {mce: {action: reboot_node}}}", "name its failure_class"),
     ],
 )

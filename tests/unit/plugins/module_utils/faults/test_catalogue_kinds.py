@@ -22,7 +22,7 @@ CODED = {"xid", "sxid", "sxid_detail", "gpu_off_bus_text", "gpu_off_bus_multilin
 def test_every_kind_that_is_a_fault_has_a_class_a_severity_and_a_reason() -> None:
     for kind in KINDS - CODED - (set(NOT_OF_GPUS) - NAMED_KINDS):
         entry = lookup_kind(kind)
-        assert kind in NAMED_KINDS or kind.startswith("ib_"), kind
+        assert kind in NAMED_KINDS, kind
         assert entry.failure_class in FAILURE_CLASSES
         assert entry.severity in SEVERITIES
         assert entry.action in FAULT_ACTIONS

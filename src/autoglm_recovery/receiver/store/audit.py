@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.receiver.access.principal import Principal
 from autoglm_recovery.receiver.store.schema import metadata
+from autoglm_recovery.receiver.store.texts import String, Text
 
 MOST_FAILED_LOGINS = 10_000
 LOGIN = "login"
@@ -28,19 +29,19 @@ audit = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    sa.Column("role", sa.String(16), nullable=False),
-    sa.Column("how", sa.String(16), nullable=False),
-    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("who", Text, nullable=False),
+    sa.Column("role", String(16), nullable=False),
+    sa.Column("how", String(16), nullable=False),
+    sa.Column("address", Text, nullable=False),
     # approve, reject, ... of an incident, or login
-    sa.Column("what", sa.String(64), nullable=False),
+    sa.Column("what", String(64), nullable=False),
     # No foreign key: the log outlives what it is about.
     sa.Column("incident_id", _Id),
     # done | refused | forbidden | unrecognised
-    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("outcome", String(16), nullable=False),
     # The person's own word, and ours.
-    sa.Column("comment", sa.Text, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("comment", Text, nullable=False),
+    sa.Column("detail", Text, nullable=False),
     sa.Index("audit_incident", "incident_id", "id"),
     sa.Index("audit_outcome", "outcome", "id"),
     sqlite_autoincrement=True,

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from autoglm_recovery.receiver.store.texts import String, Text
+
 metadata = sa.MetaData()
 
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -23,25 +25,25 @@ alerts = sa.Table(
     "alerts",
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
-    sa.Column("redelivery_key", sa.String(64), nullable=False, unique=True),
+    sa.Column("redelivery_key", String(64), nullable=False, unique=True),
     sa.Column("deliveries", sa.Integer, nullable=False),
-    sa.Column("group_key", sa.Text, nullable=False),
+    sa.Column("group_key", Text, nullable=False),
     # Who told of it first: its name for itself and its address, as a digest.
-    sa.Column("sender", sa.String(16), nullable=False, server_default=""),
-    sa.Column("fingerprint", sa.String(128), nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("sender", String(16), nullable=False, server_default=""),
+    sa.Column("fingerprint", String(128), nullable=False),
+    sa.Column("status", String(16), nullable=False),
     sa.Column("starts_at", sa.Float, nullable=False),
     sa.Column("ends_at", sa.Float),
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("annotations", sa.JSON, nullable=False),
-    sa.Column("generator_url", sa.Text, nullable=False),
+    sa.Column("generator_url", Text, nullable=False),
     sa.Column("committed_at", sa.Float, nullable=False),
     # new -> joined | refused | ignored; doubted -> new, see news.py; absent, see store/absences.py
-    sa.Column("outcome", sa.String(16), nullable=False),
-    sa.Column("failure_class", sa.String(32)),
+    sa.Column("outcome", String(16), nullable=False),
+    sa.Column("failure_class", String(32)),
     # state | event | sticky, and NULL where nobody knows; see nature.py.
-    sa.Column("nature", sa.String(8)),
-    sa.Column("reason", sa.Text),
+    sa.Column("nature", String(8)),
+    sa.Column("reason", Text),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id")),
     # When Alertmanager was first seen to have it, anew after each silence of ours; see absence_watch.py.
     sa.Column("active_at", sa.Float),
@@ -57,8 +59,8 @@ rejects = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("received_at", sa.Float, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("raw", Text, nullable=False),
 )
 
 _ACTIVE = sa.text("state NOT IN ('resolved', 'closed')")
@@ -71,20 +73,20 @@ incidents = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     # Host and service in one text, because NULLs are never equal in a unique index.
-    sa.Column("target_key", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("service", sa.Text),
-    sa.Column("pool", sa.Text),
-    sa.Column("gpu", sa.Text),
-    sa.Column("failure_class", sa.String(32), nullable=False),
-    sa.Column("fault_mode", sa.String(16), nullable=False),
+    sa.Column("target_key", Text, nullable=False),
+    sa.Column("host", Text, nullable=False),
+    sa.Column("service", Text),
+    sa.Column("pool", Text),
+    sa.Column("gpu", Text),
+    sa.Column("failure_class", String(32), nullable=False),
+    sa.Column("fault_mode", String(16), nullable=False),
     # The class that a playbook's own reading has denied: no alert names it again.
-    sa.Column("ruled_out", sa.String(32)),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("root_cause", sa.Text, nullable=False),
+    sa.Column("ruled_out", String(32)),
+    sa.Column("state", String(16), nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("root_cause", Text, nullable=False),
     # Why, in words for people: the failed task and the server's last words, or what the alert itself says.
-    sa.Column("cause", sa.Text),
+    sa.Column("cause", Text),
     sa.Column("approved", sa.Boolean, nullable=False),
     # Attempts before this one count no more: a person said "retry".
     sa.Column("attempts_from", sa.Integer, nullable=False),
@@ -112,35 +114,35 @@ runs = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     # What names the run over all databases; empty for one that an earlier release began.
-    sa.Column("key", sa.String(32), nullable=False, server_default=""),
+    sa.Column("key", String(32), nullable=False, server_default=""),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("host", Text, nullable=False),
+    sa.Column("action", String(64), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("directory", sa.Text, nullable=False),
-    sa.Column("launcher", sa.String(32), nullable=False),
+    sa.Column("state", String(16), nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("directory", Text, nullable=False),
+    sa.Column("launcher", String(32), nullable=False),
     # What the launcher calls the run, where a person sees its output, and how much of its news was told.
-    sa.Column("reference", sa.Text),
-    sa.Column("link", sa.Text),
+    sa.Column("reference", Text),
+    sa.Column("link", Text),
     sa.Column("cursor", _Id, nullable=False),
     # Whose the run is, until when by the database's clock, and the fencing token of that claim.
-    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("owner", String(64), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
     # What the host said when it refused the run because a newer one had been there.
-    sa.Column("refused", sa.Text),
+    sa.Column("refused", Text),
     # Who was at work on the host, where its lock refused the run.
-    sa.Column("held_by", sa.Text),
+    sa.Column("held_by", Text),
     # What it read of the service: the worst verdict, and the words for it.
-    sa.Column("verdict", sa.String(16)),
-    sa.Column("said", sa.Text),
+    sa.Column("verdict", String(16)),
+    sa.Column("said", Text),
     # Why the run is to be ended; set by anybody, read by its owner.
-    sa.Column("cancel", sa.Text),
+    sa.Column("cancel", Text),
     sa.Column("rc", sa.Integer),
     # Which of its tasks failed, and why.
-    sa.Column("cause", sa.Text),
+    sa.Column("cause", Text),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
     sa.Index("runs_one_per_host", "host", unique=True, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
@@ -162,7 +164,7 @@ fencing = sa.Table(
 fence_floors = sa.Table(
     "fence_floors",
     metadata,
-    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("host", Text, primary_key=True),
     sa.Column("floor", sa.BigInteger, nullable=False),
 )
 
@@ -172,8 +174,8 @@ timeline = sa.Table(
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("kind", String(16), nullable=False),
+    sa.Column("text", Text, nullable=False),
     sa.Index("timeline_incident", "incident_id", "id"),
 )
 
@@ -186,11 +188,11 @@ notices = sa.Table(
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     # None where it is about no incident: a kind of alert that was refused.
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id")),
-    sa.Column("occasion", sa.String(16), nullable=False),
+    sa.Column("occasion", String(16), nullable=False),
     # What it was about when it was written, by which the routes of the policy in force are chosen.
     sa.Column("about", sa.JSON, nullable=False),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("title", Text, nullable=False),
+    sa.Column("body", Text, nullable=False),
     # Digests of the addresses that have taken it; the addresses themselves may hold secrets.
     sa.Column("delivered", sa.JSON, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -198,7 +200,7 @@ notices = sa.Table(
     sa.Column("due_at", sa.Float, nullable=False),
     sa.Column("sent_at", sa.Float),
     sa.Column("given_up_at", sa.Float),
-    sa.Column("error", sa.Text),
+    sa.Column("error", Text),
     sa.Index("notices_unsent", "due_at", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
     sa.Index("notices_incident", "incident_id"),
 )
@@ -211,13 +213,13 @@ refusals = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     # A digest of what makes the kind.
-    sa.Column("kind", sa.String(64), nullable=False, unique=True),
-    sa.Column("refused_as", sa.String(32), nullable=False),
-    sa.Column("alert", sa.Text, nullable=False),
-    sa.Column("sender", sa.Text, nullable=False),
-    sa.Column("failure_class", sa.String(32), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("advice", sa.Text, nullable=False),
+    sa.Column("kind", String(64), nullable=False, unique=True),
+    sa.Column("refused_as", String(32), nullable=False),
+    sa.Column("alert", Text, nullable=False),
+    sa.Column("sender", Text, nullable=False),
+    sa.Column("failure_class", String(32), nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("advice", Text, nullable=False),
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("times", sa.Integer, nullable=False),
     sa.Column("first_at", sa.Float, nullable=False),
@@ -233,12 +235,12 @@ pauses = sa.Table(
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("paused", sa.Boolean, nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("who", Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
 )
 
 # One row, made with the schema.
-installation = sa.Table("installation", metadata, sa.Column("name", sa.String(32), primary_key=True))
+installation = sa.Table("installation", metadata, sa.Column("name", String(32), primary_key=True))
 
 _STANDING = sa.text("ended_at IS NULL")
 
@@ -248,18 +250,18 @@ own_silences = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True, autoincrement=True),
     # Stands in the silence's comment, by which it is found when its number was never heard.
-    sa.Column("key", sa.String(32), nullable=False, unique=True),
+    sa.Column("key", String(32), nullable=False, unique=True),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
     sa.Column("run_id", _Id, sa.ForeignKey("runs.id"), nullable=False),
-    sa.Column("fingerprint", sa.String(128), nullable=False),
-    sa.Column("alert", sa.Text, nullable=False),
+    sa.Column("fingerprint", String(128), nullable=False),
+    sa.Column("alert", Text, nullable=False),
     # When it ends by itself.
     sa.Column("until", sa.Float, nullable=False),
     sa.Column("asked_at", sa.Float),
     # What Alertmanager calls it.
-    sa.Column("silence", sa.String(100)),
+    sa.Column("silence", String(100)),
     sa.Column("ended_at", sa.Float),
-    sa.Column("error", sa.Text),
+    sa.Column("error", Text),
     sa.Index("own_silences_standing", "id", sqlite_where=_STANDING, postgresql_where=_STANDING),
 )
 
@@ -267,7 +269,7 @@ own_silences = sa.Table(
 heard = sa.Table(
     "heard",
     metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("name", String(32), primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("since", sa.Float),
 )
@@ -276,6 +278,6 @@ heard = sa.Table(
 ended_sessions = sa.Table(
     "ended_sessions",
     metadata,
-    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("session", String(64), primary_key=True),
     sa.Column("until", sa.Float, nullable=False),
 )

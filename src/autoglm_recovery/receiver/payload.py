@@ -196,7 +196,7 @@ def redelivery_key(group_key: str, alert: Alert, round_: int = 0) -> str:
     C(round_) counts the opposite news that was known of the same firing before: an alert may fire again, end again and
     keep its start, because Alertmanager let it expire while Prometheus could not reach it.
     """
-    parts = (group_key, alert.fingerprint, f"{alert.starts_at:.6f}", alert.status, *((round_,) if round_ else ()))
+    parts = (group_key, alert.identity, f"{alert.starts_at:.6f}", alert.status, *((round_,) if round_ else ()))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -125,7 +125,7 @@ class Silencer:
             if not rows.ask(connection, row.id, self._owner, self._clock()):
                 return
             # The watch over absences may look for the first time when the alert has ended, under this silence.
-            absences.note_had(connection, row.incident_id, row.fingerprint, self._clock())
+            absences.note_had(connection, row.incident_id, row.identity, self._clock())
         # By the clock of who keeps it: an end that has passed there is refused.
         ends = had.at + max(0.0, row.until - self._clock())
         comment = own_silences.comment_of(row)
@@ -137,7 +137,7 @@ class Silencer:
         with self._database.writing() as connection:
             noted = rows.made(connection, row.id, number)
             if noted:
-                absences.note_had(connection, row.incident_id, row.fingerprint, row.asked_at or now)
+                absences.note_had(connection, row.incident_id, row.identity, row.asked_at or now)
                 until = datetime.fromtimestamp(row.until, UTC).strftime("%H:%M:%S UTC")
                 text = f"{row.alert} is silenced in Alertmanager while run {row.run_id} goes on, until {until} at most"
                 store.tell(connection, row.incident_id, now, "silence", f"{text}; silence {number}")

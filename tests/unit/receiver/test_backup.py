@@ -53,7 +53,7 @@ def work(database, host: str, state: str) -> int:
         ended = {"state": "succeeded", "ended_at": 2.0} if state == "resolved" else {"state": "running"}
         values = {"incident_id": number, "host": host, "action": "restart_process", "attempt": 1, "reason": "r"}
         run = runs.create(connection, lease, **values, **ended, launcher="local", directory="/d", started_at=1.0)
-        own_silences.plan(connection, run, number, [SimpleNamespace(fingerprint="x", labels={})], 1e12)
+        own_silences.plan(connection, run, number, [SimpleNamespace(fingerprint="x", identity="x", labels={})], 1e12)
         about = {"failure_class": "oom", "pool": None, "severities": []}
         notices.add(connection, 1.0, incident_id=number, occasion="escalated", about=about, title="t", body="b")
     return number

@@ -13,6 +13,7 @@ from autoglm_recovery.receiver import orders
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
 
 from .desk import FLEET, GPU, PERSON, START, desk
@@ -120,6 +121,51 @@ def test_the_end_of_what_would_have_opened_nothing_opens_nothing(at, told, label
     at.commit(*(Alert(status, named, {}, START, None, "f") for status in told))
     at.turn()
     assert at.rows(schema.incidents) == []
+
+
+@pytest.mark.parametrize("fingerprint_", [f"f{number}" for number in range(8)])
+def test_what_one_commit_stores_of_an_alert_is_taken_in_as_it_happened(at, fingerprint_):
+    """Whatever the hash of its key is, by which rows may be ordered."""
+    labels = {"alertname": "a", "failure_class": "oom", "host": "node-c", "nature": "state"}
+    at.probe = None
+    at.commit(
+        *(Alert(*told, fingerprint_) for told in (
+            ("firing", labels, {}, START, None),
+            ("resolved", labels, {}, START, START + 5),
+            ("firing", labels, {}, START + 9, None),
+        ))
+    )  # fmt: skip
+    at.turn()
+    rows = at.rows(schema.alerts)
+    assert [(row.status, row.starts_at, row.outcome) for row in rows] == [
+        ("firing", START, "joined"),
+        ("resolved", START, "joined"),
+        ("firing", START + 9, "joined"),
+    ]
+    assert at.running() == {"node-c": "restart_process"}
+
+
+def test_another_alert_under_the_fingerprint_of_one_neither_ends_it_nor_hides_it(slow):
+    mine = {"alertname": "a", "failure_class": "oom", "host": "node-c", "nature": "state"}
+    posted = {"alertname": "b", "failure_class": "oom", "host": "node-a", "nature": "state"}
+    slow.commit(Alert("firing", posted, {}, START, None, "f"), sender="another")
+    # As if it were the same again: it is stored, and counts.
+    assert slow.commit(Alert("firing", mine, {}, START, None, "f")).new == 1
+    slow.turn()
+    assert [row.host for row in slow.rows(schema.incidents)] == ["node-a", "node-c"]
+    slow.commit(Alert("resolved", posted, {}, START, START + 1, "f"), sender="another")
+    slow.turn()
+    assert [slow.state(number) for number in (1, 2)] == ["resolved", "waiting"]
+    with slow.database.reading() as connection:
+        assert [row.labels for row in store.firing(connection, 2)] == [mine]
+    # Nor does it join the incident of the other.
+    slow.commit(Alert("firing", posted | {"host": "node-b"}, {}, START, None, "f"), sender="another")
+    slow.turn()
+    assert {(row.incident_id, row.labels["host"]) for row in slow.rows(schema.alerts)} == {
+        (1, "node-a"),
+        (2, "node-c"),
+        (3, "node-b"),
+    }
 
 
 def test_an_end_that_is_told_again_is_asked_about_once(at):

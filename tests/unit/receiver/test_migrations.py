@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from autoglm_recovery.receiver.awx import jobs
+from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.store import audit, runs, schema
 from autoglm_recovery.receiver.store.database import MIGRATIONS, Database
 from autoglm_recovery.receiver.store.runs import Lease
@@ -73,7 +74,9 @@ def test_the_first_release_leads_to_the_newest_and_nothing_is_lost(first_release
             ("succeeded", 7, 1, "", "local"),
             ("running", 7, 2, "", "local"),
         ]
-        assert connection.execute(sa.select(schema.alerts.c.labels)).scalar() == {"host": "node-1"}
+        (stored,) = connection.execute(sa.select(schema.alerts)).all()
+    assert stored.labels == {"host": "node-1"}
+    assert stored.identity == Alert("firing", {"host": "node-1"}, {}, 1.0, None, "f").identity
 
 
 def test_what_the_first_release_had_going_on_is_taken_up_under_a_higher_token(first_release):

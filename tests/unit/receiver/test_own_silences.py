@@ -140,7 +140,13 @@ def test_both_databases_keep_what_was_planned_asked_made_and_ended(database):
         values = {"incident_id": incident, "host": "node-a", "action": "restart_process", "attempt": 1, "reason": "r"}
         values |= {"state": "running", "launcher": "local", "directory": "/d", "started_at": 1.0}
         run = runs.create(connection, runs.Lease("me", 60.0, database.now()), **values)
-        rows.plan(connection, run, incident, [SimpleNamespace(fingerprint="f", labels={"alertname": "Oom"})], 9.0)
+        rows.plan(
+            connection,
+            run,
+            incident,
+            [SimpleNamespace(fingerprint="f", identity="i", labels={"alertname": "Oom"})],
+            9.0,
+        )
         (row,) = rows.not_ended(connection)
         assert (row.goes_on, row.owner, row.alert, row.until) == (True, "me", "Oom", 9.0)
         assert not rows.ask(connection, row.id, "another", 2.0)

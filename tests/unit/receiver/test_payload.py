@@ -148,13 +148,14 @@ def test_an_alert_without_fingerprint_gets_one_from_its_labels():
     assert first == second != other
 
 
-def test_redelivery_is_known_by_group_fingerprint_start_and_status():
+def test_redelivery_is_known_by_group_fingerprint_labels_start_and_status():
     key = redelivery_key("g", parse_webhook(body(alert())).alerts[0])
     assert key == redelivery_key("g", parse_webhook(body(alert(annotations={"a": "b"}))).alerts[0])
     for changed in (
         alert(fingerprint="aaaa"),
         alert(startsAt="2026-11-22T19:58:07.554Z"),
         alert(status="resolved"),
+        alert(labels={"alertname": "Another"}),
     ):
         assert key != redelivery_key("g", parse_webhook(body(changed)).alerts[0])
     assert key != redelivery_key("h", parse_webhook(body(alert())).alerts[0])

@@ -27,7 +27,7 @@ def crowded(tmp_path):
         with at.database.writing() as connection:
             (first,) = connection.execute(schema.alerts.select()).mappings()
             copied = {name: value for name, value in first.items() if name != "id"}
-            unlike = [{**copied, "redelivery_key": f"key {n}", "fingerprint": f"print {n}"} for n in range(MANY)]
+            unlike = [{**copied, "redelivery_key": f"key {n}", "identity": f"alert {n}"} for n in range(MANY)]
             connection.execute(schema.alerts.insert(), unlike)
             lines = [{"incident_id": 1, "at": at.now + n, "kind": "alert", "text": f"line {n}"} for n in range(MANY)]
             connection.execute(schema.timeline.insert(), lines)

@@ -294,7 +294,7 @@ def alerts(listed: Iterable[Mapping[str, Any]]) -> tuple[AlertShown, ...]:
     """Return each alert once: its latest news says how it stands, and what fired says what it was about."""
     news: dict[str, list[Mapping[str, Any]]] = {}
     for alert in listed:
-        news.setdefault(alert["fingerprint"], []).append(alert)
+        news.setdefault(alert["identity"], []).append(alert)
     return tuple(map(_alert, news.values()))
 
 

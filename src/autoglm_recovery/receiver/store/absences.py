@@ -24,9 +24,6 @@ from autoglm_recovery.receiver.store.schema import alerts, incidents
 # Of what was absent for longer Alertmanager has told by itself: it repeats what fires.
 LOOKED_FOR_S = 86400.0
 _COPIED = [column.name for column in alerts.c if column.name != "id"]
-# An alert is known again by both: the sender of a webhook names the fingerprint, and may name another's. Labels are
-# stored in the order of their names, as Alertmanager sends them, so that the same ones are the same text.
-_IDENTITY = (alerts.c.fingerprint, sa.cast(alerts.c.labels, sa.Text))
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def firing(connection: sa.Connection) -> list[Fired]:
         sa.select(sa.func.max(alerts.c.id))
         .join(incidents, incidents.c.id == alerts.c.incident_id)
         .where(incidents.c.state.not_in([state.value for state in ENDED]))
-        .group_by(alerts.c.incident_id, *_IDENTITY)
+        .group_by(alerts.c.incident_id, alerts.c.identity)
         .scalar_subquery()
     )
     return _fired(connection, alerts.c.id.in_(newest) & (alerts.c.status == "firing"))
@@ -69,16 +66,13 @@ def absent(connection: sa.Connection, now: float) -> list[Fired]:
 
 def _is_newest() -> sa.ColumnElement[bool]:
     later = alerts.alias()
-    same = (later.c.fingerprint == alerts.c.fingerprint) & (
-        sa.cast(later.c.labels, sa.Text) == sa.cast(alerts.c.labels, sa.Text)
-    )
-    return sa.not_(sa.exists().where(same, later.c.id > alerts.c.id))
+    return sa.not_(sa.exists().where(later.c.identity == alerts.c.identity, later.c.id > alerts.c.id))
 
 
 def _fired(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Fired]:
     silenced, query = own_silences.stood_until(connection), sa.select(alerts).where(which).order_by(alerts.c.id)
     return [
-        Fired(row.id, row.fingerprint, row.labels, row.active_at, silenced.get((row.incident_id, row.fingerprint)))
+        Fired(row.id, row.fingerprint, row.labels, row.active_at, silenced.get((row.incident_id, row.identity)))
         for row in connection.execute(query)
     ]
 
@@ -89,12 +83,9 @@ def note_active(connection: sa.Connection, numbers: Collection[int], now: float)
         connection.execute(alerts.update().where(alerts.c.id.in_(numbers)).values(active_at=now))
 
 
-def note_had(connection: sa.Connection, incident_id: int, fingerprint: str, now: float) -> None:
-    """Note that Alertmanager has the alert of a silence, where nobody has seen that before.
-
-    Of an incident's alerts of this fingerprint it is the newest: whoever calls has compared its labels.
-    """
-    mine = (alerts.c.incident_id == incident_id) & (alerts.c.fingerprint == fingerprint)
+def note_had(connection: sa.Connection, incident_id: int, identity: str, now: float) -> None:
+    """Note that Alertmanager has the alert of a silence, where nobody has seen that before."""
+    mine = (alerts.c.incident_id == incident_id) & (alerts.c.identity == identity)
     newest = sa.select(sa.func.max(alerts.c.id)).where(mine).scalar_subquery()
     which = (alerts.c.id == newest) & (alerts.c.status == "firing") & alerts.c.active_at.is_(None)
     connection.execute(alerts.update().where(which).values(active_at=now))

@@ -36,17 +36,15 @@ def _without_id(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "id"}
 
 
-def told_before(connection: sa.Connection, fingerprints: Collection[str], first: int) -> dict[str, list[Told]]:
-    """Return what was told of alerts before alert number C(first), by fingerprint, the newest of it."""
-    rank = sa.func.row_number().over(partition_by=alerts.c.fingerprint, order_by=alerts.c.id.desc()).label("rank")
+def told_before(connection: sa.Connection, identities: Collection[str], first: int) -> dict[str, list[Told]]:
+    """Return what was told of alerts before alert number C(first), by identity, the newest of it."""
+    rank = sa.func.row_number().over(partition_by=alerts.c.identity, order_by=alerts.c.id.desc()).label("rank")
     counts = alerts.c.outcome.in_(("joined", "ignored"))
-    ranked = (
-        sa.select(alerts, rank).where(alerts.c.fingerprint.in_(fingerprints), counts, alerts.c.id < first).subquery()
-    )
+    ranked = sa.select(alerts, rank).where(alerts.c.identity.in_(identities), counts, alerts.c.id < first).subquery()
     query = sa.select(ranked).where(ranked.c.rank <= MOST_TOLD).order_by(ranked.c.id)
     found: dict[str, list[Told]] = {}
-    for row in connection.execute(query) if fingerprints else ():
-        found.setdefault(row.fingerprint, []).append(told(row))
+    for row in connection.execute(query) if identities else ():
+        found.setdefault(row.identity, []).append(told(row))
     return found
 
 
@@ -71,7 +69,7 @@ def any_doubted(connection: sa.Connection, before: float) -> bool:
 def doubts_settled(connection: sa.Connection, ends: Collection[sa.Row[Any]]) -> None:
     """Settle as late what was doubted and whose own sender has told the end of it since."""
     for end_ in ends:
-        same = (alerts.c.fingerprint == end_.fingerprint) & (alerts.c.sender == end_.sender)
+        same = (alerts.c.identity == end_.identity) & (alerts.c.sender == end_.sender)
         same &= (alerts.c.group_key == end_.group_key) & (alerts.c.id < end_.id) & (alerts.c.outcome == "doubted")
         why = "a copy from before its end, which came late"
         connection.execute(alerts.update().where(same).values(outcome="late", reason=why))

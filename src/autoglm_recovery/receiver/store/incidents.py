@@ -39,15 +39,15 @@ def active_incidents(connection: sa.Connection, keys: Collection[str]) -> dict[s
     return {row["target_key"]: dict(row) for row in connection.execute(query).mappings()} if keys else {}
 
 
-def incidents_of_fingerprints(connection: sa.Connection, fingerprints: Collection[str]) -> dict[str, int]:
+def incidents_of_alerts(connection: sa.Connection, identities: Collection[str]) -> dict[str, int]:
     """Return the active incident that each alert belongs to, for news that it has resolved."""
     query = (
-        sa.select(alerts.c.fingerprint, sa.func.max(incidents.c.id))
+        sa.select(alerts.c.identity, sa.func.max(incidents.c.id))
         .join(incidents, alerts.c.incident_id == incidents.c.id)
-        .where(alerts.c.fingerprint.in_(fingerprints), _ACTIVE)
-        .group_by(alerts.c.fingerprint)
+        .where(alerts.c.identity.in_(identities), _ACTIVE)
+        .group_by(alerts.c.identity)
     )
-    return {row[0]: row[1] for row in connection.execute(query)} if fingerprints else {}
+    return {row[0]: row[1] for row in connection.execute(query)} if identities else {}
 
 
 def acted_on(connection: sa.Connection, keys: Collection[str], since: float) -> set[tuple[str, str]]:
@@ -119,11 +119,11 @@ def causes_on_host(connection: sa.Connection, host: str, incident_id: int) -> Se
 
 
 def firing(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
-    """Return the alerts of an incident that fire: the latest news of each fingerprint decides."""
+    """Return the alerts of an incident that fire: the latest news of each decides."""
     latest = (
         sa.select(sa.func.max(alerts.c.id))
         .where(alerts.c.incident_id == incident_id)
-        .group_by(alerts.c.fingerprint)
+        .group_by(alerts.c.identity)
         .scalar_subquery()
     )
     query = sa.select(alerts).where(alerts.c.id.in_(latest), alerts.c.status == "firing").order_by(alerts.c.id)
@@ -132,11 +132,11 @@ def firing(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]
 
 def times_fired(connection: sa.Connection, incident_id: int, since: float) -> int:
     """Return how often the most restless alert of an incident has fired, over all incidents."""
-    mine = sa.select(alerts.c.fingerprint).where(alerts.c.incident_id == incident_id).distinct().scalar_subquery()
+    mine = sa.select(alerts.c.identity).where(alerts.c.incident_id == incident_id).distinct().scalar_subquery()
     counts = (
         sa.select(sa.func.count(sa.distinct(alerts.c.starts_at)).label("fired"))
-        .where(alerts.c.fingerprint.in_(mine), alerts.c.status == "firing", alerts.c.committed_at >= since)
-        .group_by(alerts.c.fingerprint)
+        .where(alerts.c.identity.in_(mine), alerts.c.status == "firing", alerts.c.committed_at >= since)
+        .group_by(alerts.c.identity)
         .subquery()
     )
     return int(connection.execute(sa.select(sa.func.max(counts.c.fired))).scalar() or 0)
@@ -250,7 +250,7 @@ def verifying(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
 def latest_news(connection: sa.Connection, incident_id: int) -> Sequence[sa.Row[Any]]:
     """Return the latest news of each alert of an incident."""
     latest = sa.select(sa.func.max(alerts.c.id)).where(alerts.c.incident_id == incident_id)
-    query = sa.select(alerts).where(alerts.c.id.in_(latest.group_by(alerts.c.fingerprint).scalar_subquery()))
+    query = sa.select(alerts).where(alerts.c.id.in_(latest.group_by(alerts.c.identity).scalar_subquery()))
     return connection.execute(query.order_by(alerts.c.id)).all()
 
 

@@ -164,7 +164,7 @@ class Intake:
         with self._database.appending() as connection:
             rounds = _Rounds(connection, [alert for delivery in deliveries for alert in delivery.alerts])
             rows = [[_row(delivery, alert, rounds, now) for alert in delivery.alerts] for delivery in deliveries]
-            fresh = self._store(connection, [row for of_one in rows for row in of_one])
+            fresh = self._store(connection, [row for of_one in rows for row in of_one], rounds)
             if set_aside:
                 connection.execute(schema.rejects.insert(), set_aside)
                 refusals.note(connection, [_unreadable(str(one["reason"]), str(one["raw"])) for one in set_aside], now)
@@ -184,17 +184,17 @@ class Intake:
             receipts.append(Receipt(now, len(mine), len(of_one) - len(mine), len(delivery.rejected)))
         return receipts
 
-    def _store(self, connection: sa.Connection, rows: Sequence[dict[str, object]]) -> set[object]:
+    def _store(self, connection: sa.Connection, rows: Sequence[dict[str, object]], rounds: _Rounds) -> set[object]:
         """Insert the news among the rows, count the rest, and return the keys of the news.
 
-        In the order of the keys, so that two receivers that are told the same at once never wait for each other in a
-        circle.
+        In an order that is the same for all, so that two receivers that are told the same at once never wait for each
+        other in a circle, and in which what fires comes before its end, as it is taken in.
         """
         if not rows:
             return set()
         told = Counter(str(row["redelivery_key"]) for row in rows)
         first = {row["redelivery_key"]: row for row in reversed(rows)}
-        ordered = [{**first[key], "deliveries": told[key]} for key in sorted(told)]
+        ordered = [{**first[key], "deliveries": told[key]} for key in sorted(told, key=rounds.place)]
         insert = postgresql.insert if self._database.shared else sqlite.insert
         statement = insert(schema.alerts).on_conflict_do_nothing(index_elements=["redelivery_key"])
         fresh = set(connection.execute(statement.returning(schema.alerts.c.redelivery_key), ordered).scalars())
@@ -232,24 +232,32 @@ class _Rounds:
 
     def __init__(self, connection: sa.Connection, alerts: Sequence[Alert]) -> None:
         self._known: dict[tuple[str, float, str], set[str]] = {}
-        fingerprints = sorted({alert.fingerprint for alert in alerts})
+        self._places: dict[str, tuple[str, float, int, str]] = {}
+        identities = sorted({alert.identity for alert in alerts})
         table = schema.alerts.c
         first = min((alert.starts_at for alert in alerts), default=0.0)
-        for at in range(0, len(fingerprints), _MOST_KEYS):
-            some = table.fingerprint.in_(fingerprints[at : at + _MOST_KEYS]) & (table.starts_at >= first)
-            query = sa.select(table.fingerprint, table.starts_at, table.status, table.redelivery_key).where(some)
-            for fingerprint, starts_at, status, key in connection.execute(query):
-                self._of(fingerprint, starts_at, status).add(key)
+        for at in range(0, len(identities), _MOST_KEYS):
+            some = table.identity.in_(identities[at : at + _MOST_KEYS]) & (table.starts_at >= first)
+            query = sa.select(table.identity, table.starts_at, table.status, table.redelivery_key).where(some)
+            for identity, starts_at, status, key in connection.execute(query):
+                self._of(identity, starts_at, status).add(key)
 
     def key(self, group_key: str, alert: Alert) -> str:
         """Return the redelivery key of what comes next."""
-        opposite = "firing" if alert.status == "resolved" else "resolved"
-        key = redelivery_key(group_key, alert, len(self._of(alert.fingerprint, alert.starts_at, opposite)))
-        self._of(alert.fingerprint, alert.starts_at, alert.status).add(key)
+        over = alert.status == "resolved"
+        round_ = len(self._of(alert.identity, alert.starts_at, "firing" if over else "resolved"))
+        key = redelivery_key(group_key, alert, round_)
+        self._of(alert.identity, alert.starts_at, alert.status).add(key)
+        # Fires, ends (after one firing), fires again (after one end), ends again: 0, 1, 2, 3.
+        self._places[key] = (alert.identity, alert.starts_at, 2 * round_ - over, key)
         return key
 
-    def _of(self, fingerprint: str, starts_at: float, status: str) -> set[str]:
-        return self._known.setdefault((fingerprint, starts_at, status), set())
+    def place(self, key: str) -> tuple[str, float, int, str]:
+        """Return by what a key is ordered: what is told of an alert as it happened."""
+        return self._places[key]
+
+    def _of(self, identity: str, starts_at: float, status: str) -> set[str]:
+        return self._known.setdefault((identity, starts_at, status), set())
 
 
 def _row(delivery: Delivery, alert: Alert, rounds: _Rounds, now: float) -> dict[str, object]:
@@ -259,10 +267,11 @@ def _row(delivery: Delivery, alert: Alert, rounds: _Rounds, now: float) -> dict[
         "group_key": delivery.group_key,
         "sender": delivery.sender,
         "fingerprint": alert.fingerprint,
+        "identity": alert.identity,
         "status": alert.status,
         "starts_at": alert.starts_at,
         "ends_at": alert.ends_at,
-        "labels": dict(sorted(alert.labels.items())),  # see absences.py
+        "labels": alert.labels,
         "annotations": alert.annotations,
         "generator_url": alert.generator_url,
         "committed_at": now,

@@ -25,7 +25,8 @@ _GOES_ON = runs.c.state.in_([state.value for state in UNFINISHED])
 def plan(connection: sa.Connection, run_id: int, incident_id: int, fired: Iterable[Any], until: float) -> None:
     """Have alerts silenced for a run: rows of alerts, and when their silences are to end by themselves."""
     for alert in fired:
-        about = {"fingerprint": alert.fingerprint, "alert": str(alert.labels.get("alertname"))[:200]}
+        known_by = {"fingerprint": alert.fingerprint, "identity": alert.identity}
+        about = {**known_by, "alert": str(alert.labels.get("alertname"))[:200]}
         planned = {"key": uuid.uuid4().hex, "incident_id": incident_id, "run_id": run_id, "until": until}
         connection.execute(own_silences.insert().values(**planned, **about))
 
@@ -39,7 +40,7 @@ def not_ended(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
 
 def labels_of(connection: sa.Connection, row: Any) -> Mapping[str, str]:
     """Return the labels with which the alert of a row was stored."""
-    its = (alerts.c.incident_id == row.incident_id) & (alerts.c.fingerprint == row.fingerprint)
+    its = (alerts.c.incident_id == row.incident_id) & (alerts.c.identity == row.identity)
     query = sa.select(alerts.c.labels).where(its).order_by(alerts.c.id.desc()).limit(1)
     labels: Mapping[str, str] = connection.execute(query).scalar() or {}
     return labels
@@ -53,16 +54,16 @@ def ask(connection: sa.Connection, number: int, owner: str, now: float) -> bool:
 
 
 def stood_until(connection: sa.Connection, incident_id: int | None = None) -> dict[tuple[int, str], float]:
-    """Return until when each alert, by incident and fingerprint, was silenced: for ever where its silence may stand."""
+    """Return until when each alert, by incident and identity, was silenced: for ever where its silence may stand."""
     end = sa.func.max(sa.func.coalesce(own_silences.c.ended_at, NEVER)).label("end")
-    query = sa.select(own_silences.c.incident_id, own_silences.c.fingerprint, end)
+    query = sa.select(own_silences.c.incident_id, own_silences.c.identity, end)
     query = query.join(incidents, incidents.c.id == own_silences.c.incident_id).where(
         own_silences.c.asked_at.is_not(None), incidents.c.state.not_in([state.value for state in ENDED])
     )
     if incident_id is not None:
         query = query.where(own_silences.c.incident_id == incident_id)
-    by_alert = query.group_by(own_silences.c.incident_id, own_silences.c.fingerprint)
-    return {(row.incident_id, row.fingerprint): row.end for row in connection.execute(by_alert)}
+    by_alert = query.group_by(own_silences.c.incident_id, own_silences.c.identity)
+    return {(row.incident_id, row.identity): row.end for row in connection.execute(by_alert)}
 
 
 def made(connection: sa.Connection, number: int, silence: str) -> bool:

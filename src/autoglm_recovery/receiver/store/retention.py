@@ -38,9 +38,9 @@ def forget_incidents(connection: sa.Connection, before: float, most: int = PIECE
 def forget_loose_alerts(connection: sa.Connection, before: float, most: int = PIECE, kept: int = MOST_KEPT) -> int:
     """Remove a piece of the alerts that belong to no incident, the oldest first; return how many went."""
     # The end of an alert may have come after its incident's: without it that would seem to fire for ever.
-    of_incidents = sa.select(alerts.c.fingerprint).where(alerts.c.incident_id.is_not(None))
-    newest = sa.select(sa.func.max(alerts.c.id)).where(alerts.c.fingerprint.in_(of_incidents))
-    needed = newest.group_by(alerts.c.fingerprint)
+    of_incidents = sa.select(alerts.c.identity).where(alerts.c.incident_id.is_not(None))
+    newest = sa.select(sa.func.max(alerts.c.id)).where(alerts.c.identity.in_(of_incidents))
+    needed = newest.group_by(alerts.c.identity)
     free = alerts.c.incident_id.is_(None) & alerts.c.outcome.not_in(_WAITING)
     loose = sa.select(alerts.c.id).where(free, alerts.c.id.not_in(needed))
     return _forget(connection, loose, alerts.c.committed_at, before, most, kept)
@@ -57,7 +57,7 @@ def _old(connection: sa.Connection, before: float, most: int = 100) -> list[int]
     fires = sa.exists().where(
         alerts.c.incident_id == incidents.c.id,
         alerts.c.status == "firing",
-        ~sa.exists().where(later.c.fingerprint == alerts.c.fingerprint, later.c.id > alerts.c.id),
+        ~sa.exists().where(later.c.identity == alerts.c.identity, later.c.id > alerts.c.id),
     )
     acts = sa.exists().where(runs.c.incident_id == incidents.c.id, runs.c.state.in_(_UNFINISHED))
     over = incidents.c.state.in_(_ENDED) & (incidents.c.ended_at < before)

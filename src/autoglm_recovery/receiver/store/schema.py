@@ -30,7 +30,9 @@ alerts = sa.Table(
     sa.Column("group_key", Text, nullable=False),
     # Who told of it first: its name for itself and its address, as a digest.
     sa.Column("sender", String(16), nullable=False, server_default=""),
+    # As the sender names it, by which Alertmanager knows it; alerts are told apart by their identity, see model.py.
     sa.Column("fingerprint", String(128), nullable=False),
+    sa.Column("identity", String(32), nullable=False, server_default=""),
     sa.Column("status", String(16), nullable=False),
     sa.Column("starts_at", sa.Float, nullable=False),
     sa.Column("ends_at", sa.Float),
@@ -50,8 +52,8 @@ alerts = sa.Table(
     sa.Index("alerts_absent", "committed_at", sqlite_where=_ABSENT, postgresql_where=_ABSENT),
     sa.Index("alerts_new", "id", sqlite_where=sa.text("outcome = 'new'"), postgresql_where=sa.text("outcome = 'new'")),
     sa.Index("alerts_doubted", "committed_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
-    sa.Index("alerts_incident", "incident_id", "fingerprint"),
-    sa.Index("alerts_fingerprint", "fingerprint"),
+    sa.Index("alerts_incident", "incident_id", "identity"),
+    sa.Index("alerts_identity", "identity"),
 )
 
 rejects = sa.Table(
@@ -254,6 +256,7 @@ own_silences = sa.Table(
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id"), nullable=False),
     sa.Column("run_id", _Id, sa.ForeignKey("runs.id"), nullable=False),
     sa.Column("fingerprint", String(128), nullable=False),
+    sa.Column("identity", String(32), nullable=False, server_default=""),
     sa.Column("alert", Text, nullable=False),
     # When it ends by itself.
     sa.Column("until", sa.Float, nullable=False),

@@ -93,7 +93,7 @@ def test_every_stage_can_be_seen_and_all_fit_on_the_track(spans):
 def alert(number, status, fingerprint="f", **changes):
     """Return an alert as the API shows it."""
     return {
-        "id": number, "fingerprint": fingerprint, "status": status, "starts_at": T0.isoformat(),
+        "id": number, "identity": fingerprint, "status": status, "starts_at": T0.isoformat(),
         "ends_at": at(9).isoformat(), "deliveries": 1, "reason": status, "labels": {"alertname": "Oom"},
         "annotations": {}, "generator_url": "", **changes,
     }  # fmt: skip

@@ -65,6 +65,7 @@ def found(text):
             {
                 "id": 1,
                 "fingerprint": "f",
+                "identity": "i",
                 "status": "firing",
                 "starts_at": THEN,
                 "ends_at": None,

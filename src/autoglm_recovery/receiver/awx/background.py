@@ -5,13 +5,15 @@
 
 The acting thread leaves what it wants to know, and takes what was seen since.  A look is made of what the database kept
 at that time; where the run has moved on meanwhile it is thrown away and made again, so that no news is told twice.
+Once a look has shown something there is no other one before the acting thread has taken that and asks again: it would
+go on with what the database may not have kept.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -72,8 +74,11 @@ class BackgroundAwx:
         """See C(Launcher.look): what was seen since, or else as before."""
         with self._lock:
             seen = self._seen.pop(run.id, None)
-            if seen is None or seen.run != run:
-                earlier = self._wishes.get(run.id)
+            earlier = self._wishes.get(run.id)
+            if seen is not None and seen.run == run:
+                if earlier is not None:
+                    self._wishes[run.id] = replace(earlier, order=None)
+            else:
                 self._wishes[run.id] = _Wish(run, order, earlier.cancel if earlier else None)
                 seen = None
         if seen is None:
@@ -96,6 +101,8 @@ class BackgroundAwx:
             if not self._wishes:
                 return UNTIL_WOKEN
             wish = self._wishes.pop(next(iter(self._wishes)))
+            if wish.run.id in self._seen:
+                wish = replace(wish, order=None)
         self._fulfil(wish)
         return 0.0
 

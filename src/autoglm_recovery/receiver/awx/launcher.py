@@ -6,11 +6,11 @@
 How a run is launched once, although answers get lost and several receivers work on it:
 
 The first look only checks, and gives the receiver a reference C(launching:TOKEN) to keep.  The database takes it from
-the holder of the run's lease alone.  Only the launcher that made the token posts, and only in a later look, so that
-whoever finds a run without a reference knows that nobody has posted.  Whoever finds a token of somebody else, or does
-not know what came of its own post, looks for the job by the mark in its variables for C(settle_s) seconds, and only
-then makes a token of its own.  Should two jobs be there after all, the older one is the run's and the others are
-cancelled.
+the holder of the run's lease alone.  Only the launcher that made the token posts, and only in a look at a run that the
+database shows with it, so that whoever finds a run without a reference knows that nobody has posted.  Whoever finds a
+token of somebody else, or does not know what came of its own post, looks for the job by the mark in its variables for
+C(settle_s) seconds, and only then makes a token of its own.  Should two jobs be there after all, the older one is the
+run's and the others are cancelled.
 
 No clock of a receiver is compared with another one's: durations are measured within one process, ages by AWX's clock.
 """
@@ -178,9 +178,12 @@ class AwxLauncher:
             memory.ready = preflight(self._client, kind, template, wanted.limit, deadline)
         if memory.token is None:
             memory.token = uuid.uuid4().hex
+        intent = _INTENT + memory.token
+        if run.reference != intent:
+            # Not kept yet, or no longer: said until it is, for nobody would find what was posted without it.
             why = f"about to be launched from AWX's template {memory.ready.name!r}"
             # Alive, because that is what the receiver keeps a reference of.
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=_INTENT + memory.token, started=False)
+            return Look(Life.alive, cursor=run.cursor, why=why, reference=intent, started=False)
         return self._post(run, memory, memory.ready, body, deadline)
 
     def _unclear(self, run: RunView, memory: _Memory) -> bool:

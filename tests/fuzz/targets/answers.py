@@ -19,7 +19,7 @@ from autoglm_recovery.knowledge.balancers import kubernetes_api
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.receiver import alertmanager, fleet_http, proof_watch
 from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError
-from autoglm_recovery.receiver.doctor import hosts, servers, targets, trying
+from autoglm_recovery.receiver.doctor import looked_at, servers, targets, trying
 from autoglm_recovery.receiver.fleet import Fleet, Host, Service
 from autoglm_recovery.rules.targets import targets_of
 from tests.fuzz.target import Target, text
@@ -136,7 +136,8 @@ def _looked(data: bytes) -> object:
     """The events of the doctor's run, as ansible-runner writes them."""
     events = _document(data)
     known = [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
-    return [hosts.read_looks(known), trying.read_trial(0, "", known, frozenset(("node-a",)))]
+    planned = {"node-a": {"units": ["llama.service"], "balancers": [_ASKED]}}
+    return [looked_at.read_run(planned, 0, "", known), trying.read_trial(0, "", known, frozenset(("node-a",)))]
 
 
 def _recorded(data: bytes) -> object:

@@ -225,6 +225,30 @@ def test_the_doctor_finds_what_is_well_and_what_is_not(installed: Installation) 
     assert all("cannot be scraped" in each["what"] and each["do"] for each in wrong if each["check"] == "prometheus")
 
 
+def test_the_doctor_names_what_a_run_that_ended_early_did_not_look_at(installed: Installation) -> None:
+    """Nothing of node-a is wrong as far as the run has come, which another host ends for all."""
+    place = installed.receiver.directory
+    inventory = yaml.safe_load((place / "inventory.yml").read_text())
+    inventory["inference"]["hosts"]["node-b"]["ansible_python_interpreter"] = "/nowhere/python"
+    (place / "one-fails.yml").write_text(yaml.safe_dump(inventory))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("autoglm")), "doctor", "--json", "-i", "one-fails.yml"],
+        cwd=place,
+        env={**installed.receiver.environment(), "ANSIBLE_ANY_ERRORS_FATAL": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    findings = json.loads(done.stdout)["findings"]
+    assert ("ssh", "ok", "node-a") in {(each["check"], each["level"], each["where"]) for each in findings}
+    assert [each["where"] for each in findings if each["level"] == "wrong"] == ["node-b"]
+    (unknown,) = [each for each in findings if each["level"] == "unknown" and each["where"] == "node-a"]
+    file = place.parent / "targets.json"
+    looks = f"unit llama.service, http://127.0.0.1:1, balancer file_sd {file}, balancer haproxy llm"
+    assert unknown["what"] == f"was not looked at: {looks}"
+
+
 def test_serve_tries_an_empty_run_at_its_start(installed: Installation) -> None:
     def tried() -> bool:
         return '"well": true, "event": "an empty run was tried"' in (installed.receiver.directory / "log").read_text()

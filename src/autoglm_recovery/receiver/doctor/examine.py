@@ -17,7 +17,7 @@ from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
 from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
 from autoglm_recovery.receiver.ansible import AnsibleError
-from autoglm_recovery.receiver.doctor import hosts, servers, settings, targets
+from autoglm_recovery.receiver.doctor import hosts, looked_at, servers, settings, targets
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import Trial, try_run
@@ -91,18 +91,12 @@ def _settings() -> dict[str, Any]:
 
 
 def _look_at_hosts(trial: Trial, world: World) -> list[Finding]:
-    variables = {"autoglm_look": hosts.plan(world.fleet.declared)}
+    planned = hosts.plan(world.fleet.declared)
     try:
-        rc, said, events = trial.run("look_at_hosts", world.inventory, variables)
+        rc, said, events = trial.run("look_at_hosts", world.inventory, {"autoglm_look": planned})
     except (LaunchRefused, OSError) as error:
         return [wrong(hosts.SSH, f"no run can be launched: {error}")]
-    found = hosts.read_looks(events)
-    heard = {finding.where for finding in found if finding.check in (hosts.SSH, "clocks")}
-    unheard = sorted(world.fleet.hosts.keys() - heard)
-    if unheard:
-        why = said or f"the run ended with {rc}"
-        found.append(Finding(hosts.SSH, Level.unknown, f"nothing was heard: {why}", ", ".join(unheard[:5])))
-    return found
+    return looked_at.read_run(planned, rc, said, events)
 
 
 def _files(policy: Policy) -> Iterator[Finding]:
@@ -143,7 +137,4 @@ def _access(given: Installation) -> Iterator[Finding]:
 
 def _targets(given: Installation, world: World, active: list[Any]) -> list[Finding]:
     expected = targets_of(world.fleet.declared, given.receiver)
-    found = targets.check_targets(world.fleet, expected, active)
-    if all(finding.level is Level.note for finding in found):
-        found.append(Finding(targets.CHECK, Level.ok, f"scrapes what the inventory has: {len(active)} targets"))
-    return found
+    return targets.read_targets(world.fleet, expected, active)

@@ -141,10 +141,15 @@ def _address(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
         yield wrong(CHECK, what, host, "is the server up, and is this its address on that host?")
 
 
+def name_of_balancer(options: Mapping[str, Any]) -> str:
+    """Return what a person calls a balancer."""
+    return " ".join(str(options[key]) for key in ("kind", "backend", "file") if options.get(key))
+
+
 def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
     """Read drain_inference with state=queried."""
     options, servers = result["item"]["balancer"], result["item"]["servers"]
-    name = " ".join(str(options[key]) for key in ("kind", "backend", "file") if options.get(key))
+    name = name_of_balancer(options)
     able = result.get("outcome") == "queried"
     if not able and not result.get("obstacles"):
         msg = str(result.get("msg") or "no reason was given")[:500]

@@ -13,13 +13,21 @@ from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, Targets, service_names
 
 CHECK = "prometheus"
+OURS = ("node", "inference", "autoglm", "receiver", HAPROXY_JOB)
 _RENDER = "render the targets with autoglm rules -i INVENTORY, or give your job these labels"
+
+
+def read_targets(fleet: Fleet, expected: Targets, active: list[Mapping[str, Any]]) -> list[Finding]:
+    """Return what is to be said of the targets: that all is well only where each that is expected is scraped."""
+    count = sum(len(targets) for targets in expected.jobs.values())
+    well = Finding(CHECK, Level.ok, f"scrapes what the inventory has: {count} targets")
+    return check_targets(fleet, expected, active) or [well]
 
 
 def check_targets(fleet: Fleet, expected: Targets, active: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """Compare; C(active) is C(activeTargets) of Prometheus' C(/api/v1/targets)."""
     active = list(active)
-    return [*_missing(expected, active), *_down(active), *_strangers(fleet, active)]
+    return [*_missing(expected, active), *_not_scraped(active), *_strangers(fleet, active)]
 
 
 def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -33,6 +41,11 @@ def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Fin
     nodes = {str(target["labels"].get("host")) for target in active if target["labels"].get("job") == "node"}
     for host in sorted({target.labels["host"] for target in expected.jobs["node"]} - nodes):
         yield wrong(CHECK, f"job node has no target with host={host}: OOM kills and units are not seen", host, _RENDER)
+    exporters = {str(target["labels"].get("host")) for target in active if target["labels"].get("job") == "autoglm"}
+    for host in sorted({target.labels["host"] for target in expected.jobs["autoglm"]} - exporters):
+        # Some do without the exporter; what it would see is not seen then.
+        what = f"job autoglm has no target with host={host}: what the exporter would tell is not seen"
+        yield Finding(CHECK, Level.note, what, host, _RENDER)
     read = {
         (str(target["labels"].get(REPLICA_HOST)), str(target["labels"].get(REPLICA_SERVICE)))
         for target in active
@@ -46,23 +59,20 @@ def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Fin
         yield wrong(CHECK, "the receiver has no job: nobody is told when it is down", do=_RENDER)
 
 
-def _down(active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def _not_scraped(active: list[Mapping[str, Any]]) -> Iterator[Finding]:
     for target in active:
-        if target.get("health") == "down" and target["labels"].get("job") in (
-            "node",
-            "inference",
-            "autoglm",
-            "receiver",
-            HAPROXY_JOB,
-        ):
-            where = str(target["labels"].get("host") or target["labels"].get("instance"))
+        health = target.get("health")
+        if target["labels"].get("job") not in OURS or health == "up":
+            continue
+        where = str(target["labels"].get("host") or target["labels"].get("instance"))
+        if health == "down":
             what = f"{target.get('scrapeUrl')} cannot be scraped: {target.get('lastError') or 'no reason was given'}"
-            yield wrong(
-                CHECK, what, where, "is it running, does it listen at that address, does a firewall let it through?"
-            )
-        elif target.get("health") == "unknown":
-            where = str(target["labels"].get("host") or target["labels"].get("instance"))
-            yield Finding(CHECK, Level.note, f"{target.get('scrapeUrl')} was not scraped yet", where)
+            do = "is it running, does it listen at that address, does a firewall let it through?"
+            yield wrong(CHECK, what, where, do)
+        else:
+            # Prometheus' word for what it has not scraped yet is "unknown".
+            what = f"{target.get('scrapeUrl')} was not scraped yet (its health is {str(health)[:50]})"
+            yield Finding(CHECK, Level.unknown, what, where, "ask again after a scrape_interval of its job")
 
 
 def _strangers(fleet: Fleet, active: list[Mapping[str, Any]]) -> Iterator[Finding]:

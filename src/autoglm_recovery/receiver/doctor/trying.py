@@ -22,6 +22,8 @@ from autoglm_recovery.receiver.launcher import LaunchRefused, Order
 
 CHECK = "runs"
 PLAYBOOK = "try_run"
+# The last of the playbook's tasks: the run has come to its end for a host that has done it.
+LAST_TASK = "See the services that the receiver sees"
 WITHIN_S = 300.0
 _LOOK_EVERY_S = 0.2
 _VAULT = "set vault_password_file or vault_identity_list in the ansible.cfg of the folder where serve is started"
@@ -89,20 +91,22 @@ def try_run(trial: Trial, fleet: Fleet, inventory: Path, stop: Callable[[], bool
 
 def read_trial(rc: int | None, said: str, events: list[dict[str, Any]], expected: frozenset[str]) -> list[Finding]:
     """Turn what became of the empty run into findings; C(expected) are the hosts that it should have had."""
+    known = [(event.get("event"), table(event.get("event_data"))) for event in events]
+    seen = {str(data["host"]) for _kind, data in known if data.get("host")}
+    if not seen:
+        return [wrong(CHECK, f"a run begins no task: {said or f'exit code {rc}'}", do=_do(said))]
     failed: dict[str, list[str]] = {}
-    seen: set[str] = set()
-    for event in events:
-        data = table(event.get("event_data"))
-        if data.get("host"):
-            seen.add(str(data["host"]))
-        if event.get("event") in ("runner_on_failed", "runner_on_unreachable"):
+    for kind, data in known:
+        if kind in ("runner_on_failed", "runner_on_unreachable"):
             reason = " ".join(str(table(data.get("res")).get("msg") or "no reason was given").split())[:500]
             failed.setdefault(reason, []).append(str(data.get("host")))
     found = [wrong(CHECK, reason, _some(hosts), _do(reason)) for reason, hosts in failed.items()]
-    if not seen:
-        return [wrong(CHECK, f"a run begins no task: {said or f'exit code {rc}'}", do=_do(said))]
     if missing := sorted(expected - seen):
         found.append(wrong(CHECK, "a run does not have these hosts, which the receiver has", _some(missing)))
+    ended = {str(data.get("host")) for kind, data in known if kind == "runner_on_ok" and data.get("task") == LAST_TASK}
+    if cut := sorted((expected & seen).difference(ended, *failed.values())):
+        what = f"an empty run did not come to its end there: {said or f'exit code {rc}'}"
+        found.append(Finding(CHECK, Level.unknown, what, _some(cut)))
     if not found and rc != 0:
         found.append(wrong(CHECK, f"an empty run fails: {said or f'exit code {rc}'}"))
     return found or [Finding(CHECK, Level.ok, "an empty run sees what the receiver sees")]

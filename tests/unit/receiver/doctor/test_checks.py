@@ -15,7 +15,7 @@ from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, well
 from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, POOL_KEYS, SERVICE_KEYS, check_inventory
-from autoglm_recovery.receiver.doctor.trying import read_trial
+from autoglm_recovery.receiver.doctor.trying import LAST_TASK, read_trial
 from autoglm_recovery.receiver.fleet import Fleet, fleet_from
 from autoglm_recovery.rules.targets import targets_of
 
@@ -225,6 +225,7 @@ def test_targets_are_compared_with_the_inventory() -> None:
     expected = targets_of(of.declared, "http://127.0.0.1:9470")
     whole = [
         target("node", host="node-a"),
+        target("autoglm", host="node-a"),
         target("inference", host="node-a", service="llama"),
         target("receiver", instance="x"),
     ]
@@ -244,6 +245,31 @@ def test_targets_are_compared_with_the_inventory() -> None:
     assert targets.check_targets(with_page, behind, whole) == []
     down = said(targets.check_targets(of, expected, [target("node", "down", host="node-a")]))
     assert "http://192.0.2.1:1/metrics cannot be scraped: refused" in down
+
+
+def scraped() -> list[dict[str, Any]]:
+    """Return all targets that C(service) is to have, each of them up."""
+    named = [target("node", host="node-a"), target("autoglm", host="node-a"), target("receiver", instance="x")]
+    return [*named, target("inference", host="node-a", service="llama")]
+
+
+@pytest.mark.parametrize("health", ["unknown", "", "?"])
+@pytest.mark.parametrize("number", range(4))
+def test_a_target_that_was_not_scraped_yet_is_unknown(number: int, health: str) -> None:
+    of, active = service(), scraped()
+    expected = targets_of(of.declared, "http://127.0.0.1:9470")
+    (ok,) = targets.read_targets(of, expected, [*active, target("theirs", "unknown")])
+    assert (ok.level, ok.what) == (Level.ok, "scrapes what the inventory has: 4 targets")
+    active[number]["health"] = health
+    (found,) = targets.read_targets(of, expected, active)
+    assert (found.level, found.where) == (Level.unknown, "x" if number == 2 else "node-a")
+
+
+def test_nobody_says_that_all_is_scraped_where_the_exporter_is_not() -> None:
+    of, active = service(), [each for each in scraped() if each["labels"]["job"] != "autoglm"]
+    (found,) = targets.read_targets(of, targets_of(of.declared, "http://127.0.0.1:9470"), active)
+    assert (found.level, found.where) == (Level.note, "node-a")
+    assert well([found])
 
 
 @pytest.mark.parametrize(
@@ -266,7 +292,7 @@ def test_usual_settings_are_well() -> None:
 
 
 def test_an_empty_run_is_read() -> None:
-    ok = [{"event": "runner_on_ok", "event_data": {"host": host, "res": {}}} for host in ("a", "b")]
+    ok = [{"event": "runner_on_ok", "event_data": {"host": host, "task": LAST_TASK, "res": {}}} for host in "ab"]
     assert well(read_trial(0, "", ok, frozenset("ab")))
     assert "does not have these hosts" in said(read_trial(0, "", ok, frozenset("abc")))
     assert "begins no task: no vault secrets found" in said(read_trial(4, "no vault secrets found", [], frozenset("a")))
@@ -274,6 +300,10 @@ def test_an_empty_run_is_read() -> None:
     assert "-> set vault_password_file" in said(read_trial(2, "", failed, frozenset(["node-a"])))
     assert "an empty run fails" in said(read_trial(1, "", ok, frozenset("ab")))
     assert not well(read_trial(None, "it took longer than 300 s", [], frozenset("a")))
+    begun = [*ok, {"event": "runner_on_ok", "event_data": {"host": "c", "task": "Read what is needed to connect"}}]
+    (cut,) = read_trial(0, "", begun, frozenset("abc"))
+    assert (cut.level, cut.where) == (Level.unknown, "c")
+    assert "did not come to its end there" in cut.what
 
 
 @pytest.mark.parametrize(

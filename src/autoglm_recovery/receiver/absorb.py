@@ -17,7 +17,7 @@ import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.classify import classify, is_watchdog
+from autoglm_recovery.receiver.classify import classify
 from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.metrics import Metrics
@@ -30,6 +30,7 @@ from autoglm_recovery.receiver.store import arrivals, refusals
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.target import Refusal, resolve
+from autoglm_recovery.receiver.values.watchdog import is_watchdog
 
 MOST_AT_ONCE = 500
 # Of a storm, everything is taken in before anything is decided, unless that takes so long that runs want a look.

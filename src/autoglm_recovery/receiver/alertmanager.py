@@ -18,8 +18,8 @@ import httpx
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver import fleet_http
-from autoglm_recovery.receiver.classify import is_watchdog
 from autoglm_recovery.receiver.redact import without_secrets
+from autoglm_recovery.receiver.values.watchdog import is_watchdog
 
 MOST_BYTES = 32 << 20
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.gather import paused
 from autoglm_recovery.receiver.model import UNFINISHED, RunState
 from autoglm_recovery.receiver.proof import Proof
-from autoglm_recovery.receiver.proven import Check, Known, Nature, Stretch, taken_together
+from autoglm_recovery.receiver.proven import Check, Known
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences, runs
+from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.well import first_asked, first_well
+from autoglm_recovery.receiver.values.alerts import Nature, taken_together
+from autoglm_recovery.receiver.values.watchdog import Stretch
 from autoglm_recovery.receiver.world import World
 
 # How soon is looked again, and asked again after an answer that told nothing: longer each time, as time goes by.

@@ -38,8 +38,3 @@ def classify(labels: Mapping[str, str], policy: Policy) -> tuple[str, str]:
             if all(matcher.matches(labels) for matcher in parse_matchers(entry.match)):
                 return entry.failure_class, f"a known alert: {entry.match} is {entry.failure_class}"
     return UNKNOWN, "no failure_class label, and neither classify in the policy nor the known alerts match"
-
-
-def is_watchdog(labels: Mapping[str, str]) -> bool:
-    """Tell whether this is the alert that always fires: it proves the way here and says nothing about the fleet."""
-    return labels.get("alertname") == "Watchdog" and "failure_class" not in labels

@@ -22,9 +22,9 @@ from autoglm_recovery.receiver.model import Alert, Decision, Fault, FaultMode, T
 from autoglm_recovery.receiver.nature import WORDS, nature_of
 from autoglm_recovery.receiver.payload import parse_webhook
 from autoglm_recovery.receiver.proof import question
-from autoglm_recovery.receiver.proven import Nature
 from autoglm_recovery.receiver.situation import Crowd, Situation
 from autoglm_recovery.receiver.store.runs import CHECK
+from autoglm_recovery.receiver.values.alerts import Nature
 from autoglm_recovery.receiver.world import World
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,12 +15,13 @@ from autoglm_recovery.knowledge.faults.classes import HOST_WIDE_ACTIONS, ROOT_CA
 from autoglm_recovery.receiver.fleet import Fleet
 from autoglm_recovery.receiver.ladder import next_step
 from autoglm_recovery.receiver.model import FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.proven import taken_together
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.situation import Crowd, Explanation, NotLaunched, Situation
-from autoglm_recovery.receiver.store import history, pauses, runs
+from autoglm_recovery.receiver.store import history, runs
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.well import first_well
+from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.world import World
 
 # Each of them was repeated with a token above the mark that had refused it: somebody else goes on giving higher ones.
@@ -158,15 +158,6 @@ def _around(
     )
 
 
-def paused(connection: sa.Connection) -> str | None:
-    """Say who has paused all actions, or None where they go on."""
-    switch = pauses.newest(connection)
-    if switch is None or not switch.paused:
-        return None
-    since = datetime.fromtimestamp(switch.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"all actions are paused since {since} by {switch.who}{f': {switch.reason}' if switch.reason else ''}"
-
-
 def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:
     """Return the pools of a target: its service's, or those of all services of a host."""
     if target.pool is not None:
@@ -200,4 +191,4 @@ def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -
     return frozenset(m for m in members if m[0] == target.host and (whole_host or m[1] == target.service))
 
 
-__all__ = ["affected", "affected_pools", "paused", "pools_of", "situation"]
+__all__ = ["affected", "affected_pools", "pools_of", "situation"]

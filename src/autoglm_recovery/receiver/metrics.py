@@ -17,7 +17,7 @@ from autoglm_recovery import __version__
 from autoglm_recovery.receiver.model import IncidentState
 from autoglm_recovery.receiver.store.refusals import UNREADABLE
 from autoglm_recovery.receiver.store.standing import Standing
-from autoglm_recovery.receiver.target import Why
+from autoglm_recovery.receiver.values.refusal import RefusalReason
 from autoglm_recovery.receiver.worker import Workers
 
 # From a good scrape interval up to an hour of trying.
@@ -55,7 +55,7 @@ class Metrics:
             registry=self.registry,
         )
         # An increase is seen only of what was there before it.
-        for why in (*Why, UNREADABLE):
+        for why in (*RefusalReason, UNREADABLE):
             self._refused_alerts.labels(str(why))
         self._duplicates = Counter(
             "autoglm_alert_redeliveries", "Deliveries of news that was known already", registry=self.registry

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.known_alerts import known_alerts
-from autoglm_recovery.receiver.proven import Nature
+from autoglm_recovery.receiver.values.alerts import Nature
 
 WORDS = {
     Nature.state: "its end, with the Watchdog heard after it, confirms a repair that a playbook has proven",

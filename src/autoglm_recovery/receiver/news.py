@@ -17,8 +17,9 @@ webhook has no time of its own (template/template.go), so that only the order te
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from autoglm_recovery.receiver.values.alerts import Told
 
 # How long a delivery may be on its way: the least that Alertmanager gives a notification, 10 s, and its wait for three
 # peers, 15 s each, rounded up.
@@ -31,19 +32,6 @@ class Word(StrEnum):
     news = "news"
     late = "late"
     doubted = "doubted"
-
-
-@dataclass(frozen=True)
-class Told:
-    """One delivery about an alert, in the order of commits.  C(counts) is false where it was not acted on."""
-
-    number: int
-    status: str
-    starts_at: float
-    ends_at: float | None
-    committed_at: float
-    stream: tuple[str, str]
-    counts: bool = True
 
 
 def judge_firing(told: Told, before: Iterable[Told], now: float) -> Word:

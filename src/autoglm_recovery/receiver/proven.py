@@ -13,58 +13,16 @@ sent by a Prometheus that has not been away: one that comes back may not have fo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from autoglm_recovery.receiver.model import NO_ATTEMPT, RunState
 from autoglm_recovery.receiver.proof import Proof
-
-# What became of an alert that Alertmanager lacks, and whose end it did not deliver; see absence_watch.py.
-ABSENT = "absent"
+from autoglm_recovery.receiver.values.alerts import Alerts
+from autoglm_recovery.receiver.values.watchdog import Stretch
 
 # --rules.alert.resend-delay of Prometheus is 1 minute; as much again for what is on its way.
 EXPIRY_SPREAD_S = 120.0
-
-
-class Nature(StrEnum):
-    """What the end of an alert tells, and what its firing does; an alert of no known nature takes the worst of both."""
-
-    state = "state"
-    event = "event"
-    sticky = "sticky"
-
-
-@dataclass(frozen=True)
-class Alerts:
-    """The latest news of each alert of an incident, taken together.
-
-    C(fired_at) is when the newest of those that fire was committed, C(denied_at) the same of those that would not fire
-    if the fault were over; None where there is none.  C(began_at) is when the newest of the other ones that fire began:
-    its sender says when, and it is no later than when it was committed, whatever the sender's clock.  C(hides) is true
-    where one fires that would fire on, without a word, if the same happened again: with its incident ended, nobody
-    would act.  C(ended_at) is when the last end of a state was committed, if there is one and every state is told to
-    have ended; C(told_at) when anything was.
-    """
-
-    fired_at: float | None
-    denied_at: float | None
-    began_at: float | None
-    hides: bool
-    ended_at: float | None
-    told_at: float
-
-    @property
-    def fires(self) -> bool:
-        """Tell whether any fires."""
-        return self.fired_at is not None
-
-    @property
-    def denies(self) -> bool:
-        """Tell whether one fires that would not if the fault were over."""
-        return self.denied_at is not None
 
 
 @dataclass(frozen=True)
@@ -75,19 +33,6 @@ class Check:
     said: str
     begun_at: float
     ended_at: float
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The newest stretch of time in which the Watchdog was told of as firing, without a gap: C(since) and C(at) are of
-    its first and its last delivery."""
-
-    since: float = math.inf
-    at: float = 0.0
-
-
-# As if it had been heard all the time.
-ALWAYS_HEARD = Stretch(0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -147,29 +92,6 @@ class Verdict:
 
     word: Word
     said: str = ""
-
-
-def taken_together(rows: Iterable[Any]) -> Alerts:
-    """Return what the latest news of each alert says: rows with C(status), C(nature), C(outcome), C(starts_at)
-    and C(committed_at).
-
-    Where the end of one is not known but for its absence, the ends of the others do not speak for it.
-    """
-    latest = list(rows)
-    firing = [row for row in latest if row.status == "firing"]
-    told = [row for row in latest if row.outcome != ABSENT]
-    ends = [row.committed_at for row in told if row.status == "resolved" and row.nature == Nature.state]
-    denying = [row for row in firing if row.nature not in (Nature.event, Nature.sticky)]
-    others = [row for row in firing if row.nature in (Nature.event, Nature.sticky)]
-    untold = any(row.outcome == ABSENT and row.nature not in (Nature.event, Nature.sticky) for row in latest)
-    return Alerts(
-        fired_at=max((row.committed_at for row in firing), default=None),
-        denied_at=max((row.committed_at for row in denying), default=None),
-        began_at=max((min(row.starts_at, row.committed_at) for row in others), default=None),
-        hides=any(row.nature not in (Nature.state, Nature.sticky) for row in firing),
-        ended_at=None if denying or untold or not ends else max(ends),
-        told_at=max((row.committed_at for row in latest), default=0.0),
-    )
 
 
 def verdict(known: Known) -> Verdict:

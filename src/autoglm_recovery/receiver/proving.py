@@ -23,17 +23,19 @@ from autoglm_recovery.receiver.checks import (
     unheard_of,
 )
 from autoglm_recovery.receiver.ending import end_incident
-from autoglm_recovery.receiver.gather import paused, situation
+from autoglm_recovery.receiver.gather import situation
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import Decision, FaultMode, IncidentState, RunState, Verb
 from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
-from autoglm_recovery.receiver.proven import Known, Stretch, Verdict, Word, verdict
+from autoglm_recovery.receiver.proven import Known, Verdict, Word, verdict
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
+from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.well import well_since
 from autoglm_recovery.receiver.turn import Turn
+from autoglm_recovery.receiver.values.watchdog import Stretch
 
 # Why it is watched that a service is well.
 _FIRES_ON = "an alert fires on that would not tell if the same happened again"

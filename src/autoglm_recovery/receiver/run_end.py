@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from autoglm_recovery.receiver.launcher import Life, Look
 from autoglm_recovery.receiver.model import ENDED, NEVER_THERE, FaultMode, IncidentState, RunState, outcome_of
-from autoglm_recovery.receiver.proven import taken_together
 from autoglm_recovery.receiver.redact import without_secrets
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.runs import Claim
+from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.world import World
 
 # Before a run that the host refused is repeated; longer each time, so that two installations do not wear a host out.

@@ -14,11 +14,11 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from autoglm_recovery.receiver.fleet import Fleet, Host
 from autoglm_recovery.receiver.model import Target
 from autoglm_recovery.receiver.subject import INSTANCE, NAMES, Claim, Subject, service_labels, subject_of
+from autoglm_recovery.receiver.values.refusal import RefusalReason
 
 GPU_LABELS = ("gpu_uuid", "UUID", "gpu")
 
@@ -38,23 +38,10 @@ _LONGEST_WORD = 2048  # an address of a page; a host name in full has 253 (RFC 1
 _NOTHING_READ = ("DatasourceNoData", "DatasourceError")
 
 
-class Why(StrEnum):
-    """The kinds of refusals, as metrics and pages count them."""
-
-    no_label = "no_label"
-    messenger_only = "messenger_only"
-    no_such_host = "no_such_host"
-    shared_name = "shared_name"
-    contradiction = "contradiction"
-    service_elsewhere = "service_elsewhere"
-    not_limitable = "not_limitable"
-    nothing_read = "nothing_read"
-
-
 class Refusal(ValueError):
     """An alert that has no target: C(why) is the kind, C(advice) what would make it acceptable."""
 
-    def __init__(self, why: Why, text: str, advice: str) -> None:
+    def __init__(self, why: RefusalReason, text: str, advice: str) -> None:
         super().__init__(text)
         self.why = why
         self.advice = advice
@@ -78,7 +65,7 @@ def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
     """
     if labels.get("alertname") in _NOTHING_READ:
         raise Refusal(
-            Why.nothing_read,
+            RefusalReason.nothing_read,
             f"{labels['alertname']}: Grafana could not evaluate a rule, which says nothing about a host",
             "nothing: repair the rule or its data source; or choose 'Keep Last State' for it in Grafana",
         )
@@ -116,7 +103,7 @@ def _host(subject: Subject, fleet: Fleet) -> tuple[Host, Claim]:
     if len(found) > 1:
         names = ", ".join(sorted(host.name for host in found)[:5])
         raise Refusal(
-            Why.shared_name,
+            RefusalReason.shared_name,
             f"label {claim.label}={_shown(claim.word)} is a name of {len(found)} hosts: {names}",
             "give each host names of its own in the inventory (ansible_host, autoglm_aliases): what two of them share"
             " names neither",
@@ -128,7 +115,7 @@ def _host(subject: Subject, fleet: Fleet) -> tuple[Host, Claim]:
             raise _contradiction(claim, host, other, elsewhere[0])
     if not fleet.limitable(host.name):
         raise Refusal(
-            Why.not_limitable,
+            RefusalReason.not_limitable,
             f"host {host.name!r} has a name that Ansible would read as a pattern or a group",
             "rename the host or the group in the inventory",
         )
@@ -139,14 +126,14 @@ def _nothing_names(subject: Subject) -> Refusal:
     if not subject.set_aside:
         any_of = f"one of {', '.join(NAMES)}, {INSTANCE} must name it"
         return Refusal(
-            Why.no_label,
+            RefusalReason.no_label,
             f"no label says which host this is about; {any_of}",
             "add a label host with the exact inventory name to the rule or to the scraped target, or keep the one that"
             " has it (node, host, instance) in the rule's expression",
         )
     aside = "; ".join(f"{one.label}={_shown(one.word)}: {one.why}" for one in subject.set_aside[:3])
     return Refusal(
-        Why.messenger_only,
+        RefusalReason.messenger_only,
         f"no label names the failed thing's host ({aside})",
         "add a label host with the exact inventory name to the rule, or keep the one that has it (node, exported_node,"
         f" target) in the rule's expression; a label on the scraped target would name where {subject.sender} runs",
@@ -163,7 +150,7 @@ def _no_such_host(claim: Claim, subject: Subject, fleet: Fleet) -> Refusal:
             text += f"; {other.label}={_shown(other.word)} names {of}, which does not make it right"
             break
     return Refusal(
-        Why.no_such_host,
+        RefusalReason.no_such_host,
         text,
         f"if {_shown(word)} is another name of a host, add it to autoglm_aliases of {of} in the inventory; else add a"
         " label autoglm_host with the exact inventory name to the alert",
@@ -172,7 +159,7 @@ def _no_such_host(claim: Claim, subject: Subject, fleet: Fleet) -> Refusal:
 
 def _contradiction(claim: Claim, host: Host, other: Claim, elsewhere: Host) -> Refusal:
     return Refusal(
-        Why.contradiction,
+        RefusalReason.contradiction,
         f"labels contradict each other: {claim.label}={_shown(claim.word)} names {host.name},"
         f" {other.label}={_shown(other.word)} names {elsewhere.name}",
         f"drop the one that is wrong from the rule or the scrape configuration (if {other.label} is only where it was"
@@ -221,7 +208,7 @@ def _service(labels: Mapping[str, str], host: Host, fleet: Fleet) -> tuple[str |
         elsewhere = fleet.hosts_of_service.get(named, ())
         if elsewhere and named not in known:
             raise Refusal(
-                Why.service_elsewhere,
+                RefusalReason.service_elsewhere,
                 f"service {_shown(named)} is not among the services of {host.name} ({', '.join(known) or 'none'}), but"
                 f" of {', '.join(elsewhere[:5])}",
                 "correct the label service or the one that names the host; or the inventory, if the service has moved",

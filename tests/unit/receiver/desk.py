@@ -33,7 +33,6 @@ from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.model import ENDED, Alert, RunState, outcome_of
 from autoglm_recovery.receiver.payload import fingerprint
 from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
-from autoglm_recovery.receiver.proven import Stretch, taken_together
 from autoglm_recovery.receiver.proving import LastHeard
 from autoglm_recovery.receiver.run_end import after as after_run
 from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
@@ -43,6 +42,8 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake, Receipt
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.values.alerts import taken_together
+from autoglm_recovery.receiver.values.watchdog import Stretch
 from autoglm_recovery.receiver.world import World
 
 START = 1_800_000_000.0

@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.news import LATE_AT_MOST_S
-from autoglm_recovery.receiver.proven import taken_together
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.values.alerts import taken_together
 
 from .desk import START, desk
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.fleet import fleet_from
 from autoglm_recovery.receiver.subject import HOST_LABELS
-from autoglm_recovery.receiver.target import Refusal, Why, named_host, resolve
+from autoglm_recovery.receiver.target import Refusal, named_host, resolve
+from autoglm_recovery.receiver.values.refusal import RefusalReason
 
 FLEET = fleet_from(
     {
@@ -149,7 +150,7 @@ def test_the_service_is_chosen_by_equality_or_by_being_the_only_one():
         Refusal, match=r"'embed' is not among the services of node-a \(llama\), but of node-b"
     ) as caught:
         resolve({"host": "node-a", "service": "embed"}, FLEET)
-    assert caught.value.why is Why.service_elsewhere
+    assert caught.value.why is RefusalReason.service_elsewhere
 
 
 def test_a_service_that_is_nobodys_is_passed_over_and_said_so():
@@ -170,16 +171,24 @@ def test_what_the_metric_says_of_its_service_wins_over_its_target():
 @pytest.mark.parametrize(
     ("labels", "why", "said"),
     [
-        ({"host": "node-a", "node": "node-b"}, Why.contradiction, ("host='node-a' names node-a", "node='node-b'")),
-        ({"host": "node-a", "instance": "[fd00::1]:1"}, Why.contradiction, ("instance='[fd00::1]:1' names node-b",)),
-        ({"host": "shared"}, Why.shared_name, ("2 hosts: node-a, node-b",)),
-        ({"host": "bare"}, Why.shared_name, ("bare, node-b",)),
-        ({"instance": "192.0.2.9:1"}, Why.shared_name, ("twin-1, twin-2",)),
-        ({"host": "inference"}, Why.not_limitable, ("a pattern or a group",)),
-        ({"alertname": "DatasourceError", "host": "node-a"}, Why.nothing_read, ("Grafana",)),
-        ({"job": "pushgateway", "instance": "node-a:9091"}, Why.messenger_only, ("where Pushgateway runs",)),
-        ({"server": "node-b", "instance": "node-a:1"}, Why.contradiction, ("server='node-b' names node-b",)),
-        ({"host": "nobody", "instance": "node-a:1"}, Why.no_such_host, ("does not make it right",)),
+        (
+            {"host": "node-a", "node": "node-b"},
+            RefusalReason.contradiction,
+            ("host='node-a' names node-a", "node='node-b'"),
+        ),
+        (
+            {"host": "node-a", "instance": "[fd00::1]:1"},
+            RefusalReason.contradiction,
+            ("instance='[fd00::1]:1' names node-b",),
+        ),
+        ({"host": "shared"}, RefusalReason.shared_name, ("2 hosts: node-a, node-b",)),
+        ({"host": "bare"}, RefusalReason.shared_name, ("bare, node-b",)),
+        ({"instance": "192.0.2.9:1"}, RefusalReason.shared_name, ("twin-1, twin-2",)),
+        ({"host": "inference"}, RefusalReason.not_limitable, ("a pattern or a group",)),
+        ({"alertname": "DatasourceError", "host": "node-a"}, RefusalReason.nothing_read, ("Grafana",)),
+        ({"job": "pushgateway", "instance": "node-a:9091"}, RefusalReason.messenger_only, ("where Pushgateway runs",)),
+        ({"server": "node-b", "instance": "node-a:1"}, RefusalReason.contradiction, ("server='node-b' names node-b",)),
+        ({"host": "nobody", "instance": "node-a:1"}, RefusalReason.no_such_host, ("does not make it right",)),
     ],
 )
 def test_a_refusal_names_the_labels_that_are_at_fault_and_what_would_help(labels, why, said):

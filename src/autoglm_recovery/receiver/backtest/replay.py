@@ -28,13 +28,13 @@ from autoglm_recovery.receiver.loop import Loop
 from autoglm_recovery.receiver.metrics import Metrics
 from autoglm_recovery.receiver.payload import MOST_ALERTS, parse_webhook
 from autoglm_recovery.receiver.proof import NOTHING_TO_PROVE
-from autoglm_recovery.receiver.proven import ALWAYS_HEARD
 from autoglm_recovery.receiver.proving import LastHeard
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.store.runs import CHECK, Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.values.watchdog import ALWAYS_HEARD
 from autoglm_recovery.receiver.world import CurrentWorld, World
 
 # The clock of leases is the wall's, of which a backtest takes a while.

@@ -21,9 +21,10 @@ from autoglm_recovery.receiver.backtest.replay import Replay
 from autoglm_recovery.receiver.backtest.tally import Stop
 from autoglm_recovery.receiver.checks import known_of
 from autoglm_recovery.receiver.model import IncidentState, RunState, Verb
-from autoglm_recovery.receiver.proven import ALWAYS_HEARD, Word, verdict
+from autoglm_recovery.receiver.proven import Word, verdict
 from autoglm_recovery.receiver.store.runs import ACTS
 from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, runs
+from autoglm_recovery.receiver.values.watchdog import ALWAYS_HEARD
 
 _MINUTE = 60
 # What only an answer that a replay makes up has ended: said in the place of "resolved" and "succeeded".

@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.news import Told
 from autoglm_recovery.receiver.store.schema import alerts
+from autoglm_recovery.receiver.values.alerts import Told
 
 # Of what was told of one alert, the newest is looked at.
 MOST_TOLD = 50

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from autoglm_recovery.receiver.proven import Stretch
 from autoglm_recovery.receiver.store.schema import heard
+from autoglm_recovery.receiver.values.watchdog import Stretch
 
 WATCHDOG = "watchdog"
 # Longer than its usual repeat with a delivery that fails. Where Prometheus is gone for longer than an alert lasts by

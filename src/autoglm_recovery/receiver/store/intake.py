@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from autoglm_recovery.receiver.classify import is_watchdog
 from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.model import Alert
 from autoglm_recovery.receiver.payload import Rejected, redelivery_key
 from autoglm_recovery.receiver.store import heard, refusals, schema
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.values.watchdog import is_watchdog
 from autoglm_recovery.receiver.worker import Worker
 
 MOST_DELIVERIES_IN_A_COMMIT = 256

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,15 @@ from autoglm_recovery.receiver.store.schema import incidents, pauses
 def newest(connection: sa.Connection) -> sa.Row[Any] | None:
     """Return the last turn of the switch, or None if nobody ever touched it."""
     return connection.execute(sa.select(pauses).order_by(pauses.c.id.desc()).limit(1)).one_or_none()
+
+
+def paused(connection: sa.Connection) -> str | None:
+    """Say who has paused all actions, or None where they go on."""
+    switch = newest(connection)
+    if switch is None or not switch.paused:
+        return None
+    since = datetime.fromtimestamp(switch.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"all actions are paused since {since} by {switch.who}{f': {switch.reason}' if switch.reason else ''}"
 
 
 def turn(connection: sa.Connection, *, paused: bool, who: str, reason: str, now: float) -> None:

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.classify import is_watchdog
 from autoglm_recovery.receiver.payload import PayloadError, Webhook, parse_webhook, sender_of
 from autoglm_recovery.receiver.store.intake import Delivery, Overloaded, Receipt
+from autoglm_recovery.receiver.values.watchdog import is_watchdog
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_json_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who

@@ -11,7 +11,7 @@ from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.console.refused import IN_WORDS, refused_page
 from autoglm_recovery.receiver.fleet import Fleet, Host
 from autoglm_recovery.receiver.store.refusals import UNREADABLE
-from autoglm_recovery.receiver.target import Why
+from autoglm_recovery.receiver.values.refusal import RefusalReason
 
 ROW = {
     "id": 1,
@@ -39,4 +39,4 @@ def test_once_the_inventory_has_the_alias_the_page_says_that_the_next_one_is_tak
 
 
 def test_every_kind_of_refusal_has_words_for_people():
-    assert set(IN_WORDS) == {*Why, UNREADABLE}
+    assert set(IN_WORDS) == {*RefusalReason, UNREADABLE}

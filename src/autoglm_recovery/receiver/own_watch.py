@@ -24,9 +24,10 @@ from autoglm_recovery.policy.own_watch import OwnWatch as Setting
 from autoglm_recovery.receiver import fleet_http, own_look, own_state
 from autoglm_recovery.receiver.clock import Clock, wall
 from autoglm_recovery.receiver.letters import Letter
-from autoglm_recovery.receiver.notifier import LONGEST_SEND_S, digest, pause_after
+from autoglm_recovery.receiver.notifier import LONGEST_SEND_S, pause_after
 from autoglm_recovery.receiver.own_state import Page, Seen
 from autoglm_recovery.receiver.paging import addresses, send_each
+from autoglm_recovery.receiver.recipients import digest
 from autoglm_recovery.receiver.store import engines, heard
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.whole_file import write_whole

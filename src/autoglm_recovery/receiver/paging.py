@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from autoglm_recovery.policy.notify import Route
 from autoglm_recovery.receiver.letters import Letter
-from autoglm_recovery.receiver.notifier import LONGEST_SEND_S, of_route, send
+from autoglm_recovery.receiver.notifier import LONGEST_SEND_S, send
+from autoglm_recovery.receiver.recipients import of_route, scheme
 
 OCCASION = "receiver"
 
@@ -52,7 +53,7 @@ def send_each(letters: Mapping[str, Letter], within_s: float = LONGEST_SEND_S) -
         try:
             wrong = future.result(max(0.0, until - time.monotonic()))
         except TooSlow:
-            wrong = f"{url.partition('://')[0][:40]}: no answer in {within_s:.0f} s"
+            wrong = f"{scheme(url)}: no answer in {within_s:.0f} s"
         found.append(Sent(url, wrong))
     senders.shutdown(wait=False, cancel_futures=True)
     return found

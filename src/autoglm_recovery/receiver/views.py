@@ -39,7 +39,7 @@ PARTS = {"alerts": alerts, "runs": runs, "notices": notices, "timeline": timelin
 INTERNAL = frozenset(
     {
         *("target_key", "due_at", "attempts_from", "redelivery_key", "cursor", "lease_until"),
-        *("queued", "about", "delivered"),
+        *("queued", "about", "delivered", "attempted"),
     }
 )
 

@@ -39,6 +39,10 @@ ALERT = (
     "generator_url, committed_at, outcome) VALUES ('k', 3, 'g', 'f', 'firing', 1.0, '{\"host\": \"node-1\"}', '{}', "
     "'', 1.0, 'new')"
 )
+NOTICE = (
+    "INSERT INTO notices (occasion, about, title, body, delivered, attempts, created_at, due_at) "
+    "VALUES ('refused', '{}', 't', 'b', '[\"a\"]', 1, 1.0, 1.0)"
+)
 
 
 @pytest.fixture
@@ -114,3 +118,18 @@ def test_the_cursor_of_a_run_holds_a_bit_for_each_node_of_a_workflow(first_relea
     with first_release.writing() as connection:
         connection.execute(schema.runs.update().values(cursor=1 << jobs.MOST_TOLD_NODES))
         assert set(connection.execute(sa.select(schema.runs.c.cursor)).scalars()) == {1 << jobs.MOST_TOLD_NODES}
+
+
+def test_a_notice_of_an_earlier_release_has_called_those_who_have_it(first_release):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with first_release.appending() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0017")
+        connection.exec_driver_sql(NOTICE)
+    first_release.migrate()
+    with first_release.writing() as connection:
+        # A receiver of that release may go on beside this one for a while.
+        connection.exec_driver_sql(NOTICE)
+        written = connection.execute(sa.select(schema.notices)).all()
+        assert [(row.delivered, row.attempted) for row in written] == [(["a"], {})] * 2

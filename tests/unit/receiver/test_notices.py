@@ -21,12 +21,15 @@ from autoglm_recovery.receiver import notifier as notifier_module
 from autoglm_recovery.receiver.letters import letters
 from autoglm_recovery.receiver.model import Alert, IncidentState
 from autoglm_recovery.receiver.moot import why_moot
-from autoglm_recovery.receiver.notifier import CLAIM_S, Notifier, digest, pause_after
+from autoglm_recovery.receiver.notifier import CLAIM_S, Notifier, pause_after
 from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.recipients import digest
 from autoglm_recovery.receiver.store import incidents, notices, runs, schema
 from tests.parts.fake_pager import SECRET, FakePager
 
 from .desk import GPU, desk
+
+DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def empty(at) -> int:
     with at.clock():
         while sent := sender.send_due():
             count += sent
-    sender._senders.shutdown()
+            sender.finish(DEADLINE_S)
     return count
 
 
@@ -310,7 +313,7 @@ def test_a_notice_leaves_at_once(at, web, monkeypatch):
 
 def await_true(ask) -> None:
     """Wait for a condition."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + DEADLINE_S
     while not ask():
         assert time.monotonic() < until
         threading.Event().wait(0.02)

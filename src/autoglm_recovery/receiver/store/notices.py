@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ _UNSENT = notices.c.sent_at.is_(None) & notices.c.given_up_at.is_(None)
 
 def add(connection: sa.Connection, now: float, **values: Any) -> None:
     """Write a notice, to be sent from now on."""
-    fresh = {"delivered": [], "attempts": 0, "created_at": now, "due_at": now}
+    fresh = {"delivered": [], "attempted": {}, "attempts": 0, "created_at": now, "due_at": now}
     connection.execute(notices.insert(), {**fresh, **values})
 
 
@@ -40,6 +40,36 @@ def claim(connection: sa.Connection, now: float, until: float, most: int) -> Seq
 def settle(connection: sa.Connection, notice_id: int, **values: Any) -> None:
     """Note what became of an attempt."""
     connection.execute(notices.update().where(notices.c.id == notice_id).values(**values))
+
+
+def attempt(connection: sa.Connection, notice: sa.Row[Any], addresses: Iterable[str], until: float) -> None:
+    """Write down, before it is done, that addresses are called; nobody else calls them about this before C(until)."""
+    begun = dict.fromkeys(addresses, until)
+    if begun:
+        settle(connection, notice.id, attempted={**notice.attempted, **begun})
+
+
+def answered(connection: sa.Connection, answers: Mapping[int, Mapping[str, str | None]]) -> dict[int, list[str]]:
+    """Write down what addresses have answered, None where one has taken a notice; return who has each notice.
+
+    It is added to what is there: others may have written since the notice was claimed.
+    """
+    found = {}
+    for number, by_address in answers.items():
+        row = connection.execute(sa.select(notices).where(notices.c.id == number)).one_or_none()
+        if row is None:  # forgotten since
+            continue
+        took = [address for address, wrong in by_address.items() if wrong is None and address not in row.delivered]
+        found[number] = [*row.delivered, *took]
+        ended = {**row.attempted, **dict.fromkeys(by_address, 0.0)}
+        settle(connection, number, delivered=found[number], attempted=ended)
+    return found
+
+
+def hurry(connection: sa.Connection, numbers: Collection[int], now: float) -> None:
+    """Have notices that wait for another attempt be due now; what a sender has in its hands stays there."""
+    waiting = _UNSENT & notices.c.error.is_not(None) & (notices.c.due_at > now)
+    connection.execute(notices.update().where(notices.c.id.in_(numbers), waiting).values(due_at=now))
 
 
 def next_due(connection: sa.Connection) -> float | None:
@@ -61,12 +91,17 @@ def in_flight(notice: sa.Row[Any], now: float) -> bool:
 
 def may_have_paged(notice: sa.Row[Any]) -> bool:
     """Tell whether somebody was called by a notice, or may be at this moment."""
-    return notice.occasion in PAGES and bool(notice.delivered or (notice.given_up_at is None and notice.attempts))
+    return notice.occasion in PAGES and bool(_called(notice) or (notice.given_up_at is None and notice.attempts))
 
 
 def paged(written: Iterable[sa.Row[Any]]) -> set[str]:
-    """Return the digests of the addresses that were called by notices."""
-    return {address for notice in written if notice.occasion in PAGES for address in notice.delivered}
+    """Return the digests of the addresses that were called by notices, or may have been."""
+    return {address for notice in written if notice.occasion in PAGES for address in _called(notice)}
+
+
+def _called(notice: sa.Row[Any]) -> set[str]:
+    # A call that did not end well, or whose end nobody saw, may have been heard all the same.
+    return {*notice.delivered, *notice.attempted}
 
 
 def paged_about(connection: sa.Connection, incident_ids: Collection[int]) -> dict[int, set[str]]:

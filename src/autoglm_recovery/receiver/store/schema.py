@@ -197,6 +197,9 @@ notices = sa.Table(
     sa.Column("body", Text, nullable=False),
     # Digests of the addresses that have taken it; the addresses themselves may hold secrets.
     sa.Column("delivered", sa.JSON, nullable=False),
+    # Digests of the addresses that were called, whatever came of it, each with until when that call may go on (0: it
+    # has ended).  Written with the claim, before anybody is called.
+    sa.Column("attempted", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("due_at", sa.Float, nullable=False),

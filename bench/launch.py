@@ -23,8 +23,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm.warmer import Spawned, Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.running import Place, ready, until
 
 ROUNDS = 7
@@ -48,7 +48,7 @@ def main() -> None:
         place.build()
         (place.playbooks / "bench.yml").write_text(PLAYBOOK)
         os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(place.root / "collections")
-        warmer = Warmer(launch.spawn, place.root / "warm.log")
+        warmer = Warmer(run_directory.spawn, place.root / "warm.log")
         try:
             begun = time.monotonic()
             ready(warmer)
@@ -81,7 +81,7 @@ def _report(place: Place, warmer: Warmer, warm_up: float) -> None:
     ways: dict[str, Callable[[], float]] = {
         "bare ansible-playbook": bare,
         "ansible_runner.run": runner,
-        "supervisor, cold": lambda: supervised(launch.spawn),
+        "supervisor, cold": lambda: supervised(run_directory.spawn),
         "supervisor, warm": lambda: supervised(warmer.spawn),
     }
     alone = _in_turn(ways, _one)

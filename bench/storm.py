@@ -22,19 +22,19 @@ import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver import absorb as absorbing
-from autoglm_recovery.receiver.clock import wall
-from autoglm_recovery.receiver.dispatch import Dispatcher
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.intake.payload import fingerprint
+from autoglm_recovery.receiver.loop.dispatch import Dispatcher
+from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.store import incidents, schema
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import standing
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.triage import absorb as absorbing
+from autoglm_recovery.receiver.values.clock import wall
+from autoglm_recovery.receiver.values.model import Alert
 
 ALERTS, HOSTS, IN_ONE_DELIVERY = 10_000, 1_000, 500
 CLASSES = ("overload", "not_ready", "unresponsive", "oom", "crash")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from autoglm_recovery.receiver import ansible_settings
+from autoglm_recovery.receiver.runs import ansible_settings
 
 from . import hosts, image, inventory, keys, lock, memory_limit, model, namespace, prerequisites, processes, trees
 from .errors import LabError

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver import inherited
+from autoglm_recovery.receiver.process import inherited
 
 # No word by which, and no shape in which, anything would know it for a secret.
 PLANTED = "planted-hunter2"

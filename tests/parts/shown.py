@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoglm_recovery.receiver import processes
+from autoglm_recovery.receiver.runs.local import processes
 
 _EVERY_S = 0.05
 # What is no child of ours may become one of ours by executing another program, as a container's processes do.

@@ -28,8 +28,8 @@ from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.token_file import NoTokenError, first_token
 
 if TYPE_CHECKING:
-    from autoglm_recovery.receiver.backtest.events import Record
-    from autoglm_recovery.receiver.backtest.run import Assumptions
+    from autoglm_recovery.receiver.rehearse.backtest.events import Record
+    from autoglm_recovery.receiver.rehearse.backtest.run import Assumptions
 
 _SHORTEST_STEP_S = 1.0
 _TIMEOUT_S = 70.0
@@ -73,7 +73,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Replay recorded alerts through the receiver's own code and say what would have run.  Nothing is run."""
-    from autoglm_recovery.receiver.backtest.run import Assumptions  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.receiver.rehearse.backtest.run import Assumptions  # noqa: PLC0415 - other commands start faster without
 
     end = time.time() if until is None else moment(until, "--until")
     back, grain = duration(since, "--since"), duration(step, "--step")
@@ -93,13 +93,13 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     """Do it, and end with exit code 1 and a sentence where it cannot be done."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
-    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415
-    from autoglm_recovery.receiver.backtest.prometheus import RecordError  # noqa: PLC0415
-    from autoglm_recovery.receiver.backtest.run import TooLong  # noqa: PLC0415
-    from autoglm_recovery.receiver.backtest.run import backtest as replayed  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet_http import shown  # noqa: PLC0415
-    from autoglm_recovery.receiver.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.fleet_http import shown  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError  # noqa: PLC0415
+    from autoglm_recovery.receiver.rehearse.backtest.run import TooLong  # noqa: PLC0415
+    from autoglm_recovery.receiver.rehearse.backtest.run import backtest as replayed  # noqa: PLC0415
 
     # What the receiver would have logged then is in the report.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -119,7 +119,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
 
 
 def _record(asked: _Asked, told: Callable[[float], None]) -> Record:
-    from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
+    from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
 
     headers = {"Authorization": f"Bearer {_token(asked.token_file)}"} if asked.token_file else {}
     try:

@@ -55,7 +55,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of the database.  No receiver may be running on it."""
-    from autoglm_recovery.receiver.serve import ServeError, only_receiver  # noqa: PLC0415 - as in backup
+    from autoglm_recovery.receiver.serve.serve import ServeError, only_receiver  # noqa: PLC0415 - as in backup
     from autoglm_recovery.receiver.store import restore as restoring  # noqa: PLC0415
     from autoglm_recovery.receiver.store.backup import BackupError  # noqa: PLC0415
 

@@ -116,16 +116,16 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
 ) -> None:
     """Run the receiver."""
-    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - other commands start faster without
-    from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.serve import (  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.serve.serve import (  # noqa: PLC0415
         AccessSettings,
         AuthError,
         ListenError,
         ServeError,
         Settings,
     )
-    from autoglm_recovery.receiver.serve import serve as run  # noqa: PLC0415
+    from autoglm_recovery.receiver.serve.serve import serve as run  # noqa: PLC0415
 
     if log_format not in ("json", "text"):
         raise typer.BadParameter("must be json or text", param_hint="--log-format")
@@ -190,7 +190,7 @@ def _notes(policy: Policy) -> list[str]:
     if named:
         notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
     notes += override_notes(policy)
-    from autoglm_recovery.receiver.ladder import rungs  # noqa: PLC0415 - others start faster without
+    from autoglm_recovery.receiver.decide.ladder import rungs  # noqa: PLC0415 - others start faster without
 
     try:
         playbooks = _playbooks()
@@ -204,7 +204,7 @@ def _notes(policy: Policy) -> list[str]:
 
 
 def _playbooks() -> frozenset[str]:
-    from autoglm_recovery.receiver.ansible import installed_playbooks  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import installed_playbooks  # noqa: PLC0415
 
     return installed_playbooks()
 
@@ -226,11 +226,11 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what the receiver would do about a payload, and why, without doing it."""
-    from autoglm_recovery.receiver.ansible import AnsibleError  # noqa: PLC0415 - as in serve
-    from autoglm_recovery.receiver.explain import explain as told_of  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.payload import PayloadError  # noqa: PLC0415
-    from autoglm_recovery.receiver.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415 - as in serve
+    from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.intake.payload import PayloadError  # noqa: PLC0415
+    from autoglm_recovery.receiver.rehearse.explain import explain as told_of  # noqa: PLC0415
 
     try:
         told = told_of(payload.read(), read_world(policy, inventory), time.time() if at is None else moment(at, "--at"))

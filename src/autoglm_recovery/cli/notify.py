@@ -32,9 +32,9 @@ def try_routes(
 
     Exits 1 unless every address has taken it.
     """
-    from autoglm_recovery.receiver.letters import Letter  # noqa: PLC0415 - only who sends pays for what sends
-    from autoglm_recovery.receiver.paging import send_each  # noqa: PLC0415
-    from autoglm_recovery.receiver.recipients import digest, of_route  # noqa: PLC0415
+    from autoglm_recovery.receiver.notify.letters import Letter  # noqa: PLC0415 - only who sends pays for what sends
+    from autoglm_recovery.receiver.notify.paging import send_each  # noqa: PLC0415
+    from autoglm_recovery.receiver.notify.recipients import digest, of_route  # noqa: PLC0415
 
     try:
         routes = load_policy(policy).notify.routes

@@ -24,8 +24,8 @@ def root(
     user: Annotated[str, typer.Option(help="The login of runs on the hosts.")] = "autoglm",
 ) -> None:
     """Write the sudo rule for hosts, its program, and for each host what may be done as root there."""
-    from autoglm_recovery.receiver.ansible import AnsibleError, playbooks_folder  # noqa: PLC0415 - others start faster
-    from autoglm_recovery.receiver.fleet import InventoryError, read_fleet  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError, playbooks_folder  # noqa: PLC0415 - others start faster
+    from autoglm_recovery.receiver.fleet.fleet import InventoryError, read_fleet  # noqa: PLC0415
     from autoglm_recovery.root import declared, program  # noqa: PLC0415
 
     if not user.replace("-", "").replace("_", "").isalnum():

@@ -99,8 +99,8 @@ def rules(  # noqa: PLR0917 - options are arguments
 
 def _targets(inventory: Path, webhook_url: str) -> dict[str, str]:
     """Return the target files, and say what has no target."""
-    from autoglm_recovery.receiver.ansible import AnsibleError, playbooks_folder  # noqa: PLC0415 - as above
-    from autoglm_recovery.receiver.fleet import InventoryError, read_fleet  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError, playbooks_folder  # noqa: PLC0415 - as above
+    from autoglm_recovery.receiver.fleet.fleet import InventoryError, read_fleet  # noqa: PLC0415
     from autoglm_recovery.rules.targets import targets_of  # noqa: PLC0415
 
     try:

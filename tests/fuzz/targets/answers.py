@@ -17,10 +17,12 @@ from autoglm_recovery import bounded_http
 from autoglm_recovery.exporter.alertmanager import skew_of
 from autoglm_recovery.knowledge.balancers import kubernetes_api
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
-from autoglm_recovery.receiver import alertmanager, fleet_http, proof_watch
-from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError
 from autoglm_recovery.receiver.doctor import looked_at, servers, targets, trying
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet import fleet_http
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.observe import alertmanager
+from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
+from autoglm_recovery.receiver.verify import proof_watch
 from autoglm_recovery.rules.targets import targets_of
 from tests.fuzz.target import Target, text
 

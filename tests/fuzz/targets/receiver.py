@@ -19,17 +19,22 @@ from autoglm_recovery.plain import plain
 from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.load import PolicyError, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
-from autoglm_recovery.receiver import kept_evidence, launch, own_state, presence, proof, silences
 from autoglm_recovery.receiver.access.entries import AuthError, holds_open_token, read_entries
-from autoglm_recovery.receiver.awx import jobs, launching
-from autoglm_recovery.receiver.awx.client import AwxRefused, AwxUnavailable, read_answer
-from autoglm_recovery.receiver.backtest.prometheus import RecordError, _Found, _said
-from autoglm_recovery.receiver.fleet import Fleet, Host, InventoryError, Service, fleet_from
-from autoglm_recovery.receiver.inert import JOINER, inert
-from autoglm_recovery.receiver.narrate import narrate
-from autoglm_recovery.receiver.payload import LONGEST_TEXT, PayloadError, Webhook, parse_webhook, redelivery_key
-from autoglm_recovery.receiver.subject import subject_of
-from autoglm_recovery.receiver.target import Refusal, resolve
+from autoglm_recovery.receiver.fleet import presence
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InventoryError, Service, fleet_from
+from autoglm_recovery.receiver.intake.payload import LONGEST_TEXT, PayloadError, Webhook, parse_webhook, redelivery_key
+from autoglm_recovery.receiver.notify import own_state
+from autoglm_recovery.receiver.notify.inert import JOINER, inert
+from autoglm_recovery.receiver.observe import silences
+from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError, _Found, _said
+from autoglm_recovery.receiver.runs import kept_evidence
+from autoglm_recovery.receiver.runs.awx import jobs, launch_request
+from autoglm_recovery.receiver.runs.awx.client import AwxRefused, AwxUnavailable, read_answer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.narrate import narrate
+from autoglm_recovery.receiver.triage.subject import subject_of
+from autoglm_recovery.receiver.triage.target import Refusal, resolve
+from autoglm_recovery.receiver.verify import proof
 from tests.fuzz.target import FIXTURES, Target, files, text
 
 FLEET = Fleet(
@@ -118,24 +123,26 @@ def _awx(data: bytes) -> object:
     found: list[object] = [
         jobs.standing(answer, 60.0),
         jobs.overdue(answer, "Sat, 28 Nov 2026 21:00:00 GMT", 60.0, 60.0),
-        launching.carries(answer, "m"),
-        launching.check_launched(answer, {"limit": "x", "extra_vars": {launching.MARK: "m"}}, "job", "t"),
-        launching.other_limit(answer, "t"),
+        launch_request.carries(answer, "m"),
+        launch_request.check_launched(answer, {"limit": "x", "extra_vars": {launch_request.MARK: "m"}}, "job", "t"),
+        launch_request.other_limit(answer, "t"),
         jobs.told([answer], 0, whole=True),
     ]
     listed = jobs.listed(answer)
     found += [jobs.told(listed, 0, whole=True), jobs.told_nodes(listed, 0, 1.0), jobs.waits_for_approval(listed)]
     for check in (
-        lambda: launching.check_prompts(answer, "t"),
-        lambda: launching.check_slicing(answer),
-        lambda: launching.check_host(listed, listed, "node-a"),
-        lambda: launching.check_nodes(listed, {7: answer}, 3),
-        lambda: launching.number_of(launching.only_template(listed, launching.Template("autoglm restart_process"))),
+        lambda: launch_request.check_prompts(answer, "t"),
+        lambda: launch_request.check_slicing(answer),
+        lambda: launch_request.check_host(listed, listed, "node-a"),
+        lambda: launch_request.check_nodes(listed, {7: answer}, 3),
+        lambda: launch_request.number_of(
+            launch_request.only_template(listed, launch_request.Template("autoglm restart_process"))
+        ),
         lambda: jobs.job_id(answer, "job"),
     ):
         try:
             found.append(check())
-        except (launching.LaunchRefused, ValueError) as error:
+        except (launch_request.LaunchRefused, ValueError) as error:
             found.append(type(error).__name__)
     return found
 
@@ -178,7 +185,7 @@ def _timeline(data: bytes) -> object:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "events.jsonl").write_bytes(data)
         # A line that cannot be read is told as of when the file was written.
-        return [{k: v for k, v in line.items() if k != "at"} for line in launch.told(Path(folder), 0)]
+        return [{k: v for k, v in line.items() if k != "at"} for line in run_directory.told(Path(folder), 0)]
 
 
 def _timeline_holds(data: bytes, found: object) -> None:

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.access.authenticator import _basic, is_loopback
 from autoglm_recovery.receiver.access.buckets import key_of
 from autoglm_recovery.receiver.access.sessions import Session, Sessions
 from autoglm_recovery.receiver.console.filters import read_filter
-from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.web import api, gate
 from autoglm_recovery.receiver.web.connection import LARGEST_HEADERS
 from autoglm_recovery.receiver.web.hosts import name_of

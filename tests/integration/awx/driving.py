@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.awx.settings import AwxSettings, Token
-from autoglm_recovery.receiver.launcher import Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
+from autoglm_recovery.receiver.runs.protocol import Life, Look, Order, RunView
 
 DEADLINE_S = 180.0
 RUN = RunView(7, 3, "node-a", "restart_process", 1, 11, Path("/nowhere"), 1.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver.awx.background import BackgroundAwx
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.awx.background import BackgroundAwx
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
 from autoglm_recovery.receiver.store.database import Database
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
@@ -32,8 +32,8 @@ from tests.unit.receiver.test_follow import Stage
 ABOUT_TO_KEEP = """
 import sys, time
 from dataclasses import replace
-from autoglm_recovery.receiver.awx.background import BackgroundAwx
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from tests.integration.awx.driving import RUN, order, settings
 background = BackgroundAwx(AwxLauncher(settings(sys.argv[1], call_timeout_s=60.0, look_timeout_s=60.0)), 60.0)
 background.start()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import DEADLINE_S, RUN, Kept
@@ -27,7 +27,7 @@ RECEIVER = """
 import sys, json, time
 from dataclasses import replace
 from pathlib import Path
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from tests.integration.awx.driving import Kept, settings
 url, kept_in = sys.argv[1], Path(sys.argv[2])
 launcher, kept = AwxLauncher(settings(url)), Kept()

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from autoglm_recovery.receiver import kept_evidence
-from autoglm_recovery.receiver.awx import following
-from autoglm_recovery.receiver.awx.client import AwxUnavailable
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.awx.settings import Template, Token
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life
+from autoglm_recovery.receiver.runs import kept_evidence
+from autoglm_recovery.receiver.runs.awx import following
+from autoglm_recovery.receiver.runs.awx.client import AwxUnavailable
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.settings import Template, Token
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order, settings

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from autoglm_recovery.receiver.awx.client import AwxClient, AwxRefused, AwxUnavailable, Deadline
-from autoglm_recovery.receiver.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.awx.settings import Token
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, AwxUnavailable, Deadline
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.settings import Token
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
 from tests.fake_awx import FakeAwx, Fault, running
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import Kept, settings

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from autoglm_recovery.receiver.absence_watch import AbsenceWatch
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.own_silences import maker
-from autoglm_recovery.receiver.redact import without_secrets
-from autoglm_recovery.receiver.silencer import Silencer
-from autoglm_recovery.receiver.silences import SilenceWatch
+from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
+from autoglm_recovery.receiver.observe.own_silences import maker
+from autoglm_recovery.receiver.observe.silencer import Silencer
+from autoglm_recovery.receiver.observe.silences import SilenceWatch
+from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.values.model import Alert
 from tests.integration.receiver.running import alert, payload, serving, until
 from tests.unit.receiver.desk import desk
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.silences import SilenceWatch
+from autoglm_recovery.receiver.observe.silences import SilenceWatch
 
 
 def silence(alertmanager, *matchers: tuple[str, str, bool, bool]) -> str:

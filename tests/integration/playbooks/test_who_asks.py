@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
-from autoglm_recovery.receiver import ansible_settings
+from autoglm_recovery.receiver.runs import ansible_settings
 from tests.parts.asked import ASKED, INCIDENT, RECEIVERS
 from tests.parts.misleading import MISLEADING
 from tests.tooling.awx_collection import awx_collection

@@ -29,11 +29,11 @@ import httpx
 
 from autoglm_recovery.cli.main import serve as autoglm_serve
 from autoglm_recovery.policy import load_policy
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver import serve as serving
-from autoglm_recovery.receiver.fleet import Fleet, Host
-from autoglm_recovery.receiver.warm.warmer import Warmer
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
+from autoglm_recovery.receiver.serve import serve as serving
 from tests.integration.receiver.running import alert, end_runs, payload
 
 POLICY = """\
@@ -55,7 +55,7 @@ SUPERVISOR = r"""
 import os, re, sys, time
 from pathlib import Path
 from autoglm_recovery.knowledge.fencing.mark import Fenced, Showing, show
-from autoglm_recovery.receiver import supervisor
+from autoglm_recovery.receiver.runs.local import supervisor
 def step(word, host, fence):
     # As the playbooks do it before each step that changes something.
     show(Path(sys.argv[2] + ".fence"), Showing(host, None, int(fence), sys.argv[1]))
@@ -103,7 +103,7 @@ def _receive(options: dict[str, Any], hosts: int, marks: Path, work_s: float) ->
             words = [sys.executable, "-c", SUPERVISOR, str(directory), str(marks), str(work_s)]
             return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
-    launch.spawn = spawn
+    run_directory.spawn = spawn
     # A warm process would start the real supervisor.
     Warmer.tend = lambda _self: None
     fleet = Fleet({f"h{n}": Host(f"h{n}") for n in range(hosts)})

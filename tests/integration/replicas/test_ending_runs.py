@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import signal
 
-from autoglm_recovery.receiver.access.principal import Principal, Role
-from autoglm_recovery.receiver.orders import Order, carry_out
+from autoglm_recovery.receiver.operators.orders import Order, carry_out
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.values.principal import Principal, Role
 from tests.integration.decisions.test_outbox_and_pause import autoglm
 from tests.integration.receiver.running import alert, now, payload, serving, until
 

@@ -10,9 +10,9 @@ import contextlib
 import pytest
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.presence_watch import PresenceWatch
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from tests.fake_vllm import FakeVllm, Rank, State
 from tests.integration.exporter.running import until
 from tests.integration.rules.running import Prometheus

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.project import Project
 from tests.integration.warm.running import Place, ready
 
@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def warmer(place: Place) -> Iterator[Warmer]:
-    made = Warmer(launch.spawn, place.root / "warm.log")
+    made = Warmer(run_directory.spawn, place.root / "warm.log")
     ready(made)
     yield made
     made.stop()
@@ -43,7 +43,7 @@ def warmer(place: Place) -> Iterator[Warmer]:
 def own_warmer(place: Place, tmp_path: Path) -> Iterator[Warmer]:
     """One that a test may break."""
     assert place.inventory.exists()
-    made = Warmer(launch.spawn, tmp_path / "warm.log")
+    made = Warmer(run_directory.spawn, tmp_path / "warm.log")
     ready(made)
     yield made
     made.stop()

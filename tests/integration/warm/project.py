@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, ready, seen
 
 PROGRAM = Path(sys.executable).with_name("ansible-playbook")
@@ -80,7 +80,7 @@ class Project:
             run = self.place.start(self._spawn, self.playbook, **target)
             assert run.result()["rc"] == 0, run.said()
             return run.seen()
-        warmer = Warmer(launch.spawn, self.folder.with_suffix(".log"))
+        warmer = Warmer(run_directory.spawn, self.folder.with_suffix(".log"))
         try:
             ready(warmer)
             run = self.place.start(warmer.spawn, self.playbook, **target)
@@ -96,4 +96,4 @@ class Project:
         with pytest.MonkeyPatch.context() as patch:
             popen = subprocess.Popen
             patch.setattr(subprocess, "Popen", lambda words, **given: popen([*self.enter, *words], **given))
-            return launch.spawn(directory)
+            return run_directory.spawn(directory)

@@ -17,10 +17,11 @@ import psutil
 import yaml
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver import container, heartbeat, launch
-from autoglm_recovery.receiver.launch import Order
-from autoglm_recovery.receiver.warm.playbook import COLD
-from autoglm_recovery.receiver.warm.warmer import Spawned, Warmer
+from autoglm_recovery.receiver.runs import heartbeat
+from autoglm_recovery.receiver.runs.local import container, run_directory
+from autoglm_recovery.receiver.runs.local.run_directory import Order
+from autoglm_recovery.receiver.runs.warm.playbook import COLD
+from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Run:
     def result(self) -> dict[str, Any]:
         """Wait for its end."""
         until(f"the end of {self.directory.name}: {self.said()}", lambda: self.process.poll() is not None)
-        return launch.result(self.directory)
+        return run_directory.result(self.directory)
 
     def said(self) -> str:
         """Return its output so far."""
@@ -126,7 +127,9 @@ class Place:
             "autoglm_incident": {"id": self.number, "secret": f"only-of-{self.number}"},
             "autoglm_target": {"host": "node-a", "out": f"{container.INSIDE}/out" if contained else str(out), **target},
         }
-        launch.prepare(directory, Order(playbook, "node-a", self.inventory, timeout_s, variables), self.environment)
+        run_directory.prepare(
+            directory, Order(playbook, "node-a", self.inventory, timeout_s, variables), self.environment
+        )
         heartbeat.begin(directory, heartbeat.now() + 600.0)
         return Run(directory, spawn(directory), out)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.world import read_world
+from autoglm_recovery.receiver.fleet.world import read_world
+from autoglm_recovery.receiver.runs.local import run_directory
 from tests.integration.warm import cases
 from tests.integration.warm.project import Project
 
@@ -157,5 +157,5 @@ def test_a_folder_that_is_gone_is_said(project: Project) -> None:
     gone.mkdir()
     project.patch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(launch.LaunchRefused, match="was started is gone"):
-        project.place.start(launch.spawn, "settings")
+    with pytest.raises(run_directory.LaunchRefused, match="was started is gone"):
+        project.place.start(run_directory.spawn, "settings")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver import launch
+from autoglm_recovery.receiver.runs.local import run_directory
 from tests.integration.warm import cases
 from tests.integration.warm.project import Project
 from tests.parts import person
@@ -31,6 +31,6 @@ def test_a_run_becomes_root_by_a_password_as_by_hand(project: Project, tmp_path:
         assert project.by_receiver("warm") == expected
         assert reach.log.read_text().count("auth succeeded") == 1
         file.write_text("another\n")
-        run = project.place.start(launch.spawn, "become")
+        run = project.place.start(run_directory.spawn, "become")
         assert run.result()["rc"] != 0
         assert "assword" in run.said()

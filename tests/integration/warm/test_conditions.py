@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm import zygote
-from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm import zygote
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, Run, ready, until
 
 CALLBACK = """
@@ -66,7 +66,7 @@ def test_ansible_cfg_is_respected_and_a_change_noticed(
     monkeypatch.setenv("ANSIBLE_CONFIG", str(configuration))
     # ansible-runner adds its own to this; a path in ansible.cfg it would hide, warm or cold.
     monkeypatch.setenv("ANSIBLE_CALLBACK_PLUGINS", str(tmp_path))
-    warmer = Warmer(launch.spawn, tmp_path / "warm.log")
+    warmer = Warmer(run_directory.spawn, tmp_path / "warm.log")
     try:
         ready(warmer)
         run = place.start(warmer.spawn, "vault")
@@ -104,7 +104,7 @@ def test_a_folder_that_pip_touches_is_noticed(place: Place, own_warmer: Warmer) 
 
 def test_a_release_of_ansible_that_was_not_tested_stays_cold(place: Place, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from autoglm_recovery.receiver.warm import conditions, zygote;"
+        "import sys; from pathlib import Path; from autoglm_recovery.receiver.runs.warm import conditions, zygote;"
         "conditions.TESTED_CORES = frozenset(); sys.exit(zygote.main(Path(sys.argv[1])))"
     )
     assert place.inventory.exists()
@@ -175,7 +175,7 @@ def test_nobody_else_can_use_it(place: Place, own_warmer: Warmer) -> None:
 
 def test_without_a_socket_runs_start_cold_and_are_counted(place: Place, tmp_path: Path) -> None:
     counted: list[str] = []
-    warmer = Warmer(launch.spawn, tmp_path / "warm.log", counted.append)
+    warmer = Warmer(run_directory.spawn, tmp_path / "warm.log", counted.append)
     try:
         ready(warmer)
         assert warmer.socket is not None
@@ -190,9 +190,9 @@ def test_without_a_socket_runs_start_cold_and_are_counted(place: Place, tmp_path
 def test_the_warm_process_ends_with_its_receiver(place: Place) -> None:
     """kill -9 of the receiver leaves neither process nor folder."""
     program = (
-        "import sys, time; from pathlib import Path; from autoglm_recovery.receiver import launch;"
-        "from autoglm_recovery.receiver.warm.warmer import Warmer;"
-        "w = Warmer(launch.spawn, Path(sys.argv[1])); w.tend(); print(w.process.pid, w.socket, flush=True);"
+        "import sys, time; from pathlib import Path; from autoglm_recovery.receiver.runs.local import run_directory;"
+        "from autoglm_recovery.receiver.runs.warm.warmer import Warmer;"
+        "w = Warmer(run_directory.spawn, Path(sys.argv[1])); w.tend(); print(w.process.pid, w.socket, flush=True);"
         "time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(place.root / "log")], stdout=subprocess.PIPE) as receiver:

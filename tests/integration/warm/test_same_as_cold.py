@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, Run, until
 
 
@@ -24,7 +24,7 @@ from tests.integration.warm.running import Place, Run, until
     ("playbook", "rc"), [("fail", 2), ("broken", 4), ("unreachable", 4), ("absent", 1), ("nobody", 1), ("observe", 0)]
 )
 def test_results_are_those_of_a_cold_start(place: Place, warmer: Warmer, playbook: str, rc: int) -> None:
-    runs = [place.start(spawn, playbook) for spawn in (launch.spawn, warmer.spawn)]
+    runs = [place.start(spawn, playbook) for spawn in (run_directory.spawn, warmer.spawn)]
     results = [run.result() for run in runs]
     assert [result["rc"] for result in results] == [rc, rc], runs[1].said()
     assert results[0]["status"] == results[1]["status"]
@@ -33,9 +33,9 @@ def test_results_are_those_of_a_cold_start(place: Place, warmer: Warmer, playboo
 
 @pytest.mark.parametrize(("playbook", "said"), [("nobody", "no hosts matched"), ("absent", "could not be found")])
 def test_a_run_in_which_no_task_was_begun_has_failed_and_says_why(place: Place, playbook: str, said: str) -> None:
-    run = place.start(launch.spawn, playbook)
+    run = place.start(run_directory.spawn, playbook)
     assert run.result()["status"] == "failed"
-    (line,) = launch.told(run.directory, 0)
+    (line,) = run_directory.told(run.directory, 0)
     assert line["text"].startswith("no task was begun: ")
     assert said in line["text"]
 
@@ -44,7 +44,7 @@ def test_a_run_in_which_no_task_was_begun_has_failed_and_says_why(place: Place, 
 def observed(place: Place, warmer: Warmer) -> list[dict[str, Any]]:
     """What a cold and then two warm runs have seen."""
     seen = []
-    for spawn in (launch.spawn, warmer.spawn, warmer.spawn):
+    for spawn in (run_directory.spawn, warmer.spawn, warmer.spawn):
         run = place.start(spawn, "observe")
         assert run.result()["rc"] == 0, run.said()
         assert run.cold is None
@@ -163,7 +163,7 @@ def test_a_timeout_ends_all_of_it(place: Place, warmer: Warmer) -> None:
 
 def test_a_cancelled_run_ends_all_of_it(place: Place, warmer: Warmer) -> None:
     run, processes = _held(place, warmer)
-    launch.cancel(run.directory, "no longer wanted")
+    run_directory.cancel(run.directory, "no longer wanted")
     assert run.result()["status"] == "canceled"
     until("the end of its processes", lambda: _gone(processes))
 
@@ -172,7 +172,7 @@ def test_all_of_it_ends_with_the_supervisor(place: Place, warmer: Warmer) -> Non
     run, processes = _held(place, warmer)
     os.kill(run.process.pid, signal.SIGKILL)
     until("the end of its supervisor", lambda: run.process.poll() is not None)
-    until("the end of its processes", lambda: (launch.end_left(run.directory), _gone(processes))[1])
+    until("the end of its processes", lambda: (run_directory.end_left(run.directory), _gone(processes))[1])
 
 
 def test_what_a_dead_supervisor_left_is_found_by_its_words(place: Place, warmer: Warmer) -> None:

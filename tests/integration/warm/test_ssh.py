@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoglm_recovery.receiver import launch
-from autoglm_recovery.receiver.warm.warmer import Warmer
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, ready
 from tests.parts import sshd
 
@@ -50,7 +50,7 @@ def reachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
 def test_a_warm_run_works_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with reachable(tmp_path, monkeypatch) as (place, known, line):
         known.write_text(line)
-        warmer = Warmer(launch.spawn, tmp_path / "warm.log")
+        warmer = Warmer(run_directory.spawn, tmp_path / "warm.log")
         try:
             ready(warmer)
             run = place.start(warmer.spawn, "ssh")
@@ -67,7 +67,7 @@ def test_a_host_with_another_key_gets_no_command(tmp_path: Path, monkeypatch: py
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")]
         subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
         known.write_text(f"{line.split()[0]} {(tmp_path / 'other.pub').read_text()}")
-        run = place.start(launch.spawn, "ssh")
+        run = place.start(run_directory.spawn, "ssh")
         assert run.result()["rc"] == UNREACHABLE, run.said()
         assert "Host key verification failed" in run.said()
 
@@ -75,7 +75,7 @@ def test_a_host_with_another_key_gets_no_command(tmp_path: Path, monkeypatch: py
         configuration = tmp_path / "ansible.cfg"
         configuration.write_text("[defaults]\nhost_key_checking = False\n")
         monkeypatch.setenv("ANSIBLE_CONFIG", str(configuration))
-        unchecked = place.start(launch.spawn, "ssh")
+        unchecked = place.start(run_directory.spawn, "ssh")
         assert unchecked.result()["rc"] == 0, unchecked.said()
 
 
@@ -113,9 +113,9 @@ def _by_hand(place: Place) -> str:
 
 def _by_receiver(place: Place, log: Path) -> list[str]:
     """Return the same of a cold and of a warm run."""
-    cold = place.start(launch.spawn, "ssh")
+    cold = place.start(run_directory.spawn, "ssh")
     assert cold.result()["rc"] == 0, cold.said()
-    warmer = Warmer(launch.spawn, log)
+    warmer = Warmer(run_directory.spawn, log)
     try:
         ready(warmer)
         warm = place.start(warmer.spawn, "ssh")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from autoglm_recovery.cli.main import app
 from autoglm_recovery.receiver.access import passwords
 from autoglm_recovery.receiver.access.entries import digest, parse_entry
-from autoglm_recovery.receiver.access.principal import Role
+from autoglm_recovery.receiver.values.principal import Role
 
 
 def run(*arguments, given=""):

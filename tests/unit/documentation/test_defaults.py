@@ -11,9 +11,10 @@ import pytest
 
 from autoglm_recovery.exporter import alertmanager, alerts, connections
 from autoglm_recovery.policy.launchers import ExecutionEnvironment, LocalLauncher
-from autoglm_recovery.receiver import kept_evidence, payload
 from autoglm_recovery.receiver.access import authenticator, entries, passwords, sessions
-from autoglm_recovery.receiver.warm.conditions import TESTED_CORES
+from autoglm_recovery.receiver.intake import payload
+from autoglm_recovery.receiver.runs import kept_evidence
+from autoglm_recovery.receiver.runs.warm.conditions import TESTED_CORES
 from autoglm_recovery.receiver.web import connection, intake, listening, rates, requests
 
 from .test_documentation import CHECKOUT, COMMANDS, default_of, option, table

@@ -14,7 +14,7 @@ import pytest
 
 from autoglm_recovery.cli.root import sudoers
 from autoglm_recovery.knowledge.privilege.rules import BUILTIN, OURS, RULES
-from autoglm_recovery.receiver.inherited import RECEIVER_S_OWN
+from autoglm_recovery.receiver.process.inherited import RECEIVER_S_OWN
 from autoglm_recovery.root.declared import declaration
 
 from .test_documentation import CHECKOUT, README, table

@@ -16,7 +16,7 @@ from autoglm_recovery.knowledge.balancers import files
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.host import bounded_yaml
 from autoglm_recovery.policy.load import PolicyError, parse_policy
-from autoglm_recovery.receiver.awx import launching
+from autoglm_recovery.receiver.runs.awx import launch_request
 
 DOUBLED = "\n".join(["a0: &a0 {k: v}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))])
 ALIASES = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))])
@@ -61,7 +61,7 @@ def test_who_reads_yaml_refuses_it_in_its_own_words(tmp_path: Path, text: str) -
     path.write_text(text)
     with pytest.raises(ServicesError, match="neither YAML nor JSON"):
         load_services(path)
-    assert launching.carries({"extra_vars": f"autoglm_run: m\nx: {text}"}, "m") is False
+    assert launch_request.carries({"extra_vars": f"autoglm_run: m\nx: {text}"}, "m") is False
     with pytest.raises(BalancerError, match="is not YAML"):
         files.parse("targets.yml", text.encode())
 
@@ -74,5 +74,5 @@ def test_a_balancers_file_is_no_megabytes_of_yaml() -> None:
 
 
 def test_variables_of_a_job_are_no_megabytes_of_yaml() -> None:
-    assert launching.carries({"extra_vars": "autoglm_run: m\n"}, "m") is True
-    assert launching.carries({"extra_vars": "autoglm_run: m\n" + "a: b\n" * 20_000}, "m") is False
+    assert launch_request.carries({"extra_vars": "autoglm_run: m\n"}, "m") is True
+    assert launch_request.carries({"extra_vars": "autoglm_run: m\n" + "a: b\n" * 20_000}, "m") is False

@@ -24,27 +24,27 @@ import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver import orders
-from autoglm_recovery.receiver.absorb import absorb
-from autoglm_recovery.receiver.access.principal import Principal, Role
-from autoglm_recovery.receiver.dispatch import Dispatcher
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import ENDED, Alert, RunState, outcome_of
-from autoglm_recovery.receiver.payload import fingerprint
-from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
-from autoglm_recovery.receiver.proving import LastHeard
-from autoglm_recovery.receiver.run_end import after as after_run
-from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake, Receipt
+from autoglm_recovery.receiver.intake.payload import fingerprint
+from autoglm_recovery.receiver.loop.dispatch import Dispatcher
+from autoglm_recovery.receiver.loop.proving import LastHeard
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.operators import orders
+from autoglm_recovery.receiver.runs.run_end import after as after_run
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import Delivery, Intake, Receipt
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.triage.absorb import absorb
 from autoglm_recovery.receiver.values.alerts import taken_together
+from autoglm_recovery.receiver.values.model import ENDED, Alert, RunState, outcome_of
+from autoglm_recovery.receiver.values.principal import Principal, Role
 from autoglm_recovery.receiver.values.watchdog import Stretch
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
 
 START = 1_800_000_000.0
 PERSON = Principal("a test", Role.operator, "open", "127.0.0.1")

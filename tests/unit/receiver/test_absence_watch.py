@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.policy.alertmanager import Alertmanager
-from autoglm_recovery.receiver import absence_watch
-from autoglm_recovery.receiver.absence_watch import AbsenceWatch, lacking
-from autoglm_recovery.receiver.alertmanager import Active, Client, Had, Unanswered, read_had
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.intake.payload import parse_webhook
+from autoglm_recovery.receiver.observe import absence_watch
+from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch, lacking
+from autoglm_recovery.receiver.observe.alertmanager import Active, Client, Had, Unanswered, read_had
 from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store.absences import Fired
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.values.alerts import ABSENT
+from autoglm_recovery.receiver.values.model import Alert
 from tests.parts.http_answers import Reply, answering_http
 
 from .desk import START, desk

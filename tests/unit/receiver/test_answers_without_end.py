@@ -37,12 +37,14 @@ from autoglm_recovery.knowledge.engines.transport import HttpTransport
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.guardrails import Silences
 from autoglm_recovery.policy.proof import Prometheus
-from autoglm_recovery.receiver import fleet_http, presence_watch, proof_watch
-from autoglm_recovery.receiver.alertmanager import Client, Unanswered
-from autoglm_recovery.receiver.awx.client import AwxClient, AwxUnavailable, Deadline
-from autoglm_recovery.receiver.awx.settings import AwxSettings, Token
-from autoglm_recovery.receiver.backtest import prometheus as backtest
 from autoglm_recovery.receiver.doctor import servers
+from autoglm_recovery.receiver.fleet import fleet_http
+from autoglm_recovery.receiver.observe import presence_watch
+from autoglm_recovery.receiver.observe.alertmanager import Client, Unanswered
+from autoglm_recovery.receiver.rehearse.backtest import prometheus as backtest
+from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxUnavailable, Deadline
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
+from autoglm_recovery.receiver.verify import proof_watch
 from tests.parts.listening import Handle, answering
 
 SHORT_S = 0.15

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.artifacts import KeptRun, Retention, Sweeper, found_in, to_remove
+from autoglm_recovery.receiver.runs.local.artifacts import KeptRun, Retention, Sweeper, found_in, to_remove
 
 RUNS = st.lists(
     st.tuples(st.integers(1, 40), st.one_of(st.none(), st.floats(0, 1000))), unique_by=lambda run: run[0], max_size=30

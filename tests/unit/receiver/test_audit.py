@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.access.principal import Principal, Role
-from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.orders import Order, OrderRefused, carry_out
+from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, carry_out
 from autoglm_recovery.receiver.store import audit as log
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.schema import incidents
+from autoglm_recovery.receiver.values.model import IncidentState
+from autoglm_recovery.receiver.values.principal import Principal, Role
 
 ALICE = Principal("alice", Role.operator, "bearer", "192.0.2.1")
 STRANGER = log.Deed(log.LOGIN, log.REFUSED_LOGIN)
@@ -44,7 +44,7 @@ def test_an_order_and_its_row_are_one_transaction(database, monkeypatch):
         raise sa.exc.OperationalError("INSERT", {}, Exception("disk full"))
 
     with monkeypatch.context() as broken:
-        broken.setattr("autoglm_recovery.receiver.orders.audit.record", fail)
+        broken.setattr("autoglm_recovery.receiver.operators.orders.audit.record", fail)
         with pytest.raises(sa.exc.OperationalError):
             carry_out(database, 1, Order.approve, ALICE)
     with database.reading() as connection:

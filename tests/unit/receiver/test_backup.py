@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from autoglm_recovery.cli.main import app
-from autoglm_recovery.receiver.model import Fault, FaultMode, Target
 from autoglm_recovery.receiver.store import (
     audit,
     backup,
@@ -32,6 +31,7 @@ from autoglm_recovery.receiver.store import database as transactions
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.backup import BackupError
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
 
 
 def work(database, host: str, state: str) -> int:

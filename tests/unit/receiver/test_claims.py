@@ -11,10 +11,10 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import Fault, FaultMode, Target
 from autoglm_recovery.receiver.store import fences, incidents, runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Claim, Lease, Superseded
+from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
 
 
 def lease(owner: str, at: float, seconds: float = 5.0) -> Lease:

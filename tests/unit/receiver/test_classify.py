@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.receiver.classify import classify
+from autoglm_recovery.receiver.triage.classify import classify
 
 POLICY = parse_policy(
     """

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoglm_recovery.receiver import cleaned
-from autoglm_recovery.receiver.ansible import playbooks_folder
-from autoglm_recovery.receiver.fleet import InventoryError, read_fleet
+from autoglm_recovery.receiver.fleet.ansible import playbooks_folder
+from autoglm_recovery.receiver.fleet.fleet import InventoryError, read_fleet
+from autoglm_recovery.receiver.process import cleaned
 from tests.parts import planted
 from tests.parts.planted import secret
 

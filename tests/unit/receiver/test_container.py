@@ -13,8 +13,8 @@ import pytest
 from ansible_runner.config.runner import RunnerConfig
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver.configured import path_variables
-from autoglm_recovery.receiver.container import (
+from autoglm_recovery.receiver.runs.configured import path_variables
+from autoglm_recovery.receiver.runs.local.container import (
     AGENT,
     carried,
     check_podman,
@@ -25,7 +25,7 @@ from autoglm_recovery.receiver.container import (
     with_agent,
     with_configuration,
 )
-from autoglm_recovery.receiver.launcher import LaunchRefused
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused
 
 
 def test_without_one_nothing_is_isolated(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from autoglm_recovery.receiver.correction import corrected
-from autoglm_recovery.receiver.follow import Follower
-from autoglm_recovery.receiver.launcher import Life, Look
+from autoglm_recovery.receiver.runs.follow import Follower
+from autoglm_recovery.receiver.runs.protocol import Life, Look
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
+from autoglm_recovery.receiver.verify.correction import corrected
 
 from .desk import desk
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from autoglm_recovery.receiver import orders
-from autoglm_recovery.receiver.fleet import Fleet
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.payload import fingerprint
+from autoglm_recovery.receiver.fleet.fleet import Fleet
+from autoglm_recovery.receiver.intake.payload import fingerprint
+from autoglm_recovery.receiver.operators import orders
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.values.model import Alert
 
 from .desk import FLEET, GPU, PERSON, START, desk
 

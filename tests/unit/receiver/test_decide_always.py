@@ -20,10 +20,10 @@ from autoglm_recovery.knowledge.faults.classes import (
 )
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.guardrails import allowed
-from autoglm_recovery.receiver.breaker import Circuit, read_breaker
-from autoglm_recovery.receiver.decide import Situation, decide
-from autoglm_recovery.receiver.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.situation import Crowd, Explanation, PastRun, Silence
+from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
+from autoglm_recovery.receiver.decide.decide import Situation, decide
+from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
+from autoglm_recovery.receiver.values.situation import Crowd, Explanation, PastRun, Silence
 
 _NOW = 1_800_000_000.0
 # Around the moment of the decision, where the rules have their edges, and far away from it.

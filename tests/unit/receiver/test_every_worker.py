@@ -16,27 +16,29 @@ from types import SimpleNamespace
 
 import pytest
 
+from autoglm_recovery import receiver
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver import heartbeat, world
-from autoglm_recovery.receiver.absence_watch import AbsenceWatch
-from autoglm_recovery.receiver.keeper import Keeper
-from autoglm_recovery.receiver.loop import Loop
-from autoglm_recovery.receiver.notifier import Notifier
-from autoglm_recovery.receiver.own_watch import OwnWatch
-from autoglm_recovery.receiver.presence_watch import PresenceWatch
-from autoglm_recovery.receiver.proof import NOT_ASKED, Proof
-from autoglm_recovery.receiver.proof_watch import ProofWatch
-from autoglm_recovery.receiver.reader import Reader
-from autoglm_recovery.receiver.silencer import Silencer
-from autoglm_recovery.receiver.silences import SilenceWatch
+from autoglm_recovery.receiver.fleet import world
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.loop.loop import Loop
+from autoglm_recovery.receiver.notify.notifier import Notifier
+from autoglm_recovery.receiver.notify.own_watch import OwnWatch
+from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
+from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
+from autoglm_recovery.receiver.observe.silencer import Silencer
+from autoglm_recovery.receiver.observe.silences import SilenceWatch
+from autoglm_recovery.receiver.observe.tracing import Tracer
+from autoglm_recovery.receiver.process.worker import Workers
+from autoglm_recovery.receiver.runs import heartbeat
+from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
+from autoglm_recovery.receiver.serve.reloader import Reader
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.deadlines import Deadlines
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
-from autoglm_recovery.receiver.tracing import Tracer
-from autoglm_recovery.receiver.warm.warmer import Warmer
-from autoglm_recovery.receiver.worker import Workers
+from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
+from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
 from tests.parts.http_answers import Reply, answering_http
 
 from .desk import desk
@@ -130,9 +132,12 @@ def _tracer(at):
 
 
 PARTS = {
-    "loop": (_loop, f"{RECEIVER}.loop:absorb"),
+    "loop": (_loop, f"{RECEIVER}.loop.loop:absorb"),
     "keeper": (_keeper, f"{RECEIVER}.store.runs:renew"),
-    "silences": (lambda at: SilenceWatch(lambda: at.world.policy.guardrails.silences), f"{RECEIVER}.silences:_ask"),
+    "silences": (
+        lambda at: SilenceWatch(lambda: at.world.policy.guardrails.silences),
+        f"{RECEIVER}.observe.silences:_ask",
+    ),
     "proofs": (
         lambda at: ProofWatch(at.database, lambda: at.world.policy, lambda: None),
         f"{RECEIVER}.store.incidents:verifying",
@@ -146,16 +151,16 @@ PARTS = {
         f"{RECEIVER}.store.own_silences:not_ended",
     ),
     "notifier": (lambda at: Notifier(at.database, lambda: at.world.policy), f"{RECEIVER}.store.notices:next_due"),
-    "intake": (_intake, f"{RECEIVER}.store.intake:Intake._commit"),
-    "reader": (_reader, f"{RECEIVER}.world:read_world"),
-    "tracer": (_tracer, f"{RECEIVER}.tracing:Tracer._ended"),
+    "intake": (_intake, f"{RECEIVER}.intake.commit:Intake._commit"),
+    "reader": (_reader, f"{RECEIVER}.fleet.world:read_world"),
+    "tracer": (_tracer, f"{RECEIVER}.observe.tracing:Tracer._ended"),
 }
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_each_goes_on_after_an_error_of_any_kind(at, fails_first, monkeypatch, name):
     make, place = PARTS[name]
-    monkeypatch.setattr(f"{RECEIVER}.store.intake.MOST_DELIVERIES_IN_A_COMMIT", 1)
+    monkeypatch.setattr(f"{RECEIVER}.intake.commit.MOST_DELIVERIES_IN_A_COMMIT", 1)
     if name == "reader":
         monkeypatch.setattr(world, "read_world", lambda _policy, _inventory: at.world)
     # Those of the network are no news to the watch over silences; it says "unknown" and asks again.
@@ -217,7 +222,7 @@ def test_what_ends_slow_transactions_goes_on(fails_first):
 
 
 def test_every_sender_hears_of_an_error_and_the_next_delivery_is_stored(at, fails_first):
-    fails_first(f"{RECEIVER}.store.intake:Intake._commit", [SystemExit(1)])
+    fails_first(f"{RECEIVER}.intake.commit:Intake._commit", [SystemExit(1)])
     intake = Intake(at.database, lambda: None)
     refused = intake.submit(Delivery("g", ()))
     intake.start()
@@ -255,7 +260,7 @@ def test_a_run_that_cannot_be_told_costs_no_other_run_its_time(at, monkeypatch):
 
 def test_a_world_that_cannot_be_read_leaves_the_old_one_in_force_and_says_why(at, fails_first, monkeypatch):
     monkeypatch.setattr(world, "read_world", lambda _policy, _inventory: at.world)
-    fails_first(f"{RECEIVER}.world:read_world", ERRORS[:1])
+    fails_first(f"{RECEIVER}.fleet.world:read_world", ERRORS[:1])
     reader = _reader(at)
     before = reader._world.now
     reader.worker.attempt()
@@ -318,7 +323,7 @@ def test_a_watch_that_is_stuck_knows_nothing_after_a_while(watched, monkeypatch)
     _, watch = watched
     assert covering(watch, "node-b") == (None, False)
     later = time.monotonic() + 3600
-    monkeypatch.setattr(f"{RECEIVER}.silences.time", SimpleNamespace(monotonic=lambda: later))
+    monkeypatch.setattr(f"{RECEIVER}.observe.silences.time", SimpleNamespace(monotonic=lambda: later))
     assert covering(watch, "node-b") == (None, True)
 
 
@@ -363,10 +368,10 @@ def test_no_other_thread_is_started_by_the_receiver():
     A call to a person's address may hang for ever and is no work of the receiver's: each of its errors is an answer,
     and one that does not end is an error of its notices.
     """
-    root = Path(world.__file__).parent
+    root = Path(receiver.__file__).parent
     found = set()
     for path in root.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread"):
                 found.add(str(path.relative_to(root)))
-    assert found == {"worker.py", "calls.py"}
+    assert found == {"process/worker.py", "notify/calls.py"}

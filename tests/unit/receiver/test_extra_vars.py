@@ -13,7 +13,7 @@ from ansible.template import Templar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.extra_vars import Errand, extra_vars, to_yaml
+from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars, to_yaml
 
 HOSTILE = "{{ 7 * 6 }} {{ lookup('pipe', 'touch /tmp/evaluated') }} {% for x in [] %}"
 

@@ -11,15 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.fleet import Fleet
-from autoglm_recovery.receiver.follow import Follower
-from autoglm_recovery.receiver.gather import MOST_FENCED, situation
-from autoglm_recovery.receiver.keeper import Keeper
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look
-from autoglm_recovery.receiver.model import Fault, FaultMode, Target
+from autoglm_recovery.receiver.decide.gather import MOST_FENCED, situation
+from autoglm_recovery.receiver.fleet.fleet import Fleet
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.runs.follow import Follower
+from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look
 from autoglm_recovery.receiver.store import fences, history, incidents, runs, schema
 from autoglm_recovery.receiver.store.runs import Lease
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
 
 
 @dataclasses.dataclass

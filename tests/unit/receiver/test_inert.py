@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.inert import JOINER, inert, inert_line
+from autoglm_recovery.receiver.notify.inert import JOINER, inert, inert_line
 
 # What the services make something of, by their own documentation.
 ACTIVE = {

@@ -9,9 +9,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoglm_recovery.receiver import inherited
+from autoglm_recovery import receiver
+from autoglm_recovery.receiver.process import inherited
 
-RECEIVER = Path(inherited.__file__).parent
+RECEIVER = Path(receiver.__file__).parent
 
 
 def test_what_is_the_receiver_s_own_is_left_out_and_all_else_is_handed_on() -> None:
@@ -27,7 +28,7 @@ def _starts(path: Path) -> Iterator[ast.Call]:
 
 def test_whatever_the_receiver_starts_gets_no_more() -> None:
     starts = [(path.name, start) for path in RECEIVER.rglob("*.py") for start in _starts(path)]
-    assert {name for name, _start in starts} >= {"launch.py", "warmer.py", "ansible.py", "container.py"}
+    assert {name for name, _start in starts} >= {"run_directory.py", "warmer.py", "ansible.py", "container.py"}
     for name, start in starts:
         given = {word.arg: ast.unparse(word.value) for word in start.keywords}
         assert "inherited.environment()" in given.get("env", ""), f"{name}:{start.lineno}"

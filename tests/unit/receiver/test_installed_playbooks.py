@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver import ansible
-from autoglm_recovery.receiver.ansible import AnsibleError, installed_playbooks
+from autoglm_recovery.receiver.fleet import ansible
+from autoglm_recovery.receiver.fleet.ansible import AnsibleError, installed_playbooks
 
 
 def install(root: Path, *playbooks: str) -> Path:

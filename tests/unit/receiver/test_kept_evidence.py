@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.kept_evidence import MOST_BUNDLES, MOST_CHARACTERS, as_text, given, keep, kept, kept_at
+from autoglm_recovery.receiver.runs.kept_evidence import (
+    MOST_BUNDLES,
+    MOST_CHARACTERS,
+    as_text,
+    given,
+    keep,
+    kept,
+    kept_at,
+)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=30),

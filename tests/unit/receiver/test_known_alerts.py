@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS, lookup_xid
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
-from autoglm_recovery.receiver.classify import classify
-from autoglm_recovery.receiver.known_alerts import NAMED, known_alerts
+from autoglm_recovery.receiver.triage.classify import classify
+from autoglm_recovery.receiver.triage.known_alerts import NAMED, known_alerts
 
 DCGM = {"alertname": "GpuXid", "gpu": "3", "UUID": "GPU-1", "modelName": "NVIDIA H100", "Hostname": "n1"}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoglm_recovery.receiver.silences import Silences, read_silences
+from autoglm_recovery.receiver.observe.silences import Silences, read_silences
 from autoglm_recovery.receiver.store import schema
 
 from .desk import GPU, desk

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from autoglm_recovery.receiver.launch import Life, Order, life, prepare, told
-from autoglm_recovery.receiver.launcher import RunView
-from autoglm_recovery.receiver.local import LocalLauncher
+from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
+from autoglm_recovery.receiver.runs.local.run_directory import Life, Order, life, prepare, told
+from autoglm_recovery.receiver.runs.protocol import RunView
 
 ORDER = Order("restart_process", "node-a", Path("/inventory"), 60.0, {"autoglm_target": {"host": "node-a"}})
 

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autoglm_recovery.receiver import orders
-from autoglm_recovery.receiver.checks import LONGEST_WATCH_S
+from autoglm_recovery.receiver.operators import orders
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.incidents import NEVER
+from autoglm_recovery.receiver.verify.checks import LONGEST_WATCH_S
 
 from .desk import FLEET, GPU, PERSON, desk
 

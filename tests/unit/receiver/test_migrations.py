@@ -15,11 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from autoglm_recovery.receiver.awx import jobs
-from autoglm_recovery.receiver.model import Alert
+from autoglm_recovery.receiver.runs.awx import jobs
 from autoglm_recovery.receiver.store import audit, runs, schema
 from autoglm_recovery.receiver.store.database import MIGRATIONS, Database
 from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.values.model import Alert
 
 FIRST_RELEASE = "0001"
 # It has its table in the same metadata, once it was imported.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.narrate import LONGEST_LINE, narrate, without_a_task
+from autoglm_recovery.receiver.runs.narrate import LONGEST_LINE, narrate, without_a_task
 
 
 def event(kind: str, **data):

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.news import LATE_AT_MOST_S
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.triage.news import LATE_AT_MOST_S
 from autoglm_recovery.receiver.values.alerts import taken_together
+from autoglm_recovery.receiver.values.model import Alert
 
 from .desk import START, desk
 

@@ -12,12 +12,12 @@ from unittest.mock import patch
 import pytest
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver import local as local_launcher
-from autoglm_recovery.receiver.container import check_podman
-from autoglm_recovery.receiver.follow import Follower
-from autoglm_recovery.receiver.keeper import Keeper
-from autoglm_recovery.receiver.launcher import LaunchRefused, Life, Look
-from autoglm_recovery.receiver.local import LocalLauncher
+from autoglm_recovery.receiver.runs.follow import Follower
+from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.local import launcher as local_launcher
+from autoglm_recovery.receiver.runs.local.container import check_podman
+from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.runs import Lease
 

@@ -17,14 +17,14 @@ import pytest
 import structlog
 from aiosmtpd.controller import Controller
 
-from autoglm_recovery.receiver import notifier as notifier_module
-from autoglm_recovery.receiver.letters import letters
-from autoglm_recovery.receiver.model import Alert, IncidentState
-from autoglm_recovery.receiver.moot import why_moot
-from autoglm_recovery.receiver.notifier import CLAIM_S, Notifier, pause_after
-from autoglm_recovery.receiver.payload import fingerprint
-from autoglm_recovery.receiver.recipients import digest
+from autoglm_recovery.receiver.intake.payload import fingerprint
+from autoglm_recovery.receiver.notify import notifier as notifier_module
+from autoglm_recovery.receiver.notify.letters import letters
+from autoglm_recovery.receiver.notify.moot import why_moot
+from autoglm_recovery.receiver.notify.notifier import CLAIM_S, Notifier, pause_after
+from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import incidents, notices, runs, schema
+from autoglm_recovery.receiver.values.model import Alert, IncidentState
 from tests.parts.fake_pager import SECRET, FakePager
 
 from .desk import GPU, desk

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.receiver.absorb import absorb
-from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.model import Alert, Fault, FaultMode, Target
-from autoglm_recovery.receiver.own_silences import body, comment_of, maker, may_be_silenced, standing
-from autoglm_recovery.receiver.silences import Silences, read_silences
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.observe.own_silences import body, comment_of, maker, may_be_silenced, standing
+from autoglm_recovery.receiver.observe.silences import Silences, read_silences
 from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences as rows
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.triage.absorb import absorb
+from autoglm_recovery.receiver.values.model import Alert, Fault, FaultMode, Target
 
 from .desk import FLEET, START, desk
 from .test_silences import entry

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.own_watch import OwnWatch as Setting
-from autoglm_recovery.receiver import own_look, own_state, own_watch, paging
-from autoglm_recovery.receiver.own_look import Heard
-from autoglm_recovery.receiver.own_state import Page, Seen
-from autoglm_recovery.receiver.own_watch import FILE, OwnWatch
+from autoglm_recovery.receiver.notify import own_look, own_state, own_watch, paging
+from autoglm_recovery.receiver.notify.own_look import Heard
+from autoglm_recovery.receiver.notify.own_state import Page, Seen
+from autoglm_recovery.receiver.notify.own_watch import FILE, OwnWatch
+from autoglm_recovery.receiver.process.worker import Trouble, Worker, Workers
 from autoglm_recovery.receiver.store import heard
-from autoglm_recovery.receiver.worker import Trouble, Worker, Workers
 from tests.parts.fake_pager import FakePager
 from tests.parts.http_answers import Asked, Reply, answering_http
 
@@ -449,8 +449,8 @@ def test_where_nobody_is_named_nothing_is_told_and_nothing_fails(at, tmp_path, c
 
 
 def test_the_watchdog_is_written_down_with_its_delivery_and_its_end_is_none(database):
-    from autoglm_recovery.receiver.model import Alert  # noqa: PLC0415 - for this test alone
-    from autoglm_recovery.receiver.store.intake import Delivery, Intake  # noqa: PLC0415
+    from autoglm_recovery.receiver.intake.commit import Delivery, Intake  # noqa: PLC0415
+    from autoglm_recovery.receiver.values.model import Alert  # noqa: PLC0415 - for this test alone
 
     def deliver(status: str, moment: float) -> None:
         alert = Alert(status, {"alertname": "Watchdog"}, {}, 1.0, None, "f")

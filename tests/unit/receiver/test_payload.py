@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.payload import PayloadError, parse_webhook, redelivery_key
+from autoglm_recovery.receiver.intake.payload import PayloadError, parse_webhook, redelivery_key
 
 CAPTURED = Path(__file__).parents[2] / "fixtures" / "alertmanager"
 ALERTS = CAPTURED.parent / "alerts"

@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet as console
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.gather import _crowds
-from autoglm_recovery.receiver.presence import HEARD, NOT_SET_UP, SILENT, UNKNOWN, Presence, Roll, cannot_ask, looked
-from autoglm_recovery.receiver.silences import NONE_ASKED
+from autoglm_recovery.receiver.decide.gather import _crowds
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.presence import (
+    HEARD,
+    NOT_SET_UP,
+    SILENT,
+    UNKNOWN,
+    Presence,
+    Roll,
+    cannot_ask,
+    looked,
+)
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED
 
 from .desk import desk
 

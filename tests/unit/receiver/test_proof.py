@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.proof import PLACES
-from autoglm_recovery.receiver.explain import explain
-from autoglm_recovery.receiver.proof import Proof, question, read
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.rehearse.explain import explain
+from autoglm_recovery.receiver.verify.proof import Proof, question, read
 
 from .desk import FLEET, desk
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from autoglm_recovery import bounded_http
-from autoglm_recovery.receiver import proof_watch
-from autoglm_recovery.receiver.proof_watch import LARGEST_ANSWER, ProofWatch
+from autoglm_recovery.receiver.verify import proof_watch
+from autoglm_recovery.receiver.verify.proof_watch import LARGEST_ANSWER, ProofWatch
 from tests.parts.http_answers import Asked, Reply, answering_http
 
 from .desk import desk

@@ -10,11 +10,11 @@ from itertools import pairwise
 import pytest
 
 from autoglm_recovery.receiver.console import fleet
-from autoglm_recovery.receiver.nature import nature_of
-from autoglm_recovery.receiver.proof import Proof
-from autoglm_recovery.receiver.proven import EXPIRY_SPREAD_S
 from autoglm_recovery.receiver.store import history, schema
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.triage.nature import nature_of
+from autoglm_recovery.receiver.verify.proof import Proof
+from autoglm_recovery.receiver.verify.proven import EXPIRY_SPREAD_S
 
 from .desk import GPU, desk
 
@@ -411,7 +411,7 @@ def test_an_alert_that_came_and_went_is_no_recovery_of_ours(at):
 
 
 def test_a_paused_fleet_is_not_asked_and_that_is_said(at):
-    from autoglm_recovery.receiver import orders  # noqa: PLC0415
+    from autoglm_recovery.receiver.operators import orders  # noqa: PLC0415
 
     from .desk import PERSON  # noqa: PLC0415
 

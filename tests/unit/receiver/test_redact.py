@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.knowledge.evidence.redaction import redact_text
-from autoglm_recovery.receiver.redact import without_secrets
+from autoglm_recovery.receiver.process.redact import without_secrets
 
 PIECES = st.sampled_from(
     [

@@ -9,12 +9,12 @@ import threading
 
 import pytest
 
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.moot import look_again
-from autoglm_recovery.receiver.payload import Rejected, fingerprint
-from autoglm_recovery.receiver.refusals import tell_of_refusals
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.intake.payload import Rejected, fingerprint
+from autoglm_recovery.receiver.notify.moot import look_again
+from autoglm_recovery.receiver.notify.refusals import tell_of_refusals
 from autoglm_recovery.receiver.store import notices, refusals, schema
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.values.model import Alert
 
 from .desk import desk
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from autoglm_recovery.policy.retention import Retention
-from autoglm_recovery.receiver.forgetting import Forgetting
-from autoglm_recovery.receiver.model import Alert
-from autoglm_recovery.receiver.payload import Rejected, fingerprint
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.intake.payload import Rejected, fingerprint
 from autoglm_recovery.receiver.store import retention, schema
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
+from autoglm_recovery.receiver.store.forgetting import Forgetting
+from autoglm_recovery.receiver.values.model import Alert
 
 from .desk import START, desk
 

@@ -9,13 +9,13 @@ from datetime import datetime
 
 import pytest
 
-from autoglm_recovery.receiver import absence_watch, silencer
-from autoglm_recovery.receiver.absence_watch import AbsenceWatch
-from autoglm_recovery.receiver.alertmanager import Unanswered
-from autoglm_recovery.receiver.proof import Proof
-from autoglm_recovery.receiver.silencer import Silencer
+from autoglm_recovery.receiver.observe import absence_watch, silencer
+from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
+from autoglm_recovery.receiver.observe.alertmanager import Unanswered
+from autoglm_recovery.receiver.observe.silencer import Silencer
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.store import pauses, runs, schema
+from autoglm_recovery.receiver.verify.proof import Proof
 
 from .desk import desk
 from .test_absence_watch import had, stored

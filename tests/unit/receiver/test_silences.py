@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.silences import Silences, read_silences
+from autoglm_recovery.receiver.observe.silences import Silences, read_silences
 
 NOW = datetime.fromisoformat("2026-12-01T21:00:00+00:00").timestamp()
 # As the API's document describes a gettableSilence.

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver import notifier as notifier_module
-from autoglm_recovery.receiver.calls import Calls
-from autoglm_recovery.receiver.notifier import CLAIM_S, Notifier, pause_after
-from autoglm_recovery.receiver.recipients import digest
+from autoglm_recovery.receiver.notify import notifier as notifier_module
+from autoglm_recovery.receiver.notify.calls import Calls
+from autoglm_recovery.receiver.notify.notifier import CLAIM_S, Notifier, pause_after
+from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import notices, schema
 
 from .desk import desk
@@ -366,7 +366,7 @@ def test_who_stops_waits_for_what_is_being_sent_and_writes_it_down(at, people, m
 HANGING = """
 import threading
 from types import SimpleNamespace
-from autoglm_recovery.receiver.calls import Calls
+from autoglm_recovery.receiver.notify.calls import Calls
 called = threading.Event()
 def send(_url, _letter):
     called.set()

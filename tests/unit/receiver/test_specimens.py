@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.absorb import judge
-from autoglm_recovery.receiver.fleet import read_fleet
-from autoglm_recovery.receiver.payload import parse_webhook
-from autoglm_recovery.receiver.target import Refusal, resolve
+from autoglm_recovery.receiver.fleet.fleet import read_fleet
+from autoglm_recovery.receiver.intake.payload import parse_webhook
+from autoglm_recovery.receiver.triage.absorb import judge
+from autoglm_recovery.receiver.triage.target import Refusal, resolve
 
 ALERTS = Path(__file__).parents[2] / "fixtures" / "alerts"
 SPECIMENS = yaml.safe_load((ALERTS / "specimens.yml").read_text("utf-8"))

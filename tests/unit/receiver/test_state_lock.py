@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver.serve import ServeError, only_receiver
+from autoglm_recovery.receiver.serve.serve import ServeError, only_receiver
 
 
 def test_the_lock_keeps_the_number_of_the_process_that_holds_it(tmp_path: Path) -> None:

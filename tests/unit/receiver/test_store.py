@@ -12,11 +12,11 @@ from concurrent.futures import wait
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import Alert, Fault, FaultMode, Target
-from autoglm_recovery.receiver.payload import Rejected
+from autoglm_recovery.receiver.intake.commit import MOST_WAITING, Delivery, Intake, Overloaded
+from autoglm_recovery.receiver.intake.payload import Rejected
 from autoglm_recovery.receiver.store import incidents, runs, schema
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import MOST_WAITING, Delivery, Intake, Overloaded
+from autoglm_recovery.receiver.values.model import Alert, Fault, FaultMode, Target
 
 
 def alert(n: int, status: str = "firing", start: float = 1.0) -> Alert:

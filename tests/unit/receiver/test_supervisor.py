@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_recovery.receiver import heartbeat, launch, processes
-from autoglm_recovery.receiver.launcher import Life
+from autoglm_recovery.receiver.runs import heartbeat
+from autoglm_recovery.receiver.runs.local import processes, run_directory
+from autoglm_recovery.receiver.runs.protocol import Life
 
 DEADLINE_S = 20
 
@@ -24,7 +25,7 @@ DEADLINE_S = 20
 SHELL = """\
 import subprocess, sys
 from pathlib import Path
-from autoglm_recovery.receiver import supervisor
+from autoglm_recovery.receiver.runs.local import supervisor
 def work(directory, request):
     # With a function to run before it, the child is forked by Python itself, as pexpect does it for ansible-playbook.
     return subprocess.run(["sh", "-c", request["shell"]], preexec_fn=lambda: None).returncode
@@ -37,7 +38,7 @@ LEAVES_SOMETHING = "setsid -f sleep 1000; touch begun; sleep 1000"
 def directory(tmp_path):
     """Return a run's directory, and leave no process of it behind."""
     yield tmp_path / "run"
-    launch.end_left(tmp_path / "run")
+    run_directory.end_left(tmp_path / "run")
 
 
 def start(directory: Path, shell: str, timeout_s: float = 1000.0, lease_s: float = 1000.0):
@@ -59,7 +60,7 @@ def until(what: str, ask) -> None:
 
 def test_a_supervisor_loads_nothing_that_is_the_receiver_s():
     """There is one for each run, and each starts in the time of what it loads."""
-    tell = "import sys; import autoglm_recovery.receiver.supervisor; print(*sys.modules)"
+    tell = "import sys; import autoglm_recovery.receiver.runs.local.supervisor; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"pydantic", "sqlalchemy", "structlog", "yaml", "httpx", "uvicorn", "autoglm_recovery.policy"}
     assert heavy & set(loaded) == set()
@@ -85,41 +86,41 @@ def begun(directory: Path):
 
 def test_a_run_that_ends_by_itself_tells_its_code(directory):
     assert start(directory, "exit 0").wait(DEADLINE_S) == 0
-    assert launch.life(directory) is Life.ended
-    assert (launch.result(directory)["rc"], launch.result(directory)["why"]) == (0, None)
+    assert run_directory.life(directory) is Life.ended
+    assert (run_directory.result(directory)["rc"], run_directory.result(directory)["why"]) == (0, None)
 
 
 def test_a_run_is_begun_only_once(directory):
     assert start(directory, "exit 3").wait(DEADLINE_S) == 1
     assert start(directory, "touch again").wait(DEADLINE_S) == 75
-    assert launch.result(directory)["rc"] == 3
+    assert run_directory.result(directory)["rc"] == 3
     assert not (directory / "again").exists()
 
 
 def test_a_cancelled_run_ends_with_what_it_left_in_the_background(directory):
     supervisor = start(directory, LEAVES_SOMETHING)
     begun(directory)
-    launch.cancel(directory, "a person said so")
+    run_directory.cancel(directory, "a person said so")
     supervisor.wait(DEADLINE_S)
     assert going_on(directory) == set()
-    assert (launch.result(directory)["rc"], launch.result(directory)["why"]) == (None, "a person said so")
+    assert (run_directory.result(directory)["rc"], run_directory.result(directory)["why"]) == (None, "a person said so")
 
 
 def test_what_is_cancelled_before_it_began_never_begins(directory):
     directory.mkdir()
-    launch.cancel(directory, "too late")
-    launch.cancel(directory, "the first reason stays")
+    run_directory.cancel(directory, "too late")
+    run_directory.cancel(directory, "the first reason stays")
     start(directory, "touch begun").wait(DEADLINE_S)
     assert not (directory / "begun").exists()
-    assert launch.result(directory)["why"] == "too late"
+    assert run_directory.result(directory)["why"] == "too late"
 
 
 def test_a_run_that_takes_too_long_has_failed(directory):
     supervisor = start(directory, LEAVES_SOMETHING, timeout_s=1.0)
     assert supervisor.wait(DEADLINE_S) == 1
     assert going_on(directory) == set()
-    assert launch.result(directory)["rc"] == 254
-    assert launch.result(directory)["why"] == "it took longer than 1 s"
+    assert run_directory.result(directory)["rc"] == 254
+    assert run_directory.result(directory)["why"] == "it took longer than 1 s"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_run_that_takes_too_long_has_failed(directory):
 def test_processes_that_hear_nothing_are_killed(directory, stubborn):
     supervisor = start(directory, stubborn)
     until("the work to begin", (directory / "begun").exists)
-    launch.cancel(directory, "now")
+    run_directory.cancel(directory, "now")
     supervisor.wait(DEADLINE_S)
     assert going_on(directory) == set()
 
@@ -140,13 +141,13 @@ def test_a_run_whose_lease_is_not_renewed_ends_itself(directory):
     supervisor.wait(DEADLINE_S)
     assert going_on(directory) == set()
     assert heartbeat.until(directory) < heartbeat.now()
-    assert "has not renewed its lease" in launch.result(directory)["why"]
+    assert "has not renewed its lease" in run_directory.result(directory)["why"]
 
 
 def test_a_run_whose_lease_was_over_before_it_began_stays_unborn(directory):
     assert start(directory, "touch begun", lease_s=-0.1).wait(DEADLINE_S) == 75
     assert not (directory / "begun").exists()
-    assert launch.life(directory) is Life.unborn
+    assert run_directory.life(directory) is Life.unborn
 
 
 def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(directory):
@@ -159,9 +160,9 @@ def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(dire
     os.kill(supervisor.pid, signal.SIGKILL)
     supervisor.wait(DEADLINE_S)
     # The work's own process by the kernel; what had forked away by whoever looks at the run next.
-    until("the run to be cut off", lambda: launch.life(directory) is Life.cut_off)
+    until("the run to be cut off", lambda: run_directory.life(directory) is Life.cut_off)
     until("the kernel to kill the work", lambda: len(going_on(directory)) <= 2)
-    assert launch.end_left(directory) >= 1
+    assert run_directory.end_left(directory) >= 1
     until("everything to be gone", lambda: going_on(directory) == set())
     # No event's own file: it had been cleaned when it was written.
     assert {path.name for path in kept.parent.rglob("*") if path.is_file()} == {"stdout", "1-6e.json"}
@@ -173,8 +174,8 @@ def test_the_end_of_a_run_leaves_other_runs_alone(directory, tmp_path):
     mine = start(directory, LEAVES_SOMETHING)
     begun(directory)
     until("the other to begin", (tmp_path / "other" / "begun").exists)
-    launch.cancel(directory, "now")
+    run_directory.cancel(directory, "now")
     mine.wait(DEADLINE_S)
     assert going_on(tmp_path / "other")
-    launch.cancel(tmp_path / "other", "now")
+    run_directory.cancel(tmp_path / "other", "now")
     other.wait(DEADLINE_S)

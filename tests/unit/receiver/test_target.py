@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.fleet import fleet_from
-from autoglm_recovery.receiver.subject import HOST_LABELS
-from autoglm_recovery.receiver.target import Refusal, named_host, resolve
+from autoglm_recovery.receiver.fleet.fleet import fleet_from
+from autoglm_recovery.receiver.triage.subject import HOST_LABELS
+from autoglm_recovery.receiver.triage.target import Refusal, named_host, resolve
 from autoglm_recovery.receiver.values.refusal import RefusalReason
 
 FLEET = fleet_from(

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from autoglm_recovery.receiver.tracing import plan
-from autoglm_recovery.receiver.tracing_otlp import exporter
+from autoglm_recovery.receiver.observe.tracing import plan
+from autoglm_recovery.receiver.observe.tracing_otlp import exporter
 from tests.parts.http_answers import Asked, Reply, answering_http
 
 PROTOBUF = "application/x-protobuf"

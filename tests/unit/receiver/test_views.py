@@ -9,9 +9,8 @@ import json
 
 import pytest
 
-from autoglm_recovery.receiver import views
 from autoglm_recovery.receiver.console.incident import incident_page
-from autoglm_recovery.receiver.store import schema
+from autoglm_recovery.receiver.store import schema, views
 from autoglm_recovery.report import report_on, to_html
 
 from .desk import desk

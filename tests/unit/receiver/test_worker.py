@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
-from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Trouble, Worker, Workers
 from autoglm_recovery.receiver.store.standing import Standing
-from autoglm_recovery.receiver.worker import UNTIL_WOKEN, Trouble, Worker, Workers
 
 LONG_S = 60.0
 
@@ -91,9 +91,8 @@ def test_that_it_cannot_be_told_ends_no_worker(started, monkeypatch):
     def full_disk(*_args, **_more):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(
-        "autoglm_recovery.receiver.worker.log", SimpleNamespace(**dict.fromkeys(("info", "debug", "error"), full_disk))
-    )
+    unwritable = SimpleNamespace(**dict.fromkeys(("info", "debug", "error"), full_disk))
+    monkeypatch.setattr("autoglm_recovery.receiver.process.worker.log", unwritable)
     step = Steps(OSError("a"), OSError("a"))
     started(step)
     assert step.well.wait(LONG_S)

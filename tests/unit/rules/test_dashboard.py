@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.store.standing import Standing
 from autoglm_recovery.rules.dashboard import PANELS, render_dashboard
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from autoglm_recovery.receiver.access import passwords
 from autoglm_recovery.receiver.access.buckets import Buckets, key_of
 from autoglm_recovery.receiver.access.entries import AuthError, Entry, digest, read_entries
-from autoglm_recovery.receiver.access.principal import Principal, Role
 from autoglm_recovery.receiver.access.sessions import Session, Sessions
 from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.values.principal import Principal, Role
 
 # So many failures at once, then one each so many seconds, for one address.
 FAILURES_AT_ONCE = 10

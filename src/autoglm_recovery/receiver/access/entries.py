@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from autoglm_recovery.receiver.access import passwords
-from autoglm_recovery.receiver.access.principal import Role
+from autoglm_recovery.receiver.values.principal import Role
 
 SHORTEST_TOKEN = 16
 UNNAMED = "token"

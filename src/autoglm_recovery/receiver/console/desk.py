@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.console import overview
 from autoglm_recovery.receiver.console.rendering import Frame, answer, theme_of
 from autoglm_recovery.receiver.store.pauses import paused
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import form_token, who
 from autoglm_recovery.receiver.web.parts import Parts
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
-from autoglm_recovery.receiver.model import ENDED, IncidentState
+from autoglm_recovery.receiver.values.model import ENDED, IncidentState
 
 LONGEST_TEXT = 200
 

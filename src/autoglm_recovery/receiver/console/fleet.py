@@ -17,12 +17,12 @@ from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
 from autoglm_recovery.policy.guardrails import Guardrails, allowed
 from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, part
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.fleet import Fleet, Service
-from autoglm_recovery.receiver.model import ENDED
-from autoglm_recovery.receiver.presence import HEARD, NOT_SET_UP, Presence, Roll
-from autoglm_recovery.receiver.silences import Silences
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Service
+from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, Roll
+from autoglm_recovery.receiver.observe.silences import Silences
 from autoglm_recovery.receiver.store.schema import incidents
 from autoglm_recovery.receiver.store.well import WELL
+from autoglm_recovery.receiver.values.model import ENDED
 
 WIDTH = 1000
 EVERYTHING = FleetFilter()

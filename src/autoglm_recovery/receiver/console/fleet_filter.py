@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from autoglm_recovery.receiver.console.filters import LONGEST_TEXT
-from autoglm_recovery.receiver.presence import SILENT, UNKNOWN
+from autoglm_recovery.receiver.fleet.presence import SILENT, UNKNOWN
 
 A_PAGE = 50
 # How a host stands, worst first.

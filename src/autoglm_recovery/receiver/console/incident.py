@@ -15,9 +15,9 @@ from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.moments import read_moment, took
 from autoglm_recovery.receiver.console.tones import DANGER, tone
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO
-from autoglm_recovery.receiver.guards import Finding
-from autoglm_recovery.receiver.model import ENDED, Decision, IncidentState
-from autoglm_recovery.receiver.orders import Order, possible
+from autoglm_recovery.receiver.decide.guards import Finding
+from autoglm_recovery.receiver.operators.orders import Order, possible
+from autoglm_recovery.receiver.values.model import ENDED, Decision, IncidentState
 from autoglm_recovery.report.document import Stage, report_on
 
 # What a run tells of itself; everything else is told of the incident.

@@ -16,13 +16,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.console.desk import Desk, number
 from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO, WHAT_TURNS_DO
-from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.orders import Order, OrderRefused, Turn, carry_out, possible, turn
+from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, Turn, carry_out, possible, turn
 from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.values.model import IncidentState
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.guarded import Guarded, form, who
 

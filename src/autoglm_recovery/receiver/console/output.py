@@ -11,9 +11,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver import cleaned, kept_evidence
 from autoglm_recovery.receiver.console.rendering import link
-from autoglm_recovery.receiver.redact import without_secrets
+from autoglm_recovery.receiver.process import cleaned
+from autoglm_recovery.receiver.process.redact import without_secrets
+from autoglm_recovery.receiver.runs import kept_evidence
 from autoglm_recovery.receiver.store.schema import runs
 
 MOST_BYTES = 256 << 10

@@ -17,10 +17,10 @@ from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.receiver.console.filters import GROUPS
 from autoglm_recovery.receiver.console.listing import Summary, failed_runs, summary
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.model import ENDED
+from autoglm_recovery.receiver.process.worker import Trouble
 from autoglm_recovery.receiver.store.schema import alerts, incidents, refusals
 from autoglm_recovery.receiver.store.standing import Standing
-from autoglm_recovery.receiver.worker import Trouble
+from autoglm_recovery.receiver.values.model import ENDED
 
 MOST_SHOWN = 25
 RECENT = 10

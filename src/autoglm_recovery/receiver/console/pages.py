@@ -13,8 +13,6 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from autoglm_recovery.receiver import views
-from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.console import (
     fleet,
     incident,
@@ -30,17 +28,18 @@ from autoglm_recovery.receiver.console.desk import Desk, number
 from autoglm_recovery.receiver.console.filters import read_filter
 from autoglm_recovery.receiver.console.fleet_filter import read_fleet_filter
 from autoglm_recovery.receiver.console.rendering import THEME_COOKIE, THEMES
-from autoglm_recovery.receiver.console.static_files import A_YEAR_S, Files
-from autoglm_recovery.receiver.decide import decide, examine
-from autoglm_recovery.receiver.gather import situation
-from autoglm_recovery.receiver.ladder import next_step, rungs
+from autoglm_recovery.receiver.decide.decide import decide, examine
+from autoglm_recovery.receiver.decide.gather import situation
+from autoglm_recovery.receiver.decide.ladder import next_step, rungs
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store import refusals
+from autoglm_recovery.receiver.store import refusals, views
 from autoglm_recovery.receiver.store.standing import standing
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Guarded, GuardedMount, form, who
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.probes import LEAST_FREE_BYTES
 from autoglm_recovery.receiver.web.session import local_path
+from autoglm_recovery.receiver.web.static_files import A_YEAR_S, Files
 from autoglm_recovery.report import report_on, to_html, to_markdown, to_text
 
 WATCHDOG_SEEN = "autoglm_watchdog_seen_timestamp_seconds"

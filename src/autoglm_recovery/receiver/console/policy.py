@@ -15,8 +15,8 @@ from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, FAILU
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.ladder import rungs
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.decide.ladder import rungs
+from autoglm_recovery.receiver.fleet.world import World
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.absorb import judge
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.store.refusals import OTHERS, UNREADABLE
+from autoglm_recovery.receiver.triage.absorb import judge
 
 MOST_SHOWN = 100
 # The kinds of refusals in words for people.

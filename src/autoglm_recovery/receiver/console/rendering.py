@@ -19,9 +19,9 @@ from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.plain import plain
 from autoglm_recovery.receiver.console.moments import ago, clock, rough
 from autoglm_recovery.receiver.console.shapes import SHAPES
-from autoglm_recovery.receiver.console.static_files import version
 from autoglm_recovery.receiver.console.words import NAMES, STANDS_IN_WORDS
-from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.values.model import IncidentState
+from autoglm_recovery.receiver.web.static_files import version
 from autoglm_recovery.report.document import duration
 
 THEME_COOKIE = "autoglm_theme"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from autoglm_recovery.receiver.model import IncidentState, RunState
+from autoglm_recovery.receiver.values.model import IncidentState, RunState
 
 # escalated: a triangle that points up; held: a diamond; running: one that points right; ended well: a tick.
 _TRIANGLE = "M8 1 15.5 14.5H.5Z M7 5.5h2v5H7Z M7 11.7h2v1.6H7Z"

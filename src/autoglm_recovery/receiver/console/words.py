@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from autoglm_recovery.receiver.orders import Order, Turn
+from autoglm_recovery.receiver.operators.orders import Order, Turn
 
 # The kinds of lines of a timeline.
 NAMES = {

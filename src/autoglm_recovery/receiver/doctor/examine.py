@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.receiver import configured
 from autoglm_recovery.receiver.access.authenticator import watch_entries
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
 from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
-from autoglm_recovery.receiver.ansible import AnsibleError
 from autoglm_recovery.receiver.doctor import hosts, looked_at, servers, settings, targets
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import Trial, try_run
-from autoglm_recovery.receiver.fleet import InventoryError
-from autoglm_recovery.receiver.launcher import LaunchRefused
-from autoglm_recovery.receiver.world import World, read_world
+from autoglm_recovery.receiver.fleet.ansible import AnsibleError
+from autoglm_recovery.receiver.fleet.fleet import InventoryError
+from autoglm_recovery.receiver.fleet.world import World, read_world
+from autoglm_recovery.receiver.runs import configured
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused
 from autoglm_recovery.rules.targets import targets_of
 from autoglm_recovery.token_file import NoTokenError, first_token
 

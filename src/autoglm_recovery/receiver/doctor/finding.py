@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-from autoglm_recovery.receiver.redact import without_secrets
+from autoglm_recovery.receiver.process.redact import without_secrets
 
 
 class Level(StrEnum):

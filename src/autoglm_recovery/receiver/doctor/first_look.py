@@ -13,8 +13,8 @@ import structlog
 from autoglm_recovery.receiver.doctor.finding import Finding, Level
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, Trial, try_run
-from autoglm_recovery.receiver.worker import UNTIL_WOKEN, Worker
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
 
 MOST_TOLD = 20
 

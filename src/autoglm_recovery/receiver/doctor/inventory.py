@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from autoglm_recovery.knowledge.engines.registry import ENGINES
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
-from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.fleet.fleet import Fleet
 
 CHECK = "inventory"
 

@@ -16,10 +16,10 @@ import httpx
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.policy.proof import Prometheus
-from autoglm_recovery.receiver import fleet_http
 from autoglm_recovery.receiver.doctor import targets
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
-from autoglm_recovery.receiver.fleet_http import shown
+from autoglm_recovery.receiver.fleet import fleet_http
+from autoglm_recovery.receiver.fleet.fleet_http import shown
 
 ASK_WITHIN = timedelta(seconds=10)
 # Enough for some ten thousand targets.

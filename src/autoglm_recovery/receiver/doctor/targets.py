@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
-from autoglm_recovery.receiver.fleet import Fleet
+from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, Targets, service_names
 
 CHECK = "prometheus"

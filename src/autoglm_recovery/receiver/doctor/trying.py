@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver import heartbeat, launch
-from autoglm_recovery.receiver.container import check_podman
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
 from autoglm_recovery.receiver.doctor.hosts import table
-from autoglm_recovery.receiver.fleet import Fleet
-from autoglm_recovery.receiver.launcher import LaunchRefused, Order
+from autoglm_recovery.receiver.fleet.fleet import Fleet
+from autoglm_recovery.receiver.runs import heartbeat
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.local.container import check_podman
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Order
 
 CHECK = "runs"
 PLAYBOOK = "try_run"
@@ -53,15 +54,19 @@ class Trial:
             check_podman()
         shutil.rmtree(self._directory, ignore_errors=True)
         try:
-            launch.prepare(self._directory, Order(playbook, "all", inventory, WITHIN_S, variables), self._environment)
+            run_directory.prepare(
+                self._directory, Order(playbook, "all", inventory, WITHIN_S, variables), self._environment
+            )
             heartbeat.begin(self._directory, heartbeat.now() + 2 * WITHIN_S)
-            process = launch.spawn(self._directory)
+            process = run_directory.spawn(self._directory)
             while process.poll() is None:
                 if stop():
-                    launch.cancel(self._directory, "the receiver stops")
+                    run_directory.cancel(self._directory, "the receiver stops")
                 time.sleep(_LOOK_EVERY_S)
-            said = " ".join(line["text"] for line in launch.told(self._directory, 0) if "no task was" in line["text"])
-            result = launch.result(self._directory)
+            said = " ".join(
+                line["text"] for line in run_directory.told(self._directory, 0) if "no task was" in line["text"]
+            )
+            result = run_directory.result(self._directory)
             return result.get("rc"), said or str(result.get("why") or ""), list(_events(self._directory))
         except FileNotFoundError as error:
             log = (self._directory / "supervisor.log").read_text("utf-8", "replace")

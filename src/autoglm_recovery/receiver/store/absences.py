@@ -15,11 +15,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import ENDED
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences
 from autoglm_recovery.receiver.store.schema import alerts, incidents
 from autoglm_recovery.receiver.values.alerts import ABSENT
+from autoglm_recovery.receiver.values.model import ENDED
 
 # Of what was absent for longer Alertmanager has told by itself: it repeats what fires.
 LOOKED_FOR_S = 86400.0

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.access.principal import Principal
 from autoglm_recovery.receiver.store.schema import metadata
 from autoglm_recovery.receiver.store.texts import String, Text
+from autoglm_recovery.receiver.values.principal import Principal
 
 MOST_FAILED_LOGINS = 10_000
 LOGIN = "login"

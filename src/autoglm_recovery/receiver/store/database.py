@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import engines
 from autoglm_recovery.receiver.store.deadlines import Deadlines
-from autoglm_recovery.receiver.worker import Worker
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from autoglm_recovery.receiver.worker import UNTIL_WOKEN, Worker
+from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
 
 _LOOK_EVERY_S = 0.5
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import NO_ATTEMPT, UNFINISHED, IncidentState, RunState
-from autoglm_recovery.receiver.situation import PastRun
 from autoglm_recovery.receiver.store.runs import ACTS
 from autoglm_recovery.receiver.store.schema import incidents, runs
 from autoglm_recovery.receiver.store.well import WELL
+from autoglm_recovery.receiver.values.model import NO_ATTEMPT, UNFINISHED, IncidentState, RunState
+from autoglm_recovery.receiver.values.situation import PastRun
 
 _GOING_ON = [state.value for state in UNFINISHED]
 

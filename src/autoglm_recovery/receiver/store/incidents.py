@@ -11,11 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
-from autoglm_recovery.receiver.model import ENDED, NO_ATTEMPT, Fault, FaultMode, IncidentState, Target
 from autoglm_recovery.receiver.store.runs import ACTS
 from autoglm_recovery.receiver.store.schema import alerts, incidents, runs, timeline
 from autoglm_recovery.receiver.store.well import WELL
 from autoglm_recovery.receiver.values.alerts import taken_together
+from autoglm_recovery.receiver.values.model import ENDED, NO_ATTEMPT, Fault, FaultMode, IncidentState, Target
 
 # When nothing but news from outside can move an incident.
 NEVER = 1e12

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import engines
 from autoglm_recovery.receiver.store.database import CHANNEL
 from autoglm_recovery.receiver.store.deadlines import Deadlines
-from autoglm_recovery.receiver.worker import Worker
 
 # Without news the connection is tried this often, and while there is none a new one is.
 _TRY_EVERY_S = 15.0

@@ -15,9 +15,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import ENDED, UNFINISHED
 from autoglm_recovery.receiver.store.incidents import NEVER
 from autoglm_recovery.receiver.store.schema import alerts, incidents, own_silences, runs
+from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED
 
 _GOES_ON = runs.c.state.in_([state.value for state in UNFINISHED])
 

@@ -24,12 +24,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import ENDED, UNFINISHED, IncidentState, RunState
 from autoglm_recovery.receiver.store import backup, engines
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.backup import About, BackupError
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.schema import alerts, incidents, installation, notices, own_silences, runs
+from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED, IncidentState, RunState
 
 _NOT_ACTED_ON = ("new", "doubted")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import ENDED, UNFINISHED
 from autoglm_recovery.receiver.store.schema import alerts, incidents, notices, own_silences, rejects, runs, timeline
+from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED
 
 PIECE = 1000
 # Whoever may send could fill the disk within the time: of what belongs to no incident, no more than so many are kept.

@@ -20,10 +20,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.kept_out import KeptOut
-from autoglm_recovery.receiver.model import NEVER_THERE, NO_ATTEMPT, UNFINISHED, Attempt, RunState
 from autoglm_recovery.receiver.store import fences
 from autoglm_recovery.receiver.store.schema import incidents, runs
+from autoglm_recovery.receiver.values.kept_out import KeptOut
+from autoglm_recovery.receiver.values.model import NEVER_THERE, NO_ATTEMPT, UNFINISHED, Attempt, RunState
 
 # The playbook that only reads: it repairs nothing, and counts nowhere as an action.
 CHECK = "check_service"

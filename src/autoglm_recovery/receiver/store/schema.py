@@ -30,7 +30,7 @@ alerts = sa.Table(
     sa.Column("group_key", Text, nullable=False),
     # Who told of it first: its name for itself and its address, as a digest.
     sa.Column("sender", String(16), nullable=False, server_default=""),
-    # As the sender names it, by which Alertmanager knows it; alerts are told apart by their identity, see model.py.
+    # As the sender names it, by which Alertmanager knows it; alerts are told apart by identity, see values/model.py.
     sa.Column("fingerprint", String(128), nullable=False),
     sa.Column("identity", String(32), nullable=False, server_default=""),
     sa.Column("status", String(16), nullable=False),
@@ -40,14 +40,14 @@ alerts = sa.Table(
     sa.Column("annotations", sa.JSON, nullable=False),
     sa.Column("generator_url", Text, nullable=False),
     sa.Column("committed_at", sa.Float, nullable=False),
-    # new -> joined | refused | ignored; doubted -> new, see news.py; absent, see store/absences.py
+    # new -> joined | refused | ignored; doubted -> new, see triage/news.py; absent, see store/absences.py
     sa.Column("outcome", String(16), nullable=False),
     sa.Column("failure_class", String(32)),
-    # state | event | sticky, and NULL where nobody knows; see nature.py.
+    # state | event | sticky, and NULL where nobody knows; see triage/nature.py.
     sa.Column("nature", String(8)),
     sa.Column("reason", Text),
     sa.Column("incident_id", _Id, sa.ForeignKey("incidents.id")),
-    # When Alertmanager was first seen to have it, anew after each silence of ours; see absence_watch.py.
+    # When Alertmanager was first seen to have it, anew after each silence of ours; see observe/absence_watch.py.
     sa.Column("active_at", sa.Float),
     sa.Index("alerts_absent", "committed_at", sqlite_where=_ABSENT, postgresql_where=_ABSENT),
     sa.Index("alerts_new", "id", sqlite_where=sa.text("outcome = 'new'"), postgresql_where=sa.text("outcome = 'new'")),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import ENDED, UNFINISHED
 from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, runs
+from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED
 
 
 @dataclass(frozen=True)

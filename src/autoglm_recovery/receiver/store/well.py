@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.model import UNFINISHED, IncidentState, RunState
 from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.store.schema import incidents, runs
+from autoglm_recovery.receiver.values.model import UNFINISHED, IncidentState, RunState
 
 _ENDED = runs.c.state.not_in([state.value for state in UNFINISHED])
 _READ = (runs.c.action == CHECK) & (runs.c.state == RunState.succeeded.value)

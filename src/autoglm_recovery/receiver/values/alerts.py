@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# What became of an alert that Alertmanager lacks, and whose end it did not deliver; see absence_watch.py.
+# What became of an alert that Alertmanager lacks, and whose end it did not deliver; see observe/absence_watch.py.
 ABSENT = "absent"
 
 

@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
-from autoglm_recovery.receiver import views
-from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.orders import Order, OrderRefused, Turn, carry_out, pause_state, turn
-from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.intake.payload import PayloadError
+from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, Turn, carry_out, pause_state, turn
+from autoglm_recovery.receiver.store import views
+from autoglm_recovery.receiver.values.model import IncidentState
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, Handler, who

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.requests import ClientDisconnect, Request
 
-from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.intake.payload import PayloadError
 
 
 async def read_json_body(request: Request, largest: int) -> bytes:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import Seldom
 from autoglm_recovery.receiver.web.certificates import names_of
 from autoglm_recovery.receiver.web.listening import note_established
 from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS, Requests, refusal

@@ -28,11 +28,11 @@ from autoglm_recovery.receiver.access.authenticator import (
     Unrecognised,
 )
 from autoglm_recovery.receiver.access.buckets import Buckets
-from autoglm_recovery.receiver.access.principal import Need, Principal
 from autoglm_recovery.receiver.access.sessions import Sessions
-from autoglm_recovery.receiver.payload import PayloadError
+from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.store import audit, ended_sessions
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.values.principal import Need, Principal
 from autoglm_recovery.receiver.web.body import read_body
 from autoglm_recovery.receiver.web.problems import problem, retry_later
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from autoglm_recovery.receiver.access.principal import Need, Principal
+from autoglm_recovery.receiver.values.principal import Need, Principal
 
 
 class _Number(IntegerConvertor):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import Seldom
 
 # By OpenSSL's names of reasons: what it means at this end.
 _MEANS = {

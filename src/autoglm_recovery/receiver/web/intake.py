@@ -15,9 +15,9 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.payload import PayloadError, Webhook, parse_webhook, sender_of
-from autoglm_recovery.receiver.store.intake import Delivery, Overloaded, Receipt
+from autoglm_recovery.receiver.intake.commit import Delivery, Overloaded, Receipt
+from autoglm_recovery.receiver.intake.payload import PayloadError, Webhook, parse_webhook, sender_of
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.values.watchdog import is_watchdog
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_json_body

@@ -25,7 +25,7 @@ from typing import Any
 import structlog
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import Seldom
 
 MOST_ACCEPTED = 1024
 MOST_ACCEPTED_FROM_ONE_ADDRESS = 320

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, create_model
 
 from autoglm_recovery.policy.section import FailureClass
-from autoglm_recovery.receiver.model import IncidentState
-from autoglm_recovery.receiver.payload import MOST_ALERTS, AlertIn, storable
+from autoglm_recovery.receiver.intake.payload import MOST_ALERTS, AlertIn, storable
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.audit import audit
-from autoglm_recovery.receiver.views import INTERNAL, PARTS, TIMES
+from autoglm_recovery.receiver.store.views import INTERNAL, PARTS, TIMES
+from autoglm_recovery.receiver.values.model import IncidentState
 
 MOST_LISTED = 1000
 LONGEST_COMMENT = 1000

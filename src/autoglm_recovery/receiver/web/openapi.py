@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from autoglm_recovery import __version__
-from autoglm_recovery.receiver.access.principal import Need
-from autoglm_recovery.receiver.orders import Order
+from autoglm_recovery.receiver.operators.orders import Order
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.models import Problem
 from autoglm_recovery.receiver.web.problems import MEDIA_TYPE

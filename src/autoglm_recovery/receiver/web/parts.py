@@ -15,13 +15,13 @@ from starlette.concurrency import run_in_threadpool
 
 from autoglm_recovery.receiver.access.authenticator import Authenticator
 from autoglm_recovery.receiver.access.sessions import Sessions
-from autoglm_recovery.receiver.metrics import Metrics
-from autoglm_recovery.receiver.presence import NOT_SET_UP, Roll
-from autoglm_recovery.receiver.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Roll
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.intake.commit import Intake
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.process.worker import Trouble
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import Intake
-from autoglm_recovery.receiver.worker import Trouble
-from autoglm_recovery.receiver.world import World
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.problems import retry_later

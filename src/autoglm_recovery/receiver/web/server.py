@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from autoglm_recovery.receiver.access.authenticator import Authenticator, check_open, watch_entries
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.sessions import Sessions, read_key
-from autoglm_recovery.receiver.seldom import tell_seldom
+from autoglm_recovery.receiver.process.seldom import tell_seldom
 from autoglm_recovery.receiver.web.certificates import TlsFiles, serving_context
 from autoglm_recovery.receiver.web.connection import Connection
 from autoglm_recovery.receiver.web.listening import CountingListener

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from autoglm_recovery.receiver.access.authenticator import TooManyFailures, Unrecognised
-from autoglm_recovery.receiver.access.principal import Need
 from autoglm_recovery.receiver.access.sessions import LASTS_S
-from autoglm_recovery.receiver.console.static_files import version
 from autoglm_recovery.receiver.store import audit, ended_sessions
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.gate import LOGIN, credentials_of, secure_cookie
 from autoglm_recovery.receiver.web.guarded import Guarded, form
 from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.static_files import version
 
 HOME = "/"
 

@@ -16,16 +16,16 @@ from typing import Any
 import httpx
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.metrics import Metrics
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.intake.commit import Intake
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.process.worker import Workers
+from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.intake import Intake
 from autoglm_recovery.receiver.store.standing import Standing, standing
-from autoglm_recovery.receiver.web.app import build
 from autoglm_recovery.receiver.web.parts import Parts
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
-from autoglm_recovery.receiver.worker import Workers
-from autoglm_recovery.receiver.world import World
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
 ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operator {OPERATOR}\n"

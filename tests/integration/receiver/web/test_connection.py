@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.web import connection, intake, listening
 
 from .serving import ACCESS, SENDER, serving, wait_for

@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
-from autoglm_recovery.receiver.access.principal import Need
+from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.store import schema as tables
-from autoglm_recovery.receiver.web.app import build
+from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Guarded
 
 from .serving import OPERATOR, SENDER, serving

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from autoglm_recovery.receiver.worker import Worker, Workers
+from autoglm_recovery.receiver.process.worker import Worker, Workers
 
 from .serving import serving, wait_for
 

@@ -22,9 +22,9 @@ from autoglm_recovery.receiver.access.authenticator import (
     watch_entries,
 )
 from autoglm_recovery.receiver.access.entries import AuthError
-from autoglm_recovery.receiver.access.principal import Role
 from autoglm_recovery.receiver.access.sessions import Session, Sessions, read_key
 from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.values.principal import Role
 from autoglm_recovery.receiver.web.server import ListenError, split_address
 
 OLD, NEW = "a" * 32, "b" * 32

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.access import passwords
 from autoglm_recovery.receiver.access.entries import AuthError, digest, read_entries
-from autoglm_recovery.receiver.access.principal import Role
+from autoglm_recovery.receiver.values.principal import Role
 
 TOKEN = "a" * 32
 KEPT = passwords.hash_password("correct horse battery", rounds=100_000)

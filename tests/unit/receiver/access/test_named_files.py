@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.load import parse_policy
-from autoglm_recovery.receiver import serve
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.named_files import judge_named_files, named_files
-from autoglm_recovery.receiver.reader import Reader
+from autoglm_recovery.receiver.serve import serve
+from autoglm_recovery.receiver.serve.reloader import Reader
 
 # Each key of the policy that names a file; a test below holds this to the schema.
 PLACES = {

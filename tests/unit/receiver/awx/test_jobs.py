@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.awx.jobs import (
+from autoglm_recovery.receiver.runs.awx.jobs import (
     JobId,
     Standing,
     job_id,
@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.awx.jobs import (
     told,
     told_nodes,
 )
-from autoglm_recovery.receiver.launcher import Life
+from autoglm_recovery.receiver.runs.protocol import Life
 
 
 @pytest.mark.parametrize("status", ["new", "pending", "waiting", "running"])

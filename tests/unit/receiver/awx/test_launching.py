@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from autoglm_recovery.receiver.awx import launching
-from autoglm_recovery.receiver.awx.settings import AwxSettings, Template, Token
-from autoglm_recovery.receiver.launcher import LaunchRefused, Order, RunView
+from autoglm_recovery.receiver.runs.awx import launch_request
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template, Token
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Order, RunView
 
 RUN = RunView(7, 3, "node-a", "restart_process", 1, 11, Path("/runs/7"), 1.0)
 ORDER = Order(
@@ -31,7 +31,7 @@ ASKS = {"ask_limit_on_launch": True, "ask_variables_on_launch": True}
 
 
 def test_the_limit_is_the_one_host_and_the_run_is_marked() -> None:
-    body = launching.launch_body(ORDER, launching.mark("east", RUN))
+    body = launch_request.launch_body(ORDER, launch_request.mark("east", RUN))
     assert body["limit"] == "node-a"
     assert body["extra_vars"]["autoglm_run"] == "east:3:7"
     assert body["extra_vars"]["autoglm_target"] == {"host": "node-a"}
@@ -39,14 +39,14 @@ def test_the_limit_is_the_one_host_and_the_run_is_marked() -> None:
 
 
 def test_runs_of_other_installations_have_other_marks() -> None:
-    marks = {launching.mark(*each) for each in (("east", RUN), ("west", RUN), ("east", replace(RUN, id=8)))}
+    marks = {launch_request.mark(*each) for each in (("east", RUN), ("west", RUN), ("east", replace(RUN, id=8)))}
     assert len(marks) == 3
 
 
 @given(st.text(alphabet="{}%# a1", max_size=20), st.text(max_size=20))
 def test_no_text_is_a_template_whatever_awx_is_set_to(braces: str, other: str) -> None:
     text = braces + other + braces
-    made = launching.neutralised({"a": [text, {text: text}]})
+    made = launch_request.neutralised({"a": [text, {text: text}]})
     inner = made["a"][0]
     lexed = Environment(autoescape=False, keep_trailing_newline=True).lex(inner)  # noqa: S701 - nothing is rendered
     assert {kind for _line, kind, _value in lexed} <= {"data"}
@@ -55,30 +55,30 @@ def test_no_text_is_a_template_whatever_awx_is_set_to(braces: str, other: str) -
 
 def test_plain_texts_and_numbers_stay_as_they_are() -> None:
     value = {"text": "a {b} c", "json": '{"a": 1}', "number": 3, "none": None, "yes": True}
-    assert launching.neutralised(value) == value
+    assert launch_request.neutralised(value) == value
 
 
 @pytest.mark.parametrize("key", ["host", "service", "gpu", "pool"])
 def test_a_name_that_is_a_template_is_refused(key: str) -> None:
     order = replace(ORDER, variables={"autoglm_target": {"host": "node-a", key: "{{ x }}"}})
     with pytest.raises(LaunchRefused, match="name of the target"):
-        launching.launch_body(order, "m")
+        launch_request.launch_body(order, "m")
 
 
 @pytest.mark.parametrize("host", ["all", "a*", "a,b", "!a", "&a", "~a", "@a", "a:b", "a[0]", "", "-a", "*"])
 def test_a_host_that_is_a_pattern_is_refused(host: str) -> None:
     with pytest.raises(LaunchRefused, match="pattern"):
-        launching.check_limit(host)
+        launch_request.check_limit(host)
 
 
 def test_a_template_must_be_there_exactly_once() -> None:
     wanted = Template("autoglm x", "ops")
     one = {"name": "autoglm x", "id": 1}
-    assert launching.only_template([one, {"name": "autoglm xy"}], wanted) is one
+    assert launch_request.only_template([one, {"name": "autoglm xy"}], wanted) is one
     with pytest.raises(LaunchRefused, match="no job template 'autoglm x' in organization 'ops'"):
-        launching.only_template([{"name": "AUTOGLM X"}], wanted)
+        launch_request.only_template([{"name": "AUTOGLM X"}], wanted)
     with pytest.raises(LaunchRefused, match="2 workflow job templates"):
-        launching.only_template([one, one], replace(wanted, workflow=True))
+        launch_request.only_template([one, one], replace(wanted, workflow=True))
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_a_template_must_be_there_exactly_once() -> None:
 )
 def test_what_a_template_lacks_is_said(launch: dict[str, object], words: str) -> None:
     with pytest.raises(LaunchRefused, match=words):
-        launching.check_prompts(launch, "t")
+        launch_request.check_prompts(launch, "t")
 
 
 def test_a_template_that_asks_for_all_is_taken() -> None:
-    launching.check_prompts(ASKS | {"passwords_needed_to_start": []}, "t")
+    launch_request.check_prompts(ASKS | {"passwords_needed_to_start": []}, "t")
 
 
 SENT = {"limit": "node-a", "extra_vars": {"autoglm_run": "x:1:2"}}
@@ -120,14 +120,14 @@ LAUNCHED = {"type": "job", "limit": "node-a", "extra_vars": '{"autoglm_run": "x:
     ],
 )
 def test_what_was_launched_is_what_awx_shows_of_it(answer: dict[str, Any], words: str | None) -> None:
-    found = launching.check_launched({**LAUNCHED, **answer}, SENT, "job", "t")
+    found = launch_request.check_launched({**LAUNCHED, **answer}, SENT, "job", "t")
     assert (found is None) if words is None else (words in str(found))
 
 
 def test_sliced_templates_are_refused() -> None:
-    launching.check_slicing({"job_slice_count": 1})
+    launch_request.check_slicing({"job_slice_count": 1})
     with pytest.raises(LaunchRefused, match="slices"):
-        launching.check_slicing({"job_slice_count": 2, "name": "t"})
+        launch_request.check_slicing({"job_slice_count": 2, "name": "t"})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_sliced_templates_are_refused() -> None:
 )
 def test_the_host_must_be_there_enabled_and_no_group(hosts: list, groups: list, words: str) -> None:
     with pytest.raises(LaunchRefused, match=words):
-        launching.check_host(hosts, groups, "node-a")
+        launch_request.check_host(hosts, groups, "node-a")
 
 
 def _node(kind: str = "job", template: int = 5) -> dict[str, object]:
@@ -150,16 +150,16 @@ def _node(kind: str = "job", template: int = 5) -> dict[str, object]:
 
 def test_every_job_of_a_workflow_must_keep_to_the_limit() -> None:
     good = {5: ASKS | {"name": "w", "inventory": 9}}
-    launching.check_nodes([_node(), _node("project_update"), _node("workflow_approval")], good, 9)
-    launching.check_nodes([_node()], {5: good[5] | {"inventory": 1, "ask_inventory_on_launch": True}}, 9)
+    launch_request.check_nodes([_node(), _node("project_update"), _node("workflow_approval")], good, 9)
+    launch_request.check_nodes([_node()], {5: good[5] | {"inventory": 1, "ask_inventory_on_launch": True}}, 9)
     with pytest.raises(LaunchRefused, match="Limit"):
-        launching.check_nodes([_node()], {5: good[5] | {"ask_limit_on_launch": False}}, 9)
+        launch_request.check_nodes([_node()], {5: good[5] | {"ask_limit_on_launch": False}}, 9)
     with pytest.raises(LaunchRefused, match="another inventory"):
-        launching.check_nodes([_node()], good, 8)
+        launch_request.check_nodes([_node()], good, 8)
     with pytest.raises(LaunchRefused, match="another workflow"):
-        launching.check_nodes([_node("workflow_job")], good, 9)
+        launch_request.check_nodes([_node("workflow_job")], good, 9)
     with pytest.raises(LaunchRefused, match="without a template"):
-        launching.check_nodes([{"summary_fields": {}}], good, 9)
+        launch_request.check_nodes([{"summary_fields": {}}], good, 9)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_every_job_of_a_workflow_must_keep_to_the_limit() -> None:
     ],
 )
 def test_jobs_are_known_by_their_mark(shown: object, carried: bool | None) -> None:
-    assert launching.carries({"extra_vars": shown}, "m") is carried
+    assert launch_request.carries({"extra_vars": shown}, "m") is carried
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.backtest.events import (
+from autoglm_recovery.receiver.fleet.fleet_http import shown
+from autoglm_recovery.receiver.rehearse.backtest.events import (
     Event,
     Record,
     Series,
@@ -21,8 +22,7 @@ from autoglm_recovery.receiver.backtest.events import (
     joined,
     spans_of,
 )
-from autoglm_recovery.receiver.backtest.prometheus import MOST_POINTS, chunks
-from autoglm_recovery.receiver.fleet_http import shown
+from autoglm_recovery.receiver.rehearse.backtest.prometheus import MOST_POINTS, chunks
 
 OOM = (("alertname", "Oom"),)
 STEP = 30.0

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from autoglm_recovery.receiver.backtest import prometheus
-from autoglm_recovery.receiver.backtest.events import Record, Span
-from autoglm_recovery.receiver.backtest.prometheus import PrometheusRecord, RecordError
+from autoglm_recovery.receiver.rehearse.backtest import prometheus
+from autoglm_recovery.receiver.rehearse.backtest.events import Record, Span
+from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
 from tests.parts.http_answers import Asked, Reply, answering_http
 
 JSON = {"Content-Type": "application/json"}

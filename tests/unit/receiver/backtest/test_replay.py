@@ -13,17 +13,17 @@ import yaml
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.backtest.events import Event, Record, Series, Span, deliveries, events_of
-from autoglm_recovery.receiver.backtest.replay import payload, replaying
-from autoglm_recovery.receiver.backtest.report import report
-from autoglm_recovery.receiver.backtest.run import Assumptions, backtest
-from autoglm_recovery.receiver.own_alerts import FOR_PEOPLE, for_people
-from autoglm_recovery.receiver.payload import parse_webhook
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.intake.commit import Delivery, Intake
+from autoglm_recovery.receiver.intake.payload import parse_webhook
+from autoglm_recovery.receiver.rehearse.backtest.events import Event, Record, Series, Span, deliveries, events_of
+from autoglm_recovery.receiver.rehearse.backtest.replay import payload, replaying
+from autoglm_recovery.receiver.rehearse.backtest.report import report
+from autoglm_recovery.receiver.rehearse.backtest.run import Assumptions, backtest
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
-from autoglm_recovery.receiver.store.intake import Delivery, Intake
 from autoglm_recovery.receiver.store.runs import CHECK
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.triage.own_alerts import FOR_PEOPLE, for_people
 from autoglm_recovery.rules import render_receiver_rules, render_rules
 from tests.unit.receiver.desk import FLEET, START, desk
 

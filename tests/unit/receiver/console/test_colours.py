@@ -10,8 +10,8 @@ import re
 import pytest
 
 from autoglm_recovery.receiver.console.shapes import SHAPES
-from autoglm_recovery.receiver.console.static_files import STATIC
-from autoglm_recovery.receiver.model import IncidentState, RunState
+from autoglm_recovery.receiver.values.model import IncidentState, RunState
+from autoglm_recovery.receiver.web.static_files import STATIC
 
 CSS = (STATIC / "console.css").read_text("utf-8")
 PAIRS = dict(re.findall(r"--([a-z-]+): (light-dark\(#\w{6}, #\w{6}\));", CSS))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver.console.filters import GROUPS, Filter, read_filter
-from autoglm_recovery.receiver.model import IncidentState
+from autoglm_recovery.receiver.values.model import IncidentState
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60).map(str.strip)
 numbers = st.none() | st.integers(1, 2**63 - 1)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.console.incident import WIDTH, Line, Run, alerts, is_planned, orders, plan, track, weave
-from autoglm_recovery.receiver.model import Decision, IncidentState, Verb
+from autoglm_recovery.receiver.values.model import Decision, IncidentState, Verb
 from autoglm_recovery.report.document import Stage
 
 T0 = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

@@ -12,10 +12,10 @@ import pytest
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet, listing, overview
 from autoglm_recovery.receiver.console.filters import Filter
-from autoglm_recovery.receiver.silences import NONE_ASKED
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED
+from autoglm_recovery.receiver.process.worker import Trouble
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.standing import standing
-from autoglm_recovery.receiver.worker import Trouble
 from tests.unit.receiver.desk import FLEET, desk
 
 

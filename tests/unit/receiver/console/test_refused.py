@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.console.refused import IN_WORDS, refused_page
-from autoglm_recovery.receiver.fleet import Fleet, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.store.refusals import UNREADABLE
 from autoglm_recovery.receiver.values.refusal import RefusalReason
 

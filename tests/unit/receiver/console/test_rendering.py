@@ -23,11 +23,11 @@ from autoglm_recovery.receiver.console.filters import Filter
 from autoglm_recovery.receiver.console.ordering import Confirmation
 from autoglm_recovery.receiver.console.output import OutputPage
 from autoglm_recovery.receiver.console.rendering import Frame, link, render
-from autoglm_recovery.receiver.fleet import Fleet, Host, Service
-from autoglm_recovery.receiver.guards import Finding
-from autoglm_recovery.receiver.model import Decision, Verb
-from autoglm_recovery.receiver.silences import NONE_ASKED
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.decide.guards import Finding
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED
+from autoglm_recovery.receiver.values.model import Decision, Verb
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 THEN = "2026-11-24T02:59:00+00:00"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.console.findings import Finding, Findings, findings
 from autoglm_recovery.receiver.console.tones import ASK, DANGER, GOOD, NONE, tone
-from autoglm_recovery.receiver.narrate import narrate
+from autoglm_recovery.receiver.runs.narrate import narrate
 
 from .test_incident import Line, at, run
 

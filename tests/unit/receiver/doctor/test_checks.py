@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, well
 from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, POOL_KEYS, SERVICE_KEYS, check_inventory
 from autoglm_recovery.receiver.doctor.trying import LAST_TASK, read_trial
-from autoglm_recovery.receiver.fleet import Fleet, fleet_from
+from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
 from autoglm_recovery.rules.targets import targets_of
 
 CHECKOUT = Path(__file__).parents[4]

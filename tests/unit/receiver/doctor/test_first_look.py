@@ -14,8 +14,8 @@ from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.doctor.finding import well
 from autoglm_recovery.receiver.doctor.first_look import MOST_TOLD, FirstLook
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
-from autoglm_recovery.receiver.fleet import Fleet, fleet_from
-from autoglm_recovery.receiver.world import World
+from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
+from autoglm_recovery.receiver.fleet.world import World
 
 SERVICE = {"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:80", "unit": "l.service"}
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.warm.conditions import (
+from autoglm_recovery.receiver.runs.warm.conditions import (
     Conditions,
     code_stamps,
     current,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoglm_recovery.receiver.warm.warmer import WarmProcess
+from autoglm_recovery.receiver.runs.warm.warmer import WarmProcess
 
 BEYOND_SELECT = 1100
 

@@ -11,10 +11,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from autoglm_recovery.receiver.access.authenticator import Unrecognised
-from autoglm_recovery.receiver.access.principal import Need, Principal, Role
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.store.audit import audit
 from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.values.principal import Need, Principal, Role
 from autoglm_recovery.receiver.web.gate import Gate
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, GuardedMount, check_guarded, who
 

@@ -9,7 +9,7 @@ import logging
 
 from structlog.testing import capture_logs
 
-from autoglm_recovery.receiver.seldom import MOST_REMEMBERED, TELL_EVERY_S, tell_seldom
+from autoglm_recovery.receiver.process.seldom import MOST_REMEMBERED, TELL_EVERY_S, tell_seldom
 from autoglm_recovery.receiver.web.handshakes import Teller
 
 

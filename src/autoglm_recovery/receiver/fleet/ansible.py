@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask Ansible's own commands what they know.  Their output is the one interface that stays from release to release."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoglm_recovery.receiver.fleet import find_collection, read_inventory
+from autoglm_recovery.receiver.process import inherited
+from autoglm_recovery.receiver.process.cleaned import of_inventory
+
+COLLECTION = "autoglm.recovery"
+TIMEOUT_S = 60
+
+
+class AnsibleError(RuntimeError):
+    """A command of Ansible could not answer, and what it said."""
+
+
+def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
+    """Return what C(ansible-inventory --list) prints, C(playbooks) being where those are that would be run.
+
+    C(group_vars) and C(host_vars) beside them count in runs; C(ansible-inventory) by itself takes those of the current
+    folder.
+
+    :raises AnsibleError: if the inventory cannot be read.
+    """
+    # -P: ansible-playbook has its own folder first on its path, not the current one.
+    program = [sys.executable, "-P", "-m", read_inventory.__name__]
+    options = ["--list", "--inventory", str(inventory), "--playbook-dir", str(playbooks)]
+    # Without this an inventory that cannot be parsed is an empty one and a warning.
+    return _ask("ansible-inventory", [*program, *options], {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"})
+
+
+def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_S,
+            check=False,
+            # Without a terminal: nobody answers a question for a password there.
+            start_new_session=True,
+            env={**inherited.environment(), **(environment or {})},
+        )
+    except FileNotFoundError as error:
+        raise AnsibleError(f"{command[0]} is not there; install ansible-core beside autoglm") from error
+    except subprocess.TimeoutExpired as error:
+        raise AnsibleError(f"{name} did not finish in {TIMEOUT_S} s") from error
+    if done.returncode:
+        # Before it is cut: behind the cut nothing would tell a password from other words.
+        said = of_inventory(done.stderr.decode(errors="replace"))
+        raise AnsibleError(f"{name}: {' '.join(said.split())[-800:]}")
+    try:
+        answer = json.loads(done.stdout, object_hook=_plain)
+    except (ValueError, RecursionError) as error:
+        raise AnsibleError(f"{name} printed no JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise AnsibleError(f"{name} printed no JSON object")
+    return answer
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    """Unwrap a text that Ansible's encoder of inventories marks as one that is no template."""
+    return value["__ansible_unsafe"] if value.keys() == {"__ansible_unsafe"} else value
+
+
+def playbooks_folder() -> Path:
+    """Return where the playbooks are that can be run: in the collection that Ansible finds first.
+
+    :raises AnsibleError: if Ansible does not find the collection.
+    """
+    # -P: ansible-playbook has its own folder first on its path, not the current one.
+    ask = [sys.executable, "-P", "-m", find_collection.__name__, COLLECTION]
+    root = _ask("Ansible's collection loader", ask)["root"]
+    if root is None:
+        raise AnsibleError(f"Ansible finds no collection {COLLECTION}; install it with ansible-galaxy or pip")
+    return Path(root, "playbooks")
+
+
+def installed_playbooks(folder: Path | None = None) -> frozenset[str]:
+    """Return the actions that can be run: the names of the playbooks in C(folder), or else in the collection's.
+
+    :raises AnsibleError: if Ansible does not find the collection.
+    """
+    return frozenset(path.stem for path in (folder or playbooks_folder()).glob("*.yml"))

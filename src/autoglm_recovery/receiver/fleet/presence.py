@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who of the fleet is heard of, by Prometheus' word.  Pure.
+
+That nothing is wrong with a host is no news of it: C(heard) has answered a scrape a moment ago, C(silent) was asked and
+did not answer, and of C(unknown) nobody has heard, because nobody asks it or nobody could ask Prometheus.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
+
+HEARD, SILENT, UNKNOWN = "heard", "silent", "unknown"
+
+# One query: the time of each target's last scrape, negative where it had no answer.  The time of the sample itself, so
+# that a Prometheus that scrapes no more is not taken for one that does.
+JOBS = "node|inference|inference_slow|autoglm"
+QUERY = f'timestamp(up{{job=~"{JOBS}"}}) * (2 * up{{job=~"{JOBS}"}} - 1)'
+INFERENCE_JOBS = ("inference", "inference_slow")
+# A scrape that is older says nothing about now.
+NEWS_FOR_S = 120.0
+
+_Key = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """C(word) is heard, silent or unknown; C(at) is when it was last heard of, as far as this receiver knows."""
+
+    word: str
+    at: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Roll:
+    """What the last look found: for each host, and each service of it, whether it answered, and when it was asked.
+
+    C(answered_at) are the last answers of which this receiver knows, of now or before; C(why) says why nothing is so.
+    """
+
+    asked_at: float = 0.0
+    good_for: float = 0.0
+    scraped: Mapping[_Key, tuple[bool, float]] = field(default_factory=dict)
+    answered_at: Mapping[_Key, float] = field(default_factory=dict)
+    why: str = "Prometheus has not been asked yet"
+
+    def of(self, host: str, service: str | None, now: float) -> Presence:
+        """Return how a host or a service of it stands."""
+        key = (host, service)
+        at = self.answered_at.get(key)
+        if not self.scraped and self.why:
+            return Presence(UNKNOWN, at, self.why)
+        if now - self.asked_at > self.good_for:
+            return Presence(UNKNOWN, at, "Prometheus was asked too long ago")
+        found = self.scraped.get(key)
+        if found is None:
+            return Presence(UNKNOWN, at, "Prometheus has no target of it")
+        answered, scraped_at = found
+        if now - scraped_at > NEWS_FOR_S:
+            return Presence(UNKNOWN, at, "Prometheus has not asked it lately")
+        return Presence(HEARD, scraped_at, "") if answered else Presence(SILENT, at, "it does not answer Prometheus")
+
+
+NOT_SET_UP = Roll(why="the policy's monitoring.prometheus names none to ask")
+
+
+def cannot_ask(before: Roll, why: str, now: float) -> Roll:
+    """Return what is known while Prometheus cannot be asked: when each was last heard of, and for a while the rest."""
+    if before.scraped and now - before.asked_at <= before.good_for:
+        return before
+    return Roll(answered_at=before.answered_at, why=why)
+
+
+def looked(before: Roll, answer: object, fleet: Fleet, now: float, good_for: float) -> Roll:
+    """Read what Prometheus answers to C(QUERY).
+
+    A host is heard of where any of its targets answers, a service where all endpoints of it do, each in any way.
+
+    :raises ValueError: if it is not what Prometheus answers.
+    """
+    ways: dict[_Key, dict[str, tuple[bool, float]]] = {}
+    for labels, value in _samples(answer):
+        host = _host(labels, fleet)
+        if host is None or not math.isfinite(value):
+            continue
+        found = (value > 0, abs(value))
+        whole = ways.setdefault((host.name, None), {})
+        whole["any"] = max(whole.get("any", found), found)
+        service = labels.get("service")
+        if labels.get("job") in INFERENCE_JOBS and any(each.name == service for each in host.services):
+            endpoints = ways.setdefault((host.name, service), {})
+            instance = str(labels.get("instance", ""))
+            # The patient job may have an answer where the other has none.
+            endpoints[instance] = max(endpoints.get(instance, found), found)
+    scraped = {key: min(each.values()) for key, each in ways.items()}
+    fresh = {key: at for key, (answered, at) in scraped.items() if answered}
+    return Roll(now, good_for, scraped, {**before.answered_at, **fresh}, "" if scraped else "Prometheus has no targets")
+
+
+def _host(labels: Mapping[str, Any], fleet: Fleet) -> Host | None:
+    """Return whose target it is: by our label, else by the address that was scraped."""
+    name = labels.get("host")
+    if isinstance(name, str) and name:
+        return fleet.find(name)
+    instance = str(labels.get("instance", ""))
+    return fleet.find(instance.rpartition(":")[0].strip("[]") or instance)
+
+
+def _samples(answer: object) -> Iterable[tuple[Mapping[str, Any], float]]:
+    try:
+        if not isinstance(answer, dict) or answer["status"] != "success" or answer["data"]["resultType"] != "vector":
+            raise ValueError(f"the answer is no vector: {str(answer)[:200]}")
+        return [(dict(one["metric"]), float(one["value"][1])) for one in answer["data"]["result"]]
+    except (AttributeError, KeyError, IndexError, OverflowError, TypeError) as error:
+        raise ValueError(f"the answer is not as Prometheus gives it: {error!r}") from error

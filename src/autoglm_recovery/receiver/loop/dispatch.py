@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at an incident that is due: resolve it, decide about it, write down the decision, and begin a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from autoglm_recovery.receiver.decide.decide import decide
+from autoglm_recovery.receiver.decide.gather import situation
+from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.loop.proving import NOTHING_HEARD, LastHeard, Prover
+from autoglm_recovery.receiver.loop.turn import Turn
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.observe.own_silences import MARGIN_S, may_be_silenced
+from autoglm_recovery.receiver.store import incidents as store
+from autoglm_recovery.receiver.store import own_silences, runs
+from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.values.clock import Clock, wall
+from autoglm_recovery.receiver.values.model import ENDED, Decision, IncidentState, Verb
+from autoglm_recovery.receiver.values.situation import Situation
+
+# How soon is asked again what waits for others.  The end of a run or of an incident wakes it before that; this is for
+# what nobody sees: a policy that was changed, a host that left the inventory.
+_ASK_AGAIN_S = 30.0
+
+# Decided again although a person is waited for, because what is in the way may have gone.
+_DECIDED_AGAIN = (IncidentState.open, IncidentState.waiting, IncidentState.held)
+
+log = structlog.get_logger()
+
+_STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Verb.escalate: IncidentState.escalated}
+
+# Hears of each decision, within its transaction.
+Decided = Callable[[World, Situation, Decision], None]
+
+
+class Dispatcher:
+    """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
+
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        runs_directory: Path,
+        metrics: Metrics,
+        *,
+        heard: LastHeard = NOTHING_HEARD,
+        notified: Callable[[], None] = lambda: None,
+        decided: Decided = lambda _world, _situation, _decision: None,
+        clock: Clock = wall,
+    ) -> None:
+        self._database = database
+        self._lease = lease
+        self._runs_directory = runs_directory
+        self._metrics = metrics
+        self._heard = heard
+        self._prover = Prover(lease, runs_directory, metrics, heard)
+        self._notified = notified
+        self._decided = decided
+        self._clock = clock
+
+    def step(self, incident_id: int, world: World) -> None:
+        """Look at one incident, in one transaction.
+
+        What is decided is worked out again if a power cut undoes it, except for a run: that is made sure to be on disk
+        before anything can launch it.
+        """
+        now = self._clock()
+        with self._database.noting() as connection:
+            row = store.incident(connection, incident_id)
+            if row is None or row.due_at > now or row.state in ENDED:
+                return
+            turn = Turn(connection, row, world, now)
+            self._look(turn)
+        # After the commit: before that, the one who is woken would find an empty outbox and sleep on.
+        if turn.has_notices:
+            self._notified()
+        if turn.begun:
+            with self._database.writing() as connection:
+                store.update(connection, incident_id, now)
+
+    def _look(self, turn: Turn) -> None:
+        """Move one incident on."""
+        known = self._prover.known(turn)
+        if self._prover.settles(turn, known):
+            return
+        if turn.row.state in _DECIDED_AGAIN:
+            self._decide(turn)
+        else:
+            self._prover.leaves_to_a_person(turn, known)
+
+    def _decide(self, turn: Turn) -> None:
+        if turn.row.state == IncidentState.waiting and turn.row.queued and _full(turn.connection, turn.world):
+            # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
+            turn.update(due_at=turn.now + _ASK_AGAIN_S)
+            return
+        known = situation(turn.connection, turn.row, turn.world, turn.now, self._heard.silences())
+        decision = decide(turn.world.policy, known)
+        self._decided(turn.world, known, decision)
+        if decision.verb is Verb.run:
+            self._begin(turn, decision)
+        else:
+            self._stand(turn, decision, known)
+
+    def _stand(self, turn: Turn, decision: Decision, known: Situation) -> None:
+        """Write down a decision after which nothing runs."""
+        row, state = turn.row, _STATE_OF[decision.verb]
+        if (row.state, row.reason) != (state, decision.reason):
+            kind = {Verb.hold: "held", Verb.escalate: "escalated"}.get(decision.verb, "decided")
+            turn.tell(kind, f"{decision.verb}: {decision.reason}")
+            say = log.error if decision.verb is Verb.escalate else log.info
+            say(f"decided to {decision.verb}", incident=row.id, host=row.host, reason=decision.reason)
+        cause = known.explained_by.incident_id if decision.verb is Verb.hold and known.explained_by else None
+        if decision.verb is Verb.escalate:
+            # What a person approved has come to its end: whatever follows is asked for anew.
+            turn.update(approved=False)
+        held = {"state": state, "reason": decision.reason, "queued": decision.queued, "explained_by": cause}
+        turn.update(**held, due_at=_due(decision, turn.now))
+        occasion = _occasion(decision)
+        # Once for each time that a person is needed.
+        if occasion and (row.state != state or (decision.asks and row.reason != decision.reason)):
+            turn.notify(decision, known, occasion)
+
+    def _begin(self, turn: Turn, decision: Decision) -> None:
+        row, policy, now = turn.row, turn.world.policy, turn.now
+        launcher = policy.launcher(row.failure_class)
+        run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)
+        if policy.silences_own:
+            alerts = [alert for alert in store.firing(turn.connection, row.id) if may_be_silenced(alert.labels)]
+            longest = policy.timeout(row.failure_class, launcher).total_seconds()
+            own_silences.plan(turn.connection, run_id, row.id, alerts, now + longest + MARGIN_S)
+        turn.update(
+            state=IncidentState.running,
+            reason=decision.reason,
+            approved=False,
+            queued=False,
+            explained_by=None,
+            due_at=store.NEVER,
+        )
+        service = f" for {row.service}" if row.service else ""
+        turn.tell("decided", f"run on {row.host}{service}: {decision.reason}")
+        log.info("decided to run", incident=row.id, run=run_id, host=row.host, action=decision.action)
+        if decision.attempt == 1:
+            self._metrics.launched(now - row.first_starts_at)
+
+
+def _occasion(decision: Decision) -> str | None:
+    """Return the occasion on which people are told of a decision."""
+    if decision.watched:
+        return "digest"
+    return "approval" if decision.asks else "escalated" if decision.verb is Verb.escalate else None
+
+
+def _full(connection: sa.Connection, world: World) -> bool:
+    acting = [run for run in runs.unfinished(connection) if run.action != runs.CHECK]
+    return len(acting) >= world.policy.guardrails.max_concurrent_runs
+
+
+def _due(decision: Decision, now: float) -> float:
+    """Return when to look again.  What waits for a person waits for news."""
+    if decision.verb is not Verb.wait:
+        return store.NEVER
+    until = decision.not_before or store.NEVER
+    return min(until, now + _ASK_AGAIN_S) if decision.queued else until

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which launchers a receiver has, as its policy names them when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from autoglm_recovery.policy.launchers import AwxLauncher as AwxPolicy
+from autoglm_recovery.policy.launchers import Launchers
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.process.worker import Background
+from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
+from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template, Token
+from autoglm_recovery.receiver.runs.local import run_directory
+from autoglm_recovery.receiver.runs.local.artifacts import Retention
+from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
+from autoglm_recovery.receiver.runs.protocol import Launcher
+from autoglm_recovery.receiver.runs.warm.warmer import Warmer
+
+
+def open_launchers(
+    policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics, installation: str
+) -> tuple[dict[str, Launcher], list[Callable[[], None]], list[Background]]:
+    """Return the launchers by their names, what ends them, and what of them works in the background once started.
+
+    :raises ValueError: if what the policy says of AWX cannot be used.
+    """
+    warmer = Warmer(run_directory.spawn, state_dir / "warm.log", metrics.run_started)
+    warmer.start()
+    local = LocalLauncher(allowed_until, warmer.spawn, policy.local.execution_environment)
+    launchers: dict[str, Launcher] = {"local": local}
+    closing: list[Callable[[], None]] = [warmer.stop]
+    background: list[Background] = []
+    if policy.awx is not None:
+        settings = awx_settings(policy.awx, installation)
+        awx = BackgroundAwx(AwxLauncher(settings, (state_dir / "runs").resolve()), settings.look_timeout_s)
+        launchers["awx"] = awx
+        background.append(awx)
+    return launchers, closing, background
+
+
+def retention(policy: Launchers) -> Retention:
+    """Return how long the directories of runs are kept."""
+    return Retention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
+
+
+def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
+    """Map the policy's words onto the launcher's.  C(installation) marks the jobs of this receiver's database.
+
+    :raises ValueError: if the address would send the token unencrypted over a network.
+    """
+    return AwxSettings(
+        policy.url,
+        Token(file=policy.token_file),
+        ca_file=policy.ca_path,
+        api_path=policy.api_path,
+        organization=policy.organization,
+        templates={
+            action: Template(template.name, policy.organization, template.workflow)
+            for action, template in policy.templates.items()
+        },
+        call_timeout_s=policy.timeout.total_seconds(),
+        installation=installation,
+        look_timeout_s=1.5 * policy.timeout.total_seconds(),
+    )

@@ -1,0 +1,297 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put the receiver together and run it until it is told to stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import resource
+import secrets
+import signal
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import sqlalchemy as sa
+import structlog
+
+from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file, judge_directory
+from autoglm_recovery.receiver.access.named_files import judge_named_files
+from autoglm_recovery.receiver.doctor.first_look import FirstLook
+from autoglm_recovery.receiver.fleet.world import CurrentWorld
+from autoglm_recovery.receiver.intake.commit import Intake
+from autoglm_recovery.receiver.loop.dispatch import Dispatcher
+from autoglm_recovery.receiver.loop.loop import Loop
+from autoglm_recovery.receiver.loop.proving import LastHeard
+from autoglm_recovery.receiver.notify.notifier import Notifier
+from autoglm_recovery.receiver.notify.own_watch import OwnWatch
+from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
+from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.observe.own_silences import maker
+from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
+from autoglm_recovery.receiver.observe.silencer import Silencer
+from autoglm_recovery.receiver.observe.silences import SilenceWatch
+from autoglm_recovery.receiver.observe.tracing import Tracer
+from autoglm_recovery.receiver.process.whole_file import write_whole
+from autoglm_recovery.receiver.process.worker import Background, Workers
+from autoglm_recovery.receiver.runs.follow import Follower
+from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.local.artifacts import Sweeper
+from autoglm_recovery.receiver.serve.app import build
+from autoglm_recovery.receiver.serve.launchers import open_launchers, retention
+from autoglm_recovery.receiver.serve.reloader import Reader
+from autoglm_recovery.receiver.store import engines, installation
+from autoglm_recovery.receiver.store import heard as watchdog
+from autoglm_recovery.receiver.store.database import Database
+from autoglm_recovery.receiver.store.forgetting import Forgetting
+from autoglm_recovery.receiver.store.listener import Listener
+from autoglm_recovery.receiver.store.runs import Lease
+from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
+from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
+
+# How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
+# is the time that a restart may take.
+SHARED_LEASE_S = 5.0
+LONE_LEASE_S = 300.0
+SHORTEST_LEASE_S = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the receiver finds and keeps things."""
+
+    policy: Path | None
+    inventory: Path
+    access: AccessSettings
+    state_dir: Path
+    database: str | None
+    largest_body: int
+    lease_s: float | None = None
+
+
+class ServeError(RuntimeError):
+    """The receiver cannot start, and why."""
+
+
+def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
+    """Run the receiver, in a world that was read already or else is read now.
+
+    :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
+    """
+    access = settings.access
+    _no_core_files()
+    _private(settings.state_dir)
+    _judge_files(settings)
+    doors = keep_doors(access, settings.state_dir)
+    with only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
+        current = world or CurrentWorld(settings.policy, settings.inventory)
+        _tell(judge_named_files(current.now.policy))
+        _run(settings, doors, database, current, listener)
+
+
+def _run(
+    settings: Settings, doors: Doorkeeping, database: Database, world: CurrentWorld, listener: socket.socket
+) -> None:
+    def ask() -> Standing:
+        with database.reading() as connection:
+            return standing(connection)
+
+    metrics = Metrics(ask)
+    workers = Workers()
+    metrics.watch(workers)
+    metrics.world_read(len(world.now.fleet.hosts))
+    lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
+    keeper = Keeper(database, lease)
+    try:
+        with database.reading() as connection:
+            mark = installation.name(connection)
+            metrics.watchdog(watchdog.last(connection))
+        policy = world.now.policy.launchers
+        launchers, closing, asking = open_launchers(policy, settings.state_dir, lambda: keeper.until, metrics, mark)
+    except ValueError as error:
+        raise ServeError(f"launchers: {error}") from error
+    notifier = Notifier(database, lambda: world.now.policy)
+    silences = SilenceWatch(lambda: world.now.policy.guardrails.silences, maker(mark))
+    runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(world.now.policy.launchers)
+    proofs = ProofWatch(database, lambda: world.now.policy, lambda: loop.wake())  # noqa: PLW0108 - it is made below
+    heard = LastHeard(silences=lambda: silences.now, proof=proofs.of, watchdog=watchdog.stretch)
+    dispatcher = Dispatcher(database, lease, runs_directory, metrics, heard=heard, notified=notifier.wake)
+    follower = Follower(database, metrics, keeper, launchers)
+    sweeper = Sweeper(runs_directory, kept)
+    loop = Loop(database, world, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake)
+    intake = Intake(database, loop.wake)
+    access = settings.access
+
+    def wake_both() -> None:
+        """What a person orders may end an incident, of which others are told."""
+        loop.wake()
+        notifier.wake()
+
+    parts = Parts(
+        database=database,
+        intake=intake,
+        metrics=metrics,
+        authenticator=doors.authenticator,
+        sessions=doors.sessions,
+        largest_body=settings.largest_body,
+        requests_per_second=access.requests_per_second,
+        allowed_hosts=access.allowed_hosts,
+        state_dir=settings.state_dir,
+        wake=wake_both,
+        well=lambda: loop.well,
+        troubles=lambda: workers.troubles,
+        world=lambda: world.now,
+        silences=lambda: silences.now,
+        presence=lambda: presence.now,
+    )
+    reader = Reader(world, metrics, loop.wake)
+    presence = PresenceWatch(lambda: world.now)
+    own = OwnWatch(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
+    background: list[Background] = [
+        *(*asking, keeper, silences, proofs, notifier, loop, intake, reader, presence, own),
+        AbsenceWatch(database, lambda: world.now.policy, loop.wake),
+        Forgetting(database, lambda: world.now.policy.retention),
+        Silencer(database, lambda: world.now.policy, lease.owner, maker(mark)),
+        FirstLook(lambda: world.now, settings.state_dir),
+    ]
+    if database.shared:
+        background.append(Listener(database.url, loop.wake))
+        workers.take(database.worker)
+    if (tracer := _tracer(database)) is not None:
+        background.append(tracer)
+    with ExitStack() as running:
+        for close in closing:
+            running.callback(close)
+        for part in background:
+            workers.take(part.worker)
+            part.start()
+            running.callback(part.stop)
+        log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=engines.shown(database.url))
+        signal.signal(signal.SIGHUP, lambda _signal, _frame: reader.read_now())
+        log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
+        server(build(parts), doors.tls).run(sockets=[listener])
+
+
+def _tracer(database: Database) -> Tracer | None:
+    """Return what exports traces, where OpenTelemetry is installed and somebody has said where to."""
+    if not any(name.startswith("OTEL_EXPORTER_OTLP") for name in os.environ):
+        return None
+    try:
+        from autoglm_recovery.receiver.observe.tracing_otlp import exporter  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise ServeError(f"OTEL_EXPORTER_OTLP... is set, and {error}; install autoglm-recovery[otel]") from error
+    return Tracer(database, exporter())
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    """Open the database and bring its schema up to date.
+
+    :raises ServeError: if it cannot be used.
+    """
+    try:
+        database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
+    except ValueError as error:
+        raise ServeError(f"--database: {error}") from error
+    try:
+        database.migrate()
+    except sa.exc.SQLAlchemyError as error:
+        database.close()
+        why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise ServeError(f"the database {engines.shown(database.url)} cannot be used: {why}") from error
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _lease_seconds(settings: Settings, database: Database) -> float:
+    if settings.lease_s is None:
+        return SHARED_LEASE_S if database.shared else LONE_LEASE_S
+    if settings.lease_s < SHORTEST_LEASE_S:
+        raise ServeError(f"--lease must be at least {SHORTEST_LEASE_S:g}s, so that it can be renewed in time")
+    return settings.lease_s
+
+
+def identity(state_dir: Path) -> str:
+    """Return the name under which this receiver claims runs: the state directory's own, so that it survives a restart.
+
+    Only one receiver works on a state directory at a time, and so only one bears its name.
+    """
+    path = state_dir / "replica"
+    if not path.exists():
+        host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:40]
+        write_whole(path, f"{host}-{secrets.token_hex(4)}")
+    return path.read_text("utf-8").strip()
+
+
+def _private(directory: Path) -> None:
+    """Make the state directory; what is in it could be used to understand or to fake a repair."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        judge_directory(directory)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise ServeError(f"state directory {directory} cannot be used: {error.strerror}") from error
+
+
+def _judge_files(settings: Settings) -> None:
+    """Look at whose the files are that decide who comes in.
+
+    :raises AuthError: if one may be changed, or a secret read, by somebody else.
+    """
+    access, state = settings.access, settings.state_dir
+    told = [judge_access_file(path) for path in access.access_files]
+    told.append(judge("session key", access.session_key or state / "session.key", secret=True))
+    told.append(judge("database", state / "receiver.db", secret=False))
+    if access.tls is not None:
+        told.append(judge("TLS key", access.tls.key, secret=True))
+        others = [path for path in access.tls.all if path != access.tls.key]
+        told += [judge("certificate file", path, secret=False) for path in others]
+    _tell(told)
+
+
+def _no_core_files() -> None:
+    """Leave no memory behind in a crash, neither here nor in runs, which inherit it: tokens and vaulted values.
+
+    Not C(PR_SET_DUMPABLE), which runs would not inherit, and which gives this process's files below /proc to root.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def _tell(told: Iterable[str | None]) -> None:
+    for warning in filter(None, told):
+        log.warning("a file is open to others", what=warning)
+
+
+def only_receiver(directory: Path) -> IO[str]:
+    """Hold the state directory, so that no second receiver works on it."""
+    # Not emptied before it is held: it has the number of the process that holds it.
+    lock = open(directory / "receiver.lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed by the caller's with
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        with lock:
+            lock.seek(0)
+            holder = lock.read(20).strip()
+        which = f" (process {holder})" if holder.isdecimal() else ""
+        raise ServeError(f"another receiver works on {directory}{which}; give this one another --state-dir") from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+__all__ = ["AccessSettings", "AuthError", "ListenError", "ServeError", "Settings", "serve"]

@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a fault is over.  Pure: what is known of an incident's alerts, runs and checks, and what that proves.
+
+The end of an alert is not the end of a fault.  Alertmanager tells of an alert that Prometheus stopped sending as of one
+that ended (dispatch/dispatch.go, C(flush)): its C(endsAt), four times the resend delay after it was last sent
+(rules/alerting.go of Prometheus, C(ValidUntil)), has passed.  In the webhook the two look alike.  What tells them apart
+is the Watchdog, which the same Prometheus sends in the same way: with Prometheus gone it expires within a resend delay
+of the others.  One that is told of as firing later than that, and was told of without a gap since before the end, was
+sent by a Prometheus that has not been away: one that comes back may not have found the fault again yet (C(for)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autoglm_recovery.receiver.values.alerts import Alerts
+from autoglm_recovery.receiver.values.model import NO_ATTEMPT, RunState
+from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.verify.proof import Proof
+
+# --rules.alert.resend-delay of Prometheus is 1 minute; as much again for what is on its way.
+EXPIRY_SPREAD_S = 120.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """The newest reading of the service by the check playbook: C(holds) is None where it told nothing."""
+
+    holds: bool | None
+    said: str
+    begun_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that a verdict depends on.  C(expression) is what Prometheus says to C(verify), None where nobody asks.
+
+    C(asked_at) is when the service was first asked after the last run, C(well_at) when it was first found well.
+    """
+
+    alerts: Alerts
+    last: RunState | None
+    last_ended_at: float
+    watchdog: Stretch
+    check: Check | None = None
+    expression: Proof | None = None
+    asked_at: float | None = None
+    well_at: float | None = None
+
+    @property
+    def fresh(self) -> Check | None:
+        """Return the check, unless something happened after it had begun."""
+        after = max(self.last_ended_at, self.alerts.told_at)
+        return self.check if self.check is not None and self.check.begun_at >= after else None
+
+    @property
+    def struck_again(self) -> bool:
+        """Tell whether an alert has come after the last run was proven: it is not late, but new.
+
+        Of one that would fire on without a word it is its beginning that counts: told again, it says nothing new.
+        """
+        well_at, denied_at, began_at = self.well_at, self.alerts.denied_at, self.alerts.began_at
+        if well_at is not None and denied_at is not None and denied_at >= well_at:
+            return True
+        if well_at is None and self.expression is not None and self.expression.holds:
+            # When it began to hold nobody knows: what the repair itself has raised is told by then.
+            well_at = self.last_ended_at + EXPIRY_SPREAD_S
+        return well_at is not None and began_at is not None and began_at > well_at
+
+    @property
+    def untouched(self) -> bool:
+        """Tell whether an alert fires about which nothing was done at all."""
+        return self.alerts.fires and (self.last is None or self.last in NO_ATTEMPT)
+
+
+class Word(StrEnum):
+    """Over, well while an alert fires on that would not tell of a second time, not over, or nobody knows."""
+
+    proven = "proven"
+    watched = "watched"
+    failing = "failing"
+    unproven = "unproven"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known, and the words for it."""
+
+    word: Word
+    said: str = ""
+
+
+def verdict(known: Known) -> Verdict:
+    """Say whether the fault is over."""
+    judged = _judged(known)
+    if judged.word is Word.proven and known.alerts.hides:
+        return Verdict(Word.watched, judged.said)
+    return judged
+
+
+def _judged(known: Known) -> Verdict:
+    there = _there(known)
+    if there is not None:
+        return Verdict(Word.failing, there)
+    if known.expression is not None:
+        if known.expression.holds:
+            return Verdict(Word.proven, f", and verify holds: {known.expression.said}")
+        return Verdict(Word.unproven, f"verify has not been seen to hold: {known.expression.said}")
+    check = known.fresh
+    if check is not None and check.holds is not None:
+        words = f", and its own probe says so: {check.said}" if check.holds else f"its own probe: {check.said}"
+        return Verdict(Word.proven if check.holds else Word.failing, words)
+    return _by_its_end(known)
+
+
+def _there(known: Known) -> str | None:
+    """Say which of the alerts tells that there is a fault, whatever else is said of the service; None if none does."""
+    if known.alerts.denies:
+        return "the alert fires"
+    if known.struck_again:
+        return "an alert fires that began after the repair was proven"
+    return "an alert fires, and nothing was done about it" if known.untouched else None
+
+
+def _by_its_end(known: Known) -> Verdict:
+    """Say what the ends of the alerts prove, where nobody else says anything."""
+    ended_at = known.alerts.ended_at
+    if ended_at is None:
+        return Verdict(Word.unproven, "the end of such an alert proves nothing")
+    if known.last is not RunState.succeeded:
+        return Verdict(Word.unproven, "no run has succeeded, and the end of an alert alone proves nothing")
+    if known.fresh is not None:
+        # Asked since, it did not say what it said when the repair was proven: the host may be gone.
+        return Verdict(Word.unproven, "the alert has ended, and the service cannot tell how it is")
+    if known.watchdog.at <= ended_at + EXPIRY_SPREAD_S:
+        return Verdict(Word.unproven, "its end may be an expiry: no Watchdog has been heard that was sent after it")
+    if known.watchdog.since > ended_at:
+        return Verdict(Word.unproven, "its end may be an expiry: Prometheus was not heard when it ended, and is again")
+    return Verdict(Word.proven)

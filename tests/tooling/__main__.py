@@ -33,6 +33,7 @@ LINTERS = {
         *("mypy", "--config-file", "tests/tooling/mypy-collection.ini"),
         *("--package", "ansible_collections.autoglm.recovery.plugins"),
     ],
+    "imports": ["lint-imports", "--no-cache"],
     "yamllint": ["yamllint", "--strict", "."],
     "ansible-lint": ["ansible-lint", "--offline", "--profile", "production"],
     "changelog": ["antsibull-changelog", "lint"],

@@ -197,7 +197,7 @@ def test_a_run_whose_processes_are_killed_is_closed_with_a_reason_and_its_orphan
         receiver.hold()
         receiver.post(payload(alert(start=now())))
         begun(receiver)
-        supervisor = until("the supervisor", lambda: _processes("receiver.supervisor", str(tmp_path)))
+        supervisor = until("the supervisor", lambda: _processes("runs.local.supervisor", str(tmp_path)))
         for process in supervisor:
             process.send_signal(signal.SIGKILL)
         until("the second attempt", lambda: len(receiver.runs(1)) == 2)

@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import groups, links
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.fields import Fields
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvml import Nvml
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import groups, links
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.fields import Fields
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import Nvml
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
 from tests.fake_nvml import FakeNvml, HostTree
 

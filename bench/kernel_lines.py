@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from autoglm_recovery.knowledge.faults.line_stream import encode_stream
-from autoglm_recovery.knowledge.faults.lines import parse_line
+from autoglm_recovery.knowledge.faults.lines.reading import parse_line
+from autoglm_recovery.knowledge.faults.lines.stream import encode_stream
 
 LINES = 400_000
 CHUNK = 1 << 18

@@ -397,7 +397,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.forma
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.names import check_series
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 # What a timer's save needs of the parameters, and nothing else of them.
 # fmt: off

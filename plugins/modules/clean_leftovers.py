@@ -91,7 +91,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry

@@ -227,7 +227,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
 

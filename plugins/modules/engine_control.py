@@ -139,7 +139,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol 
     EngineError,
     NotSupported,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 
 

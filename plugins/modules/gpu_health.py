@@ -294,10 +294,10 @@ minimum_python.check()  # before what an older Python cannot import
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.expectations import Expectations
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import DEVICE_TIMEOUT
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 _FAILS = {
     "never": (),

@@ -240,7 +240,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.motion import DEFAULT_STALL_SECONDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
@@ -249,6 +248,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
     read_service,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import DEFAULT_START_GRACE, judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
 
 _FAILS = {

@@ -180,8 +180,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.redaction import is_secret_name, redact_argv
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.redaction import is_secret_name, redact_argv
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting, registry
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import (

@@ -275,20 +275,20 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_baseline
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.findings import summary
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_limits import Limits
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_look import (
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findings import summary
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import Limits
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.look import (
     DEFAULT_KERNEL_WINDOW,
     DEFAULT_WINDOW,
     Asked,
     Result,
     look,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_verdict import Expected
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import DEVICE_TIMEOUT, Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import Expected
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT, Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 _FAILS = {
     "never": (),

@@ -20,7 +20,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.redaction import redact_text
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.redaction import redact_text
 from ansible_collections.autoglm.recovery.plugins.plugin_utils import memory
 
 # The longest answer of a module of ours is far below it: kernel lines, say, are bounded by their module.

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 
 
 def _without_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.groups import IDENTITY
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import IDENTITY
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import Session
 
 LIBRARY = os.environ.get("AUTOGLM_NVML_LIBRARY")
 

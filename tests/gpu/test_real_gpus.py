@@ -9,9 +9,9 @@ import json
 import os
 
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judge_readable import REQUIRED
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots, read_host
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.readable import REQUIRED
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots, read_host
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import Session
 
 LIBRARY = os.environ.get("AUTOGLM_NVML_LIBRARY")
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 FACTS = ROOT / "src/autoglm_recovery/xids/catalogue.json"
 PAGE = ROOT / "docs/xids.md"
 TABLE_BEGINS = "<!-- from here on: python -m tests.tooling.xids -->\n"
-TARGET = ROOT / "plugins/module_utils/faults/catalogue_data.py"
+TARGET = ROOT / "plugins/module_utils/faults/catalogue/data.py"
 
 HEAD = '''# Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)

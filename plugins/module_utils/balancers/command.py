@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..evidence.command import Runner, is_there, run
+from ..host.command import Runner, is_there, run
 from ..host.numbers import whole_number
 from . import lock
 from .protocol import (

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Callable
 
-from ..evidence.command import Runner, is_there, run
+from ..host.command import Runner, is_there, run
 from . import files, lock, nginx_conf, nginx_twins, nginx_workers
 from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, Obstacle, Weight, find
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evidence.command import Runner, run
 from ..host import paths
+from ..host.command import Runner, run
 from ..host.walking import walk
 from .problems import CheckpointError
 

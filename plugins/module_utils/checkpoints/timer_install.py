@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..evidence.command import Runner, run
+from ..host.command import Runner, run
 from .problems import CheckpointError
 from .timer import File, removable, unit
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..evidence.command import Runner, run
-from ..evidence.unread import Unread
 from ..host import paths
+from ..host.command import Runner, run
 from ..host.numbers import whole_number
+from ..host.unread import Unread
 from ..services import process, systemctl
 from .formats import detect, prove
 from .names import check_relative

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..host import paths
-from ..services.clocks import iso
-from .piece import Collected, Part, collect, cut
-from .unread import Unread
+from ..host.clocks import iso
+from ..host.piece import Collected, Part, collect, cut
+from ..host.unread import Unread
 
 MANIFEST = "manifest.json"
 FORMAT = "autoglm.recovery/evidence"

@@ -12,9 +12,9 @@ from typing import Any
 from ..engines.protocol import EngineError
 from ..engines.server import Server, describe
 from ..engines.transport import TransportError
-from .piece import Piece
-from .redaction import redact_document, redact_text
-from .unread import Unread
+from ..host.piece import Piece
+from ..host.redaction import redact_document, redact_text
+from ..host.unread import Unread
 
 # Where an engine lists its open requests. The others tell only how many there are, which the figures have already.
 _REQUESTS = {"llama_cpp": "/slots"}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 
-from ..gpu import children, snapshot
-from ..gpu.session import Session
-from .piece import Piece
-from .unread import Unread
+from ..gpu.reading import children, snapshot
+from ..gpu.reading.session import Session
+from ..host.piece import Piece
+from ..host.unread import Unread
 
 
 def read(library: str | None, seconds: float) -> Piece:

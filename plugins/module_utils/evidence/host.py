@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import kernel_log
-from .command import Runner
-from .piece import Piece
-from .processes import read_file, section
-from .redaction import redact_text
+from ..host import kernel_log
+from ..host.command import Runner
+from ..host.piece import Piece
+from ..host.processes import read_file, section
+from ..host.redaction import redact_text
 
 _FILES = (
     "loadavg", "uptime", "version", "meminfo", "vmstat", "pressure/memory", "pressure/cpu", "pressure/io",

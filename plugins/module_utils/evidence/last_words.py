@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..host.redaction import redact_text
+from ..host.unread import Unread
 from .complaints import complains
-from .redaction import redact_text
-from .unread import Unread
 
 if TYPE_CHECKING:
     from ..services.protocol import Service

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .command import Runner
-from .piece import Piece
-from .redaction import redact_text
-from .unread import Unread
+from ..host.command import Runner
+from ..host.piece import Piece
+from ..host.redaction import redact_text
+from ..host.unread import Unread
 
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*(-dbg)?( \(deleted\))?\Z")
 

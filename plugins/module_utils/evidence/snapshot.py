@@ -15,15 +15,16 @@ from typing import Any, Callable
 from ..engines.protocol import Engine
 from ..engines.server import Server
 from ..health.probe import observe
+from ..host import cgroups, kernel_log, processes
+from ..host.command import Runner, run
+from ..host.names import safe_component
+from ..host.piece import Part, Piece
+from ..host.redaction import redact_document, redact_text
+from ..host.unread import Unread
 from ..services import process
 from ..services.ownership import Ownership, container_components
 from ..services.protocol import Logs, Service
-from . import bundle, cgroups, engine_state, gpu_state, host, kernel_log, processes, python_stacks, summary
-from .command import Runner, run
-from .names import safe_component
-from .piece import Part, Piece
-from .redaction import redact_document, redact_text
-from .unread import Unread
+from . import bundle, engine_state, gpu_state, host, python_stacks, summary
 
 _MAX_PROCESSES = 32
 _SUMMARY_LOG_LINES = 500

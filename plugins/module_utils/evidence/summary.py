@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
-from ..faults.lines import parse_line
-from ..services.clocks import from_monotonic, iso
+from ..faults.lines.reading import parse_line
+from ..host.clocks import from_monotonic, iso
+from ..host.kernel_log import KernelLine
+from ..host.unread import Unread
 from ..services.protocol import Status
 from .complaints import complains
-from .kernel_log import KernelLine
-from .unread import Unread
 
 NAME = "SUMMARY.txt"
 _MOST_ERRORS = 30

@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..evidence.command import Runner, run
-from ..evidence.unread import Unread
-from ..faults.catalogue import Overrides
+from ..faults.catalogue.numbers import Overrides
+from ..host.command import Runner, run
+from ..host.unread import Unread
 from ..services import systemctl
 from ..services.ownership import group_of_unit
-from . import children, kernel, snapshot
-from .expectations import Expectations
-from .groups import PLAN
-from .holders import Owner, Service, holders, listed, owner, sees_all_processes
-from .presence import Roots
-from .session import DEVICE_TIMEOUT, Session
-from .verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
-from .witnesses import check_overrides
+from .judging import kernel
+from .judging.expectations import Expectations
+from .judging.holders import Owner, Service, holders, listed, owner, sees_all_processes
+from .judging.verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
+from .judging.witnesses import check_overrides
+from .reading import children, snapshot
+from .reading.groups import PLAN
+from .reading.presence import Roots
+from .reading.session import DEVICE_TIMEOUT, Session
 
 # The driver lists a process for some moments after its end.
 _SETTLE_SECONDS = 1.0
@@ -35,7 +36,7 @@ class Asked:
 
     kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never).  kernel_window: seconds.
     kernel_since: seconds since the epoch, the time of the last repair; what the kernel logged before is past.
-    overrides: the fleet's own word on codes, as faults/catalogue.py takes it.
+    overrides: the fleet's own word on codes, as faults/catalogue/numbers.py takes it.
     """
 
     library: str | None = None

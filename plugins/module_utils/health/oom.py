@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..evidence.kernel_log import KernelLine
-from ..faults.line_kernel import parse_kernel_text
+from ..faults.lines.kernel import parse_kernel_text
+from ..host.kernel_log import KernelLine
 from ..services.ownership import of_a_unit, unit_among
 from ..services.protocol import End
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ..engines.protocol import Engine, EngineError, Generation, NotSupported, Reading, Stats
 from ..engines.work import Work
-from ..evidence import cgroups, kernel_log
-from ..evidence.command import Runner, run
-from ..evidence.processes import read_file
-from ..evidence.unread import Unread
+from ..host import cgroups, kernel_log
+from ..host.command import Runner, run
 from ..host.contained import in_container
+from ..host.processes import read_file
+from ..host.unread import Unread
 from ..services.protocol import PAUSED, STOPPED_STATES, End, Service, Status
 from .motion import DEFAULT_STALL_SECONDS, NOT_ASKED, UNREAD, Motion, judge_motion, undecided
 from .observations import Observations

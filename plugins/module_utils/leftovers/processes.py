@@ -9,7 +9,7 @@ import os
 import signal
 from pathlib import Path
 
-from ..evidence.processes import pids
+from ..host.processes import pids
 from ..services.ownership import Ownership, systemd_groups
 from ..services.process import held, marks, send, wait_for_end
 from .selection import GPU_DEVICE_PREFIX, Process

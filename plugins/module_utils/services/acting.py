@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ..evidence.redaction import redact_text
-from ..evidence.unread import Unread
+from ..host.redaction import redact_text
+from ..host.unread import Unread
 from . import process, protocol
 from .protocol import Service, ServiceError, Status
 

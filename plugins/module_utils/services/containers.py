@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..evidence.command import Outcome, Runner, run
-from ..evidence.unread import Unread
-from . import clocks, inspection, protocol
+from ..host import clocks
+from ..host.command import Outcome, Runner, run
+from ..host.unread import Unread
+from . import inspection, protocol
 from .ownership import Ownership
 from .process import cgroup_of, state_of
 from .protocol import Logs, ServiceError, Status, last

@@ -16,9 +16,10 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from ..evidence.unread import Unread
+from ..host import clocks
 from ..host.numbers import whole_number
-from . import clocks, protocol
+from ..host.unread import Unread
+from . import protocol
 from .ownership import container_components
 from .protocol import End
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..evidence.processes import pids
-from ..evidence.unread import Unread
-from ..host import paths
-from . import clocks, identity, process, protocol, spawn
+from ..host import clocks, paths
+from ..host.processes import pids
+from ..host.unread import Unread
+from . import identity, process, protocol, spawn
 from .identity import PidFile
 from .ownership import Ownership
 from .process import Process

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..evidence.piece import Part, Piece, collect
-from ..evidence.processes import read_file
-from ..evidence.unread import Unread
 from ..host.numbers import whole_number
+from ..host.piece import Part, Piece, collect
+from ..host.processes import read_file
+from ..host.unread import Unread
 from .ownership import MARK, own_group
 
 _TICKS = os.sysconf("SC_CLK_TCK")

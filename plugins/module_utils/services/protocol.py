@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..evidence.piece import cut
+from ..host.piece import cut
 from .ownership import Ownership
 
 # running: there is a main process.  starting: the process, or the attempt to start one, is under way.  paused: frozen

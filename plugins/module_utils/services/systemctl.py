@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..evidence.command import Runner
-from ..evidence.unread import Unread
+from ..host.command import Runner
 from ..host.numbers import whole_number
+from ..host.unread import Unread
 from .protocol import End
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z")

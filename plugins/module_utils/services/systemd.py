@@ -9,9 +9,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..evidence.command import Runner, run
-from ..evidence.unread import Unread
-from . import clocks, protocol, systemctl
+from ..host import clocks
+from ..host.command import Runner, run
+from ..host.unread import Unread
+from . import protocol, systemctl
 from .ownership import Ownership, group_of_unit
 from .process import state_of
 from .protocol import Logs, ServiceError, Status, last

@@ -73,7 +73,7 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
     from autoglm_recovery.exporter.http import ListenError  # noqa: PLC0415 - other commands start faster without
     from autoglm_recovery.exporter.run import Exporter, Settings  # noqa: PLC0415
     from autoglm_recovery.exporter.services import Services, ServicesError, load_services  # noqa: PLC0415
-    from autoglm_recovery.knowledge.gpu.presence import Roots  # noqa: PLC0415
+    from autoglm_recovery.knowledge.gpu.reading.presence import Roots  # noqa: PLC0415
 
     if log_format not in ("json", "text"):
         raise typer.BadParameter("must be json or text", param_hint="--log-format")

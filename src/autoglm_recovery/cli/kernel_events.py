@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from autoglm_recovery.knowledge.faults.joining import Fault, LineJoiner
-from autoglm_recovery.knowledge.faults.line_stream import UNREADABLE, LineStream, as_utf8, encode_stream
+from autoglm_recovery.knowledge.faults.joining.joining import Fault, LineJoiner
+from autoglm_recovery.knowledge.faults.lines.stream import UNREADABLE, LineStream, as_utf8, encode_stream
 
 _CHUNK = 1 << 18
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy.durations import parse_duration
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 
 
 def refuse(message: object) -> NoReturn:

@@ -161,7 +161,7 @@ def _wrapped(prefix: str, text: str) -> Iterator[str]:
 
 def override_notes(policy: Policy) -> list[str]:
     """What a policy's own word on codes changes, for C(autoglm check)."""
-    from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, lookup_xid  # noqa: PLC0415
+    from autoglm_recovery.knowledge.faults.catalogue.numbers import FAULT_ACTIONS, lookup_xid  # noqa: PLC0415
 
     notes = []
     for code, own in sorted(policy.faults.xid.items()):

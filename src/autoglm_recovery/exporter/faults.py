@@ -11,11 +11,11 @@ from typing import Any
 
 from autoglm_recovery.exporter.kmsg import Record
 from autoglm_recovery.exporter.services import NOBODY, Service, Services
-from autoglm_recovery.knowledge.faults.arbitration_nvml import RECOVERY
-from autoglm_recovery.knowledge.faults.catalogue import Overrides
-from autoglm_recovery.knowledge.faults.catalogue_kinds import lookup_kind
-from autoglm_recovery.knowledge.faults.catalogue_verdict import about_gpus, judge_faults
-from autoglm_recovery.knowledge.faults.lines import parse_line
+from autoglm_recovery.knowledge.faults.arbitration.by_catalogue import about_gpus, judge_faults
+from autoglm_recovery.knowledge.faults.arbitration.by_nvml import RECOVERY
+from autoglm_recovery.knowledge.faults.catalogue.kinds import lookup_kind
+from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
+from autoglm_recovery.knowledge.faults.lines.reading import parse_line
 
 Event = dict[str, Any]
 

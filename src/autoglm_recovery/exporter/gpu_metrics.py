@@ -22,7 +22,7 @@ from autoglm_recovery.exporter.names import (
     ROWS,
 )
 from autoglm_recovery.exporter.services import NOBODY, Service
-from autoglm_recovery.knowledge.gpu.nvlink_fields import BER_FIELDS, COUNTERS, bit_error_rate
+from autoglm_recovery.knowledge.gpu.nvlink.fields import BER_FIELDS, COUNTERS, bit_error_rate
 
 GPU = ("gpu", "uuid", "index")
 VERDICTS = ("healthy", "unhealthy", "unknown")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoglm_recovery.knowledge.gpu.groups import PLAN
+from autoglm_recovery.knowledge.gpu.reading.groups import PLAN
 
 _EVERY = 10.0
-_GROUP = "nvlink_read:counters"
+_GROUP = "nvlink.read:counters"
 _VALUE = "nvlink_counters"
 
 

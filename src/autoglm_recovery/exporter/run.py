@@ -46,10 +46,10 @@ from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Services
 from autoglm_recovery.exporter.traffic import LOCKS, NOTES, look, traffic_metrics
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
-from autoglm_recovery.knowledge.faults.catalogue import Overrides
-from autoglm_recovery.knowledge.gpu.presence import Roots
-from autoglm_recovery.knowledge.gpu.session import Session
-from autoglm_recovery.knowledge.gpu.snapshot import take
+from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
+from autoglm_recovery.knowledge.gpu.reading.presence import Roots
+from autoglm_recovery.knowledge.gpu.reading.session import Session
+from autoglm_recovery.knowledge.gpu.reading.snapshot import take
 
 # Lines that are no faults move the place in the log too; they are worth no write of their own.
 _PLACE_SAVED_EVERY = 300.0

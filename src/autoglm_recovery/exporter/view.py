@@ -11,8 +11,8 @@ from typing import Any
 from autoglm_recovery.exporter.gpu_metrics import GpuView, HostView
 from autoglm_recovery.exporter.memory import Known, Memory, Snapshot, pids_on
 from autoglm_recovery.exporter.services import NOBODY, Service
-from autoglm_recovery.knowledge.gpu.expectations import Expectations
-from autoglm_recovery.knowledge.gpu.verdict import Surroundings, assess
+from autoglm_recovery.knowledge.gpu.judging.expectations import Expectations
+from autoglm_recovery.knowledge.gpu.judging.verdict import Surroundings, assess
 
 ServiceOf = Callable[[int | None], Service | None]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from autoglm_recovery.knowledge.faults.catalogue import FAULT_ACTIONS, SEVERITIES, lookup_xid
-from autoglm_recovery.knowledge.faults.catalogue_kinds import NAMED_KINDS, lookup_kind
+from autoglm_recovery.knowledge.faults.catalogue.kinds import NAMED_KINDS, lookup_kind
+from autoglm_recovery.knowledge.faults.catalogue.numbers import FAULT_ACTIONS, SEVERITIES, lookup_xid
 from autoglm_recovery.policy.section import FailureClass, Section, choices, known
 
 FaultAction = Annotated[str, known(FAULT_ACTIONS), choices(FAULT_ACTIONS)]

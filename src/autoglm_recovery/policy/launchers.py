@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy.section import Action, Duration, Section, choices, known, positive
 
 LAUNCHERS = ("local", "awx")

@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
 from autoglm_recovery.knowledge.host import bounded_yaml
+from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy.mistakes import kind_of, of_yaml, shown, without_secrets
 from autoglm_recovery.policy.model import Policy
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from autoglm_recovery.knowledge.evidence.redaction import MARK, redact_text
+from autoglm_recovery.knowledge.host.redaction import MARK, redact_text
 
 _LONGEST = 100
 # PyYAML quotes an alias and a tag as they stand; C('<block end>') and a single character are its own words.

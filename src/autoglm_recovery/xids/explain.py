@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from autoglm_recovery.knowledge.faults.catalogue import Entry, Overrides, lookup_sxid, lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue.numbers import Entry, Overrides, lookup_sxid, lookup_xid
 from autoglm_recovery.xids.decisions import BUCKETS, decide
 
 UNKNOWN_WHY = (

@@ -26,7 +26,7 @@ from autoglm_recovery.knowledge.balancers.command import Command
 from autoglm_recovery.knowledge.balancers.envoy import Envoy
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.engines.transport import Response
-from autoglm_recovery.knowledge.evidence.command import Outcome
+from autoglm_recovery.knowledge.host.command import Outcome
 from tests.fuzz.target import CHECKOUT, RECORDED, Target, files, text
 
 _CONFIGURATIONS = CHECKOUT / "tests/integration/balancers"

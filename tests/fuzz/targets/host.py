@@ -15,16 +15,18 @@ from typing import Any
 from autoglm_recovery.exporter import services as exported
 from autoglm_recovery.exporter import state as exporter_state
 from autoglm_recovery.exporter.processes import Processes
-from autoglm_recovery.knowledge.evidence import bundle, cgroups, last_words, processes, redaction
-from autoglm_recovery.knowledge.evidence.command import Outcome
-from autoglm_recovery.knowledge.evidence.unread import Unread
+from autoglm_recovery.knowledge.evidence import bundle, last_words
 from autoglm_recovery.knowledge.fencing import mark
-from autoglm_recovery.knowledge.gpu import answers, nvlink_baseline, presence
+from autoglm_recovery.knowledge.gpu.nvlink import baseline as nvlink_baseline
+from autoglm_recovery.knowledge.gpu.reading import answers, presence
+from autoglm_recovery.knowledge.host import cgroups, clocks, processes, redaction
+from autoglm_recovery.knowledge.host.command import Outcome
+from autoglm_recovery.knowledge.host.unread import Unread
 from autoglm_recovery.knowledge.leftovers import processes as left
 from autoglm_recovery.knowledge.leftovers import selection
 from autoglm_recovery.knowledge.locks import host_lock
 from autoglm_recovery.knowledge.locks.holding import Holder, Moment, why_not
-from autoglm_recovery.knowledge.services import clocks, identity, inspection, ownership, process
+from autoglm_recovery.knowledge.services import identity, inspection, ownership, process
 from autoglm_recovery.knowledge.services.systemd import Unit
 from tests.fuzz.target import RECORDED, Target, files, text
 

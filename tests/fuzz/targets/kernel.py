@@ -11,14 +11,14 @@ import os
 from pathlib import Path
 
 from autoglm_recovery.exporter.kmsg import KernelLog
-from autoglm_recovery.knowledge.evidence import kernel_log
-from autoglm_recovery.knowledge.faults.catalogue_verdict import judge_faults
-from autoglm_recovery.knowledge.faults.joining import LineJoiner
-from autoglm_recovery.knowledge.faults.line_framing import unframe
-from autoglm_recovery.knowledge.faults.line_heads import must_be_read
-from autoglm_recovery.knowledge.faults.line_stream import encode_block, encode_stream
-from autoglm_recovery.knowledge.faults.lines import KINDS, TRIGGERS, parse_line
+from autoglm_recovery.knowledge.faults.arbitration.by_catalogue import judge_faults
+from autoglm_recovery.knowledge.faults.joining.joining import LineJoiner
+from autoglm_recovery.knowledge.faults.lines.framing import unframe
+from autoglm_recovery.knowledge.faults.lines.heads import must_be_read
+from autoglm_recovery.knowledge.faults.lines.reading import KINDS, TRIGGERS, parse_line
+from autoglm_recovery.knowledge.faults.lines.stream import encode_block, encode_stream
 from autoglm_recovery.knowledge.health.oom import oom_evidence
+from autoglm_recovery.knowledge.host import kernel_log
 from autoglm_recovery.knowledge.services.protocol import End
 from tests.fuzz.target import FIXTURES, Target, files, text
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from autoglm_recovery.exporter import traffic
 from autoglm_recovery.knowledge.checkpoints import names, retention
 from autoglm_recovery.knowledge.evidence import snapshot
-from autoglm_recovery.knowledge.gpu import stuck
-from autoglm_recovery.knowledge.gpu.child import PROCESS_NAME
+from autoglm_recovery.knowledge.gpu.reading import stuck
+from autoglm_recovery.knowledge.gpu.reading.child import PROCESS_NAME
 from autoglm_recovery.policy.load import Policy
 from autoglm_recovery.receiver.console.tones import tone
 from autoglm_recovery.receiver.doctor.inventory import check_inventory

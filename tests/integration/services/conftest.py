@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import cgroups
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import cgroups
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import MARK
 
 from tests.lab.waiting import wait_for

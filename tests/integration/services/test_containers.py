@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import kernel_log
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import run as run_here
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import read_service
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import kernel_log
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run as run_here
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError, Status

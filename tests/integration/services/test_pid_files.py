@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import read_service
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import processes, selection
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting, process
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file import PidFileService

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from autoglm_recovery.cli.main import app
 from autoglm_recovery.cli.xid import override_notes
-from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS
+from autoglm_recovery.knowledge.faults.catalogue.numbers import KNOWN_XIDS
 from autoglm_recovery.policy import parse_policy
 
 

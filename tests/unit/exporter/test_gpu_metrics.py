@@ -19,7 +19,7 @@ from autoglm_recovery.exporter.memory import Memory
 from autoglm_recovery.exporter.names import METRICS, ROWS
 from autoglm_recovery.exporter.services import Service, Services
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
-from autoglm_recovery.knowledge.gpu import snapshot as knowledge_snapshot
+from autoglm_recovery.knowledge.gpu.reading import snapshot as knowledge_snapshot
 
 LLM, OTHER = Service("llm", "pool-a", "llm.service"), Service("other", "", "other.service")
 SERVICES = Services([LLM, OTHER])
@@ -198,16 +198,16 @@ def test_counters_of_links_are_kept_between_looks() -> None:
     now = [0.0]
     links = LinkCounters(clock=lambda: now[0])
     counters = [{"values": {"replay": 3, "crc": 9, "symbol_ber": 15 << 8 | 255, "recovery": None}, "errors": {}}]
-    assert "nvlink_read:counters" in links.plan()
+    assert "nvlink.read:counters" in links.plan()
     links.complete(snapshot(device(0, nvlink_counters=counters)))
     now[0] = 2.0
-    assert "nvlink_read:counters" not in links.plan()
+    assert "nvlink.read:counters" not in links.plan()
     samples = looked(Memory(SERVICES), dict(links.complete(snapshot(device(0)))))
     assert values(samples, "autoglm_nvlink_errors_total", counter="replay", link="0", weight="grave") == [3]
     assert values(samples, "autoglm_nvlink_errors_total", counter="recovery") == []
     assert values(samples, "autoglm_nvlink_bit_error_rate", type="symbol") == [pytest.approx(15e-255)]
     now[0] = 20.0
-    assert "nvlink_read:counters" in links.plan()
+    assert "nvlink.read:counters" in links.plan()
     failed = links.complete(snapshot(device(0, nvlink_counters=None)))
     assert failed["gpus"][0]["values"]["nvlink_counters"] is None
 

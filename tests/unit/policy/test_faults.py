@@ -9,9 +9,9 @@ import re
 
 import pytest
 
-from autoglm_recovery.knowledge.faults.catalogue import lookup_xid
-from autoglm_recovery.knowledge.faults.catalogue_kinds import NAMED_KINDS
-from autoglm_recovery.knowledge.gpu.witnesses import check_overrides
+from autoglm_recovery.knowledge.faults.catalogue.kinds import NAMED_KINDS
+from autoglm_recovery.knowledge.faults.catalogue.numbers import lookup_xid
+from autoglm_recovery.knowledge.gpu.judging.witnesses import check_overrides
 from autoglm_recovery.policy import Policy, PolicyError, parse_policy
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS, lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue.numbers import KNOWN_XIDS, lookup_xid
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.receiver.triage.classify import classify

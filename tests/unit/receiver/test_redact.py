@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.receiver.process.redact import without_secrets
 
 PIECES = st.sampled_from(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_document
+from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor.finding import Finding, Level
 from autoglm_recovery.receiver.doctor.hosts import CHECK, SSH, name_of_balancer, read_looks, table
 

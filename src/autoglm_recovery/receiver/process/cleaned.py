@@ -17,7 +17,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_document
+from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.process.whole_file import write_whole
 

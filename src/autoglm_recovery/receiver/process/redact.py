@@ -9,7 +9,7 @@ thousands of texts of which next to none holds anything that could be a secret.
 
 from __future__ import annotations
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_text
+from autoglm_recovery.knowledge.host.redaction import redact_text
 
 # At least one of these is in every text from which redact_text takes something; a property test holds this to it.
 _HINTS = (

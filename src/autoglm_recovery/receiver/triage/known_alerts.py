@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from autoglm_recovery.knowledge.faults.catalogue import KNOWN_XIDS, Entry, lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue.numbers import KNOWN_XIDS, Entry, lookup_xid
 from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.model import Classification
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import timer, timer_install
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.modules import checkpoint_model
 
 from tests.checkpoints import builders

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 from ansible_collections.autoglm.recovery.plugins.modules import clean_leftovers
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_look
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import look as nvlink_look
 from ansible_collections.autoglm.recovery.plugins.modules import nvlink_check
 
 from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from autoglm_recovery.knowledge.evidence.redaction import redact_document
+from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor import trying
 from autoglm_recovery.receiver.doctor.finding import Finding, Level, well
 from autoglm_recovery.receiver.doctor.looked_at import CLOCK, TASKS, read_run

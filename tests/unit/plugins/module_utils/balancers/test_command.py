@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.command import Command
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 
 # A balancer in a file: state prints it, the others change it.
 PROGRAM = """

@@ -14,7 +14,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import 
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import Workers
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Collected, Part, Piece
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.piece import Collected, Part, Piece
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 LIMITS = bundle.Limits(1024 * 1024, 60.0)
 HEAD = {"host": "node-a", "taken_at": "2026-11-22T20:59:00.000Z"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import last_words as module
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import last_words, read_last_words
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -16,8 +16,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import (
     python_stacks,
     snapshot,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 

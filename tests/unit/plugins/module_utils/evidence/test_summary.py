@@ -9,8 +9,8 @@ import re
 import time
 
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import summary
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine, KernelLog
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine, KernelLog
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End, Status
 from hypothesis import given
 from hypothesis import strategies as st

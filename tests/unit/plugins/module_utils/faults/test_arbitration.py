@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration import arbitrate
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue import FAULT_ACTIONS
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_verdict import Finding
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.arbitration import arbitrate
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.by_catalogue import Finding
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.numbers import FAULT_ACTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue import (
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.data import NVLINK5, XIDS
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.numbers import (
     FAULT_ACTIONS,
     KNOWN_XIDS,
     RULES,
@@ -14,7 +15,6 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue 
     lookup_sxid,
     lookup_xid,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_data import NVLINK5, XIDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
 from hypothesis import given
 from hypothesis import strategies as st

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue import FAULT_ACTIONS, SEVERITIES
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_kinds import NAMED_KINDS, lookup_kind
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_verdict import (
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.by_catalogue import (
     NOT_OF_GPUS,
     about_gpus,
     judge_faults,
 )
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.kinds import NAMED_KINDS, lookup_kind
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.numbers import FAULT_ACTIONS, SEVERITIES
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import KINDS, parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import KINDS, parse_line
 
 CODED = {"xid", "sxid", "sxid_detail", "gpu_off_bus_text", "gpu_off_bus_multiline", "aer_detail"}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.line_framing import unframe
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.line_stream import encode_block, encode_stream
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.framing import unframe
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.stream import encode_block, encode_stream
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.joining import SILENCE, Joiner, LineJoiner
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.joining.joining import SILENCE, Joiner, LineJoiner
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import parse_line
 from hypothesis import given
 from hypothesis import strategies as st
 

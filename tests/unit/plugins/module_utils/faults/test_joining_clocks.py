@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.joining import LineJoiner
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.joining.joining import LineJoiner
 
 FIRST = "NVRM: Xid (PCI:0000:65:00): 48, pid=1, name=x, y"
 THEN = "NVRM: Xid (PCI:0000:65:00): 79, pid=1, name=x, y"

@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.line_stream import encode_block, encode_stream
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import KINDS, parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import KINDS, parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.stream import encode_block, encode_stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils import faults
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.line_framing import unframe
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import (
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.framing import unframe
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import (
     KINDS,
     TRIGGERS,
     event_of,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.nvlink4 import decode_nvlink4
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.nvlink4 import decode_nvlink4
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults import nvlink5
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue_data import NVLINK5
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.nvlink5 import (
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue import nvlink5
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.data import NVLINK5
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.nvlink5 import (
     as_word,
     decode_nvlink5,
     driver_branch,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines import parse_line
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import parse_line
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.groups import COUNTERS
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judge_readable import REQUIRED
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.readable import REQUIRED
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import COUNTERS
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
 from tests.fake_nvml import HostTree
 from tests.fake_nvml.plugin import fake_gpu_host, fake_nvml, make_fake_nvml

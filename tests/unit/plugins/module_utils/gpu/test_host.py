@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import holders
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots, minors, read_host
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging import holders
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots, minors, read_host
 
 
 def test_a_host_with_eight_gpus(host_roots: Roots) -> None:

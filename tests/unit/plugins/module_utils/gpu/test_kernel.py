@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import kernel_log
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import kernel
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging import kernel
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import kernel_log
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 LOG = """\
 [  100.000000] NVRM: Xid (PCI:0000:0b:00): 79, pid=1, name=x, GPU has fallen off the bus.

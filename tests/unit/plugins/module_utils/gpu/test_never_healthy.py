@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.expectations import Expectations
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.presence import Roots
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
 from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
 

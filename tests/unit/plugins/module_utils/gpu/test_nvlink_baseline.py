@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_baseline as baseline
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_baseline import Baseline, Sample
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.baseline import Baseline, Sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

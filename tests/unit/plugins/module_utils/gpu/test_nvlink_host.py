@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine, KernelLog
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_host as host
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_ports import read_ports
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import host
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.ports import read_ports
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine, KernelLog
 
 from tests.fake_nvml import HostTree
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.findings import summary
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_fields import bit_error_rate, health_of
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_limits import Limits
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink_verdict import Expected, Seen, judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findings import summary
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.fields import bit_error_rate, health_of
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import Limits
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import Expected, Seen, judge
 
 READ = {"state": "read", "error": None}
 NOTHING = Expected()

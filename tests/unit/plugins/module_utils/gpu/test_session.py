@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import children, stuck
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.groups import IDENTITY, pci_address
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvml import NvmlFailure
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import MAX_ABANDONED, Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import children, stuck
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import IDENTITY, pci_address
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import NvmlFailure
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import MAX_ABANDONED, Session
 
 from tests.fake_nvml import FakeNvml
 from tests.lab.waiting import wait_for

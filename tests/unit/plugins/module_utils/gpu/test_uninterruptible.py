@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import groups, stuck
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.session import Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import groups, stuck
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import Session
 
 from tests.fake_nvml import FakeNvml
 

@@ -9,12 +9,12 @@ import itertools
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.bombs import BOMBS
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.expectations import Expectations
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.holders import Owner, Service
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judge_readable import REQUIRED
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.kernel import KernelSeen
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.verdict import Surroundings, assess
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.bombs import BOMBS
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.holders import Owner, Service
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.kernel import KernelSeen
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.readable import REQUIRED
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.verdict import Surroundings, assess
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.kernel_log import KernelLine
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemctl import last_end
 

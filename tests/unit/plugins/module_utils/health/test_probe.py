@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Request, Response
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
     Watch,
@@ -18,6 +17,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
     read_service,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import Status
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 

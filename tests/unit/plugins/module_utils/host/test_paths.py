@@ -28,11 +28,11 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.probl
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.piece import Collected, Part, Piece
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import mark
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu import nvlink_baseline
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import paths
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.piece import Collected, Part, Piece
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import holding, host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import spawn

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import command
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.command import Outcome, run
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import command
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome, run
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
 

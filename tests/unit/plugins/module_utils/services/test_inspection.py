@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.unread import Unread
-from ansible_collections.autoglm.recovery.plugins.module_utils.services import clocks, inspection
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
+from ansible_collections.autoglm.recovery.plugins.module_utils.services import inspection
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Events joined into faults: one fault per burst, with a named cause, those who suffer from it, and its place.
+
+Pure and incremental: C(Joiner.feed) takes an event and its time and answers with the faults that ended by then.  A
+fault ends after three minutes of silence.  Time never runs backwards here; where the given time does, the latest holds.
+
+    cause      48 over 171, 63 and 154; 79 over everything; else the gravest, else the first (rules.rank)
+    fabric     the same NVLink code on two or more GPUs or switches within ten seconds is one fault, and stays one
+    folding    three lines of a lost GPU are one event; details of SXid and AER reports are counted, and open no fault
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..lines.continuation import MOST_LINES, continues, event_of_continuation
+from ..lines.framing import unframe
+from ..lines.pci import Event
+from ..lines.reading import event_of
+from ..lines.timeline import Timeline
+from .rules import PCIE_KINDS, code_of, fabric_code, place_of, rank, victim_of
+
+SILENCE = 180.0
+FABRIC_WINDOW = 10.0
+_PARTS_WINDOW = 5.0
+_MOST_FAULTS = 256
+_MOST_NAMES = 64
+
+
+@dataclass
+class Fault:
+    """One fault. C(scope): gpu, fabric or host. C(gpus): addresses of GPUs and switches that report it.
+
+    C(root) is the event nearest to the cause, C(events) how many lines were joined, C(codes) how often each code came.
+    C(clock): whose seconds C(first_at) and C(last_at) are: boot, wall, date (without its year), delta, arrival (when
+    the line was read), or none.
+    """
+
+    scope: str
+    root: Event
+    first_at: float
+    last_at: float
+    events: int = 0
+    details: int = 0
+    gpus: tuple[str, ...] = ()
+    victims: tuple[tuple[int | None, str | None], ...] = ()
+    codes: dict[str, int] = field(default_factory=dict)
+    root_at: float = 0.0
+    clock: str = "arrival"
+
+    def as_dict(self) -> dict[str, Any]:
+        """A plain value for JSON."""
+        return {
+            "scope": self.scope,
+            "root": dict(self.root),
+            "events": self.events,
+            "details": self.details,
+            "gpus": list(self.gpus),
+            "first_at": None if self.clock == "none" else self.first_at,
+            "last_at": None if self.clock == "none" else self.last_at,
+            "clock": self.clock,
+            "victims": [{"pid": pid, "process": process} for pid, process in self.victims],
+            "codes": dict(self.codes),
+        }
+
+    def add(self, event: Event, at: float) -> None:
+        """Take in one more event."""
+        if rank(event) < rank(self.root):
+            self.root, self.root_at = event, at
+        self.last_at = max(self.last_at, at)
+        self.events += 1
+        code = code_of(event)
+        if code in self.codes or len(self.codes) < _MOST_NAMES:
+            self.codes[code] = self.codes.get(code, 0) + 1
+        if place_of(event)[0] != "host":
+            self.gpus = _with(self.gpus, event["pci"])
+        victim = victim_of(event)
+        if victim is not None:
+            self.victims = _with(self.victims, victim)
+
+    def absorb(self, other: Fault) -> None:
+        """Become one with another fault."""
+        if (rank(other.root), other.root_at) < (rank(self.root), self.root_at):
+            self.root, self.root_at = other.root, other.root_at
+        self.first_at, self.last_at = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
+        self.events += other.events
+        self.details += other.details
+        for code, count in other.codes.items():
+            self.codes[code] = self.codes.get(code, 0) + count
+        for gpu in other.gpus:
+            self.gpus = _with(self.gpus, gpu)
+        for victim in other.victims:
+            self.victims = _with(self.victims, victim)
+
+
+def _with(names: tuple[Any, ...], name: Any) -> tuple[Any, ...]:
+    return names if name in names or len(names) >= _MOST_NAMES else (*names, name)
+
+
+class Joiner:
+    """The faults that are open now. Holds a bounded number of them, and of each a bounded number of names."""
+
+    def __init__(self) -> None:
+        self._now = float("-inf")
+        self._open: dict[tuple[str, str], Fault] = {}
+        self._seen: dict[str, dict[str, float]] = {}  # fabric code -> who reported it -> when last
+        self._parts: tuple[float, str | None, int] | None = None
+        self.clock = "arrival"
+
+    def feed(self, event: Event, at: float) -> list[Fault]:
+        """Take in an event; returns the faults that have ended, oldest first."""
+        ended = self.advance(at)
+        whole = self._whole(event)
+        if whole is not None:
+            ended += self._take(whole)
+        return ended
+
+    def advance(self, at: float) -> list[Fault]:
+        """Let time pass; returns the faults that have ended, oldest first."""
+        self._now = max(self._now, at)
+        return self._end(lambda fault: self._now - fault.last_at > SILENCE)
+
+    def open_faults(self) -> list[Fault]:
+        """The faults that have not ended, oldest first. Changes nothing."""
+        copies = (replace(fault, codes=dict(fault.codes)) for fault in self._unique())
+        return sorted(copies, key=lambda fault: fault.first_at)
+
+    def flush(self) -> list[Fault]:
+        """End every fault, as after the last line; returns them, oldest first."""
+        self._seen.clear()
+        self._parts = None
+        return self._end(lambda _fault: True)
+
+    def _unique(self) -> list[Fault]:
+        return list({id(fault): fault for fault in self._open.values()}.values())
+
+    def _end(self, over: Any) -> list[Fault]:
+        ended = [fault for fault in self._unique() if over(fault)]
+        if ended:
+            gone = {id(fault) for fault in ended}
+            self._open = {place: fault for place, fault in self._open.items() if id(fault) not in gone}
+        return sorted(ended, key=lambda fault: fault.first_at)
+
+    def _whole(self, event: Event) -> Event | None:
+        """The event to count: three physical lines of a lost GPU are told on once, with the address of the first."""
+        kind = event["kind"]
+        if kind in ("none", "gpu_identity"):
+            return None
+        if kind != "gpu_off_bus_multiline":
+            return event
+        pci = event.get("pci")
+        if event["part"] == 1:
+            self._parts = (self._now, pci, 1)
+            return None
+        if event["part"] == 2:
+            return None
+        begun, self._parts = self._parts, None
+        if begun is not None and self._now - begun[0] <= _PARTS_WINDOW:
+            pci = begun[1]
+        lost: Event = {"kind": "gpu_off_bus_text", "implies_xid": 79}
+        return {**lost, "pci": pci} if pci else lost
+
+    def _take(self, event: Event) -> list[Fault]:
+        place = place_of(event)
+        fault = self._open.get(place) or self._near(event)
+        if event.get("is_new_fault") is False:
+            if fault is not None:
+                fault.details += 1
+                fault.last_at = self._now
+            return []
+        if fault is None:
+            fault = Fault(place[0], event, self._now, self._now, root_at=self._now, clock=self.clock)
+        self._open[place] = fault
+        fault.add(event, self._now)
+        self._weave(event, fault)
+        return self._too_many()
+
+    def _near(self, event: Event) -> Fault | None:
+        """The open fault of the GPU on whose bus an event happened, or of the fabric fault that caused it."""
+        pci = event.get("pci")
+        if event["kind"] in PCIE_KINDS and isinstance(pci, str):
+            return self._open.get(("gpu", pci.partition(".")[0]))
+        caused_by = event.get("caused_by")
+        if caused_by is not None:
+            for fault in self._unique():
+                if fault.scope == "fabric" and f"xid {caused_by}" in fault.codes:
+                    return fault
+        return None
+
+    def _weave(self, event: Event, fault: Fault) -> None:
+        """Make one fault of the fabric out of the same NVLink code on several GPUs."""
+        code = fabric_code(event)
+        if code is None:
+            return
+        seen = {who: when for who, when in self._seen.get(code, {}).items() if self._now - when <= FABRIC_WINDOW}
+        place = place_of(event)
+        others = [who for who in seen if who != place[1]]
+        seen[place[1]] = self._now
+        self._seen[code] = dict(sorted(seen.items(), key=lambda item: item[1])[-_MOST_NAMES:])
+        if len(self._seen) > _MOST_FAULTS:
+            del self._seen[next(iter(self._seen))]
+        for who in others:
+            fault = self._merged(fault, self._open.get((place[0], who)))
+        if others:
+            # A GPU that is gone takes the links of its neighbours with it.  Which they are is said before the first of
+            # them is taken in: either of two faults may be the one that stays.
+            gone = [lost for lost in self._unique() if lost is not fault and rank(lost.root)[0] == 0]
+            for lost in gone:
+                if self._now - lost.last_at <= FABRIC_WINDOW:
+                    fault = self._merged(fault, lost)
+            fault.scope = "fabric"
+
+    def _merged(self, fault: Fault, other: Fault | None) -> Fault:
+        """Two faults as one, which is the older of them."""
+        if other is None or other is fault:
+            return fault
+        older, newer = (other, fault) if other.first_at <= fault.first_at else (fault, other)
+        older.absorb(newer)
+        for place, known in list(self._open.items()):
+            if known is newer:
+                self._open[place] = older
+        return older
+
+    def _too_many(self) -> list[Fault]:
+        ended: list[Fault] = []
+        while len(self._open) > _MOST_FAULTS:
+            oldest = min(self._unique(), key=lambda fault: fault.last_at)
+            ended += self._end(lambda fault, oldest=oldest: fault is oldest)
+        return ended
+
+
+class LineJoiner:
+    """Lines of one log into faults, by the lines' own clocks.
+
+    C(arrival): lines of a log without any clock count by the time at which they are fed, because they are fed as they
+    are written.  Without it events without a clock may be days apart, and are never joined, also not with one that has
+    a clock: each fault is C(clock) C(none).
+    """
+
+    def __init__(self, arrival: bool = True) -> None:
+        self._joiner = Joiner()
+        self._timeline = Timeline()
+        self._arrival = arrival
+        self._before: list[str | bytes] = []
+        self._adrift = False  # nobody knows when the last event was
+        self.unreadable = 0
+        self.without_clock = False
+
+    def feed(self, line: str | bytes, now: float) -> list[Fault]:
+        """Take in a line; returns the faults that have ended, oldest first."""
+        framed = unframe(line)
+        goes_on = framed.bare and continues(reversed(self._before))
+        event = event_of_continuation(framed) if goes_on else event_of(framed)
+        self._remember(line)
+        self.unreadable += event["kind"] == "unreadable"
+        moment = self._timeline.place(framed)
+        own, begins = framed.clock is not None, _begins(event) and not goes_on
+        # What describes the event before it, and what goes on with its message, has the time of that.
+        adrift = not (own or self._arrival) and (begins or self._adrift)
+        at, clock = moment.at, moment.clock or "arrival"
+        if adrift or at is None:
+            at, clock = now, "arrival" if self._arrival else "none"
+        ended: list[Fault] = []
+        if moment.apart or (adrift and begins) or (own and self._adrift):
+            ended, self._joiner = self._joiner.flush(), Joiner()
+        self.without_clock = self.without_clock or (adrift and begins)
+        self._adrift = adrift
+        self._joiner.clock = clock
+        return ended + self._joiner.feed(event, at)
+
+    def feed_all(self, lines: Iterable[str | bytes], now: float) -> list[Fault]:
+        """Take in lines; returns the faults that have ended."""
+        return [fault for line in lines for fault in self.feed(line, now)]
+
+    def open_faults(self) -> list[Fault]:
+        """The faults that have not ended."""
+        return self._joiner.open_faults()
+
+    def flush(self) -> list[Fault]:
+        """End every fault."""
+        return self._joiner.flush()
+
+    def _remember(self, line: str | bytes) -> None:
+        if line.strip():
+            self._before = [*self._before[1 - MOST_LINES :], line]
+
+
+def _begins(event: Event) -> bool:
+    """Whether an event may be one of its own, and no part or detail of the one before it."""
+    return not (
+        event["kind"] in ("none", "gpu_identity")
+        or event.get("is_new_fault") is False
+        or (event["kind"] == "gpu_off_bus_multiline" and event["part"] != 1)
+    )

@@ -10,35 +10,43 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).parents[3]
 RECEIVER = CHECKOUT / "src/autoglm_recovery/receiver"
 PAGE = (CHECKOUT / "docs/architecture.md").read_text("utf-8")
 
 
 def layers(contract: str) -> list[str]:
-    """Return the rooms of a contract, from top to bottom."""
+    """Return the rooms of a contract, from top to bottom, and those that stand side by side in any order."""
     settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     (found,) = (each["layers"] for each in settings["contracts"] if each["id"] == contract)
-    return list(found)
+    return [room for layer in found for room in layer.split(" : ")]
 
 
 def drawn(head: str) -> Iterator[str]:
     """Return the folders that are drawn one step below a line of the picture."""
     lines = iter(PAGE.splitlines())
-    line = next(each for each in lines if each.strip().startswith(head))
-    depth = len(line) - len(line.lstrip()) + 2
-    for line in lines:
-        inside = re.match(r"( +)([a-z]+)/ ", line)
-        if inside is None or len(inside[1]) < depth:
+    next(each for each in lines if each.strip().startswith(head))
+    first = next(lines)
+    depth = len(first) - len(first.lstrip())
+    for line in (first, *lines):
+        if len(line) - len(line.lstrip()) < depth:
             return
-        if len(inside[1]) == depth:
-            yield inside[2]
+        if inside := re.match(rf" {{{depth}}}([a-z]+)/ ", line):
+            yield inside[1]
 
 
 def test_the_receivers_rooms_are_drawn_as_they_are() -> None:
     rooms = {path.parent.name for path in RECEIVER.glob("*/__init__.py")}
     assert list(drawn("receiver/")) == layers("receiver")
     assert set(layers("receiver")) == rooms
+
+
+@pytest.mark.parametrize(("head", "contract"), [("gpu/", "gpu"), ("faults/", "faults")])
+def test_the_knowledge_is_drawn_as_it_is(head: str, contract: str) -> None:
+    assert list(drawn("plugins/module_utils/")) == [room for room in layers("knowledge") if room != "minimum_python"]
+    assert list(drawn(head)) == [room for room in layers(contract) if room not in ("examine", "classes")]
 
 
 def test_the_files_that_pages_name_exist() -> None:

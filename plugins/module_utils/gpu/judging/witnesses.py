@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...faults.arbitration import arbitration
-from ...faults.arbitration import by_catalogue
-from ...faults.arbitration import by_nvml
+from ...faults.arbitration import arbitration, by_catalogue, by_nvml
 from ...faults.catalogue.kinds import NAMED_KINDS, lookup_kind
 from ...faults.catalogue.numbers import Overrides, lookup_sxid, lookup_xid
 from .findings import FAULT, WARNING, Finding, action_of, fault, gravest, unique, unknown, warning
@@ -19,9 +17,7 @@ from .readable import REQUIRED
 Events = Sequence[Mapping[str, Any]]
 
 # Whether these were read is judged here (readable.py), in fewer words and for more values.
-_JUDGED_HERE = frozenset(
-    {"state", *(name for name in (*REQUIRED, *by_nvml.REQUIRED) if name != "recovery_action")}
-)
+_JUDGED_HERE = frozenset({"state", *(name for name in (*REQUIRED, *by_nvml.REQUIRED) if name != "recovery_action")})
 
 
 def hear_all(

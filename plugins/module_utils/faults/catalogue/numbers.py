@@ -8,8 +8,8 @@
     lookup_sxid(20034, "fatal", text)  -> Entry; the printed severity and text decide, the number is a hint
     lookup_xid(63, overrides)          the fleet's own word: {"xid": {63: {"action": "reset_gpu", ...}}, "sxid": {...}}
 
-A line may say more than its number: arbitration/by_catalogue.py reads it.  The sources, the reasons and who disagrees are for
-people: C(autoglm xid 79).
+A line may say more than its number: arbitration/by_catalogue.py reads it.  The sources, the reasons and who disagrees
+are for people: C(autoglm xid 79).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def lookup_sxid(code: int, severity: str | None = None, text: str = "", override
 
     severity: as printed in the line: fatal, non-fatal, correctable or None.  Numbers move from driver to driver, so
     they count only where the line prints no severity, and then only a number that is always fatal; all else is unknown.
-    text: the printed words; heat is told by them alone.  A fault of one link (see arbitration/by_catalogue.py) is lighter.
+    text: the printed words; heat is told by them alone.  A fault of one link (by_catalogue.py) is lighter.
     """
     printed = (severity or "").lower()
     hot = "thermal" in text.lower() or "overtemp" in text.lower()

@@ -93,8 +93,8 @@ def fabric_manager(run: Runner, timeout: float) -> dict[str, Any]:
 def kernel_events(run: Runner, timeout: float, now: float, window: float) -> dict[str, Any]:
     """C({"source", "events": [...], "error"}): SXids, and Xids that are about NVLink, of the last seconds.
 
-    An event is what faults/lines/reading.py makes of the line, with C(at) (seconds since boot, or null where the line does not
-    tell; then it is kept) and C(line).
+    An event is what faults/lines/reading.py makes of the line, with C(at) (seconds since boot, or null where the line
+    does not tell; then it is kept) and C(line).
     """
     try:
         log = read_kernel_log(run, timeout)

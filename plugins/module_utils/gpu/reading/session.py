@@ -19,7 +19,8 @@ is for the exporter: a fork of a process with threads may inherit a lock that no
 child between reads (a new interpreter is dear), but NVML is shut down after each, so that between reads it holds no
 GPU that somebody wants to reset.
 
-What is read is a plan: names C(module:function), see groups.py; a module elsewhere is named from gpu/ on.  C(read) returns a Look:
+What is read is a plan: names C(module:function), see groups.py; a module elsewhere is named from gpu/ on.
+C(read) returns a Look:
 
     Look.state    read | hung | unread            of the whole: could NVML be asked at all
     Look.error    {"error", "kind", "text"} or None, where it is not C(read)

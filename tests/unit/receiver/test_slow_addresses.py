@@ -15,7 +15,9 @@ import pytest
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.notify import notifier as notifier_module
+from autoglm_recovery.receiver.notify import paging
 from autoglm_recovery.receiver.notify.calls import Calls
+from autoglm_recovery.receiver.notify.letters import Letter
 from autoglm_recovery.receiver.notify.notifier import CLAIM_S, Notifier, pause_after
 from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import notices, schema
@@ -430,3 +432,43 @@ def test_nobody_counts_as_called_by_a_page_that_was_moot(at, people, sender):
     finish(at, sender)
     assert [(row.attempted, bool(row.given_up_at)) for row in rows(at)] == [({}, True)]
     assert people.called == []
+
+
+def test_of_many_addresses_that_hang_none_keeps_a_page_from_another(monkeypatch):
+    addresses = Addresses()
+    many = [f"{HANGS}/{number}" for number in range(20)]
+    addresses.hangs.update(many)
+    monkeypatch.setattr(paging, "send", addresses.send)
+    letter = Letter("t", "b", "failure", (1,))
+    # Where the last one is answered depends on no time: it is called although twenty hang.
+    sending = threading.Thread(target=paging.send_each, args=(dict.fromkeys([*many, WELL], letter),), daemon=True)
+    sending.start()
+    addresses.await_calls(WELL, 1)
+    for url in many:
+        addresses.let_go(url)
+    sending.join(DEADLINE_S)
+    assert not sending.is_alive()
+
+
+def test_what_each_answered_is_told_and_who_hangs_is_named(monkeypatch):
+    addresses = Addresses()
+    addresses.hangs.add(HANGS)
+    addresses.wrong[WELL] = "json: 503"
+    monkeypatch.setattr(paging, "send", addresses.send)
+    sent = paging.send_each(dict.fromkeys([HANGS, WELL], Letter("t", "b", "failure", (1,))), within_s=1.0)
+    addresses.let_go(HANGS)
+    assert sent == [paging.Sent(HANGS, "json: no answer in 1 s"), paging.Sent(WELL, "json: 503")]
+
+
+def test_the_process_ends_although_a_page_hangs():
+    program = (
+        "import threading\n"
+        "from autoglm_recovery.receiver.notify import paging\n"
+        "from autoglm_recovery.receiver.notify.letters import Letter\n"
+        "paging.send = lambda url, letter: threading.Event().wait()\n"
+        "print(paging.send_each({'json://x': Letter('t', 'b', 'failure', (1,))}, within_s=0.1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    assert "no answer in 0 s" in done.stdout

@@ -9,8 +9,10 @@ and so long its address counts as busy: nobody is called again with what he has 
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,3 +93,33 @@ class Calls:
                 self._running.discard(answer.address)
                 self._changed.notify_all()
         self._answered()
+
+
+def call_each(
+    send: Callable[[str, Letter], str | None], letters: Mapping[str, Letter], within_s: float
+) -> dict[str, str | None]:
+    """Call all addresses at once; return what those answered that did within so many seconds: None, or what was wrong.
+
+    Whoever hangs is left behind in a daemon thread, so that nobody waits for him and the process can end.
+    """
+    answered: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
+
+    def call(url: str, letter: Letter) -> None:
+        try:
+            answered.put((url, send(url, letter)))
+        except BaseException as error:  # noqa: BLE001 - also what a plugin throws to end a thread
+            answered.put((url, f"the call broke off: {type(error).__name__}"))
+
+    for url, letter in letters.items():
+        try:
+            threading.Thread(target=call, args=(url, letter), name="page", daemon=True).start()
+        except RuntimeError as error:  # no more threads are to be had
+            answered.put((url, f"not begun: {error}"))
+    until, found = time.monotonic() + within_s, dict[str, str | None]()
+    while len(found) < len(letters):
+        try:
+            url, wrong = answered.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            break
+        found[url] = wrong
+    return found

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass
 
 from autoglm_recovery.policy.notify import Route
+from autoglm_recovery.receiver.notify.calls import call_each
 from autoglm_recovery.receiver.notify.letters import Letter
 from autoglm_recovery.receiver.notify.notifier import LONGEST_SEND_S, send
 from autoglm_recovery.receiver.notify.recipients import of_route, scheme
@@ -43,17 +41,7 @@ def addresses(routes: Sequence[Route]) -> tuple[list[str], list[str]]:
 
 
 def send_each(letters: Mapping[str, Letter], within_s: float = LONGEST_SEND_S) -> list[Sent]:
-    """Send a letter to each address, all at once; an address that hangs holds up no other one."""
-    if not letters:
-        return []
-    senders = ThreadPoolExecutor(min(8, len(letters)), thread_name_prefix="page")
-    sending = {url: senders.submit(send, url, letter) for url, letter in letters.items()}
-    until, found = time.monotonic() + within_s, []
-    for url, future in sending.items():
-        try:
-            wrong = future.result(max(0.0, until - time.monotonic()))
-        except TooSlow:
-            wrong = f"{scheme(url)}: no answer in {within_s:.0f} s"
-        found.append(Sent(url, wrong))
-    senders.shutdown(wait=False, cancel_futures=True)
-    return found
+    """Send a letter to each address, all at once; an address that hangs holds up no other one, nor the process' end."""
+    answers = call_each(send, letters, within_s)
+    slow = f"no answer in {within_s:.0f} s"
+    return [Sent(url, answers[url] if url in answers else f"{scheme(url)}: {slow}") for url in letters]

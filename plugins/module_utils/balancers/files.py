@@ -20,7 +20,7 @@ import stat
 from collections.abc import Collection
 from typing import Any, BinaryIO, Callable
 
-from ..host import bounded_yaml, paths
+from ..host import bounded_yaml, paths, whole_file
 from .protocol import BalancerError, Obstacle
 
 _TRIES = 10
@@ -99,21 +99,16 @@ def _replace(directory: int, path: str, before: bytes, after: bytes) -> bool:
     unfinished = f".{name}.autoglm"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(unfinished, dir_fd=directory)
-    try:
-        handle = paths.open_at(directory, unfinished, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with os.fdopen(handle, "wb") as file, os.fdopen(paths.open_at(directory, name, path), "rb") as model:
-            file.write(after)
-            _look_like(model.fileno(), file.fileno())
-            file.flush()
-            os.fsync(file.fileno())
+    with whole_file.draft(directory, name, path, unfinished=unfinished) as new:
+        with os.fdopen(paths.open_at(directory, name, path), "rb") as model:
+            new.file.write(after)
+            _look_like(model.fileno(), new.file.fileno())
+        new.sync()
         with os.fdopen(paths.open_at(directory, name, path), "rb") as file:
             same = _content(file, path) == before
         if same:
-            os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
+            new.take_place()
             os.fsync(directory)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(unfinished, dir_fd=directory)
     return same
 
 

@@ -13,7 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ..host import paths
+from ..host import paths, whole_file
 
 _LONGEST = 64 * 1024
 
@@ -29,19 +29,8 @@ def read(path: str) -> str | None:
 
 def write(path: str, text: str) -> None:
     """Put a note there, for its owner alone, or leave the one that was there.  Raises OSError, and Unsafe."""
-    unfinished = f".{_name(path)}.{os.getpid()}"
     with _directory(path, make=0o700) as directory:
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with os.fdopen(paths.open_at(directory, unfinished, path, flags, 0o600), "wb") as note:
-                note.write(text.encode())
-                note.flush()
-                os.fsync(note.fileno())
-            os.rename(unfinished, _name(path), src_dir_fd=directory, dst_dir_fd=directory)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(unfinished, dir_fd=directory)
-            raise
+        whole_file.put(directory, _name(path), path, text)
         os.fsync(directory)
 
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..host import whole_file
 from ..host.command import Runner, run
 from .problems import CheckpointError
 from .timer import File, removable, unit
@@ -110,16 +110,9 @@ def _read(path: Path) -> tuple[bytes, int] | None:
 
 def _write(file: File) -> None:
     path = Path(file.path)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         _make_directory(path.parent, 0o700 if file.secret else 0o755)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            os.fchmod(out.fileno(), file.mode)
-            out.write(file.content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.rename(unfinished, path)
+        whole_file.write(path, file.content, file.mode)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -24,13 +24,12 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..host import flock, paths
+from ..host import flock, paths, whole_file
 
 # Not kept over a reboot, which ends the connection of whoever was at work here. In memory, because a full disk must not
 # keep a server down.
@@ -158,9 +157,9 @@ def _raise(path: Path, shown: Showing) -> None:
         return
     by = {"token": shown.token, "run": _word(shown.run), "incident": _word(shown.incident)}
     # Whose it is comes first: what says so of another token than the mark's is nobody's.
-    _write(path.with_name(f"{path.name}.by"), json.dumps(by))
+    whole_file.write(path.with_name(f"{path.name}.by"), f"{json.dumps(by)}\n", 0o600)
     if mark is None or mark.token != shown.token:
-        _write(path, str(shown.token))
+        whole_file.write(path, f"{shown.token}\n", 0o600)
 
 
 def _word(text: str) -> str:
@@ -189,21 +188,6 @@ def _by(path: Path, token: int) -> _Mark:
     if not isinstance(by, dict) or by.get("token") != token:
         return _Mark(token, path)
     return _Mark(token, path, _word(str(by.get("run", ""))), _word(str(by.get("incident", ""))))
-
-
-def _write(path: Path, line: str) -> None:
-    """Write a line so that it is there whole or not at all."""
-    descriptor, unfinished = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(f"{line}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)
-        raise
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from ..host import flock, paths
+from ..host import flock, paths, whole_file
 from .holding import Holder, Moment, why_lost, why_not
 
 # Not kept over a reboot, which ends the connection of whoever was at work here.
@@ -64,7 +64,7 @@ def take(asking: Holder, ended: str | None = None, directory: str = DIRECTORY, d
         if not dry:
             # Since when: a run that holds it already began then.
             same = held is not None and held.run == asking.run
-            _write(place, Holder(**{**asdict(asking), "since": held.since if held and same else asking.since}))
+            _write(place, {**asdict(asking), "since": held.since if held and same else asking.since})
         return held
 
 
@@ -75,7 +75,7 @@ def keep(asking: Holder, directory: str = DIRECTORY) -> None:
         reason = why_lost(held, asking)
         if reason is not None or held is None:
             raise Held(reason or "", held)
-        _write(place, Holder(**{**asdict(asking), "since": held.since}))
+        _write(place, {**asdict(asking), "since": held.since})
 
 
 def release(run: str, directory: str = DIRECTORY) -> bool:
@@ -196,10 +196,5 @@ def _checked(holder: Holder) -> Holder:
     return holder
 
 
-def _write(place: int, holder: Holder) -> None:
-    """Write the record so that it is there whole or not at all."""
-    unfinished = f".{_RECORD}"
-    handle = paths.open_at(place, unfinished, unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(holder), file)
-    os.replace(unfinished, _RECORD, src_dir_fd=place, dst_dir_fd=place)
+def _write(place: int, record: dict[str, Any]) -> None:
+    whole_file.put(place, _RECORD, _RECORD, json.dumps(record), 0o644)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..host import flock, paths
+from ..host import flock, paths, whole_file
 from .ownership import MARK
 from .protocol import ServiceError
 
@@ -96,20 +96,10 @@ def alone(directory: str, seconds: float) -> Iterator[None]:
 
 def write_atomically(path: str, text: str) -> None:
     """Replace a file as a whole, so that nobody ever reads half a number. Raises OSError."""
-    directory, name = paths.open_directory(os.path.dirname(path)), os.path.basename(path)
-    unfinished = f"{name}.{os.getpid()}"
+    directory = paths.open_directory(os.path.dirname(path))
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(paths.open_at(directory, unfinished, path, flags, 0o644), "wb") as file:
-            os.fchmod(file.fileno(), 0o644)  # whatever the mask of whoever starts it: others have to read it too
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished, dir_fd=directory)
-        raise
+        # Others have to read it too, whatever the mask of whoever starts it.
+        whole_file.put(directory, os.path.basename(path), path, text, 0o644)
     finally:
         os.close(directory)
 

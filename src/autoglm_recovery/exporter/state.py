@@ -8,12 +8,11 @@ Anything may be in the file, also rubbish: what cannot be read counts as not the
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from autoglm_recovery.knowledge.host import whole_file
 
 VERSION = 1
 _LARGEST = 16 << 20
@@ -56,17 +55,7 @@ class StateFile:
         if text == self._written:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        whole_file.write(self.path, text, 0o600)
         self._written = text
 
 

@@ -437,7 +437,7 @@ def test_a_page_for_which_no_address_can_be_read_is_an_error_until_there_is_one(
 
 
 def test_a_state_directory_that_cannot_be_written_keeps_nobody_from_being_told(at, tmp_path, web, clocks):
-    (tmp_path / FILE).with_suffix(".part").mkdir()  # as root, a directory where the file is to be written
+    (tmp_path / FILE).mkdir()  # nothing that is written takes its place, not even as root
     watch = watching(at, tmp_path, clocks)
     look(watch, clocks, times=20, every=MINUTE)
     assert titles(web) == ["[autoglm] receiver ops-1 needs you: watchdog"]

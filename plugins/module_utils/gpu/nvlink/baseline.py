@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...host import paths
+from ...host import paths, whole_file
 
 FORMAT = 1
 FILE = "baseline.json"
@@ -99,19 +98,12 @@ def deltas(reference: Sample | None, now: Sample) -> dict[str, dict[str, dict[st
 
 def save(folder: Path, baseline: Baseline) -> None:
     """Write it in one step. Raises OSError, also where others could put something in its place."""
-    paths.check_own(str(folder), make=0o755)
-    descriptor, temporary = tempfile.mkstemp(prefix=".baseline-", dir=str(folder))
+    text = json.dumps(_stored(baseline), separators=(",", ":"), sort_keys=True)
+    directory = paths.open_directory(str(folder), make=0o755, own=True)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(_stored(baseline), file, separators=(",", ":"), sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, str(folder / FILE))
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        whole_file.put(directory, FILE, str(folder / FILE), f"{text}\n", 0o644)
+    finally:
+        os.close(directory)
 
 
 def _stored(baseline: Baseline) -> dict[str, Any]:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.access.entries import AuthError
 
 LASTS_S = 12 * 3600
@@ -70,19 +70,10 @@ def read_key(path: Path, *, make: bool) -> bytes:
     """
     try:
         if make and not path.exists():
-            _write_new(path, secrets.token_hex(_KEY_BYTES))
+            whole_file.write(path, secrets.token_hex(_KEY_BYTES), 0o600)
         key = path.read_bytes().strip()
     except OSError as error:
         raise AuthError(f"session key {path} cannot be used: {error.strerror}") from error
     if len(key) < _KEY_BYTES:
         raise AuthError(f"session key {path} needs {_KEY_BYTES} characters or more; try: openssl rand -hex 32")
     return key
-
-
-def _write_new(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.own_watch import OwnWatch as Setting
 from autoglm_recovery.receiver.fleet import fleet_http
@@ -28,7 +29,6 @@ from autoglm_recovery.receiver.notify.notifier import LONGEST_SEND_S, pause_afte
 from autoglm_recovery.receiver.notify.own_state import Page, Seen
 from autoglm_recovery.receiver.notify.paging import addresses, send_each
 from autoglm_recovery.receiver.notify.recipients import digest
-from autoglm_recovery.receiver.process.whole_file import write_whole
 from autoglm_recovery.receiver.process.worker import Worker, Workers
 from autoglm_recovery.receiver.store import engines, heard
 from autoglm_recovery.receiver.store.database import Database
@@ -223,7 +223,7 @@ class OwnWatch:
             return
         self._pages = pages
         try:
-            write_whole(self._file, own_state.written(pages))
+            whole_file.write(self._file, own_state.written(pages))
         except OSError as error:  # a full disk is among what is to be told
             log.warning("what people were told is not kept over a restart", file=str(self._file), error=str(error))
 

@@ -17,9 +17,9 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.process.redact import without_secrets
-from autoglm_recovery.receiver.process.whole_file import write_whole
 
 # Each line may have colours of its own around it, and a terminal's line ends.
 _COLOUR = r"(?:\x1b\[[\d;]*m){0,4}"
@@ -68,7 +68,7 @@ def clean_artifacts(directory: Path) -> None:
             text = path.read_text("utf-8", "replace")
             kept = output(text)
             if kept != text:
-                write_whole(path, kept)
+                whole_file.write(path, kept)
     except OSError as error:  # a full disk: the run's result is more
         log.warning("%s could not be cleaned: %s", directory, error)
 

@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from autoglm_recovery.knowledge.host import whole_file
+
 _FILE = "lease"
 
 
@@ -30,11 +32,10 @@ def allow(directory: Path, until: float) -> None:
 
 def begin(directory: Path, until: float) -> None:
     """Let a run go on until then, for the first time or again."""
-    unfinished = directory / f"{_FILE}.part"
-    unfinished.touch(mode=0o600)
-    # A fresh file's time is the calendar's, which is far in this clock's future: nobody may see that.
-    os.utime(unfinished, (until, until))
-    unfinished.rename(directory / _FILE)
+    with whole_file.beside(directory / _FILE, 0o600) as new:
+        # A fresh file's time is the calendar's, which is far in this clock's future: nobody may see that.
+        os.utime(new.file.fileno(), (until, until))
+        new.take_place()
 
 
 def until(directory: Path) -> float:

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.plain import plain
-from autoglm_recovery.receiver.process.whole_file import write_whole
 
 # What one run may leave: two looks are usual, one before the stop and one after a failed start.
 MOST_BUNDLES = 4
@@ -75,7 +75,7 @@ def keep(directory: Path, event: Mapping[str, Any]) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = kept(directory)
     if found not in before and len(before) < MOST_BUNDLES:
-        write_whole(directory / _NAME.format(len(before) + 1), json.dumps(asdict(found)))
+        whole_file.write(directory / _NAME.format(len(before) + 1), json.dumps(asdict(found)))
 
 
 def kept_at(directory: Path) -> float | None:

@@ -21,6 +21,7 @@ from typing import IO
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file, judge_directory
 from autoglm_recovery.receiver.access.named_files import judge_named_files
@@ -39,7 +40,6 @@ from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from autoglm_recovery.receiver.observe.silencer import Silencer
 from autoglm_recovery.receiver.observe.silences import SilenceWatch
 from autoglm_recovery.receiver.observe.tracing import Tracer
-from autoglm_recovery.receiver.process.whole_file import write_whole
 from autoglm_recovery.receiver.process.worker import Background, Workers
 from autoglm_recovery.receiver.runs.follow import Follower
 from autoglm_recovery.receiver.runs.leases import Keeper
@@ -232,7 +232,7 @@ def identity(state_dir: Path) -> str:
     path = state_dir / "replica"
     if not path.exists():
         host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:40]
-        write_whole(path, f"{host}-{secrets.token_hex(4)}")
+        whole_file.write(path, f"{host}-{secrets.token_hex(4)}")
     return path.read_text("utf-8").strip()
 
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.process import cleaned, inherited
-from autoglm_recovery.receiver.process.whole_file import write_whole
 from autoglm_recovery.receiver.runs.extra_vars import to_yaml
 from autoglm_recovery.receiver.runs.local import container, processes
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Order
@@ -50,8 +50,8 @@ def prepare(directory: Path, order: Order, environment: ExecutionEnvironment | N
         "folder": str(folder),
         "timeout_s": order.timeout_s,
     }
-    write_whole(directory / "vars.yml", to_yaml(order.variables))
-    write_whole(directory / "request.json", json.dumps(request))
+    whole_file.write(directory / "vars.yml", to_yaml(order.variables))
+    whole_file.write(directory / "request.json", json.dumps(request))
 
 
 def spawn(directory: Path) -> subprocess.Popen[bytes]:
@@ -129,7 +129,7 @@ def cancel(directory: Path, why: str) -> None:
     """Have the supervisor end a run, and one that is only about to begin end at once.  The first reason stays."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (directory / "cancel").exists():
-        write_whole(directory / "cancel", why)
+        whole_file.write(directory / "cancel", why)
 
 
 def end_left(directory: Path) -> int:

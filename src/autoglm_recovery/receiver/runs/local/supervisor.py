@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.process import cleaned
-from autoglm_recovery.receiver.process.whole_file import write_whole
 from autoglm_recovery.receiver.runs import ansible_settings, configured, heartbeat, kept_evidence
 from autoglm_recovery.receiver.runs.local import container, processes
 from autoglm_recovery.receiver.runs.narrate import Line, narrate, without_a_task
@@ -67,7 +67,7 @@ def main(directory: Path, work: Work | None = None) -> int:
         else:
             result = _canceled(why)
         cleaned.clean_artifacts(directory)
-        write_whole(directory / "result.json", json.dumps({**result, "ended_at": time.time()}))
+        whole_file.write(directory / "result.json", json.dumps({**result, "ended_at": time.time()}))
         return 0 if result["rc"] == 0 else 1
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
-from autoglm_recovery.receiver.runs.protocol import Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import RunRecord, RunReport, RunSpec, RunStatus
 
 DEADLINE_S = 180.0
-RUN = RunView(7, 3, "node-a", "restart_process", 1, 11, Path("/nowhere"), 1.0)
+RUN = RunRecord(7, 3, "node-a", "restart_process", 1, 11, Path("/nowhere"), 1.0)
 
 
 def settings(url: str, **changes: Any) -> AwxSettings:
@@ -25,10 +25,10 @@ def settings(url: str, **changes: Any) -> AwxSettings:
     return replace(quick, **changes)
 
 
-def order(host: str = "node-a", timeout_s: float = 60.0, **variables: Any) -> Order:
+def order(host: str = "node-a", timeout_s: float = 60.0, **variables: Any) -> RunSpec:
     """Return what is to be run."""
     given = {"autoglm_incident": {"id": 3, "reason": "{{ 1 + 1 }}"}, "autoglm_target": {"host": host}} | variables
-    return Order("restart_process", host, Path("/inventory"), timeout_s, given)
+    return RunSpec("restart_process", host, Path("/inventory"), timeout_s, given)
 
 
 def awaited(seen: Callable[[], bool]) -> None:
@@ -45,11 +45,11 @@ def awaited(seen: Callable[[], bool]) -> None:
 class Kept:
     """What the receiver's database keeps of a run; a launcher that writes nothing down is a launcher without it."""
 
-    run: RunView = RUN
+    run: RunRecord = RUN
     lines: list[str] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
+    looks: list[RunReport] = field(default_factory=list)
 
-    def look(self, launcher: AwxLauncher, wanted: Order | None = None) -> Look:
+    def look(self, launcher: AwxLauncher, wanted: RunSpec | None = None) -> RunReport:
         """Look once, and keep what was seen."""
         look = launcher.look(self.run, lambda: wanted or order())
         self.looks.append(look)
@@ -57,7 +57,9 @@ class Kept:
         self.run = replace(self.run, reference=look.reference or self.run.reference, cursor=look.cursor)
         return look
 
-    def until(self, launcher: AwxLauncher, seen: Callable[[Look], bool], wanted: Order | None = None) -> Look:
+    def until(
+        self, launcher: AwxLauncher, seen: Callable[[RunReport], bool], wanted: RunSpec | None = None
+    ) -> RunReport:
         """Look until something is seen."""
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
@@ -67,10 +69,10 @@ class Kept:
             time.sleep(0.02)
         raise AssertionError(f"not seen in {DEADLINE_S} s; the last look was {self.looks[-1]}")
 
-    def launched(self, launcher: AwxLauncher, wanted: Order | None = None) -> Look:
+    def launched(self, launcher: AwxLauncher, wanted: RunSpec | None = None) -> RunReport:
         """Look until there is a job."""
         return self.until(launcher, lambda look: (look.reference or "").partition(":")[0].endswith("job"), wanted)
 
-    def ended(self, launcher: AwxLauncher, wanted: Order | None = None) -> Look:
+    def ended(self, launcher: AwxLauncher, wanted: RunSpec | None = None) -> RunReport:
         """Look until the run has ended."""
-        return self.until(launcher, lambda look: look.life is Life.ended, wanted)
+        return self.until(launcher, lambda look: look.status is RunStatus.ended, wanted)

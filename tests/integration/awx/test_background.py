@@ -13,7 +13,7 @@ import pytest
 
 from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order
@@ -33,10 +33,10 @@ def test_a_run_goes_its_way_and_no_call_waits(awx: Running, background: Backgrou
     hanging = Fault("wait", "GET", "/job_templates/")
     awx.faults.append(hanging)
     kept = Kept()
-    assert kept.look(background).life is Life.unborn
+    assert kept.look(background).status is RunStatus.not_begun
     assert hanging.hit.wait(60)
     # It hangs now, and every look still says at once that there is nothing new.
-    assert [kept.look(background).life for _again in range(50)] == [Life.unborn] * 50
+    assert [kept.look(background).status for _again in range(50)] == [RunStatus.not_begun] * 50
     hanging.release.set()
     kept.launched(background)
     awx.awx.succeed(awx.awx.all("jobs")[0])
@@ -70,7 +70,7 @@ def test_a_cancel_is_carried_out_and_the_job_followed_to_its_end(awx: Running, b
 
     def ended() -> bool:
         background.cancel(kept.run, "closed by ann")
-        return kept.look(background).life is Life.ended
+        return kept.look(background).status is RunStatus.ended
 
     awaited(ended)
     assert awx.awx.all("jobs")[0]["status"] == "canceled"

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from autoglm_recovery.receiver.store.database import Database
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
@@ -124,7 +124,7 @@ def test_what_awx_refused_to_launch_is_not_asked_for_again(
     awx: Running, background: BackgroundAwx, *, taken: bool
 ) -> None:
     kept = Kept()
-    kept.until(background, lambda look: look.life is Life.alive)
+    kept.until(background, lambda look: look.status is RunStatus.running)
     awx.awx.forbidden_launch = True
     first = held(awx, "POST", "/launch/$")
     background.look(kept.run, order)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import DEADLINE_S, RUN, Kept
@@ -37,7 +37,7 @@ while True:
     look = kept.look(launcher)
     kept_in.with_suffix(".part").write_text(json.dumps(kept.run.reference))
     kept_in.with_suffix(".part").rename(kept_in)
-    print(look.life.name, look.reference, look.why, flush=True)
+    print(look.status.name, look.reference, look.why, flush=True)
     time.sleep(0.02)
 """
 
@@ -78,7 +78,7 @@ def test_an_answer_that_never_comes_is_not_waited_for_and_not_asked_for_again(
     awx.faults.append(fault)
     kept = Kept()
     kept.until(launcher, lambda look: look.why is not None and "answer was lost" in look.why)
-    assert kept.looks[-1].life is Life.alive
+    assert kept.looks[-1].status is RunStatus.running
     fault.release.set()
     kept.launched(launcher)
     assert len(awx.awx.all("jobs")) == 1
@@ -159,7 +159,7 @@ def test_a_launcher_whose_reference_another_one_has_replaced_does_not_launch(
     mine.look(frozen)
     mine.run = replace(mine.run, reference="launching:somebody-else")
     for _turn in range(3):
-        assert mine.look(frozen).life is Life.alive
+        assert mine.look(frozen).status is RunStatus.running
     assert not awx.launches()
 
 
@@ -220,5 +220,5 @@ def test_a_run_that_was_launched_long_ago_is_not_launched_again_after_its_job_wa
     awx: Running, launcher: AwxLauncher
 ) -> None:
     kept = Kept(replace(RUN, reference="job:424242"))
-    assert kept.look(launcher).life is Life.ended
+    assert kept.look(launcher).status is RunStatus.ended
     assert not awx.launches()

@@ -18,7 +18,7 @@ from autoglm_recovery.receiver.runs.awx import following
 from autoglm_recovery.receiver.runs.awx.client import AwxUnavailable
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import Template, Token
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order, settings
@@ -33,7 +33,7 @@ def job_of(awx: Running) -> dict[str, Any]:
 def test_a_run_is_launched_followed_and_ends_well(awx: Running, launcher: AwxLauncher) -> None:
     kept = Kept()
     first = kept.look(launcher)
-    assert first.life is Life.alive
+    assert first.status is RunStatus.running
     assert str(first.reference).startswith("launching:")
     assert not awx.launches()
 
@@ -48,7 +48,7 @@ def test_a_run_is_launched_followed_and_ends_well(awx: Running, launcher: AwxLau
     awx.awx.event(job, "playbook_on_start")
     moment = {"task": "Preflight", "res": {}}
     awx.awx.event(job, "runner_on_ok", **moment)
-    assert kept.look(launcher).life is Life.alive
+    assert kept.look(launcher).status is RunStatus.running
     assert kept.lines == ["Preflight: ok"]
 
     awx.awx.event(job, "runner_on_ok", task="Prove", host="node-a", res={"verdict": "healthy", "reasons": []})
@@ -68,7 +68,7 @@ def test_the_last_events_may_come_after_the_end(awx: Running, launcher: AwxLaunc
     awx.awx.event(job, "runner_on_ok", counter=3, task="three", res={})
     awx.awx.finish(job, "failed", events_written=False)
     look = kept.look(launcher)
-    assert (look.life, look.why) == (Life.alive, "ended; waiting for its last events")
+    assert (look.status, look.why) == (RunStatus.running, "ended; waiting for its last events")
     assert kept.lines == ["one: ok"]
     awx.awx.event(job, "runner_on_failed", counter=2, task="two", res={"msg": "no"})
     job["event_processing_finished"] = True
@@ -195,7 +195,7 @@ def test_cancel_says_when_awx_does_not_listen(awx: Running, launcher: AwxLaunche
 
     def ended() -> bool:
         launcher.cancel(kept.run, "no longer wanted")
-        return kept.look(launcher).life is Life.ended
+        return kept.look(launcher).status is RunStatus.ended
 
     awaited(ended)
     assert job_of(awx)["status"] == "canceled"
@@ -353,11 +353,11 @@ def test_awx_that_is_being_upgraded_is_waited_for(awx: Running, launcher: AwxLau
     awx.awx.migrating = True
     kept = Kept()
     look = kept.look(launcher)
-    assert (look.life, look.started, "is being upgraded" in str(look.why)) == (Life.alive, False, True)
+    assert (look.status, look.started, "is being upgraded" in str(look.why)) == (RunStatus.running, False, True)
     awx.awx.migrating = False
     kept.launched(launcher)
     awx.awx.migrating = True
-    assert kept.look(launcher).life is Life.alive
+    assert kept.look(launcher).status is RunStatus.running
     awx.awx.migrating = False
     awx.awx.succeed(job_of(awx))
     assert kept.ended(launcher).rc == 0
@@ -465,7 +465,7 @@ def test_a_workflow_that_waits_for_an_approval_says_so_and_is_not_overdue(
     node = awx.awx.add("workflow_nodes", workflow_job=workflow_job["id"],
                        approval={"id": 99, "name": "May node-a restart?", "status": "pending"})  # fmt: skip
     look = kept.look(launcher, hurried)
-    assert (look.life, look.why) == (Life.alive, "waits for May node-a restart? to be approved in AWX")
+    assert (look.status, look.why) == (RunStatus.running, "waits for May node-a restart? to be approved in AWX")
     node["approval"]["status"] = "successful"
     assert "timeout" in str(kept.ended(launcher, hurried).why)
 

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, AwxUnavailable, Deadline
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import Token
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.fake_awx import FakeAwx, Fault, running
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import Kept, settings
@@ -250,7 +250,7 @@ def test_awx_that_is_down_holds_the_run_and_is_not_asked_all_the_time(awx: Runni
     awx.faults.append(Fault(500, times=10**6))
     for _turn in range(50):
         look = kept.look(launcher)
-        assert look.life is Life.alive
+        assert look.status is RunStatus.running
         assert "HTTP 500" in str(look.why)
     assert len(awx.seen) < 5
 
@@ -269,7 +269,7 @@ def test_awx_that_goes_down_in_mid_run_ends_nothing(awx: Running) -> None:
     for how in (500, "html", 403, "drop"):
         awx.faults.append(Fault(how))
         kept.until(launcher, lambda _look: not awx.faults[-1].times)
-        assert kept.looks[-1].life is Life.alive
+        assert kept.looks[-1].status is RunStatus.running
     awx.awx.succeed(awx.awx.all("jobs")[0])
     assert kept.ended(launcher).rc == 0
 
@@ -278,7 +278,7 @@ def test_a_revoked_token_in_mid_run_ends_nothing(awx: Running) -> None:
     launcher, kept = AwxLauncher(settings(awx.url)), Kept()
     kept.launched(launcher)
     awx.awx.tokens.clear()
-    assert kept.look(launcher).life is Life.alive
+    assert kept.look(launcher).status is RunStatus.running
     assert "401" in str(kept.looks[-1].why)
     awx.awx.tokens.add("a-token")
     awx.awx.succeed(awx.awx.all("jobs")[0])
@@ -293,7 +293,7 @@ def test_a_refusal_after_a_restart_loses_no_job(awx: Running, path: str, status:
     kept.launched(AwxLauncher(settings(awx.url)))
     awx.faults.append(Fault(status, "GET", path))
     again = AwxLauncher(settings(awx.url))
-    assert kept.until(again, lambda _look: not awx.faults[-1].times).life is Life.alive
+    assert kept.until(again, lambda _look: not awx.faults[-1].times).status is RunStatus.running
     assert str(status) in str(kept.looks[-1].why)
     awx.awx.succeed(awx.awx.all("jobs")[0])
     assert kept.ended(again).rc == 0
@@ -304,5 +304,5 @@ def test_a_running_job_is_not_polled_faster_than_told(awx: Running) -> None:
     kept.launched(launcher)
     asked = len(awx.seen)
     for _turn in range(20):
-        assert kept.look(launcher).life is Life.alive
+        assert kept.look(launcher).status is RunStatus.running
     assert len(awx.seen) == asked

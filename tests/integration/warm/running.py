@@ -19,7 +19,7 @@ import yaml
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import container, run_directory
-from autoglm_recovery.receiver.runs.local.run_directory import Order
+from autoglm_recovery.receiver.runs.local.run_directory import RunSpec
 from autoglm_recovery.receiver.runs.warm.playbook import COLD
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS
@@ -128,7 +128,7 @@ class Place:
             "autoglm_target": {"host": "node-a", "out": f"{container.INSIDE}/out" if contained else str(out), **target},
         }
         run_directory.prepare(
-            directory, Order(playbook, "node-a", self.inventory, timeout_s, variables), self.environment
+            directory, RunSpec(playbook, "node-a", self.inventory, timeout_s, variables), self.environment
         )
         heartbeat.begin(directory, heartbeat.now() + 600.0)
         return Run(directory, spawn(directory), out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from autoglm_recovery.receiver.runs.follow import Follower
-from autoglm_recovery.receiver.runs.protocol import Life, Look
+from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
 from autoglm_recovery.receiver.verify.correction import corrected
@@ -29,7 +29,7 @@ def read(at, verdict, failure_class=None):
         (run,) = runs.unfinished(connection)
     follower = Follower(at.database, at.metrics, None, {})
     with at.clock():
-        follower._tell(run, Look(Life.alive, (line,), run.cursor + 1), at.world)
+        follower._tell(run, RunReport(RunStatus.running, (line,), run.cursor + 1), at.world)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from autoglm_recovery.receiver.observe.silences import SilenceWatch
 from autoglm_recovery.receiver.observe.tracing import Tracer
 from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.runs import heartbeat
-from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from autoglm_recovery.receiver.serve.reloader import Reader
 from autoglm_recovery.receiver.store import runs
@@ -104,7 +104,7 @@ def _loop(at):
 
 
 def _keeper(at):
-    made = Keeper(at.database, Lease("desk", 1.0, at.database.now()))
+    made = LeaseRenewer(at.database, Lease("desk", 1.0, at.database.now()))
     made._held = frozenset([1])
     return made
 
@@ -242,7 +242,7 @@ def test_what_waits_when_the_intake_is_told_to_stop_is_stored(at):
 def test_a_run_that_cannot_be_told_costs_no_other_run_its_time(at, monkeypatch):
     at.fire("node-a", "oom")
     at.fire("node-c", "oom")
-    keeper = Keeper(at.database, Lease("desk", 60.0, at.database.now()))
+    keeper = LeaseRenewer(at.database, Lease("desk", 60.0, at.database.now()))
     told = []
 
     def allow(directory, moment):

@@ -15,8 +15,8 @@ from autoglm_recovery.receiver.decide.gather import MOST_FENCED, situation
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.runs.follow import Follower
-from autoglm_recovery.receiver.runs.leases import Keeper
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunReport, RunStatus
 from autoglm_recovery.receiver.store import fences, history, incidents, runs, schema
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
@@ -28,7 +28,7 @@ class Player:
 
     name: str
     outlives_receiver: bool
-    says: Look | LaunchRefused = Look(Life.alive)  # noqa: RUF009 - frozen
+    says: RunReport | LaunchRefused = RunReport(RunStatus.running)  # noqa: RUF009 - frozen
     looked: list = dataclasses.field(default_factory=list)
     cancelled: list = dataclasses.field(default_factory=list)
     meanwhile: object = None
@@ -81,7 +81,7 @@ class Stage:
 
     def follower(self, owner):
         players = {player.name: player for player in (self.here, self.elsewhere)}
-        return Follower(self.database, self.counts, Keeper(self.database, self.lease(owner)), players)
+        return Follower(self.database, self.counts, LeaseRenewer(self.database, self.lease(owner)), players)
 
     def begin(self, launcher, owner="a"):
         target = Target("node-a")
@@ -146,7 +146,7 @@ def test_a_run_elsewhere_is_followed_on_by_who_takes_over_under_a_higher_token(s
     follower.step(stage.world)
     assert (stage.run.owner, stage.run.state, stage.run.fence) == ("b", "running", 106_000_000)
     assert stage.elsewhere.cancelled == []
-    stage.elsewhere.says = Look(Life.ended, rc=0, reference="job 7", link="https://awx/7")
+    stage.elsewhere.says = RunReport(RunStatus.ended, rc=0, reference="job 7", link="https://awx/7")
     follower.step(stage.world)
     assert (stage.run.state, stage.run.reference, stage.run.link) == ("succeeded", "job 7", "https://awx/7")
     assert stage.counts.taken == 1
@@ -188,7 +188,7 @@ def test_a_launcher_is_told_whether_a_run_was_seen_to_have_begun(stage):
     assert [run.begun for run in stage.here.looked] == [True, False]
 
 
-@pytest.mark.parametrize("says", [Look(Life.alive, cursor=3), Look(Life.ended, rc=0)])
+@pytest.mark.parametrize("says", [RunReport(RunStatus.running, cursor=3), RunReport(RunStatus.ended, rc=0)])
 def test_what_a_receiver_learnt_before_it_was_overtaken_is_refused(stage, says):
     stage.begin("local")
 
@@ -217,10 +217,10 @@ def test_an_order_to_end_a_run_reaches_its_launcher(stage):
 @pytest.mark.parametrize(
     "says",
     [
-        Look(Life.ended, rc=0),
-        Look(Life.ended, rc=2),
-        Look(Life.ended, why="cancelled by ann"),
-        Look(Life.cut_off, why="its process is gone"),
+        RunReport(RunStatus.ended, rc=0),
+        RunReport(RunStatus.ended, rc=2),
+        RunReport(RunStatus.ended, why="cancelled by ann"),
+        RunReport(RunStatus.lost, why="its process is gone"),
         LaunchRefused("its process would not start"),
     ],
 )
@@ -247,11 +247,11 @@ def test_the_cause_of_a_failed_run_is_the_incidents_and_a_success_leaves_it(stag
     stage.begin("local")
     said = [("last words", "out of KV cache"), ("cause", "Clean up: no space"), ("cause", "Start: no such model")]
     lines = tuple({"at": 2.0, "kind": kind, "text": text} for kind, text in said)
-    stage.here.says = Look(Life.alive, lines[:1], 1)
+    stage.here.says = RunReport(RunStatus.running, lines[:1], 1)
     follower = stage.follower("a")
     follower.step(stage.world)
     assert stage.incident.cause == "out of KV cache"
-    stage.here.says = Look(Life.ended, lines[1:], 3, rc=2)
+    stage.here.says = RunReport(RunStatus.ended, lines[1:], 3, rc=2)
     follower.step(stage.world)
     assert (stage.run.cause, stage.incident.cause) == ("Start: no such model", "Start: no such model")
 
@@ -259,7 +259,7 @@ def test_the_cause_of_a_failed_run_is_the_incidents_and_a_success_leaves_it(stag
 def test_a_repair_that_succeeded_has_no_cause_of_a_failure(stage):
     stage.begin("local")
     lines = ({"at": 2.0, "kind": "cause", "text": "Clean up: no space"},)
-    stage.here.says = Look(Life.ended, lines, 1, rc=0)
+    stage.here.says = RunReport(RunStatus.ended, lines, 1, rc=0)
     stage.follower("a").step(stage.world)
     assert stage.incident.cause is None
 
@@ -268,7 +268,7 @@ def test_what_a_person_has_ended_is_no_failure_to_the_breaker(stage):
     stage.begin("local")
     with stage.database.writing() as connection:
         runs.update(connection, 1, cancel="cancelled by ann")
-    stage.here.says = Look(Life.ended, why="cancelled by ann")
+    stage.here.says = RunReport(RunStatus.ended, why="cancelled by ann")
     stage.follower("a").step(stage.world)
     with stage.database.reading() as connection:
         assert history.of_action(connection, "restart_process", 0.0, 9) == ()
@@ -278,7 +278,7 @@ def test_an_incident_that_was_closed_meanwhile_stays_closed(stage):
     stage.begin("local")
     with stage.database.writing() as connection:
         incidents.update(connection, 1, 2.0, state="closed")
-    stage.here.says = Look(Life.ended, why="cancelled")
+    stage.here.says = RunReport(RunStatus.ended, why="cancelled")
     stage.follower("a").step(stage.world)
     assert (stage.run.state, stage.incident.state) == ("lost", "closed")
 
@@ -314,7 +314,7 @@ def test_a_run_that_was_refused_when_something_may_have_been_launched_is_lost(st
 
 def test_a_launcher_that_gives_up_before_it_began_has_started_nothing(stage):
     stage.begin("awx")
-    stage.elsewhere.says = Look(Life.ended, why="given up: not launched for 900 s", started=False)
+    stage.elsewhere.says = RunReport(RunStatus.ended, why="given up: not launched for 900 s", started=False)
     stage.follower("a").step(stage.world)
     assert stage.run.state == "not_launched"
     with stage.database.reading() as connection:
@@ -348,9 +348,9 @@ def next_token(stage, host="node-a"):
 
 def test_a_run_that_the_host_refused_was_no_attempt_and_the_next_is_above_the_mark(stage):
     stage.begin("local")
-    stage.here.says = Look(Life.alive, (REFUSED,), cursor=1)
+    stage.here.says = RunReport(RunStatus.running, (REFUSED,), cursor=1)
     stage.follower("a").step(stage.world)
-    stage.here.says = Look(Life.ended, cursor=1, rc=2)
+    stage.here.says = RunReport(RunStatus.ended, cursor=1, rc=2)
     stage.follower("a").step(stage.world)
     assert (stage.run.state, stage.incident.state, stage.incident.fault_mode) == ("fenced", "open", "transient")
     assert "tried again in 2 s with a higher fencing token: node-a: a newer run has been here" in stage.incident.reason
@@ -365,7 +365,7 @@ def test_a_run_that_the_host_refused_was_no_attempt_and_the_next_is_above_the_ma
 @pytest.mark.parametrize("mark", [0, -1, 2**53, 2**63, "7"])
 def test_nonsense_of_a_host_is_no_refusal_and_moves_no_token(stage, mark):
     stage.begin("local")
-    stage.here.says = Look(Life.ended, ({**REFUSED, "mark": mark},), cursor=1, rc=2)
+    stage.here.says = RunReport(RunStatus.ended, ({**REFUSED, "mark": mark},), cursor=1, rc=2)
     stage.follower("a").step(stage.world)
     assert (stage.run.state, stage.incident.state) == ("failed", "open")
     assert next_token(stage) < 10**15
@@ -373,7 +373,7 @@ def test_nonsense_of_a_host_is_no_refusal_and_moves_no_token(stage, mark):
 
 def test_a_run_that_was_refused_at_one_step_and_succeeded_all_the_same_has_succeeded(stage):
     stage.begin("local")
-    stage.here.says = Look(Life.ended, (REFUSED,), cursor=1, rc=0)
+    stage.here.says = RunReport(RunStatus.ended, (REFUSED,), cursor=1, rc=0)
     stage.follower("a").step(stage.world)
     assert stage.run.state == "succeeded"
 
@@ -381,7 +381,7 @@ def test_a_run_that_was_refused_at_one_step_and_succeeded_all_the_same_has_succe
 def test_a_host_that_refuses_again_and_again_is_left_to_a_person(stage):
     for _ in range(MOST_FENCED):
         stage.begin("local") if not stage.incident else stage.repeat()
-        stage.here.says = Look(Life.ended, (REFUSED,), cursor=1, rc=2)
+        stage.here.says = RunReport(RunStatus.ended, (REFUSED,), cursor=1, rc=2)
         stage.follower("a").step(stage.world)
     with stage.database.reading() as connection:
         said = situation(connection, stage.incident, stage.world, stage.at).fenced
@@ -393,9 +393,11 @@ HELD = {"at": 1.0, "kind": "kept_out", "text": "node-a is held by ann on ops-1",
 
 def test_a_run_that_the_hosts_lock_kept_out_was_no_attempt_and_is_tried_again(stage):
     stage.begin("local")
-    stage.here.says = Look(Life.alive, (HELD, {"at": 1.0, "kind": "cause", "text": "Take the host: Refused"}), cursor=2)
+    stage.here.says = RunReport(
+        RunStatus.running, (HELD, {"at": 1.0, "kind": "cause", "text": "Take the host: Refused"}), cursor=2
+    )
     stage.follower("a").step(stage.world)
-    stage.here.says = Look(Life.ended, cursor=2, rc=2)
+    stage.here.says = RunReport(RunStatus.ended, cursor=2, rc=2)
     stage.follower("a").step(stage.world)
     assert (stage.run.state, stage.incident.state, stage.incident.fault_mode) == ("kept_out", "waiting", "transient")
     assert stage.incident.reason == "node-a is held by ann on ops-1, tried again in 15 s"
@@ -414,7 +416,7 @@ def test_a_run_that_the_hosts_lock_kept_out_was_no_attempt_and_is_tried_again(st
 
 def test_a_run_that_waited_for_the_host_and_got_it_has_its_own_end(stage):
     stage.begin("local")
-    stage.here.says = Look(Life.ended, (HELD,), cursor=1, rc=0)
+    stage.here.says = RunReport(RunStatus.ended, (HELD,), cursor=1, rc=0)
     stage.follower("a").step(stage.world)
     assert stage.run.state == "succeeded"
 
@@ -422,7 +424,7 @@ def test_a_run_that_waited_for_the_host_and_got_it_has_its_own_end(stage):
 def test_a_host_that_keeps_run_after_run_out_is_known_since_when(stage):
     for _ in range(3):
         stage.begin("local") if not stage.incident else stage.repeat()
-        stage.here.says = Look(Life.ended, (HELD,), cursor=1, rc=2)
+        stage.here.says = RunReport(RunStatus.ended, (HELD,), cursor=1, rc=2)
         stage.follower("a").step(stage.world)
     with stage.database.reading() as connection:
         known = situation(connection, stage.incident, stage.world, stage.at).kept_out
@@ -430,7 +432,7 @@ def test_a_host_that_keeps_run_after_run_out_is_known_since_when(stage):
     assert stage.incident.reason == "node-a is held by ann on ops-1, tried again in 60 s"
     # One that was let in since ends the row.
     stage.repeat()
-    stage.here.says = Look(Life.ended, rc=2)
+    stage.here.says = RunReport(RunStatus.ended, rc=2)
     stage.follower("a").step(stage.world)
     with stage.database.reading() as connection:
         assert situation(connection, stage.incident, stage.world, stage.at).kept_out is None

@@ -13,23 +13,23 @@ import sys
 from pathlib import Path
 
 from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
-from autoglm_recovery.receiver.runs.local.run_directory import Life, Order, life, prepare, told
-from autoglm_recovery.receiver.runs.protocol import RunView
+from autoglm_recovery.receiver.runs.local.run_directory import RunSpec, RunStatus, prepare, status, told
+from autoglm_recovery.receiver.runs.protocol import RunRecord
 
-ORDER = Order("restart_process", "node-a", Path("/inventory"), 60.0, {"autoglm_target": {"host": "node-a"}})
+ORDER = RunSpec("restart_process", "node-a", Path("/inventory"), 60.0, {"autoglm_target": {"host": "node-a"}})
 
 
 def test_a_prepared_run_is_whole_and_private(tmp_path):
     prepare(tmp_path / "1", ORDER)
     assert {path.name for path in (tmp_path / "1").iterdir()} == {"project", "vars.yml", "request.json"}
     assert (tmp_path / "1").stat().st_mode & 0o077 == 0
-    assert life(tmp_path / "1") is Life.unborn
+    assert status(tmp_path / "1") is RunStatus.not_begun
 
 
 def test_what_an_earlier_receiver_prepared_is_not_written_again(tmp_path):
     prepare(tmp_path, ORDER)
     before = (tmp_path / "request.json").stat().st_ino, (tmp_path / "vars.yml").stat().st_ino
-    prepare(tmp_path, Order("reboot_node", "node-b", Path("/other"), 1.0, {}))
+    prepare(tmp_path, RunSpec("reboot_node", "node-b", Path("/other"), 1.0, {}))
     assert before == ((tmp_path / "request.json").stat().st_ino, (tmp_path / "vars.yml").stat().st_ino)
     assert json.loads((tmp_path / "request.json").read_text())["limit"] == "node-a"
 
@@ -41,14 +41,14 @@ def test_a_half_prepared_run_is_prepared_again(tmp_path):
 
 
 def test_the_lock_the_mark_and_the_result_tell_the_life_of_a_run(tmp_path):
-    assert life(tmp_path) is Life.unborn
+    assert status(tmp_path) is RunStatus.not_begun
     with open(tmp_path / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (tmp_path / "started").touch()
-        assert life(tmp_path) is Life.alive
-    assert life(tmp_path) is Life.cut_off
+        assert status(tmp_path) is RunStatus.running
+    assert status(tmp_path) is RunStatus.lost
     (tmp_path / "result.json").write_text("{}")
-    assert life(tmp_path) is Life.ended
+    assert status(tmp_path) is RunStatus.ended
 
 
 def test_a_line_that_is_still_being_written_waits(tmp_path):
@@ -66,17 +66,17 @@ def test_what_has_begun_is_never_begun_again_though_nothing_is_left_of_it(tmp_pa
         return spawned[-1]
 
     launcher = LocalLauncher(lambda: 1e12, spawn)
-    view = RunView(1, 1, "node-a", "restart_process", 1, 1, tmp_path / "1", 1.0)
+    view = RunRecord(1, 1, "node-a", "restart_process", 1, 1, tmp_path / "1", 1.0)
     begun = dataclasses.replace(view, begun=True)
     try:
-        assert launcher.look(view, lambda: ORDER).life is Life.unborn
+        assert launcher.look(view, lambda: ORDER).status is RunStatus.not_begun
         # Its own process is there still: somebody took the directory away from under it.
-        assert launcher.look(begun, lambda: ORDER).life is Life.alive
+        assert launcher.look(begun, lambda: ORDER).status is RunStatus.running
     finally:
         spawned[0].communicate(b"\n")
     for _ in range(2):
         look = launcher.look(begun, lambda: ORDER)
-        assert (look.life, look.rc) == (Life.cut_off, None)
+        assert (look.status, look.rc) == (RunStatus.lost, None)
         assert str(tmp_path) in look.why
     assert len(spawned) == 1
 

@@ -13,11 +13,11 @@ import pytest
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.runs.follow import Follower
-from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.local import launcher as local_launcher
 from autoglm_recovery.receiver.runs.local.container import check_podman
 from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunReport, RunStatus
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.runs import Lease
 
@@ -34,7 +34,7 @@ notify: {routes: ['json://127.0.0.1:9/']}
 class Awx:
     """Stands for AWX's launcher, which says what the test tells it to."""
 
-    says: Look | LaunchRefused
+    says: RunReport | LaunchRefused
     name = "awx"
     outlives_receiver = True
 
@@ -65,7 +65,7 @@ class Gone:
 def follow(at, launcher, turns=1):
     """Look at what runs, as the loop does, and do what is due."""
     lease = Lease("desk", 60.0, at.database.now())
-    follower = Follower(at.database, at.metrics, Keeper(at.database, lease), {launcher.name: launcher})
+    follower = Follower(at.database, at.metrics, LeaseRenewer(at.database, lease), {launcher.name: launcher})
     for _ in range(turns):
         with at.clock():
             follower.step(at.world)
@@ -88,7 +88,7 @@ def a_person_was_called_once(at, why):
     "says",
     [
         LaunchRefused("AWX has no job template 'autoglm reset_gpu'"),
-        Look(Life.ended, why="given up: not launched for 900 s. HTTP 503", started=False),
+        RunReport(RunStatus.ended, why="given up: not launched for 900 s. HTTP 503", started=False),
     ],
 )
 def test_what_awx_cannot_launch_is_a_persons_and_a_retry_begins_with_the_same_action(tmp_path, says):

@@ -17,7 +17,7 @@ import pytest
 
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import processes, run_directory
-from autoglm_recovery.receiver.runs.protocol import Life
+from autoglm_recovery.receiver.runs.protocol import RunStatus
 
 DEADLINE_S = 20
 
@@ -86,7 +86,7 @@ def begun(directory: Path):
 
 def test_a_run_that_ends_by_itself_tells_its_code(directory):
     assert start(directory, "exit 0").wait(DEADLINE_S) == 0
-    assert run_directory.life(directory) is Life.ended
+    assert run_directory.status(directory) is RunStatus.ended
     assert (run_directory.result(directory)["rc"], run_directory.result(directory)["why"]) == (0, None)
 
 
@@ -144,10 +144,10 @@ def test_a_run_whose_lease_is_not_renewed_ends_itself(directory):
     assert "has not renewed its lease" in run_directory.result(directory)["why"]
 
 
-def test_a_run_whose_lease_was_over_before_it_began_stays_unborn(directory):
+def test_a_run_whose_lease_was_over_before_it_began_is_never_begun(directory):
     assert start(directory, "touch begun", lease_s=-0.1).wait(DEADLINE_S) == 75
     assert not (directory / "begun").exists()
-    assert run_directory.life(directory) is Life.unborn
+    assert run_directory.status(directory) is RunStatus.not_begun
 
 
 def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(directory):
@@ -160,7 +160,7 @@ def test_a_killed_supervisor_takes_its_work_along_and_what_is_left_is_found(dire
     os.kill(supervisor.pid, signal.SIGKILL)
     supervisor.wait(DEADLINE_S)
     # The work's own process by the kernel; what had forked away by whoever looks at the run next.
-    until("the run to be cut off", lambda: run_directory.life(directory) is Life.cut_off)
+    until("the run to be cut off", lambda: run_directory.status(directory) is RunStatus.lost)
     until("the kernel to kill the work", lambda: len(going_on(directory)) <= 2)
     assert run_directory.end_left(directory) >= 1
     until("everything to be gone", lambda: going_on(directory) == set())

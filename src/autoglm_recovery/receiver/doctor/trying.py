@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.local.container import check_podman
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Order
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunSpec
 
 CHECK = "runs"
 PLAYBOOK = "try_run"
@@ -55,7 +55,7 @@ class Trial:
         shutil.rmtree(self._directory, ignore_errors=True)
         try:
             run_directory.prepare(
-                self._directory, Order(playbook, "all", inventory, WITHIN_S, variables), self._environment
+                self._directory, RunSpec(playbook, "all", inventory, WITHIN_S, variables), self._environment
             )
             heartbeat.begin(self._directory, heartbeat.now() + 2 * WITHIN_S)
             process = run_directory.spawn(self._directory)

@@ -21,9 +21,9 @@ from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars
-from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.narrate import VERDICTS
-from autoglm_recovery.receiver.runs.protocol import Launcher, LaunchRefused, Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import Launcher, LaunchRefused, RunRecord, RunReport, RunSpec, RunStatus
 from autoglm_recovery.receiver.runs.run_end import close
 from autoglm_recovery.receiver.store import fences, installation, runs
 from autoglm_recovery.receiver.store import incidents as store
@@ -43,7 +43,7 @@ class Follower:
         self,
         database: Database,
         metrics: Metrics,
-        keeper: Keeper,
+        keeper: LeaseRenewer,
         launchers: Mapping[str, Launcher],
         clock: Clock = wall,
     ) -> None:
@@ -103,7 +103,7 @@ class Follower:
         lease = self._keeper.lease
         launcher = self._launchers.get(run.launcher)
         goes_on = launcher is not None and launcher.outlives_receiver
-        look = Look(Life.cut_off, why=f"its receiver {run.owner} died or froze, and its processes ended with it")
+        look = RunReport(RunStatus.lost, why=f"its receiver {run.owner} died or froze, and its processes ended with it")
         state = None
         with self._database.writing() as connection:
             claim = runs.take_over(connection, run, lease)
@@ -125,7 +125,7 @@ class Follower:
         if launcher is None:
             none = f"this receiver has no launcher {run.launcher!r}"
             # One that has begun runs elsewhere has made it C(running) before that.
-            look = Look(Life.cut_off, why=none, started=run.state != RunState.launching)
+            look = RunReport(RunStatus.lost, why=none, started=run.state != RunState.launching)
             self._finish(run, claim_of(run), world, look)
             return
         view = _view(run)
@@ -134,18 +134,18 @@ class Follower:
         try:
             look = launcher.look(view, lambda: self._order(run, world))
         except LaunchRefused as refused:
-            look = Look(Life.cut_off, why=str(refused), started=refused.launched)
+            look = RunReport(RunStatus.lost, why=str(refused), started=refused.launched)
             self._finish(run, claim_of(run), world, look)
             return
-        if look.life is Life.unborn:
+        if look.status is RunStatus.not_begun:
             return
-        over = look.life in (Life.ended, Life.cut_off)
+        over = look.status in (RunStatus.ended, RunStatus.lost)
         if look.started or not over:
             self._tell(run, look, world)
         if over:
             self._finish(run, claim_of(run), world, look)
 
-    def _order(self, run: sa.Row[Any], world: World) -> Order:
+    def _order(self, run: sa.Row[Any], world: World) -> RunSpec:
         with self._database.reading() as connection:
             incident = store.incident(connection, run.incident_id)
             name = installation.name(connection)
@@ -155,9 +155,9 @@ class Follower:
         errand = Errand(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence)
         variables = extra_vars(incident._asdict(), errand)
         timeout = world.policy.timeout(incident.failure_class, run.launcher)
-        return Order(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
+        return RunSpec(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
 
-    def _tell(self, run: sa.Row[Any], look: Look, world: World) -> None:
+    def _tell(self, run: sa.Row[Any], look: RunReport, world: World) -> None:
         begun = run.state == RunState.launching
         text = self._begun_or_not(run, look)
         known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
@@ -185,7 +185,7 @@ class Follower:
             if holder is not None:
                 runs.report(connection, claim_of(run), held_by=without_secrets(holder))
 
-    def _begun_or_not(self, run: sa.Row[Any], look: Look) -> str | None:
+    def _begun_or_not(self, run: sa.Row[Any], look: RunReport) -> str | None:
         """Return what is new about whether a run was begun, and if not, what it waits for."""
         if look.started:
             waited = self._waited.pop(run.id, None) is not None
@@ -197,7 +197,7 @@ class Follower:
         self._waited[run.id] = look.why
         return without_secrets(f"{run.action} on {run.host}, run {run.id}, is not started yet: {look.why}")
 
-    def _correct(self, connection: sa.Connection, run: sa.Row[Any], look: Look, world: World) -> None:
+    def _correct(self, connection: sa.Connection, run: sa.Row[Any], look: RunReport, world: World) -> None:
         """Let what the playbook read before it changed anything name the class."""
         read = next((line for line in look.lines if line.get("verdict") in VERDICTS), None)
         if read is None or read["verdict"] != "unhealthy" or run.verdict is not None:
@@ -215,7 +215,7 @@ class Follower:
         self._metrics.class_corrected(was, found)
         log.info("class corrected", incident=incident.id, was=was, failure_class=found)
 
-    def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: Look) -> None:
+    def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: RunReport) -> None:
         with self._database.writing() as connection:
             state = close(connection, run, claim, world, look, self._clock())
         self._closed(run, state)
@@ -239,8 +239,8 @@ def _mode_as(
     return (FaultMode.persistent if again else FaultMode.transient).value
 
 
-def _view(run: sa.Row[Any]) -> RunView:
-    return RunView(
+def _view(run: sa.Row[Any]) -> RunRecord:
+    return RunRecord(
         id=run.id,
         incident_id=run.incident_id,
         host=run.host,
@@ -256,7 +256,7 @@ def _view(run: sa.Row[Any]) -> RunView:
     )
 
 
-def _note_causes(connection: sa.Connection, run: sa.Row[Any], look: Look, now: float) -> None:
+def _note_causes(connection: sa.Connection, run: sa.Row[Any], look: RunReport, now: float) -> None:
     """Keep what a person wants to read first of a run and of its incident."""
     for line in look.lines:
         if line["kind"] == "cause":
@@ -265,14 +265,14 @@ def _note_causes(connection: sa.Connection, run: sa.Row[Any], look: Look, now: f
             store.update(connection, run.incident_id, now, cause=without_secrets(line["text"]))
 
 
-def _read(run: sa.Row[Any], look: Look) -> Mapping[str, Any] | None:
+def _read(run: sa.Row[Any], look: RunReport) -> Mapping[str, Any] | None:
     """Return the line with the worst that was read of the service, if it is worse than what is known."""
     worst = [None, *VERDICTS].index(run.verdict)
     read = [line for line in look.lines if line.get("verdict") in VERDICTS[worst:]]
     return max(read, key=lambda line: VERDICTS.index(line["verdict"]), default=None)
 
 
-def _refusal(look: Look) -> Mapping[str, Any] | None:
+def _refusal(look: RunReport) -> Mapping[str, Any] | None:
     """Return the line with the highest mark because of which the host refused the run."""
     refusals = [line for line in look.lines if isinstance(line.get("mark"), int)]
     return max(refusals, key=lambda line: int(line["mark"]), default=None)

@@ -24,7 +24,7 @@ _RENEWALS_IN_A_LEASE = 4
 _SHARE_FOR_THE_RUN = 0.75
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews, in a thread of its own, so that a long turn of the loop costs no lease."""
 
     def __init__(self, database: Database, lease: Lease) -> None:

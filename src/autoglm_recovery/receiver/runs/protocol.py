@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class Life(Enum):
+class RunStatus(Enum):
     """How a run stands."""
 
-    unborn = "nothing has begun it"
-    alive = "it is going on"
+    not_begun = "nothing has begun it"
+    running = "it is going on"
     ended = "its result is there"
-    cut_off = "it began, nothing runs it, and there is no result"
+    lost = "it began, nothing runs it, and there is no result"
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSpec:
     """What to run: the playbook's short name, the one host it is limited to, and its extra variables as plain data."""
 
     playbook: str
@@ -33,13 +33,13 @@ class Order:
 
 
 @dataclass(frozen=True)
-class RunView:
+class RunRecord:
     """A run as the database knows it.
 
-    C(id) is never given twice by one database, C(key) by none; that is empty for a run of an earlier release.
-    C(fence) is its fencing token.  C(reference) is what the launcher called it, once it said so.  C(cursor) is how much
-    of the run's news was told already, in the launcher's own count.  C(begun) is true once the run was seen to have
-    begun: it must not be begun again, whatever is left of it.
+    C(id) is unique within one database, C(key) over all databases; the key of a run of an earlier release is empty.
+    C(fence) is its fencing token.  C(reference) is the launcher's own name for the run, None until the launcher has
+    given one.  C(cursor) is how much of the run's progress was reported already, in the launcher's own count.
+    C(begun) is true once the run was seen to have begun: it must not be begun again, whatever is left of it.
     """
 
     id: int
@@ -57,18 +57,18 @@ class RunView:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a run has shown.
+class RunReport:
+    """What a launcher reports of a run.
 
-    C(lines) are news beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline, and C(mark) where
-    the host refused the run because of a higher fencing token, C(holder) where somebody else held the host.
-    C(cursor) is the new one.  C(rc) is 0 for success; None
-    with C(Life.ended) means that it ended without a verdict, and C(why) says how.  C(link) leads a person to the whole
-    output.  C(started) is false as long as nothing was begun although the run is looked after: C(why) says what is
-    waited for, or, of a run that has ended like that, why nothing ever will be.
+    C(lines) are the lines beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline.  A line also
+    has C(mark) where the host refused the run because of a higher fencing token, and C(holder) where another run held
+    the host's lock.  C(cursor) is the cursor after these lines.  C(rc) is 0 for success; None with C(RunStatus.ended)
+    means that the run ended without a verdict, and C(why) says how.  C(link) leads a person to the whole output.
+    C(started) is false as long as the launcher has begun nothing although it looks after the run: C(why) says what it
+    waits for, or, of a run that has ended like that, why nothing ever will be begun.
     """
 
-    life: Life
+    status: RunStatus
     lines: tuple[Mapping[str, Any], ...] = ()
     cursor: int = 0
     rc: int | None = None
@@ -98,14 +98,14 @@ class Launcher(Protocol):
     # a launcher begins nothing before its receiver has kept a reference of it, and with that the run is C(running).
     outlives_receiver: bool
 
-    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+    def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """Begin the run if nothing has begun it (asking C(order) what to run), and tell how it stands.
 
         Idempotent over retries, restarts and replicas: a run is begun at most once.  A launcher that cannot be
-        reached answers C(alive) with a reason in C(why) and tries again at the next look.
+        reached answers C(running) with a reason in C(why) and tries again at the next look.
 
         :raises LaunchRefused: if it can never be launched.
         """
 
-    def cancel(self, run: RunView, why: str) -> None:
+    def cancel(self, run: RunRecord, why: str) -> None:
         """End the run and all that it started.  Does nothing where there is nothing to end."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.redact import without_secrets
-from autoglm_recovery.receiver.runs.protocol import Life, Look
+from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.runs import Claim
@@ -22,14 +22,16 @@ from autoglm_recovery.receiver.values.model import ENDED, NEVER_THERE, FaultMode
 FENCED_PAUSE_S = 2.0
 
 
-def close(connection: sa.Connection, run: sa.Row[Any], claim: Claim, world: World, look: Look, now: float) -> RunState:
+def close(
+    connection: sa.Connection, run: sa.Row[Any], claim: Claim, world: World, look: RunReport, now: float
+) -> RunState:
     """Write down the end of a run and what it means for its incident; return how it ended.
 
     :raises Superseded: if the claim is not the run's any more.
     """
     # Asked for here, because it may have been ordered while the run came to its end.
     cancelled = runs.cancelled(connection, run.id)
-    rc = look.rc if look.life is Life.ended else None
+    rc = look.rc if look.status is RunStatus.ended else None
     state = RunState.cancelled if cancelled is not None else _judged(connection, run, rc, look)
     runs.report(connection, claim, state=state, rc=rc, ended_at=now)
     if state is RunState.not_launched:
@@ -62,7 +64,7 @@ def _stands(
     run: sa.Row[Any],
     incident: sa.Row[Any],
     state: RunState,
-    look: Look,
+    look: RunReport,
     world: World,
     *,
     now: float,
@@ -82,11 +84,11 @@ def _stands(
     return after(state, now, now + patience if firing else now, incident.fault_mode)
 
 
-def _why_not_launched(look: Look) -> str:
+def _why_not_launched(look: RunReport) -> str:
     return without_secrets(look.why or "its launcher does not say why")
 
 
-def _judged(connection: sa.Connection, run: sa.Row[Any], rc: int | None, look: Look) -> RunState:
+def _judged(connection: sa.Connection, run: sa.Row[Any], rc: int | None, look: RunReport) -> RunState:
     """Judge a run by whether it was begun, by its exit code, and where it failed by whether the host has refused it."""
     if not look.started:
         return RunState.not_launched
@@ -112,9 +114,9 @@ def _after_being_kept_out(connection: sa.Connection, incident: sa.Row[Any]) -> d
     return {"state": IncidentState.waiting, "reason": kept_out.said(), "due_at": kept_out.until}
 
 
-def _why_cancelled(cancelled: str, look: Look) -> str:
+def _why_cancelled(cancelled: str, look: RunReport) -> str:
     """Say who ended a run, and how it ended if not by that."""
-    if look.life is Life.ended and look.rc is not None:
+    if look.status is RunStatus.ended and look.rc is not None:
         return f"{cancelled}; it had come to its own end by then, with exit code {look.rc}"
     return cancelled if look.why in (None, cancelled) else f"{cancelled}; {look.why}"
 

@@ -42,7 +42,7 @@ from autoglm_recovery.receiver.observe.silences import SilenceWatch
 from autoglm_recovery.receiver.observe.tracing import Tracer
 from autoglm_recovery.receiver.process.worker import Background, Workers
 from autoglm_recovery.receiver.runs.follow import Follower
-from autoglm_recovery.receiver.runs.leases import Keeper
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.local.artifacts import Sweeper
 from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.serve.launchers import open_launchers, retention
@@ -112,7 +112,7 @@ def _run(
     metrics.watch(workers)
     metrics.world_read(len(world.now.fleet.hosts))
     lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
-    keeper = Keeper(database, lease)
+    keeper = LeaseRenewer(database, lease)
     try:
         with database.reading() as connection:
             mark = installation.name(connection)

@@ -22,31 +22,31 @@ from autoglm_recovery.receiver.runs.awx.jobs import (
     told,
     told_nodes,
 )
-from autoglm_recovery.receiver.runs.protocol import Life
+from autoglm_recovery.receiver.runs.protocol import RunStatus
 
 
 @pytest.mark.parametrize("status", ["new", "pending", "waiting", "running"])
 def test_jobs_that_go_on(status: str) -> None:
-    assert standing({"status": status}).life is Life.alive
+    assert standing({"status": status}).status is RunStatus.running
 
 
 @pytest.mark.parametrize(
     ("job", "expected"),
     [
-        ({"status": "successful"}, Standing(Life.ended, 0)),
-        ({"status": "failed"}, Standing(Life.ended, 1)),
+        ({"status": "successful"}, Standing(RunStatus.ended, 0)),
+        ({"status": "failed"}, Standing(RunStatus.ended, 1)),
         (
             {"status": "failed", "job_explanation": "Previous Task\n Failed"},
-            Standing(Life.ended, 1, "Previous Task Failed"),
+            Standing(RunStatus.ended, 1, "Previous Task Failed"),
         ),
         (
             {"status": "error", "job_explanation": "no capacity"},
-            Standing(Life.ended, None, "AWX could not run it: no capacity"),
+            Standing(RunStatus.ended, None, "AWX could not run it: no capacity"),
         ),
-        ({"status": "canceled", "elapsed": 3.0}, Standing(Life.ended, None, "cancelled in AWX")),
+        ({"status": "canceled", "elapsed": 3.0}, Standing(RunStatus.ended, None, "cancelled in AWX")),
         (
             {"status": "canceled", "elapsed": 61.0},
-            Standing(Life.ended, None, "cancelled in AWX after 60 s, its timeout"),
+            Standing(RunStatus.ended, None, "cancelled in AWX after 60 s, its timeout"),
         ),
     ],
 )
@@ -58,7 +58,7 @@ def test_jobs_that_ended(job: dict[str, Any], expected: Standing) -> None:
 def test_only_the_one_word_is_success(status: object) -> None:
     found = standing({"status": status})
     assert (found.rc == 0) == (status == "successful")
-    assert found.life is not Life.unborn
+    assert found.status is not RunStatus.not_begun
 
 
 NOW = "Tue, 24 Nov 2026 21:00:00 GMT"

@@ -17,10 +17,10 @@ from jinja2 import Environment
 
 from autoglm_recovery.receiver.runs.awx import launch_request
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template, Token
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunSpec
 
-RUN = RunView(7, 3, "node-a", "restart_process", 1, 11, Path("/runs/7"), 1.0)
-ORDER = Order(
+RUN = RunRecord(7, 3, "node-a", "restart_process", 1, 11, Path("/runs/7"), 1.0)
+ORDER = RunSpec(
     "restart_process",
     "node-a",
     Path("/inventory"),

@@ -28,8 +28,8 @@ from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.rehearse.backtest.events import Event, deliveries
 from autoglm_recovery.receiver.rehearse.backtest.tally import Tally
 from autoglm_recovery.receiver.runs.follow import Follower
-from autoglm_recovery.receiver.runs.leases import Keeper
-from autoglm_recovery.receiver.runs.protocol import Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.leases import LeaseRenewer
+from autoglm_recovery.receiver.runs.protocol import RunRecord, RunReport, RunSpec, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import CHECK, Lease
@@ -70,19 +70,19 @@ class TimedLauncher:
         """Return when the next run ends."""
         return min(self._ends.values(), default=store.NEVER)
 
-    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+    def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """Begin the run, or end it if its time is over."""
         if run.id not in self._ends:
             order()
             self._ends[run.id] = run.started_at + self._takes_s
         if self._clock() < self._ends[run.id]:
-            return Look(Life.alive)
+            return RunReport(RunStatus.running)
         del self._ends[run.id]
         healthy = {"at": self._clock(), "kind": "proof", "text": f"{run.host} is healthy", "verdict": "healthy"}
         lines = (healthy,) if run.action == CHECK else ()
-        return Look(Life.ended, lines, cursor=len(lines), rc=0)
+        return RunReport(RunStatus.ended, lines, cursor=len(lines), rc=0)
 
-    def cancel(self, run: RunView, why: str) -> None:  # noqa: ARG002 - as launchers are called
+    def cancel(self, run: RunRecord, why: str) -> None:  # noqa: ARG002 - as launchers are called
         """Forget the run."""
         self._ends.pop(run.id, None)
 
@@ -159,7 +159,7 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
         metrics, tally = Metrics(ask), Tally()
         lease = Lease("backtest", _LEASE_S, database.now())
         launcher = TimedLauncher(run_takes_s, clock)
-        keeper = Keeper(database, lease)
+        keeper = LeaseRenewer(database, lease)
         follower = Follower(database, metrics, keeper, dict.fromkeys(LAUNCHERS, launcher), clock)
         heard = LastHeard(proof=lambda _run: NOTHING_TO_PROVE, watchdog=lambda _connection: ALWAYS_HEARD)
         dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard, decided=tally.decided, clock=clock)

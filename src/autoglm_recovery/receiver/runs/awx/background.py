@@ -20,7 +20,7 @@ import structlog
 from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
 from autoglm_recovery.receiver.runs.awx.client import AwxUnavailable
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher, as_before
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunReport, RunSpec
 
 log = structlog.get_logger()
 
@@ -29,8 +29,8 @@ log = structlog.get_logger()
 class _Wish:
     """What the acting thread wants: a look at a run, after it was cancelled where C(cancel) says why."""
 
-    run: RunView
-    order: Callable[[], Order] | None
+    run: RunRecord
+    order: Callable[[], RunSpec] | None
     cancel: str | None = None
 
 
@@ -38,8 +38,8 @@ class _Wish:
 class _Seen:
     """What came of a look, and of which state of the run it was made."""
 
-    run: RunView
-    outcome: Look | LaunchRefused
+    run: RunRecord
+    outcome: RunReport | LaunchRefused
 
 
 class BackgroundAwx:
@@ -70,7 +70,7 @@ class BackgroundAwx:
         self._worker.stop()
         self._launcher.close()
 
-    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+    def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """See C(Launcher.look): what was seen since, or else as before."""
         with self._lock:
             seen = self._seen.pop(run.id, None)
@@ -88,7 +88,7 @@ class BackgroundAwx:
             raise seen.outcome
         return seen.outcome
 
-    def cancel(self, run: RunView, why: str) -> None:
+    def cancel(self, run: RunRecord, why: str) -> None:
         """See C(Launcher.cancel); AWX is told soon, and again until it has done so."""
         with self._lock:
             earlier = self._wishes.get(run.id)
@@ -115,7 +115,7 @@ class BackgroundAwx:
         if wish.order is None:
             return
         try:
-            outcome: Look | LaunchRefused = self._launcher.look(wish.run, wish.order)
+            outcome: RunReport | LaunchRefused = self._launcher.look(wish.run, wish.order)
         except LaunchRefused as refused:
             outcome = refused
         if outcome == as_before(wish.run):

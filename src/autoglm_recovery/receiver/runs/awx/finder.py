@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, Awx
 from autoglm_recovery.receiver.runs.awx.jobs import JobId
 from autoglm_recovery.receiver.runs.awx.preflight import find_template
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunStatus
 
 # So many of a template's newest jobs (of the run's host, where AWX can search that) are looked through.
 _SEARCHED_JOBS = 100
@@ -42,7 +42,7 @@ class JobFinder:
             self._last = deadline, action, find_template(self._client, self._settings.template(action), deadline)
         return self._last[2]
 
-    def adopt(self, run: RunView, deadline: Deadline) -> JobId | None:
+    def adopt(self, run: RunRecord, deadline: Deadline) -> JobId | None:
         """Find the run's job by its mark; of several the oldest is the run's, and the others are cancelled.
 
         So is one whose limit AWX ignored, of which the answer that said so was lost.
@@ -66,11 +66,11 @@ class JobFinder:
             raise LaunchRefused(f"{wrong}; the job {found[0][0]} was cancelled", launched=True)
         return kept
 
-    def search(self, run: RunView, deadline: Deadline) -> list[JobId]:
+    def search(self, run: RunRecord, deadline: Deadline) -> list[JobId]:
         """Return the jobs that carry the run's mark, oldest first."""
         return [job for job, _shown in self._marked(run, deadline)]
 
-    def _marked(self, run: RunView, deadline: Deadline) -> list[tuple[JobId, Mapping[str, Any]]]:
+    def _marked(self, run: RunRecord, deadline: Deadline) -> list[tuple[JobId, Mapping[str, Any]]]:
         wanted = self._settings.template(run.action)
         kind = "workflow_job" if wanted.workflow else "job"
         marked = launch_request.mark(self._settings.installation, run)
@@ -116,6 +116,6 @@ class JobFinder:
 
     def _has_ended(self, job: JobId, deadline: Deadline) -> bool:
         try:
-            return jobs.standing(self._client.get(job.path, deadline)).life is Life.ended
+            return jobs.standing(self._client.get(job.path, deadline)).status is RunStatus.ended
         except AwxRefused as error:
             return error.status == 404

@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, Awx
 from autoglm_recovery.receiver.runs.awx.finder import JobFinder
 from autoglm_recovery.receiver.runs.awx.jobs import JobId
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
-from autoglm_recovery.receiver.runs.protocol import Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import RunRecord, RunReport, RunSpec, RunStatus
 
 log = structlog.get_logger()
 
@@ -50,8 +50,8 @@ class Following:
         self._settings = settings
 
     def look(
-        self, run: RunView, job: JobId, memory: FollowMemory, order: Callable[[], Order], deadline: Deadline
-    ) -> Look:
+        self, run: RunRecord, job: JobId, memory: FollowMemory, order: Callable[[], RunSpec], deadline: Deadline
+    ) -> RunReport:
         """Tell how the job stands.
 
         :raises AwxUnavailable: if AWX does not say.
@@ -61,20 +61,22 @@ class Following:
         except AwxRefused as error:
             if error.status != 404:
                 raise AwxUnavailable(str(error), processed=False) from error
-            return Look(Life.ended, cursor=run.cursor, why=f"{job} is not in AWX any more: deleted", reference=str(job))
+            return RunReport(
+                RunStatus.ended, cursor=run.cursor, why=f"{job} is not in AWX any more: deleted", reference=str(job)
+            )
         if memory.timeout_s is None:
             memory.timeout_s = order().timeout_s
         stands = jobs.standing(shown, memory.timeout_s)
-        if stands.life is Life.alive:
+        if stands.status is RunStatus.running:
             stands = self._cancel_if_overdue(job, shown, awx_now, memory, stands, deadline)
-        whole = stands.life is Life.ended and self._has_all(shown, memory)
+        whole = stands.status is RunStatus.ended and self._has_all(shown, memory)
         lines, cursor, more = self._news(run, job, deadline, whole=whole)
-        if stands.life is Life.ended and (more or not whole):
-            return self.looked(run, job, Life.alive, lines=lines, cursor=cursor, why=_LAST_EVENTS)
+        if stands.status is RunStatus.ended and (more or not whole):
+            return self.looked(run, job, RunStatus.running, lines=lines, cursor=cursor, why=_LAST_EVENTS)
         rc, why = stands.rc, stands.why
-        if stands.life is Life.ended:
+        if stands.status is RunStatus.ended:
             rc, why = self._verdict(job, shown, stands, memory, deadline)
-        return self.looked(run, job, stands.life, lines=lines, cursor=cursor, why=why, rc=rc)
+        return self.looked(run, job, stands.status, lines=lines, cursor=cursor, why=why, rc=rc)
 
     def _verdict(
         self, job: JobId, shown: Mapping[str, Any], stands: jobs.Standing, memory: FollowMemory, deadline: Deadline
@@ -93,18 +95,18 @@ class Following:
 
     def looked(
         self,
-        run: RunView,
+        run: RunRecord,
         job: JobId,
-        life: Life,
+        status: RunStatus,
         *,
         lines: tuple[Mapping[str, Any], ...] = (),
         cursor: int | None = None,
         why: str | None = None,
         rc: int | None = None,
-    ) -> Look:
+    ) -> RunReport:
         """Build a look at a job that AWX has shown."""
         link = jobs.output_link(self._settings.url, job)
-        return Look(life, lines, run.cursor if cursor is None else cursor, rc, why, str(job), link)
+        return RunReport(status, lines, run.cursor if cursor is None else cursor, rc, why, str(job), link)
 
     def _has_all(self, shown: Mapping[str, Any], memory: FollowMemory) -> bool:
         """Tell whether AWX has written all events of an ended job, or has had its time for it."""
@@ -125,17 +127,17 @@ class Following:
         waits = self._waits_for_approval(job, shown, deadline)
         if waits is not None:
             # People take their time, and that is none of the strategy's.
-            return jobs.Standing(Life.alive, why=f"waits for {waits} to be approved in AWX")
+            return jobs.Standing(RunStatus.running, why=f"waits for {waits} to be approved in AWX")
         why = jobs.overdue(shown, awx_now, memory.timeout_s, self._settings.queue_s)
         if why is None:
             return stands
         if memory.cancelling is None:
             self._finder.cancel(job, why, deadline)
             memory.cancelling = why
-        return jobs.Standing(Life.alive, why=f"being cancelled: {why}")
+        return jobs.Standing(RunStatus.running, why=f"being cancelled: {why}")
 
     def _news(
-        self, run: RunView, job: JobId, deadline: Deadline, *, whole: bool
+        self, run: RunRecord, job: JobId, deadline: Deadline, *, whole: bool
     ) -> tuple[tuple[Mapping[str, Any], ...], int, bool]:
         """Return lines, the new cursor, and whether there is more than one look may fetch."""
         cursor = run.cursor
@@ -158,7 +160,7 @@ class Following:
                 return lines, cursor, False
         return lines, cursor, True
 
-    def _keep_evidence_of(self, run: RunView, job: JobId, deadline: Deadline) -> None:
+    def _keep_evidence_of(self, run: RunRecord, job: JobId, deadline: Deadline) -> None:
         """Look once for the evidence among the events of a workflow's job; what cannot be read there stays there."""
         params = {"event": "runner_on_ok", "order_by": "counter", "page_size": _EVENTS_PER_PAGE}
         try:
@@ -167,7 +169,7 @@ class Following:
         except AwxRefused as error:
             log.warning("the evidence of a workflow's job cannot be read", run=run.id, job=str(job), reason=str(error))
 
-    def _keep_evidence(self, run: RunView, events: Sequence[Mapping[str, Any]]) -> None:
+    def _keep_evidence(self, run: RunRecord, events: Sequence[Mapping[str, Any]]) -> None:
         """Keep what events have of evidence: the run's news do not wait for a disk that is full."""
         if self._runs_in is None or not run.directory.name:
             return

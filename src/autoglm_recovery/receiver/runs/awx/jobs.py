@@ -13,7 +13,7 @@ from typing import Any
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.runs.narrate import narrate
-from autoglm_recovery.receiver.runs.protocol import Life
+from autoglm_recovery.receiver.runs.protocol import RunStatus
 
 MOST_TOLD_NODES = 62
 
@@ -61,7 +61,7 @@ def job_id(job: Mapping[str, Any], kind: str) -> JobId:
 class Standing:
     """How a job stands: C(rc) and C(why) are for one that has ended."""
 
-    life: Life
+    status: RunStatus
     rc: int | None = None
     why: str | None = None
 
@@ -71,19 +71,19 @@ def standing(job: Mapping[str, Any], timeout_s: float | None = None) -> Standing
     status = str(job.get("status"))
     explanation = _explanation(job)
     if status in _GOING_ON:
-        return Standing(Life.alive, why=None if status == "running" else f"AWX: {status}")
+        return Standing(RunStatus.running, why=None if status == "running" else f"AWX: {status}")
     if status == "successful":
-        return Standing(Life.ended, rc=0)
+        return Standing(RunStatus.ended, rc=0)
     if status == "failed":
-        return Standing(Life.ended, rc=1, why=explanation or None)
+        return Standing(RunStatus.ended, rc=1, why=explanation or None)
     if status == "canceled":
         elapsed = job.get("elapsed")
         late = timeout_s is not None and isinstance(elapsed, (int, float)) and elapsed >= timeout_s
         why = f"cancelled in AWX after {timeout_s:.0f} s, its timeout" if late else "cancelled in AWX"
-        return Standing(Life.ended, why=f"{why}: {explanation}" if explanation else why)
+        return Standing(RunStatus.ended, why=f"{why}: {explanation}" if explanation else why)
     if status == "error":
-        return Standing(Life.ended, why=f"AWX could not run it: {explanation or 'no explanation given'}")
-    return Standing(Life.alive, why=f"AWX gives a status that is not known here: {status[:40]!r}")
+        return Standing(RunStatus.ended, why=f"AWX could not run it: {explanation or 'no explanation given'}")
+    return Standing(RunStatus.running, why=f"AWX gives a status that is not known here: {status[:40]!r}")
 
 
 def _explanation(job: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ import yaml
 from autoglm_recovery.knowledge.host import bounded_yaml
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.runs.awx.settings import Template
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunSpec
 
 MARK = "autoglm_run"
 
@@ -37,14 +37,14 @@ _PROMPTS = {"ask_limit_on_launch": "Limit", "ask_variables_on_launch": "Variable
 _FIELDS = {"limit": "Limit", "extra_vars": "Variables"}
 
 
-def mark(installation: str, run: RunView) -> str:
+def mark(installation: str, run: RunRecord) -> str:
     """Return the text by which the job of a run is known among all jobs, for ever."""
     number = f"{installation}:{run.incident_id}:{run.id}"
     # A database that was restored gives numbers again, and must not take an old job for its own.
     return f"{number}:{run.key}" if run.key else number
 
 
-def launch_body(order: Order, marked: str) -> dict[str, Any]:
+def launch_body(order: RunSpec, marked: str) -> dict[str, Any]:
     """Return what is posted to C(.../launch/).
 
     :raises LaunchRefused: if the target's own names hold a template: they cannot be changed without meaning another.

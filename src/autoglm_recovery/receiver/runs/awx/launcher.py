@@ -33,7 +33,7 @@ from autoglm_recovery.receiver.runs.awx.following import Following, FollowMemory
 from autoglm_recovery.receiver.runs.awx.jobs import JobId
 from autoglm_recovery.receiver.runs.awx.preflight import Ready, preflight
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunReport, RunSpec, RunStatus
 
 _INTENT = "launching:"
 _LONGEST_BACKOFF_S = 30.0
@@ -95,7 +95,7 @@ class AwxLauncher:
         """Close the connections; jobs go on."""
         self._client.close()
 
-    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+    def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """See C(Launcher.look)."""
         memory = self._memory.setdefault(run.id, _Memory())
         now = time.monotonic()
@@ -120,11 +120,11 @@ class AwxLauncher:
         self._failures = 0
         memory.unreachable_since = None
         memory.next_look_at = time.monotonic() + (self._settings.poll_every_s if _has_job(look) else 0.0)
-        if look.life is Life.ended:
+        if look.status is RunStatus.ended:
             self._memory.pop(run.id, None)
         return look
 
-    def cancel(self, run: RunView, why: str) -> None:
+    def cancel(self, run: RunRecord, why: str) -> None:
         """See C(Launcher.cancel).
 
         :raises AwxUnavailable: if AWX cannot be asked; the job may be going on, and cancel must be called again.
@@ -149,7 +149,7 @@ class AwxLauncher:
         if not found and not memory.surely_not_posted(run.reference):
             log.warning("cancelled before its job was found; should it appear, it is not followed", run=run.id)
 
-    def _look(self, run: RunView, memory: _Memory, order: Callable[[], Order], deadline: Deadline) -> Look:
+    def _look(self, run: RunRecord, memory: _Memory, order: Callable[[], RunSpec], deadline: Deadline) -> RunReport:
         if memory.wrong is not None:
             self._refuse_wrong(*memory.wrong, deadline)
         job = jobs.parse_reference(run.reference)
@@ -163,13 +163,13 @@ class AwxLauncher:
 
     # Beginning a run
 
-    def _begin(self, run: RunView, memory: _Memory, order: Callable[[], Order], deadline: Deadline) -> Look:
+    def _begin(self, run: RunRecord, memory: _Memory, order: Callable[[], RunSpec], deadline: Deadline) -> RunReport:
         if self._unclear(run, memory):
             why = "AWX may have been asked to launch it, and the answer was lost; looking for the job"
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=False)
+            return RunReport(RunStatus.running, cursor=run.cursor, why=why, reference=run.reference, started=False)
         if memory.cancelled is not None:
             self._memory.pop(run.id, None)
-            return Look(Life.ended, cursor=run.cursor, why=f"not launched: {memory.cancelled}", started=False)
+            return RunReport(RunStatus.ended, cursor=run.cursor, why=f"not launched: {memory.cancelled}", started=False)
         wanted = order()
         body = launch_request.launch_body(wanted, launch_request.mark(self._settings.installation, run))
         if memory.ready is None or memory.token is None:
@@ -183,10 +183,10 @@ class AwxLauncher:
             # Not kept yet, or no longer: said until it is, for nobody would find what was posted without it.
             why = f"about to be launched from AWX's template {memory.ready.name!r}"
             # Alive, because that is what the receiver keeps a reference of.
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=intent, started=False)
+            return RunReport(RunStatus.running, cursor=run.cursor, why=why, reference=intent, started=False)
         return self._post(run, memory, memory.ready, body, deadline)
 
-    def _unclear(self, run: RunView, memory: _Memory) -> bool:
+    def _unclear(self, run: RunRecord, memory: _Memory) -> bool:
         """Tell whether a job may still appear that this process knows nothing about.
 
         When its time is over, what was known about earlier attempts is forgotten.
@@ -201,11 +201,13 @@ class AwxLauncher:
         memory.may_be_two = True
         return False
 
-    def _post(self, run: RunView, memory: _Memory, ready: Ready, body: Mapping[str, Any], deadline: Deadline) -> Look:
+    def _post(
+        self, run: RunRecord, memory: _Memory, ready: Ready, body: Mapping[str, Any], deadline: Deadline
+    ) -> RunReport:
         if deadline.overdue:
             # This process was stopped while it looked: somebody else may have the run now.
             why = "this receiver was stopped while it was about to launch"
-            return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=False)
+            return RunReport(RunStatus.running, cursor=run.cursor, why=why, reference=run.reference, started=False)
         memory.posted_at = time.monotonic()
         try:
             # What is left of the look's time may be little, and a post must not be cut short for that.
@@ -230,9 +232,9 @@ class AwxLauncher:
         log.info("launched in AWX", run=run.id, job=str(job), template=ready.name)
         if memory.may_be_two:
             job = self._oldest(run, job, deadline)
-        return self._following.looked(run, job, Life.alive, why=f"AWX launched {job}")
+        return self._following.looked(run, job, RunStatus.running, why=f"AWX launched {job}")
 
-    def _oldest(self, run: RunView, job: JobId, deadline: Deadline) -> JobId:
+    def _oldest(self, run: RunRecord, job: JobId, deadline: Deadline) -> JobId:
         """After a launch whose answer was lost: return the older of two jobs, and have the other one ended."""
         try:
             return self._finder.adopt(run, deadline) or job
@@ -255,25 +257,25 @@ class AwxLauncher:
         self._silent_why = str(error)
         log.warning("AWX does not answer", why=str(error), again_in_s=wait)
 
-    def _not_now(self, run: RunView, memory: _Memory, why: str) -> Look:
+    def _not_now(self, run: RunRecord, memory: _Memory, why: str) -> RunReport:
         now = time.monotonic()
         memory.unreachable_since = memory.unreachable_since or now
         begun = jobs.parse_reference(run.reference) is not None or not memory.surely_not_posted(run.reference)
         if not begun and now - memory.unreachable_since > self._settings.give_up_s:
             self._memory.pop(run.id, None)
             given_up = f"given up: not launched for {self._settings.give_up_s:.0f} s. {why}"
-            return Look(Life.ended, cursor=run.cursor, why=given_up, started=False)
+            return RunReport(RunStatus.ended, cursor=run.cursor, why=given_up, started=False)
         started = jobs.parse_reference(run.reference) is not None
-        return Look(Life.alive, cursor=run.cursor, why=why, reference=run.reference, started=started)
+        return RunReport(RunStatus.running, cursor=run.cursor, why=why, reference=run.reference, started=started)
 
 
-def as_before(run: RunView) -> Look:
+def as_before(run: RunRecord) -> RunReport:
     """Return a look that has shown nothing new."""
     if run.reference is None:
-        return Look(Life.unborn, cursor=run.cursor)
+        return RunReport(RunStatus.not_begun, cursor=run.cursor)
     started = jobs.parse_reference(run.reference) is not None
-    return Look(Life.alive, cursor=run.cursor, reference=run.reference, started=started)
+    return RunReport(RunStatus.running, cursor=run.cursor, reference=run.reference, started=started)
 
 
-def _has_job(look: Look) -> bool:
+def _has_job(look: RunReport) -> bool:
     return jobs.parse_reference(look.reference) is not None

@@ -18,14 +18,14 @@ import structlog
 
 from autoglm_recovery.receiver.runs import kept_evidence
 from autoglm_recovery.receiver.runs.local import run_directory
-from autoglm_recovery.receiver.runs.protocol import Life
+from autoglm_recovery.receiver.runs.protocol import RunStatus
 
 SWEEP_EVERY_S = 600.0
 _GOING = ".removed"
 # The number alone in release 0.1.0.
 _NAME = re.compile(r"([0-9]{1,18})(?:-[0-9a-f]+)?", re.ASCII)
 # The file whose time is the end of a run that is over: it has a result, or nothing holds it any more.
-_LAST_FILE = {"ended": "result.json", "cut_off": "started"}
+_LAST_FILE = {"ended": "result.json", "lost": "started"}
 
 log = structlog.get_logger()
 
@@ -83,14 +83,14 @@ def found_in(runs_directory: Path) -> list[KeptRun]:
 
 def _ended_at(path: Path) -> float | None:
     """Return when a run ended; one that was cut off has no result, but nothing holds it and it was begun."""
-    life = run_directory.life(path)
-    if life is Life.unborn:
+    status = run_directory.status(path)
+    if status is RunStatus.not_begun:
         # Of a run elsewhere there is nothing here but what was kept of its evidence.
         return kept_evidence.kept_at(path)
-    if life.name not in _LAST_FILE:
+    if status.name not in _LAST_FILE:
         return None
     try:
-        return (path / _LAST_FILE[life.name]).stat().st_mtime
+        return (path / _LAST_FILE[status.name]).stat().st_mtime
     except FileNotFoundError:
         return None
 

@@ -14,7 +14,7 @@ from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.local.container import check_podman
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Look, Order, RunView
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunReport, RunSpec, RunStatus
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned
 
 MOST_SPAWNS = 3
@@ -45,47 +45,49 @@ class LocalLauncher:
         self._processes: dict[int, Spawned] = {}
         self._spawns: dict[int, int] = {}
 
-    def look(self, run: RunView, order: Callable[[], Order]) -> Look:
+    def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """Begin the run if no process has begun it, and tell how it stands.
 
         :raises LaunchRefused: if its process will not start.
         """
         process = self._processes.get(run.id)
         gone = process is None or process.poll() is not None
-        life = run_directory.life(run.directory)
-        if life is Life.unborn:
+        status = run_directory.status(run.directory)
+        if status is RunStatus.not_begun:
             return self._without_a_trace(run, order, gone)
         lines = tuple(run_directory.told(run.directory, run.cursor))
         cursor = run.cursor + len(lines)
-        if life is Life.ended:
+        if status is RunStatus.ended:
             self._forget(run.id)
             result = run_directory.result(run.directory)
-            return Look(life, lines, cursor, rc=result.get("rc"), why=result.get("why"))
-        if life is Life.cut_off:
+            return RunReport(status, lines, cursor, rc=result.get("rc"), why=result.get("why"))
+        if status is RunStatus.lost:
             if not gone:
-                return Look(Life.alive, lines, cursor)
+                return RunReport(RunStatus.running, lines, cursor)
             self._forget(run.id)
             left = run_directory.end_left(run.directory)
             why = f"its process is gone without a result; {left} processes it left were ended"
-            return Look(life, lines, cursor, why=why)
-        return Look(life, lines, cursor)
+            return RunReport(status, lines, cursor, why=why)
+        return RunReport(status, lines, cursor)
 
-    def _without_a_trace(self, run: RunView, order: Callable[[], Order], gone: bool) -> Look:
+    def _without_a_trace(self, run: RunRecord, order: Callable[[], RunSpec], gone: bool) -> RunReport:
         """Begin what has not begun.  What has, and has lost its directory since or never had one here, is cut off."""
         if not run.begun:
             if gone:
                 self._spawn(run, order)
-            return Look(Life.unborn, cursor=run.cursor)
+            return RunReport(RunStatus.not_begun, cursor=run.cursor)
         if not gone:
-            return Look(Life.alive, cursor=run.cursor)
+            return RunReport(RunStatus.running, cursor=run.cursor)
         self._forget(run.id)
-        return Look(Life.cut_off, cursor=run.cursor, why=f"it had begun, and nothing of it is in {run.directory}")
+        return RunReport(
+            RunStatus.lost, cursor=run.cursor, why=f"it had begun, and nothing of it is in {run.directory}"
+        )
 
-    def cancel(self, run: RunView, why: str) -> None:
+    def cancel(self, run: RunRecord, why: str) -> None:
         """Have the supervisor end the run and all that it started."""
         run_directory.cancel(run.directory, why)
 
-    def _spawn(self, run: RunView, order: Callable[[], Order]) -> None:
+    def _spawn(self, run: RunRecord, order: Callable[[], RunSpec]) -> None:
         self._spawns[run.id] = self._spawns.get(run.id, 0) + 1
         if self._spawns[run.id] > MOST_SPAWNS:
             self._forget(run.id)

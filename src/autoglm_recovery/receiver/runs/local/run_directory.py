@@ -16,7 +16,7 @@ from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.process import cleaned, inherited
 from autoglm_recovery.receiver.runs.extra_vars import to_yaml
 from autoglm_recovery.receiver.runs.local import container, processes
-from autoglm_recovery.receiver.runs.protocol import LaunchRefused, Life, Order
+from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunSpec, RunStatus
 
 if TYPE_CHECKING:
     from autoglm_recovery.policy.launchers import ExecutionEnvironment
@@ -27,7 +27,7 @@ _TEXTS = ("kind", "text")
 _LAST_MOMENT = 253_402_300_800
 
 
-def prepare(directory: Path, order: Order, environment: ExecutionEnvironment | None = None) -> None:
+def prepare(directory: Path, order: RunSpec, environment: ExecutionEnvironment | None = None) -> None:
     """Write the run's private data directory, once: request.json comes last, and with it the directory is complete.
 
     What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.  The
@@ -68,16 +68,16 @@ def spawn(directory: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def life(directory: Path) -> Life:
+def status(directory: Path) -> RunStatus:
     """Tell how a run stands."""
     if (directory / "result.json").exists():
-        return Life.ended
+        return RunStatus.ended
     if _locked(directory / "lock"):
-        return Life.alive
+        return RunStatus.running
     # The result may have been written between the two looks above.
     if (directory / "result.json").exists():
-        return Life.ended
-    return Life.cut_off if (directory / "started").exists() else Life.unborn
+        return RunStatus.ended
+    return RunStatus.lost if (directory / "started").exists() else RunStatus.not_begun
 
 
 def _locked(path: Path) -> bool:

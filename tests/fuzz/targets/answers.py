@@ -34,8 +34,8 @@ def _client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
     return httpx.Client(base_url="http://a", transport=httpx.MockTransport(answer))
 
 
-def _alertmanager(answer: Callable[[httpx.Request], httpx.Response]) -> alertmanager.Client:
-    client = object.__new__(alertmanager.Client)
+def _alertmanager(answer: Callable[[httpx.Request], httpx.Response]) -> alertmanager.AlertmanagerClient:
+    client = object.__new__(alertmanager.AlertmanagerClient)
     client._http, client._within_s = _client(answer), 60.0
     return client
 

@@ -112,7 +112,7 @@ def _record(document: Any) -> object:
 
 def _silences(document: object) -> object:
     found = silences.read_silences(document)
-    known = silences.Silences(found)
+    known = silences.SilenceSnapshot(found)
     return [known.covering([{"host": "node-a", "alertname": "X"}], 1_796_155_200.0), found]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from autoglm_recovery.receiver.operators.orders import Order, carry_out
+from autoglm_recovery.receiver.operators.orders import OperatorCommand, carry_out
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.principal import Principal, Role
 from tests.integration.decisions.test_outbox_and_pause import autoglm
@@ -72,7 +72,7 @@ def test_a_cancellation_survives_the_receiver(tmp_path):
         os.kill(receiver.process.pid, signal.SIGSTOP)
         url = f"sqlite:///{tmp_path / 'state/receiver.db'}"
         database = Database(url)
-        carry_out(database, 1, Order.cancel, Principal("ann", Role.operator, "open", "127.0.0.1"))
+        carry_out(database, 1, OperatorCommand.cancel, Principal("ann", Role.operator, "open", "127.0.0.1"))
         database.close()
         receiver.kill()
         receiver.start()

@@ -31,7 +31,7 @@ from autoglm_recovery.receiver.intake.payload import fingerprint
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.loop.proving import LastHeard
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
 from autoglm_recovery.receiver.operators import orders
 from autoglm_recovery.receiver.runs.run_end import after as after_run
 from autoglm_recovery.receiver.store import incidents as store
@@ -69,7 +69,7 @@ class Desk:
     dispatcher: Dispatcher
     metrics: Metrics
     now: float = START
-    silences: Silences = NONE_ASKED
+    silences: SilenceSnapshot = NONE_ASKED
     proofs: dict[int, Proof] = field(default_factory=dict)
     deliveries: int = field(default=0)
     # As if Prometheus were heard again right after whatever is told.
@@ -175,7 +175,7 @@ class Desk:
     def order(self, number: int, order: str) -> None:
         """Carry out a person's order, and do what is due."""
         with self.clock():
-            orders.carry_out(self.database, number, orders.Order(order), PERSON)
+            orders.carry_out(self.database, number, orders.OperatorCommand(order), PERSON)
         self.turn()
 
     def rows(self, table: sa.Table) -> list[Any]:

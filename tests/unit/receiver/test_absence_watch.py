@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.observe import absence_watch
 from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch, lacking
-from autoglm_recovery.receiver.observe.alertmanager import Active, Client, Had, Unanswered, read_had
+from autoglm_recovery.receiver.observe.alertmanager import Active, AlertmanagerClient, Had, Unanswered, read_had
 from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store.absences import Fired
 from autoglm_recovery.receiver.values.alerts import ABSENT
@@ -144,7 +144,7 @@ def watch(at, monkeypatch):
                 raise made.answer
             return made.answer
 
-    monkeypatch.setattr(absence_watch, "Client", Scripted)
+    monkeypatch.setattr(absence_watch, "AlertmanagerClient", Scripted)
     return made
 
 
@@ -257,7 +257,7 @@ ALERTS, SAID = json.dumps([ENTRY]).encode(), json.dumps(STATUS).encode()
 def test_no_answer_but_a_whole_one_says_anything(fake, alerts, status):
     setting = Alertmanager(url=fake.url, timeout="10s")
     fake.answer = answers(alerts=(200, ALERTS), status=(200, SAID))
-    with Client(setting.url, setting) as client:
+    with AlertmanagerClient(setting.url, setting) as client:
         assert set(client.had().alerts) == {ENTRY["fingerprint"]}
         fake.answer = answers(alerts=alerts, status=status)
         with pytest.raises(Unanswered):
@@ -266,7 +266,7 @@ def test_no_answer_but_a_whole_one_says_anything(fake, alerts, status):
 
 def test_nobody_is_asked_with_a_token_that_cannot_be_read(tmp_path):
     with pytest.raises(Unanswered, match="FileNotFoundError"):
-        Client("http://127.0.0.1:1", Alertmanager(url="http://127.0.0.1:1", token_file=tmp_path / "none"))
+        AlertmanagerClient("http://127.0.0.1:1", Alertmanager(url="http://127.0.0.1:1", token_file=tmp_path / "none"))
 
 
 @pytest.mark.parametrize(

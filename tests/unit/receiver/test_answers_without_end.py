@@ -40,7 +40,7 @@ from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import servers
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.observe import presence_watch
-from autoglm_recovery.receiver.observe.alertmanager import Client, Unanswered
+from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Unanswered
 from autoglm_recovery.receiver.rehearse.backtest import prometheus as backtest
 from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxUnavailable, Deadline
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
@@ -169,7 +169,7 @@ def awx(url: str, _folder: Path) -> None:
 
 
 def alertmanager(url: str, _folder: Path) -> None:
-    with Client(url, Alertmanager(url=url, timeout=_a(SHORT_S / 4))) as client, pytest.raises(Unanswered):
+    with AlertmanagerClient(url, Alertmanager(url=url, timeout=_a(SHORT_S / 4))) as client, pytest.raises(Unanswered):
         client.had()
 
 
@@ -183,7 +183,10 @@ def _refused(ask: Callable[[], Any]) -> None:
 
 
 def silence(url: str, _folder: Path) -> None:
-    with Client(url, Silences(alertmanager=url, timeout=_a(SHORT_S / 4))) as client, pytest.raises(Unanswered):
+    with (
+        AlertmanagerClient(url, Silences(alertmanager=url, timeout=_a(SHORT_S / 4))) as client,
+        pytest.raises(Unanswered),
+    ):
         client.silences()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, carry_out
+from autoglm_recovery.receiver.operators.orders import CommandRefused, OperatorCommand, carry_out
 from autoglm_recovery.receiver.store import audit as log
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.schema import incidents
@@ -46,25 +46,25 @@ def test_an_order_and_its_row_are_one_transaction(database, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr("autoglm_recovery.receiver.operators.orders.audit.record", fail)
         with pytest.raises(sa.exc.OperationalError):
-            carry_out(database, 1, Order.approve, ALICE)
+            carry_out(database, 1, OperatorCommand.approve, ALICE)
     with database.reading() as connection:
         assert connection.execute(sa.select(incidents.c.state)).scalar_one() == IncidentState.held
-    carry_out(database, 1, Order.close, ALICE, "ticket 42")
+    carry_out(database, 1, OperatorCommand.close, ALICE, "ticket 42")
     assert rows(database) == [("close", "done", 1, "ticket 42")]
 
 
 def test_a_refused_order_is_on_record_too(database):
-    carry_out(database, 1, Order.reject, ALICE)
-    with pytest.raises(OrderRefused):
-        carry_out(database, 1, Order.approve, ALICE, "please")
+    carry_out(database, 1, OperatorCommand.reject, ALICE)
+    with pytest.raises(CommandRefused):
+        carry_out(database, 1, OperatorCommand.approve, ALICE, "please")
     with pytest.raises(KeyError):
-        carry_out(database, 99, Order.approve, ALICE)
+        carry_out(database, 99, OperatorCommand.approve, ALICE)
     assert rows(database)[1:] == [("approve", "refused", 1, "please"), ("approve", "refused", 99, "")]
 
 
 def test_strangers_do_not_fill_the_disk_and_push_nobody_out(database, monkeypatch):
     monkeypatch.setattr(log, "MOST_FAILED_LOGINS", 5)
-    carry_out(database, 1, Order.close, ALICE)
+    carry_out(database, 1, OperatorCommand.close, ALICE)
     with database.writing() as connection:
         for _ in range(20):
             log.record_stranger(connection, "198.51.100.7", "bearer", STRANGER)
@@ -73,7 +73,7 @@ def test_strangers_do_not_fill_the_disk_and_push_nobody_out(database, monkeypatc
 
 @pytest.mark.parametrize("statement", [log.audit.update().values(who="nobody"), log.audit.delete()])
 def test_the_database_refuses_to_forget(database, statement):
-    carry_out(database, 1, Order.close, ALICE)
+    carry_out(database, 1, OperatorCommand.close, ALICE)
     with pytest.raises(sa.exc.IntegrityError, match="only added to"), database.writing() as connection:
         connection.execute(statement)
     assert len(rows(database)) == 1

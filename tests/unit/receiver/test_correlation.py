@@ -247,7 +247,7 @@ def test_an_effect_that_a_person_approved_passes_no_other_guardrail(at):
     at.end_run("node-a", 0)
     at.fire("node-a", "oom", service="llama")
     with at.clock():
-        orders.turn(at.database, orders.Turn.pause, PERSON)
+        orders.turn(at.database, orders.PauseCommand.pause, PERSON)
     at.order(2, "approve")
     assert at.state(2) == "waiting"
     assert "all actions are paused" in at.incident(2).reason

@@ -23,7 +23,7 @@ from autoglm_recovery.policy.guardrails import allowed
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
 from autoglm_recovery.receiver.decide.decide import Situation, decide
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.values.situation import Crowd, Explanation, PastRun, Silence
+from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, PastRun, Silence
 
 _NOW = 1_800_000_000.0
 # Around the moment of the decision, where the rules have their edges, and far away from it.
@@ -81,8 +81,8 @@ _past_runs = st.lists(st.builds(PastRun, failed=st.booleans(), pending=st.boolea
     lambda runs: tuple(sorted(runs, key=lambda run: -run.at))
 )
 _crowds = st.tuples(
-    st.builds(Crowd, st.just("pool chat"), st.integers(1, 9), _counts, st.integers(0, 2)),
-    st.builds(Crowd, st.just("the fleet"), st.integers(1, 9), _counts, st.just(1)),
+    st.builds(CapacityGroup, st.just("pool chat"), st.integers(1, 9), _counts, st.integers(0, 2)),
+    st.builds(CapacityGroup, st.just("the fleet"), st.integers(1, 9), _counts, st.just(1)),
 )
 _situations = st.builds(
     Situation,
@@ -251,7 +251,7 @@ _obstacles = st.sampled_from(
         {"running": 10},
         {"host_actions_last_hour": 10},
         {"action_runs": (PastRun(True, False, _NOW - 1),) * 5},
-        {"crowds": (Crowd("pool chat", 9, 9, 1), Crowd("the fleet", 9, 9, 1))},
+        {"crowds": (CapacityGroup("pool chat", 9, 9, 1), CapacityGroup("the fleet", 9, 9, 1))},
         {"fired": 9},
     ]
 )

@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.decide.decide import Situation, decide, examine
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.values.kept_out import LONGEST_PAUSE_S, PATIENCE_S, KeptOut
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.values.situation import Crowd, Explanation, NotLaunched, PastRun, Silence
+from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, NotLaunched, PastRun, Silence
 
 NOW = 1_800_000_000.0
 GPU = "GPU-11111111-2222-3333-4444-555555555555"
@@ -145,17 +145,17 @@ def test_a_half_open_breaker_lets_one_trial_through():
 
 
 def test_never_more_of_a_pool_out_than_the_policy_allows():
-    crowds = (Crowd("pool chat", 10, 5, 1), Crowd("the fleet", 100, 5, 1))
+    crowds = (CapacityGroup("pool chat", 10, 5, 1), CapacityGroup("the fleet", 100, 5, 1))
     decision = decide(Policy(), replace(DESTRUCTIVE, crowds=crowds))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
     said = "in pool chat, 6 of 10 would be out of service with this action; the guardrail allows 50%, which is 5"
     assert said in decision.reason
-    fewer = (Crowd("pool chat", 10, 4, 1), Crowd("the fleet", 100, 5, 1))
+    fewer = (CapacityGroup("pool chat", 10, 4, 1), CapacityGroup("the fleet", 100, 5, 1))
     assert decide(Policy(), replace(DESTRUCTIVE, crowds=fewer)).verb is Verb.run
 
 
 def test_what_is_down_may_be_restarted_whatever_else_is_down():
-    crowds = (Crowd("pool chat", 2, 1, 1), Crowd("the fleet", 2, 1, 1))
+    crowds = (CapacityGroup("pool chat", 2, 1, 1), CapacityGroup("the fleet", 2, 1, 1))
     assert decide(Policy(), replace(FIRST, crowds=crowds)).verb is Verb.run
     # What still serves is not taken out as well.
     serving = replace(FIRST, failure_class="gpu_comm", crowds=crowds)
@@ -163,7 +163,7 @@ def test_what_is_down_may_be_restarted_whatever_else_is_down():
 
 
 def test_a_person_is_called_when_waiting_for_others_was_in_vain():
-    crowds = (Crowd("the fleet", 10, 9, 1),)
+    crowds = (CapacityGroup("the fleet", 10, 9, 1),)
     waited = replace(DESTRUCTIVE, crowds=crowds, opened_at=NOW - 1800)
     decision = decide(Policy(), waited)
     assert decision.verb is Verb.escalate

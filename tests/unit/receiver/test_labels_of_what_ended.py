@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoglm_recovery.receiver.observe.silences import Silences, read_silences
+from autoglm_recovery.receiver.observe.silences import SilenceSnapshot, read_silences
 from autoglm_recovery.receiver.store import schema
 
 from .desk import GPU, desk
@@ -35,7 +35,7 @@ def at(tmp_path):
 
 
 def silence(*matchers):
-    return Silences(read_silences([entry(endsAt="2099-01-01T00:00:00Z", matchers=list(matchers))]))
+    return SilenceSnapshot(read_silences([entry(endsAt="2099-01-01T00:00:00Z", matchers=list(matchers))]))
 
 
 @pytest.mark.parametrize("runs_before", [0, 1])

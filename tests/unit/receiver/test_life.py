@@ -74,7 +74,7 @@ class Life(RuleBasedStateMachine):
     def turn_switch(self, paused: bool) -> None:
         """Pause or resume."""
         with self.desk.clock():
-            orders.turn(self.desk.database, orders.Turn.pause if paused else orders.Turn.resume, PERSON)
+            orders.turn(self.desk.database, orders.PauseCommand.pause if paused else orders.PauseCommand.resume, PERSON)
         self.paused = paused
         self.begun_before_pause = len(self.desk.rows(schema.runs))
         self.desk.turn()

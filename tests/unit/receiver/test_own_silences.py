@@ -16,7 +16,7 @@ from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.observe.own_silences import body, comment_of, maker, may_be_silenced, standing
-from autoglm_recovery.receiver.observe.silences import Silences, read_silences
+from autoglm_recovery.receiver.observe.silences import SilenceSnapshot, read_silences
 from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences as rows
@@ -45,7 +45,7 @@ def read(body_, **changes):
 
 @given(_labels, _labels)
 def test_it_fits_the_alert_and_none_about_another_target(labels, other):
-    silences = Silences(read(made(labels)))
+    silences = SilenceSnapshot(read(made(labels)))
 
     def covers(given_):
         return silences.covering([{"alertname": "Oom", **given_}], START + 1)[0] is not None
@@ -106,11 +106,11 @@ def test_the_silence_of_what_this_installation_was_before_a_restore_is_its_own_a
 def test_only_the_silence_of_this_installation_holds_nothing():
     known = read(made({"host": "node-a"}, by=maker("abc")))
     labels = [{"alertname": "Oom", "host": "node-a"}]
-    assert Silences(known, own=maker("abc")).covering(labels, START + 1)[0] is None
-    assert Silences(known, own=maker("ab")).covering(labels, START + 1)[0] is not None
-    assert Silences(known).covering(labels, START + 1)[0] is not None
+    assert SilenceSnapshot(known, own=maker("abc")).covering(labels, START + 1)[0] is None
+    assert SilenceSnapshot(known, own=maker("ab")).covering(labels, START + 1)[0] is not None
+    assert SilenceSnapshot(known).covering(labels, START + 1)[0] is not None
     # A person's beside it counts, whatever ours says.
-    both = Silences((*known, *read(made({"host": "node-a"}, by="ann"))), own=maker("abc"))
+    both = SilenceSnapshot((*known, *read(made({"host": "node-a"}, by="ann"))), own=maker("abc"))
     assert both.covering(labels, START + 1)[0].by == "ann"
 
 

@@ -417,7 +417,7 @@ def test_a_paused_fleet_is_not_asked_and_that_is_said(at):
 
     began = repaired(at)
     with at.clock():
-        orders.turn(at.database, orders.Turn.pause, PERSON)
+        orders.turn(at.database, orders.PauseCommand.pause, PERSON)
     at.resolve("node-c", "oom", began)
     assert checks(at) == []
     assert "all actions are paused" in at.incident().reason

@@ -86,8 +86,8 @@ def at(tmp_path):
 @pytest.fixture
 def alertmanager(monkeypatch):
     made = FakeAlertmanager()
-    monkeypatch.setattr(silencer, "Client", made)
-    monkeypatch.setattr(absence_watch, "Client", made)
+    monkeypatch.setattr(silencer, "AlertmanagerClient", made)
+    monkeypatch.setattr(absence_watch, "AlertmanagerClient", made)
     return made
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.observe.silences import Silences, read_silences
+from autoglm_recovery.receiver.observe.silences import SilenceSnapshot, read_silences
 
 NOW = datetime.fromisoformat("2026-12-01T21:00:00+00:00").timestamp()
 # As the API's document describes a gettableSilence.
@@ -42,7 +42,7 @@ def matcher(name, value, *, regex=False, equal=True):
 
 def covering(labels, *entries, now=NOW):
     """Return the silence of one alert."""
-    return Silences(read_silences(list(entries))).covering([labels], now)[0]
+    return SilenceSnapshot(read_silences(list(entries))).covering([labels], now)[0]
 
 
 def test_a_silence_says_who_why_and_until_when():
@@ -81,7 +81,7 @@ def test_matchers_are_alertmanagers(given, covers):
 
 
 def test_all_alerts_of_an_incident_must_be_silenced():
-    silences = Silences(read_silences([entry()]))
+    silences = SilenceSnapshot(read_silences([entry()]))
     assert silences.covering([{"host": "node-a"}, {"host": "node-a", "x": "y"}], NOW)[0] is not None
     assert silences.covering([{"host": "node-a"}, {"host": "node-b"}], NOW)[0] is None
     assert silences.covering([], NOW)[0] is None
@@ -117,7 +117,7 @@ def test_a_silence_that_python_would_match_for_hours_is_matched_at_once(expressi
     known = read_silences([entry(matchers=[matcher("host", expression, regex=True)])])
     begun = time.thread_time()
     for labels in ({"host": value}, {}):
-        assert Silences(known).covering([labels], NOW) == (None, False)
+        assert SilenceSnapshot(known).covering([labels], NOW) == (None, False)
     assert time.thread_time() - begun < 5
 
 
@@ -126,4 +126,4 @@ def test_a_silence_that_python_would_match_for_hours_is_matched_at_once(expressi
 )
 def test_a_silence_that_is_too_large_to_match_is_taken_to_fit(expression, value):
     known = read_silences([entry(matchers=[matcher("host", expression, regex=True)])])
-    assert Silences(known).covering([{"host": value}], NOW)[0] is not None
+    assert SilenceSnapshot(known).covering([{"host": value}], NOW)[0] is not None

@@ -18,7 +18,7 @@ from autoglm_recovery.receiver.console.rendering import Frame, answer, theme_of
 from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import form_token, who
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Desk:
     """Shows pages."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebServices) -> None:
         self.parts = parts
 
     async def show(

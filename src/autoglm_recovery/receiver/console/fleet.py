@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, 
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Service
 from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, Roll
-from autoglm_recovery.receiver.observe.silences import Silences
+from autoglm_recovery.receiver.observe.silences import SilenceSnapshot
 from autoglm_recovery.receiver.store.schema import incidents
 from autoglm_recovery.receiver.store.well import WELL
 from autoglm_recovery.receiver.values.model import ENDED
@@ -155,7 +155,7 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     fleet: Fleet,
     guardrails: Guardrails,
     rows: Sequence[Any],
-    silences: Silences,
+    silences: SilenceSnapshot,
     *,
     now: float,
     inventory: str,
@@ -266,7 +266,7 @@ def _about(hosts: Sequence[str], pools: Sequence[str], match: str | None) -> str
     return "; ".join(filter(None, told)) or "the whole fleet"
 
 
-def _silences(silences: Silences, now: float) -> Iterable[SilenceShown]:
+def _silences(silences: SilenceSnapshot, now: float) -> Iterable[SilenceShown]:
     for known in silences.known:
         silence = known.silence
         if known.starts_at <= now < silence.until:

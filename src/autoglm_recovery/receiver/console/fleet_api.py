@@ -18,7 +18,7 @@ from autoglm_recovery.receiver.fleet.fleet import Host
 from autoglm_recovery.receiver.fleet.presence import Presence, Roll
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 
 
 class _Shape(BaseModel):
@@ -59,7 +59,7 @@ class FleetShown(_Shape):
     hosts: list[FleetHost]
 
 
-def routes(parts: Parts) -> list[Guarded]:
+def routes(parts: WebServices) -> list[Guarded]:
     """Return the fleet for programs."""
 
     async def fleet(_request: Request) -> Response:

@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.console.moments import read_moment, took
 from autoglm_recovery.receiver.console.tones import DANGER, tone
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO
 from autoglm_recovery.receiver.decide.guards import Finding
-from autoglm_recovery.receiver.operators.orders import Order, possible
+from autoglm_recovery.receiver.operators.orders import OperatorCommand, possible
 from autoglm_recovery.receiver.values.model import ENDED, Decision, IncidentState
 from autoglm_recovery.report.document import Stage, report_on
 
@@ -170,7 +170,7 @@ def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: boo
         open_ends=tuple(end for end in report.open_ends if not end.startswith("The incident is still")),
         orders=orders(found["state"]) if may_order else (),
         plan=plan,
-        done=done if done in set(Order) else "",
+        done=done if done in set(OperatorCommand) else "",
     )
 
 

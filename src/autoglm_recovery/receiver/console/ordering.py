@@ -19,7 +19,14 @@ from starlette.responses import RedirectResponse, Response
 from autoglm_recovery.receiver.console.desk import Desk, number
 from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO, WHAT_TURNS_DO
-from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, Turn, carry_out, possible, turn
+from autoglm_recovery.receiver.operators.orders import (
+    CommandRefused,
+    OperatorCommand,
+    PauseCommand,
+    carry_out,
+    possible,
+    turn,
+)
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.values.model import IncidentState
 from autoglm_recovery.receiver.values.principal import Need
@@ -79,15 +86,17 @@ class _Orders:
         """Carry out an order about an incident."""
         fields, which = form(request), number(request)
         name, comment = fields.get("order", ""), fields.get("comment", "").strip()
-        if name not in set(Order):
+        if name not in set(OperatorCommand):
             return await self._desk.missing(request)
         wrong = comment_wrong(comment) or await self._changed(which, fields.get("seen", ""))
         if wrong is None:
             try:
-                await run_in_threadpool(carry_out, self._parts.database, which, Order(name), who(request), comment)
+                await run_in_threadpool(
+                    carry_out, self._parts.database, which, OperatorCommand(name), who(request), comment
+                )
             except KeyError:
                 return await self._desk.missing(request)
-            except OrderRefused as error:
+            except CommandRefused as error:
                 wrong = str(error)
         if wrong is not None:
             return await self._ask(request, name, comment, wrong)
@@ -102,12 +111,12 @@ class _Orders:
 
     async def _ask(self, request: Request, name: str, comment: str, wrong: str | None = None) -> Response:
         which = number(request)
-        if name not in set(Order):
+        if name not in set(OperatorCommand):
             return await self._desk.missing(request)
 
         def ask(connection: sa.Connection) -> Confirmation | None:
             row = store.incident(connection, which)
-            return None if row is None else confirmation(row, Order(name), comment, wrong)
+            return None if row is None else confirmation(row, OperatorCommand(name), comment, wrong)
 
         return await self._desk.show(request, "confirm.html", ask, status=409 if wrong else 200)
 
@@ -121,17 +130,17 @@ class _Orders:
         fields = form(request)
         name, comment = fields.get("order", ""), fields.get("comment", "").strip()
         wrong = comment_wrong(comment)
-        if name not in set(Turn) or wrong:
+        if name not in set(PauseCommand) or wrong:
             return await self._ask_turn(request, name, comment, wrong)
-        await run_in_threadpool(turn, self._parts.database, Turn(name), who(request), comment)
+        await run_in_threadpool(turn, self._parts.database, PauseCommand(name), who(request), comment)
         log.warning(f"actions: {name}", by=str(who(request)), reason=comment)
         self._parts.wake()
         return RedirectResponse("/", 303)
 
     async def _ask_turn(self, request: Request, name: str, comment: str, wrong: str | None = None) -> Response:
-        if name not in set(Turn):
+        if name not in set(PauseCommand):
             return await self._desk.missing(request)
-        shown = turn_confirmation(Turn(name), comment, wrong)
+        shown = turn_confirmation(PauseCommand(name), comment, wrong)
         return await self._desk.show(request, "confirm.html", lambda _: shown, status=409 if wrong else 200)
 
 
@@ -144,7 +153,9 @@ def comment_wrong(comment: str) -> str | None:
     return None
 
 
-def confirmation(row: sa.Row[tuple[object, ...]], order: Order, comment: str, wrong: str | None) -> Confirmation:
+def confirmation(
+    row: sa.Row[tuple[object, ...]], order: OperatorCommand, comment: str, wrong: str | None
+) -> Confirmation:
     """Return the page that asks whether an order about an incident is meant."""
     allowed = possible(IncidentState(row.state))
     if order not in allowed and wrong is None:
@@ -166,7 +177,7 @@ def confirmation(row: sa.Row[tuple[object, ...]], order: Order, comment: str, wr
     )
 
 
-def turn_confirmation(order: Turn, comment: str, wrong: str | None) -> Confirmation:
+def turn_confirmation(order: PauseCommand, comment: str, wrong: str | None) -> Confirmation:
     """Return the page that asks whether all actions are meant to be paused or resumed."""
     return Confirmation(
         order=order.value,

@@ -36,7 +36,7 @@ from autoglm_recovery.receiver.store import refusals, views
 from autoglm_recovery.receiver.store.standing import standing
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Guarded, GuardedMount, form, who
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.probes import LEAST_FREE_BYTES
 from autoglm_recovery.receiver.web.session import local_path
 from autoglm_recovery.receiver.web.static_files import A_YEAR_S, Files
@@ -51,7 +51,7 @@ _REPORTS = {
 }
 
 
-def routes(parts: Parts) -> list[Guarded | GuardedMount]:
+def routes(parts: WebServices) -> list[Guarded | GuardedMount]:
     """Return the console."""
     desk = Desk(parts)
     pages = _Pages(desk)
@@ -197,7 +197,7 @@ class _Pages:
 
 
 def show(
-    connection: sa.Connection, parts: Parts, which: int, *, may_order: bool, done: str
+    connection: sa.Connection, parts: WebServices, which: int, *, may_order: bool, done: str
 ) -> incident.IncidentPage | None:
     """Return an incident's page, or None if there is no such incident."""
     found = views.show_incident(connection, which)
@@ -206,7 +206,7 @@ def show(
     return incident.incident_page(found, _plan(connection, parts, found), may_order=may_order, done=done)
 
 
-def _plan(connection: sa.Connection, parts: Parts, found: dict[str, Any]) -> incident.Plan | None:
+def _plan(connection: sa.Connection, parts: WebServices, found: dict[str, Any]) -> incident.Plan | None:
     """Work out what would be done now, by the functions that decide."""
     row = store.incident(connection, found["id"])
     if row is None or not incident.is_planned(found["state"]):

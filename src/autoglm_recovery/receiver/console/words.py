@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from autoglm_recovery.receiver.operators.orders import Order, Turn
+from autoglm_recovery.receiver.operators.orders import OperatorCommand, PauseCommand
 
 # The kinds of lines of a timeline.
 NAMES = {
@@ -42,14 +42,16 @@ STANDS_IN_WORDS = {
 }
 
 WHAT_ORDERS_DO = {
-    Order.approve: "Let the next action run now, whatever held it back.",
-    Order.reject: "Do nothing about this incident and close it.",
-    Order.retry: "Begin the ladder anew: what was tried before counts no more.",
-    Order.close: "Close the incident. A run that is under way is ended.",
-    Order.cancel: "End the run that is under way. The incident stays, and waits for a person.",
+    OperatorCommand.approve: "Let the next action run now, whatever held it back.",
+    OperatorCommand.reject: "Do nothing about this incident and close it.",
+    OperatorCommand.retry: "Begin the ladder anew: what was tried before counts no more.",
+    OperatorCommand.close: "Close the incident. A run that is under way is ended.",
+    OperatorCommand.cancel: "End the run that is under way. The incident stays, and waits for a person.",
 }
 
 WHAT_TURNS_DO = {
-    Turn.pause: "No action is begun from now on, also after restarts. Runs that are under way go on to their end.",
-    Turn.resume: "Actions are begun again. What waited is looked at at once.",
+    PauseCommand.pause: (
+        "No action is begun from now on, also after restarts. Runs that are under way go on to their end."
+    ),
+    PauseCommand.resume: "Actions are begun again. What waited is looked at at once.",
 }

@@ -15,21 +15,21 @@ from autoglm_recovery.knowledge.faults.classes import HOST_WIDE_ACTIONS, ROOT_CA
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.fleet.world import World
-from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
 from autoglm_recovery.receiver.store import history, runs
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.well import first_well
 from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.values.model import FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.values.situation import Crowd, Explanation, NotLaunched, Situation
+from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, NotLaunched, Situation
 
 # Each of them was repeated with a token above the mark that had refused it: somebody else goes on giving higher ones.
 MOST_FENCED = 3
 
 
 def situation(
-    connection: sa.Connection, row: sa.Row[Any], world: World, now: float, silences: Silences = NONE_ASKED
+    connection: sa.Connection, row: sa.Row[Any], world: World, now: float, silences: SilenceSnapshot = NONE_ASKED
 ) -> Situation:
     """Return the situation of an incident: its own part, and the rest only where there is a step that may run."""
     own = _own(connection, row, world, now)
@@ -130,7 +130,7 @@ def _explanation(connection: sa.Connection, row: sa.Row[Any]) -> Explanation | N
 
 
 def _around(
-    connection: sa.Connection, own: Situation, target_key: str, action: str, world: World, silences: Silences
+    connection: sa.Connection, own: Situation, target_key: str, action: str, world: World, silences: SilenceSnapshot
 ) -> Situation:
     """Gather what the rules depend on."""
     policy, target, now = world.policy, own.target, own.now
@@ -166,7 +166,7 @@ def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:
     return frozenset(s.pool for s in host.services if s.pool is not None) if host else frozenset()
 
 
-def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[Crowd]:
+def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[CapacityGroup]:
     """Count, for each pool that the action touches and for the fleet, who is out and who would be."""
     target = own.target
     for pool in sorted(affected_pools(fleet, target, action)):
@@ -174,9 +174,9 @@ def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str
         ours = affected(members, target, action)
         out = store.out_of_service(connection, pool, own.incident_id)
         others = {m for m in members - ours if m in out or (m[0], None) in out}
-        yield Crowd(f"pool {pool}", len(members), len(others), len(ours))
+        yield CapacityGroup(f"pool {pool}", len(members), len(others), len(ours))
     others_out = (store.hosts_out(connection) & fleet.serving) - {target.host}
-    yield Crowd("the fleet", len(fleet.serving), len(others_out), int(target.host in fleet.serving))
+    yield CapacityGroup("the fleet", len(fleet.serving), len(others_out), int(target.host in fleet.serving))
 
 
 def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:

@@ -17,7 +17,7 @@ from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
 from autoglm_recovery.receiver.decide.ladder import tries
 from autoglm_recovery.receiver.values.model import Decision, Verb
-from autoglm_recovery.receiver.values.situation import Crowd, PastRun, Situation
+from autoglm_recovery.receiver.values.situation import CapacityGroup, PastRun, Situation
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[Findi
         yield _crowd(policy, s, step, crowd, share)
 
 
-def _crowd(policy: Policy, s: Situation, step: Decision, crowd: Crowd, share: str) -> Finding:
+def _crowd(policy: Policy, s: Situation, step: Decision, crowd: CapacityGroup, share: str) -> Finding:
     most, out = allowed(share, crowd.size), crowd.others_out + crowd.affected
     rule = f"unavailable in {crowd.name}"
     most_said = f"{share}, which is {most}" if share.endswith("%") else share

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.decide.decide import decide
 from autoglm_recovery.receiver.decide.gather import situation
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.loop.proving import NOTHING_HEARD, LastHeard, Prover
-from autoglm_recovery.receiver.loop.turn import Turn
+from autoglm_recovery.receiver.loop.turn import IncidentTurn
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.observe.own_silences import MARGIN_S, may_be_silenced
 from autoglm_recovery.receiver.store import incidents as store
@@ -77,7 +77,7 @@ class Dispatcher:
             row = store.incident(connection, incident_id)
             if row is None or row.due_at > now or row.state in ENDED:
                 return
-            turn = Turn(connection, row, world, now)
+            turn = IncidentTurn(connection, row, world, now)
             self._look(turn)
         # After the commit: before that, the one who is woken would find an empty outbox and sleep on.
         if turn.has_notices:
@@ -86,7 +86,7 @@ class Dispatcher:
             with self._database.writing() as connection:
                 store.update(connection, incident_id, now)
 
-    def _look(self, turn: Turn) -> None:
+    def _look(self, turn: IncidentTurn) -> None:
         """Move one incident on."""
         known = self._prover.known(turn)
         if self._prover.settles(turn, known):
@@ -96,7 +96,7 @@ class Dispatcher:
         else:
             self._prover.leaves_to_a_person(turn, known)
 
-    def _decide(self, turn: Turn) -> None:
+    def _decide(self, turn: IncidentTurn) -> None:
         if turn.row.state == IncidentState.waiting and turn.row.queued and _full(turn.connection, turn.world):
             # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
             turn.update(due_at=turn.now + _ASK_AGAIN_S)
@@ -109,7 +109,7 @@ class Dispatcher:
         else:
             self._stand(turn, decision, known)
 
-    def _stand(self, turn: Turn, decision: Decision, known: Situation) -> None:
+    def _stand(self, turn: IncidentTurn, decision: Decision, known: Situation) -> None:
         """Write down a decision after which nothing runs."""
         row, state = turn.row, _STATE_OF[decision.verb]
         if (row.state, row.reason) != (state, decision.reason):
@@ -128,7 +128,7 @@ class Dispatcher:
         if occasion and (row.state != state or (decision.asks and row.reason != decision.reason)):
             turn.notify(decision, known, occasion)
 
-    def _begin(self, turn: Turn, decision: Decision) -> None:
+    def _begin(self, turn: IncidentTurn, decision: Decision) -> None:
         row, policy, now = turn.row, turn.world.policy, turn.now
         launcher = policy.launcher(row.failure_class)
         run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)

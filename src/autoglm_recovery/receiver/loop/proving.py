@@ -13,10 +13,10 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery.receiver.decide.gather import situation
-from autoglm_recovery.receiver.loop.turn import Turn
+from autoglm_recovery.receiver.loop.turn import IncidentTurn
 from autoglm_recovery.receiver.notify.ending import end_incident
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.pauses import paused
@@ -35,7 +35,7 @@ from autoglm_recovery.receiver.verify.checks import (
     unheard_of,
 )
 from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
-from autoglm_recovery.receiver.verify.proven import Known, Verdict, Word, verdict
+from autoglm_recovery.receiver.verify.proven import ProofFacts, ProofState, ProofVerdict, verdict
 
 # Why it is watched that a service is well.
 _FIRES_ON = "an alert fires on that would not tell if the same happened again"
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 class LastHeard:
     """What Alertmanager and Prometheus have said: threads of their own ask, so that no decision waits."""
 
-    silences: Callable[[], Silences] = lambda: NONE_ASKED
+    silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
     proof: Callable[[int], Proof] = lambda _run: NOT_ASKED
     watchdog: Callable[[sa.Connection], Stretch] = lambda _connection: Stretch()
 
@@ -67,11 +67,11 @@ class Prover:
         self._metrics = metrics
         self._heard = heard
 
-    def known(self, turn: Turn) -> Known:
+    def known(self, turn: IncidentTurn) -> ProofFacts:
         """Return what is known of whether the incident is over."""
         return known_of(turn.connection, turn.row, self._heard.watchdog(turn.connection), self._expression(turn))
 
-    def settles(self, turn: Turn, known: Known) -> bool:
+    def settles(self, turn: IncidentTurn, known: ProofFacts) -> bool:
         """Judge an incident that may be over, and act on that; return whether this was its turn.
 
         Where an alert fires on and nobody doubts it, there is nothing to judge: the incident is to be decided about.
@@ -79,13 +79,13 @@ class Prover:
         if turn.row.state not in store.UNCERTAIN and known.alerts.fires:
             return False
         judged = verdict(known)
-        if judged.word is Word.proven:
+        if judged.word is ProofState.proven:
             self._resolve(turn, judged.said)
             return True
-        if judged.word is Word.watched:
+        if judged.word is ProofState.watched:
             # Well, and as good as over for those that wait for this one.
             self._set_free(turn)
-        if judged.word in (Word.unproven, Word.watched):
+        if judged.word in (ProofState.unproven, ProofState.watched):
             self._ask(turn, known, judged)
             return True
         if turn.row.state in store.UNCERTAIN:
@@ -93,22 +93,22 @@ class Prover:
             return True
         return False
 
-    def leaves_to_a_person(self, turn: Turn, known: Known) -> None:
+    def leaves_to_a_person(self, turn: IncidentTurn, known: ProofFacts) -> None:
         """Look again at what a person has: without an alert nothing but another look tells whether it is over."""
         fires, now = known.alerts.fires, turn.now
         if not fires and known.fresh is not None and now >= known.fresh.ended_at + LONGEST_PAUSE_S:
-            self._ask(turn, known, Verdict(Word.unproven, "a person has it"))
+            self._ask(turn, known, ProofVerdict(ProofState.unproven, "a person has it"))
             return
         turn.update(due_at=store.NEVER if fires else now + pause(known.alerts.told_at, now))
 
-    def _expression(self, turn: Turn) -> Proof | None:
+    def _expression(self, turn: IncidentTurn) -> Proof | None:
         """Return what Prometheus says to C(verify) of the class, or None where nothing was run or nothing is asked."""
         if turn.world.policy.recovery.strategy(turn.row.failure_class).expression is None:
             return None
         last = runs.newest(turn.connection, turn.row.id)
         return None if last is None else self._heard.proof(last.id)
 
-    def _deadline(self, turn: Turn, known: Known, *, watched: bool = False) -> float:
+    def _deadline(self, turn: IncidentTurn, known: ProofFacts, *, watched: bool = False) -> float:
         """Return until when a proof is waited for before a person is called, or the next rung taken.
 
         News give it more time, but not for ever; and none where it is watched, which is since the first proof.
@@ -123,7 +123,7 @@ class Prover:
         within = turn.world.policy.recovery.strategy(turn.row.failure_class).resolve_within.total_seconds()
         return max(since, counts_from or since) + (max(within, LONGEST_WATCH_S) if watched else within)
 
-    def _denied(self, turn: Turn, known: Known, said: str) -> None:
+    def _denied(self, turn: IncidentTurn, known: ProofFacts, said: str) -> None:
         """Go on with the ladder where the fault is there still: at once, or when a repair had its time."""
         row = turn.row
         last = runs.newest(turn.connection, row.id)
@@ -146,7 +146,7 @@ class Prover:
         turn.update(state=IncidentState.open, fault_mode=mode, reason=said, due_at=turn.now)
         turn.tell("proof", said)
 
-    def _asks_first(self, turn: Turn, known: Known) -> bool:
+    def _asks_first(self, turn: IncidentTurn, known: ProofFacts) -> bool:
         """Have the service itself asked before the next rung, where the alert may have ended under a silence of ours.
 
         Return whether it is asked, or is well; not where it is not well, or cannot tell, so that the alert counts.
@@ -164,19 +164,19 @@ class Prover:
                 self._check(turn)
             return True
         judged = verdict(replace(known, alerts=replace(known.alerts, denied_at=None, ended_at=None)))
-        if judged.word not in (Word.proven, Word.watched):
+        if judged.word not in (ProofState.proven, ProofState.watched):
             return False
         self._set_free(turn)
-        self._ask(turn, known, Verdict(Word.watched, judged.said))
+        self._ask(turn, known, ProofVerdict(ProofState.watched, judged.said))
         return True
 
-    def _ask(self, turn: Turn, known: Known, judged: Verdict) -> None:
+    def _ask(self, turn: IncidentTurn, known: ProofFacts, judged: ProofVerdict) -> None:
         """Have the service itself asked where nothing else proves that it is well.
 
         Where it is well, and an alert fires on that would not tell if the same happened again, it is asked on and on.
         """
         row, now = turn.row, turn.now
-        why, watched = judged.said, judged.word is Word.watched
+        why, watched = judged.said, judged.word is ProofState.watched
         cannot = obstacle(turn.connection, row, turn.world) if known.expression is None else why
         check = known.fresh
         asked_at = max(known.last_ended_at, known.alerts.told_at)
@@ -205,7 +205,7 @@ class Prover:
             self._leave_unproven(turn, reason, unverified=not watched)
             turn.update(due_at=now + wait)
 
-    def _wait_for_proof(self, turn: Turn, known: Known, reason: str, due_at: float) -> None:
+    def _wait_for_proof(self, turn: IncidentTurn, known: ProofFacts, reason: str, due_at: float) -> None:
         state = turn.row.state if turn.row.state in store.UNCERTAIN else IncidentState.verifying
         turn.update(state=state, due_at=due_at, queued=False, explained_by=None)
         # The first answer is a moment away: until then there is nothing to tell.
@@ -213,7 +213,7 @@ class Prover:
             turn.update(reason=reason)
             turn.tell("proof", reason)
 
-    def _leave_unproven(self, turn: Turn, reason: str, *, unverified: bool) -> None:
+    def _leave_unproven(self, turn: IncidentTurn, reason: str, *, unverified: bool) -> None:
         """Leave an incident among what needs a person, and tell one; it is asked again, ever more seldom."""
         row = turn.row
         news = row.state != IncidentState.unproven
@@ -230,7 +230,7 @@ class Prover:
             about = situation(turn.connection, row, turn.world, turn.now, self._heard.silences())
             turn.notify(Decision(Verb.escalate, reason), about, "escalated")
 
-    def _check(self, turn: Turn) -> None:
+    def _check(self, turn: IncidentTurn) -> None:
         """Begin a run that only reads."""
         row = turn.row
         launcher = turn.world.policy.launcher(row.failure_class)
@@ -241,11 +241,11 @@ class Prover:
         turn.update(state=state, due_at=due_at, queued=False, explained_by=None)
         log.info("decided to check", incident=row.id, host=row.host)
 
-    def _set_free(self, turn: Turn) -> None:
+    def _set_free(self, turn: IncidentTurn) -> None:
         number = turn.row.id
         store.set_free(turn.connection, number, turn.now, f"incident {number}, which explained this one, is well")
 
-    def _resolve(self, turn: Turn, seen: str) -> None:
+    def _resolve(self, turn: IncidentTurn, seen: str) -> None:
         connection, row, now = turn.connection, turn.row, turn.now
         last = runs.newest(connection, row.id)
         took = min(now, well_since(connection, row.id) or now) - row.first_starts_at

@@ -21,7 +21,7 @@ from autoglm_recovery.receiver.values.situation import Situation
 
 
 @dataclass
-class Turn:
+class IncidentTurn:
     """An incident's turn, within one transaction.
 
     C(row) is the incident as it was read, C(now) in seconds since the epoch.  C(begun) tells afterwards that the row of

@@ -18,7 +18,7 @@ import structlog
 
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.observe.alertmanager import Active, Client, Had, Unanswered
+from autoglm_recovery.receiver.observe.alertmanager import Active, AlertmanagerClient, Had, Unanswered
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import absences
 from autoglm_recovery.receiver.store.absences import Fired
@@ -99,7 +99,7 @@ class AbsenceWatch:
         return every
 
     def _ask(self, setting: Alertmanager) -> Had:
-        with Client(setting.url, setting) as client:
+        with AlertmanagerClient(setting.url, setting) as client:
             return client.had()
 
     def _note(self, setting: Alertmanager, fired: list[Fired], absent: list[Fired], had: Had, asked_at: float) -> None:

@@ -94,7 +94,7 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-class Client:
+class AlertmanagerClient:
     """Speaks to one Alertmanager.  To be closed, or used as a context."""
 
     def __init__(self, url: str, setting: fleet_http.Setting) -> None:
@@ -105,7 +105,7 @@ class Client:
         except (OSError, ValueError) as error:
             raise Unanswered(_why(error)) from error
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> AlertmanagerClient:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery.receiver.observe.alertmanager import Active
-from autoglm_recovery.receiver.observe.silences import Known
+from autoglm_recovery.receiver.observe.silences import KnownSilence
 
 # How long after a run's time-out its silence ends by itself, should nobody be there to end it.
 MARGIN_S = 60.0
@@ -65,7 +65,7 @@ def comment_of(row: Any) -> str:
     return f"{text[:200]}; the receiver ends this with the run"
 
 
-def standing(known: Iterable[Known], row: Any, by: str) -> list[str]:
+def standing(known: Iterable[KnownSilence], row: Any, by: str) -> list[str]:
     """Return the numbers of the silences that stand in Alertmanager for a row.
 
     They are known by the row's number for it or by its key, and by who made them: this installation, or the one of

@@ -21,8 +21,8 @@ import structlog
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.observe import own_silences
-from autoglm_recovery.receiver.observe.alertmanager import Client, Had, Unanswered
-from autoglm_recovery.receiver.observe.silences import Known, read_silences
+from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Had, Unanswered
+from autoglm_recovery.receiver.observe.silences import KnownSilence, read_silences
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import absences
@@ -79,7 +79,7 @@ class Silencer:
             self._failed(asked, "the policy names no Alertmanager any more")
             return _AFTER_A_FAILURE_S
         try:
-            with Client(setting.url, setting) as client:
+            with AlertmanagerClient(setting.url, setting) as client:
                 failures = self._work(client, asked, begins)
         except Unanswered as error:
             failures = [(row, str(error)) for row in (*asked, *begins)]
@@ -87,7 +87,7 @@ class Silencer:
             self._failed([row], why)
         return _AFTER_A_FAILURE_S if failures else EVERY_S
 
-    def _work(self, client: Client, over: Rows, begins: Rows) -> list[tuple[sa.Row[Any], str]]:
+    def _work(self, client: AlertmanagerClient, over: Rows, begins: Rows) -> list[tuple[sa.Row[Any], str]]:
         """Return what did not succeed, and why.
 
         :raises Unanswered: where Alertmanager does not say what it has; what was ended by then is noted.
@@ -114,7 +114,7 @@ class Silencer:
                 attempt(partial(self._begin, client, row, had), row)
         return failures
 
-    def _begin(self, client: Client, row: sa.Row[Any], had: Had) -> None:
+    def _begin(self, client: AlertmanagerClient, row: sa.Row[Any], had: Had) -> None:
         alert = had.alerts.get(row.fingerprint)
         with self._database.reading() as connection:
             stored = rows.labels_of(connection, row)
@@ -132,7 +132,7 @@ class Silencer:
         made = own_silences.body(alert.labels, by=self._maker, comment=comment, starts_at=had.at, until=ends)
         self._note_made(client, row, client.silence(made))
 
-    def _note_made(self, client: Client, row: sa.Row[Any], number: str) -> None:
+    def _note_made(self, client: AlertmanagerClient, row: sa.Row[Any], number: str) -> None:
         now = self._clock()
         with self._database.writing() as connection:
             noted = rows.made(connection, row.id, number)
@@ -144,7 +144,7 @@ class Silencer:
         if not noted:
             client.expire(number)
 
-    def _end(self, client: Client, row: sa.Row[Any], standing: Sequence[str]) -> None:
+    def _end(self, client: AlertmanagerClient, row: sa.Row[Any], standing: Sequence[str]) -> None:
         for number in standing:
             client.expire(number)
         if not standing and row.silence is None:
@@ -186,7 +186,7 @@ class Silencer:
         return 60.0 + (_MOST_REQUESTS * 4 * setting.timeout.total_seconds() if setting else 0.0)
 
 
-def _known(client: Client) -> tuple[Known, ...]:
+def _known(client: AlertmanagerClient) -> tuple[KnownSilence, ...]:
     try:
         return read_silences(client.silences())
     except ValueError as error:

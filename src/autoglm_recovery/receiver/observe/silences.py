@@ -17,7 +17,7 @@ import structlog
 
 from autoglm_recovery.policy.guardrails import Silences as Setting
 from autoglm_recovery.policy.matchers import LONGEST_MATCHED_VALUE, Matcher, compile_matcher
-from autoglm_recovery.receiver.observe.alertmanager import Client, Unanswered
+from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Unanswered
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.values.situation import Silence
 
@@ -30,7 +30,7 @@ _LOOKS_MISSED = 4
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSilence:
     """One silence.  C(matchers) must all fit.
 
     One that cannot be read (None), or has too long a text to match, is taken to fit, which only holds more.
@@ -56,13 +56,13 @@ def _may_match(matcher: Matcher | None, labels: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Silences:
+class SilenceSnapshot:
     """What was known at the last look.  C(unknown) says that Alertmanager could not be asked then.
 
     C(own) is who stands in those that a receiver made itself: they keep nobody from acting.
     """
 
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownSilence, ...] = ()
     unknown: bool = False
     own: str | None = None
 
@@ -78,10 +78,10 @@ class Silences:
         return min(ends, key=lambda silence: silence.until, default=None), self.unknown
 
 
-NONE_ASKED = Silences()
+NONE_ASKED = SilenceSnapshot()
 
 
-def read_silences(answer: object) -> tuple[Known, ...]:
+def read_silences(answer: object) -> tuple[KnownSilence, ...]:
     """Read what C(GET /api/v2/silences) answers.
 
     :raises ValueError: if it is not what Alertmanager's API v2 says.
@@ -94,14 +94,14 @@ def read_silences(answer: object) -> tuple[Known, ...]:
         raise ValueError(f"a silence in the answer cannot be read: {error!r:.200}") from error
 
 
-def _known(entry: Mapping[str, Any]) -> Known:
+def _known(entry: Mapping[str, Any]) -> KnownSilence:
     until = datetime.fromisoformat(entry["endsAt"]).timestamp()
     by, comment = str(entry.get("createdBy", ""))[:200], " ".join(str(entry.get("comment", "")).split())[:300]
     starts_at = datetime.fromisoformat(entry["startsAt"]).timestamp()
     matchers = tuple(_matcher(matcher) for matcher in entry["matchers"])
     if not matchers:
         raise ValueError("a silence in the answer has no matchers")
-    return Known(Silence(str(entry["id"])[:100], by, comment, until), starts_at, matchers)
+    return KnownSilence(Silence(str(entry["id"])[:100], by, comment, until), starts_at, matchers)
 
 
 def _matcher(entry: Mapping[str, Any]) -> Matcher | None:
@@ -135,7 +135,7 @@ class SilenceWatch:
         self.worker.stop()
 
     @property
-    def now(self) -> Silences:
+    def now(self) -> SilenceSnapshot:
         """Return what is known.  What should have been asked again long ago is not known."""
         late = time.monotonic() > self._known_until
         return replace(self._known, unknown=late or self._known.unknown, own=self._own)
@@ -155,7 +155,7 @@ class SilenceWatch:
             self._known, self._known_until, self._asked_of = NONE_ASKED, math.inf, None
             return _NOT_SET_UP_S
         if setting.alertmanager != self._asked_of:
-            self._known, self._asked_of = Silences(unknown=True), setting.alertmanager
+            self._known, self._asked_of = SilenceSnapshot(unknown=True), setting.alertmanager
         every = setting.every.total_seconds()
         try:
             known = read_silences(_ask(setting))
@@ -163,9 +163,9 @@ class SilenceWatch:
             if not self._known.unknown or not self._known.known:
                 log.warning("silences cannot be asked for", alertmanager=setting.alertmanager, reason=str(error)[:300])
             # What was known counts on: a silence is a person's word up to its end.
-            self._known = Silences(self._known.known, unknown=True)
+            self._known = SilenceSnapshot(self._known.known, unknown=True)
         else:
-            self._known = Silences(known)
+            self._known = SilenceSnapshot(known)
             self._known_until = time.monotonic() + _LOOKS_MISSED * (every + setting.timeout.total_seconds())
         return every
 
@@ -180,5 +180,5 @@ class SilenceWatch:
 
 
 def _ask(setting: Setting) -> object:
-    with Client(setting.alertmanager, setting) as client:
+    with AlertmanagerClient(setting.alertmanager, setting) as client:
         return client.silences()

@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED, IncidentSt
 from autoglm_recovery.receiver.values.principal import Principal
 
 
-class Order(StrEnum):
+class OperatorCommand(StrEnum):
     """The orders of the API and the command line."""
 
     approve = "approve"
@@ -30,25 +30,25 @@ class Order(StrEnum):
     cancel = "cancel"
 
 
-class OrderRefused(ValueError):
+class CommandRefused(ValueError):
     """An order that does not fit the incident's state, and why."""
 
 
 _FROM = {
-    Order.approve: {IncidentState.held},
-    Order.reject: {IncidentState.held},
-    Order.retry: {IncidentState.held, IncidentState.escalated, IncidentState.unproven},
-    Order.close: set(IncidentState) - ENDED,
-    Order.cancel: {IncidentState.running},
+    OperatorCommand.approve: {IncidentState.held},
+    OperatorCommand.reject: {IncidentState.held},
+    OperatorCommand.retry: {IncidentState.held, IncidentState.escalated, IncidentState.unproven},
+    OperatorCommand.close: set(IncidentState) - ENDED,
+    OperatorCommand.cancel: {IncidentState.running},
 }
 
 
-def possible(state: IncidentState) -> tuple[Order, ...]:
+def possible(state: IncidentState) -> tuple[OperatorCommand, ...]:
     """Return the orders that an incident in this state allows."""
-    return tuple(order for order in Order if state in _FROM[order])
+    return tuple(order for order in OperatorCommand if state in _FROM[order])
 
 
-def carry_out(database: Database, incident_id: int, order: Order, by: Principal, comment: str = "") -> None:
+def carry_out(database: Database, incident_id: int, order: OperatorCommand, by: Principal, comment: str = "") -> None:
     """Carry out an order, and write into the audit log who gave it, in one transaction; a refused one is written too.
 
     :raises KeyError: if there is no such incident.
@@ -58,29 +58,31 @@ def carry_out(database: Database, incident_id: int, order: Order, by: Principal,
         with database.writing() as connection:
             _carry_out(connection, incident_id, order, by, comment)
             audit.record(connection, by, audit.Deed(order, "done", incident_id, comment))
-    except (KeyError, OrderRefused) as error:
-        why = str(error) if isinstance(error, OrderRefused) else "there is no such incident"
+    except (KeyError, CommandRefused) as error:
+        why = str(error) if isinstance(error, CommandRefused) else "there is no such incident"
         with database.writing() as connection:
             audit.record(connection, by, audit.Deed(order, "refused", incident_id, comment, why))
         raise
 
 
-def _carry_out(connection: sa.Connection, incident_id: int, order: Order, by: Principal, comment: str) -> None:
+def _carry_out(
+    connection: sa.Connection, incident_id: int, order: OperatorCommand, by: Principal, comment: str
+) -> None:
     now = time.time()
     row = store.incident(connection, incident_id)
     if row is None:
         raise KeyError(incident_id)
     if row.state not in _FROM[order]:
         allowed = ", ".join(sorted(_FROM[order]))
-        raise OrderRefused(f"incident {incident_id} is {row.state}; {order} is for incidents that are {allowed}")
+        raise CommandRefused(f"incident {incident_id} is {row.state}; {order} is for incidents that are {allowed}")
     said = f"{order} by {by}" + (f": {comment}" if comment else "")
     store.tell(connection, incident_id, now, "order", said)
-    if order in (Order.approve, Order.retry):
+    if order in (OperatorCommand.approve, OperatorCommand.retry):
         last = runs.newest(connection, incident_id)
-        fresh = {"attempts_from": last.id if last else -1} if order is Order.retry else {}
+        fresh = {"attempts_from": last.id if last else -1} if order is OperatorCommand.retry else {}
         store.update(connection, incident_id, now, state=IncidentState.open, approved=True, due_at=now, **fresh)
         return
-    if order is Order.cancel:
+    if order is OperatorCommand.cancel:
         # The run goes on until its supervisor, or AWX, has ended it; then the incident is a person's.
         _cancel(connection, incident_id, f"cancelled by {said.removeprefix('cancel by ')}")
         store.update(connection, incident_id, now, reason=f"being {said.replace('cancel', 'cancelled', 1)}")
@@ -98,18 +100,18 @@ def _cancel(connection: sa.Connection, incident_id: int, why: str) -> None:
         runs.update(connection, last.id, cancel=why)
 
 
-class Turn(StrEnum):
+class PauseCommand(StrEnum):
     """The orders about the whole fleet: begin nothing from now on, also over restarts; or let actions go on."""
 
     pause = "pause"
     resume = "resume"
 
 
-def turn(database: Database, order: Turn, by: Principal, comment: str = "") -> dict[str, Any]:
+def turn(database: Database, order: PauseCommand, by: Principal, comment: str = "") -> dict[str, Any]:
     """Turn the switch and return how it stands.  Runs under way go on to their end."""
     with database.writing() as connection:
         line = " ".join(comment.split())
-        pauses.turn(connection, paused=order is Turn.pause, who=str(by), reason=line, now=time.time())
+        pauses.turn(connection, paused=order is PauseCommand.pause, who=str(by), reason=line, now=time.time())
         audit.record(connection, by, audit.Deed(order, "done", None, comment))
         return pause_state(connection)
 

@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.triage.absorb import judge
 from autoglm_recovery.receiver.triage.nature import WORDS, nature_of
 from autoglm_recovery.receiver.values.alerts import Nature
 from autoglm_recovery.receiver.values.model import Alert, Decision, Fault, FaultMode, Target, Verb
-from autoglm_recovery.receiver.values.situation import Crowd, Situation
+from autoglm_recovery.receiver.values.situation import CapacityGroup, Situation
 from autoglm_recovery.receiver.verify.proof import question
 
 
@@ -115,10 +115,10 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
         return known
     fleet = world.fleet
     crowds = [
-        Crowd(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
+        CapacityGroup(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
         for pool in sorted(affected_pools(fleet, target, step.action))
     ]
-    everybody = Crowd("the fleet", len(fleet.serving), 0, int(target.host in fleet.serving))
+    everybody = CapacityGroup("the fleet", len(fleet.serving), 0, int(target.host in fleet.serving))
     return replace(known, crowds=(*crowds, everybody))
 
 

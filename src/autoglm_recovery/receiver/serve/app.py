@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.web.gate import Gate
 from autoglm_recovery.receiver.web.guarded import check_guarded
 from autoglm_recovery.receiver.web.headers import SecurityHeaders
 from autoglm_recovery.receiver.web.hosts import Hosts
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import http_problem, our_fault
 from autoglm_recovery.receiver.web.rates import Rates
 
@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.web.rates import Rates
 AREAS = (intake.routes, api.routes, fleet.routes, probes.routes, session.routes, pages.routes)
 
 
-def build(parts: Parts) -> Starlette:
+def build(parts: WebServices) -> Starlette:
     """Return the application."""
     routes = [route for area in AREAS for route in area(parts)]
     routes.append(openapi.route(routes))

@@ -55,7 +55,7 @@ from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Standing, standing
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
 
 # How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
@@ -138,7 +138,7 @@ def _run(
         loop.wake()
         notifier.wake()
 
-    parts = Parts(
+    parts = WebServices(
         database=database,
         intake=intake,
         metrics=metrics,

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.receiver.store.schema import alerts
-from autoglm_recovery.receiver.values.alerts import Told
+from autoglm_recovery.receiver.values.alerts import AlertDelivery
 
 # Of what was told of one alert, the newest is looked at.
 MOST_TOLD = 50
@@ -36,22 +36,22 @@ def _without_id(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "id"}
 
 
-def told_before(connection: sa.Connection, identities: Collection[str], first: int) -> dict[str, list[Told]]:
+def told_before(connection: sa.Connection, identities: Collection[str], first: int) -> dict[str, list[AlertDelivery]]:
     """Return what was told of alerts before alert number C(first), by identity, the newest of it."""
     rank = sa.func.row_number().over(partition_by=alerts.c.identity, order_by=alerts.c.id.desc()).label("rank")
     counts = alerts.c.outcome.in_(("joined", "ignored"))
     ranked = sa.select(alerts, rank).where(alerts.c.identity.in_(identities), counts, alerts.c.id < first).subquery()
     query = sa.select(ranked).where(ranked.c.rank <= MOST_TOLD).order_by(ranked.c.id)
-    found: dict[str, list[Told]] = {}
+    found: dict[str, list[AlertDelivery]] = {}
     for row in connection.execute(query) if identities else ():
         found.setdefault(row.identity, []).append(told(row))
     return found
 
 
-def told(row: sa.Row[Any]) -> Told:
+def told(row: sa.Row[Any]) -> AlertDelivery:
     """Return what an alert's row tells, to be compared with others."""
     stream = (row.sender, row.group_key)
-    return Told(row.id, row.status, row.starts_at, row.ends_at, row.committed_at, stream)
+    return AlertDelivery(row.id, row.status, row.starts_at, row.ends_at, row.committed_at, stream)
 
 
 def doubts_over(connection: sa.Connection, before: float) -> None:

@@ -25,7 +25,7 @@ from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.triage.classify import classify
 from autoglm_recovery.receiver.triage.nature import nature_of
-from autoglm_recovery.receiver.triage.news import LATE_AT_MOST_S, Word, judge_end, judge_firing
+from autoglm_recovery.receiver.triage.news import LATE_AT_MOST_S, DeliveryKind, judge_end, judge_firing
 from autoglm_recovery.receiver.triage.own_alerts import for_people
 from autoglm_recovery.receiver.triage.target import Refusal, resolve
 from autoglm_recovery.receiver.values.clock import Clock, wall
@@ -173,7 +173,7 @@ class _Batch:
         if fault.target is None:
             return fault.failure_class, "refused", fault.refusal or "", None
         told, before = arrivals.told(row), self._told.setdefault(row.identity, [])
-        if judge_firing(told, before, self._now) is Word.doubted:
+        if judge_firing(told, before, self._now) is DeliveryKind.doubted:
             why = f"another sender told its end; it counts in {LATE_AT_MOST_S:g} s unless this one tells the end too"
             return fault.failure_class, "doubted", why, None
         before.append(told)
@@ -185,7 +185,7 @@ class _Batch:
         told, before = arrivals.told(row), self._told.setdefault(row.identity, [])
         heard_of = any(each.starts_at == told.starts_at for each in before)
         self._ends.append(row)
-        if judge_end(told, before) is Word.late:
+        if judge_end(told, before) is DeliveryKind.late:
             return fault.failure_class, "late", "the end of what fired before, which came late", None
         before.append(told)
         incident = self._of_alert.get(row.identity)

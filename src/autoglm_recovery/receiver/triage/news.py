@@ -19,14 +19,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from autoglm_recovery.receiver.values.alerts import Told
+from autoglm_recovery.receiver.values.alerts import AlertDelivery
 
 # How long a delivery may be on its way: the least that Alertmanager gives a notification, 10 s, and its wait for three
 # peers, 15 s each, rounded up.
 LATE_AT_MOST_S = 60.0
 
 
-class Word(StrEnum):
+class DeliveryKind(StrEnum):
     """What a delivery is: to be acted on, of before and without meaning, or not to be told for now."""
 
     news = "news"
@@ -34,40 +34,40 @@ class Word(StrEnum):
     doubted = "doubted"
 
 
-def judge_firing(told: Told, before: Iterable[Told], now: float) -> Word:
+def judge_firing(told: AlertDelivery, before: Iterable[AlertDelivery], now: float) -> DeliveryKind:
     """Say what a delivery of a firing alert is, given those before it."""
     same = [each for each in before if each.starts_at == told.starts_at and each.counts]
     ends = [each for each in same if each.status == "resolved"]
     if not ends:
-        return Word.news
+        return DeliveryKind.news
     end = max(ends, key=lambda each: each.number)
     fired = [each.number for each in same if each.status == "firing"]
     if any(number > end.number for number in fired):
-        return Word.news  # it fires again already
+        return DeliveryKind.news  # it fires again already
     in_order = told.stream == end.stream and any(number < end.number for number in fired)
     if in_order or told.committed_at >= end.committed_at + LATE_AT_MOST_S:
-        return Word.news
+        return DeliveryKind.news
     # A late copy is followed by the end that its sender knows; what really fires is not.
-    return Word.news if now >= told.committed_at + LATE_AT_MOST_S else Word.doubted
+    return DeliveryKind.news if now >= told.committed_at + LATE_AT_MOST_S else DeliveryKind.doubted
 
 
-def judge_end(told: Told, before: Iterable[Told]) -> Word:
+def judge_end(told: AlertDelivery, before: Iterable[AlertDelivery]) -> DeliveryKind:
     """Say whether the end of an alert ends what fires now, or tells late of what fired before."""
     seen = [each for each in before if each.counts]
     fired = [each for each in seen if each.status == "firing"]
     if not fired or told.ends_at is None:
-        return Word.news
+        return DeliveryKind.news
     last = max(fired, key=lambda each: each.number)
     if told.ends_at < last.starts_at or any(each.starts_at > told.ends_at and _goes_on(each, seen) for each in fired):
-        return Word.late
+        return DeliveryKind.late
     known = any(
         each.status == "resolved" and each.number < last.number and (each.ends_at or 0.0) >= told.ends_at
         for each in seen
     )
-    return Word.late if known and told.stream != last.stream else Word.news
+    return DeliveryKind.late if known and told.stream != last.stream else DeliveryKind.news
 
 
-def _goes_on(firing: Told, seen: Iterable[Told]) -> bool:
+def _goes_on(firing: AlertDelivery, seen: Iterable[AlertDelivery]) -> bool:
     """Say whether nobody has told the end of what began to fire then."""
     return not any(
         each.status == "resolved" and each.starts_at == firing.starts_at and each.number > firing.number

@@ -23,7 +23,7 @@ class Nature(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class AlertDelivery:
     """One delivery about an alert, in the order of commits.  C(counts) is false where it was not acted on."""
 
     number: int
@@ -36,7 +36,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Alerts:
+class IncidentAlerts:
     """The latest news of each alert of an incident, taken together.
 
     C(fired_at) is when the newest of those that fire was committed, C(denied_at) the same of those that would not fire
@@ -65,7 +65,7 @@ class Alerts:
         return self.denied_at is not None
 
 
-def taken_together(rows: Iterable[Any]) -> Alerts:
+def taken_together(rows: Iterable[Any]) -> IncidentAlerts:
     """Return what the latest news of each alert says: rows with C(status), C(nature), C(outcome), C(starts_at)
     and C(committed_at).
 
@@ -78,7 +78,7 @@ def taken_together(rows: Iterable[Any]) -> Alerts:
     denying = [row for row in firing if row.nature not in (Nature.event, Nature.sticky)]
     others = [row for row in firing if row.nature in (Nature.event, Nature.sticky)]
     untold = any(row.outcome == ABSENT and row.nature not in (Nature.event, Nature.sticky) for row in latest)
-    return Alerts(
+    return IncidentAlerts(
         fired_at=max((row.committed_at for row in firing), default=None),
         denied_at=max((row.committed_at for row in denying), default=None),
         began_at=max((min(row.starts_at, row.committed_at) for row in others), default=None),

@@ -49,7 +49,7 @@ class PastRun:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class CapacityGroup:
     """A pool or the fleet: its size, how many others are out of service, and how many the action would take out."""
 
     name: str
@@ -108,7 +108,7 @@ class Situation:
     last_action_on_target_at: float | None = None
     action_runs: tuple[PastRun, ...] = ()
     pool_runs: tuple[PastRun, ...] = ()
-    crowds: tuple[Crowd, ...] = ()
+    crowds: tuple[CapacityGroup, ...] = ()
     busy_with: int | None = None
     running: int = 0
     running_in_pool: int = 0

@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.values.alerts import Nature, taken_together
 from autoglm_recovery.receiver.values.model import UNFINISHED, RunState
 from autoglm_recovery.receiver.values.watchdog import Stretch
 from autoglm_recovery.receiver.verify.proof import Proof
-from autoglm_recovery.receiver.verify.proven import Check, Known
+from autoglm_recovery.receiver.verify.proven import Check, ProofFacts
 
 # How soon is looked again, and asked again after an answer that told nothing: longer each time, as time goes by.
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
@@ -27,10 +27,10 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
 LONGEST_WATCH_S = 3600.0
 
 
-def known_of(connection: sa.Connection, row: sa.Row[Any], watchdog: Stretch, expression: Proof | None) -> Known:
+def known_of(connection: sa.Connection, row: sa.Row[Any], watchdog: Stretch, expression: Proof | None) -> ProofFacts:
     """Return all that the verdict about an incident depends on."""
     last = runs.newest(connection, row.id)
-    return Known(
+    return ProofFacts(
         alerts=taken_together(store.latest_news(connection, row.id)),
         last=None if last is None else RunState(last.state),
         last_ended_at=0.0 if last is None or last.ended_at is None else last.ended_at,

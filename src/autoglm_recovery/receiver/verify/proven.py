@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autoglm_recovery.receiver.values.alerts import Alerts
+from autoglm_recovery.receiver.values.alerts import IncidentAlerts
 from autoglm_recovery.receiver.values.model import NO_ATTEMPT, RunState
 from autoglm_recovery.receiver.values.watchdog import Stretch
 from autoglm_recovery.receiver.verify.proof import Proof
@@ -36,13 +36,13 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Known:
+class ProofFacts:
     """All that a verdict depends on.  C(expression) is what Prometheus says to C(verify), None where nobody asks.
 
     C(asked_at) is when the service was first asked after the last run, C(well_at) when it was first found well.
     """
 
-    alerts: Alerts
+    alerts: IncidentAlerts
     last: RunState | None
     last_ended_at: float
     watchdog: Stretch
@@ -77,7 +77,7 @@ class Known:
         return self.alerts.fires and (self.last is None or self.last in NO_ATTEMPT)
 
 
-class Word(StrEnum):
+class ProofState(StrEnum):
     """Over, well while an alert fires on that would not tell of a second time, not over, or nobody knows."""
 
     proven = "proven"
@@ -87,37 +87,37 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ProofVerdict:
     """What is known, and the words for it."""
 
-    word: Word
+    word: ProofState
     said: str = ""
 
 
-def verdict(known: Known) -> Verdict:
+def verdict(known: ProofFacts) -> ProofVerdict:
     """Say whether the fault is over."""
     judged = _judged(known)
-    if judged.word is Word.proven and known.alerts.hides:
-        return Verdict(Word.watched, judged.said)
+    if judged.word is ProofState.proven and known.alerts.hides:
+        return ProofVerdict(ProofState.watched, judged.said)
     return judged
 
 
-def _judged(known: Known) -> Verdict:
+def _judged(known: ProofFacts) -> ProofVerdict:
     there = _there(known)
     if there is not None:
-        return Verdict(Word.failing, there)
+        return ProofVerdict(ProofState.failing, there)
     if known.expression is not None:
         if known.expression.holds:
-            return Verdict(Word.proven, f", and verify holds: {known.expression.said}")
-        return Verdict(Word.unproven, f"verify has not been seen to hold: {known.expression.said}")
+            return ProofVerdict(ProofState.proven, f", and verify holds: {known.expression.said}")
+        return ProofVerdict(ProofState.unproven, f"verify has not been seen to hold: {known.expression.said}")
     check = known.fresh
     if check is not None and check.holds is not None:
         words = f", and its own probe says so: {check.said}" if check.holds else f"its own probe: {check.said}"
-        return Verdict(Word.proven if check.holds else Word.failing, words)
+        return ProofVerdict(ProofState.proven if check.holds else ProofState.failing, words)
     return _by_its_end(known)
 
 
-def _there(known: Known) -> str | None:
+def _there(known: ProofFacts) -> str | None:
     """Say which of the alerts tells that there is a fault, whatever else is said of the service; None if none does."""
     if known.alerts.denies:
         return "the alert fires"
@@ -126,18 +126,22 @@ def _there(known: Known) -> str | None:
     return "an alert fires, and nothing was done about it" if known.untouched else None
 
 
-def _by_its_end(known: Known) -> Verdict:
+def _by_its_end(known: ProofFacts) -> ProofVerdict:
     """Say what the ends of the alerts prove, where nobody else says anything."""
     ended_at = known.alerts.ended_at
     if ended_at is None:
-        return Verdict(Word.unproven, "the end of such an alert proves nothing")
+        return ProofVerdict(ProofState.unproven, "the end of such an alert proves nothing")
     if known.last is not RunState.succeeded:
-        return Verdict(Word.unproven, "no run has succeeded, and the end of an alert alone proves nothing")
+        return ProofVerdict(ProofState.unproven, "no run has succeeded, and the end of an alert alone proves nothing")
     if known.fresh is not None:
         # Asked since, it did not say what it said when the repair was proven: the host may be gone.
-        return Verdict(Word.unproven, "the alert has ended, and the service cannot tell how it is")
+        return ProofVerdict(ProofState.unproven, "the alert has ended, and the service cannot tell how it is")
     if known.watchdog.at <= ended_at + EXPIRY_SPREAD_S:
-        return Verdict(Word.unproven, "its end may be an expiry: no Watchdog has been heard that was sent after it")
+        return ProofVerdict(
+            ProofState.unproven, "its end may be an expiry: no Watchdog has been heard that was sent after it"
+        )
     if known.watchdog.since > ended_at:
-        return Verdict(Word.unproven, "its end may be an expiry: Prometheus was not heard when it ended, and is again")
-    return Verdict(Word.proven)
+        return ProofVerdict(
+            ProofState.unproven, "its end may be an expiry: Prometheus was not heard when it ended, and is again"
+        )
+    return ProofVerdict(ProofState.proven)

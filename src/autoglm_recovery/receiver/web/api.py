@@ -18,14 +18,21 @@ from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver.intake.payload import PayloadError
-from autoglm_recovery.receiver.operators.orders import Order, OrderRefused, Turn, carry_out, pause_state, turn
+from autoglm_recovery.receiver.operators.orders import (
+    CommandRefused,
+    OperatorCommand,
+    PauseCommand,
+    carry_out,
+    pause_state,
+    turn,
+)
 from autoglm_recovery.receiver.store import views
 from autoglm_recovery.receiver.values.model import IncidentState
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, Handler, who
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import problem
 
 LARGEST_COMMENT = 8 << 10
@@ -33,12 +40,12 @@ LARGEST_COMMENT = 8 << 10
 log = structlog.get_logger()
 
 _TURNS = {
-    Turn.pause: "Begin no action from now on, also over restarts; runs under way go on to their end.",
-    Turn.resume: "Let actions be begun again.",
+    PauseCommand.pause: "Begin no action from now on, also over restarts; runs under way go on to their end.",
+    PauseCommand.resume: "Let actions be begun again.",
 }
 
 
-def routes(parts: Parts) -> list[Guarded]:
+def routes(parts: WebServices) -> list[Guarded]:
     """Return the API."""
     api = _Api(parts)
     page = (models.Limit, models.Before)
@@ -68,15 +75,15 @@ def routes(parts: Parts) -> list[Guarded]:
         Guarded(about_incident, api.order_about_incident, methods=["POST"], need=Need.order, contract=order),
         Guarded("/api/v1/pause", api.pause_state, methods=["GET"], need=Need.read, contract=Contract(models.Switch)),
         *(
-            Guarded(f"/api/v1/{name}", api.turn(Turn(name)), methods=["POST"], need=Need.order, contract=turned)
-            for name in Turn
+            Guarded(f"/api/v1/{name}", api.turn(PauseCommand(name)), methods=["POST"], need=Need.order, contract=turned)
+            for name in PauseCommand
         ),
         Guarded("/api/v1/audit", api.audit, methods=["GET"], need=Need.order, contract=listed),
     ]
 
 
 class _Api:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebServices) -> None:
         self._parts = parts
 
     async def alerts(self, request: Request) -> Response:
@@ -122,19 +129,19 @@ class _Api:
     async def order_about_incident(self, request: Request) -> Response:
         """Carry out a person's order."""
         name = request.path_params["order"]
-        if name not in set(Order):
-            return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(Order)}")
+        if name not in set(OperatorCommand):
+            return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(OperatorCommand)}")
         try:
             comment = await _comment(request)
         except PayloadError as error:
             return problem(error.status, str(error))
         try:
             await run_in_threadpool(
-                carry_out, self._parts.database, _number(request), Order(name), who(request), comment
+                carry_out, self._parts.database, _number(request), OperatorCommand(name), who(request), comment
             )
         except KeyError:
             return problem(404, "there is no such incident")
-        except OrderRefused as error:
+        except CommandRefused as error:
             return problem(409, str(error))
         self._parts.wake()
         return await self.incident(request)
@@ -143,7 +150,7 @@ class _Api:
         """Say whether all actions are paused, and by whom."""
         return JSONResponse(await self._parts.ask(pause_state))
 
-    def turn(self, order: Turn) -> Handler:
+    def turn(self, order: PauseCommand) -> Handler:
         """Return the handler of an order about the whole fleet."""
 
         async def turning(request: Request) -> Response:

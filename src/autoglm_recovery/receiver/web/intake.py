@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.values.watchdog import is_watchdog
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_json_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import problem, retry_later
 from autoglm_recovery.receiver.web.shares import Shares
 
@@ -38,14 +38,14 @@ PLACE_WITHIN_S = 10
 log = structlog.get_logger()
 
 
-def routes(parts: Parts) -> list[Guarded]:
+def routes(parts: WebServices) -> list[Guarded]:
     """Return the way in for alerts."""
     contract = Contract(models.Receipt, takes=models.Webhook, fails=(413, 415, 422))
     return [Guarded("/api/v1/alerts", _Webhook(parts).post_alerts, methods=["POST"], need=Need.send, contract=contract)]
 
 
 class _Webhook:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebServices) -> None:
         self._parts = parts
         # One at a time: two would only take turns at the interpreter.
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="payload")

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from autoglm_recovery import __version__
-from autoglm_recovery.receiver.operators.orders import Order
+from autoglm_recovery.receiver.operators.orders import OperatorCommand
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.models import Problem
@@ -126,7 +126,9 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     parameters = []
     for name, kind in _CONVERTER.findall(path):
         schema = (
-            {"type": "string", "enum": [order.value for order in Order]} if name == "order" else kinds.get(kind, {})
+            {"type": "string", "enum": [order.value for order in OperatorCommand]}
+            if name == "order"
+            else kinds.get(kind, {})
         )
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     return parameters

@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Roll
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.observe.silences import NONE_ASKED, Silences
+from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
 from autoglm_recovery.receiver.process.worker import Trouble
 from autoglm_recovery.receiver.store.database import Database
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Parts:
+class WebServices:
     """Everything that a handler may need."""
 
     database: Database
@@ -43,7 +43,7 @@ class Parts:
     wake: Callable[[], None]
     well: Callable[[], bool]
     world: Callable[[], World]
-    silences: Callable[[], Silences] = lambda: NONE_ASKED
+    silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
     troubles: Callable[[], tuple[Trouble, ...]] = lambda: ()
     presence: Callable[[], Roll] = lambda: NOT_SET_UP
 

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import retry_later
 
 # Below this a storm of alerts or the artifacts of one run may find the disk full.
@@ -24,7 +24,7 @@ LEAST_FREE_BYTES = 8 << 20
 _TEXT = Contract("text/plain")
 
 
-def routes(parts: Parts) -> list[Guarded]:
+def routes(parts: WebServices) -> list[Guarded]:
     """Return health, readiness and metrics."""
     probes = _Probes(parts)
     return [
@@ -35,7 +35,7 @@ def routes(parts: Parts) -> list[Guarded]:
 
 
 class _Probes:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebServices) -> None:
         self._parts = parts
 
     async def healthz(self, _request: Request) -> Response:

@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.store import audit, ended_sessions
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.gate import LOGIN, credentials_of, secure_cookie
 from autoglm_recovery.receiver.web.guarded import Guarded, form
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.static_files import version
 
 HOME = "/"
@@ -30,7 +30,7 @@ _pages.globals["version"] = version
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 
 
-def routes(parts: Parts) -> list[Guarded]:
+def routes(parts: WebServices) -> list[Guarded]:
     """Return the ways in and out."""
     session = _Session(parts)
     return [
@@ -46,7 +46,7 @@ def local_path(text: str) -> str:
 
 
 class _Session:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WebServices) -> None:
         self._parts = parts
 
     async def page(self, request: Request) -> Response:

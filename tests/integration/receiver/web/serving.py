@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.standing import Standing, standing
-from autoglm_recovery.receiver.web.parts import Parts
+from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
@@ -46,7 +46,7 @@ class Serving:
     port: int
     directory: Path
     database: Database
-    parts: Parts
+    parts: WebServices
     client: httpx.Client
 
     def ask(self, method: str, path: str, token: str | None = None, **what: Any) -> httpx.Response:
@@ -74,7 +74,7 @@ def serving(
 
     intake = Intake(database, lambda: None)
     doors = keep_doors(given, directory)
-    parts = Parts(
+    parts = WebServices(
         database=database,
         intake=intake,
         metrics=Metrics(ask),

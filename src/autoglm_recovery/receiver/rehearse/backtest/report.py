@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.store.schema import alerts, incidents, rejects, r
 from autoglm_recovery.receiver.values.model import IncidentState, RunState, Verb
 from autoglm_recovery.receiver.values.watchdog import ALWAYS_HEARD
 from autoglm_recovery.receiver.verify.checks import known_of
-from autoglm_recovery.receiver.verify.proven import Word, verdict
+from autoglm_recovery.receiver.verify.proven import ProofState, verdict
 
 _MINUTE = 60
 # What only an answer that a replay makes up has ended: said in the place of "resolved" and "succeeded".
@@ -177,7 +177,7 @@ def _run(row: sa.Row[Any], shown: Collection[int]) -> dict[str, Any]:
 def _is_shown(connection: sa.Connection, incident: sa.Row[Any]) -> bool:
     """Tell whether the record itself shows that a fault is over: without the answers of services and of C(verify)."""
     known = replace(known_of(connection, incident, ALWAYS_HEARD, None), check=None)
-    return incident.state == IncidentState.resolved and verdict(known).word is Word.proven
+    return incident.state == IncidentState.resolved and verdict(known).word is ProofState.proven
 
 
 def _state(incident: sa.Row[Any], shown: Collection[int]) -> str:

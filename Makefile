@@ -42,7 +42,7 @@ test: .venv/made ## every check: linters, unit tests, ansible-test, packages, th
 
 lint unit integration sanity collection wheel lab: .venv/made
 	@$(PYTHON) -m tests.tooling $@
-lint: ## ruff, mypy, yamllint, ansible-lint, antsibull-changelog
+lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog
 unit: ## unit tests
 integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs steps one after the other, goes on after a failure, and says at the end what failed."""
+"""Runs steps one after the other, goes on after a failure, and says at the end what failed and what took too long."""
 
 from __future__ import annotations
 
@@ -23,18 +23,47 @@ _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?
 # Several times what the longest takes on a machine with nothing else to do.
 LONGEST_PYTEST_RUN = 40 * 60
 _TESTS_FAILED = 1
+SLOWEST = "--durations=10"
 # Of more than these no machine was the cause.
 MOST_RUN_ONCE_MORE = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
 
+Check = Callable[[Workplace], str]
+
 
 @dataclass(frozen=True)
 class Step:
-    """A check with a name; it returns what is worth a word in the table, or raises StepFailedError."""
+    """A check with a name; it returns what is worth a word in the table, or raises StepFailedError.
+
+    C(budget) are the seconds that it may take on a machine with two cores and nothing else to do, with room to grow.
+    A step over it is named in the table and has not failed: a busy machine is nobody's mistake.
+    """
 
     name: str
-    check: Callable[[Workplace], str]
+    check: Check
     workplace: Workplace
+    budget: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a step: C(said) is what the check returned, or why it failed."""
+
+    title: str
+    verdict: str
+    seconds: float
+    budget: float
+    said: str
+
+    @property
+    def over(self) -> bool:
+        return self.seconds > self.budget
+
+    def line(self, width: int) -> str:
+        """Return its line of the table, with the titles as wide as the widest."""
+        over = f"  over its budget by {self.seconds - self.budget:.0f} s" if self.over else ""
+        taken = f"{self.seconds:6.1f} s of {self.budget:4.0f} s"
+        return f"  {self.verdict:6}  {taken}  {self.title:{width}}  {self.said}{over}"
 
 
 @dataclass
@@ -42,7 +71,7 @@ class Report:
     """What has been run so far."""
 
     started: float = field(default_factory=time.monotonic)
-    rows: list[tuple[str, str, float, str]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     tests: Counter[str] = field(default_factory=Counter)
 
     def run(self, step: Step) -> None:
@@ -57,9 +86,9 @@ class Report:
             if self.tests.total() == before or not self.tests["failed"] + self.tests["error"]:
                 self.tests["failed"] += 1  # not a test of pytest's, but a failure all the same
             print(f"---> FAILED: {problem}", flush=True)
-        self.rows.append((title, verdict, time.monotonic() - began, said))
+        self.rows.append(Row(title, verdict, time.monotonic() - began, step.budget, said))
 
-    def pytest(self, *arguments: str, beside: int = 1, once_more: bool = False) -> Callable[[Workplace], str]:
+    def pytest(self, *arguments: str, beside: int = 1, once_more: bool = False) -> Check:
         """Make a check out of a pytest run, whose closing line goes to the table and into the sum.
 
         beside: how many tests run at a time.  once_more: what failed is run again by itself, after all else, and has
@@ -88,11 +117,13 @@ class Report:
     def finish(self) -> int:
         """Print the table and the sum of all tests, and return the exit code."""
         elapsed = time.monotonic() - self.started
-        failures = sum(verdict != "ok" for _, verdict, _, _ in self.rows)
-        width = max((len(title) for title, *_ in self.rows), default=0)
-        print(f"\n===> [{elapsed:5.0f} s] summary")
-        for title, verdict, seconds, said in self.rows:
-            print(f"  {verdict:6}  {seconds:6.1f} s  {title:{width}}  {said}")
+        failures = sum(row.verdict != "ok" for row in self.rows)
+        width = max((len(row.title) for row in self.rows), default=0)
+        print(f"\n===> [{elapsed:5.0f} s] summary: the time of each step, and its budget")
+        for row in self.rows:
+            print(row.line(width))
+        if late := [row.title for row in self.rows if row.over]:
+            print(f"Over its budget: {', '.join(late)}. Was the machine busy? If not, docs/testing.md says what to do.")
         print("All pytest runs together" + (", and steps that failed otherwise:" if failures else ":"))
         counts = [f"{self.tests[what]} {what}" for what in ("failed", "passed", "skipped", "error") if self.tests[what]]
         print(f"===== {', '.join(counts) or 'no tests ran'} in {elapsed:.2f}s =====", flush=True)
@@ -102,7 +133,7 @@ class Report:
 def _run_pytest(workplace: Workplace, *arguments: str) -> tuple[int, str]:
     """Return its exit status and its closing line."""
     process = subprocess.Popen(
-        [workplace.python, "-m", "pytest", "--color=no", "--durations=10", *arguments],
+        [workplace.python, "-m", "pytest", "--color=no", SLOWEST, *arguments],
         cwd=CHECKOUT,
         env=workplace.environment(),
         stdin=subprocess.DEVNULL,

@@ -49,6 +49,19 @@ class Workplace:
         if status != 0:
             raise StepFailedError(f"{Path(command[0]).name} exited with {status}")
 
+    def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Start a program and return how it ended and all that it said, in the order in which it said it."""
+        return subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
     def run_logged(self, *command: str, log: Path, show: re.Pattern[str], cwd: Path, env: Mapping[str, str]) -> None:
         """Start a program that says too much: show the lines that matter, and keep all of them in a file."""
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import math
+import re
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.tooling import interpreters
+from tests.tooling.__main__ import BUDGETS, LINTERS, lint
 from tests.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
-from tests.tooling.workplace import StepFailedError, Workplace
+from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 HERE = Workplace("here", Path(sys.prefix))
+BUDGET = math.inf
 
 
 def passes(_: Workplace) -> str:
@@ -28,7 +34,7 @@ def fails(_: Workplace) -> str:
 def test_one_failure_makes_the_run_fail_and_the_rest_still_runs(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
     for name, check in (("first", fails), ("second", passes)):
-        report.run(Step(name, check, HERE))
+        report.run(Step(name, check, HERE, BUDGET))
     assert report.finish() == 1
     said = capsys.readouterr().out
     assert "not fine" in said
@@ -51,7 +57,7 @@ def test_the_sum_is_what_pytest_counted(
 ) -> None:
     (tmp_path / "test_it.py").write_text(body)
     report = Report()
-    report.run(Step("unit", report.pytest(str(tmp_path), "-p", "no:cacheprovider"), HERE))
+    report.run(Step("unit", report.pytest(str(tmp_path), "-p", "no:cacheprovider"), HERE, BUDGET))
     assert report.finish() == code
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {counts} in ")
 
@@ -82,7 +88,7 @@ def test_what_fails_is_run_once_more_by_itself_and_both_are_told(
     (tmp_path / "test_it.py").write_text(body)
     report = Report()
     check = report.pytest(str(tmp_path), "-o", f"cache_dir={tmp_path / 'cache'}", once_more=True)
-    report.run(Step("lab", check, HERE))
+    report.run(Step("lab", check, HERE, BUDGET))
     assert report.finish() == code
     said = capsys.readouterr().out.splitlines()
     assert said[-1].startswith(f"===== {counts} in ")
@@ -95,7 +101,7 @@ def test_where_many_fail_none_is_given_another_run(tmp_path: Path, capsys: pytes
     (tmp_path / "test_it.py").write_text(f"{ONCE}{many}")
     report = Report()
     check = report.pytest(str(tmp_path), "-o", f"cache_dir={tmp_path / 'cache'}", once_more=True)
-    report.run(Step("lab", check, HERE))
+    report.run(Step("lab", check, HERE, BUDGET))
     assert report.finish() == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {MOST_RUN_ONCE_MORE + 1} failed, 1 passed in ")
 
@@ -113,3 +119,66 @@ def test_pythons_are_found_under_pyenv_and_shims_are_not_trusted(
     found = {str(each): each.path for each in interpreters.find(path=str(shims), home=tmp_path)}
     assert found["3.99"] == version / "python3.99"
     assert "3.98" not in found
+
+
+def run_for(seconds: float, budget: float, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """Run a step that takes so long by a clock of its own."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def takes_long(_: Workplace) -> str:
+        now[0] += seconds
+        return "42 passed"
+
+    report = Report()
+    report.run(Step("unit", takes_long, HERE, budget))
+    return report
+
+
+def test_a_step_over_its_budget_is_named_and_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_for(130, 100, monkeypatch).finish() == 0
+    said = capsys.readouterr().out.splitlines()
+    (row,) = (line for line in said if line.startswith("  ok "))
+    assert "130.0 s of  100 s  unit (here)  42 passed  over its budget by 30 s" in row
+    assert any(line.startswith("Over its budget: unit (here). ") for line in said)
+
+
+def test_a_step_within_its_budget_is_shown_with_both_times(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_for(99, 100, monkeypatch).finish() == 0
+    said = capsys.readouterr().out
+    assert " 99.0 s of  100 s  unit (here)  42 passed\n" in said
+    assert "ver its budget" not in said
+
+
+def test_every_pytest_run_shows_its_ten_slowest_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test_it.py").write_text("import time\ndef test_a(): time.sleep(0.01)")
+    report = Report()
+    report.run(Step("unit", report.pytest(str(tmp_path), "-p", "no:cacheprovider"), HERE, BUDGET))
+    assert "slowest 10 durations" in capsys.readouterr().out
+
+
+def test_the_budgets_are_those_of_the_page() -> None:
+    page = (CHECKOUT / "docs/testing.md").read_text("utf-8").partition("\n## How long it takes\n")[2]
+    rows = re.findall(r"^\| (\w+) \| [\d.]+ \| (\d+) \| ?[\d.]* \| ?(\d*) ?\|$", page, re.MULTILINE)
+    told = {step: int(budget) for step, budget, _ in rows}
+    told |= {f"{step}-newest": int(budget) for step, _, budget in rows if budget}
+    assert told == BUDGETS
+
+
+class Grumbles(Workplace):
+    """Its linters say their name; one of them complains."""
+
+    def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
+        name = Path(command[0]).name
+        return subprocess.CompletedProcess(command, int(name == "yamllint"), f"{name} was here\n")
+
+
+def test_all_linters_run_and_the_one_that_complains_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StepFailedError, match=r"^complained: yamllint$"):
+        lint(Grumbles("here", Path(sys.prefix)))
+    said = capsys.readouterr().out
+    assert all(f"--- {name}\n{command[0]} was here\n" in said for name, command in LINTERS.items())

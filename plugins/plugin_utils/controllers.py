@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
+
 
 def here() -> dict[str, Any]:
     """Name the process of C(ansible-playbook), from a process that it has forked for a task or from itself.
@@ -27,7 +29,13 @@ def here() -> dict[str, Any]:
     """
     parent = multiprocessing.parent_process()
     pid = os.getpid() if parent is None else int(parent.pid or 0)
-    return {"boot": _boot(), "namespace": _namespace(), "pid": pid, "start": _start(pid), "node": socket.gethostname()}
+    return {
+        "boot": clocks.boot_id() or "",
+        "namespace": _namespace(),
+        "pid": pid,
+        "start": _start(pid),
+        "node": socket.gethostname(),
+    }
 
 
 def name(process: Mapping[str, Any]) -> str:
@@ -60,13 +68,6 @@ def _user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"user {os.getuid()}"
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 def _namespace() -> str:

@@ -1,13 +1,17 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From one clock to another: orchestrators tell wall-clock times, the kernel's log tells seconds since boot."""
+"""From one clock to another: orchestrators tell wall-clock times, the kernel's log tells seconds since boot.
+
+Which boot that was, the kernel says too.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 
@@ -20,6 +24,14 @@ def from_monotonic(seconds: float) -> float:
 def to_monotonic(epoch: float) -> float:
     """Seconds of the monotonic clock."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) - (time.time() - epoch)
+
+
+def boot_id(proc: Path = Path("/proc")) -> str | None:
+    """What tells this boot from all others; None where the kernel does not say."""
+    try:
+        return (proc / "sys/kernel/random/boot_id").read_text("ascii").strip() or None
+    except (OSError, ValueError):
+        return None
 
 
 def iso(epoch: float) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from ..host import flock, paths, whole_file
+from ..host import clocks, flock, paths, whole_file
 from .holding import Holder, Moment, why_lost, why_not
 
 # Not kept over a reboot, which ends the connection of whoever was at work here.
@@ -46,9 +46,11 @@ def now() -> float:
 
 
 def boot() -> str:
-    """Name this boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    """Name this boot. Raises Unusable."""
+    named = clocks.boot_id()
+    if named is None:
+        raise Unusable("the kernel of this host does not say which boot this is, and so how old a lock is")
+    return named
 
 
 def take(asking: Holder, ended: str | None = None, directory: str = DIRECTORY, dry: bool = False) -> Holder | None:

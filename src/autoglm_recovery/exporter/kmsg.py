@@ -112,11 +112,3 @@ class KernelLog:
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             self._rest = self._rest[-_LARGEST:]
             yield from lines
-
-
-def boot_id() -> str:
-    """Return what tells this boot from all others; empty where the kernel does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""

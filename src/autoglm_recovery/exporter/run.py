@@ -31,7 +31,7 @@ from autoglm_recovery.exporter.faults import Observer
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
 from autoglm_recovery.exporter.http import Server, page
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
-from autoglm_recovery.exporter.kmsg import KernelLog, boot_id
+from autoglm_recovery.exporter.kmsg import KernelLog
 from autoglm_recovery.exporter.ledger import Ledger
 from autoglm_recovery.exporter.links import LinkCounters
 from autoglm_recovery.exporter.live_metrics import (
@@ -50,6 +50,7 @@ from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.gpu.reading.presence import Roots
 from autoglm_recovery.knowledge.gpu.reading.session import Session
 from autoglm_recovery.knowledge.gpu.reading.snapshot import take
+from autoglm_recovery.knowledge.host import clocks
 
 # Lines that are no faults move the place in the log too; they are worth no write of their own.
 _PLACE_SAVED_EVERY = 300.0
@@ -200,7 +201,7 @@ class Exporter:
         if problem:
             log.warning("the state is not used; counters begin anew", problem=problem)
         self._ledger.restore(stored.get("faults"))
-        same_boot = bool(stored.get("boot_id")) and stored.get("boot_id") == boot_id()
+        same_boot = bool(stored.get("boot_id")) and stored.get("boot_id") == clocks.boot_id()
         self._memory.restore(stored.get("gpus"), same_boot)
         place = stored.get("sequence")
         same_log = same_boot and stored.get("kmsg") == str(self._settings.kmsg)
@@ -209,7 +210,7 @@ class Exporter:
     def _save(self, now: bool = False) -> None:
         faults = self._ledger.dump()
         document = {
-            "boot_id": boot_id(),
+            "boot_id": clocks.boot_id(),
             "kmsg": str(self._settings.kmsg),
             "faults": faults,
             "gpus": self._memory.dump(),

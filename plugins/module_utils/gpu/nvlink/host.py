@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...faults.lines.reading import parse_line
+from ...host import clocks
 from ...host.command import Runner
 from ...host.kernel_log import KernelLog
 from ...host.kernel_log import read as read_kernel_log
@@ -29,11 +30,7 @@ _NVIDIA, _BRIDGE = "0x10de", "0x0680"
 
 def identity(proc: Path, driver: str | None) -> dict[str, Any]:
     """What must be the same for two samples to be comparable. Null where it could not be read."""
-    try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        boot = None
-    return {"boot_id": boot, "driver": driver, "driver_started": _driver_started(proc)}
+    return {"boot_id": clocks.boot_id(proc), "driver": driver, "driver_started": _driver_started(proc)}
 
 
 def seconds_since_boot(proc: Path) -> float:

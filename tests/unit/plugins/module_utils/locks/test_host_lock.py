@@ -171,3 +171,13 @@ def test_nobody_else_may_hold_what_is_locked(tmp_path: Path) -> None:
     (directory / "host.guard").chmod(0o644)  # as an earlier release made it
     host_lock.keep(ALICE, directory=str(directory))
     assert (directory / "host.guard").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_host_whose_kernel_does_not_say_which_boot_this_is_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asks("one")
+    monkeypatch.setattr(host_lock.clocks, "boot_id", lambda: None)
+    with pytest.raises(host_lock.Unusable, match="which boot this is"):
+        host_lock.take(asking, None, str(tmp_path))
+    assert not (tmp_path / "host").exists()

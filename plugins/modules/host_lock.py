@@ -153,6 +153,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder
 
@@ -204,10 +205,10 @@ def refusal(error: host_lock.Held) -> str:
     words = f"Refused, nothing was changed by this step: {error}"
     if error.holder is None:
         return f"{words}."
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(error.holder.since))
+    since = clocks.in_words(error.holder.since)
     left = max(0.0, error.holder.until - host_lock.now())
     return (
-        f"{words} (as {error.holder.host}, since {since} UTC). It gives it back at its end; if it was killed, in "
+        f"{words} (as {error.holder.host}, since {since}). It gives it back at its end; if it was killed, in "
         f"{left:.0f} s at most. No option passes this. Wait for it, or end that run."
     )
 

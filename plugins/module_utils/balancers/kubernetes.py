@@ -18,9 +18,9 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Callable
 
+from ..host import clocks
 from . import lock
 from .kubernetes_api import Client
 from .protocol import (
@@ -136,7 +136,7 @@ class Kubernetes:
                 f"pod {server} has no readiness gate {self._place.condition!r}; its template needs"
                 f" spec.readinessGates: [{{conditionType: {self._place.condition}}}]",
             )
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = clocks.iso_second(time.time())
         condition = {"type": self._place.condition, "status": status, "reason": reason, "lastTransitionTime": now}
         self._ask("patch_pod", server, {"status": {"conditions": [condition]}})
         self._await(server, status, arrived)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..host import clocks
 from . import manifest, names
 from .copying import copy, for_each
 from .formats import Proof, prove
@@ -91,11 +92,6 @@ def check_room(room: int | None, needed: int, min_free: int, where: str) -> None
         )
 
 
-def utc(at: float) -> str:
-    """A moment in ISO 8601, to the second. at: seconds since the epoch."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-
-
 def _refuse_changed(before: Mapping[str, Signature], order: Order) -> None:
     if before != signature(order.source, order.only):
         raise CheckpointError(f"{order.source} was written to while it was read; nothing was saved")
@@ -123,7 +119,7 @@ def _manifest(order: Order, identity: str, tree: Tree, files: Mapping[str, Entry
         "layout": "file" if tree.is_file else "directory",
         "parts": proof.parts,
         "remarks": list(proof.remarks),
-        "taken_at": utc(at),
+        "taken_at": clocks.iso_second(at),
         "source": str(tree.root),
         "host": platform.node(),
         "tool": "autoglm.recovery",

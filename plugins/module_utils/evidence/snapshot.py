@@ -16,6 +16,7 @@ from ..engines.protocol import Engine
 from ..engines.server import Server
 from ..health.probe import observe
 from ..host import cgroups, kernel_log, processes
+from ..host.clocks import stamp
 from ..host.command import Runner, run
 from ..host.names import safe_component
 from ..host.piece import Part, Piece
@@ -75,9 +76,8 @@ class Scope:
 
 def bundle_name(incident: Incident, at: float) -> str:
     """C(INCIDENT-HOST-TIMESTAMP), each made fit for a path; at: seconds since the epoch."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
     phase = f"-{safe_component(incident.phase, 'phase')}" if incident.phase else ""
-    return f"{safe_component(incident.id, 'incident')}-{safe_component(incident.host, 'host')}-{stamp}{phase}"
+    return f"{safe_component(incident.id, 'incident')}-{safe_component(incident.host, 'host')}-{stamp(at)}{phase}"
 
 
 def existing(dest: Path, incident: Incident) -> Path | None:

@@ -24,12 +24,11 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..host import flock, paths, whole_file
+from ..host import clocks, flock, paths, whole_file
 
 # Not kept over a reboot, which ends the connection of whoever was at work here. In memory, because a full disk must not
 # keep a server down.
@@ -144,10 +143,7 @@ def _refusal(mark: _Mark, shown: Showing) -> str:
 def _told(token: int) -> str:
     if token < _FIRST_TIME:
         return str(token)
-    try:
-        return f"{token} (of {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(token / 1e6))} UTC)"
-    except (OverflowError, ValueError, OSError):
-        return str(token)
+    return f"{token} (of {clocks.in_words(token / 1e6)})"
 
 
 def _raise(path: Path, shown: Showing) -> None:

@@ -39,6 +39,29 @@ def iso(epoch: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch)) + f".{int(epoch % 1 * 1000):03d}Z"
 
 
+def iso_second(epoch: float) -> str:
+    """The moment, to the second, in UTC (ISO 8601)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+
+
+def stamp(epoch: float) -> str:
+    """The moment in UTC as a part of a file's name, which sorts by time."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch))
+
+
+def in_words(epoch: float) -> str:
+    """The moment for people, in UTC. One in a year that no calendar has (a clock gone wrong) is the number it is."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch))
+    except (OverflowError, ValueError, OSError):
+        return f"{epoch:.0f}"
+
+
+def time_of_day(epoch: float) -> str:
+    """The moment of a day that needs no name, for people, in UTC."""
+    return time.strftime("%H:%M:%S UTC", time.gmtime(epoch))
+
+
 def parse_rfc3339(text: object) -> float | None:
     """Seconds since the epoch; None for what is no time, and for the year 1 by which Go says "never"."""
     match = _RFC3339.match(text) if isinstance(text, str) else None

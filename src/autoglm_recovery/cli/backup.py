@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 
 from autoglm_recovery.cli.options import database_url
 from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.knowledge.host import clocks
 
 StateDir = Annotated[Path, typer.Option(help="The receiver's state directory.")]
 DatabaseUrl = Annotated[
@@ -40,7 +40,12 @@ def backup(
     except (ValueError, saving.BackupError) as error:
         refuse(error)
     size = path.stat().st_size
-    told = {"path": str(path), "bytes": size, "taken_at": _clock(about.taken_at), "installation": about.installation}
+    told = {
+        "path": str(path),
+        "bytes": size,
+        "taken_at": clocks.iso_second(about.taken_at),
+        "installation": about.installation,
+    }
     _say(told, f"saved {path} ({size} bytes) of {told['taken_at']}", as_json=as_json)
 
 
@@ -69,7 +74,7 @@ def restore(
                 restored = restoring.into_file(saved, state_dir / "receiver.db", replace=replace)
     except (BackupError, OSError, ServeError, ValueError) as error:
         refuse(error)
-    taken = _clock(restored.about.taken_at)
+    taken = clocks.iso_second(restored.about.taken_at)
     lines = [f"restored the backup of {taken}; the installation is now {restored.installation[:12]}"]
     if restored.kept:
         lines.append(f"the database of before is {restored.kept}")
@@ -95,10 +100,6 @@ def _database_of(state_dir: Path) -> Path:
     if not path.is_file():
         refuse(f"{path} is not there; give the --state-dir of the receiver, or its --database")
     return path.resolve()
-
-
-def _clock(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _say(told: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, OUT_OF_SERVICE
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.guardrails import Unreachable, allowed
 from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
@@ -35,14 +36,6 @@ Rule = Callable[[Policy, Situation, Decision], Iterator[Finding]]
 def _wait(why: str, step: Decision, until: float | None = None) -> Decision:
     reason = f"{why}, then {step.reason}"
     return Decision(Verb.wait, reason, step.action, step.attempt, not_before=until, queued=until is None)
-
-
-def _clock(moment: float) -> str:
-    """Write a moment for people.  A year that no calendar has (a clock gone wrong) is written as the number it is."""
-    try:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError):
-        return f"{moment:.0f}"
 
 
 def explained(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
@@ -161,7 +154,7 @@ def due(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
     waits = list(_pauses(strategy, s, step))
     until, why = max(waits, default=(0.0, "no pause"))
     if s.now < until:
-        yield Finding("due", f"{why}, until {_clock(until)}", _wait(why, step, until))
+        yield Finding("due", f"{why}, until {clocks.in_words(until)}", _wait(why, step, until))
     else:
         yield Finding("due", f"{why}, which is over" if waits else why)
 
@@ -198,7 +191,7 @@ def maintenance(policy: Policy, s: Situation, step: Decision) -> Iterator[Findin
         yield Finding("maintenance", f"none of {count} windows is in force here" if count else "no windows")
         return
     end, name = max(ends)
-    why = f"maintenance window {name!r} until {_clock(end)}"
+    why = f"maintenance window {name!r} until {clocks.in_words(end)}"
     yield Finding("maintenance", why, _wait(why, step, end))
 
 
@@ -210,7 +203,9 @@ def silenced(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
         return
     again = s.now + setting.every.total_seconds()
     if s.silence is not None:
-        why = f"silenced in Alertmanager until {_clock(s.silence.until)} by {s.silence.by}: {s.silence.comment}"
+        why = (
+            f"silenced in Alertmanager until {clocks.in_words(s.silence.until)} by {s.silence.by}: {s.silence.comment}"
+        )
         # A silence may be ended before its time.
         yield Finding("silences", why, _wait(why, step, min(s.silence.until, again)))
     elif s.silences_unknown and setting.when_unreachable is Unreachable.hold:
@@ -235,7 +230,7 @@ def _breaker(policy: Policy, s: Situation, step: Decision, of: str, runs: tuple[
     if reading.circuit is Circuit.closed:
         return Finding(rule, f"closed; {failures if reading.failures else 'the last run did not fail'}")
     if reading.circuit is Circuit.open:
-        why = f"the {rule} is open until {_clock(reading.until or 0.0)}: {failures}"
+        why = f"the {rule} is open until {clocks.in_words(reading.until or 0.0)}: {failures}"
         return Finding(rule, why, _patient(policy, s, _wait(why, step, reading.until), why, step))
     if reading.trial:
         why = f"the {rule} is half open, and its one trial is under way"

@@ -8,12 +8,13 @@ A person who is called a thousand times hears nothing any more: a storm is one l
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+
+from autoglm_recovery.knowledge.host import clocks
 
 MOST_SINGLY = 3
 MOST_LINES = 100
@@ -81,7 +82,7 @@ def _of_kind(kind: _Kind, batch: Sequence[sa.Row[Any]]) -> Iterator[Letter]:
 
 def _numbered(notice: sa.Row[Any]) -> str:
     """Return the text with its number: at least once means that a second copy must be known as one."""
-    written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(notice.created_at))
+    written = clocks.in_words(notice.created_at)
     return f"{notice.body}\n\n(notice {notice.id}, written {written})"
 
 

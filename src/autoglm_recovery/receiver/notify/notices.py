@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.plain import plain
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.store import incidents as store
@@ -156,7 +156,7 @@ def over(row: sa.Row[Any], state: IncidentState, reason: str, now: float) -> str
     where = f"service {row.service} on {row.host}" if row.service else f"host {row.host}"
     lines = [
         f"Cause: {_plain(row.cause or row.root_cause)}",
-        f"What:  {row.failure_class}, {state} at {_clock(now)}",
+        f"What:  {row.failure_class}, {state} at {clocks.in_words(now)}",
         f"Where: {_plain(where)}",
         f"Why:   {_plain(reason)}",
         "",
@@ -174,7 +174,7 @@ def body(case: Case) -> str:
 
 def _what(case: Case) -> Iterator[str]:
     yield f"Cause: {_plain(case.cause or case.root_cause)}"
-    yield f"What:  {case.failure_class} ({case.fault_mode}), since {_clock(case.since)}"
+    yield f"What:  {case.failure_class} ({case.fault_mode}), since {clocks.in_words(case.since)}"
     yield f"Alert: {_plain(case.root_cause)}"
     yield f"Where: {_plain(case.where)}"
     yield f"Why:   {_plain(case.reason)}"
@@ -190,7 +190,7 @@ def _tried(tried: Sequence[Tried]) -> Iterator[str]:
     for run in tried[-MOST_TOLD:]:
         earlier = f", in incident {run.incident}" if run.incident is not None else ""
         why = f"  {_plain(run.cause)}" if run.cause else ""
-        yield f"  {_clock(run.at)}  {run.action}: {run.state}{earlier}{why}  output: {run.output}"
+        yield f"  {clocks.in_words(run.at)}  {run.action}: {run.state}{earlier}{why}  output: {run.output}"
 
 
 def _section(name: str, lines: Sequence[str]) -> Iterator[str]:
@@ -220,10 +220,6 @@ def _commands(case: Case) -> Iterator[str]:
         yield f"  autoglm incidents retry {number}     # climb the ladder again from its first rung"
         yield f"  autoglm incidents close {number}     # you have repaired it, or it needs no repair"
     yield "  autoglm pause --comment '...'    # stop all actions on the whole fleet"
-
-
-def _clock(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _plain(text: str) -> str:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery import bounded_http
-from autoglm_recovery.knowledge.host import whole_file
+from autoglm_recovery.knowledge.host import clocks, whole_file
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.own_watch import OwnWatch as Setting
 from autoglm_recovery.receiver.fleet import fleet_http
@@ -210,9 +210,9 @@ class OwnWatch:
         return {(key, to[each.url]): each.wrong for each in sent if each.wrong is not None}
 
     def _letter(self, page: Page) -> Letter:
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(page.since))
+        since = clocks.in_words(page.since)
         if page.over_at is not None:
-            over = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(page.over_at))
+            over = clocks.in_words(page.over_at)
             body = f"Over since {over}. It was:\n\n{page.text}\n\n(first seen {since})"
             return Letter(f"[autoglm] receiver {self._name}: {page.key} is well again", body, "success", ())
         body = f"{page.text}\n\n(first seen {since}; you are told once, and again when it is over)"

@@ -11,13 +11,13 @@ ends, because no receiver is there, ends by itself a little after the run's time
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.observe import own_silences
@@ -138,7 +138,7 @@ class Silencer:
             noted = rows.made(connection, row.id, number)
             if noted:
                 absences.note_had(connection, row.incident_id, row.identity, row.asked_at or now)
-                until = datetime.fromtimestamp(row.until, UTC).strftime("%H:%M:%S UTC")
+                until = clocks.time_of_day(row.until)
                 text = f"{row.alert} is silenced in Alertmanager while run {row.run_id} goes on, until {until} at most"
                 store.tell(connection, row.incident_id, now, "silence", f"{text}; silence {number}")
         if not noted:

@@ -16,7 +16,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from autoglm_recovery import __version__
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.receiver.store.audit import audit
 from autoglm_recovery.receiver.store.database import LONGEST_MIGRATION_S, MIGRATIONS, Database
 
@@ -74,7 +74,7 @@ def save(source: sa.URL, out: Path) -> tuple[Path, About]:
 
 def name(about: About) -> str:
     """Return the name of a backup's file in a directory of backups."""
-    stamp = datetime.fromtimestamp(about.taken_at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = clocks.stamp(about.taken_at)
     return f"autoglm-{about.installation[:12]}-{stamp}.db"
 
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.receiver.store.schema import incidents, pauses
 
 
@@ -23,7 +23,7 @@ def paused(connection: sa.Connection) -> str | None:
     switch = newest(connection)
     if switch is None or not switch.paused:
         return None
-    since = datetime.fromtimestamp(switch.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = clocks.in_words(switch.at)
     return f"all actions are paused since {since} by {switch.who}{f': {switch.reason}' if switch.reason else ''}"
 
 

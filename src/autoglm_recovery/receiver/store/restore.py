@@ -19,11 +19,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace as replaced
-from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.receiver.store import backup, engines
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.backup import About, BackupError
@@ -147,7 +147,7 @@ def _begin_again(url: str, about: About) -> Restored:
 def _judge(connection: sa.Connection, about: About) -> Restored:
     """Close what was going on when the backup was taken, and give the installation another name."""
     now = time.time()
-    taken = datetime.fromtimestamp(about.taken_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    taken = clocks.in_words(about.taken_at)
     unfinished = runs.c.state.in_([state.value for state in UNFINISHED])
     cut_off = connection.execute(
         runs.update().where(unfinished).values(state=RunState.lost, ended_at=now).returning(runs.c.id)
@@ -197,7 +197,7 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _move_aside(target: Path) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = clocks.stamp(time.time())
     kept = target.with_name(f"{target.name}.before-restore-{stamp}")
     for file in reversed(_files_of(target)):
         os.rename(file, kept.with_name(kept.name + file.name.removeprefix(target.name)))

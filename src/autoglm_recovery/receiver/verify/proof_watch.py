@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.proof import Prometheus
@@ -153,7 +153,7 @@ def counted(proof: Proof, counts_from: float, now: float) -> Proof:
     """Return what an answer is worth: what may be about a sample from before the repair proves nothing."""
     if not proof.holds or now >= counts_from:
         return proof
-    clock = datetime.fromtimestamp(counts_from, UTC).strftime("%H:%M:%S UTC")
+    clock = clocks.time_of_day(counts_from)
     why = f"{proof.said}; this may be from before the repair, as this Prometheus cannot be asked to look back less"
     return Proof(None, f"{why}: it counts from {clock} on", counts_from)
 

@@ -28,7 +28,7 @@ from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.token_file import NoTokenError, first_token
 
 if TYPE_CHECKING:
-    from autoglm_recovery.receiver.rehearse.backtest.events import Record
+    from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord
     from autoglm_recovery.receiver.rehearse.backtest.run import Assumptions
 
 _SHORTEST_STEP_S = 1.0
@@ -98,7 +98,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     from autoglm_recovery.receiver.fleet.fleet_http import shown  # noqa: PLC0415
     from autoglm_recovery.receiver.fleet.world import read_world  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError  # noqa: PLC0415
-    from autoglm_recovery.receiver.rehearse.backtest.run import TooLong  # noqa: PLC0415
+    from autoglm_recovery.receiver.rehearse.backtest.run import ReplayTooLong  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.backtest.run import backtest as replayed  # noqa: PLC0415
 
     # What the receiver would have logged then is in the report.
@@ -110,7 +110,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
             record = _record(asked, told)
         with _progress("replaying") as told:
             found = replayed(record, world, rules, assumed, told)
-    except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, TooLong) as error:
+    except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, ReplayTooLong) as error:
         refuse(error)
     except SQLAlchemyError as error:
         typer.echo(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}", err=True)
@@ -118,7 +118,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     return {"prometheus": shown(asked.url), "policy": str(asked.policy) if asked.policy else None, **found}
 
 
-def _record(asked: _Asked, told: Callable[[float], None]) -> Record:
+def _record(asked: _Asked, told: Callable[[float], None]) -> AlertRecord:
     from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
 
     headers = {"Authorization": f"Bearer {_token(asked.token_file)}"} if asked.token_file else {}

@@ -122,8 +122,8 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
         AccessSettings,
         AuthError,
         ListenError,
+        ReceiverSettings,
         ServeError,
-        Settings,
     )
     from autoglm_recovery.receiver.serve.serve import serve as run  # noqa: PLC0415
 
@@ -138,7 +138,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
         allowed_hosts=tuple(allowed_host or ()),
         requests_per_second=rate_limit,
     )
-    settings = Settings(
+    settings = ReceiverSettings(
         policy,
         inventory,
         access,

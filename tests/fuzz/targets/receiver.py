@@ -21,8 +21,14 @@ from autoglm_recovery.policy.load import PolicyError, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.receiver.access.entries import AuthError, holds_open_token, read_entries
 from autoglm_recovery.receiver.fleet import presence
-from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InventoryError, Service, fleet_from
-from autoglm_recovery.receiver.intake.payload import LONGEST_TEXT, PayloadError, Webhook, parse_webhook, redelivery_key
+from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host, InventoryError, fleet_from
+from autoglm_recovery.receiver.intake.payload import (
+    LONGEST_TEXT,
+    PayloadError,
+    WebhookPayload,
+    parse_webhook,
+    redelivery_key,
+)
 from autoglm_recovery.receiver.notify import own_state
 from autoglm_recovery.receiver.notify.inert import JOINER, inert
 from autoglm_recovery.receiver.observe import silences
@@ -39,8 +45,8 @@ from tests.fuzz.target import FIXTURES, Target, files, text
 
 FLEET = Fleet(
     {
-        "node-a": Host("node-a", "192.0.2.11", (Service("llama", "chat"),), ("ip-192-0-2-11",)),
-        "gpu-node-1": Host("gpu-node-1", "10.20.0.11", (Service("llama", "chat"),)),
+        "node-a": Host("node-a", "192.0.2.11", (FleetService("llama", "chat"),), ("ip-192-0-2-11",)),
+        "gpu-node-1": Host("gpu-node-1", "10.20.0.11", (FleetService("llama", "chat"),)),
     }
 )
 
@@ -49,7 +55,7 @@ def _payloads() -> list[bytes]:
     return [*files(FIXTURES / "alertmanager", "*.json"), *files(FIXTURES / "alerts", "*.json")]
 
 
-def _payload(data: bytes) -> Webhook:
+def _payload(data: bytes) -> WebhookPayload:
     webhook = parse_webhook(data)
     for alert in webhook.alerts:
         redelivery_key(webhook.group_key, alert)
@@ -64,7 +70,7 @@ def _payload(data: bytes) -> Webhook:
 
 
 def _payload_holds(data: bytes, found: object) -> None:
-    assert isinstance(found, Webhook)
+    assert isinstance(found, WebhookPayload)
     sent = json.loads(data)["alerts"]
     assert len(found.alerts) + len(found.rejected) == len(sent), "an alert was lost"
     assert all(rejected.reason for rejected in found.rejected)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from autoglm_recovery.receiver.access.authenticator import _basic, is_loopback
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.access.sessions import Session, Sessions
+from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
 from autoglm_recovery.receiver.console.filters import read_filter
 from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.web import api, gate
@@ -77,7 +77,7 @@ def _headers_hold(_data: bytes, found: object) -> None:
 
 
 def _header_lines() -> list[bytes]:
-    cookie = _SESSIONS.cookie(Session("ann", "mark", "")).encode()
+    cookie = _SESSIONS.cookie(ConsoleSession("ann", "mark", "")).encode()
     basic = b"Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==\r\nHost: [::1]:9099\r\nOrigin: http://[::1]:9099\r\n"
     return [
         b'Host: localhost:9099\r\nCookie: a="b\\"c\\054"; '

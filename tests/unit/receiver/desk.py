@@ -24,9 +24,9 @@ import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
 from autoglm_recovery.receiver.fleet.world import World
-from autoglm_recovery.receiver.intake.commit import Delivery, Intake, Receipt
+from autoglm_recovery.receiver.intake.commit import Delivery, DeliveryReceipt, Intake
 from autoglm_recovery.receiver.intake.payload import fingerprint
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.loop.proving import LastHeard
@@ -38,7 +38,7 @@ from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Lease
-from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.triage.absorb import absorb
 from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.values.model import ENDED, Alert, RunState, outcome_of
@@ -53,9 +53,9 @@ GPU = "GPU-11111111-2222-3333-4444-555555555555"
 # node-a and node-b serve two models, node-c only one of them.
 FLEET = Fleet(
     hosts={
-        "node-a": Host("node-a", services=(Service("llama", "chat"), Service("embed", "vectors"))),
-        "node-b": Host("node-b", services=(Service("llama", "chat"), Service("embed", "vectors"))),
-        "node-c": Host("node-c", services=(Service("llama", "chat"),)),
+        "node-a": Host("node-a", services=(FleetService("llama", "chat"), FleetService("embed", "vectors"))),
+        "node-b": Host("node-b", services=(FleetService("llama", "chat"), FleetService("embed", "vectors"))),
+        "node-c": Host("node-c", services=(FleetService("llama", "chat"),)),
     }
 )
 
@@ -95,7 +95,7 @@ class Desk:
         self.commit(alert)
         return began
 
-    def commit(self, *alerts: Alert, group: str = "g", sender: str = "") -> Receipt:
+    def commit(self, *alerts: Alert, group: str = "g", sender: str = "") -> DeliveryReceipt:
         """Commit alerts as one delivery."""
         with self.clock():
             # The writer's own commit, without its thread.
@@ -221,7 +221,7 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
     shutil.copy(_empty_database(), directory / "r.db")
     database = Database(f"sqlite:///{directory / 'r.db'}")
 
-    def ask() -> Standing:
+    def ask() -> Backlog:
         with database.reading() as connection:
             return standing(connection)
 

@@ -201,7 +201,7 @@ def proof(url: str, _folder: Path) -> None:
 
 
 def doctor(url: str, _folder: Path) -> None:
-    _refused(lambda: servers._get(url, "/api/v1/targets", servers._Asked(None, None, _a(SHORT_S))))
+    _refused(lambda: servers._get(url, "/api/v1/targets", servers._HttpAccess(None, None, _a(SHORT_S))))
 
 
 def record(url: str, _folder: Path) -> None:

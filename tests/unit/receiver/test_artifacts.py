@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.runs.local.artifacts import KeptRun, Retention, Sweeper, found_in, to_remove
+from autoglm_recovery.receiver.runs.local.artifacts import ArtifactRetention, KeptRun, Sweeper, found_in, to_remove
 
 RUNS = st.lists(
     st.tuples(st.integers(1, 40), st.one_of(st.none(), st.floats(0, 1000))), unique_by=lambda run: run[0], max_size=30
@@ -28,7 +28,7 @@ def kept(number: int, ended_at: float | None) -> KeptRun:
 @given(RUNS, st.sets(st.integers(1, 40)), st.one_of(st.none(), st.integers(0, 10)), st.floats(0, 1000))
 def test_what_goes(runs: list, unfinished: set[int], keep: int | None, age: float) -> None:
     everything = [kept(*run) for run in runs]
-    going = to_remove(everything, unfinished, Retention(keep, age), 1000.0)
+    going = to_remove(everything, unfinished, ArtifactRetention(keep, age), 1000.0)
     stays = [run for run in everything if run not in going]
     assert all(run.ended_at is not None and run.number not in unfinished for run in going)
     for run in going:
@@ -41,7 +41,7 @@ def test_what_goes(runs: list, unfinished: set[int], keep: int | None, age: floa
 
 
 def test_without_limits_everything_stays() -> None:
-    assert to_remove([kept(1, 0.0)], (), Retention(None, None), 1e12) == []
+    assert to_remove([kept(1, 0.0)], (), ArtifactRetention(None, None), 1e12) == []
 
 
 def _run(directory: Path, number: int, *files: str, age: float = 0.0) -> Path:
@@ -68,7 +68,7 @@ def test_only_what_is_over_is_removed(tmp_path: Path) -> None:
     _run(tmp_path, 9, "result.json", age=100).rename(tmp_path / "9.removed")
     with open(going_on / "lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sweeper = Sweeper(tmp_path, Retention(keep=None, max_age_s=50.0))
+        sweeper = Sweeper(tmp_path, ArtifactRetention(keep=None, max_age_s=50.0))
         assert sweeper.sweep({5}) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"3", "4", "5", "6", "7", "8", "other"}
     _run(tmp_path, 10, "result.json", age=100)
@@ -79,19 +79,19 @@ def test_what_is_kept_of_a_run_elsewhere_goes_by_its_own_age_and_only_when_it_is
     for number in (1, 2):
         _run(tmp_path, number, "evidence-1.json", age=100)
     _run(tmp_path, 3, "evidence-1.json", "evidence-2.json")
-    assert Sweeper(tmp_path, Retention(keep=None, max_age_s=50.0)).sweep({2}) == 1
+    assert Sweeper(tmp_path, ArtifactRetention(keep=None, max_age_s=50.0)).sweep({2}) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"2", "3"}
 
 
 def test_a_directory_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
-    assert Sweeper(tmp_path / "none", Retention()).sweep(()) == 0
+    assert Sweeper(tmp_path / "none", ArtifactRetention()).sweep(()) == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may remove everything")
 def test_what_cannot_be_removed_stops_nothing(tmp_path: Path) -> None:
     _run(tmp_path, 1, "result.json", age=100)
     tmp_path.chmod(0o500)
-    assert Sweeper(tmp_path, Retention(keep=0)).sweep(()) == 0
+    assert Sweeper(tmp_path, ArtifactRetention(keep=0)).sweep(()) == 0
 
 
 def test_runs_are_found_by_their_numbers(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_runs_are_found_by_their_numbers(tmp_path: Path) -> None:
 def test_runs_of_a_database_that_was_lost_make_no_room_for_themselves() -> None:
     lost = [kept(number, 10.0) for number in range(900, 910)]
     new = [kept(number, 20.0) for number in range(1, 6)]
-    assert to_remove([*lost, *new], (), Retention(keep=5, max_age_s=None), 30.0) == lost[::-1]
+    assert to_remove([*lost, *new], (), ArtifactRetention(keep=5, max_age_s=None), 30.0) == lost[::-1]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.receiver.store import fences, incidents, runs
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.runs import Claim, Lease, Superseded
+from autoglm_recovery.receiver.store.runs import Lease, RunClaim, Superseded
 from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
 
 
@@ -94,7 +94,7 @@ def test_who_takes_over_has_a_higher_token_and_late_writes_are_refused(database)
     with database.writing() as connection:
         new = runs.take_over(connection, only(database), lease("b", 106.0))
     assert new.fence > old.fence
-    for late in (old, Claim(old.run_id, "b", old.fence), Claim(old.run_id, "a", new.fence)):
+    for late in (old, RunClaim(old.run_id, "b", old.fence), RunClaim(old.run_id, "a", new.fence)):
         with pytest.raises(Superseded), database.writing() as connection:
             runs.report(connection, late, state="succeeded")
     assert only(database).state == "running"
@@ -133,7 +133,7 @@ def test_a_receiver_that_was_restarted_has_its_runs_under_a_new_token(database):
         claims = runs.take_up(connection, lease("a", 101.0))
     assert [(claim.run_id, claim.fence) for claim in claims] == [(1, 101_000_000), (3, 101_000_001)]
     with pytest.raises(Superseded), database.writing() as connection:
-        runs.report(connection, Claim(1, "a", 100_000_000), state="failed")
+        runs.report(connection, RunClaim(1, "a", 100_000_000), state="failed")
 
 
 @pytest.mark.usefixtures("database")

@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.fleet import world
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.loop.loop import Loop
 from autoglm_recovery.receiver.notify.notifier import Notifier
-from autoglm_recovery.receiver.notify.own_watch import OwnWatch
+from autoglm_recovery.receiver.notify.own_watch import ReceiverMonitor
 from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
 from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from autoglm_recovery.receiver.observe.silencer import Silencer
@@ -32,7 +32,7 @@ from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
-from autoglm_recovery.receiver.serve.reloader import Reader
+from autoglm_recovery.receiver.serve.reloader import Reloader
 from autoglm_recovery.receiver.store import runs
 from autoglm_recovery.receiver.store.deadlines import Deadlines
 from autoglm_recovery.receiver.store.listener import Listener
@@ -113,7 +113,7 @@ def _reader(at):
     current = object.__new__(world.CurrentWorld)
     current._policy, current._inventory = None, Path("inventory.yml")
     current._reading, current.now = threading.Lock(), at.world
-    made = Reader(current, at.metrics, lambda: None)
+    made = Reloader(current, at.metrics, lambda: None)
     made.read_now()
     return made
 
@@ -346,7 +346,7 @@ def test_an_old_proof_is_none_once_the_watch_fails(at, fails_first):
 )
 def test_who_waits_for_a_slow_server_is_stuck_only_when_no_time_out_can_end_it_any_more(at, tmp_path, timeout, named):
     at.policy(named.format(timeout))
-    own = OwnWatch(at.database, lambda: at.world.policy, Workers(), tmp_path, "ops-1")
+    own = ReceiverMonitor(at.database, lambda: at.world.policy, Workers(), tmp_path, "ops-1")
     asked = [own, PresenceWatch(lambda: at.world)] if "prometheus" in named else [own]
     for part in asked:
         assert part.worker._stuck_after() > 4 * timeout + 30

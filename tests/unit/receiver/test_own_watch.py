@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.own_watch import OwnWatch as Setting
 from autoglm_recovery.receiver.notify import own_look, own_state, own_watch, paging
-from autoglm_recovery.receiver.notify.own_look import Heard
-from autoglm_recovery.receiver.notify.own_state import Page, Seen
-from autoglm_recovery.receiver.notify.own_watch import FILE, OwnWatch
+from autoglm_recovery.receiver.notify.own_look import WatchdogHeard
+from autoglm_recovery.receiver.notify.own_state import OpenPage, OwnObservation
+from autoglm_recovery.receiver.notify.own_watch import FILE, ReceiverMonitor
 from autoglm_recovery.receiver.process.worker import Trouble, Worker, Workers
 from autoglm_recovery.receiver.store import heard
 from tests.parts.fake_pager import FakePager
@@ -35,7 +35,7 @@ NOW = 1_800_000_000.0
 
 def verdict(at: float | None, started_at: float, setting: Setting = SETTING) -> bool | None:
     """Judge a Watchdog that was heard so many seconds ago (0 for never) by a receiver started so many ago."""
-    known = Heard(at if not at else NOW - at, NOW - started_at)
+    known = WatchdogHeard(at if not at else NOW - at, NOW - started_at)
     return own_look.watchdog(setting, known, NOW).wrong
 
 
@@ -101,13 +101,13 @@ class Book:
     """Carries a state through looks, with an address that takes all it is sent, and counts."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, Page] = {}
+        self.pages: dict[str, OpenPage] = {}
         self.sent: list[str] = []
         self.now = 0.0
 
     def look(self, wrong: bool | None, after: float) -> None:
         self.now += after
-        self.pages = own_state.looked(self.pages, [Seen("x", wrong, "text")], self.now)
+        self.pages = own_state.looked(self.pages, [OwnObservation("x", wrong, "text")], self.now)
         for key, page in list(self.pages.items()):
             if own_state.to_tell(page, ["a"]):
                 self.sent.append("over" if page.over_at is not None else "wrong")
@@ -158,10 +158,10 @@ def test_what_comes_and_goes_is_one_page():
 
 
 def test_who_was_not_told_is_not_told_that_it_is_over():
-    pages = own_state.looked({}, [Seen("x", True, "text")], 0.0)
+    pages = own_state.looked({}, [OwnObservation("x", True, "text")], 0.0)
     pages = {"x": own_state.delivered(pages["x"], ["a"])}
     for now in (1.0, 62.0):
-        pages = own_state.looked(pages, [Seen("x", False)], now)
+        pages = own_state.looked(pages, [OwnObservation("x", False)], now)
     assert own_state.to_tell(pages["x"], ["a", "b"]) == ["a"]
     # An address that the policy does not name any more is waited for by nobody.
     assert own_state.without_gone(pages, ["b"]) == {}
@@ -245,9 +245,9 @@ def at(tmp_path, web, prometheus):
         yield made
 
 
-def watching(at, tmp_path, clocks, workers: Workers | None = None) -> OwnWatch:
+def watching(at, tmp_path, clocks, workers: Workers | None = None) -> ReceiverMonitor:
     """Return the watch of a receiver that has just been started; its thread does not run: tests look by hand."""
-    return OwnWatch(at.database, lambda: at.world.policy, workers or Workers(), tmp_path, "ops-1", clocks.wall)
+    return ReceiverMonitor(at.database, lambda: at.world.policy, workers or Workers(), tmp_path, "ops-1", clocks.wall)
 
 
 def hear(at, moment: float) -> None:
@@ -261,7 +261,7 @@ def titles(web) -> list[str]:
     return [told["title"] for told in web.received]
 
 
-def look(watch: OwnWatch, clocks: Clocks, *, times: int = 1, every: float = 5.0) -> None:
+def look(watch: ReceiverMonitor, clocks: Clocks, *, times: int = 1, every: float = 5.0) -> None:
     """Have it look again and again."""
     for _ in range(times):
         clocks.passed += every
@@ -405,12 +405,12 @@ def test_an_address_that_fails_delays_no_other_page_and_no_other_address(at, tmp
 
 def test_an_address_that_hangs_costs_a_look_its_time_only_once_and_no_page_starves(at, tmp_path, clocks, monkeypatch):
     at.policy("notify: ['json://x']")
-    (tmp_path / FILE).write_text(own_state.written({key: Page(key, key, NOW) for key in ("a", "b", "c")}))
+    (tmp_path / FILE).write_text(own_state.written({key: OpenPage(key, key, NOW) for key in ("a", "b", "c")}))
     tried = []
 
     def hangs(letters):
         tried.extend(letter.title[-1] for letter in letters.values())
-        return [paging.Sent(url, "json: no answer in 30 s") for url in letters]
+        return [paging.PageResult(url, "json: no answer in 30 s") for url in letters]
 
     monkeypatch.setattr(own_watch, "send_each", hangs)
     watch = watching(at, tmp_path, clocks)

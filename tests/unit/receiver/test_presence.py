@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet as console
 from autoglm_recovery.receiver.decide.gather import _crowds
-from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
 from autoglm_recovery.receiver.fleet.presence import (
     HEARD,
     NOT_SET_UP,
@@ -33,8 +33,8 @@ from .desk import desk
 NOW = 1_800_000_000.0
 FLEET = Fleet(
     {
-        "node-a": Host("node-a", "192.0.2.11", (Service("llama", "chat"),), ("ip-192-0-2-11",)),
-        "node-b": Host("node-b", "fd00::2", (Service("llama", "chat"),)),
+        "node-a": Host("node-a", "192.0.2.11", (FleetService("llama", "chat"),), ("ip-192-0-2-11",)),
+        "node-b": Host("node-b", "fd00::2", (FleetService("llama", "chat"),)),
         "ops": Host("ops"),
     }
 )
@@ -172,7 +172,7 @@ def test_incidents_come_before_what_is_heard():
 def test_hosts_without_services_do_not_count_in_the_share_of_the_fleet(tmp_path):
     fleet = Fleet(
         {
-            **{f"gpu-{n}": Host(f"gpu-{n}", services=(Service("llama", "chat"),)) for n in range(4)},
+            **{f"gpu-{n}": Host(f"gpu-{n}", services=(FleetService("llama", "chat"),)) for n in range(4)},
             **{f"ops-{n}": Host(f"ops-{n}") for n in range(40)},
         }
     )

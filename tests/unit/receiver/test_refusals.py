@@ -145,7 +145,7 @@ def test_a_refused_alert_that_resolves_is_no_refusal(at):
 
 def a_refusal(alert="X", labels=None):
     """Return a refusal of a kind."""
-    return refusals.Refused("no_label", alert, "itself", "oom", "r", "a", labels or {})
+    return refusals.RefusedAlert("no_label", alert, "itself", "oom", "r", "a", labels or {})
 
 
 def test_two_receivers_that_note_one_kind_at_once_count_both(database):

@@ -457,7 +457,7 @@ def test_what_each_answered_is_told_and_who_hangs_is_named(monkeypatch):
     monkeypatch.setattr(paging, "send", addresses.send)
     sent = paging.send_each(dict.fromkeys([HANGS, WELL], Letter("t", "b", "failure", (1,))), within_s=1.0)
     addresses.let_go(HANGS)
-    assert sent == [paging.Sent(HANGS, "json: no answer in 1 s"), paging.Sent(WELL, "json: 503")]
+    assert sent == [paging.PageResult(HANGS, "json: no answer in 1 s"), paging.PageResult(WELL, "json: 503")]
 
 
 def test_the_process_ends_although_a_page_hangs():

@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Trouble, Worker, Workers
-from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.store.standing import Backlog
 
 LONG_S = 60.0
 
@@ -193,7 +193,7 @@ def test_one_whose_thread_has_ended_is_stuck():
 
 
 def test_the_metrics_say_how_each_is():
-    workers, metrics = Workers(), Metrics(lambda: Standing({}, {}, {}, None, 0, None, 0))
+    workers, metrics = Workers(), Metrics(lambda: Backlog({}, {}, {}, None, 0, None, 0))
     metrics.watch(workers)
     well, failing = Worker("well", Steps()), Worker("failing", Steps(OSError(), OSError()))
     for worker in (well, failing):

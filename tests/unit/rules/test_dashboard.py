@@ -14,14 +14,14 @@ import yaml
 from prometheus_client import generate_latest
 
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.store.standing import Backlog
 from autoglm_recovery.rules.dashboard import PANELS, render_dashboard
 
 QUERIES = [query for panel in PANELS for _, query in panel.queries]
 
 
 def published() -> str:
-    one = Standing({"held": 1}, {"held": 1.0}, {("restart_process", "running"): 1}, 1.0, 1, 1.0, 0)
+    one = Backlog({"held": 1}, {"held": 1.0}, {("restart_process", "running"): 1}, 1.0, 1, 1.0, 0)
     metrics = Metrics(lambda: one)
     metrics.alert("oom", "firing", "joined", 1.0)
     metrics.request(200)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from autoglm_recovery.receiver.access import passwords
 from autoglm_recovery.receiver.access.buckets import Buckets, key_of
-from autoglm_recovery.receiver.access.entries import AuthError, Entry, digest, read_entries
-from autoglm_recovery.receiver.access.sessions import Session, Sessions
-from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.access.entries import AccessEntry, AuthError, digest, read_entries
+from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
+from autoglm_recovery.receiver.access.watched import WatchedFiles
 from autoglm_recovery.receiver.values.principal import Principal, Role
 
 # So many failures at once, then one each so many seconds, for one address.
@@ -64,7 +64,9 @@ class TooManyFailures(Unrecognised):
 class Authenticator:
     """Knows the credentials in force: those of the access files as they are now."""
 
-    def __init__(self, entries: Callable[[], Sequence[Entry]], sessions: Sessions, failures: Buckets | None = None):
+    def __init__(
+        self, entries: Callable[[], Sequence[AccessEntry]], sessions: Sessions, failures: Buckets | None = None
+    ):
         self._entries = entries
         self._sessions = sessions
         self._failures = failures or Buckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
@@ -110,13 +112,13 @@ class Authenticator:
         """
         entry = self._entry_of_header(credentials)
         principal = Principal(entry.name, entry.role, entry.kind, credentials.address)
-        return principal, self._sessions.cookie(Session(entry.name, entry.mark))
+        return principal, self._sessions.cookie(ConsoleSession(entry.name, entry.mark))
 
     def _by_header(self, credentials: Credentials) -> Principal:
         entry = self._entry_of_header(credentials)
         return Principal(entry.name, entry.role, entry.kind, credentials.address)
 
-    def _entry_of_header(self, credentials: Credentials) -> Entry:
+    def _entry_of_header(self, credentials: Credentials) -> AccessEntry:
         scheme, _, given = (credentials.authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             if entry := self._of_token(given.strip()):
@@ -127,7 +129,7 @@ class Authenticator:
             raise self._failure(credentials, "Authorization must be Bearer TOKEN or Basic", "unreadable")
         return self._of_user(user, credentials)
 
-    def _of_token(self, token: str) -> Entry | None:
+    def _of_token(self, token: str) -> AccessEntry | None:
         offered = digest(token)
         # Every token is compared, whichever matches.
         matches = [
@@ -135,7 +137,7 @@ class Authenticator:
         ]
         return matches[0] if matches else None
 
-    def _of_user(self, user: tuple[str, str], credentials: Credentials) -> Entry:
+    def _of_user(self, user: tuple[str, str], credentials: Credentials) -> AccessEntry:
         entries = self._entries()
         # Before anything is compared: what is remembered must not be guessed faster than what is computed.
         if wait := self._failures.wait(key_of(credentials.address)):
@@ -152,13 +154,13 @@ class Authenticator:
         self._remembered.put(user, right[0])
         return right[0]
 
-    def _of_cookie(self, cookie: str) -> Entry | None:
+    def _of_cookie(self, cookie: str) -> AccessEntry | None:
         session = self._sessions.read(cookie)
         if session is None:
             return None
         return next((e for e in self._entries() if (e.name, e.mark) == (session.name, session.mark)), None)
 
-    def _of_certificate(self, names: Sequence[str]) -> Entry | None:
+    def _of_certificate(self, names: Sequence[str]) -> AccessEntry | None:
         return next((e for e in self._entries() if e.kind == "certificate" and e.secret in names), None)
 
     def _failure(self, credentials: Credentials, detail: str, tried: str) -> Unrecognised:
@@ -172,17 +174,17 @@ class _Remembered:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, AccessEntry] = OrderedDict()
 
-    def holds(self, user: tuple[str, str], entries: Sequence[Entry]) -> bool:
+    def holds(self, user: tuple[str, str], entries: Sequence[AccessEntry]) -> bool:
         return self.get(user, entries) is not None
 
-    def get(self, user: tuple[str, str], entries: Sequence[Entry]) -> Entry | None:
+    def get(self, user: tuple[str, str], entries: Sequence[AccessEntry]) -> AccessEntry | None:
         with self._lock:
             entry = self._entries.get(self._digest(user))
         return entry if entry in entries else None
 
-    def put(self, user: tuple[str, str], entry: Entry) -> None:
+    def put(self, user: tuple[str, str], entry: AccessEntry) -> None:
         with self._lock:
             self._entries[self._digest(user)] = entry
             if len(self._entries) > _MOST_REMEMBERED:
@@ -203,14 +205,14 @@ def _basic(authorization: str | None) -> tuple[str, str] | None:
     return (name, password) if colon else None
 
 
-def watch_entries(files: Sequence[Path]) -> Callable[[], Sequence[Entry]]:
+def watch_entries(files: Sequence[Path]) -> Callable[[], Sequence[AccessEntry]]:
     """Return a way to the entries of the access files as they are now.
 
     :raises AuthError: if they cannot be used now; later, the old ones stay in force.
     """
     if not files:
         return tuple
-    watched = Watched(
+    watched = WatchedFiles(
         f"access file {', '.join(map(str, files))}",
         files,
         lambda: tuple(e for path in files for e in read_entries(path)),

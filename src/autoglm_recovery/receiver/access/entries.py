@@ -42,7 +42,7 @@ class AuthError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class AccessEntry:
     """One line.  C(secret) is the digest of a token, the hash of a password, or the mark of a certificate."""
 
     name: str
@@ -61,7 +61,7 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_entries(path: Path) -> tuple[Entry, ...]:
+def read_entries(path: Path) -> tuple[AccessEntry, ...]:
     """Read an access file.
 
     :raises AuthError: if it cannot be read, or a line of it is wrong; no message repeats a secret.
@@ -91,7 +91,7 @@ def holds_open_token(text: str) -> bool:
     return any(not _SPECIAL.fullmatch(each) and not _CERTIFICATE.fullmatch(each) for each in credentials)
 
 
-def parse_entry(line: str) -> Entry:
+def parse_entry(line: str) -> AccessEntry:
     """Read one line.
 
     :raises ValueError: says what is wrong with it.
@@ -109,13 +109,13 @@ def parse_entry(line: str) -> Entry:
     return _credential(name, Role(role), credential)
 
 
-def _credential(name: str, role: Role, text: str) -> Entry:
+def _credential(name: str, role: Role, text: str) -> AccessEntry:
     if _SHA256.fullmatch(text):
-        return Entry(name, role, "bearer", text.removeprefix("sha256:"))
+        return AccessEntry(name, role, "bearer", text.removeprefix("sha256:"))
     if passwords.is_hash(text):
-        return Entry(name, role, "basic", text)
+        return AccessEntry(name, role, "basic", text)
     if certificate := _CERTIFICATE.fullmatch(text):
-        return Entry(name, role, "certificate", certificate["mark"])
+        return AccessEntry(name, role, "certificate", certificate["mark"])
     if _SPECIAL.fullmatch(text):
         raise ValueError(
             "a credential is a token, sha256:HEX, what autoglm hash-password prints, or cert: with CN=, DNS:, URI: or"
@@ -123,10 +123,10 @@ def _credential(name: str, role: Role, text: str) -> Entry:
         )
     if len(text) < SHORTEST_TOKEN or len(text.split()) != 1:
         raise ValueError(f"a token has {SHORTEST_TOKEN} characters or more and no blank; try: autoglm new-token")
-    return Entry(name, role, "bearer", digest(text))
+    return AccessEntry(name, role, "bearer", digest(text))
 
 
-def _check_names(path: Path, entries: Sequence[Entry]) -> None:
+def _check_names(path: Path, entries: Sequence[AccessEntry]) -> None:
     roles: dict[str, Role] = {}
     for entry in entries:
         if roles.setdefault(entry.name, entry.role) is not entry.role:

@@ -20,7 +20,7 @@ _KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Session:
+class ConsoleSession:
     """What a cookie says: a name, the mark of the credential that it was given for, and which session it is."""
 
     name: str
@@ -36,15 +36,17 @@ class Sessions:
         self._cookies = URLSafeTimedSerializer(key, salt="autoglm session", signer_kwargs=options)
         self._forms = URLSafeTimedSerializer(key, salt="autoglm form", signer_kwargs=options)
 
-    def cookie(self, session: Session) -> str:
+    def cookie(self, session: ConsoleSession) -> str:
         """Return the cookie of a session."""
         return str(self._cookies.dumps([session.name, session.mark, secrets.token_hex(16)]))
 
-    def read(self, cookie: str) -> Session | None:
+    def read(self, cookie: str) -> ConsoleSession | None:
         """Return the session of a cookie, or None if it is not ours or has run out."""
         match self._loaded(self._cookies, cookie):
             case [str(name), str(mark), str(number)]:
-                return Session(name, mark, hashlib.sha256(number.encode("utf-8", "backslashreplace")).hexdigest())
+                return ConsoleSession(
+                    name, mark, hashlib.sha256(number.encode("utf-8", "backslashreplace")).hexdigest()
+                )
         return None
 
     def form_token(self, name: str, how: str) -> str:

@@ -21,7 +21,7 @@ LOOK_EVERY_S = 1.0
 log = structlog.get_logger()
 
 
-class Watched(Generic[T]):
+class WatchedFiles(Generic[T]):
     """What C(read) made of the files.  Where a change of them is bad, the old value stays in force."""
 
     def __init__(self, what: str, files: Sequence[Path], read: Callable[[], T]) -> None:

@@ -16,7 +16,7 @@ FAILED = frozenset({"failed", "lost"})
 MOST_EVIDENCE = 5
 
 
-class Told(Protocol):
+class ToldLine(Protocol):
     """A line of a timeline."""
 
     @property
@@ -32,7 +32,7 @@ class Told(Protocol):
         """How it looks."""
 
 
-class Ran(Protocol):
+class ToldRun(Protocol):
     """A run, and what it told."""
 
     @property
@@ -52,12 +52,12 @@ class Ran(Protocol):
         """Where its launcher shows it."""
 
     @property
-    def lines(self) -> Sequence[Told]:
+    def lines(self) -> Sequence[ToldLine]:
         """What it told."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class FindingShown:
     """One line on what was found: its C(kind) for people, its tone, and the run that it is of."""
 
     kind: str
@@ -71,23 +71,23 @@ class Findings:
     """C(failed) is the last run where that failed; C(run) is the number of the last one, whose output is linked."""
 
     failed: str | None
-    lines: tuple[Finding, ...]
+    lines: tuple[FindingShown, ...]
     run: int | None
     link: str | None
 
 
-def findings(runs: Sequence[Ran]) -> Findings:
+def findings(runs: Sequence[ToldRun]) -> Findings:
     """Return what matters of runs, oldest first: the task that ended the last one, its last proof, all evidence."""
     if not runs:
         return Findings(None, (), None, None)
     last = runs[-1]
     failed = f"{last.action} {last.state}" if last.state in FAILED else None
-    lines: list[Finding] = []
+    lines: list[FindingShown] = []
     if failed:
         ended_by = [line for line in last.lines if line.kind == "task" and line.tone == DANGER]
-        lines += [Finding("failed task", line.text, line.tone, last.id) for line in ended_by[-1:]]
+        lines += [FindingShown("failed task", line.text, line.tone, last.id) for line in ended_by[-1:]]
     proofs = [(line, run) for run in runs for line in run.lines if line.kind == "proof"]
-    lines += [Finding("found", line.text, line.tone, run.id) for line, run in proofs[-1:]]
+    lines += [FindingShown("found", line.text, line.tone, run.id) for line, run in proofs[-1:]]
     saved = [(line.text, run.id) for run in reversed(runs) for line in run.lines if line.kind == "evidence"]
-    lines += [Finding("evidence", text, "", of) for text, of in dict(saved).items()][:MOST_EVIDENCE]
+    lines += [FindingShown("evidence", text, "", of) for text, of in dict(saved).items()][:MOST_EVIDENCE]
     return Findings(failed, tuple(lines), last.id, last.link)

@@ -17,7 +17,7 @@ from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
 from autoglm_recovery.policy.guardrails import Guardrails, allowed
 from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, part
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.fleet.fleet import Fleet, Service
+from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService
 from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, Roll
 from autoglm_recovery.receiver.observe.silences import SilenceSnapshot
 from autoglm_recovery.receiver.store.schema import incidents
@@ -31,7 +31,7 @@ _Heard = Callable[[str, str | None], Presence]
 
 
 @dataclass(frozen=True)
-class About:
+class IncidentShown:
     """An incident that a member of a pool or a host has."""
 
     id: int
@@ -40,21 +40,21 @@ class About:
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberShown:
     """A service of a host.  C(stands) is C(in), C(affected) or C(out) of service, C(silent) or C(unknown)."""
 
     host: str
     service: str
     stands: str
-    incidents: tuple[About, ...]
+    incidents: tuple[IncidentShown, ...]
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolShown:
     """A pool, how much of it is out of service, and how much may be."""
 
     name: str
-    members: tuple[Member, ...]
+    members: tuple[MemberShown, ...]
     out: int
     may_be_out: int
     share: str
@@ -85,7 +85,7 @@ class HostShown:
     address: str | None
     services: tuple[ServiceShown, ...]
     stands: str
-    incidents: tuple[About, ...]
+    incidents: tuple[IncidentShown, ...]
     heard_at: datetime | None = None
     why: str = ""
 
@@ -101,7 +101,7 @@ class HostShown:
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowShown:
     """A maintenance window that is in force."""
 
     name: str
@@ -125,7 +125,7 @@ class FleetPage:
     C(hosts) is one page of the C(fitting) hosts that fit the filter, of C(hosts_in_all).
     """
 
-    pools: tuple[Pool, ...]
+    pools: tuple[PoolShown, ...]
     chosen: FleetFilter
     wrong: tuple[str, ...]
     hosts: tuple[HostShown, ...]
@@ -137,7 +137,7 @@ class FleetPage:
     hosts_counted: int
     hosts_may_be_out: int
     share: str
-    windows: tuple[Window, ...]
+    windows: tuple[WindowShown, ...]
     windows_defined: int
     silences: tuple[SilenceShown, ...] | None
     silences_unknown: bool
@@ -188,7 +188,7 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
         hosts_counted=len(fleet.serving),
         hosts_may_be_out=allowed(guardrails.max_fleet_unavailable, len(fleet.serving)),
         share=guardrails.max_fleet_unavailable,
-        windows=tuple(Window(w.name, _about(w.hosts, w.pools, w.match), moment(end)) for w, end in windows if end),
+        windows=tuple(WindowShown(w.name, _about(w.hosts, w.pools, w.match), moment(end)) for w, end in windows if end),
         windows_defined=len(windows),
         silences=None if guardrails.silences is None else tuple(_silences(silences, now)),
         silences_unknown=silences.unknown,
@@ -214,12 +214,12 @@ def _pool(
     of_host: Mapping[str, Sequence[Any]],
     guardrails: Guardrails,
     heard: _Heard,
-) -> Pool:
+) -> PoolShown:
     all_of_it = (_member(host, service, of_host.get(host, []), heard(host, service)) for host, service in members)
     shown = tuple(sorted(all_of_it, key=_out_first))
     out, size = sum(member.stands == "out" for member in shown), len(shown)
     most = allowed(guardrails.max_pool_unavailable, size)
-    return Pool(
+    return PoolShown(
         name=name,
         members=shown,
         out=out,
@@ -231,10 +231,10 @@ def _pool(
     )
 
 
-def _member(host: str, service: str, rows: Sequence[Any], presence: Presence) -> Member:
+def _member(host: str, service: str, rows: Sequence[Any], presence: Presence) -> MemberShown:
     """What is about a whole host is about all that it has, as the guardrails count it."""
     mine = [row for row in rows if row.service in (None, service)]
-    return Member(host, service, standing(mine, presence), tuple(map(_incident, mine)))
+    return MemberShown(host, service, standing(mine, presence), tuple(map(_incident, mine)))
 
 
 def _host(fleet: Fleet, name: str, rows: Sequence[Any], heard: _Heard) -> HostShown:
@@ -244,16 +244,16 @@ def _host(fleet: Fleet, name: str, rows: Sequence[Any], heard: _Heard) -> HostSh
     return HostShown(name, host.address, services, standing(rows, presence), about, heard_at, presence.why)
 
 
-def _service(service: Service, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
+def _service(service: FleetService, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
     how = _member(host, service.name, rows, presence).stands
     return ServiceShown(service.name, service.pool, how, moment(presence.at), presence.why)
 
 
-def _incident(row: Any) -> About:
-    return About(row.id, row.state, row.failure_class)
+def _incident(row: Any) -> IncidentShown:
+    return IncidentShown(row.id, row.state, row.failure_class)
 
 
-def _out_first(member: Member) -> tuple[int, str, str]:
+def _out_first(member: MemberShown) -> tuple[int, str, str]:
     return STANDS.index(member.stands), member.host, member.service
 
 

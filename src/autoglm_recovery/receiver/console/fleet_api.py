@@ -25,7 +25,7 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Standing(_Shape):
+class _ServiceStanding(_Shape):
     """C(stands) is what incidents and Prometheus come to; nothing is C(in) service that is not heard of.
 
     C(heard_at) is when it was last heard of, as far as this receiver knows, C(age_seconds) how long ago that is.
@@ -39,14 +39,14 @@ class _Standing(_Shape):
     incidents: list[int]
 
 
-class FleetService(_Standing):
+class FleetService(_ServiceStanding):
     """A service of a host."""
 
     service: str
     pool: str | None
 
 
-class FleetHost(_Standing):
+class FleetHost(_ServiceStanding):
     """A host of the inventory."""
 
     host: str

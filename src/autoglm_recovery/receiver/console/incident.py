@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.moments import read_moment, took
 from autoglm_recovery.receiver.console.tones import DANGER, tone
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO
-from autoglm_recovery.receiver.decide.guards import Finding
+from autoglm_recovery.receiver.decide.guards import GuardFinding
 from autoglm_recovery.receiver.operators.orders import OperatorCommand, possible
 from autoglm_recovery.receiver.values.model import ENDED, Decision, IncidentState
 from autoglm_recovery.report.document import Stage, report_on
@@ -29,7 +29,7 @@ _LEAST = 6
 
 
 @dataclass(frozen=True)
-class Line:
+class TimelineRow:
     """One line of the timeline."""
 
     at: datetime
@@ -43,7 +43,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunShown:
     """A run, and what it told."""
 
     id: int
@@ -59,7 +59,7 @@ class Run:
     took: timedelta | None
     rc: int | None
     cause: str | None = None
-    lines: tuple[Line, ...] = ()
+    lines: tuple[TimelineRow, ...] = ()
 
     @property
     def failed_at(self) -> str | None:
@@ -94,7 +94,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Rung:
+class RungShown:
     """A step of the ladder, and how it stands."""
 
     action: str
@@ -103,14 +103,14 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanShown:
     """What would be done now, and how each rule stands to it."""
 
     verb: str
     reason: str
     action: str | None
     findings: tuple[tuple[str, str, bool], ...]
-    ladder: tuple[Rung, ...]
+    ladder: tuple[RungShown, ...]
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,16 @@ class IncidentPage:
     findings: Findings
     stages: tuple[Stage, ...]
     track: tuple[Segment, ...]
-    timeline: tuple[Line | Run, ...]
-    runs: tuple[Run, ...]
+    timeline: tuple[TimelineRow | RunShown, ...]
+    runs: tuple[RunShown, ...]
     alerts: tuple[AlertShown, ...]
     open_ends: tuple[str, ...]
     orders: tuple[tuple[str, str], ...]
-    plan: Plan | None
+    plan: PlanShown | None
     done: str
 
 
-def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: bool, done: str = "") -> IncidentPage:
+def incident_page(found: Mapping[str, Any], plan: PlanShown | None, *, may_order: bool, done: str = "") -> IncidentPage:
     """Build the page from an incident as C(views.show_incident) returns it; C(done) is what was just ordered."""
     report = report_on(found)
     runs = _runs(found)
@@ -160,7 +160,7 @@ def incident_page(found: Mapping[str, Any], plan: Plan | None, *, may_order: boo
         ended=ended,
         took=took(began, ended) if ended else None,
         explained_by=found["explained_by"],
-        findings=findings([entry for entry in timeline if isinstance(entry, Run)]),
+        findings=findings([entry for entry in timeline if isinstance(entry, RunShown)]),
         stages=report.stages,
         track=track(report.stages),
         timeline=timeline,
@@ -180,8 +180,8 @@ def orders(state: str) -> tuple[tuple[str, str], ...]:
 
 
 def plan(
-    decision: Decision, findings: Iterable[Finding], ladder: Iterable[tuple[str, str]], found: Mapping[str, Any]
-) -> Plan:
+    decision: Decision, findings: Iterable[GuardFinding], ladder: Iterable[tuple[str, str]], found: Mapping[str, Any]
+) -> PlanShown:
     """Say what would be done now, and how each rung and each rule stands.
 
     C(ladder) are its actions, each with what is to be known about its playbook.
@@ -191,13 +191,13 @@ def plan(
         done.setdefault(run["action"], []).append(f"{run['state']} in incident {run['incident_id']}")
     for run in found["runs"]:
         done.setdefault(run["action"], []).append(run["state"])
-    return Plan(
+    return PlanShown(
         verb=decision.verb.value,
         reason=decision.reason,
         action=decision.action,
         findings=tuple((finding.rule, finding.stands, finding.verdict is not None) for finding in findings),
         ladder=tuple(
-            Rung(
+            RungShown(
                 action,
                 ", ".join(done.get(action, [])) or known or "not tried",
                 action == decision.action,
@@ -212,10 +212,10 @@ def is_planned(state: str) -> bool:
     return state not in {*ENDED, IncidentState.running, IncidentState.verifying}
 
 
-def weave(lines: Iterable[Line], runs: Sequence[Run]) -> list[Line | Run]:
+def weave(lines: Iterable[TimelineRow], runs: Sequence[RunShown]) -> list[TimelineRow | RunShown]:
     """Put what each run told of itself below the run, and the runs among the other lines by time."""
-    told: dict[int, list[Line]] = {run.id: [] for run in runs}
-    woven: list[tuple[datetime, int, Line | Run]] = []
+    told: dict[int, list[TimelineRow]] = {run.id: [] for run in runs}
+    woven: list[tuple[datetime, int, TimelineRow | RunShown]] = []
     for place, line in enumerate(lines):
         run = _run_of(line, runs)
         if run is None:
@@ -228,7 +228,7 @@ def weave(lines: Iterable[Line], runs: Sequence[Run]) -> list[Line | Run]:
     return [entry for _, _, entry in sorted(woven, key=lambda each: each[:2])]
 
 
-def _run_of(line: Line, runs: Sequence[Run]) -> Run | None:
+def _run_of(line: TimelineRow, runs: Sequence[RunShown]) -> RunShown | None:
     """Return the last run that had begun when a line of a run was told."""
     if line.kind not in _OF_A_RUN or not runs:
         return None
@@ -237,8 +237,8 @@ def _run_of(line: Line, runs: Sequence[Run]) -> Run | None:
     )
 
 
-def _with_lines(run: Run, lines: Sequence[Line]) -> Run:
-    return Run(**{**{name: getattr(run, name) for name in run.__dataclass_fields__}, "lines": tuple(lines)})
+def _with_lines(run: RunShown, lines: Sequence[TimelineRow]) -> RunShown:
+    return RunShown(**{**{name: getattr(run, name) for name in run.__dataclass_fields__}, "lines": tuple(lines)})
 
 
 def track(stages: Sequence[Stage]) -> tuple[Segment, ...]:
@@ -262,16 +262,16 @@ def _facts(found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _lines(found: Mapping[str, Any]) -> list[Line]:
-    return [Line(datetime.fromisoformat(line["at"]), line["kind"], line["text"]) for line in found["timeline"]]
+def _lines(found: Mapping[str, Any]) -> list[TimelineRow]:
+    return [TimelineRow(datetime.fromisoformat(line["at"]), line["kind"], line["text"]) for line in found["timeline"]]
 
 
-def _runs(found: Mapping[str, Any]) -> list[Run]:
+def _runs(found: Mapping[str, Any]) -> list[RunShown]:
     made = []
     for run in found["runs"]:
         started, ended = datetime.fromisoformat(run["started_at"]), read_moment(run["ended_at"])
         made.append(
-            Run(
+            RunShown(
                 id=run["id"],
                 action=run["action"],
                 attempt=run["attempt"],

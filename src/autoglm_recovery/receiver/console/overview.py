@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.console.listing import Summary, failed_runs, summ
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.process.worker import Trouble
 from autoglm_recovery.receiver.store.schema import alerts, incidents, refusals
-from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.store.standing import Backlog
 from autoglm_recovery.receiver.values.model import ENDED
 
 MOST_SHOWN = 25
@@ -72,12 +72,12 @@ class Rows:
     goes_on: int
     recent: Sequence[Any]
     last_alert: float | None
-    standing: Standing
+    standing: Backlog
     refused: int = 0
     failed: Mapping[int, str] = field(default_factory=dict)
 
 
-def ask(connection: sa.Connection, now: Standing) -> Rows:
+def ask(connection: sa.Connection, now: Backlog) -> Rows:
     """Ask in one transaction.  Where a person is needed, an escalation comes first, and the longest waiting."""
     escalated_first = sa.case((incidents.c.state == "escalated", 0), else_=1)
     goes_on = ~_ENDED & ~_NEEDS_A_PERSON

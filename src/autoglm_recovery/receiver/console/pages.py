@@ -206,7 +206,7 @@ def show(
     return incident.incident_page(found, _plan(connection, parts, found), may_order=may_order, done=done)
 
 
-def _plan(connection: sa.Connection, parts: WebServices, found: dict[str, Any]) -> incident.Plan | None:
+def _plan(connection: sa.Connection, parts: WebServices, found: dict[str, Any]) -> incident.PlanShown | None:
     """Work out what would be done now, by the functions that decide."""
     row = store.incident(connection, found["id"])
     if row is None or not incident.is_planned(found["state"]):

@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.fleet.world import World
 
 
 @dataclass(frozen=True)
-class Step:
+class StepShown:
     """A rung of a ladder."""
 
     action: str
@@ -35,7 +35,7 @@ class ClassShown:
     name: str
     own: bool
     autonomy: str
-    ladder: tuple[Step, ...]
+    ladder: tuple[StepShown, ...]
     delay: str
     retries: int
     cooldown: str
@@ -87,7 +87,7 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
         own=name in policy.recovery.strategies,
         autonomy=policy.recovery.autonomy.of(name, None).value,
         ladder=tuple(
-            Step(action, action in DESTRUCTIVE_ACTIONS, known)
+            StepShown(action, action in DESTRUCTIVE_ACTIONS, known)
             for action, known in rungs(strategy.ladder(name), playbooks)
         ),
         delay=format_duration(strategy.delay),

@@ -22,7 +22,7 @@ class Circuit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reading:
+class BreakerState:
     """How a breaker stands.  C(until) is when an open one lets a trial through; C(trial) says that one is under way."""
 
     circuit: Circuit
@@ -31,7 +31,7 @@ class Reading:
     trial: bool = False
 
 
-def read_breaker(breaker: CircuitBreaker, runs: Sequence[PastRun], now: float) -> Reading:
+def read_breaker(breaker: CircuitBreaker, runs: Sequence[PastRun], now: float) -> BreakerState:
     """Read the breaker off past runs, newest first.
 
     Nothing but the runs themselves is remembered, so that it is the same after a restart and on every replica.
@@ -44,8 +44,8 @@ def read_breaker(breaker: CircuitBreaker, runs: Sequence[PastRun], now: float) -
             break
         streak += 1
     if streak < breaker.failures:
-        return Reading(Circuit.closed, streak)
+        return BreakerState(Circuit.closed, streak)
     until = ended[0].at + breaker.open_for.total_seconds()
     if now < until:
-        return Reading(Circuit.open, streak, until)
-    return Reading(Circuit.half_open, streak, trial=any(run.pending for run in runs))
+        return BreakerState(Circuit.open, streak, until)
+    return BreakerState(Circuit.half_open, streak, trial=any(run.pending for run in runs))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.decide.guards import RULES, Finding, explained, watched
+from autoglm_recovery.receiver.decide.guards import RULES, GuardFinding, explained, watched
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.values.model import Decision, Verb
 from autoglm_recovery.receiver.values.situation import Situation
@@ -20,7 +20,7 @@ def decide(policy: Policy, situation: Situation) -> Decision:
     return next((f.verdict for f in examine(policy, situation, step) if f.verdict is not None), step)
 
 
-def examine(policy: Policy, situation: Situation, step: Decision) -> Iterator[Finding]:
+def examine(policy: Policy, situation: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Say how each rule stands towards a step, in the order in which they decide."""
     # No person is called about an effect while its cause is being dealt with, nor where the policy only watches; beyond
     # that a call needs no leave.

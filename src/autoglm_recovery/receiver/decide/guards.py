@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.values.situation import CapacityGroup, PastRun, S
 
 
 @dataclass(frozen=True)
-class Finding:
+class GuardFinding:
     """How one rule stands.  C(verdict) is what it makes of the step; None lets the step pass."""
 
     rule: str
@@ -30,7 +30,7 @@ class Finding:
     verdict: Decision | None = None
 
 
-Rule = Callable[[Policy, Situation, Decision], Iterator[Finding]]
+Rule = Callable[[Policy, Situation, Decision], Iterator[GuardFinding]]
 
 
 def _wait(why: str, step: Decision, until: float | None = None) -> Decision:
@@ -38,125 +38,127 @@ def _wait(why: str, step: Decision, until: float | None = None) -> Decision:
     return Decision(Verb.wait, reason, step.action, step.attempt, not_before=until, queued=until is None)
 
 
-def explained(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def explained(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Hold what a deeper failure of the same host explains: to act on the effect would be in the way of the cure."""
     if s.explained_by is None:
-        yield Finding("explained", "no deeper failure of the host explains it")
+        yield GuardFinding("explained", "no deeper failure of the host explains it")
         return
     cause = s.explained_by
     why = f"explained by incident {cause.incident_id} ({cause.failure_class} of {cause.where})"
     if s.approved:
-        yield Finding("explained", f"{why}, but a person said to go on")
+        yield GuardFinding("explained", f"{why}, but a person said to go on")
         return
-    yield Finding("explained", why, Decision(Verb.hold, why, step.action, step.attempt))
+    yield GuardFinding("explained", why, Decision(Verb.hold, why, step.action, step.attempt))
 
 
-def known_target(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def known_target(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Nothing is done to what the inventory does not have, or has no longer."""
     name = f"service {s.target.service} of host {s.target.host}" if s.target.service else f"host {s.target.host}"
     if s.in_inventory:
-        yield Finding("target", f"{name} is in the inventory")
+        yield GuardFinding("target", f"{name} is in the inventory")
     else:
         why = f"{name} is not in the inventory any more; it was when the alert came"
-        yield Finding("target", why, Decision(Verb.escalate, why, step.action))
+        yield GuardFinding("target", why, Decision(Verb.escalate, why, step.action))
 
 
-def fenced(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def fenced(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Two that work on one host without knowing of each other do not go on against each other."""
     if s.fenced is None:
-        yield Finding("fence", "the host has not refused runs again and again")
+        yield GuardFinding("fence", "the host has not refused runs again and again")
     else:
-        yield Finding("fence", s.fenced, Decision(Verb.escalate, s.fenced, step.action))
+        yield GuardFinding("fence", s.fenced, Decision(Verb.escalate, s.fenced, step.action))
 
 
-def not_launched(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def not_launched(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """An action that its launcher can never begin is no rung that was climbed, and the next one is no cure for that."""
     if s.not_launched is None or s.not_launched.action != step.action:
-        yield Finding("launch", "nothing says that it cannot be launched")
+        yield GuardFinding("launch", "nothing says that it cannot be launched")
         return
     why = f"{s.not_launched.action} was not launched, and nothing was done: {s.not_launched.why}"
-    yield Finding("launch", why, Decision(Verb.escalate, why, step.action))
+    yield GuardFinding("launch", why, Decision(Verb.escalate, why, step.action))
 
 
-def kept_out(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def kept_out(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Whoever is at work on the host is waited for, and in the end a person is told."""
     if s.kept_out is None:
-        yield Finding("host lock", "the host's lock has not kept the last run out")
+        yield GuardFinding("host lock", "the host's lock has not kept the last run out")
     elif too_long := s.kept_out.too_long(s.now):
-        yield Finding("host lock", too_long, Decision(Verb.escalate, too_long, step.action))
+        yield GuardFinding("host lock", too_long, Decision(Verb.escalate, too_long, step.action))
     else:
         said, until = s.kept_out.said(), s.kept_out.until
         wait = Decision(Verb.wait, said, step.action, step.attempt, not_before=until)
-        yield Finding("host lock", said, wait if s.now < until else None)
+        yield GuardFinding("host lock", said, wait if s.now < until else None)
 
 
-def paused(_policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def paused(_policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Nothing runs while a person has paused all actions."""
     if s.paused is None:
-        yield Finding("pause", "actions are not paused")
+        yield GuardFinding("pause", "actions are not paused")
     else:
-        yield Finding("pause", s.paused, _wait(s.paused, step))
+        yield GuardFinding("pause", s.paused, _wait(s.paused, step))
 
 
-def autonomy(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def autonomy(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Tell or ask only, where the policy says so."""
     level = policy.recovery.autonomy.of(s.failure_class, s.target.pool)
     if s.approved or level is Autonomy.act:
-        yield Finding("autonomy", "approved by a person" if s.approved else f"autonomy is {level}")
+        yield GuardFinding("autonomy", "approved by a person" if s.approved else f"autonomy is {level}")
     elif level is Autonomy.watch:
-        yield Finding("autonomy", "autonomy is watch", _watched(step, f"would run {step.reason}"))
+        yield GuardFinding("autonomy", "autonomy is watch", _watched(step, f"would run {step.reason}"))
     else:
         why = f"autonomy is ask; waits for approval of {step.reason}"
-        yield Finding("autonomy", "autonomy is ask", Decision(Verb.hold, why, step.action, step.attempt, asks=True))
+        yield GuardFinding(
+            "autonomy", "autonomy is ask", Decision(Verb.hold, why, step.action, step.attempt, asks=True)
+        )
 
 
-def watched(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def watched(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Where the policy only watches, nobody is called either: what a person would be called about is told later."""
     if policy.recovery.autonomy.of(s.failure_class, s.target.pool) is Autonomy.watch and not s.approved:
-        yield Finding("autonomy", "autonomy is watch", _watched(step, f"would call a person: {step.reason}"))
+        yield GuardFinding("autonomy", "autonomy is watch", _watched(step, f"would call a person: {step.reason}"))
 
 
 def _watched(step: Decision, would: str) -> Decision:
     return Decision(Verb.hold, f"autonomy is watch; {would}", step.action, step.attempt, watched=True)
 
 
-def host_budget(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def host_budget(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """A host on which so much was done in vain needs a person."""
     most = policy.guardrails.max_actions_per_host_per_hour
     stands = (
         f"{s.host_actions_last_hour} actions ran on {s.target.host} within the last hour; the guardrail allows {most}"
     )
     spent = s.host_actions_last_hour >= most
-    yield Finding("actions per host", stands, Decision(Verb.escalate, stands, step.action) if spent else None)
+    yield GuardFinding("actions per host", stands, Decision(Verb.escalate, stands, step.action) if spent else None)
 
 
-def flapping(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def flapping(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """An alert that comes and goes is acted on more slowly, and in the end not at all."""
     rule = policy.recovery.flapping
     if rule is None:
-        yield Finding("flapping", "not looked at: the policy says so")
+        yield GuardFinding("flapping", "not looked at: the policy says so")
         return
     stands = f"fired {s.fired} times within {format_duration(rule.window)}"
     if s.fired >= rule.person_at and not s.approved:
         why = f"the alert is flapping: it {stands}, and the policy calls a person at {rule.person_at}"
-        yield Finding("flapping", stands, Decision(Verb.escalate, why, step.action))
+        yield GuardFinding("flapping", stands, Decision(Verb.escalate, why, step.action))
         return
     pause = rule.pause(s.fired)
     since = max([s.opened_at, *(attempt.ended_at for attempt in s.attempts)])
     until = since + pause.total_seconds()
     why = f"the alert is flapping ({stands}), which adds a delay of {format_duration(pause)}"
-    yield Finding("flapping", stands, _wait(why, step, until) if s.now < until else None)
+    yield GuardFinding("flapping", stands, _wait(why, step, until) if s.now < until else None)
 
 
-def due(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def due(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """The pauses of the strategy."""
     strategy = policy.recovery.strategy(s.failure_class)
     waits = list(_pauses(strategy, s, step))
     until, why = max(waits, default=(0.0, "no pause"))
     if s.now < until:
-        yield Finding("due", f"{why}, until {clocks.in_words(until)}", _wait(why, step, until))
+        yield GuardFinding("due", f"{why}, until {clocks.in_words(until)}", _wait(why, step, until))
     else:
-        yield Finding("due", f"{why}, which is over" if waits else why)
+        yield GuardFinding("due", f"{why}, which is over" if waits else why)
 
 
 def _pauses(strategy: Strategy, s: Situation, step: Decision) -> Iterator[tuple[float, str]]:
@@ -179,7 +181,7 @@ def _chance(s: Situation) -> float:
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
-def maintenance(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def maintenance(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Nothing runs where people are at work."""
     ends = [
         (end, window.name)
@@ -188,18 +190,18 @@ def maintenance(policy: Policy, s: Situation, step: Decision) -> Iterator[Findin
     ]
     if not ends:
         count = len(policy.guardrails.maintenance_windows)
-        yield Finding("maintenance", f"none of {count} windows is in force here" if count else "no windows")
+        yield GuardFinding("maintenance", f"none of {count} windows is in force here" if count else "no windows")
         return
     end, name = max(ends)
     why = f"maintenance window {name!r} until {clocks.in_words(end)}"
-    yield Finding("maintenance", why, _wait(why, step, end))
+    yield GuardFinding("maintenance", why, _wait(why, step, end))
 
 
-def silenced(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def silenced(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """What a person has silenced is left alone."""
     setting = policy.guardrails.silences
     if setting is None:
-        yield Finding("silences", "not asked for: guardrails.silences names no Alertmanager")
+        yield GuardFinding("silences", "not asked for: guardrails.silences names no Alertmanager")
         return
     again = s.now + setting.every.total_seconds()
     if s.silence is not None:
@@ -207,38 +209,38 @@ def silenced(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
             f"silenced in Alertmanager until {clocks.in_words(s.silence.until)} by {s.silence.by}: {s.silence.comment}"
         )
         # A silence may be ended before its time.
-        yield Finding("silences", why, _wait(why, step, min(s.silence.until, again)))
+        yield GuardFinding("silences", why, _wait(why, step, min(s.silence.until, again)))
     elif s.silences_unknown and setting.when_unreachable is Unreachable.hold:
         why = f"Alertmanager at {setting.alertmanager} cannot be asked for silences, and the policy says hold"
-        yield Finding("silences", why, _wait(why, step, again))
+        yield GuardFinding("silences", why, _wait(why, step, again))
     elif s.silences_unknown:
-        yield Finding("silences", "none known; Alertmanager cannot be asked now, and the policy says act")
+        yield GuardFinding("silences", "none known; Alertmanager cannot be asked now, and the policy says act")
     else:
-        yield Finding("silences", "none fits all alerts")
+        yield GuardFinding("silences", "none fits all alerts")
 
 
-def breakers(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def breakers(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """What fails again and again is not tried on and on."""
     yield _breaker(policy, s, step, f"{step.action}", s.action_runs)
     if s.target.pool is not None:
         yield _breaker(policy, s, step, f"pool {s.target.pool}", s.pool_runs)
 
 
-def _breaker(policy: Policy, s: Situation, step: Decision, of: str, runs: tuple[PastRun, ...]) -> Finding:
+def _breaker(policy: Policy, s: Situation, step: Decision, of: str, runs: tuple[PastRun, ...]) -> GuardFinding:
     reading = read_breaker(policy.guardrails.circuit_breaker, runs, s.now)
     rule, failures = f"circuit breaker of {of}", f"the last {reading.failures} runs failed"
     if reading.circuit is Circuit.closed:
-        return Finding(rule, f"closed; {failures if reading.failures else 'the last run did not fail'}")
+        return GuardFinding(rule, f"closed; {failures if reading.failures else 'the last run did not fail'}")
     if reading.circuit is Circuit.open:
         why = f"the {rule} is open until {clocks.in_words(reading.until or 0.0)}: {failures}"
-        return Finding(rule, why, _patient(policy, s, _wait(why, step, reading.until), why, step))
+        return GuardFinding(rule, why, _patient(policy, s, _wait(why, step, reading.until), why, step))
     if reading.trial:
         why = f"the {rule} is half open, and its one trial is under way"
-        return Finding(rule, why, _patient(policy, s, _wait(why, step), why, step))
-    return Finding(rule, f"half open: {failures}, and this run is the one trial")
+        return GuardFinding(rule, why, _patient(policy, s, _wait(why, step), why, step))
+    return GuardFinding(rule, f"half open: {failures}, and this run is the one trial")
 
 
-def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Never more of a pool, or of the fleet, out of service than the policy allows."""
     shares = policy.guardrails
     for crowd in s.crowds:
@@ -246,17 +248,19 @@ def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[Findi
         yield _crowd(policy, s, step, crowd, share)
 
 
-def _crowd(policy: Policy, s: Situation, step: Decision, crowd: CapacityGroup, share: str) -> Finding:
+def _crowd(policy: Policy, s: Situation, step: Decision, crowd: CapacityGroup, share: str) -> GuardFinding:
     most, out = allowed(share, crowd.size), crowd.others_out + crowd.affected
     rule = f"unavailable in {crowd.name}"
     most_said = f"{share}, which is {most}" if share.endswith("%") else share
     stands = f"{out} of {crowd.size} would be out of service with this action; the guardrail allows {most_said}"
     if out <= most:
-        return Finding(rule, stands)
+        return GuardFinding(rule, stands)
     if s.failure_class in OUT_OF_SERVICE and step.action not in DESTRUCTIVE_ACTIONS:
-        return Finding(rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away")
+        return GuardFinding(
+            rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away"
+        )
     why = f"in {crowd.name}, {stands}"
-    return Finding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
+    return GuardFinding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
 
 
 def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decision) -> Decision:
@@ -268,18 +272,18 @@ def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decis
     return replace(wait, not_before=min(wait.not_before or until, until))
 
 
-def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[Finding]:
+def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """One run on a host, and so many in a pool and in the fleet."""
     busy = s.busy_with is not None
     why = f"incident {s.busy_with} has a run on {s.target.host}" if busy else f"no run on {s.target.host}"
-    yield Finding("one run per host", why, _wait(why, step) if busy else None)
+    yield GuardFinding("one run per host", why, _wait(why, step) if busy else None)
     in_pool, pool = policy.guardrails.max_concurrent_runs_per_pool, s.target.pool
     if pool is not None and in_pool is not None:
         why = f"{s.running_in_pool} runs are going on in pool {pool}; the guardrail allows {in_pool}"
-        yield Finding("runs in the pool", why, _wait(why, step) if s.running_in_pool >= in_pool else None)
+        yield GuardFinding("runs in the pool", why, _wait(why, step) if s.running_in_pool >= in_pool else None)
     most = policy.guardrails.max_concurrent_runs
     why = f"{s.running} runs are going on; the guardrail allows {most}"
-    yield Finding("runs in the fleet", why, _wait(why, step) if s.running >= most else None)
+    yield GuardFinding("runs in the fleet", why, _wait(why, step) if s.running >= most else None)
 
 
 # The first that objects decides.  What must never be done comes first, what is only not yet due after it, and what

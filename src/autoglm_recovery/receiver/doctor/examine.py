@@ -16,9 +16,9 @@ from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
 from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
 from autoglm_recovery.receiver.doctor import hosts, looked_at, servers, settings, targets
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
-from autoglm_recovery.receiver.doctor.trying import Trial, try_run
+from autoglm_recovery.receiver.doctor.trying import PlaybookTrial, try_run
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError
 from autoglm_recovery.receiver.fleet.fleet import InventoryError
 from autoglm_recovery.receiver.fleet.world import World, read_world
@@ -44,7 +44,7 @@ class Installation:
     ask_receiver: bool = False
 
 
-def examine(given: Installation, tell: Callable[[str], None] = lambda _what: None) -> list[Finding]:
+def examine(given: Installation, tell: Callable[[str], None] = lambda _what: None) -> list[DoctorFinding]:
     """Return all findings; C(tell) hears what is looked at now."""
     tell("policy and inventory")
     try:
@@ -56,11 +56,11 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
         world = read_world(given.policy, given.inventory)
     except (AnsibleError, InventoryError) as error:
         return [*found, wrong("inventory", str(error), do="ansible-inventory --list -i INVENTORY says more")]
-    found += check_inventory(world.fleet, world.policy) or [Finding("inventory", Level.ok, "is understood whole")]
+    found += check_inventory(world.fleet, world.policy) or [DoctorFinding("inventory", Level.ok, "is understood whole")]
     found += settings.check_settings(_settings())
     if policy.launchers.default == "local":
         tell("an empty run")
-        trial = Trial(given.directory, policy.launchers.local.execution_environment)
+        trial = PlaybookTrial(given.directory, policy.launchers.local.execution_environment)
         tried = try_run(trial, world.fleet, world.inventory)
         found += tried
         if given.ask_hosts and not any("begins no task" in finding.what for finding in tried):
@@ -68,7 +68,7 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
             found += _look_at_hosts(trial, world)
     else:
         found.append(
-            Finding("runs", Level.note, "run as jobs of AWX: their hosts are AWX's to reach, and not tried here")
+            DoctorFinding("runs", Level.note, "run as jobs of AWX: their hosts are AWX's to reach, and not tried here")
         )
     if given.ask_receiver:
         tell("the receiver")
@@ -90,7 +90,7 @@ def _settings() -> dict[str, Any]:
     return {name: manager.get_config_value(name) for name in names if name in known}
 
 
-def _look_at_hosts(trial: Trial, world: World) -> list[Finding]:
+def _look_at_hosts(trial: PlaybookTrial, world: World) -> list[DoctorFinding]:
     planned = hosts.plan(world.fleet.declared)
     try:
         rc, said, events = trial.run("look_at_hosts", world.inventory, {"autoglm_look": planned})
@@ -99,13 +99,13 @@ def _look_at_hosts(trial: Trial, world: World) -> list[Finding]:
     return looked_at.read_run(planned, rc, said, events)
 
 
-def _files(policy: Policy) -> Iterator[Finding]:
+def _files(policy: Policy) -> Iterator[DoctorFinding]:
     """The policy names files that are read when they are needed, which is at night."""
     for named in named_files(policy):
         yield from _file(named)
 
 
-def _file(named: NamedFile) -> Iterator[Finding]:
+def _file(named: NamedFile) -> Iterator[DoctorFinding]:
     key, path = named.key, named.path
     try:
         text = first_token(path) if key.endswith(".token_file") else path.read_text("utf-8")
@@ -122,19 +122,19 @@ def _file(named: NamedFile) -> Iterator[Finding]:
             yield wrong("files", f"serve refuses to start: {error}")
         else:
             if told:
-                yield Finding("files", Level.note, told)
+                yield DoctorFinding("files", Level.note, told)
 
 
-def _access(given: Installation) -> Iterator[Finding]:
+def _access(given: Installation) -> Iterator[DoctorFinding]:
     if given.access_files:
         try:
             watch_entries(given.access_files)
             told = [judge_access_file(path) for path in given.access_files]
-            yield from (Finding("tokens", Level.note, what) for what in told if what)
+            yield from (DoctorFinding("tokens", Level.note, what) for what in told if what)
         except AuthError as error:
             yield wrong("tokens", str(error))
 
 
-def _targets(given: Installation, world: World, active: list[Any]) -> list[Finding]:
+def _targets(given: Installation, world: World, active: list[Any]) -> list[DoctorFinding]:
     expected = targets_of(world.fleet.declared, given.receiver)
     return targets.read_targets(world.fleet, expected, active)

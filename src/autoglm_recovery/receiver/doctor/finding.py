@@ -23,7 +23,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """C(where) is what it is about, such as a host; C(do) is what to do about it."""
 
     check: str
@@ -38,12 +38,12 @@ class Finding:
             object.__setattr__(self, name, without_secrets(getattr(self, name)))
 
 
-def wrong(check: str, what: str, where: str = "", do: str = "") -> Finding:
+def wrong(check: str, what: str, where: str = "", do: str = "") -> DoctorFinding:
     """Return something that has to be put right."""
-    return Finding(check, Level.wrong, what, where, do)
+    return DoctorFinding(check, Level.wrong, what, where, do)
 
 
-def well(findings: Iterable[Finding]) -> bool:
+def well(findings: Iterable[DoctorFinding]) -> bool:
     """Tell whether nothing has to be done."""
     return not any(finding.level in (Level.wrong, Level.unknown) for finding in findings)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from autoglm_recovery.receiver.doctor.finding import Finding, Level
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
-from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, Trial, try_run
+from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, PlaybookTrial, try_run
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
 
@@ -44,7 +44,7 @@ class FirstLook:
         launchers = world.policy.launchers
         # A collection of somebody's own may not have the playbook; AWX has an inventory and credentials of its own.
         if PLAYBOOK in world.playbooks and launchers.default == "local":
-            trial = Trial(self._directory, launchers.local.execution_environment)
+            trial = PlaybookTrial(self._directory, launchers.local.execution_environment)
             found = try_run(trial, world.fleet, world.inventory, lambda: self.worker.stopping)
             if not self.worker.stopping:
                 _tell(found)
@@ -52,7 +52,7 @@ class FirstLook:
         return UNTIL_WOKEN
 
 
-def _tell(findings: Iterable[Finding]) -> None:
+def _tell(findings: Iterable[DoctorFinding]) -> None:
     wrong = [finding for finding in findings if finding.level in (Level.wrong, Level.unknown)]
     for finding in wrong[:MOST_TOLD]:
         log.warning(f"{finding.check}: {finding.what}", where=finding.where or None, do=finding.do or None)

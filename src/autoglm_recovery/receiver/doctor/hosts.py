@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import balancers_of
 from autoglm_recovery.root.declared import options_of
 
@@ -71,12 +71,12 @@ def _expect(asked: list[dict[str, Any]], balancer: Mapping[str, Any], server: st
         known["servers"].append(server)
 
 
-def read_looks(events: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def read_looks(events: Iterable[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Turn ansible-runner's events of the playbook into findings."""
     return [finding for event in events for finding in _of_event(event)]
 
 
-def _of_event(event: Mapping[str, Any]) -> Iterator[Finding]:
+def _of_event(event: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     data = table(event.get("event_data"))
     host, task, result = str(data.get("host")), str(data.get("task")), table(data.get("res"))
     kind = event.get("event")
@@ -92,7 +92,7 @@ def _of_event(event: Mapping[str, Any]) -> Iterator[Finding]:
             yield from tuple(_ITEMS[task](host, result))
         except (AttributeError, KeyError, TypeError):
             # What a host answers is anything.
-            yield Finding(CHECK, Level.unknown, f"{task.lower()}: the answer cannot be read", host)
+            yield DoctorFinding(CHECK, Level.unknown, f"{task.lower()}: the answer cannot be read", host)
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -100,7 +100,7 @@ def table(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _clock(host: str, said: str, created: str) -> Iterator[Finding]:
+def _clock(host: str, said: str, created: str) -> Iterator[DoctorFinding]:
     try:
         here = datetime.fromisoformat(created)
         here = here if here.tzinfo else here.replace(tzinfo=UTC)
@@ -108,33 +108,33 @@ def _clock(host: str, said: str, created: str) -> Iterator[Finding]:
         if not math.isfinite(ahead):
             raise ValueError("no clock says that")  # noqa: TRY301 - as what is no figure
     except (OverflowError, ValueError):
-        yield Finding(SSH, Level.unknown, f"its clock could not be read: {said[:100]!r}", host)
+        yield DoctorFinding(SSH, Level.unknown, f"its clock could not be read: {said[:100]!r}", host)
         return
-    yield Finding(SSH, Level.ok, "is reached as a run would reach it", host)
+    yield DoctorFinding(SSH, Level.ok, "is reached as a run would reach it", host)
     if abs(ahead) > CLOCK_TOLERATED_S:
         what = f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the receiver's"
         yield wrong("clocks", what, host, "have both keep time by NTP (chrony, systemd-timesyncd)")
 
 
-def _unit(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _unit(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     state = str(result.get("stdout", "")).strip()
     if result.get("rc") != 0 or not state:
         why = result.get("stderr") or result.get("msg")
-        yield Finding(CHECK, Level.unknown, f"unit {result['item']} could not be looked at: {why}", host)
+        yield DoctorFinding(CHECK, Level.unknown, f"unit {result['item']} could not be looked at: {why}", host)
     elif state != "loaded":
         yield wrong(
             CHECK, f"has no unit {result['item']} (LoadState is {state})", host, "correct unit in the inventory"
         )
 
 
-def _container(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _container(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     if result.get("rc") != 0:
         name, runtime = result["item"]["name"], result["item"]["runtime"]
         what = f"{runtime} shows no container {name}: {result.get('stderr') or result.get('msg')}"
         yield wrong(CHECK, what, host, "correct container and container_runtime in the inventory, or create it")
 
 
-def _address(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _address(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     status = result.get("status", -1)
     if not isinstance(status, int) or status < 100:
         what = f"{result['item']['url']} does not answer there: {result.get('msg') or 'no reason was given'}"
@@ -146,7 +146,7 @@ def name_of_balancer(options: Mapping[str, Any]) -> str:
     return " ".join(str(options[key]) for key in ("kind", "backend", "file") if options.get(key))
 
 
-def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     """Read drain_inference with state=queried."""
     options, servers = result["item"]["balancer"], result["item"]["servers"]
     name = name_of_balancer(options)
@@ -165,7 +165,7 @@ def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
         what = f"{name} has no server {', '.join(missing[:5])}; it has: {', '.join(has[:20]) or 'none'}"
         yield wrong(BALANCERS, what, host, "give its name there as server of the service, or of the balancer's entry")
     if able and not missing:
-        yield Finding(BALANCERS, Level.ok, f"{name} is reached as a run would reach it, and would drain", host)
+        yield DoctorFinding(BALANCERS, Level.ok, f"{name} is reached as a run would reach it, and would drain", host)
 
 
 _ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Balancer": _balancer}

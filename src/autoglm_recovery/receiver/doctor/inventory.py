@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from autoglm_recovery.knowledge.engines.registry import ENGINES
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 
 CHECK = "inventory"
@@ -44,7 +44,7 @@ RUNTIMES = ("docker", "podman")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z", re.ASCII)
 
 
-def check_inventory(fleet: Fleet, policy: Policy) -> list[Finding]:
+def check_inventory(fleet: Fleet, policy: Policy) -> list[DoctorFinding]:
     """Return what is wrong."""
     found = [finding for host, given in fleet.declared.items() for finding in _host(fleet, host, given)]
     found += _names_for_two(fleet)
@@ -54,7 +54,7 @@ def check_inventory(fleet: Fleet, policy: Policy) -> list[Finding]:
     return found
 
 
-def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[Finding]:
+def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     for name in sorted(given):
         if name.startswith("autoglm") and name not in HOST_VARIABLES:
             # What resembles none of ours may be read by somebody else's playbooks.
@@ -63,7 +63,7 @@ def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[Finding
                 if (do := meant(name, HOST_VARIABLES, _LIKE_OURS)).startswith("did you mean")
                 else Level.note
             )
-            yield Finding(CHECK, level, f"nothing reads the variable {name}", host, do)
+            yield DoctorFinding(CHECK, level, f"nothing reads the variable {name}", host, do)
     services = given.get("autoglm_services") or []
     if services and not fleet.limitable(host):
         yield wrong(CHECK, "its name could be read as a group or a pattern: every run would be refused", host,
@@ -78,7 +78,7 @@ def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[Finding
         yield from _pools(host, pools, fleet)
 
 
-def _service(where: str, service: Mapping[str, Any]) -> Iterator[Finding]:
+def _service(where: str, service: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     for key in sorted(map(str, service.keys() - SERVICE_KEYS)):
         yield wrong(CHECK, f"nothing reads the key {key}", where, meant(key, SERVICE_KEYS))
     templates = [key for key in ("name", "pool") if "{{" in str(service.get(key, ""))]
@@ -106,7 +106,7 @@ def _service(where: str, service: Mapping[str, Any]) -> Iterator[Finding]:
         yield wrong(CHECK, f"there is no container_runtime {runtime}", where, meant(runtime, RUNTIMES))
 
 
-def _address(where: str, url: object) -> Iterator[Finding]:
+def _address(where: str, url: object) -> Iterator[DoctorFinding]:
     try:
         parts = urlsplit(str(url or ""))
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -117,7 +117,7 @@ def _address(where: str, url: object) -> Iterator[Finding]:
         yield wrong(CHECK, said, where, "write for example http://127.0.0.1:8080")
 
 
-def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[Finding]:
+def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
     if not isinstance(pools, Mapping):
         yield wrong(CHECK, "autoglm_pools is no mapping of pools", host, "see docs/balancers.md")
         return
@@ -144,7 +144,7 @@ def balancers_of(pool: object) -> list[Mapping[str, Any]]:
     return [balancer for balancer in listed if isinstance(balancer, Mapping)]
 
 
-def _names_for_two(fleet: Fleet) -> Iterator[Finding]:
+def _names_for_two(fleet: Fleet) -> Iterator[DoctorFinding]:
     """Alerts that bear such a name are refused, if one of the hosts has services."""
     told = set()
     for host in fleet.hosts.values():
@@ -156,7 +156,7 @@ def _names_for_two(fleet: Fleet) -> Iterator[Finding]:
                 yield wrong(CHECK, f"{word} names {' and '.join(sorted(sharing))}", do=do)
 
 
-def _words_of_the_policy(fleet: Fleet, policy: Policy) -> Iterator[Finding]:
+def _words_of_the_policy(fleet: Fleet, policy: Policy) -> Iterator[DoctorFinding]:
     """The policy may name pools and hosts; one that is not there protects nothing."""
     places: list[tuple[str, Iterable[str], Iterable[str]]] = [
         ("recovery.autonomy.pools", policy.recovery.autonomy.pools, fleet.pools)
@@ -168,4 +168,6 @@ def _words_of_the_policy(fleet: Fleet, policy: Policy) -> Iterator[Finding]:
         for word in words:
             if word not in known:
                 do = meant(word, known)
-                yield Finding("policy", Level.wrong, f"{place} names {word}, which the inventory does not have", do=do)
+                yield DoctorFinding(
+                    "policy", Level.wrong, f"{place} names {word}, which the inventory does not have", do=do
+                )

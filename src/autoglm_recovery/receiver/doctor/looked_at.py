@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.knowledge.host.redaction import redact_document
-from autoglm_recovery.receiver.doctor.finding import Finding, Level
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level
 from autoglm_recovery.receiver.doctor.hosts import CHECK, SSH, name_of_balancer, read_looks, table
 
 CLOCK = "Clock"
@@ -23,7 +23,9 @@ _EARLY = "see what ended the run early: its time, or a setting of Ansible's such
 Looks = Mapping[str, Iterable[Any]]
 
 
-def read_run(planned: Mapping[str, Looks], rc: int | None, said: str, events: list[dict[str, Any]]) -> list[Finding]:
+def read_run(
+    planned: Mapping[str, Looks], rc: int | None, said: str, events: list[dict[str, Any]]
+) -> list[DoctorFinding]:
     """Turn a run of look_at_hosts into findings.
 
     C(planned) is what C(hosts.plan) has for it, C(said) why it began no task or was ended.
@@ -31,16 +33,18 @@ def read_run(planned: Mapping[str, Looks], rc: int | None, said: str, events: li
     return [*read_looks(events), *_end(rc, said, events), *_unheard(planned, events)]
 
 
-def _end(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def _end(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     if said or rc not in _ENDS:
         why = ": ".join(part for part in (f"exit code {rc}" if rc is not None else "", said) if part)
-        yield Finding(SSH, Level.unknown, f"the run that looks at hosts was not done: {why or 'nobody knows why'}")
+        yield DoctorFinding(
+            SSH, Level.unknown, f"the run that looks at hosts was not done: {why or 'nobody knows why'}"
+        )
     elif rc != 0 and not any(event.get("event") in _FAILS for event in events):
         what = f"the run that looks at hosts ended with exit code {rc}, and told of no host that failed"
-        yield Finding(SSH, Level.unknown, what)
+        yield DoctorFinding(SSH, Level.unknown, what)
 
 
-def _unheard(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def _unheard(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     answers = _answers(events)
     for host, looks in planned.items():
         told = answers.get(host, [])
@@ -50,7 +54,7 @@ def _unheard(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) 
             names = ", ".join(left[:_MOST_NAMED]) + (
                 f" and {more} more" if (more := len(left) - _MOST_NAMED) > 0 else ""
             )
-            yield Finding(CHECK if reached else SSH, Level.unknown, f"was not looked at: {names}", host, _EARLY)
+            yield DoctorFinding(CHECK if reached else SSH, Level.unknown, f"was not looked at: {names}", host, _EARLY)
 
 
 def _wanted(looks: Looks) -> Iterator[tuple[str, str, Any]]:

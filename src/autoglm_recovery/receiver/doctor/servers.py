@@ -17,7 +17,7 @@ import httpx
 from autoglm_recovery import bounded_http
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import targets
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.fleet.fleet_http import shown
 
@@ -28,7 +28,7 @@ _FAILS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _HttpAccess:
     """Implements C(fleet_http.Setting)."""
 
     token_file: Path | None = None
@@ -36,23 +36,23 @@ class _Asked:
     timeout: timedelta = ASK_WITHIN
 
 
-def receiver(url: str, ca_path: Path | None) -> Iterator[Finding]:
+def receiver(url: str, ca_path: Path | None) -> Iterator[DoctorFinding]:
     """Find out whether a receiver is ready."""
     do = "is autoglm serve running there; does it serve TLS, by a certificate of --ca-file for this name?"
     try:
-        status, said = _get(url, "/readyz", _Asked(ca_path=ca_path))
+        status, said = _get(url, "/readyz", _HttpAccess(ca_path=ca_path))
     except _FAILS as error:
         yield wrong("receiver", f"{shown(url)} does not answer: {_why(error)}", do=do)
         return
     if status != httpx.codes.OK:
         yield wrong("receiver", f"is not ready: {said[:300].decode('utf-8', 'replace')}", shown(url))
     else:
-        yield Finding("receiver", Level.ok, "is ready", shown(url))
+        yield DoctorFinding("receiver", Level.ok, "is ready", shown(url))
 
 
 def active_targets(
     policy: Prometheus | None, named: str | None, ca_path: Path | None
-) -> tuple[list[Any] | None, list[Finding]]:
+) -> tuple[list[Any] | None, list[DoctorFinding]]:
     """Return what Prometheus scrapes (C(activeTargets) of its API), None where it cannot be asked, and why.
 
     A Prometheus that is C(named) on the command line gets no token of the policy's: it may be another one.
@@ -60,11 +60,11 @@ def active_targets(
     url = named or (policy.url if policy is not None else None)
     if url is None:
         do = "give --prometheus URL, or monitoring.prometheus in the policy"
-        return None, [Finding(targets.CHECK, Level.note, "was not asked: nobody has said where it is", do=do)]
-    asked = _Asked(ca_path=ca_path)
+        return None, [DoctorFinding(targets.CHECK, Level.note, "was not asked: nobody has said where it is", do=do)]
+    asked = _HttpAccess(ca_path=ca_path)
     if policy is not None:
         token = policy.token_file if named is None else None
-        asked = _Asked(token, ca_path or policy.ca_path, policy.timeout)
+        asked = _HttpAccess(token, ca_path or policy.ca_path, policy.timeout)
     try:
         status, said = _get(url, "/api/v1/targets?state=active", asked)
     except _FAILS as error:
@@ -86,11 +86,11 @@ def _active(said: bytes) -> list[Any] | None:
     return active if known else None
 
 
-def _unknown(url: str, why: str) -> Finding:
-    return Finding(targets.CHECK, Level.unknown, f"{shown(url)} cannot be asked for its targets: {why}")
+def _unknown(url: str, why: str) -> DoctorFinding:
+    return DoctorFinding(targets.CHECK, Level.unknown, f"{shown(url)} cannot be asked for its targets: {why}")
 
 
-def _get(url: str, path: str, asked: _Asked) -> tuple[int, bytes]:
+def _get(url: str, path: str, asked: _HttpAccess) -> tuple[int, bytes]:
     with fleet_http.client(url, asked) as client, client.stream("GET", path) as answer:
         return answer.status_code, bounded_http.whole(answer, LARGEST_ANSWER, asked.timeout.total_seconds())
 

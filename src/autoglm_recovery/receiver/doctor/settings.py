@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_recovery.receiver.doctor.finding import Finding, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, wrong
 
 CHECK = "ansible"
 _ASKS = {
@@ -18,7 +18,7 @@ _ASKS = {
 }
 
 
-def check_settings(settings: Mapping[str, Any]) -> list[Finding]:
+def check_settings(settings: Mapping[str, Any]) -> list[DoctorFinding]:
     """Return what would make every run wait; C(settings) are Ansible's, by their names."""
     found = [
         wrong(CHECK, f"{name}: every run {what}, and nobody answers", do=f"set {instead} in ansible.cfg instead")

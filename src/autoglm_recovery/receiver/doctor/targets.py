@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, meant, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, Targets, service_names
 
@@ -17,20 +17,20 @@ OURS = ("node", "inference", "autoglm", "receiver", HAPROXY_JOB)
 _RENDER = "render the targets with autoglm rules -i INVENTORY, or give your job these labels"
 
 
-def read_targets(fleet: Fleet, expected: Targets, active: list[Mapping[str, Any]]) -> list[Finding]:
+def read_targets(fleet: Fleet, expected: Targets, active: list[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Return what is to be said of the targets: that all is well only where each that is expected is scraped."""
     count = sum(len(targets) for targets in expected.jobs.values())
-    well = Finding(CHECK, Level.ok, f"scrapes what the inventory has: {count} targets")
+    well = DoctorFinding(CHECK, Level.ok, f"scrapes what the inventory has: {count} targets")
     return check_targets(fleet, expected, active) or [well]
 
 
-def check_targets(fleet: Fleet, expected: Targets, active: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def check_targets(fleet: Fleet, expected: Targets, active: Iterable[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Compare; C(active) is C(activeTargets) of Prometheus' C(/api/v1/targets)."""
     active = list(active)
     return [*_missing(expected, active), *_not_scraped(active), *_strangers(fleet, active)]
 
 
-def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     scraped = {
         (str(target["labels"].get("host")), str(target["labels"].get("service")))
         for target in active
@@ -45,7 +45,7 @@ def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Fin
     for host in sorted({target.labels["host"] for target in expected.jobs["autoglm"]} - exporters):
         # Some do without the exporter; what it would see is not seen then.
         what = f"job autoglm has no target with host={host}: what the exporter would tell is not seen"
-        yield Finding(CHECK, Level.note, what, host, _RENDER)
+        yield DoctorFinding(CHECK, Level.note, what, host, _RENDER)
     read = {
         (str(target["labels"].get(REPLICA_HOST)), str(target["labels"].get(REPLICA_SERVICE)))
         for target in active
@@ -59,7 +59,7 @@ def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[Fin
         yield wrong(CHECK, "the receiver has no job: nobody is told when it is down", do=_RENDER)
 
 
-def _not_scraped(active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def _not_scraped(active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     for target in active:
         health = target.get("health")
         if target["labels"].get("job") not in OURS or health == "up":
@@ -72,10 +72,10 @@ def _not_scraped(active: list[Mapping[str, Any]]) -> Iterator[Finding]:
         else:
             # Prometheus' word for what it has not scraped yet is "unknown".
             what = f"{target.get('scrapeUrl')} was not scraped yet (its health is {str(health)[:50]})"
-            yield Finding(CHECK, Level.unknown, what, where, "ask again after a scrape_interval of its job")
+            yield DoctorFinding(CHECK, Level.unknown, what, where, "ask again after a scrape_interval of its job")
 
 
-def _strangers(fleet: Fleet, active: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def _strangers(fleet: Fleet, active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     hosts = {str(target["labels"]["host"]) for target in active if target["labels"].get("host")}
     for host in sorted(hosts):
         if fleet.find(host) is None:

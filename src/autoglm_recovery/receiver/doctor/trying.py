@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.hosts import table
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.runs import heartbeat
@@ -30,7 +30,7 @@ _LOOK_EVERY_S = 0.2
 _VAULT = "set vault_password_file or vault_identity_list in the ansible.cfg of the folder where serve is started"
 
 
-class Trial:
+class PlaybookTrial:
     """One run of a playbook of ours, in a directory of its own, which is removed afterwards."""
 
     def __init__(self, directory: Path, environment: ExecutionEnvironment | None = None) -> None:
@@ -84,7 +84,9 @@ def _events(directory: Path) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def try_run(trial: Trial, fleet: Fleet, inventory: Path, stop: Callable[[], bool] = lambda: False) -> list[Finding]:
+def try_run(
+    trial: PlaybookTrial, fleet: Fleet, inventory: Path, stop: Callable[[], bool] = lambda: False
+) -> list[DoctorFinding]:
     """Return what a run would lack that begins now."""
     expected = {host.name: [service.name for service in host.services] for host in fleet.hosts.values()}
     try:
@@ -94,7 +96,9 @@ def try_run(trial: Trial, fleet: Fleet, inventory: Path, stop: Callable[[], bool
     return read_trial(rc, said, events, frozenset(expected))
 
 
-def read_trial(rc: int | None, said: str, events: list[dict[str, Any]], expected: frozenset[str]) -> list[Finding]:
+def read_trial(
+    rc: int | None, said: str, events: list[dict[str, Any]], expected: frozenset[str]
+) -> list[DoctorFinding]:
     """Turn what became of the empty run into findings; C(expected) are the hosts that it should have had."""
     known = [(event.get("event"), table(event.get("event_data"))) for event in events]
     seen = {str(data["host"]) for _kind, data in known if data.get("host")}
@@ -111,10 +115,10 @@ def read_trial(rc: int | None, said: str, events: list[dict[str, Any]], expected
     ended = {str(data.get("host")) for kind, data in known if kind == "runner_on_ok" and data.get("task") == LAST_TASK}
     if cut := sorted((expected & seen).difference(ended, *failed.values())):
         what = f"an empty run did not come to its end there: {said or f'exit code {rc}'}"
-        found.append(Finding(CHECK, Level.unknown, what, _some(cut)))
+        found.append(DoctorFinding(CHECK, Level.unknown, what, _some(cut)))
     if not found and rc != 0:
         found.append(wrong(CHECK, f"an empty run fails: {said or f'exit code {rc}'}"))
-    return found or [Finding(CHECK, Level.ok, "an empty run sees what the receiver sees")]
+    return found or [DoctorFinding(CHECK, Level.ok, "an empty run sees what the receiver sees")]
 
 
 def _do(reason: str) -> str:

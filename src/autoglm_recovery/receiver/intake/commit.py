@@ -53,7 +53,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class DeliveryReceipt:
     """What became of a delivery, once it is on disk."""
 
     committed_at: float
@@ -69,7 +69,7 @@ class Intake:
         self._database = database
         self._on_commit = on_commit
         self._clock = clock
-        self._waiting: queue.Queue[tuple[Delivery, Future[Receipt]] | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[Delivery, Future[DeliveryReceipt]] | None] = queue.Queue(MOST_WAITING)
         self._failed = False
         self.worker = Worker(
             "intake", self._write, first_pause_s=_FIRST_PAUSE_S, longest_pause_s=_LONGEST_PAUSE_S, vital=True
@@ -87,12 +87,12 @@ class Intake:
         while not self._waiting.empty():
             self.worker.attempt()
 
-    def submit(self, delivery: Delivery) -> Future[Receipt]:
+    def submit(self, delivery: Delivery) -> Future[DeliveryReceipt]:
         """Hand over a delivery.  The future ends when it is on disk, or with the reason why it is not.
 
         :raises Overloaded: if too much waits already.
         """
-        done: Future[Receipt] = Future()
+        done: Future[DeliveryReceipt] = Future()
         try:
             self._waiting.put_nowait((delivery, done))
         except queue.Full as error:
@@ -133,7 +133,7 @@ class Intake:
         self._on_commit()
         return 0.0
 
-    def _gather(self) -> list[tuple[Delivery, Future[Receipt]]]:
+    def _gather(self) -> list[tuple[Delivery, Future[DeliveryReceipt]]]:
         try:
             first = self._waiting.get(timeout=_LONGEST_WAIT_S)
         except queue.Empty:
@@ -154,7 +154,7 @@ class Intake:
             batch.append(following)
         return batch
 
-    def _commit(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+    def _commit(self, deliveries: Sequence[Delivery]) -> list[DeliveryReceipt]:
         now = self._clock()
         set_aside = [
             {"received_at": now, "reason": rejected.reason, "raw": rejected.raw}
@@ -181,7 +181,7 @@ class Intake:
             # Of news that came twice at once, the first delivery brought it.
             mine = {row["redelivery_key"] for row in of_one} & fresh
             fresh -= mine
-            receipts.append(Receipt(now, len(mine), len(of_one) - len(mine), len(delivery.rejected)))
+            receipts.append(DeliveryReceipt(now, len(mine), len(of_one) - len(mine), len(delivery.rejected)))
         return receipts
 
     def _store(self, connection: sa.Connection, rows: Sequence[dict[str, object]], rounds: _Rounds) -> set[object]:
@@ -214,9 +214,9 @@ class Intake:
             connection.execute(counted.values(deliveries=schema.alerts.c.deliveries + times))
 
 
-def _unreadable(reason: str, raw: str) -> refusals.Refused:
+def _unreadable(reason: str, raw: str) -> refusals.RefusedAlert:
     """Return what is told of an entry that is no alert; C(reason) begins with where in it that was seen."""
-    return refusals.Refused(
+    return refusals.RefusedAlert(
         refused_as=refusals.UNREADABLE,
         alert=f"what cannot be read as an alert, at {reason.partition(':')[0][:100]}",
         sender="",

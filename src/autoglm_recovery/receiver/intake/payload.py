@@ -51,7 +51,7 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Webhook:
+class WebhookPayload:
     """A payload that was read.  C(truncated) counts the alerts that Alertmanager left out.
 
     C(external_url) is what the sender calls itself; it is only ever compared.
@@ -102,7 +102,7 @@ class AlertIn(BaseModel):
     fingerprint: Annotated[_Text, Field(max_length=128)] = ""
 
 
-def parse_webhook(body: bytes) -> Webhook:
+def parse_webhook(body: bytes) -> WebhookPayload:
     """Read one POST.
 
     Alerts are judged one by one: a malformed one is set aside with a reason, and the others still count.
@@ -128,7 +128,7 @@ def parse_webhook(body: bytes) -> Webhook:
         except ValueError as error:
             rejected.append(Rejected(_raw(entry), _why(error)))
     truncated = data.get("truncatedAlerts", 0)
-    return Webhook(
+    return WebhookPayload(
         group_key=_group_key(_envelope_text(data, "groupKey")),
         receiver=_envelope_text(data, "receiver"),
         alerts=tuple(alerts),

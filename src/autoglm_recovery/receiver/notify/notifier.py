@@ -28,7 +28,7 @@ from autoglm_recovery.receiver.notify.calls import Answer, Calls
 from autoglm_recovery.receiver.notify.inert import inert, inert_line
 from autoglm_recovery.receiver.notify.letters import Letter
 from autoglm_recovery.receiver.notify.moot import look_again
-from autoglm_recovery.receiver.notify.recipients import Plan, plan, reaches, scheme
+from autoglm_recovery.receiver.notify.recipients import CallPlan, plan, reaches, scheme
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import notices
 from autoglm_recovery.receiver.store.database import Database
@@ -168,7 +168,7 @@ class Notifier:
         self._begin(plans)
         return len(claimed)
 
-    def _begin(self, plans: Sequence[Plan]) -> None:
+    def _begin(self, plans: Sequence[CallPlan]) -> None:
         until = time.monotonic() + LONGEST_SEND_S
         batches: dict[str, tuple[str, list[sa.Row[Any]]]] = {}
         for each in plans:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.own_watch import OwnWatch
-from autoglm_recovery.receiver.notify.own_state import Seen
+from autoglm_recovery.receiver.notify.own_state import OwnObservation
 from autoglm_recovery.receiver.process.worker import Trouble
 
 WATCHDOG = "watchdog"
@@ -18,19 +18,19 @@ _WORKER = "worker "
 
 
 @dataclass(frozen=True)
-class Heard:
+class WatchdogHeard:
     """What is known of the Watchdog.  C(at) is 0 where none was ever heard, and None where nobody can tell."""
 
     at: float | None
     started_at: float
 
 
-def watchdog(setting: OwnWatch, heard: Heard, now: float) -> Seen:
+def watchdog(setting: OwnWatch, heard: WatchdogHeard, now: float) -> OwnObservation:
     """Judge the Watchdog.  While the receiver was down nobody could hear it, so that its start counts as well."""
     if setting.watchdog is None:
-        return Seen(WATCHDOG, wrong=False)
+        return OwnObservation(WATCHDOG, wrong=False)
     if heard.at is None:
-        return Seen(WATCHDOG, wrong=None)
+        return OwnObservation(WATCHDOG, wrong=None)
     if not heard.at:
         wrong = True if now - heard.started_at > setting.grace.total_seconds() else None
         text = (
@@ -38,7 +38,7 @@ def watchdog(setting: OwnWatch, heard: Heard, now: float) -> Seen:
             "alerts of Prometheus get here. `autoglm rules` renders the Watchdog and its route in Alertmanager; where "
             "nobody is to send one, say monitoring.receiver.watchdog: false in the policy."
         )
-        return Seen(WATCHDOG, wrong, text)
+        return OwnObservation(WATCHDOG, wrong, text)
     limit = setting.watchdog.total_seconds()
     wrong = now - max(heard.at, heard.started_at) > limit
     # Silent for long, and this receiver not here for long: it may come yet.
@@ -48,13 +48,13 @@ def watchdog(setting: OwnWatch, heard: Heard, now: float) -> Seen:
         "Prometheus through Alertmanager to here. Until they do, no failure of the fleet is seen and none is repaired. "
         "Look whether Prometheus and Alertmanager run, and at Alertmanager's log for what its webhook is answered."
     )
-    return Seen(WATCHDOG, verdict, text)
+    return OwnObservation(WATCHDOG, verdict, text)
 
 
-def reached(name: str, address: str, failing_for: float | None, setting: OwnWatch) -> Seen:
+def reached(name: str, address: str, failing_for: float | None, setting: OwnWatch) -> OwnObservation:
     """Judge a server by the seconds for which it has failed to answer; None for one that answers."""
     if failing_for is None:
-        return Seen(name.lower(), wrong=False)
+        return OwnObservation(name.lower(), wrong=False)
     means = {
         "Prometheus": "Whether repairs hold and whether hosts are heard of cannot be asked",
         "Alertmanager": "People's silences cannot be asked for, and alerts probably do not get here",
@@ -63,12 +63,12 @@ def reached(name: str, address: str, failing_for: float | None, setting: OwnWatc
     # Between the first failure and then nobody knows.
     verdict = True if failing_for > setting.unreachable.total_seconds() else None
     text = f"{name} at {address} has not answered for more than {format_duration(setting.unreachable)}. {means}."
-    return Seen(name.lower(), verdict, text)
+    return OwnObservation(name.lower(), verdict, text)
 
 
 def workers(
     names: Iterable[str], troubles: Mapping[str, Trouble], setting: OwnWatch, *, database: bool = True
-) -> list[Seen]:
+) -> list[OwnObservation]:
     """Judge the background threads: one is wrong that hangs or fails for longer than the policy says.
 
     While the database does not answer, that they fail for it is not told of each.
@@ -77,7 +77,7 @@ def workers(
     for name in names:
         trouble = troubles.get(name)
         if trouble is None:
-            found.append(Seen(f"{_WORKER}{name}", wrong=False))
+            found.append(OwnObservation(f"{_WORKER}{name}", wrong=False))
             continue
         wrong = trouble.stuck or (database and trouble.seconds > setting.stuck.total_seconds())
         text = (
@@ -86,7 +86,7 @@ def workers(
             + f". {_WITHOUT.get(name, 'Its work is not done')}. The receiver's log says why; to restart it loses "
             "nothing: runs go on, and alerts that were taken in are kept."
         )
-        found.append(Seen(f"{_WORKER}{name}", True if wrong else None, text))
+        found.append(OwnObservation(f"{_WORKER}{name}", True if wrong else None, text))
     return found
 
 

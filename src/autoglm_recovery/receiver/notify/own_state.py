@@ -20,7 +20,7 @@ WELL_FOR_S = 60.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class OwnObservation:
     """One look at one thing.  C(wrong) is None where nobody can tell; C(text) says what is wrong and what it means."""
 
     key: str
@@ -29,7 +29,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Page:
+class OpenPage:
     """What is being told about one thing.  C(told) are the digests of the addresses that have heard that it is wrong.
 
     C(well_since) is when it was first seen to be well again; C(over_at) when that had lasted, and those who were told
@@ -45,17 +45,17 @@ class Page:
     heard_over: tuple[str, ...] = ()
 
 
-Pages = Mapping[str, Page]
+Pages = Mapping[str, OpenPage]
 
 
-def looked(pages: Pages, seen: Sequence[Seen], now: float) -> dict[str, Page]:
+def looked(pages: Pages, seen: Sequence[OwnObservation], now: float) -> dict[str, OpenPage]:
     """Return what there is to tell after a look."""
     found = dict(pages)
     for each in seen:
         page = found.get(each.key)
         if each.wrong:
             if page is None or page.over_at is not None:
-                found[each.key] = Page(each.key, each.text, now)
+                found[each.key] = OpenPage(each.key, each.text, now)
             else:
                 found[each.key] = replace(page, well_since=None)
         elif each.wrong is False and page is not None and page.over_at is None:
@@ -65,26 +65,26 @@ def looked(pages: Pages, seen: Sequence[Seen], now: float) -> dict[str, Page]:
     return {key: page for key, page in found.items() if not done(page)}
 
 
-def done(page: Page) -> bool:
+def done(page: OpenPage) -> bool:
     """Tell whether all who were told that it is wrong know that it is over."""
     return page.over_at is not None and set(page.told) <= set(page.heard_over)
 
 
-def to_tell(page: Page, addresses: Iterable[str]) -> list[str]:
+def to_tell(page: OpenPage, addresses: Iterable[str]) -> list[str]:
     """Return the digests that lack the page, or the word that it is over: nobody hears that who was not told."""
     if page.over_at is not None:
         return [each for each in addresses if each in page.told and each not in page.heard_over]
     return [each for each in addresses if each not in page.told]
 
 
-def delivered(page: Page, addresses: Iterable[str]) -> Page:
+def delivered(page: OpenPage, addresses: Iterable[str]) -> OpenPage:
     """Note who has heard."""
     if page.over_at is not None:
         return replace(page, heard_over=tuple(sorted({*page.heard_over, *addresses})))
     return replace(page, told=tuple(sorted({*page.told, *addresses})))
 
 
-def without_gone(pages: Pages, addresses: Iterable[str]) -> dict[str, Page]:
+def without_gone(pages: Pages, addresses: Iterable[str]) -> dict[str, OpenPage]:
     """Forget what is over and only waits for addresses that the policy does not name any more."""
     known = set(addresses)
     return {key: page for key, page in pages.items() if page.over_at is None or to_tell(page, known)}
@@ -95,7 +95,7 @@ def written(pages: Pages) -> str:
     return json.dumps({"version": 1, "pages": [asdict(page) for _, page in sorted(pages.items())]}, indent=1)
 
 
-def read(text: str) -> dict[str, Page]:
+def read(text: str) -> dict[str, OpenPage]:
     """Return what a file says.
 
     :raises ValueError: if it is none of ours.
@@ -106,8 +106,8 @@ def read(text: str) -> dict[str, Page]:
         raise ValueError(f"is no file of the receiver's own watch: {error!r:.200}") from error
 
 
-def _page(entry: Mapping[str, Any]) -> Page:
-    return Page(
+def _page(entry: Mapping[str, Any]) -> OpenPage:
+    return OpenPage(
         key=str(entry["key"]),
         text=str(entry["text"]),
         since=_finite(entry["since"]),

@@ -26,7 +26,7 @@ from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.notify import own_look, own_state
 from autoglm_recovery.receiver.notify.letters import Letter
 from autoglm_recovery.receiver.notify.notifier import LONGEST_SEND_S, pause_after
-from autoglm_recovery.receiver.notify.own_state import Page, Seen
+from autoglm_recovery.receiver.notify.own_state import OpenPage, OwnObservation
 from autoglm_recovery.receiver.notify.paging import addresses, send_each
 from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.process.worker import Worker, Workers
@@ -44,7 +44,7 @@ _TIMEOUTS = 4
 
 
 @dataclass
-class _Reach:
+class _ServerReach:
     """How a server stands: since when it fails, on the monotonic clock, and None while nothing is known."""
 
     asked_of: str | None = None
@@ -82,7 +82,7 @@ def _asked(policy: Policy) -> dict[str, tuple[str | None, str, fleet_http.Settin
     }
 
 
-class OwnWatch:
+class ReceiverMonitor:
     """Looks every few seconds, and tells."""
 
     def __init__(
@@ -105,7 +105,7 @@ class OwnWatch:
         self._name = name
         self._clock = clock
         self._started_at = clock()
-        self._servers = {key: _Reach() for key in ("Database", "Prometheus", "Alertmanager")}
+        self._servers = {key: _ServerReach() for key in ("Database", "Prometheus", "Alertmanager")}
         self._pages = self._read()
         # By page and address, so that one that fails delays nothing else.
         self._waits: dict[tuple[str, str], _Wait] = {}
@@ -125,10 +125,10 @@ class OwnWatch:
         self._tell()
         return EVERY_S
 
-    def _look(self, now: float) -> list[Seen]:
+    def _look(self, now: float) -> list[OwnObservation]:
         policy = self._policy()
         setting = policy.monitoring.receiver
-        found = [own_look.watchdog(setting, own_look.Heard(self._heard(), self._started_at), now)]
+        found = [own_look.watchdog(setting, own_look.WatchdogHeard(self._heard(), self._started_at), now)]
         found.append(self._reached("Database", engines.shown(self._database.url), setting))
         for name, (url, path, server) in _asked(policy).items():
             self._ask(name, url, path, server)
@@ -144,13 +144,13 @@ class OwnWatch:
         servers = sum(_TIMEOUTS * server.timeout.total_seconds() for server in asked)
         return 60.0 + servers + LONGEST_SEND_S * max(1, len(self._pages))
 
-    def _named(self) -> list[tuple[str, _Reach]]:
+    def _named(self) -> list[tuple[str, _ServerReach]]:
         return [(name, reach) for name, reach in self._servers.items() if name != "Database"]
 
-    def _reached(self, name: str, address: str, setting: Setting) -> Seen:
+    def _reached(self, name: str, address: str, setting: Setting) -> OwnObservation:
         reach = self._servers[name]
         if name != "Database" and reach.asked_of is None:
-            return Seen(name.lower(), wrong=False)  # the policy names none, or none any more
+            return OwnObservation(name.lower(), wrong=False)  # the policy names none, or none any more
         return own_look.reached(name, address, reach.failing_for(), setting)
 
     def _heard(self) -> float | None:
@@ -209,7 +209,7 @@ class OwnWatch:
             log.warning("people were told about the receiver", what=key, over=page.over_at is not None, told=len(took))
         return {(key, to[each.url]): each.wrong for each in sent if each.wrong is not None}
 
-    def _letter(self, page: Page) -> Letter:
+    def _letter(self, page: OpenPage) -> Letter:
         since = clocks.in_words(page.since)
         if page.over_at is not None:
             over = clocks.in_words(page.over_at)
@@ -218,7 +218,7 @@ class OwnWatch:
         body = f"{page.text}\n\n(first seen {since}; you are told once, and again when it is over)"
         return Letter(f"[autoglm] receiver {self._name} needs you: {page.key}", body, "failure", ())
 
-    def _keep(self, pages: dict[str, Page]) -> None:
+    def _keep(self, pages: dict[str, OpenPage]) -> None:
         if pages == self._pages:
             return
         self._pages = pages
@@ -227,7 +227,7 @@ class OwnWatch:
         except OSError as error:  # a full disk is among what is to be told
             log.warning("what people were told is not kept over a restart", file=str(self._file), error=str(error))
 
-    def _read(self) -> dict[str, Page]:
+    def _read(self) -> dict[str, OpenPage]:
         try:
             return own_state.read(self._file.read_text("utf-8"))
         except FileNotFoundError:

@@ -18,7 +18,7 @@ OCCASION = "receiver"
 
 
 @dataclass(frozen=True)
-class Sent:
+class PageResult:
     """What became of one letter: C(wrong) is None where it was taken.  C(url) may hold secrets, and is for no eyes."""
 
     url: str
@@ -40,8 +40,8 @@ def addresses(routes: Sequence[Route]) -> tuple[list[str], list[str]]:
     return list(found), errors
 
 
-def send_each(letters: Mapping[str, Letter], within_s: float = LONGEST_SEND_S) -> list[Sent]:
+def send_each(letters: Mapping[str, Letter], within_s: float = LONGEST_SEND_S) -> list[PageResult]:
     """Send a letter to each address, all at once; an address that hangs holds up no other one, nor the process' end."""
     answers = call_each(send, letters, within_s)
     slow = f"no answer in {within_s:.0f} s"
-    return [Sent(url, answers[url] if url in answers else f"{scheme(url)}: {slow}") for url in letters]
+    return [PageResult(url, answers[url] if url in answers else f"{scheme(url)}: {slow}") for url in letters]

@@ -38,7 +38,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """What is done about a notice now: addresses to call, by digest, and what stands in the way of others.
 
     C(busy) are the addresses among the latter that have not answered an earlier call of this receiver yet.
@@ -65,7 +65,7 @@ def _reach(number: int, route: Route) -> Reach:
 
 def plan(
     notice: sa.Row[Any], reached: Sequence[Reach], called: Collection[str], busy: Collection[str], now: float
-) -> Plan:
+) -> CallPlan:
     """Return what is to be done about a notice.  Pure.
 
     C(called) are the digests of those who were called about its incident: nobody else has to hear that it is over.
@@ -83,7 +83,7 @@ def plan(
             waits_for |= {address} & set(busy)
         else:
             begin[address] = url
-    return Plan(notice, begin, tuple(errors), frozenset(waits_for))
+    return CallPlan(notice, begin, tuple(errors), frozenset(waits_for))
 
 
 def _wanting(notice: sa.Row[Any], reached: Sequence[Reach], errors: list[str]) -> Iterator[str]:

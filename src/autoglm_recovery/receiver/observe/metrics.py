@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from autoglm_recovery import __version__
 from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.store.refusals import UNREADABLE
-from autoglm_recovery.receiver.store.standing import Standing
+from autoglm_recovery.receiver.store.standing import Backlog
 from autoglm_recovery.receiver.values.model import IncidentState
 from autoglm_recovery.receiver.values.refusal import RefusalReason
 
@@ -27,9 +27,9 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600, 1800, 
 class Metrics:
     """The receiver's counters and histograms, in a registry of their own."""
 
-    def __init__(self, standing: Callable[[], Standing]) -> None:
+    def __init__(self, standing: Callable[[], Backlog]) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Standing(standing))
+        self.registry.register(_DatabaseFigures(standing))
         ProcessCollector(registry=self.registry)
         Info("autoglm_build", "The receiver's version", registry=self.registry).info({"version": __version__})
         self._policy_valid = self._gauge(
@@ -153,7 +153,7 @@ class Metrics:
 
     def watch(self, workers: Workers) -> None:
         """Say from now on how the background threads are."""
-        self.registry.register(_Background(workers))
+        self.registry.register(_WorkerFigures(workers))
 
     def alert_refused(self, reason: str) -> None:
         """Count a firing alert that was refused, by the kind of the reason."""
@@ -188,7 +188,7 @@ class Metrics:
         self._runs.labels(action, state).inc()
 
 
-class _Background(Collector):
+class _WorkerFigures(Collector):
     """Asks the workers at each scrape: one that is stuck could not say so itself."""
 
     def __init__(self, workers: Workers) -> None:
@@ -213,10 +213,10 @@ class _Background(Collector):
         yield from (failures, well, stuck)
 
 
-class _Standing(Collector):
+class _DatabaseFigures(Collector):
     """Asks the database at each scrape, so that the figures survive a restart and are the same from every replica."""
 
-    def __init__(self, ask: Callable[[], Standing]) -> None:
+    def __init__(self, ask: Callable[[], Backlog]) -> None:
         self._ask = ask
 
     def describe(self) -> Iterator[Metric]:
@@ -226,13 +226,13 @@ class _Standing(Collector):
     def collect(self) -> Iterator[Metric]:
         """Ask.  Without an answer there are no figures rather than old ones, and one that says so."""
         try:
-            found: Standing | None = self._ask()
+            found: Backlog | None = self._ask()
         except sa.exc.SQLAlchemyError:
             found = None
         yield from _families(found, time.time())
 
 
-def _families(found: Standing | None, now: float) -> Iterator[Metric]:
+def _families(found: Backlog | None, now: float) -> Iterator[Metric]:
     readable = GaugeMetricFamily("autoglm_database_readable", "1 where the database answered this scrape")
     readable.add_metric([], 0 if found is None else 1)
     states = GaugeMetricFamily("autoglm_incidents", "Incidents by state", labels=["state"])

@@ -28,7 +28,7 @@ from autoglm_recovery.receiver.runs.run_end import close
 from autoglm_recovery.receiver.store import fences, installation, runs
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.runs import Claim, Superseded, claim_of
+from autoglm_recovery.receiver.store.runs import RunClaim, Superseded, claim_of
 from autoglm_recovery.receiver.values.clock import Clock, wall
 from autoglm_recovery.receiver.values.model import FaultMode, RunState, Target
 from autoglm_recovery.receiver.verify.correction import corrected
@@ -215,7 +215,7 @@ class Follower:
         self._metrics.class_corrected(was, found)
         log.info("class corrected", incident=incident.id, was=was, failure_class=found)
 
-    def _finish(self, run: sa.Row[Any], claim: Claim, world: World, look: RunReport) -> None:
+    def _finish(self, run: sa.Row[Any], claim: RunClaim, world: World, look: RunReport) -> None:
         with self._database.writing() as connection:
             state = close(connection, run, claim, world, look, self._clock())
         self._closed(run, state)

@@ -23,7 +23,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
-class Line:
+class NarratedLine:
     """One line of a timeline: C(kind) is C(task) for a step and C(proof) for a verdict that was read.
 
     C(cause) is why a task failed, with the service's last words if it had any, and C(last words) what a dead service
@@ -54,7 +54,7 @@ _ENDINGS = {
 }
 
 
-def narrate(event: Mapping[str, Any]) -> list[Line]:
+def narrate(event: Mapping[str, Any]) -> list[NarratedLine]:
     """Return what a person should read of one event; most events say nothing new."""
     ending = _ENDINGS.get(str(event.get("event")))
     data = event.get("event_data")
@@ -68,25 +68,27 @@ def narrate(event: Mapping[str, Any]) -> list[Line]:
         ending = "failed, and the playbook goes on"
     at = _moment(event)
     text = f"{data.get('task') or 'task'}: {ending}{_duration(data)}{_message(ending, result)}"
-    lines = [Line(at, "task", _short(text))]
+    lines = [NarratedLine(at, "task", _short(text))]
     if str(data.get("task_action")).endswith("crash_snapshot"):
-        lines += [Line(at, "evidence", _short(f"{data.get('host')}{told}")) for told in _evidence(ending, result)]
+        lines += [
+            NarratedLine(at, "evidence", _short(f"{data.get('host')}{told}")) for told in _evidence(ending, result)
+        ]
     mark = _refused_by(result) if ending == "failed" and str(data.get("task_action")).endswith("fence") else None
     if mark is not None:
-        lines.append(Line(at, "fenced", _short(f"{data.get('host')}: {result.get('msg')}"), mark))
+        lines.append(NarratedLine(at, "fenced", _short(f"{data.get('host')}: {result.get('msg')}"), mark))
     holder = _held_by(result) if ending == "failed" and str(data.get("task_action")).endswith("host_lock") else None
     if holder is not None:
-        lines.append(Line(at, "kept_out", _short(f"{data.get('host')} is held by {holder}"), holder=holder))
+        lines.append(NarratedLine(at, "kept_out", _short(f"{data.get('host')} is held by {holder}"), holder=holder))
     verdict = result.get("verdict")
     # A verdict that will be asked for again is no proof of anything yet.
     if isinstance(verdict, str) and ending != _ENDINGS["runner_retry"]:
         reasons = result.get("reasons")
         told = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
         text = _short(f"{data.get('host')} is {verdict}{': ' if told else ''}{told}")
-        lines.append(replace(Line(at, "proof", text), **_reading(data, result)))
+        lines.append(replace(NarratedLine(at, "proof", text), **_reading(data, result)))
     cause = _cause(ending, data, result)
     if cause is not None:
-        lines.append(Line(at, *cause))
+        lines.append(NarratedLine(at, *cause))
     return lines
 
 
@@ -138,11 +140,11 @@ def _held_by(result: Mapping[str, Any]) -> str | None:
     return (_short(who, LONGEST_HOLDER) or None) if isinstance(who, str) else None
 
 
-def without_a_task(output: str, at: float) -> Line:
+def without_a_task(output: str, at: float) -> NarratedLine:
     """Return what a person should read where no task was begun: a container or a playbook that is not there, say."""
     # Reasons come last, and no longer than this.
     said = " ".join(_COLOURS.sub("", output).split())[-LONGEST_LINE + 50 :]
-    return Line(at, "task", _short(f"no task was begun: {said or 'nothing was printed'}"))
+    return NarratedLine(at, "task", _short(f"no task was begun: {said or 'nothing was printed'}"))
 
 
 def _moment(event: Mapping[str, Any]) -> float:

@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
-from autoglm_recovery.receiver.store.runs import Claim
+from autoglm_recovery.receiver.store.runs import RunClaim
 from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.values.model import ENDED, NEVER_THERE, FaultMode, IncidentState, RunState, outcome_of
 
@@ -23,7 +23,7 @@ FENCED_PAUSE_S = 2.0
 
 
 def close(
-    connection: sa.Connection, run: sa.Row[Any], claim: Claim, world: World, look: RunReport, now: float
+    connection: sa.Connection, run: sa.Row[Any], claim: RunClaim, world: World, look: RunReport, now: float
 ) -> RunState:
     """Write down the end of a run and what it means for its incident; return how it ended.
 

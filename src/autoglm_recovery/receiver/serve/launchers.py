@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template, Token
 from autoglm_recovery.receiver.runs.local import run_directory
-from autoglm_recovery.receiver.runs.local.artifacts import Retention
+from autoglm_recovery.receiver.runs.local.artifacts import ArtifactRetention
 from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
 from autoglm_recovery.receiver.runs.protocol import Launcher
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
@@ -43,9 +43,9 @@ def open_launchers(
     return launchers, closing, background
 
 
-def retention(policy: Launchers) -> Retention:
+def retention(policy: Launchers) -> ArtifactRetention:
     """Return how long the directories of runs are kept."""
-    return Retention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
+    return ArtifactRetention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
 
 
 def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:

@@ -22,7 +22,7 @@ READ_AGAIN_EVERY_S = 300.0
 log = structlog.get_logger()
 
 
-class Reader:
+class Reloader:
     """Keeps the world as new as its files.  C(changed) is called after each reading."""
 
     def __init__(self, world: CurrentWorld, metrics: Metrics, changed: Callable[[], None]) -> None:

@@ -32,7 +32,7 @@ from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.loop.loop import Loop
 from autoglm_recovery.receiver.loop.proving import LastHeard
 from autoglm_recovery.receiver.notify.notifier import Notifier
-from autoglm_recovery.receiver.notify.own_watch import OwnWatch
+from autoglm_recovery.receiver.notify.own_watch import ReceiverMonitor
 from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.observe.own_silences import maker
@@ -46,14 +46,14 @@ from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.local.artifacts import Sweeper
 from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.serve.launchers import open_launchers, retention
-from autoglm_recovery.receiver.serve.reloader import Reader
+from autoglm_recovery.receiver.serve.reloader import Reloader
 from autoglm_recovery.receiver.store import engines, installation
 from autoglm_recovery.receiver.store import heard as watchdog
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.forgetting import Forgetting
 from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
-from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
 from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
@@ -68,7 +68,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReceiverSettings:
     """Where the receiver finds and keeps things."""
 
     policy: Path | None
@@ -84,7 +84,7 @@ class ServeError(RuntimeError):
     """The receiver cannot start, and why."""
 
 
-def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
+def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None:
     """Run the receiver, in a world that was read already or else is read now.
 
     :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
@@ -101,9 +101,9 @@ def serve(settings: Settings, world: CurrentWorld | None = None) -> None:
 
 
 def _run(
-    settings: Settings, doors: Doorkeeping, database: Database, world: CurrentWorld, listener: socket.socket
+    settings: ReceiverSettings, doors: Doorkeeping, database: Database, world: CurrentWorld, listener: socket.socket
 ) -> None:
-    def ask() -> Standing:
+    def ask() -> Backlog:
         with database.reading() as connection:
             return standing(connection)
 
@@ -155,9 +155,9 @@ def _run(
         silences=lambda: silences.now,
         presence=lambda: presence.now,
     )
-    reader = Reader(world, metrics, loop.wake)
+    reader = Reloader(world, metrics, loop.wake)
     presence = PresenceWatch(lambda: world.now)
-    own = OwnWatch(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
+    own = ReceiverMonitor(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
     background: list[Background] = [
         *(*asking, keeper, silences, proofs, notifier, loop, intake, reader, presence, own),
         AbsenceWatch(database, lambda: world.now.policy, loop.wake),
@@ -195,7 +195,7 @@ def _tracer(database: Database) -> Tracer | None:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
+def _database(settings: ReceiverSettings) -> Iterator[Database]:
     """Open the database and bring its schema up to date.
 
     :raises ServeError: if it cannot be used.
@@ -216,7 +216,7 @@ def _database(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def _lease_seconds(settings: Settings, database: Database) -> float:
+def _lease_seconds(settings: ReceiverSettings, database: Database) -> float:
     if settings.lease_s is None:
         return SHARED_LEASE_S if database.shared else LONE_LEASE_S
     if settings.lease_s < SHORTEST_LEASE_S:
@@ -246,7 +246,7 @@ def _private(directory: Path) -> None:
         raise ServeError(f"state directory {directory} cannot be used: {error.strerror}") from error
 
 
-def _judge_files(settings: Settings) -> None:
+def _judge_files(settings: ReceiverSettings) -> None:
     """Look at whose the files are that decide who comes in.
 
     :raises AuthError: if one may be changed, or a secret read, by somebody else.
@@ -294,4 +294,4 @@ def only_receiver(directory: Path) -> IO[str]:
     return lock
 
 
-__all__ = ["AccessSettings", "AuthError", "ListenError", "ServeError", "Settings", "serve"]
+__all__ = ["AccessSettings", "AuthError", "ListenError", "ReceiverSettings", "ServeError", "serve"]

@@ -39,7 +39,7 @@ class BackupError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class About:
+class BackupInfo:
     """What a backup says of itself.  C(taken_at) is in seconds since the epoch."""
 
     taken_at: float
@@ -48,7 +48,7 @@ class About:
     installation: str
 
 
-def save(source: sa.URL, out: Path) -> tuple[Path, About]:
+def save(source: sa.URL, out: Path) -> tuple[Path, BackupInfo]:
     """Save a database as C(out), or in that directory under a name that tells installation and time.
 
     :raises BackupError: if it cannot be read or written, or C(out) is there already; what was begun is removed.
@@ -72,13 +72,13 @@ def save(source: sa.URL, out: Path) -> tuple[Path, About]:
     return path, about
 
 
-def name(about: About) -> str:
+def name(about: BackupInfo) -> str:
     """Return the name of a backup's file in a directory of backups."""
     stamp = clocks.stamp(about.taken_at)
     return f"autoglm-{about.installation[:12]}-{stamp}.db"
 
 
-def read(path: Path) -> About:
+def read(path: Path) -> BackupInfo:
     """Read what a backup says of itself.
 
     :raises BackupError: if the file is none, or damaged.
@@ -98,7 +98,7 @@ def read(path: Path) -> About:
         raise BackupError(f"{path} is no backup of autoglm backup")
     if damage != "ok":
         raise BackupError(f"{path} is damaged: {damage}")
-    return About(float(row[0]), str(row[1]), str(row[2]), str(row[3]))
+    return BackupInfo(float(row[0]), str(row[1]), str(row[2]), str(row[3]))
 
 
 def newest_revision() -> str:
@@ -176,7 +176,7 @@ def _same_release(reader: sa.Connection) -> None:
         )
 
 
-def _describe(part: Path, now: float) -> About:
+def _describe(part: Path, now: float) -> BackupInfo:
     with contextlib.closing(_connect(part)) as connection:
         revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
         installation = connection.execute("SELECT name FROM installation").fetchone()[0]
@@ -186,4 +186,4 @@ def _describe(part: Path, now: float) -> About:
         connection.commit()
     with open(part, "rb") as file:
         os.fsync(file.fileno())
-    return About(now, __version__, revision, installation)
+    return BackupInfo(now, __version__, revision, installation)

@@ -25,7 +25,7 @@ UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedAlert:
     """An alert that was refused, in the words of C(target), or one that could not be read (C(UNREADABLE))."""
 
     refused_as: str
@@ -46,15 +46,15 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def note(connection: sa.Connection, refused: Iterable[Refused], now: float) -> None:
+def note(connection: sa.Connection, refused: Iterable[RefusedAlert], now: float) -> None:
     """Count refused alerts by their kind, with the newest of each as the example."""
-    counted: dict[str, tuple[Refused, int]] = {}
+    counted: dict[str, tuple[RefusedAlert, int]] = {}
     for one in refused:
         counted[one.kind] = (one, counted.get(one.kind, (one, 0))[1] + 1)
     if not counted:
         return
     known = set(connection.execute(sa.select(refusals.c.kind)).scalars())
-    settled: dict[str, tuple[Refused, int]] = {}
+    settled: dict[str, tuple[RefusedAlert, int]] = {}
     for kind, (one, times) in counted.items():
         new = kind not in known
         if new and len(known) >= MOST_KINDS:
@@ -69,7 +69,7 @@ def note(connection: sa.Connection, refused: Iterable[Refused], now: float) -> N
         _count(connection, kind, *settled[kind], now)
 
 
-def _count(connection: sa.Connection, kind: str, one: Refused, times: int, now: float) -> None:
+def _count(connection: sa.Connection, kind: str, one: RefusedAlert, times: int, now: float) -> None:
     example = {**asdict(one), "labels": dict(one.labels), "last_at": now}
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(refusals).values(**example, kind=kind, times=times, first_at=now)

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.receiver.store import backup, engines
 from autoglm_recovery.receiver.store import incidents as store
-from autoglm_recovery.receiver.store.backup import About, BackupError
+from autoglm_recovery.receiver.store.backup import BackupError, BackupInfo
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.schema import alerts, incidents, installation, notices, own_silences, runs
 from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED, IncidentState, RunState
@@ -35,14 +35,14 @@ _NOT_ACTED_ON = ("new", "doubted")
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredDatabase:
     """What became of a restore.
 
     C(kept) is where the database of before is; C(incidents) need a person; C(forgotten) counts the alerts that were
     stored when the backup was taken, and not acted on yet.
     """
 
-    about: About
+    about: BackupInfo
     installation: str
     incidents: tuple[int, ...]
     runs: tuple[int, ...]
@@ -50,7 +50,7 @@ class Restored:
     kept: Path | None = None
 
 
-def into_file(path: Path, target: Path, *, replace: bool) -> Restored:
+def into_file(path: Path, target: Path, *, replace: bool) -> RestoredDatabase:
     """Make an SQLite database of a backup.  No receiver may work on the target.
 
     :raises BackupError: if the backup cannot be used, or there is a database and it is not to be replaced.
@@ -78,7 +78,7 @@ def into_file(path: Path, target: Path, *, replace: bool) -> Restored:
     return replaced(restored, kept=kept)
 
 
-def into_postgresql(path: Path, url: str) -> Restored:
+def into_postgresql(path: Path, url: str) -> RestoredDatabase:
     """Fill an empty PostgreSQL database with a backup.
 
     :raises BackupError: if the backup cannot be used, or the database holds something.
@@ -104,7 +104,7 @@ def into_postgresql(path: Path, url: str) -> Restored:
             target.close()
 
 
-def _usable(path: Path) -> About:
+def _usable(path: Path) -> BackupInfo:
     about = backup.read(path)
     if about.revision > backup.newest_revision():
         raise BackupError(
@@ -131,7 +131,7 @@ def _migrated_copy(path: Path) -> Iterator[Database]:
             left.unlink()
 
 
-def _begin_again(url: str, about: About) -> Restored:
+def _begin_again(url: str, about: BackupInfo) -> RestoredDatabase:
     database = Database(url)
     try:
         database.migrate()
@@ -144,7 +144,7 @@ def _begin_again(url: str, about: About) -> Restored:
     return restored
 
 
-def _judge(connection: sa.Connection, about: About) -> Restored:
+def _judge(connection: sa.Connection, about: BackupInfo) -> RestoredDatabase:
     """Close what was going on when the backup was taken, and give the installation another name."""
     now = time.time()
     taken = clocks.in_words(about.taken_at)
@@ -174,7 +174,7 @@ def _judge(connection: sa.Connection, about: About) -> Restored:
     forgotten = connection.execute(alerts.delete().where(alerts.c.outcome.in_(_NOT_ACTED_ON))).rowcount
     new_name = uuid.uuid4().hex
     connection.execute(installation.update().values(name=new_name))
-    return Restored(about, new_name, tuple(open_ones), lost, forgotten)
+    return RestoredDatabase(about, new_name, tuple(open_ones), lost, forgotten)
 
 
 def _go_on_counting(connection: sa.Connection) -> None:

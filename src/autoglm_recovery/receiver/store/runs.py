@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read and write runs.  Every function works in its caller's transaction.
 
-What a receiver writes about a run that goes on says in which claim it does (C(Claim)): after another receiver has taken
-the run over, its claim has a higher fencing token, and the write is refused.
+What a receiver writes about a running run carries that receiver's claim (C(RunClaim)): after another receiver has taken
+the run over, the other claim has a higher fencing token, and the write is refused.
 
 C(key) names a run over all databases, copies of this one among them: its number does not, once a database was lost,
 restored or copied.
@@ -40,7 +40,7 @@ class Superseded(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class RunClaim:
     """That a run is one receiver's, until somebody claims it with a higher fencing token."""
 
     run_id: int
@@ -62,9 +62,9 @@ class Lease:
         return self.clock + self.seconds
 
 
-def claim_of(row: sa.Row[Any]) -> Claim:
+def claim_of(row: sa.Row[Any]) -> RunClaim:
     """Return the claim under which a run was read."""
-    return Claim(row.id, row.owner, row.fence)
+    return RunClaim(row.id, row.owner, row.fence)
 
 
 def unfinished(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
@@ -89,7 +89,7 @@ def update(connection: sa.Connection, run_id: int, **values: Any) -> None:
     connection.execute(runs.update().where(runs.c.id == run_id).values(**values))
 
 
-def report(connection: sa.Connection, claim: Claim, **values: Any) -> None:
+def report(connection: sa.Connection, claim: RunClaim, **values: Any) -> None:
     """Change a run that goes on, as its owner.
 
     :raises Superseded: if it is another's by now, or has ended.
@@ -143,13 +143,13 @@ def next_lapse(connection: sa.Connection, lease: Lease) -> float | None:
     return connection.execute(query).scalar()
 
 
-def take_over(connection: sa.Connection, run: sa.Row[Any], lease: Lease) -> Claim | None:
+def take_over(connection: sa.Connection, run: sa.Row[Any], lease: Lease) -> RunClaim | None:
     """Claim a run whose lease is over with a higher fencing token; None if somebody was faster or it was renewed."""
     same = (runs.c.id == run.id) & (runs.c.fence == run.fence) & (runs.c.lease_until < lease.clock)
     return _claim(connection, lease, run.host, same)
 
 
-def take_up(connection: sa.Connection, lease: Lease) -> list[Claim]:
+def take_up(connection: sa.Connection, lease: Lease) -> list[RunClaim]:
     """Claim what this receiver had before it was restarted, and what nobody has.  Its state directory is proof."""
     mine = _UNFINISHED & runs.c.owner.in_((lease.owner, NOBODY))
     left = connection.execute(sa.select(runs.c.id, runs.c.host).where(mine).order_by(runs.c.id)).all()
@@ -157,7 +157,7 @@ def take_up(connection: sa.Connection, lease: Lease) -> list[Claim]:
     return [claim for claim in claims if claim is not None]
 
 
-def _claim(connection: sa.Connection, lease: Lease, host: str, which: sa.ColumnElement[bool]) -> Claim | None:
+def _claim(connection: sa.Connection, lease: Lease, host: str, which: sa.ColumnElement[bool]) -> RunClaim | None:
     fence = fences.give(connection, lease.clock, host)
     values = {"owner": lease.owner, "fence": fence, "lease_until": lease.end}
     statement = runs.update().where(which, _UNFINISHED).values(values)

@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.values.model import ENDED, UNFINISHED
 
 
 @dataclass(frozen=True)
-class Standing:
+class Backlog:
     """Counts, and the oldest of what waits as seconds since the epoch (None where nothing waits)."""
 
     incidents: dict[str, int]
@@ -26,7 +26,7 @@ class Standing:
     rejects: int
 
 
-def standing(connection: sa.Connection) -> Standing:
+def standing(connection: sa.Connection) -> Backlog:
     """Ask in one transaction.  Ended incidents and runs are counted, and only what goes on has an age."""
     states = connection.execute(
         sa.select(incidents.c.state, sa.func.count(), sa.func.min(incidents.c.opened_at)).group_by(incidents.c.state)
@@ -38,7 +38,7 @@ def standing(connection: sa.Connection) -> Standing:
     counted = connection.execute(
         sa.select(runs.c.action, runs.c.state, sa.func.count()).where(going_on).group_by(runs.c.action, runs.c.state)
     ).all()
-    return Standing(
+    return Backlog(
         incidents={state: count for state, count, _ in states},
         oldest_incident={state: opened for state, _, opened in states if state not in set(ENDED)},
         runs={(action, state): count for action, state, count in counted},

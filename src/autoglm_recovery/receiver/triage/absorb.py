@@ -289,8 +289,8 @@ def _settled(
     }
 
 
-def _refused(row: sa.Row[Any], fault: Fault) -> refusals.Refused:
-    return refusals.Refused(
+def _refused(row: sa.Row[Any], fault: Fault) -> refusals.RefusedAlert:
+    return refusals.RefusedAlert(
         refused_as=str(fault.refused_as),
         alert=_name(row),
         sender=fault.sender or "",

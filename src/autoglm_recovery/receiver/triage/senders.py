@@ -49,7 +49,7 @@ class Instance(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sender:
+class SenderKind:
     """A kind of sender.
 
     C(program) is looked for in the labels that carry names of programs, C(job) is a whole C(job), C(alert) begins
@@ -73,7 +73,7 @@ class Sender:
         whole = bool(self.job) and re.fullmatch(self.job, job) is not None
         return whole or (bool(self.program) and _holds(self.program, job))
 
-    def speaks(self, seen: Seen) -> bool:
+    def speaks(self, seen: SenderTraits) -> bool:
         """Tell whether anything but the job says that this sender speaks for others."""
         if self.alert and re.match(self.alert, seen.alertname):
             return True
@@ -85,7 +85,7 @@ class Sender:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SenderTraits:
     """What labels say of their sender: values in lower case, the port of C(instance), names of marks."""
 
     job: str
@@ -108,18 +108,18 @@ def port_of(word: str) -> int | None:
 # Target labels of a proxy: where it runs.
 _OF_A_PROXY = ("host", "hostname", "node", "nodename", "kubernetes_node")
 
-OWN = Sender("itself", Instance.own)
+OWN = SenderKind("itself", Instance.own)
 
 SENDERS = (
     # kubernetes/kubelet and cAdvisor: kubernetes-monitoring/kubernetes-mixin, alerts/kubelet.libsonnet: node and
     # instance are the node's own.
-    Sender("kubelet", Instance.own, program="kubelet|cadvisor|kube-proxy", alert=r"Kubelet[A-Z]|KubeProxyDown\Z"),
+    SenderKind("kubelet", Instance.own, program="kubelet|cadvisor|kube-proxy", alert=r"Kubelet[A-Z]|KubeProxyDown\Z"),
     # node_exporter, DaemonSets included: its host is what it speaks of.  prometheus/node_exporter, docs/node-mixin.
-    Sender("node_exporter", Instance.own, program="node[-_]?exporter"),
+    SenderKind("node_exporter", Instance.own, program="node[-_]?exporter"),
     # kubernetes/kube-state-metrics, docs/README.md: one for a cluster, and all that it says is about others.  Alerts by
     # kubernetes-mixin (alerts/apps_alerts.libsonnet, kube-state-metrics) and samber/awesome-prometheus-alerts
     # (kubestate-exporter.yml), whose expressions are on kube_* metrics.
-    Sender(
+    SenderKind(
         "kube-state-metrics",
         Instance.messenger,
         program="kube-state-metrics|ksm",
@@ -130,7 +130,7 @@ SENDERS = (
     # prometheus-community/json_exporter, ribbybibby/ssl_exporter, czerwonk/ping_exporter (label target),
     # SuperQ/smokeping_prober (label host), redfish and iDRAC exporters; the Probe of prometheus-operator has the job
     # probe/NAMESPACE/NAME.
-    Sender(
+    SenderKind(
         "a prober",
         Instance.probed,
         program="blackbox|smokeping|(?:blackbox|snmp|ssl|json|ping|redfish|idrac|domain|dns)[-_]?(?:exporter|probe[rs]?)",
@@ -141,12 +141,12 @@ SENDERS = (
     ),
     # prometheus/prometheus, documentation of federation: without honor_labels the scraped server is in instance and the
     # metric's own target in exported_instance.
-    Sender("a federating Prometheus", Instance.messenger, program="federat[a-z]*"),
+    SenderKind("a federating Prometheus", Instance.messenger, program="federat[a-z]*"),
     # prometheus/pushgateway, README, on the job and instance labels: without honor_labels instance is the gateway's.
-    Sender("Pushgateway", Instance.messenger, program="push-?gateway", ports=frozenset({9091})),
+    SenderKind("Pushgateway", Instance.messenger, program="push-?gateway", ports=frozenset({9091})),
     # open-telemetry/opentelemetry-collector-contrib, exporter/prometheusexporter: scraped at the collector;
     # resource attributes become labels (host_name, or host.name where names are not translated).
-    Sender(
+    SenderKind(
         "an OpenTelemetry collector",
         Instance.messenger,
         program="otel|otelcol|otelcollector|opentelemetry",
@@ -154,7 +154,7 @@ SENDERS = (
     ),
     # influxdata/telegraf: the tag host is where Telegraf runs; inputs/http_response has the probed address in server,
     # inputs/ping in url; outputs/prometheus_client listens on 9273.
-    Sender(
+    SenderKind(
         "Telegraf",
         Instance.messenger,
         program="telegraf",
@@ -164,7 +164,7 @@ SENDERS = (
     ),
     # haproxy/haproxy, addons/promex (labels proxy and server) and prometheus/haproxy_exporter (backend and server):
     # that a server is down is told by the balancer, from where the balancer runs.
-    Sender(
+    SenderKind(
         "HAProxy",
         Instance.messenger,
         program="haproxy",
@@ -174,7 +174,7 @@ SENDERS = (
         beside=_OF_A_PROXY,
     ),
     # nginx/nginx-prometheus-exporter (labels upstream and server) and vozlt/nginx-module-vts (upstream and backend).
-    Sender(
+    SenderKind(
         "nginx",
         Instance.messenger,
         marks=frozenset({"upstream"}),
@@ -182,11 +182,11 @@ SENDERS = (
         beside=_OF_A_PROXY,
     ),
     # traefik/traefik, traefik_service_server_up{service, url}.
-    Sender("Traefik", Instance.messenger, program="traefik", subject=("url",), beside=_OF_A_PROXY),
+    SenderKind("Traefik", Instance.messenger, program="traefik", subject=("url",), beside=_OF_A_PROXY),
     # envoyproxy/envoy, envoy_cluster_*: what it sees of its upstreams, by cluster and not by host.
-    Sender("Envoy", Instance.messenger, marks=frozenset({"envoy_cluster_name"})),
+    SenderKind("Envoy", Instance.messenger, marks=frozenset({"envoy_cluster_name"})),
     # BerriAI/litellm, docs prometheus: litellm_deployment_state{api_base, ...} is about the server behind the proxy.
-    Sender(
+    SenderKind(
         "LiteLLM",
         Instance.messenger,
         program="litellm",
@@ -197,7 +197,7 @@ SENDERS = (
     # Relays and readers of somebody's API: statsd_exporter, graphite_exporter, collectd_exporter, influxdb_exporter;
     # cloudwatch, stackdriver and azure exporters; prometheus-slurm-exporter and consul_exporter (label node);
     # prometheus-pve-exporter, vmware_exporter, openstack-exporter.
-    Sender(
+    SenderKind(
         "a relay",
         Instance.messenger,
         program="(?:statsd|graphite|collectd|influxdb|cloudwatch|stackdriver|azure|slurm|consul|pve|vmware|openstack"
@@ -210,10 +210,10 @@ SENDERS = (
 _MARKS = frozenset().union(*(sender.marks for sender in SENDERS))
 
 
-def sender_of(labels: Mapping[str, str]) -> Sender:
+def sender_of(labels: Mapping[str, str]) -> SenderKind:
     """Return the first sender of the table that labels look like, or the one that speaks for itself."""
     return _sender(
-        Seen(
+        SenderTraits(
             job=labels.get(_JOB, "")[:_LONGEST].lower(),
             alertname=labels.get("alertname", "")[:_LONGEST],
             port=port_of(labels.get("instance", "")),
@@ -224,7 +224,7 @@ def sender_of(labels: Mapping[str, str]) -> Sender:
 
 
 @lru_cache(maxsize=4096)
-def _sender(seen: Seen) -> Sender:
+def _sender(seen: SenderTraits) -> SenderKind:
     """A storm has few senders, and is judged alert by alert."""
     by_job = next((sender for sender in SENDERS if sender.is_job(seen.job)), None)
     return by_job or next((sender for sender in SENDERS if sender.speaks(seen)), OWN)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autoglm_recovery.receiver.triage.senders import Instance, Sender, port_of, sender_of
+from autoglm_recovery.receiver.triage.senders import Instance, SenderKind, port_of, sender_of
 
 # Decides alone: whoever writes it has looked at all the others.
 LAST_WORD = "autoglm_host"
@@ -47,7 +47,7 @@ _OF_A_NODE = ("condition", "effect")
 
 
 @dataclass(frozen=True)
-class Claim:
+class SubjectLabel:
     """A label that names the failed thing, as far as its sender is known."""
 
     label: str
@@ -71,9 +71,9 @@ class Subject:
     """
 
     sender: str
-    claims: tuple[Claim, ...]
+    claims: tuple[SubjectLabel, ...]
     set_aside: tuple[SetAside, ...]
-    doubts: tuple[Claim, ...] = ()
+    doubts: tuple[SubjectLabel, ...] = ()
 
 
 def subject_of(labels: Mapping[str, str]) -> Subject:
@@ -82,13 +82,13 @@ def subject_of(labels: Mapping[str, str]) -> Subject:
     there = [*_candidates(sender, labels)]
     if labels.get(LAST_WORD):
         others = tuple(SetAside(label, labels[label], f"{LAST_WORD} decides") for label in there)
-        return Subject(sender.name, (Claim(LAST_WORD, labels[LAST_WORD]),), others)
+        return Subject(sender.name, (SubjectLabel(LAST_WORD, labels[LAST_WORD]),), others)
     why_not = {label: _why_not(label, sender, labels) for label in there}
-    claims = tuple(Claim(label, labels[label]) for label, why in why_not.items() if why is None)
+    claims = tuple(SubjectLabel(label, labels[label]) for label, why in why_not.items() if why is None)
     aside = tuple(SetAside(label, labels[label], why) for label, why in why_not.items() if why is not None)
     only_scraped = bool(claims) and claims[0].label.endswith(INSTANCE)
     doubts = tuple(
-        Claim(label, labels[label])
+        SubjectLabel(label, labels[label])
         for label in OF_OTHERS
         if only_scraped and label not in why_not and labels.get(label)
     )
@@ -100,7 +100,7 @@ def service_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
     return _variants("service", labels)
 
 
-def _candidates(sender: Sender, labels: Mapping[str, str]) -> Iterator[str]:
+def _candidates(sender: SenderKind, labels: Mapping[str, str]) -> Iterator[str]:
     """Yield the labels that are there and may name a host, the one that decides first."""
     of_sender = _there(sender.subject, labels) if sender.subject and sender.beside else ()
     for name in dict.fromkeys((*of_sender, *NAMES, *sender.subject, "target", INSTANCE)):
@@ -119,7 +119,7 @@ def _there(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]
     return tuple(name for name in names if _variants(name, labels))
 
 
-def _why_not(label: str, sender: Sender, labels: Mapping[str, str]) -> str | None:
+def _why_not(label: str, sender: SenderKind, labels: Mapping[str, str]) -> str | None:
     """Say why a label does not count, or None if it does."""
     word = labels[label]
     if labels.get(f"exported_{label}"):
@@ -135,7 +135,7 @@ def _why_not(label: str, sender: Sender, labels: Mapping[str, str]) -> str | Non
     return None
 
 
-def _why_no_instance(sender: Sender, labels: Mapping[str, str]) -> str | None:
+def _why_no_instance(sender: SenderKind, labels: Mapping[str, str]) -> str | None:
     if sender.instance is Instance.messenger:
         return f"it is where {sender.name} runs"
     if _there((*sender.subject, "target"), labels):
@@ -145,7 +145,7 @@ def _why_no_instance(sender: Sender, labels: Mapping[str, str]) -> str | None:
     return None
 
 
-def _is_attached(sender: Sender, labels: Mapping[str, str]) -> bool:
+def _is_attached(sender: SenderKind, labels: Mapping[str, str]) -> bool:
     """Tell whether node is the scraped pod's: in the jobs that attach it, but for metrics that are about nodes."""
     if not _ATTACHING_JOB.match(labels.get("job", "")):
         return False

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
-from autoglm_recovery.receiver.triage.subject import INSTANCE, NAMES, Claim, Subject, service_labels, subject_of
+from autoglm_recovery.receiver.triage.subject import INSTANCE, NAMES, Subject, SubjectLabel, service_labels, subject_of
 from autoglm_recovery.receiver.values.model import Target
 from autoglm_recovery.receiver.values.refusal import RefusalReason
 
@@ -93,7 +93,7 @@ def named_host(labels: Mapping[str, str]) -> str | None:
     return list(_readings(claims[0]))[-1] if claims else None
 
 
-def _host(subject: Subject, fleet: Fleet) -> tuple[Host, Claim]:
+def _host(subject: Subject, fleet: Fleet) -> tuple[Host, SubjectLabel]:
     if not subject.claims:
         raise _nothing_names(subject)
     claim = subject.claims[0]
@@ -140,7 +140,7 @@ def _nothing_names(subject: Subject) -> Refusal:
     )
 
 
-def _no_such_host(claim: Claim, subject: Subject, fleet: Fleet) -> Refusal:
+def _no_such_host(claim: SubjectLabel, subject: Subject, fleet: Fleet) -> Refusal:
     word = list(_readings(claim))[-1] if len(claim.word) <= _LONGEST_WORD else ""
     text = f"label {claim.label}={_shown(claim.word)} is not the exact name, alias or address of one inventory host"
     of = "the host that has it"
@@ -157,7 +157,7 @@ def _no_such_host(claim: Claim, subject: Subject, fleet: Fleet) -> Refusal:
     )
 
 
-def _contradiction(claim: Claim, host: Host, other: Claim, elsewhere: Host) -> Refusal:
+def _contradiction(claim: SubjectLabel, host: Host, other: SubjectLabel, elsewhere: Host) -> Refusal:
     return Refusal(
         RefusalReason.contradiction,
         f"labels contradict each other: {claim.label}={_shown(claim.word)} names {host.name},"
@@ -167,14 +167,14 @@ def _contradiction(claim: Claim, host: Host, other: Claim, elsewhere: Host) -> R
     )
 
 
-def _hosts(claim: Claim, fleet: Fleet) -> tuple[Host, ...]:
+def _hosts(claim: SubjectLabel, fleet: Fleet) -> tuple[Host, ...]:
     """Return the hosts that have a name which a claim may mean; the first reading that any host has counts."""
     if len(claim.word) > _LONGEST_WORD:
         return ()
     return next((found for word in _readings(claim) if (found := fleet.named(word))), ())
 
 
-def _readings(claim: Claim) -> Iterator[str]:
+def _readings(claim: SubjectLabel) -> Iterator[str]:
     """Yield what a word may name: itself, and the host of what has a port, is an address, or is an Erlang node."""
     word = claim.word
     yield word
@@ -188,7 +188,7 @@ def _readings(claim: Claim) -> Iterator[str]:
         yield erlang[1]
 
 
-def _is_loopback(claim: Claim) -> bool:
+def _is_loopback(claim: SubjectLabel) -> bool:
     """Tell whether a claim says "here": true of every host, and contradicting none."""
     if claim.label.removeprefix("exported_") != INSTANCE:
         return False

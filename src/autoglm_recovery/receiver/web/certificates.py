@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from autoglm_recovery.receiver.access.entries import AuthError
-from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.access.watched import WatchedFiles
 from autoglm_recovery.receiver.web.handshakes import TellingObject
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
 
     :raises AuthError: if the files cannot be used now.
     """
-    newest = Watched("certificates", files.all, lambda: _context(files))
+    newest = WatchedFiles("certificates", files.all, lambda: _context(files))
     listening = _context(files)
 
     def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:

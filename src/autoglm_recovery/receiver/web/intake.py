@@ -15,8 +15,8 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from autoglm_recovery.receiver.intake.commit import Delivery, Overloaded, Receipt
-from autoglm_recovery.receiver.intake.payload import PayloadError, Webhook, parse_webhook, sender_of
+from autoglm_recovery.receiver.intake.commit import Delivery, DeliveryReceipt, Overloaded
+from autoglm_recovery.receiver.intake.payload import PayloadError, WebhookPayload, parse_webhook, sender_of
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.values.watchdog import is_watchdog
 from autoglm_recovery.receiver.web import models
@@ -95,7 +95,7 @@ class _Webhook:
             return problem(422, f"no alert of {len(webhook.rejected)} could be read, all were set aside: {reasons}")
         return JSONResponse(_answer(receipt, webhook.truncated))
 
-    async def _read(self, body: bytes) -> Webhook:
+    async def _read(self, body: bytes) -> WebhookPayload:
         """Read a body; a large one in a thread, so that other senders are answered meanwhile."""
         if len(body) <= READ_AT_ONCE:
             return parse_webhook(body)
@@ -107,7 +107,7 @@ def _said_length(request: Request) -> int:
     return -1 if "transfer-encoding" in request.headers else int(request.headers.get("content-length", "0"))
 
 
-def _answer(receipt: Receipt, truncated: int) -> dict[str, Any]:
+def _answer(receipt: DeliveryReceipt, truncated: int) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "committed": receipt.new,
         "duplicates": receipt.duplicates,

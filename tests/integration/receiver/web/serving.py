@@ -16,14 +16,14 @@ from typing import Any
 import httpx
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, Service
+from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
 
@@ -32,7 +32,7 @@ ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operat
 DEADLINE_S = 180
 WORLD = World(
     Policy(),
-    Fleet({"node-a": Host("node-a", services=(Service("llama", "chat"),)), "ops": Host("ops")}),
+    Fleet({"node-a": Host("node-a", services=(FleetService("llama", "chat"),)), "ops": Host("ops")}),
     frozenset(),
     Path("inventory.yml"),
 )
@@ -68,7 +68,7 @@ def serving(
     database = Database(f"sqlite:///{directory / 'receiver.db'}")
     database.migrate()
 
-    def ask() -> Standing:
+    def ask() -> Backlog:
         with database.reading() as connection:
             return standing(connection)
 

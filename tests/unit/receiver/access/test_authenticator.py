@@ -22,8 +22,8 @@ from autoglm_recovery.receiver.access.authenticator import (
     watch_entries,
 )
 from autoglm_recovery.receiver.access.entries import AuthError
-from autoglm_recovery.receiver.access.sessions import Session, Sessions, read_key
-from autoglm_recovery.receiver.access.watched import Watched
+from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions, read_key
+from autoglm_recovery.receiver.access.watched import WatchedFiles
 from autoglm_recovery.receiver.values.principal import Role
 from autoglm_recovery.receiver.web.server import ListenError, split_address
 
@@ -188,7 +188,7 @@ def test_a_cookie_that_is_not_ours_is_nobody(known, cookie):
 
 
 def test_a_cookie_is_no_form_token_and_neither_is_good_with_another_key():
-    session = Session("token", "0" * 32)
+    session = ConsoleSession("token", "0" * 32)
     assert SESSIONS.read(SESSIONS.cookie(session)) == session
     assert Sessions(b"x" * 32).read(SESSIONS.cookie(session)) is None
     assert SESSIONS.read(SESSIONS.form_token("token", "session")) is None
@@ -222,7 +222,7 @@ def test_what_is_watched_is_read_again_only_when_it_changed(tmp_path):
     path = tmp_path / "file"
     path.write_text("1")
     read = []
-    watched = Watched("file", [path], lambda: read.append(path.read_text()) or len(read))
+    watched = WatchedFiles("file", [path], lambda: read.append(path.read_text()) or len(read))
     watched.look()
     assert watched.now == 1
     _replace(path, "2")

@@ -17,7 +17,7 @@ from autoglm_recovery.policy.load import parse_policy
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.named_files import judge_named_files, named_files
 from autoglm_recovery.receiver.serve import serve
-from autoglm_recovery.receiver.serve.reloader import Reader
+from autoglm_recovery.receiver.serve.reloader import Reloader
 
 # Each key of the policy that names a file; a test below holds this to the schema.
 PLACES = {
@@ -119,7 +119,7 @@ def test_a_policy_that_is_read_again_has_its_files_judged_and_each_is_told_once(
     fleet = SimpleNamespace(hosts={})
     world = SimpleNamespace(now=SimpleNamespace(policy=loose, fleet=fleet), read_again=lambda: None)
     metrics = SimpleNamespace(world_read=lambda _hosts: None)
-    made = Reader(world, metrics, lambda: None)  # type: ignore[arg-type]
+    made = Reloader(world, metrics, lambda: None)  # type: ignore[arg-type]
     with capture_logs() as told:
         made.worker.attempt()
         made.worker.attempt()
@@ -130,6 +130,6 @@ def test_a_policy_that_is_read_again_has_its_files_judged_and_each_is_told_once(
 def test_the_receiver_does_not_start_with_a_token_that_everybody_may_read(tmp_path: Path) -> None:
     world = SimpleNamespace(now=SimpleNamespace(policy=policy(tmp_path, "launchers.awx.token_file", 0o644)))
     listen = serve.AccessSettings(listen="127.0.0.1:0")
-    settings = serve.Settings(None, tmp_path / "hosts", listen, tmp_path / "state", None, 1 << 20)
+    settings = serve.ReceiverSettings(None, tmp_path / "hosts", listen, tmp_path / "state", None, 1 << 20)
     with pytest.raises(AuthError, match=r"launchers\.awx\.token_file"):
         serve.serve(settings, world)  # type: ignore[arg-type]

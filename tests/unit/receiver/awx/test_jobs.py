@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.runs.awx.jobs import (
     JobId,
-    Standing,
+    JobStatus,
     job_id,
     output_link,
     overdue,
@@ -33,24 +33,24 @@ def test_jobs_that_go_on(status: str) -> None:
 @pytest.mark.parametrize(
     ("job", "expected"),
     [
-        ({"status": "successful"}, Standing(RunStatus.ended, 0)),
-        ({"status": "failed"}, Standing(RunStatus.ended, 1)),
+        ({"status": "successful"}, JobStatus(RunStatus.ended, 0)),
+        ({"status": "failed"}, JobStatus(RunStatus.ended, 1)),
         (
             {"status": "failed", "job_explanation": "Previous Task\n Failed"},
-            Standing(RunStatus.ended, 1, "Previous Task Failed"),
+            JobStatus(RunStatus.ended, 1, "Previous Task Failed"),
         ),
         (
             {"status": "error", "job_explanation": "no capacity"},
-            Standing(RunStatus.ended, None, "AWX could not run it: no capacity"),
+            JobStatus(RunStatus.ended, None, "AWX could not run it: no capacity"),
         ),
-        ({"status": "canceled", "elapsed": 3.0}, Standing(RunStatus.ended, None, "cancelled in AWX")),
+        ({"status": "canceled", "elapsed": 3.0}, JobStatus(RunStatus.ended, None, "cancelled in AWX")),
         (
             {"status": "canceled", "elapsed": 61.0},
-            Standing(RunStatus.ended, None, "cancelled in AWX after 60 s, its timeout"),
+            JobStatus(RunStatus.ended, None, "cancelled in AWX after 60 s, its timeout"),
         ),
     ],
 )
-def test_jobs_that_ended(job: dict[str, Any], expected: Standing) -> None:
+def test_jobs_that_ended(job: dict[str, Any], expected: JobStatus) -> None:
     assert standing(job, 60.0) == expected
 
 

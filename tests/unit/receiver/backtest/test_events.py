@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.fleet.fleet_http import shown
 from autoglm_recovery.receiver.rehearse.backtest.events import (
+    AlertRecord,
     Event,
-    Record,
+    FiringSpan,
     Series,
-    Span,
     alert_labels,
     deliveries,
     events_of,
@@ -28,9 +28,11 @@ OOM = (("alertname", "Oom"),)
 STEP = 30.0
 
 
-def record(*spans: Span, until: float = 900.0, seen: tuple[Span, ...] = (Span(0, 900),)) -> Record:
+def record(
+    *spans: FiringSpan, until: float = 900.0, seen: tuple[FiringSpan, ...] = (FiringSpan(0, 900),)
+) -> AlertRecord:
     """Return a record of one alert from 0 on."""
-    return Record(0.0, until, STEP, (Series(OOM, spans),), seen)
+    return AlertRecord(0.0, until, STEP, (Series(OOM, spans),), seen)
 
 
 def told(events: list[Event]) -> list[tuple[float, str, float]]:
@@ -39,20 +41,20 @@ def told(events: list[Event]) -> list[tuple[float, str, float]]:
 
 
 def test_an_alert_resolves_at_the_first_moment_at_which_it_is_away():
-    assert told(events_of(record(Span(60, 120)))) == [(60, "firing", 60), (150, "resolved", 60)]
+    assert told(events_of(record(FiringSpan(60, 120)))) == [(60, "firing", 60), (150, "resolved", 60)]
 
 
 def test_an_alert_that_fires_at_the_end_has_not_resolved():
-    assert told(events_of(record(Span(60, 900)))) == [(60, "firing", 60)]
+    assert told(events_of(record(FiringSpan(60, 900)))) == [(60, "firing", 60)]
 
 
 def test_a_gap_is_an_end_and_a_new_beginning():
-    events = events_of(record(Span(0, 60), Span(120, 120)))
+    events = events_of(record(FiringSpan(0, 60), FiringSpan(120, 120)))
     assert told(events) == [(0, "firing", 0), (90, "resolved", 0), (120, "firing", 120), (150, "resolved", 120)]
 
 
 def test_what_alertmanager_never_told_is_not_told():
-    spans = (Span(0, 60), Span(120, 180), Span(600, 600))
+    spans = (FiringSpan(0, 60), FiringSpan(120, 180), FiringSpan(600, 600))
     assert told(events_of(record(*spans), bridge=60)) == [
         *((0, "firing", 0), (210, "resolved", 0)),
         *((600, "firing", 600), (630, "resolved", 600)),
@@ -60,15 +62,15 @@ def test_what_alertmanager_never_told_is_not_told():
 
 
 def test_at_one_moment_room_is_made_before_it_is_taken():
-    other = Series((("alertname", "Crash"),), (Span(90, 90),))
-    events = events_of(Record(0, 900, STEP, (other, Series(OOM, (Span(0, 60),))), ()))
+    other = Series((("alertname", "Crash"),), (FiringSpan(90, 90),))
+    events = events_of(AlertRecord(0, 900, STEP, (other, Series(OOM, (FiringSpan(0, 60),))), ()))
     assert [(e.at, e.status) for e in events] == [(0, "firing"), (90, "resolved"), (90, "firing"), (120, "resolved")]
     assert [at for at, _ in deliveries(events)] == [0, 90, 120]
 
 
 def test_a_prometheus_that_was_away_leaves_a_hole_that_is_named():
-    restarted = record(Span(0, 60), seen=(Span(0, 300), Span(600, 840)))
-    assert restarted.holes == (Span(330, 570), Span(870, 900))
+    restarted = record(FiringSpan(0, 60), seen=(FiringSpan(0, 300), FiringSpan(600, 840)))
+    assert restarted.holes == (FiringSpan(330, 570), FiringSpan(870, 900))
     assert record().holes == ()
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from autoglm_recovery.receiver.rehearse.backtest import prometheus
-from autoglm_recovery.receiver.rehearse.backtest.events import Record, Span
+from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, FiringSpan
 from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
 from tests.parts.http_answers import Asked, Reply, answering_http
 
@@ -39,7 +39,7 @@ def answering(answer: Callable[[str, Range], tuple[int, bytes]]) -> Iterator[str
         yield server.url
 
 
-def read(url: str) -> Record:
+def read(url: str) -> AlertRecord:
     """Read an hour."""
     with httpx.Client(trust_env=False) as client:
         return PrometheusRecord(client, url).read(1_000_000.0, 1_003_600.0, 30.0)
@@ -90,7 +90,7 @@ def test_what_is_too_much_at_once_is_read_in_halves_without_a_moment_lost():
 
     with answering(answer) as url:
         record = read(url)
-    assert [series.spans for series in record.series] == [(Span(record.since, record.until),)]
+    assert [series.spans for series in record.series] == [(FiringSpan(record.since, record.until),)]
     assert record.holes == ()
     assert len(asked) > 10
 

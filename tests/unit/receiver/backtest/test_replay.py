@@ -16,7 +16,14 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import parse_webhook
-from autoglm_recovery.receiver.rehearse.backtest.events import Event, Record, Series, Span, deliveries, events_of
+from autoglm_recovery.receiver.rehearse.backtest.events import (
+    AlertRecord,
+    Event,
+    FiringSpan,
+    Series,
+    deliveries,
+    events_of,
+)
 from autoglm_recovery.receiver.rehearse.backtest.replay import payload, replaying
 from autoglm_recovery.receiver.rehearse.backtest.report import report
 from autoglm_recovery.receiver.rehearse.backtest.run import Assumptions, backtest
@@ -45,15 +52,15 @@ def series(host: str, failure_class: str, *spans: tuple[float, float], **labels:
         "nature": "state",
         **labels,
     }
-    return Series(tuple(sorted(named.items())), tuple(Span(START + first, START + last) for first, last in spans))
+    return Series(tuple(sorted(named.items())), tuple(FiringSpan(START + first, START + last) for first, last in spans))
 
 
-def recorded(*alerts: Series, lasting: float = DAY) -> Record:
+def recorded(*alerts: Series, lasting: float = DAY) -> AlertRecord:
     """Return a record in which nothing is missing."""
-    return Record(START, START + lasting, STEP, alerts, (Span(START, START + lasting),))
+    return AlertRecord(START, START + lasting, STEP, alerts, (FiringSpan(START, START + lasting),))
 
 
-def replayed(directory: Path, record: Record, policy: str = ""):
+def replayed(directory: Path, record: AlertRecord, policy: str = ""):
     """Replay a record and report on it."""
     world = World(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), directory)
     events = events_of(record)
@@ -95,7 +102,7 @@ def test_an_alert_that_went_away_with_nothing_done_is_no_success_of_ours(tmp_pat
 def test_our_own_alerts_for_people_are_no_alerts_without_a_target(tmp_path):
     """Those about the receiver, the Watchdog, and those about an exporter, which would be a fault of its host."""
     fired = [
-        Series((("alertname", name), *also), (Span(START, START + 90),))
+        Series((("alertname", name), *also), (FiringSpan(START, START + 90),))
         for name, also in [
             ("Watchdog", ()),
             ("AutoglmReceiverDown", (("instance", "ops:8484"), ("severity", "critical"))),
@@ -116,7 +123,7 @@ def test_our_own_alerts_for_people_are_no_alerts_without_a_target(tmp_path):
 def test_our_own_alert_that_the_policy_classifies_counts(tmp_path):
     entry = "classify: [{match: 'alertname=\"AutoglmExporterDown\"', failure_class: unknown}]"
     world = World(parse_policy(entry), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
-    fired = Series((("alertname", "AutoglmExporterDown"), ("host", "node-a")), (Span(START, START + 90),))
+    fired = Series((("alertname", "AutoglmExporterDown"), ("host", "node-a")), (FiringSpan(START, START + 90),))
     told = backtest(recorded(fired), world, world.policy, Assumptions(), lambda _done: None)
     assert (told["alerts"]["own"]["fired"], told["alerts"]["joined"]) == (0, 1)
 
@@ -180,7 +187,7 @@ def test_a_run_that_goes_on_at_the_end_has_no_outcome(tmp_path):
 
 
 def test_nothing_recorded_is_said(tmp_path):
-    told = replayed(tmp_path, Record(START, START + DAY, STEP, (), ()))
+    told = replayed(tmp_path, AlertRecord(START, START + DAY, STEP, (), ()))
     assert told["record"]["begins"] is None
     assert (told["runs"], told["busiest_minute"]) == ([], {"runs": None, "alerts": None})
 

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.console.incident import WIDTH, Line, Run, alerts, is_planned, orders, plan, track, weave
+from autoglm_recovery.receiver.console.incident import (
+    WIDTH,
+    RunShown,
+    TimelineRow,
+    alerts,
+    is_planned,
+    orders,
+    plan,
+    track,
+    weave,
+)
 from autoglm_recovery.receiver.values.model import Decision, IncidentState, Verb
 from autoglm_recovery.report.document import Stage
 
@@ -25,14 +35,14 @@ def at(seconds):
 
 def run(number, begin, end=None):
     """Return a run."""
-    return Run(
+    return RunShown(
         number, "restart_process", 1, "node-a", "running", "", "local", None, at(begin), end and at(end), None, None
     )
 
 
 def told(entries):
     """Return the woven entries in short: texts, and for a run its number and the texts below it."""
-    return [(e.id, [x.text for x in e.lines]) if isinstance(e, Run) else e.text for e in entries]
+    return [(e.id, [x.text for x in e.lines]) if isinstance(e, RunShown) else e.text for e in entries]
 
 
 def test_a_rung_that_an_earlier_incident_tried_was_tried():
@@ -44,14 +54,14 @@ def test_a_rung_that_an_earlier_incident_tried_was_tried():
 
 def test_what_a_run_told_is_below_it_and_the_rest_is_around_it():
     lines = [
-        Line(at(0), "alert", "fires"),
-        Line(at(1), "decided", "run"),
-        Line(at(2), "run_started", "started 1"),
-        Line(at(3), "task", "stop: ok"),
-        Line(at(4), "alert", "fires again"),
-        Line(at(5), "run_finished", "failed"),
-        Line(at(6), "decided", "run again"),
-        Line(at(7), "task", "start: ok"),
+        TimelineRow(at(0), "alert", "fires"),
+        TimelineRow(at(1), "decided", "run"),
+        TimelineRow(at(2), "run_started", "started 1"),
+        TimelineRow(at(3), "task", "stop: ok"),
+        TimelineRow(at(4), "alert", "fires again"),
+        TimelineRow(at(5), "run_finished", "failed"),
+        TimelineRow(at(6), "decided", "run again"),
+        TimelineRow(at(7), "task", "start: ok"),
     ]
     assert told(weave(lines, [run(1, 1, 5), run(2, 6)])) == [
         "fires",
@@ -64,19 +74,19 @@ def test_what_a_run_told_is_below_it_and_the_rest_is_around_it():
 
 
 def test_a_line_dated_by_a_clock_that_is_a_little_behind_still_is_its_runs():
-    assert told(weave([Line(at(9), "task", "a")], [run(1, 10)])) == [(1, ["a"])]
+    assert told(weave([TimelineRow(at(9), "task", "a")], [run(1, 10)])) == [(1, ["a"])]
 
 
 def test_a_line_of_no_run_stands_alone():
-    assert told(weave([Line(at(0), "proof", "healthy")], [])) == ["healthy"]
-    assert told(weave([Line(at(0), "task", "old")], [run(1, 60)])) == ["old", (1, [])]
+    assert told(weave([TimelineRow(at(0), "proof", "healthy")], [])) == ["healthy"]
+    assert told(weave([TimelineRow(at(0), "task", "old")], [run(1, 60)])) == ["old", (1, [])]
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["alert", "task", "proof", "decided"])), max_size=30))
 def test_nothing_that_was_told_is_lost_or_told_twice(given_lines):
-    lines = [Line(at(seconds), kind, str(place)) for place, (seconds, kind) in enumerate(sorted(given_lines))]
+    lines = [TimelineRow(at(seconds), kind, str(place)) for place, (seconds, kind) in enumerate(sorted(given_lines))]
     woven = weave(lines, [run(1, 10, 20), run(2, 50)])
-    texts = [x.text for e in woven for x in (e.lines if isinstance(e, Run) else [e])]
+    texts = [x.text for e in woven for x in (e.lines if isinstance(e, RunShown) else [e])]
     assert sorted(texts) == sorted(line.text for line in lines)
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.console.findings import Finding, Findings, findings
+from autoglm_recovery.receiver.console.findings import Findings, FindingShown, findings
 from autoglm_recovery.receiver.console.tones import ASK, DANGER, GOOD, NONE, tone
 from autoglm_recovery.receiver.runs.narrate import narrate
 
-from .test_incident import Line, at, run
+from .test_incident import TimelineRow, at, run
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_any_text_has_a_tone(kind, text):
 def ended(number, state, *lines):
     """Return a run that told something."""
     of = run(number, number, number + 1)
-    told = tuple(Line(at(number), kind, text) for kind, text in lines)
+    told = tuple(TimelineRow(at(number), kind, text) for kind, text in lines)
     return type(of)(**{**{name: getattr(of, name) for name in of.__dataclass_fields__}, "state": state, "lines": told})
 
 
@@ -92,10 +92,10 @@ def test_of_a_failed_run_the_task_that_ended_it_comes_first_then_the_verdict_the
     assert findings([first, last]) == Findings(
         "restart_process failed",
         (
-            Finding("failed task", "Prove: failed: dead", DANGER, 2),
-            Finding("found", "node-a is unhealthy: dead", DANGER, 2),
-            Finding("evidence", "node-a:/new", "", 2),
-            Finding("evidence", "node-a:/old", "", 1),
+            FindingShown("failed task", "Prove: failed: dead", DANGER, 2),
+            FindingShown("found", "node-a is unhealthy: dead", DANGER, 2),
+            FindingShown("evidence", "node-a:/new", "", 2),
+            FindingShown("evidence", "node-a:/old", "", 1),
         ),
         2,
         None,

@@ -13,7 +13,7 @@ import pytest
 
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, well
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, well
 from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, POOL_KEYS, SERVICE_KEYS, check_inventory
 from autoglm_recovery.receiver.doctor.trying import LAST_TASK, read_trial
 from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
@@ -42,7 +42,7 @@ def service(**changes: Any) -> Fleet:
     return fleet(node_a={"autoglm_services": [changed]})
 
 
-def said(found: list[Finding]) -> str:
+def said(found: list[DoctorFinding]) -> str:
     """Return what has to be done."""
     return "\n".join(f"{each.where}: {each.what} -> {each.do}" for each in found if not well([each]))
 
@@ -101,7 +101,7 @@ def test_no_finding_repeats_a_secret_of_what_it_quotes() -> None:
     found = check_inventory(service(url="http://me:hunter2@[x"), Policy())
     (finding,) = [each for each in found if "is no address" in each.what]
     assert "http://[redacted]@" in finding.what
-    said = Finding("trial", Level.wrong, "ansible said: api_key=hunter2-hunter2", do="use token: hunter2-hunter2")
+    said = DoctorFinding("trial", Level.wrong, "ansible said: api_key=hunter2-hunter2", do="use token: hunter2-hunter2")
     assert "hunter2" not in f"{found}{said}"
 
 

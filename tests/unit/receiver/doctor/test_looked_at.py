@@ -13,7 +13,7 @@ import yaml
 
 from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor import trying
-from autoglm_recovery.receiver.doctor.finding import Finding, Level, well
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, well
 from autoglm_recovery.receiver.doctor.looked_at import CLOCK, TASKS, read_run
 
 PLAYBOOKS = Path(__file__).parents[4] / "playbooks"
@@ -51,7 +51,7 @@ def whole() -> list[dict[str, Any]]:
     ]
 
 
-def unknown(found: list[Finding]) -> list[tuple[str, str]]:
+def unknown(found: list[DoctorFinding]) -> list[tuple[str, str]]:
     """Return where and what of all that is unknown, for which the command ends with 1."""
     left = [(each.where, each.what) for each in found if each.level is Level.unknown]
     assert bool(left) <= (not well(found))

@@ -19,7 +19,7 @@ _SLACK_S = 0.01
 
 
 @dataclass(frozen=True)
-class Span:
+class FiringSpan:
     """The first and the last moment at which something was there without a break."""
 
     first: float
@@ -31,11 +31,11 @@ class Series:
     """One alert: its labels as Alertmanager gets them, and when it fired."""
 
     labels: tuple[tuple[str, str], ...]
-    spans: tuple[Span, ...]
+    spans: tuple[FiringSpan, ...]
 
 
 @dataclass(frozen=True)
-class Record:
+class AlertRecord:
     """What was recorded from C(since) to C(until), both moments of the grid.
 
     C(seen) is when Prometheus recorded anything at all; between those spans nobody knows what was.
@@ -45,16 +45,16 @@ class Record:
     until: float
     step: float
     series: tuple[Series, ...]
-    seen: tuple[Span, ...]
+    seen: tuple[FiringSpan, ...]
     warnings: tuple[str, ...] = ()
 
     @property
-    def holes(self) -> tuple[Span, ...]:
+    def holes(self) -> tuple[FiringSpan, ...]:
         """Return the moments, after the first that was recorded, at which nothing was."""
-        edges = [*self.seen, Span(self.until + self.step, self.until + self.step)]
+        edges = [*self.seen, FiringSpan(self.until + self.step, self.until + self.step)]
         pairs = pairwise(edges)
         return tuple(
-            Span(before.last + self.step, after.first - self.step)
+            FiringSpan(before.last + self.step, after.first - self.step)
             for before, after in pairs
             if after.first - before.last > self.step + _SLACK_S
         )
@@ -75,23 +75,23 @@ def alert_labels(metric: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ..
     return tuple(sorted((name, value) for name, value in metric if name not in _ADDED))
 
 
-def spans_of(moments: Iterable[float], step: float) -> tuple[Span, ...]:
+def spans_of(moments: Iterable[float], step: float) -> tuple[FiringSpan, ...]:
     """Gather moments, oldest first, into spans: a moment of the grid that is missing ends one."""
-    return joined((Span(moment, moment) for moment in moments), step)
+    return joined((FiringSpan(moment, moment) for moment in moments), step)
 
 
-def joined(spans: Iterable[Span], longest_gap: float) -> tuple[Span, ...]:
+def joined(spans: Iterable[FiringSpan], longest_gap: float) -> tuple[FiringSpan, ...]:
     """Join spans, oldest first, that are no further apart than that."""
-    found: list[Span] = []
+    found: list[FiringSpan] = []
     for span in spans:
         if found and span.first - found[-1].last <= longest_gap + _SLACK_S:
-            found[-1] = Span(found[-1].first, max(span.last, found[-1].last))
+            found[-1] = FiringSpan(found[-1].first, max(span.last, found[-1].last))
         else:
             found.append(span)
     return tuple(found)
 
 
-def events_of(record: Record, bridge: float = 0.0) -> list[Event]:
+def events_of(record: AlertRecord, bridge: float = 0.0) -> list[Event]:
     """Return what was told, in the order in which it was; the same record gives the same list.
 
     An alert has resolved at the first moment of the grid at which it is not there.  One that is there at the last
@@ -103,7 +103,7 @@ def events_of(record: Record, bridge: float = 0.0) -> list[Event]:
     return sorted(events, key=lambda event: (event.at, event.status == "firing", event.labels))
 
 
-def _of_series(series: Series, record: Record, bridge: float) -> Iterator[Event]:
+def _of_series(series: Series, record: AlertRecord, bridge: float) -> Iterator[Event]:
     for span in joined(series.spans, bridge + record.step):
         yield Event(span.first, "firing", series.labels, span.first)
         gone_at = span.last + record.step

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.rehearse.backtest.events import Record
+from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord
 from autoglm_recovery.receiver.triage.own_alerts import for_people
 
 
-def without_own(record: Record, policy: Policy) -> tuple[Record, Record]:
+def without_own(record: AlertRecord, policy: Policy) -> tuple[AlertRecord, AlertRecord]:
     """Return a record without those, and one that holds nothing else."""
     own = [for_people(dict(series.labels), policy) for series in record.series]
     kept = (series for series, ours in zip(record.series, own, strict=True) if not ours)

@@ -14,7 +14,14 @@ import httpx
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.fleet.fleet_http import shown
-from autoglm_recovery.receiver.rehearse.backtest.events import Record, Series, Span, alert_labels, joined, spans_of
+from autoglm_recovery.receiver.rehearse.backtest.events import (
+    AlertRecord,
+    FiringSpan,
+    Series,
+    alert_labels,
+    joined,
+    spans_of,
+)
 
 ALERTS = 'ALERTS{alertstate="firing"}'
 # Something that every Prometheus records that scrapes anything: where it is missing, nothing was recorded.
@@ -44,7 +51,7 @@ class _Found:
     """What was read so far, chunk by chunk."""
 
     step: float
-    spans: dict[tuple[tuple[str, str], ...], list[Span]] = field(default_factory=dict)
+    spans: dict[tuple[tuple[str, str], ...], list[FiringSpan]] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
 
     def add(self, answer: dict[str, Any], start: float, end: float) -> None:
@@ -67,7 +74,9 @@ class PrometheusRecord:
         self._address = url.rstrip("/") + "/api/v1/query_range"
         self._shown = shown(url)
 
-    def read(self, since: float, until: float, step: float, told: Callable[[float], None] = lambda _: None) -> Record:
+    def read(
+        self, since: float, until: float, step: float, told: Callable[[float], None] = lambda _: None
+    ) -> AlertRecord:
         """Read all alerts that fired, on the grid of multiples of C(step).  C(told) hears how much is done, 0 to 1.
 
         :raises RecordError: if it cannot be read as a whole.
@@ -82,7 +91,7 @@ class PrometheusRecord:
             told((end - first) / (last - first))
         seen = joined((span for spans in anything.spans.values() for span in spans), step)
         series = [Series(labels, joined(spans, step)) for labels, spans in sorted(alerts.spans.items())]
-        return Record(first, last, step, tuple(series), seen, (*alerts.warnings, *anything.warnings))
+        return AlertRecord(first, last, step, tuple(series), seen, (*alerts.warnings, *anything.warnings))
 
     def _range(self, query: str, start: float, end: float, found: _Found) -> None:
         """Read a range; what is too much at once is read in halves."""

@@ -33,7 +33,7 @@ from autoglm_recovery.receiver.runs.protocol import RunRecord, RunReport, RunSpe
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import CHECK, Lease
-from autoglm_recovery.receiver.store.standing import Standing, standing
+from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.values.watchdog import ALWAYS_HEARD
 from autoglm_recovery.receiver.verify.proof import NOTHING_TO_PROVE
 
@@ -150,7 +150,7 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
     def clock() -> float:
         return made[0].now
 
-    def ask() -> Standing:
+    def ask() -> Backlog:
         with database.reading() as connection:
             return standing(connection)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.rehearse.backtest.events import Event, Record
+from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, Event
 from autoglm_recovery.receiver.rehearse.backtest.replay import Replay
 from autoglm_recovery.receiver.rehearse.backtest.tally import Stop
 from autoglm_recovery.receiver.store.runs import ACTS
@@ -33,7 +33,7 @@ _Rows = Sequence[sa.Row[Any]]
 
 
 def report(
-    record: Record, events: Sequence[Event], replay: Replay, assumptions: Iterable[str], own: Sequence[Event] = ()
+    record: AlertRecord, events: Sequence[Event], replay: Replay, assumptions: Iterable[str], own: Sequence[Event] = ()
 ) -> dict[str, Any]:
     """Return everything that a replay has shown.  C(own) are our own alerts for people, which it was not told of."""
     with replay.database.reading() as connection:
@@ -60,7 +60,7 @@ def report(
     }
 
 
-def _record(record: Record, events: Sequence[Event]) -> dict[str, Any]:
+def _record(record: AlertRecord, events: Sequence[Event]) -> dict[str, Any]:
     statuses = Counter(event.status for event in events)
     return {
         "since": _iso(record.since),

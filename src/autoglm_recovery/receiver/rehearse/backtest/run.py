@@ -17,7 +17,7 @@ from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.ansible import installed_playbooks
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.fleet.world import World
-from autoglm_recovery.receiver.rehearse.backtest.events import Record, events_of
+from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, events_of
 from autoglm_recovery.receiver.rehearse.backtest.own import without_own
 from autoglm_recovery.receiver.rehearse.backtest.replay import replaying
 from autoglm_recovery.receiver.rehearse.backtest.report import report
@@ -26,7 +26,7 @@ from autoglm_recovery.receiver.triage.target import named_host
 MOST_EVENTS = 50_000
 
 
-class TooLong(ValueError):
+class ReplayTooLong(ValueError):
     """More happened than is replayed in a time that anybody waits for."""
 
 
@@ -39,7 +39,7 @@ class Assumptions:
 
 
 def backtest(
-    record: Record, world: World | None, policy: Policy, assumed: Assumptions, told: Callable[[float], None]
+    record: AlertRecord, world: World | None, policy: Policy, assumed: Assumptions, told: Callable[[float], None]
 ) -> dict[str, Any]:
     """Replay a record and report on it.  Without a world, the fleet is the hosts that the alerts name.
 
@@ -50,7 +50,9 @@ def backtest(
     record, own = without_own(record, policy if world is None else world.policy)
     events = events_of(record, assumed.bridge)
     if len(events) > MOST_EVENTS:
-        raise TooLong(f"{len(events)} times an alert fired or resolved; {MOST_EVENTS} are replayed at most: --since")
+        raise ReplayTooLong(
+            f"{len(events)} times an alert fired or resolved; {MOST_EVENTS} are replayed at most: --since"
+        )
     said = list(_said(policy, assumed))
     if world is None:
         world = _world(record, policy)
@@ -67,7 +69,7 @@ def backtest(
         return report(record, events, replay, said, events_of(own, assumed.bridge))
 
 
-def _world(record: Record, policy: Policy) -> World:
+def _world(record: AlertRecord, policy: Policy) -> World:
     names = {named_host(dict(series.labels)) for series in record.series}
     limitable = Fleet().limitable
     hosts = {name: Host(name) for name in sorted(filter(None, names)) if limitable(name)}

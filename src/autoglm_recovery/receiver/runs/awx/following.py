@@ -79,7 +79,7 @@ class Following:
         return self.looked(run, job, stands.status, lines=lines, cursor=cursor, why=why, rc=rc)
 
     def _verdict(
-        self, job: JobId, shown: Mapping[str, Any], stands: jobs.Standing, memory: FollowMemory, deadline: Deadline
+        self, job: JobId, shown: Mapping[str, Any], stands: jobs.JobStatus, memory: FollowMemory, deadline: Deadline
     ) -> tuple[int | None, str | None]:
         """Return the exit code of an ended job, None if nobody knows it, and why it is so."""
         if stands.rc is None and memory.cancelling is not None:
@@ -120,21 +120,21 @@ class Following:
         shown: Mapping[str, Any],
         awx_now: str | None,
         memory: FollowMemory,
-        stands: jobs.Standing,
+        stands: jobs.JobStatus,
         deadline: Deadline,
-    ) -> jobs.Standing:
+    ) -> jobs.JobStatus:
         assert memory.timeout_s is not None  # noqa: S101 - the caller has set it
         waits = self._waits_for_approval(job, shown, deadline)
         if waits is not None:
             # People take their time, and that is none of the strategy's.
-            return jobs.Standing(RunStatus.running, why=f"waits for {waits} to be approved in AWX")
+            return jobs.JobStatus(RunStatus.running, why=f"waits for {waits} to be approved in AWX")
         why = jobs.overdue(shown, awx_now, memory.timeout_s, self._settings.queue_s)
         if why is None:
             return stands
         if memory.cancelling is None:
             self._finder.cancel(job, why, deadline)
             memory.cancelling = why
-        return jobs.Standing(RunStatus.running, why=f"being cancelled: {why}")
+        return jobs.JobStatus(RunStatus.running, why=f"being cancelled: {why}")
 
     def _news(
         self, run: RunRecord, job: JobId, deadline: Deadline, *, whole: bool

@@ -58,7 +58,7 @@ def job_id(job: Mapping[str, Any], kind: str) -> JobId:
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStatus:
     """How a job stands: C(rc) and C(why) are for one that has ended."""
 
     status: RunStatus
@@ -66,24 +66,24 @@ class Standing:
     why: str | None = None
 
 
-def standing(job: Mapping[str, Any], timeout_s: float | None = None) -> Standing:
+def standing(job: Mapping[str, Any], timeout_s: float | None = None) -> JobStatus:
     """Read a job's status.  A status that is not known here is taken for one that goes on, and said."""
     status = str(job.get("status"))
     explanation = _explanation(job)
     if status in _GOING_ON:
-        return Standing(RunStatus.running, why=None if status == "running" else f"AWX: {status}")
+        return JobStatus(RunStatus.running, why=None if status == "running" else f"AWX: {status}")
     if status == "successful":
-        return Standing(RunStatus.ended, rc=0)
+        return JobStatus(RunStatus.ended, rc=0)
     if status == "failed":
-        return Standing(RunStatus.ended, rc=1, why=explanation or None)
+        return JobStatus(RunStatus.ended, rc=1, why=explanation or None)
     if status == "canceled":
         elapsed = job.get("elapsed")
         late = timeout_s is not None and isinstance(elapsed, (int, float)) and elapsed >= timeout_s
         why = f"cancelled in AWX after {timeout_s:.0f} s, its timeout" if late else "cancelled in AWX"
-        return Standing(RunStatus.ended, why=f"{why}: {explanation}" if explanation else why)
+        return JobStatus(RunStatus.ended, why=f"{why}: {explanation}" if explanation else why)
     if status == "error":
-        return Standing(RunStatus.ended, why=f"AWX could not run it: {explanation or 'no explanation given'}")
-    return Standing(RunStatus.running, why=f"AWX gives a status that is not known here: {status[:40]!r}")
+        return JobStatus(RunStatus.ended, why=f"AWX could not run it: {explanation or 'no explanation given'}")
+    return JobStatus(RunStatus.running, why=f"AWX gives a status that is not known here: {status[:40]!r}")
 
 
 def _explanation(job: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Retention:
+class ArtifactRetention:
     """What is kept: the newest C(keep) runs, none older than C(max_age_s) seconds.  None is no limit."""
 
     keep: int | None = 1000
@@ -55,7 +55,9 @@ class KeptRun:
         return (math.inf if self.ended_at is None else self.ended_at, self.number)
 
 
-def to_remove(kept: Iterable[KeptRun], unfinished: Collection[int], retention: Retention, now: float) -> list[KeptRun]:
+def to_remove(
+    kept: Iterable[KeptRun], unfinished: Collection[int], retention: ArtifactRetention, now: float
+) -> list[KeptRun]:
     """Choose what goes.  A run that the database or its directory calls unfinished always stays, and counts as kept."""
     newest_first = sorted(kept, key=lambda run: run.age, reverse=True)
     going = []
@@ -98,7 +100,7 @@ def _ended_at(path: Path) -> float | None:
 class Sweeper:
     """Removes what retention lets go.  Called by the loop's thread; does something every ten minutes."""
 
-    def __init__(self, runs_directory: Path, retention: Retention) -> None:
+    def __init__(self, runs_directory: Path, retention: ArtifactRetention) -> None:
         """Sweep at the first call."""
         self._runs_directory = runs_directory
         self._retention = retention

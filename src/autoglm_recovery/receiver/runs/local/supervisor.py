@@ -28,7 +28,7 @@ from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.process import cleaned
 from autoglm_recovery.receiver.runs import ansible_settings, configured, heartbeat, kept_evidence
 from autoglm_recovery.receiver.runs.local import container, processes
-from autoglm_recovery.receiver.runs.narrate import Line, narrate, without_a_task
+from autoglm_recovery.receiver.runs.narrate import NarratedLine, narrate, without_a_task
 
 ALREADY_RUN = 75  # EX_TEMPFAIL: another process has this run, or had it
 TIMED_OUT = 254  # as ansible-runner says it
@@ -166,7 +166,7 @@ def play(directory: Path, request: dict[str, Any]) -> int:
     with open(directory / "events.jsonl", "a", encoding="utf-8") as events:
         begun = False
 
-        def tell(lines: Iterable[Line]) -> None:
+        def tell(lines: Iterable[NarratedLine]) -> None:
             for line in lines:
                 told = line.as_dict()
                 events.write(json.dumps({**told, "text": cleaned.output(told["text"])}) + "\n")

@@ -295,7 +295,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import 
     pool,
     querying,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, Member, check_name
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, PoolMember, check_name
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import balancer_spec, open_balancer
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
@@ -334,7 +334,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
+def act(params: dict[str, Any], check_mode: bool) -> draining.DrainOutcome:
     """Do what was asked. Raises ValueError for options that cannot be."""
     _check(params)
     server = None if params["server"] is None else check_name("server", params["server"])
@@ -342,7 +342,7 @@ def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
     if params["state"] == "queried":
         return querying.query(balancer, params["balancer"]["lock_dir"], server)
     rules = _rules(params)
-    parts = draining.Parts(
+    parts = draining.DrainPeers(
         balancer,
         params["server"],
         _engine(params, params["engine_url"]) if params["engine_url"] else None,
@@ -351,14 +351,14 @@ def act(params: dict[str, Any], check_mode: bool) -> draining.Outcome:
     )
     if params["state"] == "drained":
         return draining.drain(parts, rules, check_mode)
-    plan = activation.Plan(
+    plan = activation.ActivationPlan(
         params["weight"], params["slow_start"], params["slow_start_steps"], params["deadline"], params["require_ready"]
     )
     return activation.activate(parts, plan, check_mode)
 
 
-def _rules(params: dict[str, Any]) -> policy.Rules:
-    return policy.Rules(
+def _rules(params: dict[str, Any]) -> policy.DrainRules:
+    return policy.DrainRules(
         pool.parse_needed(params["min_available"]),
         params["count_unchecked"],
         params["witnesses"],
@@ -391,7 +391,7 @@ def _engine(params: dict[str, Any], url: str) -> Engine:
     return open_engine(params["engine"], url, timeout=timeout, api_key=key, options=options, transport=transport)
 
 
-def result_of(outcome: draining.Outcome, state: str, check_mode: bool) -> dict[str, Any]:
+def result_of(outcome: draining.DrainOutcome, state: str, check_mode: bool) -> dict[str, Any]:
     """The keys of the module's result."""
     after = asdict(outcome.after) if outcome.after else None
     if check_mode and outcome.changed and after:
@@ -418,7 +418,7 @@ def _count(count: Optional[Count]) -> Optional[dict[str, Any]]:
     return asdict(count) if count else None
 
 
-def _shown(member: Optional[Member], count: Optional[Count], predicted: Optional[dict[str, Any]]) -> dict[str, Any]:
+def _shown(member: Optional[PoolMember], count: Optional[Count], predicted: Optional[dict[str, Any]]) -> dict[str, Any]:
     """One side of the diff."""
     if member is None:
         return {}

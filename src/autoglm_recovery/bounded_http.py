@@ -23,7 +23,7 @@ import httpx
 _CLOCK = "autoglm_clock"
 
 
-class TooLong(ValueError):
+class AnswerTooLong(ValueError):
     """An answer has more bytes than can be meant, takes longer than it may, or is packed."""
 
 
@@ -59,7 +59,7 @@ def whole(answer: httpx.Response, most_bytes: int, within_s: float) -> bytes:
     """
     packed = answer.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
-        raise TooLong(f"an answer that is packed ({packed[:20]!r}), which nobody asked for")
+        raise AnswerTooLong(f"an answer that is packed ({packed[:20]!r}), which nobody asked for")
     body, until = bytearray(), time.monotonic() + within_s
     clock = answer.extensions.get(_CLOCK)
     if clock is not None:
@@ -68,13 +68,13 @@ def whole(answer: httpx.Response, most_bytes: int, within_s: float) -> bytes:
         for part in answer.iter_bytes():
             body += part
             if len(body) > most_bytes:
-                raise TooLong(f"an answer of more than {most_bytes >> 20} MiB")
+                raise AnswerTooLong(f"an answer of more than {most_bytes >> 20} MiB")
             if time.monotonic() > until:
-                raise TooLong(f"an answer that takes longer than {within_s:g} s")
+                raise AnswerTooLong(f"an answer that takes longer than {within_s:g} s")
     except httpx.ReadTimeout as error:
         if time.monotonic() < until:
             raise
-        raise TooLong(f"an answer that takes longer than {within_s:g} s") from error
+        raise AnswerTooLong(f"an answer that takes longer than {within_s:g} s") from error
     return bytes(body)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import witnesses
-from .draining import Outcome, Parts, wait_until
-from .protocol import ACTIVE, DOWN, BalancerError, Member, NotSupported, find
+from .draining import DrainOutcome, DrainPeers, wait_until
+from .protocol import ACTIVE, DOWN, BalancerError, BalancerNotSupported, PoolMember, find
 
 
 @dataclass(frozen=True)
-class Plan:
+class ActivationPlan:
     """weight: the share to end at, None for the one there is.  ramp: seconds from the first step to the last, 0 for
     none.  deadline: seconds until the engine must be ready, and again until the balancer must not call it down."""
 
@@ -29,20 +29,20 @@ def ramp_weights(target: int, steps: int) -> list[int]:
     return sorted({max(1, round(target * step / steps)) for step in range(1, steps + 1)} | {target}) if target else [0]
 
 
-def activate(parts: Parts, plan: Plan, check_mode: bool = False) -> Outcome:
+def activate(parts: DrainPeers, plan: ActivationPlan, check_mode: bool = False) -> DrainOutcome:
     """Make the server active, or find it so. Raises nothing that a balancer or an engine may cause."""
-    outcome = Outcome()
+    outcome = DrainOutcome()
     began = parts.clock.now()
     try:
         _activate(parts, plan, check_mode, outcome)
-    except (BalancerError, NotSupported) as error:
+    except (BalancerError, BalancerNotSupported) as error:
         outcome.outcome = "failed"
         outcome.reasons.append(str(error))
     outcome.seconds = round(parts.clock.now() - began, 3)
     return outcome
 
 
-def _activate(parts: Parts, plan: Plan, check_mode: bool, outcome: Outcome) -> None:
+def _activate(parts: DrainPeers, plan: ActivationPlan, check_mode: bool, outcome: DrainOutcome) -> None:
     balancer, server = parts.balancer, parts.server
     outcome.before = _see(parts, outcome)
     outcome.in_flight_before = outcome.balancer = balancer.in_flight(server)
@@ -71,7 +71,7 @@ def _activate(parts: Parts, plan: Plan, check_mode: bool, outcome: Outcome) -> N
     outcome.balancer = balancer.in_flight(server)
 
 
-def _target(parts: Parts, plan: Plan) -> int | None:
+def _target(parts: DrainPeers, plan: ActivationPlan) -> int | None:
     """The weight to end at, None where the weight is none of our business."""
     if plan.weight is not None or not plan.ramp:
         return plan.weight
@@ -79,7 +79,7 @@ def _target(parts: Parts, plan: Plan) -> int | None:
     return weight.current if weight.full is None else weight.full
 
 
-def _weights(active: bool, current: int | None, target: int | None, plan: Plan) -> list[int]:
+def _weights(active: bool, current: int | None, target: int | None, plan: ActivationPlan) -> list[int]:
     """The weights to set, in order. A ramp that was interrupted goes on from where it is."""
     if target is None or (active and current == target):
         return []
@@ -88,7 +88,7 @@ def _weights(active: bool, current: int | None, target: int | None, plan: Plan) 
     return further or [target]
 
 
-def _wait_for_engine(parts: Parts, plan: Plan, outcome: Outcome) -> None:
+def _wait_for_engine(parts: DrainPeers, plan: ActivationPlan, outcome: DrainOutcome) -> None:
     engine = parts.engine
     if engine is None or not plan.require_ready:
         return
@@ -97,7 +97,7 @@ def _wait_for_engine(parts: Parts, plan: Plan, outcome: Outcome) -> None:
         outcome.reasons.append(f"{parts.server} was left out of traffic: its engine is not ready: {reason}")
 
 
-def _bring_in(parts: Parts, active: bool, todo: list[int], outcome: Outcome) -> None:
+def _bring_in(parts: DrainPeers, active: bool, todo: list[int], outcome: DrainOutcome) -> None:
     """Weight first: it must not get its full share for the moment in between."""
     if todo:
         parts.balancer.set_weight(parts.server, todo[0])
@@ -107,7 +107,7 @@ def _bring_in(parts: Parts, active: bool, todo: list[int], outcome: Outcome) -> 
         outcome.changed = True
 
 
-def _wait_for_health(parts: Parts, plan: Plan, outcome: Outcome) -> None:
+def _wait_for_health(parts: DrainPeers, plan: ActivationPlan, outcome: DrainOutcome) -> None:
     up = wait_until(lambda: _see(parts, outcome).health != DOWN, parts.clock, plan.deadline, parts.poll)
     seen = outcome.after
     if up:
@@ -118,7 +118,7 @@ def _wait_for_health(parts: Parts, plan: Plan, outcome: Outcome) -> None:
         outcome.reasons.append(f"{parts.server} is active, but after {plan.deadline:g} s the balancer says {says}")
 
 
-def _climb(parts: Parts, plan: Plan, todo: list[int], outcome: Outcome) -> None:
+def _climb(parts: DrainPeers, plan: ActivationPlan, todo: list[int], outcome: DrainOutcome) -> None:
     if plan.ramp and not todo:
         outcome.reasons.append(
             f"no slow start: a weight of {outcome.after and outcome.after.weight} leaves no step before it"
@@ -136,7 +136,7 @@ def _climb(parts: Parts, plan: Plan, todo: list[int], outcome: Outcome) -> None:
         outcome.reasons.append(f"slow start over {plan.ramp:g} s to weight {todo[-1]}")
 
 
-def _see(parts: Parts, outcome: Outcome) -> Member:
+def _see(parts: DrainPeers, outcome: DrainOutcome) -> PoolMember:
     outcome.pool = parts.balancer.members()
     outcome.after = find(parts.server, outcome.pool, "the balancer")
     return outcome.after

@@ -31,10 +31,10 @@ from .protocol import (
     UNKNOWN,
     UP,
     BalancerError,
+    BalancerNotSupported,
     Count,
-    Member,
-    NotSupported,
     Obstacle,
+    PoolMember,
     Weight,
 )
 from .protocol import find as find_member
@@ -42,7 +42,7 @@ from .protocol import find as find_member
 _BLANK = re.compile(r"\{(server|backend|weight)\}")
 
 
-class Command:
+class CommandBalancer:
     """One pool. C(commands): state, drain, ready, and if there are such, in_flight and weight."""
 
     name = "command"
@@ -61,10 +61,10 @@ class Command:
         self._commands, self._backend, self._timeout = commands, backend, timeout
         self._lock_dir, self._run = lock_dir, runner
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         return tuple(map(_member, self._entries()))
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find_member(server, self.members(), "commands.state")
 
     def drain(self, server: str) -> None:
@@ -87,12 +87,12 @@ class Command:
     def weight(self, server: str) -> Weight:
         weight = self.state(server).weight
         if weight is None:
-            raise NotSupported("commands.state tells no weight")
+            raise BalancerNotSupported("commands.state tells no weight")
         return Weight(weight)
 
     def set_weight(self, server: str, value: int) -> None:
         if not self._commands.get("weight"):
-            raise NotSupported("there is no commands.weight")
+            raise BalancerNotSupported("there is no commands.weight")
         self._answer("weight", server, value)
         now = self.weight(server).current
         if now != value:
@@ -157,10 +157,10 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
-def _member(entry: Mapping[str, Any]) -> Member:
+def _member(entry: Mapping[str, Any]) -> PoolMember:
     says = str(entry.get("says", ""))[:200]
     health = entry.get("health", UNKNOWN)
-    return Member(entry["name"], entry["admin"], health, entry.get("weight"), entry.get("backup", False), says)
+    return PoolMember(entry["name"], entry["admin"], health, entry.get("weight"), entry.get("backup", False), says)
 
 
 def _count(value: Any, source: str) -> Count:

@@ -13,8 +13,8 @@ from typing import Callable
 from ..engines.protocol import Engine, EngineError
 from ..engines.protocol import NotSupported as EngineCannot
 from . import witnesses
-from .policy import Look, Progress, Rules, Step, decide
-from .protocol import ACTIVE, Balancer, BalancerError, Count, Member, Obstacle
+from .policy import DrainProgress, DrainRules, DrainStep, PoolReading, decide
+from .protocol import ACTIVE, Balancer, BalancerError, Count, Obstacle, PoolMember
 
 _PUT_BACK_SECONDS = 30.0
 _SAID_NO = ("denied", "refused", "unknown_backend", "unknown_server")
@@ -31,7 +31,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Parts:
+class DrainPeers:
     """Whom a task talks to."""
 
     balancer: Balancer
@@ -43,15 +43,15 @@ class Parts:
 
 
 @dataclass
-class Outcome:
+class DrainOutcome:
     """What a task returns. C(outcome): C(drained), C(leaving), C(active), C(queried), C(refused) or C(failed)."""
 
     outcome: str = "failed"
     changed: bool = False
     reasons: list[str] = field(default_factory=list)
-    before: Member | None = None
-    after: Member | None = None
-    pool: tuple[Member, ...] = ()
+    before: PoolMember | None = None
+    after: PoolMember | None = None
+    pool: tuple[PoolMember, ...] = ()
     in_flight_before: Count | None = None
     balancer: Count | None = None
     engine: Count | None = None
@@ -64,22 +64,22 @@ class Outcome:
         return self.outcome in ("drained", "leaving", "active", "queried")
 
 
-def drain(parts: Parts, rules: Rules, check_mode: bool = False) -> Outcome:
+def drain(parts: DrainPeers, rules: DrainRules, check_mode: bool = False) -> DrainOutcome:
     """Drain the server, or find it drained. Raises nothing that a balancer or an engine may cause."""
     return _Draining(parts, rules, check_mode).run()
 
 
 class _Draining:
-    def __init__(self, parts: Parts, rules: Rules, check_mode: bool) -> None:
+    def __init__(self, parts: DrainPeers, rules: DrainRules, check_mode: bool) -> None:
         self._parts, self._rules, self._check_mode = parts, rules, check_mode
         self._began = parts.clock.now()
         self._left = self._began
         self._incarnation: str | None = None
-        self._progress = Progress(parts.server)
-        self._outcome = Outcome()
+        self._progress = DrainProgress(parts.server)
+        self._outcome = DrainOutcome()
         self._told_verbs: list[str] = []
 
-    def run(self) -> Outcome:
+    def run(self) -> DrainOutcome:
         look = self._look()
         self._find(look)
         step = self._decide(look)
@@ -95,7 +95,7 @@ class _Draining:
             step = self._decide(self._look())
         return self._end(step)
 
-    def _look(self) -> Look:
+    def _look(self) -> PoolReading:
         balancer, server = self._parts.balancer, self._parts.server
         engine = witnesses.engine_in_flight(self._parts.engine)
         counted = balancer.in_flight(server)
@@ -104,13 +104,13 @@ class _Draining:
             incarnation = balancer.incarnation()
             pool = witnesses.with_peers(balancer.members(), self._parts.peers)
         except BalancerError as error:
-            return Look(None, counted, engine, unread=error.reason)
+            return PoolReading(None, counted, engine, unread=error.reason)
         self._incarnation = self._incarnation or incarnation
         self._outcome.pool = pool
         self._outcome.after = next((member for member in pool if member.name == server), None)
-        return Look(pool, counted, engine, restarted=incarnation != self._incarnation)
+        return PoolReading(pool, counted, engine, restarted=incarnation != self._incarnation)
 
-    def _find(self, look: Look) -> None:
+    def _find(self, look: PoolReading) -> None:
         """Note how things were before anything was done."""
         self._outcome.before = self._outcome.after
         self._outcome.in_flight_before = look.balancer if look.balancer.value is not None else look.engine
@@ -118,7 +118,7 @@ class _Draining:
         told = found is not None and found.admin != ACTIVE and not found.pending
         self._progress = replace(self._progress, before=look.pool or (), told=told)
 
-    def _decide(self, look: Look) -> Step:
+    def _decide(self, look: PoolReading) -> DrainStep:
         now = self._parts.clock.now()
         self._progress = replace(self._progress, seconds=now - self._began, out=now - self._left)
         step = decide(look, self._progress, self._rules)
@@ -126,7 +126,7 @@ class _Draining:
         self._tell(step)
         return step
 
-    def _tell(self, step: Step) -> None:
+    def _tell(self, step: DrainStep) -> None:
         """Keep one reason for each phase: the last."""
         if self._told_verbs and self._told_verbs[-1] == step.verb:
             self._outcome.reasons[-1] = step.reason
@@ -134,7 +134,7 @@ class _Draining:
             self._told_verbs.append(step.verb)
             self._outcome.reasons.append(step.reason)
 
-    def _take_out(self) -> Step:
+    def _take_out(self) -> DrainStep:
         """Decide again and change it, with no other task of this host in between; then see what came of it."""
         balancer = self._parts.balancer
         try:
@@ -150,7 +150,7 @@ class _Draining:
                 self._tell_balancer()
                 return self._decide(self._look())
         except BalancerError as error:
-            return Step("put_back" if self._progress.drained_here else "refuse", error.reason)
+            return DrainStep("put_back" if self._progress.drained_here else "refuse", error.reason)
 
     def _tell_balancer(self) -> None:
         """Drain. Unless the balancer has clearly said no, it may have been done, even if there was no answer."""
@@ -173,12 +173,12 @@ class _Draining:
         except (EngineCannot, EngineError) as error:
             self._progress = replace(self._progress, abort_refused=f"what remains was not aborted: {error}")
 
-    def _predict(self, step: Step) -> Outcome:
+    def _predict(self, step: DrainStep) -> DrainOutcome:
         self._outcome.outcome = self._drained()
         self._outcome.changed = step.verb == "drain"
         return self._outcome
 
-    def _end(self, step: Step) -> Outcome:
+    def _end(self, step: DrainStep) -> DrainOutcome:
         outcome = self._outcome
         outcome.changed = outcome.changed or self._progress.drained_here
         outcome.outcome = {"done": self._drained(), "refuse": "refused"}.get(step.verb, "failed")

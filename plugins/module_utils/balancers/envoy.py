@@ -27,7 +27,7 @@ from ..engines.transport import HttpTransport, Transport
 from ..host.numbers import whole_number
 from . import envoy_endpoints, files, lock
 from .envoy_endpoints import Endpoint
-from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Member, Obstacle, Weight, find
+from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Obstacle, PoolMember, Weight, find
 
 _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
 
@@ -56,7 +56,7 @@ class Envoy:
         self._lock_dir = lock_dir
         self._declared = {self._file, *map(files.real, more_files or [os.path.dirname(self._file)])}
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         ours = [each for each in self._endpoints(self._file) if each.cluster == self._cluster]
         hosts = self._hosts()
         if not ours:
@@ -81,7 +81,7 @@ class Envoy:
             words += ". Envoy has it from elsewhere: only endpoints of a file (EDS) can be drained, not static ones"
         return words
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"cluster {self._cluster!r} in {self._file}")
 
     def drain(self, server: str) -> None:
@@ -188,7 +188,7 @@ class Envoy:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"envoy {self._file}", self._lock_dir)
 
-    def _change(self, server: str, key: str, value: Any, arrived: Callable[[Member], bool]) -> None:
+    def _change(self, server: str, key: str, value: Any, arrived: Callable[[PoolMember], bool]) -> None:
         """Change a server's endpoints in the file, and wait until the admin API shows it in force."""
         self.state(server)
 
@@ -248,12 +248,12 @@ class Envoy:
 
 def _member(
     address: str, same: Sequence[Endpoint], hosts: Sequence[Mapping[str, Any]], checked: bool, first: int
-) -> Member:
+) -> PoolMember:
     """One address in one cluster, in whatever localities. A lower priority than the first is a reserve."""
     wanted = DRAINED if all(each.drained for each in same) else ACTIVE
     backup = all(each.priority > first for each in same)
     if not hosts:
-        return Member(address, wanted, UNKNOWN, backup=backup, says="not in force", pending=True)
+        return PoolMember(address, wanted, UNKNOWN, backup=backup, says="not in force", pending=True)
     statuses = [envoy_endpoints.mapping(host, "health_status") for host in hosts]
     told = [str(status.get("eds_health_status", "UNKNOWN")) for status in statuses]
     admin = DRAINED if all(eds == "DRAINING" for eds in told) else ACTIVE
@@ -265,7 +265,7 @@ def _member(
     flags = sorted({key for status in statuses for key, value in status.items() if value is True})
     healths = [_health(eds, flags, checked) for eds in told]
     health = next((each for each in (UP, UNKNOWN) if each in healths), DOWN)
-    return Member(address, wanted, health, weight, backup, ", ".join([*dict.fromkeys(told), *flags]), pending)
+    return PoolMember(address, wanted, health, weight, backup, ", ".join([*dict.fromkeys(told), *flags]), pending)
 
 
 def _sum(weights: Sequence[int | None]) -> int | None:

@@ -20,7 +20,18 @@ from typing import Any, Callable
 
 from ..host import paths
 from . import files, lock
-from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, NotSupported, Obstacle, Weight, find
+from .protocol import (
+    ACTIVE,
+    DRAINED,
+    UNKNOWN,
+    BalancerError,
+    BalancerNotSupported,
+    Count,
+    Obstacle,
+    PoolMember,
+    Weight,
+    find,
+)
 
 Group = dict[str, Any]
 
@@ -38,7 +49,7 @@ class FileSd:
         folder, name = os.path.split(self._file)
         self._memory = os.path.join(folder, f".{name}.drained")
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         groups = self._groups(files.read(self._file))
         found = {target: ACTIVE for group in groups for target in group["targets"]}
         for target in self._remembered():
@@ -48,9 +59,9 @@ class FileSd:
                 found.update(dict.fromkeys(group["targets"], DRAINED))
         if not found:
             raise BalancerError("unknown_backend", f"{self._file} has no targets")
-        return tuple(Member(target, admin, UNKNOWN, says="in the file") for target, admin in found.items())
+        return tuple(PoolMember(target, admin, UNKNOWN, says="in the file") for target, admin in found.items())
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find(server, self.members(), self._file)
 
     def drain(self, server: str) -> None:
@@ -78,10 +89,10 @@ class FileSd:
         return Count(None, "a file of targets tells nothing of requests", "unsupported")
 
     def weight(self, server: str) -> Weight:  # noqa: ARG002
-        raise NotSupported("a file of targets has no weights")
+        raise BalancerNotSupported("a file of targets has no weights")
 
     def set_weight(self, server: str, value: int) -> None:  # noqa: ARG002
-        raise NotSupported("a file of targets has no weights")
+        raise BalancerNotSupported("a file of targets has no weights")
 
     def incarnation(self) -> str:
         return "file"

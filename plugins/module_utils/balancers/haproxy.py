@@ -29,8 +29,8 @@ from .protocol import (
     UP,
     BalancerError,
     Count,
-    Member,
     Obstacle,
+    PoolMember,
     Weight,
     find,
 )
@@ -65,7 +65,7 @@ class Haproxy:
         self._backend = backend
         self._lock_dir = lock_dir
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         rows = self._rows()
         states = haproxy_rows.servers_of(rows, self._backend)
         figures = parse_stat(self._ask("show stat")).get(self._backend, {})
@@ -73,7 +73,7 @@ class Haproxy:
         members = (_member(name, state, figures.get(name, {})) for name, state in states.items())
         return tuple(self._beside(member, addresses) for member in members)
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"backend {self._backend!r} of HAProxy")
 
     def drain(self, server: str) -> None:
@@ -110,7 +110,7 @@ class Haproxy:
                 self._bring_back(other)
         self._bring_back(haproxy_rows.place_of(rows, self._backend, server))
 
-    def _bring_back(self, place: haproxy_rows.Place) -> None:
+    def _bring_back(self, place: haproxy_rows.BackendServer) -> None:
         self._set(place, "state ready", ACTIVE)
         if place.agent & _AGENT_CONFIGURED and not place.agent & _AGENT_ENABLED:
             self._command(f"enable agent {place.label}")
@@ -167,7 +167,7 @@ class Haproxy:
         self._ask(f"show servers state {self._backend}")
         return haproxy_rows.parse(self._ask("show servers state"))
 
-    def _beside(self, member: Member, addresses: haproxy_rows.Addresses) -> Member:
+    def _beside(self, member: PoolMember, addresses: haproxy_rows.Addresses) -> PoolMember:
         """Drained here and not elsewhere is not yet drained: requests come through the other backend."""
         if member.admin == ACTIVE:
             return member
@@ -179,7 +179,7 @@ class Haproxy:
             member, pending=True, says=f"{member.says}; active as {', '.join(o.label for o in active)}{more}"
         )
 
-    def _set(self, place: haproxy_rows.Place, words: str, wanted: str) -> None:
+    def _set(self, place: haproxy_rows.BackendServer, words: str, wanted: str) -> None:
         self._command(f"set server {place.label} {words}")
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
@@ -224,7 +224,7 @@ def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
     return found
 
 
-def _member(name: str, state: Mapping[str, str], figures: Mapping[str, str]) -> Member:
+def _member(name: str, state: Mapping[str, str], figures: Mapping[str, str]) -> PoolMember:
     bits = _number(state.get("srv_admin_state"))
     if bits is None:
         raise BalancerError("unreadable", f"HAProxy tells no admin state of {name}")
@@ -232,7 +232,7 @@ def _member(name: str, state: Mapping[str, str], figures: Mapping[str, str]) -> 
     status, check = figures.get("status", ""), figures.get("check_status", "").lstrip("* ")
     says = f"{status}, {check}" if check else status
     backup = figures.get("bck") == "1"
-    return Member(name, admin, _health(state, status, check), _number(state.get("srv_uweight")), backup, says)
+    return PoolMember(name, admin, _health(state, status, check), _number(state.get("srv_uweight")), backup, says)
 
 
 def _admin(bits: int) -> str:

@@ -34,7 +34,7 @@ _Template = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Place:
+class BackendServer:
     """One server of one backend. C(admin) and C(agent): the bit fields of srv_admin_state and srv_agent_state."""
 
     backend: str
@@ -77,7 +77,7 @@ def servers_of(rows: Sequence[Row], backend: str) -> dict[str, Row]:
     return found
 
 
-def place_of(rows: Sequence[Row], backend: str, name: str) -> Place:
+def place_of(rows: Sequence[Row], backend: str, name: str) -> BackendServer:
     """One server, or BalancerError."""
     row = servers_of(rows, backend).get(name)
     if row is None:
@@ -91,7 +91,7 @@ class Addresses:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._of: dict[tuple[str, str], _Address] = {}
-        self._at: dict[_Address, list[Place]] = {}
+        self._at: dict[_Address, list[BackendServer]] = {}
         self._serving: dict[str, set[_Address]] = {}
         for row in rows:
             address, place = _address(row), _place(row)
@@ -102,17 +102,17 @@ class Addresses:
                 self._serving.setdefault(place.backend, set()).add(address)
         self._active = {address: [place for place in at if place.is_active] for address, at in self._at.items()}
 
-    def same(self, backend: str, name: str) -> list[Place]:
+    def same(self, backend: str, name: str) -> list[BackendServer]:
         """The other places by which requests come to the address and port of a server."""
         at = self._at.get(self._of.get((backend, name)), [])
         return [place for place in at if (place.backend, place.name) != (backend, name)]
 
-    def active(self, backend: str, name: str) -> tuple[list[Place], int]:
+    def active(self, backend: str, name: str) -> tuple[list[BackendServer], int]:
         """Of the other places of a server that is not active itself those that are: some, and how many."""
         active = self._active.get(self._of.get((backend, name)), [])
         return active[:_TOLD], len(active)
 
-    def others_serve(self, place: Place) -> bool:
+    def others_serve(self, place: BackendServer) -> bool:
         """Is there another server than this one in its backend that gets requests?"""
         serving = self._serving.get(place.backend, set())
         return len(serving) > (self._of.get((place.backend, place.name)) in serving)
@@ -134,8 +134,8 @@ def _template(row: Row) -> _Template | None:
     return None if slot is None or (host, record) == ("-", "-") else (slot["prefix"], host, record)
 
 
-def _place(row: Row) -> Place:
-    return Place(
+def _place(row: Row) -> BackendServer:
+    return BackendServer(
         row["be_name"], row["srv_name"], _number(row.get("srv_admin_state")), _number(row.get("srv_agent_state"))
     )
 

@@ -22,7 +22,7 @@ from typing import Any, Callable
 
 from ..host import clocks
 from . import lock
-from .kubernetes_api import Client
+from .kubernetes_api import KubernetesClient
 from .protocol import (
     ACTIVE,
     DOWN,
@@ -30,10 +30,10 @@ from .protocol import (
     UNKNOWN,
     UP,
     BalancerError,
+    BalancerNotSupported,
     Count,
-    Member,
-    NotSupported,
     Obstacle,
+    PoolMember,
     Weight,
     find,
 )
@@ -51,7 +51,7 @@ _RIGHTS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class ServicePlace:
     """Which Service, and how the API is reached. C(settle): seconds that proxies need to follow an EndpointSlice."""
 
     service: str
@@ -67,11 +67,13 @@ class Kubernetes:
 
     name = "kubernetes"
 
-    def __init__(self, place: Place, timeout: float = 5.0, lock_dir: str = lock.DIRECTORY, api: Any = None) -> None:
+    def __init__(
+        self, place: ServicePlace, timeout: float = 5.0, lock_dir: str = lock.DIRECTORY, api: Any = None
+    ) -> None:
         self._place, self._timeout, self._lock_dir = place, timeout, lock_dir
         self._given_api = api
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         place, pods = self._place, self._pods()
         ready = ready_pods(items_of(self._ask("list_slices", f"kubernetes.io/service-name={place.service}")))
         return tuple(read_pod(pod, place.condition, ready) for pod in pods)
@@ -86,7 +88,7 @@ class Kubernetes:
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         return [pod for pod in items_of(self._ask("list_pods", labels)) if _runs(pod)]
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"Service {self._place.namespace}/{self._place.service}")
 
     def drain(self, server: str) -> None:
@@ -99,10 +101,10 @@ class Kubernetes:
         return Count(None, "Kubernetes does not count requests", "unsupported")
 
     def weight(self, server: str) -> Weight:  # noqa: ARG002
-        raise NotSupported("a Service has no weights")
+        raise BalancerNotSupported("a Service has no weights")
 
     def set_weight(self, server: str, value: int) -> None:  # noqa: ARG002
-        raise NotSupported("a Service has no weights")
+        raise BalancerNotSupported("a Service has no weights")
 
     def incarnation(self) -> str:
         return "api"
@@ -128,7 +130,7 @@ class Kubernetes:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"kubernetes {self._place.namespace}/{self._place.service}", self._lock_dir)
 
-    def _set(self, server: str, status: str, reason: str, arrived: Callable[[Member], bool]) -> None:
+    def _set(self, server: str, status: str, reason: str, arrived: Callable[[PoolMember], bool]) -> None:
         pod = self._ask("get_pod", server)
         if self._place.condition not in _gates(pod):
             raise BalancerError(
@@ -142,7 +144,7 @@ class Kubernetes:
         self._await(server, status, arrived)
         time.sleep(self._place.settle)
 
-    def _await(self, server: str, status: str, arrived: Callable[[Member], bool]) -> None:
+    def _await(self, server: str, status: str, arrived: Callable[[PoolMember], bool]) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
             member = self.state(server)
@@ -165,7 +167,7 @@ class Kubernetes:
     def _api(self) -> Any:
         if self._given_api is None:
             place = self._place
-            self._given_api = Client(place.kubeconfig, place.context, place.namespace, self._timeout)
+            self._given_api = KubernetesClient(place.kubeconfig, place.context, place.namespace, self._timeout)
         return self._given_api
 
 
@@ -198,7 +200,7 @@ def ready_pods(slices: list[Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def read_pod(pod: Mapping[str, Any], condition: str, ready: frozenset[str]) -> Member:
+def read_pod(pod: Mapping[str, Any], condition: str, ready: frozenset[str]) -> PoolMember:
     """A pod as a member of the pool. One whose gate nobody has opened yet is out of traffic. Raises BalancerError."""
     metadata = _mapping(pod, "metadata")
     name = _name(metadata)
@@ -215,7 +217,7 @@ def read_pod(pod: Mapping[str, Any], condition: str, ready: frozenset[str]) -> M
     if opened and pending:
         health = UNKNOWN  # it is fine, and the Service does not think so yet
     says = f"gate {status.get(condition, 'absent')[:40]}, containers ready {str(containers)[:40]}, endpoint {endpoint}"
-    return Member(name, ACTIVE if opened else DRAINED, health, says=says, pending=pending)
+    return PoolMember(name, ACTIVE if opened else DRAINED, health, says=says, pending=pending)
 
 
 def _gates(pod: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ _MAX_ANSWER = 32 * 1024 * 1024
 _PIECE = 65536
 
 
-class Client:
+class KubernetesClient:
     """The questions, asked with what the official client makes of its configuration; answers as documents."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, namespace: str, timeout: float) -> None:
@@ -84,7 +84,7 @@ class Client:
             kind = "unreadable" if error.kind == "too_large" else "unreachable"
             raise BalancerError(kind, f"the Kubernetes API at {path.partition('?')[0]}: {error.reason}") from error
         if not 200 <= status <= 299:
-            raise Refused(status, reason)
+            raise KubernetesRefused(status, reason)
         try:
             return json.loads(told)
         except (ValueError, RecursionError) as error:
@@ -130,7 +130,7 @@ def _whole(answer: Any, until: float) -> bytes:
             raise TransportError("timeout", "no complete answer in time")
 
 
-class Refused(Exception):
+class KubernetesRefused(Exception):
     """The API's own answer is no."""
 
     def __init__(self, status: int, reason: str) -> None:

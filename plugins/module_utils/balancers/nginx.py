@@ -21,7 +21,7 @@ from typing import Callable
 
 from ..host.command import Runner, is_there, run
 from . import files, lock, nginx_conf, nginx_twins, nginx_workers
-from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Member, Obstacle, Weight, find
+from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Obstacle, PoolMember, Weight, find
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Nginx:
         self._lock_dir, self._run = lock_dir, runner
         self._found = False
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         self._find()
         text = files.read(self._file).decode("utf-8", "replace")
         pending = not self._in_force()
         return tuple(self._member(text, address, same, pending) for address, same in self._servers(text).items())
 
-    def _member(self, text: str, address: str, same: list[nginx_conf.Server], pending: bool) -> Member:
+    def _member(self, text: str, address: str, same: list[nginx_conf.ServerDirective], pending: bool) -> PoolMember:
         """One address, which may be named twice. Down here and in use by another upstream is not yet drained."""
         down = all(server.down for server in same)
         notes = ["down" if down else "in use"]
@@ -69,9 +69,9 @@ class Nginx:
             notes.append(f"in use by upstream {', '.join(others)}")
         weight, backup = sum(server.weight for server in same), all(server.backup for server in same)
         admin = DRAINED if down else ACTIVE
-        return Member(address, admin, UNKNOWN, weight, backup, ", ".join(notes), pending or bool(others))
+        return PoolMember(address, admin, UNKNOWN, weight, backup, ", ".join(notes), pending or bool(others))
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"upstream {self._upstream!r} in {self._file}")
 
     def drain(self, server: str) -> None:
@@ -160,7 +160,7 @@ class Nginx:
             raise BalancerError("refused", f"nginx does not accept its configuration as it is: {complaint}")
         return done.stdout.decode("utf-8", "replace")
 
-    def _servers(self, text: str) -> Mapping[str, list[nginx_conf.Server]]:
+    def _servers(self, text: str) -> Mapping[str, list[nginx_conf.ServerDirective]]:
         """Address -> the directives that name it."""
         try:
             listed = nginx_conf.servers(text, self._upstream)
@@ -168,7 +168,7 @@ class Nginx:
             raise BalancerError("unreadable", f"{self._file}: {error}") from error
         if not listed:
             raise BalancerError("unknown_backend", f"{self._file} has no servers of an upstream {self._upstream!r}")
-        found: dict[str, list[nginx_conf.Server]] = {}
+        found: dict[str, list[nginx_conf.ServerDirective]] = {}
         for server in listed:
             found.setdefault(server.address, []).append(server)
         return found

@@ -28,7 +28,7 @@ class SyntaxProblem(Exception):
 
 
 @dataclass(frozen=True)
-class Word:
+class ConfWord:
     """A word and where it stands."""
 
     text: str
@@ -37,10 +37,10 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerDirective:
     """One C(server) directive of an upstream: its address and its parameters."""
 
-    words: tuple[Word, ...]
+    words: tuple[ConfWord, ...]
 
     @property
     def address(self) -> str:
@@ -62,17 +62,17 @@ class Server:
         return 1 if given is None else given
 
 
-def servers(text: str, upstream: str) -> list[Server]:
+def servers(text: str, upstream: str) -> list[ServerDirective]:
     """The servers of an upstream, wherever in the text it stands, or of the whole text where it holds no upstream but
     is included in one."""
     named = upstreams(text)
     return named.get("", []) if set(named) <= {""} else named.get(upstream, [])
 
 
-def upstreams(text: str) -> dict[str, list[Server]]:
+def upstreams(text: str) -> dict[str, list[ServerDirective]]:
     """Name -> servers, of every upstream. Under the empty name those that stand in no block: of a file for an
     include."""
-    found: dict[str, list[Server]] = {}
+    found: dict[str, list[ServerDirective]] = {}
     for path, words in _directives(text):
         if path and not path[-1].startswith("upstream "):
             continue
@@ -80,7 +80,7 @@ def upstreams(text: str) -> dict[str, list[Server]]:
         if path:
             found.setdefault(name, [])
         if words[0].text == "server" and len(words) > 1:
-            found.setdefault(name, []).append(Server(words))
+            found.setdefault(name, []).append(ServerDirective(words))
     return found
 
 
@@ -110,7 +110,7 @@ def set_all_down(text: str, address: str, down: bool) -> str:
     return text
 
 
-def set_down(text: str, server: Server, down: bool) -> str:
+def set_down(text: str, server: ServerDirective, down: bool) -> str:
     """The text with the server marked or not."""
     if server.down == down:
         return text
@@ -122,7 +122,7 @@ def set_down(text: str, server: Server, down: bool) -> str:
     return text
 
 
-def set_weight(text: str, server: Server, weight: int) -> str:
+def set_weight(text: str, server: ServerDirective, weight: int) -> str:
     """The text with another weight."""
     given = [word for word in server.words[2:] if word.text.startswith("weight=")]
     if given:
@@ -131,7 +131,7 @@ def set_weight(text: str, server: Server, weight: int) -> str:
     return f"{text[:at]} weight={weight}{text[at:]}"
 
 
-def _without(text: str, word: Word) -> str:
+def _without(text: str, word: ConfWord) -> str:
     """The text without a word and the blanks before it."""
     start = word.start
     while start and text[start - 1] in " \t":
@@ -139,10 +139,10 @@ def _without(text: str, word: Word) -> str:
     return text[:start] + text[word.end :]
 
 
-def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[Word, ...]]]:
+def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[ConfWord, ...]]]:
     """(the blocks it is in, its words) of each simple directive."""
     path: list[str] = []
-    words: list[Word] = []
+    words: list[ConfWord] = []
     for part in _parts(text):
         if part.text == "{":
             path.append(" ".join(word.text for word in words))
@@ -156,12 +156,12 @@ def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[Word, ...]]]
                 yield tuple(path), tuple(words)
             words = []
         else:
-            words.append(Word(part.text.strip("\"'"), part.start, part.end))
+            words.append(ConfWord(part.text.strip("\"'"), part.start, part.end))
     if path or words:
         raise SyntaxProblem("the file ends in the middle of a directive or block")
 
 
-def _parts(text: str) -> Iterator[Word]:
+def _parts(text: str) -> Iterator[ConfWord]:
     """The words as they are spelt, without comments and without what stands in blocks of Lua."""
     at, lua = 0, False
     while True:
@@ -171,7 +171,7 @@ def _parts(text: str) -> Iterator[Word]:
         at, part = match.end(), match.group()
         if part.startswith("#"):
             continue
-        yield Word(part, match.start(), match.end())
+        yield ConfWord(part, match.start(), match.end())
         if part == "{" and lua:
             at = _end_of_lua(text, at)
         lua = part.endswith("_by_lua_block") or (lua and part not in ("{", "}", ";"))

@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from . import files
-from .nginx_conf import Server, SyntaxProblem, canonical, dumped, upstreams
+from .nginx_conf import ServerDirective, SyntaxProblem, canonical, dumped, upstreams
 from .protocol import BalancerError
 
-Upstreams = Mapping[str, Sequence[Server]]
+Upstreams = Mapping[str, Sequence[ServerDirective]]
 
 
 def in_use(found: Upstreams, address: str, but: str = "") -> list[str]:
@@ -68,5 +68,5 @@ def file_of(dump: str, upstream: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _same(server: Server, address: str) -> bool:
+def _same(server: ServerDirective, address: str) -> bool:
     return canonical(server.address) == canonical(address)

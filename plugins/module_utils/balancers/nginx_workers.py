@@ -20,14 +20,14 @@ CLOCK_STEP = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Workers:
+class NginxWorkers:
     """Process number -> when it started, in seconds of the epoch."""
 
     serving: Mapping[int, float]
     finishing: Mapping[int, float]
 
 
-def read(pid_file: str) -> Workers:
+def read(pid_file: str) -> NginxWorkers:
     """Look at the children of the master. Raises BalancerError."""
     master = master_of(pid_file)
     serving: dict[int, float] = {}
@@ -43,7 +43,7 @@ def read(pid_file: str) -> Workers:
         if started is None or not title.startswith("nginx: worker process"):
             continue
         (finishing if "shutting down" in title else serving)[int(name)] = started
-    return Workers(serving, finishing)
+    return NginxWorkers(serving, finishing)
 
 
 def master_of(pid_file: str) -> int:

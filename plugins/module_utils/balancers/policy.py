@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .pool import Needed, describe, may_serve, serving, total
-from .protocol import ACTIVE, DOWN, UP, Count, Member
+from .protocol import ACTIVE, DOWN, UP, Count, PoolMember
 
 SETTLE = 3.0
 
@@ -29,7 +29,7 @@ REMAINING = ("fail", "wait", "abort")
 
 
 @dataclass(frozen=True)
-class Rules:
+class DrainRules:
     """What the operator asked for. Deadlines are seconds: the second one begins where the first one ends."""
 
     needed: Needed
@@ -43,10 +43,10 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Look:
+class PoolReading:
     """One look. C(pool) None means that the balancer could not be read, and C(unread) says why."""
 
-    pool: tuple[Member, ...] | None
+    pool: tuple[PoolMember, ...] | None
     balancer: Count
     engine: Count
     unread: str = ""
@@ -54,7 +54,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Progress:
+class DrainProgress:
     """What this task has done so far.
 
     before: the pool as it was found.  told: the server was found out of traffic, or the balancer was told.
@@ -63,7 +63,7 @@ class Progress:
     """
 
     server: str
-    before: tuple[Member, ...] = ()
+    before: tuple[PoolMember, ...] = ()
     told: bool = False
     drained_here: bool = False
     quiet: int = 0
@@ -74,7 +74,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Step:
+class DrainStep:
     """C(verb): C(drain), C(wait), C(abort), C(done); or the task ends in failure: C(refuse) (nothing was changed),
     C(put_back) (if this task drained it, make it active again) or C(fail) (leave it as it is).  C(quiet): this look was
     zero."""
@@ -84,33 +84,33 @@ class Step:
     quiet: bool = False
 
 
-def decide(look: Look, progress: Progress, rules: Rules) -> Step:
+def decide(look: PoolReading, progress: DrainProgress, rules: DrainRules) -> DrainStep:
     """The next step."""
     if look.pool is None:
         reason = f"the balancer cannot be read: {look.unread}"
-        return _wait(reason, progress, rules) if progress.told else Step("refuse", reason)
+        return _wait(reason, progress, rules) if progress.told else DrainStep("refuse", reason)
     me = next((member for member in look.pool if member.name == progress.server), None)
     if me is None:
         names = ", ".join(member.name for member in look.pool) or "none"
         reason = f"the balancer has no server {progress.server!r}; it has: {names}"
-        return Step("fail" if progress.told else "refuse", reason)
+        return DrainStep("fail" if progress.told else "refuse", reason)
     if me.admin == ACTIVE or me.pending:
         return _in_traffic(me, look, progress, rules)
     return _below(me, look.pool, progress, rules) or _out_of_traffic(me, look, progress, rules)
 
 
-def _out_of_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Step:
+def _out_of_traffic(me: PoolMember, look: PoolReading, progress: DrainProgress, rules: DrainRules) -> DrainStep:
     quiet, reason = at_rest(me, look, rules)
     if not rules.wait:
-        return Step("done", f"{me.name} is out of traffic, and what is in flight is not waited for: {reason}")
+        return DrainStep("done", f"{me.name} is out of traffic, and what is in flight is not waited for: {reason}")
     if not quiet:
         return _wait(reason, progress, rules)
     if progress.quiet + 1 >= rules.zeros:
-        return Step("done", reason, quiet=True)
+        return DrainStep("done", reason, quiet=True)
     return replace(_wait(f"{reason}; looking again to be sure", progress, rules), quiet=True)
 
 
-def at_rest(me: Member, look: Look, rules: Rules) -> tuple[bool, str]:
+def at_rest(me: PoolMember, look: PoolReading, rules: DrainRules) -> tuple[bool, str]:
     """Whether nothing is in flight, and by whom that is known."""
     balancer, engine = look.balancer, _believed(look.engine, me)
     for who, count in (("balancer", balancer), ("engine", engine)):
@@ -133,21 +133,25 @@ def at_rest(me: Member, look: Look, rules: Rules) -> tuple[bool, str]:
     return True, told
 
 
-def _in_traffic(me: Member, look: Look, progress: Progress, rules: Rules) -> Step:
+def _in_traffic(me: PoolMember, look: PoolReading, progress: DrainProgress, rules: DrainRules) -> DrainStep:
     """The server takes new requests: it was not told yet, or the balancer forgot, or somebody decided otherwise."""
     pool = look.pool or ()
     reason = _too_few(me, pool, rules)
     if not progress.told:
-        return Step("refuse", reason) if reason else Step("drain", f"{me.name} is active and {_left(me, pool, rules)}")
+        return (
+            DrainStep("refuse", reason)
+            if reason
+            else DrainStep("drain", f"{me.name} is active and {_left(me, pool, rules)}")
+        )
     if not look.restarted and not me.pending:
-        return Step("fail", f"somebody made {me.name} active again while it was being drained")
+        return DrainStep("fail", f"somebody made {me.name} active again while it was being drained")
     if reason:  # after a restart its first checks may not be over
         return _wait(f"the balancer restarted and forgot the drain; for now {reason}", progress, rules)
     late = _wait("", progress, rules)
-    return Step("drain", "the balancer restarted and forgot the drain") if late.verb != "put_back" else late
+    return DrainStep("drain", "the balancer restarted and forgot the drain") if late.verb != "put_back" else late
 
 
-def _too_few(me: Member, pool: tuple[Member, ...], rules: Rules) -> str:
+def _too_few(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
     """Why the server may not leave; empty if it may. What is surely down takes nothing with it."""
     left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
     if len(left) >= needed or not may_serve(me):
@@ -160,13 +164,15 @@ def _too_few(me: Member, pool: tuple[Member, ...], rules: Rules) -> str:
     )
 
 
-def _left(me: Member, pool: tuple[Member, ...], rules: Rules) -> str:
+def _left(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
     left = serving(pool, rules.count_unchecked, without=me.name)
     dead = f" (it is down: {me.says})" if me.health == DOWN else ""
     return f"without it {len(left)} of {total(pool)} serve{dead}"
 
 
-def _below(me: Member, pool: tuple[Member, ...], progress: Progress, rules: Rules) -> Step | None:
+def _below(
+    me: PoolMember, pool: tuple[PoolMember, ...], progress: DrainProgress, rules: DrainRules
+) -> DrainStep | None:
     """What to do if fewer serve than must, with the server out; None if all is well, or it was not taken out by us."""
     left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
     if len(left) >= needed or not progress.drained_here or me.health == DOWN:
@@ -177,27 +183,29 @@ def _below(me: Member, pool: tuple[Member, ...], progress: Progress, rules: Rule
         f"with {me.name} out {len(left)} of {total(pool)} serve, below min_available {rules.needed}: {describe(pool)}"
     )
     if rivals and me.name < max(rivals) and progress.out < SETTLE and progress.seconds < rules.deadline:
-        return Step("wait", f"{reason}; {', '.join(rivals)} left at the same time and {max(rivals)} is to come back")
-    return Step("put_back", reason)
+        return DrainStep(
+            "wait", f"{reason}; {', '.join(rivals)} left at the same time and {max(rivals)} is to come back"
+        )
+    return DrainStep("put_back", reason)
 
 
-def _wait(reason: str, progress: Progress, rules: Rules) -> Step:
+def _wait(reason: str, progress: DrainProgress, rules: DrainRules) -> DrainStep:
     """Wait while there is time; after the deadline, what the operator said about what remains."""
     if progress.seconds < rules.deadline:
-        return Step("wait", reason)
+        return DrainStep("wait", reason)
     late = f"after {rules.deadline:g} s: {reason}"
     if rules.remaining == "fail":
-        return Step("put_back", late)
+        return DrainStep("put_back", late)
     if rules.remaining == "abort" and progress.abort_refused:
-        return Step("put_back", f"{late}; {progress.abort_refused}")
+        return DrainStep("put_back", f"{late}; {progress.abort_refused}")
     if progress.seconds >= rules.deadline + rules.remaining_deadline:
-        return Step("put_back", f"after {rules.deadline + rules.remaining_deadline:g} s: {reason}")
+        return DrainStep("put_back", f"after {rules.deadline + rules.remaining_deadline:g} s: {reason}")
     if rules.remaining == "abort" and not progress.aborted:
-        return Step("abort", late)
-    return Step("wait", late)
+        return DrainStep("abort", late)
+    return DrainStep("wait", late)
 
 
-def _believed(engine: Count, me: Member) -> Count:
+def _believed(engine: Count, me: PoolMember) -> Count:
     """Nothing listens: a dead engine has nothing in flight. Unless the balancer has just seen it alive."""
     if engine.kind != "gone":
         return engine
@@ -206,6 +214,6 @@ def _believed(engine: Count, me: Member) -> Count:
     return Count(0, f"the engine is gone: {engine.reason}", "gone")
 
 
-def _can_answer(count: Count, me: Member) -> bool:
+def _can_answer(count: Count, me: PoolMember) -> bool:
     """A hung engine that the balancer's own checks call down is no witness any more; a silent one else still is."""
     return count.kind != "unsupported" and not (count.kind == "silent" and me.health == DOWN)

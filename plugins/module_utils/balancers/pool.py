@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .protocol import ACTIVE, DOWN, UNKNOWN, UP, Member
+from .protocol import ACTIVE, DOWN, UNKNOWN, UP, PoolMember
 
 _NEEDED = re.compile(r"(?P<number>[0-9]{1,6})(?P<percent>%?)\Z")
 
@@ -38,27 +38,27 @@ def parse_needed(text: str) -> Needed:
     return Needed(int(match["number"]), bool(match["percent"]))
 
 
-def serves(member: Member, count_unchecked: bool) -> bool:
+def serves(member: PoolMember, count_unchecked: bool) -> bool:
     """Whether new requests go to it and somebody knows that it answers. A backup waits, and weight 0 gets nothing."""
     healthy = member.health == UP or (count_unchecked and member.health == UNKNOWN)
     return member.admin == ACTIVE and healthy and member.weight != 0 and not member.backup
 
 
-def may_serve(member: Member) -> bool:
+def may_serve(member: PoolMember) -> bool:
     """Whether users could lose something with it. Only of what is known to be down is it known that they do not."""
     return (member.admin == ACTIVE or member.pending) and member.health != DOWN and member.weight != 0
 
 
-def serving(pool: Iterable[Member], count_unchecked: bool, without: str = "") -> list[str]:
+def serving(pool: Iterable[PoolMember], count_unchecked: bool, without: str = "") -> list[str]:
     """The names of those that serve, without one of them."""
     return [member.name for member in pool if member.name != without and serves(member, count_unchecked)]
 
 
-def total(pool: Iterable[Member]) -> int:
+def total(pool: Iterable[PoolMember]) -> int:
     """The size of the pool, whatever state its servers are in. Backups are a reserve, not a part."""
     return sum(1 for member in pool if not member.backup)
 
 
-def describe(pool: Iterable[Member]) -> str:
+def describe(pool: Iterable[PoolMember]) -> str:
     """The pool on one line, for a reason."""
     return ", ".join(f"{member.name} {member.admin}/{member.health}" for member in pool)

@@ -21,7 +21,7 @@ UP, DOWN, UNKNOWN = "up", "down", "unknown"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\[\]/-]*\Z")
 
 
-class NotSupported(Exception):
+class BalancerNotSupported(Exception):
     """This balancer, or this configuration of it, cannot do what was asked. The text says which."""
 
 
@@ -46,7 +46,7 @@ class BalancerError(Exception):
 
 
 @dataclass(frozen=True)
-class Member:
+class PoolMember:
     """One server of the pool as the balancer has it now.
 
     admin: what people told the balancer, C(active), C(drained) or C(maintenance).  health: what its own checks say,
@@ -101,10 +101,10 @@ class Balancer(Protocol):
 
     name: str
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         """The whole pool, in one reading."""
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         """One server."""
 
     def drain(self, server: str) -> None:
@@ -139,7 +139,7 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def find(server: str, pool: tuple[Member, ...], where: str) -> Member:
+def find(server: str, pool: tuple[PoolMember, ...], where: str) -> PoolMember:
     """The server in the pool, or BalancerError that names those which are there."""
     for member in pool:
         if member.name == server:

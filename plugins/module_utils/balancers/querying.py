@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import lock
-from .draining import Clock, Outcome
+from .draining import Clock, DrainOutcome
 from .protocol import Balancer, BalancerError, Obstacle, find
 
 # By the kind of a BalancerError, where its reason does not say what to do.
@@ -20,14 +20,14 @@ _DO: Mapping[str, str] = {
 }
 
 
-def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: Clock | None = None) -> Outcome:
+def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: Clock | None = None) -> DrainOutcome:
     """The pool, and what would keep a drain from being done; C(refused) where that is anything.
 
     server: one that the pool must have, None for none.  lock_dir: where exclusively() would put its lock.
     Raises nothing that a balancer may cause.
     """
     clock = clock or Clock()
-    began, outcome = clock.now(), Outcome()
+    began, outcome = clock.now(), DrainOutcome()
     outcome.obstacles = lock.obstacles(lock_dir)
     try:
         of_balancer = balancer.obstacles()
@@ -52,6 +52,6 @@ def _obstacle(error: BalancerError) -> Obstacle:
     return Obstacle(error.reason, _DO.get(error.kind, ""))
 
 
-def _pool(outcome: Outcome) -> str:
+def _pool(outcome: DrainOutcome) -> str:
     names = [member.name for member in outcome.pool]
     return f"the pool has {', '.join(names[:20])}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -10,11 +10,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from .command import Command
+from .command import CommandBalancer
 from .envoy import Envoy
 from .file_sd import FileSd
 from .haproxy import Haproxy
-from .kubernetes import CONDITION, Kubernetes, Place
+from .kubernetes import CONDITION, Kubernetes, ServicePlace
 from .lock import DIRECTORY
 from .nginx import Control, Nginx
 from .protocol import Balancer, check_name
@@ -104,12 +104,12 @@ def _file_sd(options: Mapping[str, Any]) -> Balancer:
 
 def _kubernetes(options: Mapping[str, Any]) -> Balancer:
     names = ("namespace", "condition", "kubeconfig", "context", "settle")
-    place = Place(options["backend"], **{name: options[name] for name in names})
+    place = ServicePlace(options["backend"], **{name: options[name] for name in names})
     return Kubernetes(place, options["timeout"], options["lock_dir"])
 
 
 def _command(options: Mapping[str, Any]) -> Balancer:
-    return Command(options["commands"], options.get("backend") or "", options["timeout"], options["lock_dir"])
+    return CommandBalancer(options["commands"], options.get("backend") or "", options["timeout"], options["lock_dir"])
 
 
 _OPEN: Mapping[str, Callable[[Mapping[str, Any]], Balancer]] = {

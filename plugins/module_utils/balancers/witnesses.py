@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..engines.protocol import Engine, Reading, Stats
-from .protocol import DOWN, UNKNOWN, UP, Count, Member
+from .protocol import DOWN, UNKNOWN, UP, Count, PoolMember
 
 _SILENT = ("timeout", "reset", "unreachable", "tls")
 
@@ -26,7 +26,7 @@ def engine_in_flight(engine: Engine | None) -> Count:
     return _from_stats(engine.stats())
 
 
-def with_peers(pool: tuple[Member, ...], peers: Mapping[str, Engine]) -> tuple[Member, ...]:
+def with_peers(pool: tuple[PoolMember, ...], peers: Mapping[str, Engine]) -> tuple[PoolMember, ...]:
     """The pool, where those whose health the balancer does not know were asked themselves, if it was told where."""
     return tuple(
         _asked(member, peers[member.name].ready()) if member.health == UNKNOWN and member.name in peers else member
@@ -34,7 +34,7 @@ def with_peers(pool: tuple[Member, ...], peers: Mapping[str, Engine]) -> tuple[M
     )
 
 
-def _asked(member: Member, ready: Reading) -> Member:
+def _asked(member: PoolMember, ready: Reading) -> PoolMember:
     if ready.value:
         return replace(member, health=UP, says=ready.reason)
     gone = ready.value is False or ready.kind == "refused"

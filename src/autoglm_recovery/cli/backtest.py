@@ -36,7 +36,7 @@ _TIMEOUT_S = 70.0
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _BacktestOptions:
     """What a person asked for."""
 
     url: str
@@ -81,7 +81,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
         raise typer.BadParameter(f"must be at least {_SHORTEST_STEP_S:g}s", param_hint="--step")
     if not grain <= back <= end:
         raise typer.BadParameter("must be longer than a step, and not before 1970", param_hint="--since")
-    asked = _Asked(prometheus, end - back, end, grain, policy, inventory, token_file, ca_file)
+    asked = _BacktestOptions(prometheus, end - back, end, grain, policy, inventory, token_file, ca_file)
     told = _backtest(asked, Assumptions(duration(run_takes, "--run-takes"), duration(bridge, "--bridge")))
     if as_json:
         typer.echo(json.dumps(told, indent=2))
@@ -89,7 +89,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
         print_report(told)
 
 
-def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
+def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
     """Do it, and end with exit code 1 and a sentence where it cannot be done."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
@@ -118,7 +118,7 @@ def _backtest(asked: _Asked, assumed: Assumptions) -> dict[str, Any]:
     return {"prometheus": shown(asked.url), "policy": str(asked.policy) if asked.policy else None, **found}
 
 
-def _record(asked: _Asked, told: Callable[[float], None]) -> AlertRecord:
+def _record(asked: _BacktestOptions, told: Callable[[float], None]) -> AlertRecord:
     from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
 
     headers = {"Authorization": f"Bearer {_token(asked.token_file)}"} if asked.token_file else {}

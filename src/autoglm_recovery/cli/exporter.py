@@ -70,8 +70,8 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
     log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
 ) -> None:
     """Serve GPU, kernel-fault and process metrics of this node, and send fast alerts."""
-    from autoglm_recovery.exporter.http import ListenError  # noqa: PLC0415 - other commands start faster without
-    from autoglm_recovery.exporter.run import Exporter, Settings  # noqa: PLC0415
+    from autoglm_recovery.exporter.http import ExporterListenError  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.exporter.run import Exporter, ExporterSettings  # noqa: PLC0415
     from autoglm_recovery.exporter.services import Services, ServicesError, load_services  # noqa: PLC0415
     from autoglm_recovery.knowledge.gpu.reading.presence import Roots  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
         raise typer.BadParameter("must be json or text", param_hint="--log-format")
     logs.configure(log_format)
     try:
-        settings = Settings(
+        settings = ExporterSettings(
             listen=listen,
             interval=_duration(interval, "--interval"),
             state_file=state_file,
@@ -98,7 +98,7 @@ def exporter(  # noqa: PLR0913, PLR0917 - options are arguments
             locks=locks,
         )
         _run(Exporter(settings))
-    except (ListenError, PolicyError, ServicesError) as error:
+    except (ExporterListenError, PolicyError, ServicesError) as error:
         refuse(error)
 
 

@@ -56,7 +56,7 @@ class FastAlert:
 
 
 @dataclass
-class Sent:
+class SendTotals:
     """What became of alerts."""
 
     sent: int = 0
@@ -73,7 +73,7 @@ class _Held:
 
 
 @dataclass
-class Sender:
+class AlertSender:
     """Sends to one Alertmanager.  C(headers) is asked anew each time, so that a token may change.
 
     C(timeout) is seconds for the head of an answer, and for its body.
@@ -83,7 +83,7 @@ class Sender:
     headers: Callable[[], dict[str, str]] = dict
     clock: Callable[[], float] = time.monotonic
     timeout: float = _TIMEOUT
-    counts: Sent = field(default_factory=Sent)
+    counts: SendTotals = field(default_factory=SendTotals)
     _held: dict[frozenset[tuple[str, str]], _Held] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stopping: bool = False

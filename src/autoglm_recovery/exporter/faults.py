@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoglm_recovery.exporter.kmsg import Record
-from autoglm_recovery.exporter.services import NOBODY, Service, Services
+from autoglm_recovery.exporter.kmsg import KernelRecord
+from autoglm_recovery.exporter.services import NOBODY, NodeService, Services
 from autoglm_recovery.knowledge.faults.arbitration.by_catalogue import about_gpus, judge_faults
 from autoglm_recovery.knowledge.faults.arbitration.by_nvml import RECOVERY
 from autoglm_recovery.knowledge.faults.catalogue.kinds import lookup_kind
@@ -37,7 +37,7 @@ _PARTS_WINDOW = 5.0
 
 
 @dataclass(frozen=True)
-class Fault:
+class CountedFault:
     """A fault as the ledger counts it, and when it was."""
 
     labels: dict[str, str]
@@ -52,15 +52,15 @@ class Observer:
     """
 
     services: Services
-    service_of_pid: Callable[[int | None], Service | None]
-    owner_of_gpu: Callable[[str], Service | None]
+    service_of_pid: Callable[[int | None], NodeService | None]
+    owner_of_gpu: Callable[[str], NodeService | None]
     is_gpu: Callable[[str], bool]
     overrides: Overrides | None = None
     driver_version: str | None = None
     _groups: dict[int, str] = field(default_factory=dict)
     _parts: tuple[float, str] = (0.0, "")
 
-    def take(self, record: Record) -> Fault | None:
+    def take(self, record: KernelRecord) -> CountedFault | None:
         """Return the fault that a record completes, if any."""
         event = parse_line(record.text)
         kind = event["kind"]
@@ -71,7 +71,7 @@ class Observer:
             return None
         if kind == "gpu_off_bus_multiline" and not self._whole(event, record.at):
             return None
-        return Fault(self._labels(event), record.at)
+        return CountedFault(self._labels(event), record.at)
 
     def _remember(self, event: Event) -> None:
         """The control group stands in the line before the one that tells of the kill."""
@@ -127,7 +127,7 @@ class Observer:
             return ""
         return "unknown" if findings[0].action == "call_person" else findings[0].failure_class or "unknown"
 
-    def _service(self, event: Event, gpu: str) -> Service | None:
+    def _service(self, event: Event, gpu: str) -> NodeService | None:
         pid = event.get("pid")
         group = self._groups.pop(pid, None) if event["kind"] == "oom_kill" and pid is not None else None
         if group is not None:

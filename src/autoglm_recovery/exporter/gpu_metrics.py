@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from autoglm_recovery.exporter.memory import Known, pids_on
+from autoglm_recovery.exporter.memory import KnownGpu, pids_on
 from autoglm_recovery.exporter.names import (
     CLOCK_EVENTS,
     COUNTER,
@@ -21,7 +21,7 @@ from autoglm_recovery.exporter.names import (
     RECOVERY_ACTIONS,
     ROWS,
 )
-from autoglm_recovery.exporter.services import NOBODY, Service
+from autoglm_recovery.exporter.services import NOBODY, NodeService
 from autoglm_recovery.knowledge.gpu.nvlink.fields import BER_FIELDS, COUNTERS, bit_error_rate
 
 GPU = ("gpu", "uuid", "index")
@@ -32,14 +32,14 @@ VERDICTS = ("healthy", "unhealthy", "unknown")
 class GpuView:
     """One GPU and what is known of it.  C(values) is empty where nothing could be read now."""
 
-    known: Known
+    known: KnownGpu
     verdict: str
     state: str = "unread"
     values: Mapping[str, Any] = field(default_factory=dict)
     lost: bool = False
     links_missing: int | None = None
-    owner: Service = NOBODY
-    services: Mapping[int, Service] = field(default_factory=dict)
+    owner: NodeService = NOBODY
+    services: Mapping[int, NodeService] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:

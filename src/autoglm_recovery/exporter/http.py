@@ -22,7 +22,7 @@ from autoglm_recovery.exporter.connections import BoundedHandler, BoundedServer
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})")
 
 
-class ListenError(Exception):
+class ExporterListenError(Exception):
     """The address cannot be used; the message says why."""
 
 
@@ -43,11 +43,11 @@ def parse_address(listen: str) -> tuple[str, int]:
     """Read C(HOST:PORT) or C([IPv6]:PORT).  Raises ListenError."""
     match = _ADDRESS.fullmatch(listen)
     if match is None or int(match["port"]) > 65535:
-        raise ListenError(f"{listen!r} is no HOST:PORT or [IPv6]:PORT")
+        raise ExporterListenError(f"{listen!r} is no HOST:PORT or [IPv6]:PORT")
     return match["six"] or match["host"] or "0.0.0.0", int(match["port"])  # noqa: S104 - said by an empty host
 
 
-class Server:
+class ExporterServer:
     """An HTTP server whose answers C(write) writes."""
 
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
@@ -57,7 +57,7 @@ class Server:
         try:
             self._server: Any = make_server(host, port, self._answer, kind, handler_class=BoundedHandler)
         except OSError as error:
-            raise ListenError(f"cannot listen on {listen}: {error.strerror}") from error
+            raise ExporterListenError(f"cannot listen on {listen}: {error.strerror}") from error
         self._write = write
         self.port = int(self._server.server_port)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from autoglm_recovery.exporter.alertmanager import FastAlert, Sender
+from autoglm_recovery.exporter.alertmanager import AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of, summary_of
-from autoglm_recovery.exporter.faults import Fault, Observer
-from autoglm_recovery.exporter.kmsg import KernelLog
+from autoglm_recovery.exporter.faults import CountedFault, Observer
+from autoglm_recovery.exporter.kmsg import KernelLogReader
 from autoglm_recovery.exporter.ledger import Ledger
 
 _WAIT = 1.0
@@ -29,11 +29,11 @@ class FastPath:
     """Builds alerts and hands them to the senders, one for each Alertmanager."""
 
     host: str
-    senders: Sequence[Sender] = ()
+    senders: Sequence[AlertSender] = ()
     more_labels: dict[str, str] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
 
-    def tell(self, fault: Fault) -> None:
+    def tell(self, fault: CountedFault) -> None:
         """Raise the alert of a fault, unless it is long over: a restart reads old lines again."""
         alert = alert_of(fault.labels)
         if alert is None or not self.senders:
@@ -51,7 +51,7 @@ class FastPath:
 class KernelReader:
     """Follows the kernel's log for ever.  C(readable): whether it can be read now."""
 
-    source: KernelLog
+    source: KernelLogReader
     observer: Observer
     ledger: Ledger
     fast: FastPath

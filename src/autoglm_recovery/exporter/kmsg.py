@@ -26,7 +26,7 @@ _FILE_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
-class Record:
+class KernelRecord:
     """A kernel record.  C(sequence) and C(at) are null where the source does not number its lines."""
 
     text: str
@@ -35,7 +35,7 @@ class Record:
 
 
 @dataclass
-class KernelLog:
+class KernelLogReader:
     """Reads records as they come.  C(last): the last sequence number that was read, to be kept over a restart.
 
     C(wall) and C(since_boot): the clock on the wall, and the kernel's, by which it stamps its records; seconds.
@@ -76,7 +76,7 @@ class KernelLog:
         poll.register(self._descriptor, select.POLLIN)
         poll.poll(seconds * 1000)
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[KernelRecord]:
         """Yield what is there now and was not read before.  Raises OSError."""
         since_epoch = self.wall() - self.since_boot()
         for line in self._lines():
@@ -92,7 +92,7 @@ class KernelLog:
             at = since_epoch + int(match[2]) / 1e6 if match else self.wall()
             # The kernel escapes what is not printable; C(\\n) and more after the text are a dictionary for udev.
             text = line.split(b"\n", 1)[0].decode("utf-8", "replace")
-            yield Record(text, sequence, min(at, self.wall()))
+            yield KernelRecord(text, sequence, min(at, self.wall()))
 
     def _lines(self) -> Iterator[bytes]:
         while True:

@@ -17,7 +17,7 @@ MOST_SERIES = 2000
 
 
 @dataclass(frozen=True)
-class Seen:
+class FaultCount:
     """How often a fault was seen, and when last."""
 
     count: int
@@ -29,7 +29,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faults: dict[tuple[str, ...], Seen] = {}
+        self._faults: dict[tuple[str, ...], FaultCount] = {}
         self.dropped = 0
 
     def add(self, labels: Mapping[str, str], at: float) -> bool:
@@ -40,10 +40,12 @@ class Ledger:
             if before is None and len(self._faults) >= MOST_SERIES:
                 self.dropped += 1
                 return False
-            self._faults[key] = Seen(1, at) if before is None else Seen(before.count + 1, max(before.last, at))
+            self._faults[key] = (
+                FaultCount(1, at) if before is None else FaultCount(before.count + 1, max(before.last, at))
+            )
         return True
 
-    def rows(self) -> list[tuple[dict[str, str], Seen]]:
+    def rows(self) -> list[tuple[dict[str, str], FaultCount]]:
         """Return all faults, in a stable order."""
         with self._lock:
             faults = sorted(self._faults.items())
@@ -66,7 +68,7 @@ class Ledger:
                 continue
             key = tuple(str(labels.get(name, "")) for name in SERIES)
             if any(key) and len(self._faults) < MOST_SERIES:
-                self._faults[key] = Seen(count, seen)
+                self._faults[key] = FaultCount(count, seen)
 
 
 def _time(value: Any) -> float | None:

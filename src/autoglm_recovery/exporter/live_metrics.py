@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from autoglm_recovery.exporter.alertmanager import Sender
+from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.alerts import SERIES
 from autoglm_recovery.exporter.kernel import KernelReader
 from autoglm_recovery.exporter.ledger import Ledger
 from autoglm_recovery.exporter.processes import Usage
-from autoglm_recovery.exporter.services import Service
+from autoglm_recovery.exporter.services import NodeService
 
 _SERVICE = ("service", "pool", "unit")
 
@@ -48,7 +48,7 @@ def kernel_metrics(reader: KernelReader) -> Iterator[Metric]:
     )
 
 
-def alert_metrics(senders: Iterable[Sender]) -> Iterator[Metric]:
+def alert_metrics(senders: Iterable[AlertSender]) -> Iterator[Metric]:
     """Yield how the fast alerts go.  The number says which Alertmanager, in the order of the command line."""
     labels = ("alertmanager", "outcome")
     told = CounterMetricFamily(
@@ -80,7 +80,7 @@ def probe_metrics(age: float, took: float | None, errors: Mapping[str, int]) -> 
     yield family
 
 
-def service_metrics(usage: Mapping[Service, Usage]) -> Iterator[Metric]:
+def service_metrics(usage: Mapping[NodeService, Usage]) -> Iterator[Metric]:
     """Yield what the processes of each service use together."""
     gauges: dict[str, tuple[str, str]] = {
         "processes": ("processes", "Processes of the service"),

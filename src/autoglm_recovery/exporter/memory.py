@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoglm_recovery.exporter.faults import gpu_name
-from autoglm_recovery.exporter.services import NOBODY, Service, Services
+from autoglm_recovery.exporter.services import NOBODY, NodeService, Services
 
 Snapshot = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownGpu:
     """A GPU that was seen.  C(owner): the service that used it last; C(shared): there were several."""
 
     gpu: str
@@ -37,15 +37,15 @@ class Memory:
 
     services: Services
     expected: int | None = None
-    _known: dict[str, Known] = field(default_factory=dict)
+    _known: dict[str, KnownGpu] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def known(self) -> list[Known]:
+    def known(self) -> list[KnownGpu]:
         """Return all GPUs that were seen, by index."""
         with self._lock:
             return sorted(self._known.values(), key=lambda one: (one.index, one.gpu))
 
-    def owner_of(self, gpu: str) -> Service | None:
+    def owner_of(self, gpu: str) -> NodeService | None:
         """Return the service that used a GPU last; nobody where several shared it."""
         with self._lock:
             known = self._known.get(gpu)
@@ -56,7 +56,7 @@ class Memory:
         with self._lock:
             return gpu in self._known
 
-    def learn(self, snapshot: Snapshot, service_of: Callable[[int | None], Service | None]) -> None:
+    def learn(self, snapshot: Snapshot, service_of: Callable[[int | None], NodeService | None]) -> None:
         """Take in a snapshot."""
         if snapshot["nvml"]["state"] != "read":
             return
@@ -78,7 +78,7 @@ class Memory:
             if self.expected is not None and len(listed) >= self.expected:
                 self._known = {gpu: known for gpu, known in self._known.items() if gpu in listed}
 
-    def name_of(self, device: Mapping[str, Any]) -> Known:
+    def name_of(self, device: Mapping[str, Any]) -> KnownGpu:
         """Return which GPU this is, also when it does not say so itself."""
         seen = _identity(device)
         if seen is not None:
@@ -89,7 +89,7 @@ class Memory:
             if (pci and known.gpu == gpu_name(pci)) or (uuid and known.uuid == uuid):
                 return known
         claimed = next((known for known in self.known() if known.index == index), None)
-        return claimed or Known(gpu_name(pci) if pci else f"index-{index}", uuid or "", index)
+        return claimed or KnownGpu(gpu_name(pci) if pci else f"index-{index}", uuid or "", index)
 
     def missing_links(self, device: Mapping[str, Any], all_devices: Iterable[Mapping[str, Any]]) -> int | None:
         """Return how many links are down that should be up; None where that cannot be told."""
@@ -117,7 +117,7 @@ class Memory:
             if not isinstance(gpu, str) or not isinstance(uuid, str) or type(index) is not int or not gpu:
                 continue
             links_up_then = links if same_boot and type(links) is int else 0
-            self._known[gpu] = Known(gpu, uuid, index, links_up_then, owner if isinstance(owner, str) else "")
+            self._known[gpu] = KnownGpu(gpu, uuid, index, links_up_then, owner if isinstance(owner, str) else "")
 
 
 def links_up(device: Mapping[str, Any]) -> int | None:
@@ -132,12 +132,12 @@ def pids_on(device: Mapping[str, Any]) -> set[int]:
     return {process["pid"] for processes in lists for process in processes}
 
 
-def _identity(device: Mapping[str, Any]) -> Known | None:
+def _identity(device: Mapping[str, Any]) -> KnownGpu | None:
     pci, uuid = device["values"].get("pci"), device["values"].get("uuid")
     if not pci or not uuid:
         return None
-    return Known(gpu_name(pci), uuid, device["index"], links_up(device) or 0)
+    return KnownGpu(gpu_name(pci), uuid, device["index"], links_up(device) or 0)
 
 
-def _one(owners: set[Service | None]) -> str:
+def _one(owners: set[NodeService | None]) -> str:
     return (owners.pop() or NOBODY).name if len(owners) == 1 else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoglm_recovery.exporter.services import Service, Services
+from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.knowledge.host.numbers import whole_number
 
 # systemd forks first and moves the child into its group then: a young process is asked again.
@@ -43,7 +43,7 @@ class _Stat:
 
 @dataclass
 class _Known:
-    service: Service | None
+    service: NodeService | None
     asked: int = 0
     started: float = -1.0
     cpu: float = 0.0
@@ -65,8 +65,8 @@ class Processes:
     services: Services
     proc: Path = Path("/proc")
     _known: dict[int, _Known] = field(default_factory=dict)
-    _dead: dict[int, Service] = field(default_factory=dict)
-    _ended_cpu: dict[Service, float] = field(default_factory=dict)
+    _dead: dict[int, NodeService] = field(default_factory=dict)
+    _ended_cpu: dict[NodeService, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _boot: float = 0.0
 
@@ -75,7 +75,7 @@ class Processes:
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._boot = _boot_time(self.proc)
 
-    def look(self) -> Mapping[Service, Usage]:
+    def look(self) -> Mapping[NodeService, Usage]:
         """Return what each service uses now; a service without processes is not in it."""
         if not self.services.all:
             return {}
@@ -87,7 +87,7 @@ class Processes:
                 self._ask(pid)
             return self._usage()
 
-    def service_of(self, pid: int | None) -> Service | None:
+    def service_of(self, pid: int | None) -> NodeService | None:
         """Return the service of a process, or of one that has just died."""
         if pid is None or not self.services.all:
             return None
@@ -103,7 +103,7 @@ class Processes:
         if known.service is None and (known.asked <= _ASKED_AGAIN or known.asked % _ASKED_EVERY == 0):
             known.service = self._read_service(pid)
 
-    def _read_service(self, pid: int) -> Service | None:
+    def _read_service(self, pid: int) -> NodeService | None:
         try:
             return self.services.of_membership((self.proc / str(pid) / "cgroup").read_text("utf-8", "replace"))
         except OSError:
@@ -118,8 +118,8 @@ class Processes:
         if len(self._dead) > _DEAD_KEPT:
             del self._dead[next(iter(self._dead))]
 
-    def _usage(self) -> dict[Service, Usage]:
-        sums: dict[Service, _Sum] = {}
+    def _usage(self) -> dict[NodeService, Usage]:
+        sums: dict[NodeService, _Sum] = {}
         for pid, known in list(self._known.items()):
             stat = self._stat(pid) if known.service is not None else None
             if known.service is None or stat is None:
@@ -138,7 +138,7 @@ class Processes:
             total.files = None if files is None or total.files is None else total.files + files
         return {service: self._finish(service, total) for service, total in sums.items()}
 
-    def _finish(self, service: Service, total: _Sum) -> Usage:
+    def _finish(self, service: NodeService, total: _Sum) -> Usage:
         """Add what ended processes have used, so that the figure never falls."""
         living = sum(known.cpu for known in self._known.values() if known.service == service)
         cpu = living + self._ended_cpu.get(service, 0.0)

@@ -26,12 +26,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from autoglm_recovery.exporter import state
-from autoglm_recovery.exporter.alertmanager import Sender
+from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.faults import Observer
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
-from autoglm_recovery.exporter.http import Server, page
+from autoglm_recovery.exporter.http import ExporterServer, page
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
-from autoglm_recovery.exporter.kmsg import KernelLog
+from autoglm_recovery.exporter.kmsg import KernelLogReader
 from autoglm_recovery.exporter.ledger import Ledger
 from autoglm_recovery.exporter.links import LinkCounters
 from autoglm_recovery.exporter.live_metrics import (
@@ -60,7 +60,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExporterSettings:
     """What the command line says."""
 
     listen: str
@@ -84,7 +84,7 @@ class Settings:
 class Exporter:
     """All of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExporterSettings) -> None:
         """Read the state and bind the address; nothing runs yet.  Raises ListenError."""
         self._settings = settings
         self._stopping = threading.Event()
@@ -93,7 +93,7 @@ class Exporter:
         self._memory = Memory(settings.services, settings.expected_gpus)
         self._processes = Processes(settings.services, settings.roots.proc)
         self._state = state.StateFile(settings.state_file)
-        self._senders = [Sender(url, settings.headers) for url in settings.alertmanagers]
+        self._senders = [AlertSender(url, settings.headers) for url in settings.alertmanagers]
         self._kernel = self._kernel_reader(self._restore())
         self._save_failed = ""
         self._saves_failed = 0
@@ -107,7 +107,7 @@ class Exporter:
         ProcessCollector(registry=self._own)
         self._place_saved_at = time.monotonic()
         self._place = self._kernel.source.last if self._kernel else None
-        self.server = Server(settings.listen, self.write)
+        self.server = ExporterServer(settings.listen, self.write)
 
     def run(self) -> None:
         """Work until L(stop) is called."""
@@ -192,7 +192,7 @@ class Exporter:
             settings.services, self._processes.service_of, memory.owner_of, memory.knows, settings.overrides
         )
         fast = FastPath(settings.host, self._senders, dict(settings.labels))
-        source = KernelLog(settings.kmsg, last)
+        source = KernelLogReader(settings.kmsg, last)
         return KernelReader(source, observer, self._ledger, fast, self._woken.set)
 
     def _restore(self) -> int | None:

@@ -26,7 +26,7 @@ class ServicesError(Exception):
 
 
 @dataclass(frozen=True)
-class Service:
+class NodeService:
     """One inference service of this node."""
 
     name: str
@@ -34,7 +34,7 @@ class Service:
     unit: str
 
 
-NOBODY = Service("", "", "")
+NOBODY = NodeService("", "", "")
 
 
 class Services:
@@ -44,18 +44,18 @@ class Services:
     them.
     """
 
-    def __init__(self, services: Iterable[Service] = (), *, contained: bool = False) -> None:
+    def __init__(self, services: Iterable[NodeService] = (), *, contained: bool = False) -> None:
         self.all = tuple(services)
         self._contained = contained
         self._by_unit = {service.unit: service for service in self.all}
         self._by_name = {service.name: service for service in self.all}
 
-    def of_group(self, path: str) -> Service | None:
+    def of_group(self, path: str) -> NodeService | None:
         """Return the service whose unit is this control group, or is the one around it."""
         unit = unit_among(path, self._by_unit, contained=self._contained)
         return None if unit is None else self._by_unit[unit]
 
-    def of_membership(self, text: str) -> Service | None:
+    def of_membership(self, text: str) -> NodeService | None:
         """Return the service of a process from its C(/proc/PID/cgroup), of either version."""
         for line in text.splitlines():
             fields = line.split(":", 2)
@@ -64,7 +64,7 @@ class Services:
                 return found
         return None
 
-    def named(self, name: object) -> Service | None:
+    def named(self, name: object) -> NodeService | None:
         """Return the service of this name."""
         return self._by_name.get(name) if isinstance(name, str) else None
 
@@ -90,7 +90,7 @@ def load_services(path: Path) -> Services:
     return Services(services, contained=in_container())
 
 
-def _service(entry: object, place: str) -> Service:
+def _service(entry: object, place: str) -> NodeService:
     if not isinstance(entry, dict) or not {"name", "unit"} <= set(entry) <= _KEYS:
         raise ServicesError(f"{place} must have name and unit, may have pool, and nothing else")
     values = {key: entry.get(key, "") for key in _KEYS}
@@ -99,4 +99,4 @@ def _service(entry: object, place: str) -> Service:
             raise ServicesError(f"{place}: {key} must be a text without slashes or line breaks")
     # systemd's own shorthand: a name without a type is a service
     unit = values["unit"] if "." in values["unit"] else f"{values['unit']}.service"
-    return Service(values["name"], values["pool"], unit)
+    return NodeService(values["name"], values["pool"], unit)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.exporter.gpu_metrics import GpuView, HostView
-from autoglm_recovery.exporter.memory import Known, Memory, Snapshot, pids_on
-from autoglm_recovery.exporter.services import NOBODY, Service
+from autoglm_recovery.exporter.memory import KnownGpu, Memory, Snapshot, pids_on
+from autoglm_recovery.exporter.services import NOBODY, NodeService
 from autoglm_recovery.knowledge.gpu.judging.expectations import Expectations
 from autoglm_recovery.knowledge.gpu.judging.verdict import Surroundings, assess
 
-ServiceOf = Callable[[int | None], Service | None]
+ServiceOf = Callable[[int | None], NodeService | None]
 
 
 def not_looked_yet(memory: Memory) -> HostView:
@@ -108,5 +108,5 @@ def _on_bus(snapshot: Snapshot) -> int | None:
     return None if devices is None else sum(one["driver"] in (None, "nvidia") for one in devices)
 
 
-def _owner(memory: Memory, known: Known) -> Service:
+def _owner(memory: Memory, known: KnownGpu) -> NodeService:
     return memory.owner_of(known.gpu) or NOBODY

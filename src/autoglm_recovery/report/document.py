@@ -43,7 +43,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """One line of the timeline."""
 
     at: datetime
@@ -66,7 +66,7 @@ class Report:
     earlier: tuple[Mapping[str, Any], ...]
     # Where what was saved before anything was changed lies.
     evidence: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ReportLine, ...]
     open_ends: tuple[str, ...]
 
 
@@ -74,7 +74,7 @@ def report_on(incident: Mapping[str, Any]) -> Report:
     """Build the report from what C(GET /api/v1/incidents/N) returns."""
     began = _time(incident["first_starts_at"])
     lines = tuple(
-        Line(_time(line["at"]), _time(line["at"]) - began, str(line["kind"]), str(line["text"]))
+        ReportLine(_time(line["at"]), _time(line["at"]) - began, str(line["kind"]), str(line["text"]))
         for line in incident["timeline"]
     )
     return Report(
@@ -141,8 +141,8 @@ def _facts(incident: Mapping[str, Any], began: datetime) -> tuple[tuple[str, str
     return tuple(facts)
 
 
-def _stages(lines: Iterable[Line], began: datetime) -> Iterable[Stage]:
-    first: dict[str, Line] = {}
+def _stages(lines: Iterable[ReportLine], began: datetime) -> Iterable[Stage]:
+    first: dict[str, ReportLine] = {}
     for line in lines:
         first.setdefault(line.kind, line)
     before = began

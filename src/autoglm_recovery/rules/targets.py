@@ -29,7 +29,7 @@ _HEAD = "# Written by `autoglm rules` from the inventory; change the inventory, 
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """One page to scrape: C(address) is HOST:PORT, as Prometheus sees it."""
 
     address: str
@@ -37,10 +37,10 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Targets:
+class ScrapeTargets:
     """The targets of each job, and C(left_out): what has none, and why."""
 
-    jobs: Mapping[str, tuple[Target, ...]]
+    jobs: Mapping[str, tuple[ScrapeTarget, ...]]
     left_out: tuple[str, ...] = ()
 
     def files(self) -> dict[str, str]:
@@ -54,7 +54,7 @@ class Targets:
         }
 
 
-def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) -> Targets:
+def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) -> ScrapeTargets:
     """Return what to scrape for hosts with services; C(variables) are those of the inventory, by host.
 
     A service that listens on the loopback address of its host is taken to be reached at the host's own address, where
@@ -66,26 +66,26 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
         if not services:
             continue
         address = str(given.get("ansible_host") or host)
-        node.append(Target(_joined(address, NODE_PORT), {"host": host}))
-        exporter.append(Target(_joined(address, EXPORTER_PORT), {"host": host}))
+        node.append(ScrapeTarget(_joined(address, NODE_PORT), {"host": host}))
+        exporter.append(ScrapeTarget(_joined(address, EXPORTER_PORT), {"host": host}))
         for service in services:
             found = _of_service(host, address, service)
-            if isinstance(found, Target):
+            if isinstance(found, ScrapeTarget):
                 inference.append(found)
             else:
                 left_out.append(f"{service.get('name')} on {host}: {found}")
             for each in _of_balancers(variables, host, service):
-                if isinstance(each, Target):
+                if isinstance(each, ScrapeTarget):
                     haproxy.append(each)
                 elif each not in left_out:
                     left_out.append(each)
     receiver = urlsplit(receiver_url)
-    own = Target(_joined(receiver.hostname or "127.0.0.1", _port(receiver)), {})
+    own = ScrapeTarget(_joined(receiver.hostname or "127.0.0.1", _port(receiver)), {})
     jobs = {"node": node, "inference": inference, "autoglm": exporter, "receiver": [own], HAPROXY_JOB: haproxy}
-    return Targets({job: tuple(targets) for job, targets in jobs.items()}, tuple(left_out))
+    return ScrapeTargets({job: tuple(targets) for job, targets in jobs.items()}, tuple(left_out))
 
 
-def _of_service(host: str, address: str, service: Mapping[str, Any]) -> Target | str:
+def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTarget | str:
     """Return where a service has its metrics, or why it has none."""
     engine = str(service.get("engine", ""))
     options = service.get("engine_options")
@@ -112,12 +112,12 @@ def _of_service(host: str, address: str, service: Mapping[str, Any]) -> Target |
         labels["__scheme__"] = "https"
     if (whole := url.path.rstrip("/") + path) != "/metrics":
         labels["__metrics_path__"] = whole
-    return Target(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
+    return ScrapeTarget(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
 
 
 def _of_balancers(
     variables: Mapping[str, Mapping[str, Any]], host: str, service: Mapping[str, Any]
-) -> Iterator[Target | str]:
+) -> Iterator[ScrapeTarget | str]:
     """Yield where each HAProxy in front of a service tells of it, or why that is not known."""
     pools = variables[host].get("autoglm_pools")
     pool = pools.get(service.get("pool")) if isinstance(pools, Mapping) else None
@@ -139,10 +139,10 @@ def _of_balancers(
         elif "{{" in labels[PROXY] + labels[SERVER]:
             yield f"HAProxy of pool {service.get('pool')} on {on}: backend or server of {host} is a template"
         else:
-            yield Target(found.address, {**labels, **found.labels})
+            yield ScrapeTarget(found.address, {**labels, **found.labels})
 
 
-def _haproxy(metrics_url: str, address: str) -> Target | str:
+def _haproxy(metrics_url: str, address: str) -> ScrapeTarget | str:
     """Return the page of a HAProxy whose host has this address."""
     if not metrics_url:
         return "it has no metrics_url"
@@ -156,7 +156,7 @@ def _haproxy(metrics_url: str, address: str) -> Target | str:
     labels = {"__scheme__": "https"} if url.scheme == "https" else {}
     if url.path not in ("", "/", "/metrics"):
         labels["__metrics_path__"] = url.path
-    return Target(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
+    return ScrapeTarget(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
 
 
 def _port(url: SplitResult) -> int:
@@ -175,6 +175,6 @@ def _of_the_host_itself(name: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def service_names(targets: Iterable[Target]) -> frozenset[tuple[str, str]]:
+def service_names(targets: Iterable[ScrapeTarget]) -> frozenset[tuple[str, str]]:
     """Return which services of which hosts are scraped."""
     return frozenset((target.labels["host"], target.labels["service"]) for target in targets)

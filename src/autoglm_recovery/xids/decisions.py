@@ -18,7 +18,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Decision:
+class XidDecision:
     """What one code means to us."""
 
     failure_class: str | None
@@ -38,29 +38,31 @@ NO_FAULT = (None, "info", "observe")
 _BLANK = "NVIDIA publishes no action; "
 
 # Codes that need a decision of their own.  All others follow from NVIDIA's immediate action, see decide().
-OWN: dict[int, Decision] = {
-    13: Decision(
+OWN: dict[int, XidDecision] = {
+    13: XidDecision(
         *CRASH,
         "An exception of the shader engine, nearly always from the program: bad address, bad shader. Its context is"
         " dead, and only a new process gets another. The same GPC and TPC each time points to the GPU: diagnose.",
     ),
-    14: Decision(*NO_FAULT, "A fault that the driver fakes in its own tests."),
-    31: Decision(
+    14: XidDecision(*NO_FAULT, "A fault that the driver fakes in its own tests."),
+    31: XidDecision(
         *CRASH,
         "The program touched memory it had not mapped. Its context is dead, the GPU is not. On one GPU again and again"
         " with programs known to be good, the GPU is suspect: run diagnostics.",
     ),
-    37: Decision(*NOTED, "The driver's firmware refused a method; nothing has stopped. Kept for the record."),
-    38: Decision(*NOTED, "A firmware watchdog; NVIDIA asks for nothing. DCGM's name for it, PCIe bus error, is wrong."),
-    43: Decision(
+    37: XidDecision(*NOTED, "The driver's firmware refused a method; nothing has stopped. Kept for the record."),
+    38: XidDecision(
+        *NOTED, "A firmware watchdog; NVIDIA asks for nothing. DCGM's name for it, PCIe bus error, is wrong."
+    ),
+    43: XidDecision(
         "crash",
         "warning",
         "observe",
         "The program's channel was reset for a fault of its own; the GPU is well. NVIDIA asks for nothing, and whether"
         " the service survived its probes tell better than this line: when they fail, they call for the restart.",
     ),
-    44: Decision(*NOTED, "A fault while contexts were switched, handled by the driver; NVIDIA asks for nothing."),
-    45: Decision(
+    44: XidDecision(*NOTED, "A fault while contexts were switched, handled by the driver; NVIDIA asks for nothing."),
+    45: XidDecision(
         "crash",
         "info",
         "observe",
@@ -68,34 +70,36 @@ OWN: dict[int, Decision] = {
         " it names the victims; alone it is how every killed CUDA process looks. Acting on it would repair an effect.",
         "consequence",
     ),
-    46: Decision(*RESET, "The GPU itself stopped answering in time; no process can end that."),
-    48: Decision(
+    46: XidDecision(*RESET, "The GPU itself stopped answering in time; no process can end that."),
+    48: XidDecision(
         *RESET,
         "Data in memory is wrong and could not be corrected. The GPU drains and is reset, which also puts a row remap"
         " or page retirement (63, 64) into effect. It is the root of the 63, 171, 172, 94 or 95 beside it.",
     ),
-    54: Decision(
+    54: XidDecision(
         "thermal",
         "critical",
         "quarantine_node",
         "The board's auxiliary power is not connected: the GPU runs throttled, and hands have to plug the cable in.",
     ),
-    62: Decision(
+    62: XidDecision(
         *RESET,
         "The power management controller halted. DCGM calls it a thermal violation; the driver's header and NVIDIA's"
         " catalogue name the halt, and only a reset starts the controller again.",
     ),
-    63: Decision(
+    63: XidDecision(
         "gpu_fault",
         "warning",
         "observe",
         "A bad row was written down for replacement: the repair works. It takes effect at the next reset; whether one"
         " is due is told by the live counter remap_pending and by the driver, not by this line. Others fail the node.",
     ),
-    64: Decision(*RESET, "A bad row could not be written down. If remap_failure stands after the reset: replace."),
-    66: Decision(*NOTED, "The driver touched a register it must not; NVIDIA asks for nothing but to look at software."),
-    67: Decision(*NOTED, "The driver broke a rule its firmware checks. DCGM's name for it, NVLink error, is wrong."),
-    74: Decision(
+    64: XidDecision(*RESET, "A bad row could not be written down. If remap_failure stands after the reset: replace."),
+    66: XidDecision(
+        *NOTED, "The driver touched a register it must not; NVIDIA asks for nothing but to look at software."
+    ),
+    67: XidDecision(*NOTED, "The driver broke a rule its firmware checks. DCGM's name for it, NVLink error, is wrong."),
+    74: XidDecision(
         "gpu_comm",
         "critical",
         "switch_comm_path",
@@ -103,64 +107,66 @@ OWN: dict[int, Decision] = {
         " the link, and a reset follows only where the registers or the driver ask for one.",
         "nvlink4",
     ),
-    78: Decision(*PERSON, "A vGPU did not start: versions or types do not fit. No repair of ours changes that."),
-    79: Decision(
+    78: XidDecision(*PERSON, "A vGPU did not start: versions or types do not fit. No repair of ours changes that."),
+    79: XidDecision(
         "gpu_lost",
         "critical",
         "reboot_node",
         "The GPU no longer answers on PCIe. It cannot be reset, for it cannot be reached; everything else said about it"
         " afterwards is an effect.",
     ),
-    92: Decision(
+    92: XidDecision(
         *NOTED,
         "Many corrected errors: data is right, and rows are remapped before it is not. NVIDIA asks for nothing at once;"
         " a GPU that keeps saying it is worth a diagnosis at the next maintenance.",
     ),
-    93: Decision(*NOTED, "The InfoROM is written too often. Harmless today; tell NVIDIA's support."),
-    94: Decision(
+    93: XidDecision(*NOTED, "The InfoROM is written too often. Harmless today; tell NVIDIA's support."),
+    94: XidDecision(
         *CRASH,
         "Wrong data, kept inside the process that read it: that one restarts, the others go on. A reset is due only if"
         " the line itself (RST: Yes), the driver or remap_pending says so.",
     ),
-    95: Decision(*RESET, "Wrong data that could not be kept inside one process: nothing on this GPU can be trusted."),
-    106: Decision(*NO_FAULT, "A test message from out-of-band management."),
-    107: Decision(*NO_FAULT, "A test message from out-of-band management."),
-    108: Decision(
+    95: XidDecision(
+        *RESET, "Wrong data that could not be kept inside one process: nothing on this GPU can be trusted."
+    ),
+    106: XidDecision(*NO_FAULT, "A test message from out-of-band management."),
+    107: XidDecision(*NO_FAULT, "A test message from out-of-band management."),
+    108: XidDecision(
         "crash", "warning", "observe", "A program reached for memory of a peer that it had not mapped. As 137."
     ),
-    109: Decision(
+    109: XidDecision(
         *RESET,
         "A context would not leave the engine, so none other gets in. Two plugins ignore it as the program's fault, and"
         " it may have begun there, but the engine stays stuck until the reset that NVIDIA asks for.",
     ),
-    119: Decision(*RESET, "The driver's firmware on the GPU no longer answers, so nothing can be asked of the GPU."),
-    120: Decision(*RESET, "The driver's firmware on the GPU failed."),
-    121: Decision(
+    119: XidDecision(*RESET, "The driver's firmware on the GPU no longer answers, so nothing can be asked of the GPU."),
+    120: XidDecision(*RESET, "The driver's firmware on the GPU failed."),
+    121: XidDecision(
         "gpu_comm",
         "warning",
         "observe",
         "An error on the chip-to-chip link that was corrected. NVIDIA asks for nothing; a link that dies says 173.",
     ),
-    136: Decision(*LINK_RESET, "An NVLink did not train. It stays down until the GPU is reset."),
-    137: Decision(
+    136: XidDecision(*LINK_RESET, "An NVLink did not train. It stays down until the GPU is reset."),
+    137: XidDecision(
         "crash",
         "warning",
         "observe",
         "A peer's memory was reached without right, by the program as a rule. Its probes tell whether it survived.",
     ),
-    140: Decision(*RESET, "Uncorrectable memory errors that slipped past the usual path; as 48."),
-    141: Decision(*NOTED, "An error on CUDA's fast path that was handled; NVIDIA asks for nothing."),
-    142: Decision(*PERSON, "A video encoder failed. Inference uses none; NVIDIA names no remedy but its support."),
-    143: Decision(*RESET, "The GPU did not initialise. A reset tries again; then a reboot."),
-    151: Decision(
+    140: XidDecision(*RESET, "Uncorrectable memory errors that slipped past the usual path; as 48."),
+    141: XidDecision(*NOTED, "An error on CUDA's fast path that was handled; NVIDIA asks for nothing."),
+    142: XidDecision(*PERSON, "A video encoder failed. Inference uses none; NVIDIA names no remedy but its support."),
+    143: XidDecision(*RESET, "The GPU did not initialise. A reset tries again; then a reboot."),
+    151: XidDecision(
         "gpu_lost",
         "critical",
         "reboot_node",
         "Key rotation of confidential computing failed: the virtual machine that owns the GPU must start again.",
     ),
-    152: Decision(*NOTED, "The deep-learning accelerator's MMU; not on data-centre boards."),
-    153: Decision(*NOTED, "A timeout of the deep-learning accelerator; not on data-centre boards."),
-    154: Decision(
+    152: XidDecision(*NOTED, "The deep-learning accelerator's MMU; not on data-centre boards."),
+    153: XidDecision(*NOTED, "A timeout of the deep-learning accelerator; not on data-centre boards."),
+    154: XidDecision(
         "gpu_fault",
         "warning",
         "call_person",
@@ -168,43 +174,45 @@ OWN: dict[int, Decision] = {
         " what we would do anyway. Without the words there is nothing to follow.",
         "follow_driver",
     ),
-    155: Decision(*LINK_RESET, "An NVLink event of NVLink 5's software; the link does not return without a reset."),
-    156: Decision(*RESET, "A failed part of the GPU is to be switched off, which a reset does."),
-    157: Decision(*NOTED, "A failed part could not be switched off. NVIDIA asks for nothing now; tell its support."),
-    158: Decision(*RESET, "The GPU ran into a fatal timeout."),
-    159: Decision(
+    155: XidDecision(*LINK_RESET, "An NVLink event of NVLink 5's software; the link does not return without a reset."),
+    156: XidDecision(*RESET, "A failed part of the GPU is to be switched off, which a reset does."),
+    157: XidDecision(*NOTED, "A failed part could not be switched off. NVIDIA asks for nothing now; tell its support."),
+    158: XidDecision(*RESET, "The GPU ran into a fatal timeout."),
+    159: XidDecision(
         "unknown",
         "warning",
         "call_person",
         "A reset is due if managed memory or vGPU is in use, nothing otherwise, and a log line does not tell which."
         " Drivers that print it also say their own verdict (Xid 154), which is followed.",
     ),
-    160: Decision(*NOTED, "A channel that failed often was retired, as designed."),
-    161: Decision(*NOTED, "A channel that failed often could not be retired. NVIDIA asks for nothing at once."),
-    162: Decision(*NO_FAULT, "Power smoothing is in use again."),
-    163: Decision("thermal", "warning", "observe", _BLANK + "power smoothing is out of use, the GPU goes on."),
-    164: Decision("thermal", "warning", "observe", _BLANK + "power smoothing wears out: plan a replacement."),
-    165: Decision(*PERSON, _BLANK + "power smoothing is worn out, and neither reset nor reboot brings it back."),
-    166: Decision(
+    160: XidDecision(*NOTED, "A channel that failed often was retired, as designed."),
+    161: XidDecision(*NOTED, "A channel that failed often could not be retired. NVIDIA asks for nothing at once."),
+    162: XidDecision(*NO_FAULT, "Power smoothing is in use again."),
+    163: XidDecision("thermal", "warning", "observe", _BLANK + "power smoothing is out of use, the GPU goes on."),
+    164: XidDecision("thermal", "warning", "observe", _BLANK + "power smoothing wears out: plan a replacement."),
+    165: XidDecision(*PERSON, _BLANK + "power smoothing is worn out, and neither reset nor reboot brings it back."),
+    166: XidDecision(
         *LINK_RESET, _BLANK + "encrypted NVLink saw traffic before it was set up; links are set up anew by a reset."
     ),
-    167: Decision(
+    167: XidDecision(
         "gpu_lost", "critical", "reboot_node", _BLANK + "PCIe timed out for good, so the GPU cannot be reached: as 79."
     ),
-    168: Decision(*RESET, _BLANK + "memory the firmware needs has errors and capacity shrank; a reset remaps it."),
-    169: Decision(*RESET, _BLANK + "the security controller halted, and only a reset starts it again: as 62."),
-    170: Decision(*LINK_RESET, _BLANK + "encrypted NVLink reported a fault; links are set up anew by a reset."),
-    171: Decision(*RESET, "Details of a 48, which is its root: the wrong data was in DRAM.", "consequence"),
-    172: Decision(*RESET, "Details of a 48, which is its root: the wrong data was in SRAM.", "consequence"),
-    173: Decision(*LINK_RESET, _BLANK + "the chip-to-chip link is down, and a reset is the least that brings it up."),
-    174: Decision("crash", "info", "observe", _BLANK + "the driver ended a process's channels in silence."),
-    175: Decision(*RESET, _BLANK + "the memory subsystem failed; nothing on this GPU can be trusted: as 95."),
-    176: Decision(*NOTED, _BLANK + "a PCIe error that was corrected. Many of them: look at seat and riser."),
+    168: XidDecision(*RESET, _BLANK + "memory the firmware needs has errors and capacity shrank; a reset remaps it."),
+    169: XidDecision(*RESET, _BLANK + "the security controller halted, and only a reset starts it again: as 62."),
+    170: XidDecision(*LINK_RESET, _BLANK + "encrypted NVLink reported a fault; links are set up anew by a reset."),
+    171: XidDecision(*RESET, "Details of a 48, which is its root: the wrong data was in DRAM.", "consequence"),
+    172: XidDecision(*RESET, "Details of a 48, which is its root: the wrong data was in SRAM.", "consequence"),
+    173: XidDecision(
+        *LINK_RESET, _BLANK + "the chip-to-chip link is down, and a reset is the least that brings it up."
+    ),
+    174: XidDecision("crash", "info", "observe", _BLANK + "the driver ended a process's channels in silence."),
+    175: XidDecision(*RESET, _BLANK + "the memory subsystem failed; nothing on this GPU can be trusted: as 95."),
+    176: XidDecision(*NOTED, _BLANK + "a PCIe error that was corrected. Many of them: look at seat and riser."),
 }
 OWN.update(
     dict.fromkeys(
         range(144, 151),
-        Decision(
+        XidDecision(
             "gpu_comm",
             "critical",
             "call_person",
@@ -246,22 +254,22 @@ BUCKETS = {
 }
 
 _BY_BUCKET = {
-    "restart_process": Decision(
+    "restart_process": XidDecision(
         *CRASH,
         "The engine's channel was torn down with its context. A new process gets a new one; the GPU goes on.",
     ),
-    "drain_then_reset_gpu": Decision(*RESET, "NVIDIA asks for a reset of the GPU."),
-    "observe": Decision(*NOTED, "NVIDIA asks for nothing."),
+    "drain_then_reset_gpu": XidDecision(*RESET, "NVIDIA asks for a reset of the GPU."),
+    "observe": XidDecision(*NOTED, "NVIDIA asks for nothing."),
 }
-UNUSED = Decision(
+UNUSED = XidDecision(
     *PERSON,
     "NVIDIA lists the number as unused since Ampere, so a line that carries it means something nobody has published."
     " Peers that reboot for it repeat older tables.",
 )
-UNCLEAR = Decision(*PERSON, "NVIDIA names no remedy but its support.")
+UNCLEAR = XidDecision(*PERSON, "NVIDIA names no remedy but its support.")
 
 
-def decide(row: Mapping[str, Any]) -> Decision:
+def decide(row: Mapping[str, Any]) -> XidDecision:
     """The decision on one row of the catalogue."""
     own = OWN.get(row["xid"])
     if own is not None:

@@ -155,7 +155,7 @@ def _recorded(data: bytes) -> object:
     return found
 
 
-class _Kubernetes(kubernetes_api.Client):
+class _Kubernetes(kubernetes_api.KubernetesClient):
     """The client without a cluster: it answers what it is given."""
 
     def __init__(self, told: bytes) -> None:

@@ -22,7 +22,7 @@ from autoglm_recovery.knowledge.balancers import (
     nginx_workers,
 )
 from autoglm_recovery.knowledge.balancers import files as balancer_files
-from autoglm_recovery.knowledge.balancers.command import Command
+from autoglm_recovery.knowledge.balancers.command import CommandBalancer
 from autoglm_recovery.knowledge.balancers.envoy import Envoy
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.engines.transport import Response
@@ -149,7 +149,7 @@ def _envoy_places(data: bytes) -> object:
 
 
 def _command(data: bytes) -> object:
-    of = Command(
+    of = CommandBalancer(
         {"state": ["/state"], "drain": ["/d"], "ready": ["/r"]}, "llm", runner=lambda *_: Outcome(0, data, b"")
     )
     return [*of.members(), of.in_flight("a")]
@@ -211,7 +211,7 @@ def _kubernetes(data: bytes) -> object:
         document = json.loads(data)
     except (ValueError, RecursionError):
         document = None
-    return list(kubernetes.Kubernetes(kubernetes.Place("llm"), api=_Api(document)).members())
+    return list(kubernetes.Kubernetes(kubernetes.ServicePlace("llm"), api=_Api(document)).members())
 
 
 def _kubernetes_holds(data: bytes, found: object) -> None:

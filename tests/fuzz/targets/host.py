@@ -81,7 +81,7 @@ def _process(proc: Path) -> object:
 
 def _stat(data: bytes) -> list[object]:
     with _Proc(stat=data) as proc:
-        services = exported.Services([exported.Service("vllm", "chat", "vllm.service")])
+        services = exported.Services([exported.NodeService("vllm", "chat", "vllm.service")])
         seen = Processes(services, proc).look()
         found = [_process(proc), process.state_of(proc, 1234), sorted(map(repr, seen.items()))]
         return [*found, processes.threads(proc, 1234).text.replace(str(proc), "")]
@@ -200,7 +200,7 @@ _SAID = (
 
 def _membership(data: bytes) -> list[object]:
     read = text(data)
-    services = exported.Services([exported.Service("vllm", "chat", "vllm.service")])
+    services = exported.Services([exported.NodeService("vllm", "chat", "vllm.service")])
     return [
         cgroups.parse_membership(read),
         ownership.own_group(read),

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from autoglm_recovery.exporter.kmsg import KernelLog
+from autoglm_recovery.exporter.kmsg import KernelLogReader
 from autoglm_recovery.knowledge.faults.arbitration.by_catalogue import judge_faults
 from autoglm_recovery.knowledge.faults.joining.joining import LineJoiner
 from autoglm_recovery.knowledge.faults.lines.framing import unframe
@@ -99,7 +99,7 @@ _EXPORTED = (
 
 def _records(data: bytes) -> list[object]:
     """The records of a /dev/kmsg, one after the other, through a pipe as the exporter reads them."""
-    reader = KernelLog(Path("/dev/null"), wall=lambda: 1e9, since_boot=lambda: 1e5)
+    reader = KernelLogReader(Path("/dev/null"), wall=lambda: 1e9, since_boot=lambda: 1e5)
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.write(writable, data[:8192])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from autoglm_recovery.exporter import alertmanager
-from autoglm_recovery.exporter.alertmanager import MOST, FastAlert, Sender
+from autoglm_recovery.exporter.alertmanager import MOST, AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of
 from tests.parts.http_answers import Asked, Reply, answering_http
 
@@ -77,8 +77,8 @@ def fake() -> Iterator[FakeAlertmanager]:
 
 
 @pytest.fixture
-def sender(fake: FakeAlertmanager) -> Iterator[Sender]:
-    made = Sender(fake.url, headers=lambda: {"Authorization": "Bearer secret"})
+def sender(fake: FakeAlertmanager) -> Iterator[AlertSender]:
+    made = AlertSender(fake.url, headers=lambda: {"Authorization": "Bearer secret"})
     yield made
     made.stop()
 
@@ -95,7 +95,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_an_alert_is_sent_with_the_token(fake: FakeAlertmanager, sender: Sender) -> None:
+def test_an_alert_is_sent_with_the_token(fake: FakeAlertmanager, sender: AlertSender) -> None:
     sender.start()
     sender.put(alert())
     fake.wait(1)
@@ -105,7 +105,7 @@ def test_an_alert_is_sent_with_the_token(fake: FakeAlertmanager, sender: Sender)
 
 
 def test_it_is_tried_again_and_only_the_newest_state_is_sent(
-    fake: FakeAlertmanager, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    fake: FakeAlertmanager, sender: AlertSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alertmanager, "_FIRST_PAUSE", 0.01)
     # The first state is refused whenever it comes: a request may be under way while the newer state is put.
@@ -123,7 +123,7 @@ def test_it_is_tried_again_and_only_the_newest_state_is_sent(
     assert sender.counts.failed >= 3
 
 
-def test_an_alert_that_is_refused_does_not_hold_up_others(fake: FakeAlertmanager, sender: Sender) -> None:
+def test_an_alert_that_is_refused_does_not_hold_up_others(fake: FakeAlertmanager, sender: AlertSender) -> None:
     fake.status = lambda alerts: 400 if any(one["labels"]["xid"] == "bad" for one in alerts) else 200
     for xid in ("48", "bad", "79"):
         sender.put(alert(xid))
@@ -132,7 +132,7 @@ def test_an_alert_that_is_refused_does_not_hold_up_others(fake: FakeAlertmanager
     assert sender.pending == 0
 
 
-def test_memory_is_bounded_and_the_oldest_goes(sender: Sender) -> None:
+def test_memory_is_bounded_and_the_oldest_goes(sender: AlertSender) -> None:
     for number in range(MOST + 3):
         sender.put(alert(str(number)))
     assert (sender.pending, sender.counts.dropped) == (MOST, 3)
@@ -141,7 +141,7 @@ def test_memory_is_bounded_and_the_oldest_goes(sender: Sender) -> None:
     assert (sender.pending, sender.counts.dropped) == (MOST, 3)
 
 
-def test_what_is_over_before_it_could_be_sent_is_dropped(fake: FakeAlertmanager, sender: Sender) -> None:
+def test_what_is_over_before_it_could_be_sent_is_dropped(fake: FakeAlertmanager, sender: AlertSender) -> None:
     sender.put(alert("old", starts=time.time() - 500))
     sender.put(alert("new"))
     sender.start()
@@ -150,7 +150,7 @@ def test_what_is_over_before_it_could_be_sent_is_dropped(fake: FakeAlertmanager,
     until(lambda: sender.counts.dropped == 1)
 
 
-def test_a_burst_is_not_sent_line_by_line(fake: FakeAlertmanager, sender: Sender) -> None:
+def test_a_burst_is_not_sent_line_by_line(fake: FakeAlertmanager, sender: AlertSender) -> None:
     sender.start()
     sender.put(alert())
     until(lambda: sender.counts.sent == 1)
@@ -160,7 +160,7 @@ def test_a_burst_is_not_sent_line_by_line(fake: FakeAlertmanager, sender: Sender
     assert len(fake.came) == 1
 
 
-def test_a_sent_alert_is_renewed(fake: FakeAlertmanager, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sent_alert_is_renewed(fake: FakeAlertmanager, sender: AlertSender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alertmanager, "_RENEWED_EVERY", 0.05)
     sender.start()
     sender.put(alert())
@@ -168,7 +168,7 @@ def test_a_sent_alert_is_renewed(fake: FakeAlertmanager, sender: Sender, monkeyp
     assert fake.came[0] == fake.came[2]
 
 
-def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: FakeAlertmanager, sender: Sender) -> None:
+def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: FakeAlertmanager, sender: AlertSender) -> None:
     fake.date = "Sun, 01 Jan 2040 00:00:00 GMT"
     sender.start()
     until(lambda: sender._skew)
@@ -178,7 +178,7 @@ def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: FakeAlertmanager
 
 
 def test_nobody_waits_for_alertmanager() -> None:
-    silent = Sender("http://127.0.0.1:9")
+    silent = AlertSender("http://127.0.0.1:9")
     silent.start()
     for number in range(100):
         silent.put(alert(str(number)))

@@ -17,11 +17,11 @@ from autoglm_recovery.exporter.http import page
 from autoglm_recovery.exporter.links import LinkCounters
 from autoglm_recovery.exporter.memory import Memory
 from autoglm_recovery.exporter.names import METRICS, ROWS
-from autoglm_recovery.exporter.services import Service, Services
+from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
 from autoglm_recovery.knowledge.gpu.reading import snapshot as knowledge_snapshot
 
-LLM, OTHER = Service("llm", "pool-a", "llm.service"), Service("other", "", "other.service")
+LLM, OTHER = NodeService("llm", "pool-a", "llm.service"), NodeService("other", "", "other.service")
 SERVICES = Services([LLM, OTHER])
 GPUS = ("0000:0b:00", "0000:1a:00")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -50,7 +50,7 @@ def snapshot(*gpus: Mapping[str, Any], state: str = "read", error: str | None = 
     }
 
 
-def service_of(pid: int | None) -> Service | None:
+def service_of(pid: int | None) -> NodeService | None:
     return {1: LLM, 2: OTHER}.get(pid or 0)
 
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import FastAlert
-from autoglm_recovery.exporter.faults import Fault, Observer
+from autoglm_recovery.exporter.faults import CountedFault, Observer
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
-from autoglm_recovery.exporter.kmsg import KernelLog, Record
+from autoglm_recovery.exporter.kmsg import KernelLogReader, KernelRecord
 from autoglm_recovery.exporter.ledger import MOST_SERIES, Ledger
-from autoglm_recovery.exporter.services import Service, Services
+from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.policy import parse_policy
 
-LLM = Service("llm", "pool-a", "llm.service")
+LLM = NodeService("llm", "pool-a", "llm.service")
 GPU = "0000:3b:00"
 
 
@@ -35,9 +35,9 @@ def observer() -> Observer:
     )
 
 
-def faults(*lines: str, watching: Observer | None = None) -> list[Fault]:
+def faults(*lines: str, watching: Observer | None = None) -> list[CountedFault]:
     watching = watching or observer()
-    taken = [watching.take(Record(line, None, 1000.0 + number)) for number, line in enumerate(lines)]
+    taken = [watching.take(KernelRecord(line, None, 1000.0 + number)) for number, line in enumerate(lines)]
     return [fault for fault in taken if fault is not None]
 
 
@@ -116,14 +116,14 @@ def test_no_line_is_too_much(line: str) -> None:
         assert all(isinstance(value, str) and value for value in fault.labels.values())
 
 
-def read(log: KernelLog) -> list[str]:
+def read(log: KernelLogReader) -> list[str]:
     return [record.text for record in log.read()]
 
 
 def test_records_are_read_once_and_gaps_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "kmsg"
     path.write_text("4,7,1,-;seven\n DEVICE=x\n4,8,2,-;eight\n")
-    log = KernelLog(path, last=7)
+    log = KernelLogReader(path, last=7)
     log.open()
     assert [text for text in read(log) if ";" in text] == ["4,8,2,-;eight"]
     with path.open("a") as file:
@@ -139,7 +139,7 @@ def test_records_are_read_once_and_gaps_are_counted(tmp_path: Path) -> None:
 def test_a_record_has_the_time_at_which_the_kernel_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "kmsg"
     path.write_text("4,7,10000000,-;x\n4,8,99000000,-;a time to come\n4,9;no record\n")
-    log = KernelLog(path, wall=lambda: 5000.0, since_boot=lambda: 60.0)
+    log = KernelLogReader(path, wall=lambda: 5000.0, since_boot=lambda: 60.0)
     log.open()
     assert [record.at for record in log.read()] == [4950.0, 5000.0, 5000.0]
     log.close()
@@ -161,7 +161,7 @@ def test_a_fault_that_is_long_over_is_counted_and_told_to_nobody(tmp_path: Path)
     xid = "NVRM: Xid (PCI:0000:3b:00): {}, pid=7, name=x, y"
     path.write_text(f"4,7,10000000,-;{xid.format(79)}\n4,8,3600000000,-;{xid.format(48)}\n")
     told, ledger = Told(), Ledger()
-    log = KernelLog(path, wall=lambda: 9000.0, since_boot=lambda: 3601.0)
+    log = KernelLogReader(path, wall=lambda: 9000.0, since_boot=lambda: 3601.0)
     fast = FastPath("node-a", [told], clock=lambda: 9000.0)  # type: ignore[list-item]
     reader = KernelReader(log, observer(), ledger, fast, lambda: None)
     log.open()
@@ -174,7 +174,7 @@ def test_a_fault_that_is_long_over_is_counted_and_told_to_nobody(tmp_path: Path)
 def test_a_pipe_outlives_its_writers(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    log = KernelLog(path)
+    log = KernelLogReader(path)
     log.open()
     assert read(log) == []
     for text in ("one", "two"):

@@ -17,11 +17,11 @@ import httpx
 import pytest
 
 from autoglm_recovery.exporter import connections
-from autoglm_recovery.exporter.http import ListenError, Server, parse_address
+from autoglm_recovery.exporter.http import ExporterListenError, ExporterServer, parse_address
 from autoglm_recovery.exporter.processes import Processes
-from autoglm_recovery.exporter.services import Service, Services, ServicesError, load_services
+from autoglm_recovery.exporter.services import NodeService, Services, ServicesError, load_services
 
-LLM = Service("llm", "pool-a", "llm.service")
+LLM = NodeService("llm", "pool-a", "llm.service")
 TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,10 +31,10 @@ TICK, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
         ("", ()),
         ("- {name: llm, pool: pool-a, unit: llm.service}", (LLM,)),
         ("- {name: llm, pool: pool-a, unit: llm}", (LLM,)),
-        (json.dumps([{"name": "llm", "unit": "a@1.service"}]), (Service("llm", "", "a@1.service"),)),
+        (json.dumps([{"name": "llm", "unit": "a@1.service"}]), (NodeService("llm", "", "a@1.service"),)),
     ],
 )
-def test_a_services_file(tmp_path: Path, text: str, expected: tuple[Service, ...]) -> None:
+def test_a_services_file(tmp_path: Path, text: str, expected: tuple[NodeService, ...]) -> None:
     path = tmp_path / "services.yml"
     path.write_text(text)
     assert load_services(path).all == expected
@@ -185,12 +185,12 @@ def test_addresses(listen: str, expected: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("listen", ["9471", "localhost", "::1:9471", "a:b", "a:99999", ""])
 def test_what_is_no_address(listen: str) -> None:
-    with pytest.raises(ListenError):
+    with pytest.raises(ExporterListenError):
         parse_address(listen)
 
 
 def test_the_server_answers_what_it_should() -> None:
-    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server = ExporterServer("127.0.0.1:0", lambda: b"up 1\n")
     server.start()
     ask: Callable[..., httpx.Response] = httpx.Client(
         base_url=f"http://127.0.0.1:{server.port}", trust_env=False
@@ -201,8 +201,8 @@ def test_the_server_answers_what_it_should() -> None:
     assert [answer.status_code for answer in answers.values()] == [200, 200, 404, 405]
     assert answers[("GET", "/metrics")].text == "up 1\n"
     assert answers[("GET", "/metrics")].headers["content-type"].startswith("text/plain; version=")
-    with pytest.raises(ListenError, match="cannot listen"):
-        Server(f"127.0.0.1:{server.port}", bytes)
+    with pytest.raises(ExporterListenError, match="cannot listen"):
+        ExporterServer(f"127.0.0.1:{server.port}", bytes)
     server.stop()
 
 
@@ -224,7 +224,7 @@ def ended(connection: socket.socket) -> bool:
 
 
 def test_no_address_holds_more_than_its_share_of_threads() -> None:
-    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server = ExporterServer("127.0.0.1:0", lambda: b"up 1\n")
     server.start()
     before = threading.active_count()
     held = open_all(server.port, connections.MOST_FROM_ONE_ADDRESS, b"GET /met")
@@ -244,7 +244,7 @@ def test_no_address_holds_more_than_its_share_of_threads() -> None:
 
 def test_a_request_that_drips_is_ended_at_its_deadline_however_often_a_byte_comes(monkeypatch) -> None:
     monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.3)
-    server = Server("127.0.0.1:0", lambda: b"up 1\n")
+    server = ExporterServer("127.0.0.1:0", lambda: b"up 1\n")
     server.start()
     (dripping,) = open_all(server.port, 1, b"GET /metrics HTTP/1.0\r\n")
     try:

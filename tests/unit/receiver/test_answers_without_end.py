@@ -27,9 +27,9 @@ import typer
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.cli import asking
-from autoglm_recovery.exporter.alertmanager import FastAlert, Sender
+from autoglm_recovery.exporter.alertmanager import AlertSender, FastAlert
 from autoglm_recovery.knowledge.balancers.envoy import Envoy
-from autoglm_recovery.knowledge.balancers.kubernetes import Kubernetes, Place
+from autoglm_recovery.knowledge.balancers.kubernetes import Kubernetes, ServicePlace
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.engines.protocol import EngineError
 from autoglm_recovery.knowledge.engines.server import Server
@@ -157,7 +157,7 @@ def kubernetes(url: str, folder: Path) -> None:
     context = {"contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}], "current-context": "a"}
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **of, **context}))
     with pytest.raises(BalancerError) as refused:
-        Kubernetes(Place("llm", kubeconfig=str(file)), SHORT_S).members()
+        Kubernetes(ServicePlace("llm", kubeconfig=str(file)), SHORT_S).members()
     assert refused.value.kind in ("unreachable", "unreadable")
 
 
@@ -213,7 +213,7 @@ def record(url: str, _folder: Path) -> None:
 
 def exporter(url: str, _folder: Path) -> None:
     now = time.time()
-    sender = Sender(url, timeout=SHORT_S)
+    sender = AlertSender(url, timeout=SHORT_S)
     sender.start()
     sender.put(FastAlert({"alertname": "X"}, {}, now, now + 3600))
     end = time.monotonic() + NEVER_S

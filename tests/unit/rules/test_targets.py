@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from autoglm_recovery.rules.targets import Target, targets_of
+from autoglm_recovery.rules.targets import ScrapeTarget, targets_of
 
 URL = "https://receiver.example.org:9470/api/v1/alerts"
 
 
-def inference(service: dict[str, Any], **host: Any) -> Target | str:
+def inference(service: dict[str, Any], **host: Any) -> ScrapeTarget | str:
     """Return the target of a host's only service, or why there is none."""
     targets = targets_of({"node-a": {"autoglm_services": [{"name": "llama", **service}], **host}}, URL)
     return targets.jobs["inference"][0] if targets.jobs["inference"] else targets.left_out[0]
@@ -34,7 +34,7 @@ def inference(service: dict[str, Any], **host: Any) -> Target | str:
 )
 def test_an_address_that_only_the_host_has_becomes_the_host_s(url: str, host: dict[str, Any], address: str) -> None:
     found = inference({"url": url, "engine": "vllm"}, **host)
-    assert isinstance(found, Target)
+    assert isinstance(found, ScrapeTarget)
     assert found.address == address
     assert found.labels.get("__scheme__") == ("https" if url.startswith("https") else None)
 
@@ -54,7 +54,7 @@ def test_engines_have_their_metrics_where_their_adapters_ask(
     service: dict[str, Any], address: str, path: str | None
 ) -> None:
     found = inference({"url": "http://127.0.0.1:8000", **service})
-    assert isinstance(found, Target)
+    assert isinstance(found, ScrapeTarget)
     assert (found.address, found.labels.get("__metrics_path__")) == (address, path)
 
 
@@ -90,7 +90,7 @@ def test_the_files_are_as_documented() -> None:
     }
 
 
-def haproxies(balancer: dict[str, Any], **service: Any) -> tuple[list[Target], tuple[str, ...]]:
+def haproxies(balancer: dict[str, Any], **service: Any) -> tuple[list[ScrapeTarget], tuple[str, ...]]:
     """Return the targets behind a balancer, and what was left out of them."""
     one = {"name": "llama", "pool": "chat", "engine": "vllm", "url": "http://127.0.0.1:80", **service}
     pools = {"chat": {"balancers": [{"kind": "haproxy", "backend": "llm", **balancer}]}}

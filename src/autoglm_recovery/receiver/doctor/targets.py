@@ -10,27 +10,27 @@ from typing import Any
 
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
-from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, Targets, service_names
+from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, ScrapeTargets, service_names
 
 CHECK = "prometheus"
 OURS = ("node", "inference", "autoglm", "receiver", HAPROXY_JOB)
 _RENDER = "render the targets with autoglm rules -i INVENTORY, or give your job these labels"
 
 
-def read_targets(fleet: Fleet, expected: Targets, active: list[Mapping[str, Any]]) -> list[DoctorFinding]:
+def read_targets(fleet: Fleet, expected: ScrapeTargets, active: list[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Return what is to be said of the targets: that all is well only where each that is expected is scraped."""
     count = sum(len(targets) for targets in expected.jobs.values())
     well = DoctorFinding(CHECK, Level.ok, f"scrapes what the inventory has: {count} targets")
     return check_targets(fleet, expected, active) or [well]
 
 
-def check_targets(fleet: Fleet, expected: Targets, active: Iterable[Mapping[str, Any]]) -> list[DoctorFinding]:
+def check_targets(fleet: Fleet, expected: ScrapeTargets, active: Iterable[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Compare; C(active) is C(activeTargets) of Prometheus' C(/api/v1/targets)."""
     active = list(active)
     return [*_missing(expected, active), *_not_scraped(active), *_strangers(fleet, active)]
 
 
-def _missing(expected: Targets, active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
+def _missing(expected: ScrapeTargets, active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     scraped = {
         (str(target["labels"].get("host")), str(target["labels"].get("service")))
         for target in active

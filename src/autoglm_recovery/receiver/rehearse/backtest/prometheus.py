@@ -112,7 +112,7 @@ class PrometheusRecord:
         try:
             with self._client.stream("GET", self._address, params={**asked, "timeout": f"{TIMEOUT_S}s"}) as answer:
                 body = bounded_http.whole(answer, LARGEST_ANSWER, LONGEST_ANSWER_S)
-        except bounded_http.TooLong as error:
+        except bounded_http.AnswerTooLong as error:
             raise _TooMuch(str(error)) from error
         except httpx.TimeoutException as error:
             raise RecordError(f"Prometheus at {self._shown} did not answer in {TIMEOUT_S} s") from error

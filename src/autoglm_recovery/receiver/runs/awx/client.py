@@ -148,7 +148,7 @@ class AwxClient:
                 return response, bounded_http.whole(response, LARGEST_ANSWER, budget.left)
             finally:
                 response.close()
-        except bounded_http.TooLong as error:
+        except bounded_http.AnswerTooLong as error:
             raise AwxUnavailable(f"{place}: {error}", processed=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise AwxUnavailable(f"AWX cannot be reached: {error or type(error).__name__}", processed=False) from error

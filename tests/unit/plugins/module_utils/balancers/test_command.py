@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.command import Command
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.command import CommandBalancer
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
+    BalancerError,
+    BalancerNotSupported,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 
 # A balancer in a file: state prints it, the others change it.
@@ -41,10 +44,10 @@ def pool(tmp_path: Path) -> Path:
     return path
 
 
-def balancer(pool: Path, **changes: list[str] | None) -> Command:
+def balancer(pool: Path, **changes: list[str] | None) -> CommandBalancer:
     words = [sys.executable, str(pool.parent / "program.py"), str(pool)]
     commands = {name: [*words, name, "{server}", "{weight}"] for name in ("drain", "ready", "weight", "in_flight")}
-    return Command({"state": [*words, "state"], **commands, **changes}, timeout=20, lock_dir=str(pool.parent))
+    return CommandBalancer({"state": [*words, "state"], **commands, **changes}, timeout=20, lock_dir=str(pool.parent))
 
 
 @pytest.mark.parametrize("server", ["a", HOSTILE])
@@ -80,7 +83,7 @@ def test_what_a_command_complains_of_is_told(pool: Path) -> None:
 )  # fmt: skip
 def test_a_state_of_another_form_is_refused(answer: str) -> None:
     commands = {name: [name] for name in ("state", "drain", "ready")}
-    command = Command(commands, runner=lambda _argv, _timeout: Outcome(0, answer.encode(), b""))
+    command = CommandBalancer(commands, runner=lambda _argv, _timeout: Outcome(0, answer.encode(), b""))
     with pytest.raises(BalancerError, match=r"commands\.state"):
         command.members()
 
@@ -93,7 +96,7 @@ def test_a_count_that_is_none_is_not_zero(pool: Path, answer: str) -> None:
 
 
 def test_what_is_not_there_is_not_supported(pool: Path) -> None:
-    with pytest.raises(NotSupported):
+    with pytest.raises(BalancerNotSupported):
         balancer(pool, weight=None).set_weight("a", 1)
     assert balancer(pool, in_flight=None).in_flight("a").value == 3  # commands.state tells it too
     with pytest.raises(ValueError, match=r"commands\.drain"):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.file_sd import FileSd
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
+    BalancerError,
+    BalancerNotSupported,
+)
 
 GROUPS = [
     {"targets": ["a:80", "b:80"], "labels": {"model": "chat"}},
@@ -81,7 +84,7 @@ def test_what_is_no_target_file(path: Path, text: str) -> None:
 def test_what_a_file_cannot_tell(path: Path) -> None:
     balancer = FileSd(str(path))
     assert balancer.in_flight("a:80").kind == "unsupported"
-    with pytest.raises(NotSupported):
+    with pytest.raises(BalancerNotSupported):
         balancer.weight("a:80")
     with pytest.raises(BalancerError, match="it has: a:80, b:80, c:80"):
         balancer.drain("d:80")

@@ -11,10 +11,13 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.kubernetes import (
     CONDITION,
     Kubernetes,
-    Place,
+    ServicePlace,
     is_allowed,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError, NotSupported
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
+    BalancerError,
+    BalancerNotSupported,
+)
 
 from tests.fake_kubernetes import FakeKubernetes
 
@@ -30,7 +33,7 @@ def cluster():
 
 @pytest.fixture
 def balancer(cluster: FakeKubernetes, tmp_path: Path) -> Kubernetes:
-    return Kubernetes(Place("llm", kubeconfig=cluster.kubeconfig(tmp_path)), timeout=2, lock_dir=str(tmp_path))
+    return Kubernetes(ServicePlace("llm", kubeconfig=cluster.kubeconfig(tmp_path)), timeout=2, lock_dir=str(tmp_path))
 
 
 def states(balancer: Kubernetes) -> list[tuple[str, str, str, bool]]:
@@ -83,7 +86,7 @@ def test_a_condition_that_is_no_qualified_name_is_refused_in_the_apis_words(
 ) -> None:
     gate = "in traffic"
     cluster.pods["llm-0"]["spec"]["readinessGates"] = [{"conditionType": gate}]
-    place = Place("llm", condition=gate, kubeconfig=cluster.kubeconfig(tmp_path))
+    place = ServicePlace("llm", condition=gate, kubeconfig=cluster.kubeconfig(tmp_path))
     with pytest.raises(BalancerError, match="422") as caught:
         Kubernetes(place, timeout=2, lock_dir=str(tmp_path)).drain("llm-0")
     assert caught.value.kind == "refused"
@@ -91,7 +94,7 @@ def test_a_condition_that_is_no_qualified_name_is_refused_in_the_apis_words(
 
 def test_a_token_that_is_none_is_denied(cluster: FakeKubernetes, tmp_path: Path) -> None:
     with pytest.raises(BalancerError, match="401") as caught:
-        Kubernetes(Place("llm", kubeconfig=cluster.kubeconfig(tmp_path, token="old")), 2).members()
+        Kubernetes(ServicePlace("llm", kubeconfig=cluster.kubeconfig(tmp_path, token="old")), 2).members()
     assert caught.value.kind == "denied"
 
 
@@ -101,10 +104,10 @@ def test_mistakes(cluster: FakeKubernetes, balancer: Kubernetes, tmp_path: Path)
     assert caught.value.kind == "unknown_server"
     config = cluster.kubeconfig(tmp_path)
     with pytest.raises(BalancerError) as caught:
-        Kubernetes(Place("chat", kubeconfig=config), 2).members()
+        Kubernetes(ServicePlace("chat", kubeconfig=config), 2).members()
     assert caught.value.kind == "unknown_backend"
     with pytest.raises(BalancerError, match="no cluster is configured"):
-        Kubernetes(Place("llm", kubeconfig=str(tmp_path / "none")), 2).members()
+        Kubernetes(ServicePlace("llm", kubeconfig=str(tmp_path / "none")), 2).members()
 
 
 def test_an_api_that_is_gone_is_unreachable(cluster: FakeKubernetes, balancer: Kubernetes) -> None:
@@ -117,7 +120,7 @@ def test_an_api_that_is_gone_is_unreachable(cluster: FakeKubernetes, balancer: K
 
 def test_what_kubernetes_cannot_tell(balancer: Kubernetes) -> None:
     assert balancer.in_flight("llm-0").kind == "unsupported"
-    with pytest.raises(NotSupported):
+    with pytest.raises(BalancerNotSupported):
         balancer.set_weight("llm-0", 1)
 
 
@@ -136,7 +139,7 @@ def test_what_a_drain_may_do_is_asked_of_the_api(cluster: FakeKubernetes, balanc
 
 
 def test_every_right_that_is_missing_is_told_at_once(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    place = Place("llm", namespace="other", kubeconfig=cluster.kubeconfig(tmp_path))
+    place = ServicePlace("llm", namespace="other", kubeconfig=cluster.kubeconfig(tmp_path))
     (refused,) = Kubernetes(place, 2).obstacles()
     told = "get services, get pods, list pods, list endpointslices, patch pods/status"
     assert refused.what == f"the Kubernetes API would refuse in namespace other: {told}"

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx as adapter
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx_conf, nginx_twins
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import Workers
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import NginxWorkers
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
 from hypothesis import given
@@ -31,7 +31,7 @@ upstream llm {
 """
 
 
-def found(text: str, address: str, upstream: str = "llm") -> nginx_conf.Server:
+def found(text: str, address: str, upstream: str = "llm") -> nginx_conf.ServerDirective:
     return next(server for server in nginx_conf.servers(text, upstream) if server.address == address)
 
 
@@ -140,11 +140,11 @@ def recorded_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An nginx whose workers and commands a test makes up; the real one is in tests/integration/balancers."""
     path = tmp_path / "upstream.conf"
     path.write_text(TEXT)
-    state = {"workers": Workers({1: os.stat(path).st_ctime + 5}, {}), "rc": {"test": 0, "reload": 0}}
+    state = {"workers": NginxWorkers({1: os.stat(path).st_ctime + 5}, {}), "rc": {"test": 0, "reload": 0}}
 
     def run(argv, _timeout):
         if argv[0] == "reload" and not state["rc"]["reload"]:
-            state["workers"] = Workers({max(state["workers"].serving) + 1: os.stat(path).st_ctime + 5}, {})
+            state["workers"] = NginxWorkers({max(state["workers"].serving) + 1: os.stat(path).st_ctime + 5}, {})
         return Outcome(state["rc"][argv[0]], b"", b"no" if state["rc"][argv[0]] else b"")
 
     monkeypatch.setattr(adapter.nginx_workers, "read", lambda _pid_file: state["workers"])
@@ -254,13 +254,13 @@ def test_a_reload_that_did_not_happen_is_told(recorded_nginx) -> None:
         recorded_nginx["nginx"].drain("10.0.0.1:80")
     assert caught.value.kind == "unproven"
     later = os.stat(recorded_nginx["path"]).st_ctime
-    recorded_nginx["workers"] = Workers({1: later - 60}, {})
+    recorded_nginx["workers"] = NginxWorkers({1: later - 60}, {})
     assert recorded_nginx["nginx"].state("10.0.0.1:80").pending
 
 
 def test_old_workers_may_have_requests_for_anyone(recorded_nginx) -> None:
     assert recorded_nginx["nginx"].in_flight("10.0.0.1:80").value == 0
-    recorded_nginx["workers"] = Workers({2: 1.0}, {1: 0.0})
+    recorded_nginx["workers"] = NginxWorkers({2: 1.0}, {1: 0.0})
     assert recorded_nginx["nginx"].in_flight("10.0.0.1:80").value is None
 
 

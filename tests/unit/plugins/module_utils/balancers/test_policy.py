@@ -12,29 +12,29 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy 
     REMAINING,
     SETTLE,
     WITNESSES,
-    Look,
-    Progress,
-    Rules,
+    DrainProgress,
+    DrainRules,
+    PoolReading,
     decide,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import Needed, may_serve, serving, total
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, Member
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, PoolMember
 from hypothesis import given
 from hypothesis import strategies as st
 
 ZERO, ONE = Count(0, "none"), Count(1, "one")
 UNREAD, CANNOT = Count(None, "no metrics", "unread"), Count(None, "never tells", "unsupported")
 GONE, SILENT = Count(None, "refused", "gone"), Count(None, "timeout", "silent")
-ACTIVE, OUT = Member("a", "active", "up"), Member("a", "drained", "up")
-DEAD = Member("a", "active", "down")
-B, C = Member("b", "active", "up"), Member("c", "active", "up")
-RULES = Rules(Needed(1), deadline=100, remaining_deadline=50)
-FRESH = Progress("a")
-TOLD = Progress("a", before=(ACTIVE, B), told=True, drained_here=True, seconds=1, out=1)
+ACTIVE, OUT = PoolMember("a", "active", "up"), PoolMember("a", "drained", "up")
+DEAD = PoolMember("a", "active", "down")
+B, C = PoolMember("b", "active", "up"), PoolMember("c", "active", "up")
+RULES = DrainRules(Needed(1), deadline=100, remaining_deadline=50)
+FRESH = DrainProgress("a")
+TOLD = DrainProgress("a", before=(ACTIVE, B), told=True, drained_here=True, seconds=1, out=1)
 
 
-def look(*pool: Member, balancer: Count = ZERO, engine: Count = ZERO, restarted: bool = False) -> Look:
-    return Look(pool, balancer, engine, restarted=restarted)
+def look(*pool: PoolMember, balancer: Count = ZERO, engine: Count = ZERO, restarted: bool = False) -> PoolReading:
+    return PoolReading(pool, balancer, engine, restarted=restarted)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def look(*pool: Member, balancer: Count = ZERO, engine: Count = ZERO, restarted:
         (look(DEAD), RULES, "drain"),  # it surely does not
         (look(ACTIVE, B, C), replace(RULES, needed=Needed(50, True)), "drain"),  # 2 of 3 stay
         (look(ACTIVE, B), replace(RULES, needed=Needed(51, True)), "refuse"),
-        (Look(None, ZERO, ZERO, unread="gone"), RULES, "refuse"),
+        (PoolReading(None, ZERO, ZERO, unread="gone"), RULES, "refuse"),
         (look(B), RULES, "refuse"),  # no such server
         (look(OUT, B), RULES, "wait"),  # zero, once
     ],
 )
-def test_before_anything_was_done(seen: Look, rules: Rules, verb: str) -> None:
+def test_before_anything_was_done(seen: PoolReading, rules: DrainRules, verb: str) -> None:
     assert decide(seen, FRESH, rules).verb == verb
 
 
@@ -133,18 +133,22 @@ def test_what_remains(remaining: str, seconds: float, changes: dict, verb: str) 
         # Both left at once: the greater name goes back at once, the other gives it a moment.
         ((OUT, replace(B, admin="drained")), TOLD, "wait"),
         ((OUT, replace(B, admin="drained")), replace(TOLD, out=SETTLE), "put_back"),
-        ((OUT, Member("A", "drained", "up")), replace(TOLD, before=(ACTIVE, Member("A", "active", "up"))), "put_back"),
+        (
+            (OUT, PoolMember("A", "drained", "up")),
+            replace(TOLD, before=(ACTIVE, PoolMember("A", "active", "up"))),
+            "put_back",
+        ),
         # It was out before we came, or is dead itself: putting it back helps nobody.
         ((OUT,), replace(TOLD, drained_here=False, quiet=1), "done"),
         ((replace(OUT, health="down"),), replace(TOLD, quiet=1), "done"),
     ],
 )
-def test_a_pool_that_is_below(pool: tuple[Member, ...], progress: Progress, verb: str) -> None:
+def test_a_pool_that_is_below(pool: tuple[PoolMember, ...], progress: DrainProgress, verb: str) -> None:
     assert decide(look(*pool), progress, RULES).verb == verb
 
 
 def test_a_balancer_that_cannot_be_read_is_waited_for_and_not_for_ever() -> None:
-    unread = Look(None, UNREAD, ZERO, unread="no socket")
+    unread = PoolReading(None, UNREAD, ZERO, unread="no socket")
     assert decide(unread, TOLD, RULES).verb == "wait"
     assert decide(unread, replace(TOLD, seconds=100), RULES).verb == "put_back"
 
@@ -163,9 +167,9 @@ counts = st.one_of(
 )
 
 
-def members(name: str) -> st.SearchStrategy[Member]:
+def members(name: str) -> st.SearchStrategy[PoolMember]:
     return st.builds(
-        Member,
+        PoolMember,
         st.just(name),
         st.sampled_from(["active", "drained", "maintenance"]),
         st.sampled_from(["up", "down", "unknown"]),
@@ -175,9 +179,9 @@ def members(name: str) -> st.SearchStrategy[Member]:
 
 
 pools = st.integers(1, 5).flatmap(lambda size: st.tuples(*(members(name) for name in "abcde"[:size])))
-looks = st.builds(Look, st.one_of(st.none(), pools), counts, counts, st.just("?"), st.booleans())
+looks = st.builds(PoolReading, st.one_of(st.none(), pools), counts, counts, st.just("?"), st.booleans())
 rules = st.builds(
-    Rules,
+    DrainRules,
     st.builds(Needed, st.integers(0, 6)) | st.builds(Needed, st.integers(0, 100), st.just(True)),
     st.booleans(),
     st.sampled_from(WITNESSES),
@@ -187,7 +191,7 @@ rules = st.builds(
     st.integers(1, 4),
 )
 progresses = st.builds(
-    Progress,
+    DrainProgress,
     st.sampled_from("abf"),
     pools,
     st.booleans(),
@@ -201,7 +205,9 @@ progresses = st.builds(
 
 
 @given(looks, progresses, rules)
-def test_it_is_never_called_drained_while_anything_may_be_in_flight(seen: Look, done: Progress, asked: Rules) -> None:
+def test_it_is_never_called_drained_while_anything_may_be_in_flight(
+    seen: PoolReading, done: DrainProgress, asked: DrainRules
+) -> None:
     step = decide(seen, done, asked)
     if step.verb != "done":
         return
@@ -216,7 +222,7 @@ def test_it_is_never_called_drained_while_anything_may_be_in_flight(seen: Look, 
 
 
 @given(looks, progresses, rules)
-def test_a_pool_is_never_taken_below_its_minimum(seen: Look, done: Progress, asked: Rules) -> None:
+def test_a_pool_is_never_taken_below_its_minimum(seen: PoolReading, done: DrainProgress, asked: DrainRules) -> None:
     if decide(seen, done, asked).verb != "drain":
         return
     assert seen.pool is not None
@@ -226,7 +232,9 @@ def test_a_pool_is_never_taken_below_its_minimum(seen: Look, done: Progress, ask
 
 
 @given(looks, progresses, rules)
-def test_what_left_a_pool_below_its_minimum_does_not_stay_out(seen: Look, done: Progress, asked: Rules) -> None:
+def test_what_left_a_pool_below_its_minimum_does_not_stay_out(
+    seen: PoolReading, done: DrainProgress, asked: DrainRules
+) -> None:
     me = next((member for member in seen.pool or () if member.name == done.server), None)
     if me is None or me.admin == "active" or not done.drained_here or me.health == "down":
         return
@@ -236,7 +244,7 @@ def test_what_left_a_pool_below_its_minimum_does_not_stay_out(seen: Look, done: 
 
 
 @given(looks, progresses, rules)
-def test_the_deadline_always_ends_it(seen: Look, done: Progress, asked: Rules) -> None:
+def test_the_deadline_always_ends_it(seen: PoolReading, done: DrainProgress, asked: DrainRules) -> None:
     late = replace(done, seconds=asked.deadline + asked.remaining_deadline, out=SETTLE)
     step = decide(seen, late, asked)
     assert step.verb in ("done", "put_back", "fail", "refuse") or (step.verb == "drain" and not done.told)
@@ -244,6 +252,6 @@ def test_the_deadline_always_ends_it(seen: Look, done: Progress, asked: Rules) -
 
 
 @given(looks, progresses, rules)
-def test_nothing_is_undone_that_was_not_done_here(seen: Look, done: Progress, asked: Rules) -> None:
+def test_nothing_is_undone_that_was_not_done_here(seen: PoolReading, done: DrainProgress, asked: DrainRules) -> None:
     if decide(seen, replace(done, told=False, drained_here=False), asked).verb == "fail":
         raise AssertionError("a task that has done nothing refuses")

@@ -10,15 +10,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.activation import Plan, activate, ramp_weights
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.draining import Clock, Parts, drain
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy import Rules
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.activation import (
+    ActivationPlan,
+    activate,
+    ramp_weights,
+)
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.draining import Clock, DrainPeers, drain
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy import DrainRules
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import Needed
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
     BalancerError,
+    BalancerNotSupported,
     Count,
-    Member,
-    NotSupported,
+    PoolMember,
     Weight,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.witnesses import engine_in_flight, with_peers
@@ -49,17 +53,17 @@ class MemoryBalancer:
 
     name = "memory"
 
-    def __init__(self, **members: Member) -> None:
-        self.pool = members or {name: Member(name, "active", "up", 10) for name in ("a", "b")}
+    def __init__(self, **members: PoolMember) -> None:
+        self.pool = members or {name: PoolMember(name, "active", "up", 10) for name in ("a", "b")}
         self.counts = {"a": 0}
         self.fails: dict[str, list[Exception]] = {}
         self.weights: list[int] = []
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         self._fail("members")
         return tuple(self.pool.values())
 
-    def state(self, server: str) -> Member:
+    def state(self, server: str) -> PoolMember:
         return self.pool[server]
 
     def drain(self, server: str) -> None:
@@ -116,13 +120,13 @@ class MadeUpEngine:
         self.running = 0
 
 
-RULES = Rules(Needed(1), deadline=10, remaining_deadline=10)
+RULES = DrainRules(Needed(1), deadline=10, remaining_deadline=10)
 
 
 def test_a_lost_answer_is_not_taken_for_a_no() -> None:
     balancer = MemoryBalancer()
     balancer.fails["drain"] = [GONE]  # it was done, and the answer did not come
-    outcome = drain(Parts(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
     assert outcome.outcome == "failed"
     assert outcome.changed is False
     assert balancer.pool["a"].admin == "active"
@@ -132,7 +136,7 @@ def test_a_lost_answer_is_not_taken_for_a_no() -> None:
 def test_a_no_changes_nothing() -> None:
     balancer = MemoryBalancer()
     balancer.fails["no"] = [BalancerError("denied", "level admin is needed")]
-    outcome = drain(Parts(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
     assert (outcome.outcome, outcome.changed) == ("refused", False)
 
 
@@ -140,9 +144,9 @@ def test_what_cannot_be_put_back_is_tried_again_and_told() -> None:
     balancer = MemoryBalancer()
     balancer.counts["a"] = 1
     balancer.fails["ready"] = [GONE] * 5
-    assert drain(Parts(balancer, "a", clock=FastClock()), RULES).reasons[-1] == "a was made active again"
+    assert drain(DrainPeers(balancer, "a", clock=FastClock()), RULES).reasons[-1] == "a was made active again"
     balancer.fails["ready"] = [GONE] * 1000
-    outcome = drain(Parts(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
     assert "could NOT be made active again: nobody answers" in outcome.reasons[-1]
     assert outcome.changed
     assert balancer.pool["a"].admin == "drained"
@@ -158,7 +162,7 @@ def test_a_balancer_that_goes_and_comes_back_is_waited_for() -> None:
         if now == 4:
             balancer.counts["a"] = 0
 
-    outcome = drain(Parts(balancer, "a", clock=FastClock(at)), RULES)
+    outcome = drain(DrainPeers(balancer, "a", clock=FastClock(at)), RULES)
     assert outcome.outcome == "drained", outcome.reasons
 
 
@@ -170,7 +174,7 @@ def test_a_pool_that_falls_below_gets_its_server_back() -> None:
         if now == 2:
             balancer.pool["b"] = replace(balancer.pool["b"], health="down")
 
-    outcome = drain(Parts(balancer, "a", clock=FastClock(at)), RULES)
+    outcome = drain(DrainPeers(balancer, "a", clock=FastClock(at)), RULES)
     assert outcome.outcome == "failed"
     assert balancer.pool["a"].admin == "active"
     assert outcome.seconds == 2
@@ -181,14 +185,14 @@ def test_what_remains_is_aborted_where_the_engine_can(can_abort: bool, result: s
     engine = MadeUpEngine(running=2)
     engine.can_abort = can_abort
     balancer = MemoryBalancer()
-    outcome = drain(Parts(balancer, "a", engine, clock=FastClock()), replace(RULES, remaining="abort"))
+    outcome = drain(DrainPeers(balancer, "a", engine, clock=FastClock()), replace(RULES, remaining="abort"))
     assert outcome.outcome == result
     assert outcome.aborted is can_abort
     assert balancer.pool["a"].admin == ("drained" if can_abort else "active")
 
 
 def test_an_engine_that_cannot_be_read_is_named_and_never_zero() -> None:
-    outcome = drain(Parts(MemoryBalancer(), "a", MadeUpEngine(running=None), clock=FastClock()), RULES)
+    outcome = drain(DrainPeers(MemoryBalancer(), "a", MadeUpEngine(running=None), clock=FastClock()), RULES)
     assert outcome.outcome == "failed"
     assert "unknown, by the engine" in outcome.reasons[-2]
     assert "no metrics" in outcome.reasons[-2]
@@ -210,7 +214,7 @@ def test_what_an_engine_says(kind: str, running: int | None, count: tuple[int | 
 
 
 def test_peers_answer_only_for_those_whom_the_balancer_does_not_know() -> None:
-    pool = (Member("a", "active", "down"), *(Member(name, "active", "unknown") for name in "bcdef"))
+    pool = (PoolMember("a", "active", "down"), *(PoolMember(name, "active", "unknown") for name in "bcdef"))
     peers = {
         "a": MadeUpEngine(),
         "b": MadeUpEngine(),
@@ -222,55 +226,57 @@ def test_peers_answer_only_for_those_whom_the_balancer_does_not_know() -> None:
 
 
 def test_a_slow_start_climbs() -> None:
-    balancer = MemoryBalancer(a=Member("a", "drained", "up", 100), b=Member("b", "active", "up"))
+    balancer = MemoryBalancer(a=PoolMember("a", "drained", "up", 100), b=PoolMember("b", "active", "up"))
     clock = FastClock()
-    outcome = activate(Parts(balancer, "a", clock=clock), Plan(ramp=40, steps=4))
+    outcome = activate(DrainPeers(balancer, "a", clock=clock), ActivationPlan(ramp=40, steps=4))
     assert outcome.outcome == "active", outcome.reasons
     assert balancer.weights == [25, 50, 75, 100]
     assert clock.time == 40
 
 
 def test_a_slow_start_that_was_interrupted_goes_on() -> None:
-    balancer = MemoryBalancer(a=Member("a", "active", "up", 50))
-    assert activate(Parts(balancer, "a", clock=FastClock()), Plan(ramp=40, steps=4)).changed
+    balancer = MemoryBalancer(a=PoolMember("a", "active", "up", 50))
+    assert activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(ramp=40, steps=4)).changed
     assert balancer.weights == [75, 100]
 
 
 def test_who_is_drained_during_a_slow_start_stays_so() -> None:
-    balancer = MemoryBalancer(a=Member("a", "drained", "up", 100))
+    balancer = MemoryBalancer(a=PoolMember("a", "drained", "up", 100))
 
     def at(now: float) -> None:
         if now == 10:
             balancer.pool["a"] = replace(balancer.pool["a"], admin="drained")
 
-    outcome = activate(Parts(balancer, "a", clock=FastClock(at)), Plan(ramp=30, steps=4))
+    outcome = activate(DrainPeers(balancer, "a", clock=FastClock(at)), ActivationPlan(ramp=30, steps=4))
     assert outcome.outcome == "failed"
     assert balancer.weights == [25]
 
 
 def test_no_traffic_for_an_engine_that_is_not_ready() -> None:
-    balancer = MemoryBalancer(a=Member("a", "drained", "up", 100))
-    outcome = activate(Parts(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), Plan(deadline=5))
+    balancer = MemoryBalancer(a=PoolMember("a", "drained", "up", 100))
+    outcome = activate(
+        DrainPeers(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), ActivationPlan(deadline=5)
+    )
     assert (outcome.outcome, outcome.changed) == ("failed", False)
     assert balancer.pool["a"].admin == "drained"
-    plan = Plan(deadline=5, require_ready=False)
-    assert activate(Parts(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), plan).outcome == "active"
+    plan = ActivationPlan(deadline=5, require_ready=False)
+    assert activate(DrainPeers(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), plan).outcome == "active"
 
 
 def test_active_and_down_is_a_failure_that_is_told() -> None:
-    balancer = MemoryBalancer(a=Member("a", "drained", "down", 100, says="DOWN, L4CON"))
-    outcome = activate(Parts(balancer, "a", clock=FastClock()), Plan(deadline=5))
+    balancer = MemoryBalancer(a=PoolMember("a", "drained", "down", 100, says="DOWN, L4CON"))
+    outcome = activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(deadline=5))
     assert (outcome.outcome, outcome.changed) == ("failed", True)
     assert "DOWN, L4CON" in outcome.reasons[-1]
 
 
 def test_a_balancer_without_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot(_server: str) -> Weight:
-        raise NotSupported("it has no weights")
+        raise BalancerNotSupported("it has no weights")
 
-    balancer = MemoryBalancer(a=Member("a", "drained", "up"))
+    balancer = MemoryBalancer(a=PoolMember("a", "drained", "up"))
     monkeypatch.setattr(balancer, "weight", cannot)
-    outcome = activate(Parts(balancer, "a", clock=FastClock()), Plan(ramp=10))
+    outcome = activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(ramp=10))
     assert (outcome.outcome, outcome.reasons) == ("failed", ["it has no weights"])
 
 

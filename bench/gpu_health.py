@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import groups, links
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.fields import Fields
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import Nvml
@@ -57,7 +57,7 @@ def tell(milliseconds: int, serial: bool, pairs: list[tuple[float, float]]) -> N
 def ours(fake: FakeNvml, tree: HostTree) -> float:
     """Everything that the module does but Ansible itself: child, host, kernel's log left out, verdict."""
     begun = time.perf_counter()
-    asked = Asked(str(fake.library), device_timeout=60, total_timeout=300, kernel_lines="never")
+    asked = ExamineOptions(str(fake.library), device_timeout=60, total_timeout=300, kernel_lines="never")
     result = examine(asked, Roots(tree.proc, tree.sys, tree.dev))
     took = time.perf_counter() - begun
     assert result["verdict"] == "healthy", result["reasons"]

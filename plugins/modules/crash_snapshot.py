@@ -271,7 +271,7 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     parts = snapshot.plan(scope, incident, dest)
     if check_mode:
         return _result(dest / name, None, [part.name for part in parts])
-    limits = bundle.Limits(limit, params["deadline"])
+    limits = bundle.BundleLimits(limit, params["deadline"])
     written = bundle.write(dest / name, snapshot.head(incident, scope, limits), parts, limits)
     removed, complaints = retention.apply(dest, incident.host, params["keep"], written.path)
     return {

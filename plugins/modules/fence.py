@@ -138,7 +138,7 @@ def main() -> None:
     except mark.Fenced as refusal:
         fence["refused_by"] = refusal.mark
         module.fail_json(msg=f"Refused, nothing was changed by this step: {refusal}", fence=fence)
-    except mark.Unreadable as error:
+    except mark.MarkUnreadable as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", fence=fence)
     before = "" if fence["before"] is None else f"{fence['before']}\n"
     module.exit_json(

@@ -294,7 +294,7 @@ minimum_python.check()  # before what an older Python cannot import
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
@@ -331,7 +331,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def asked(params: dict[str, Any]) -> Asked:
+def asked(params: dict[str, Any]) -> ExamineOptions:
     """What the options ask for. Raises ValueError for options that cannot be."""
     mig = params["expected_mig"]
     expected = Expectations(
@@ -346,7 +346,7 @@ def asked(params: dict[str, Any]) -> Asked:
         busy_percent=params["busy_percent"],
         thresholds={name: _number(name, limit) for name, limit in params["thresholds"].items()},
     )
-    return Asked(
+    return ExamineOptions(
         library=params["nvml_library"],
         device_timeout=params["device_timeout"],
         total_timeout=params["total_timeout"],

@@ -277,16 +277,16 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findings import summary
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import Limits
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import NvlinkLimits
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.look import (
     DEFAULT_KERNEL_WINDOW,
     DEFAULT_WINDOW,
-    Asked,
-    Result,
+    NvlinkOptions,
+    NvlinkResult,
     look,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import Expected
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT, Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import ExpectedLinks
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT, NvmlSession
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
@@ -320,15 +320,15 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def asked_for(params: dict[str, Any]) -> Asked:
+def asked_for(params: dict[str, Any]) -> NvlinkOptions:
     """The options as one value. Raises ValueError for options that cannot be."""
     for name in ("window", "kernel_window", "timeout"):
         if not params[name] > 0:
             raise ValueError(f"{name} must be more than zero")
-    return Asked(
+    return NvlinkOptions(
         state_dir=Path(params["state_dir"]),
         expected=_expected(params),
-        limits=Limits.of(params["link_rates"], params["port_rates"], params["ber_exponents"]),
+        limits=NvlinkLimits.of(params["link_rates"], params["port_rates"], params["ber_exponents"]),
         window=params["window"],
         command_timeout=params["timeout"],
         kernel_lines=params["kernel_lines"],
@@ -338,7 +338,7 @@ def asked_for(params: dict[str, Any]) -> Asked:
     )
 
 
-def _expected(params: dict[str, Any]) -> Expected:
+def _expected(params: dict[str, Any]) -> ExpectedLinks:
     by_gpu = {}
     for gpu, links in params["expected_links_by_gpu"].items():
         try:
@@ -348,10 +348,10 @@ def _expected(params: dict[str, Any]) -> Expected:
     for name, value in [*by_gpu.items(), *((name, params[name]) for name in ("expected_gpus", "expected_links"))]:
         if value is not None and value < 0:
             raise ValueError(f"{name}: less than none cannot be expected")
-    return Expected(params["expected_links"], by_gpu, params["expected_gpus"], tuple(params["expected_ports"]))
+    return ExpectedLinks(params["expected_links"], by_gpu, params["expected_gpus"], tuple(params["expected_ports"]))
 
 
-def report(result: Result) -> dict[str, Any]:
+def report(result: NvlinkResult) -> dict[str, Any]:
     """The keys of the module's result."""
     said = summary(result.findings)
     said["warnings_found"] = said.pop("warnings")  # Ansible has a key of that name for itself
@@ -363,7 +363,7 @@ def main() -> None:
     params = module.params
     try:
         asked = asked_for(params)
-        session = Session(params["nvml_library"], params["device_timeout"], params["total_timeout"])
+        session = NvmlSession(params["nvml_library"], params["device_timeout"], params["total_timeout"])
     except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     with session:

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import IDENTITY
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 
 LIBRARY = os.environ.get("AUTOGLM_NVML_LIBRARY")
 
 
 @pytest.fixture(scope="session")
-def session() -> Iterator[Session]:
+def session() -> Iterator[NvmlSession]:
     """A session on the real library. Skips where there is no GPU."""
-    with Session(LIBRARY) as one:
+    with NvmlSession(LIBRARY) as one:
         look = one.read(IDENTITY)
         if look.state == "unread":
             pytest.skip(f"there is no NVIDIA GPU that could be read on this machine: {look.error['text']}")

@@ -41,7 +41,7 @@ class SnapshotError(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class BundleLimits:
     """What a bundle may take: bytes on disk, and seconds."""
 
     size: int
@@ -75,7 +75,7 @@ def write(
     path: Path,
     head: Mapping[str, Any],
     parts: Sequence[Part],
-    limits: Limits,
+    limits: BundleLimits,
     read: Callable[[Part, int], Collected] = collect,
 ) -> Written:
     """Collect the parts in order, most important first, into a bundle at path. Raises SnapshotError.
@@ -166,7 +166,7 @@ def bundles(dest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _fill(
-    partial: Path, parts: Sequence[Part], limits: Limits, read: Callable[[Part, int], Collected]
+    partial: Path, parts: Sequence[Part], limits: BundleLimits, read: Callable[[Part, int], Collected]
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Write the parts. Returns the manifest's entries, and what could not be read with its reason."""
     deadline = time.monotonic() + limits.seconds

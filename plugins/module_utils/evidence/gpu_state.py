@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 
 from ..gpu.reading import children, snapshot
-from ..gpu.reading.session import Session
+from ..gpu.reading.session import NvmlSession
 from ..host.piece import Piece
 from ..host.unread import Unread
 
 
 def read(library: str | None, seconds: float) -> Piece:
     """Everything about every GPU. A GPU that hangs is told as hung, and its neighbours all the same. Raises Unread."""
-    with Session(library, device_timeout=seconds / 2, total_timeout=seconds, start=children.FORK) as session:
+    with NvmlSession(library, device_timeout=seconds / 2, total_timeout=seconds, start=children.FORK) as session:
         seen = snapshot.take(session)
     error = seen["nvml"]["error"]
     if error is not None and not seen["host"]["pci"]["value"] and seen["host"]["pci"]["error"] is None:

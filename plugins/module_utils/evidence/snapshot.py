@@ -92,7 +92,7 @@ def existing(dest: Path, incident: Incident) -> Path | None:
     return None
 
 
-def head(incident: Incident, scope: Scope, limits: bundle.Limits) -> dict[str, Any]:
+def head(incident: Incident, scope: Scope, limits: bundle.BundleLimits) -> dict[str, Any]:
     """What the manifest says beside the parts."""
     return {
         **_identity(incident),
@@ -138,7 +138,7 @@ def _summary(scope: Scope, incident: Incident, dest: Path) -> Piece:
         return redact_text(service.logs(min(scope.log_lines, _SUMMARY_LOG_LINES)).text, known)
 
     text = summary.write(
-        summary.About(incident.id, incident.host, incident.attempt, time.time(), incident.phase),
+        summary.SnapshotSubject(incident.id, incident.host, incident.attempt, time.time(), incident.phase),
         None if service is None else service.status(),
         log,
         lambda: kernel_log.read(scope.run, scope.command_timeout).lines,

@@ -40,7 +40,7 @@ _PLACES = ("/", "/tmp", "/dev/shm", "/run", "/var", "/var/lib", "/home")  # noqa
 
 
 @dataclass(frozen=True)
-class About:
+class SnapshotSubject:
     """Whose summary it is: texts from outside, each made one short line. at: seconds since the epoch."""
 
     incident: str
@@ -51,7 +51,7 @@ class About:
 
 
 def write(
-    about: About,
+    about: SnapshotSubject,
     status: Status | None,
     log: Callable[[], str],
     kernel: Callable[[], Sequence[KernelLine]],

@@ -53,7 +53,7 @@ class Fenced(Exception):
         self.mark = mark
 
 
-class Unreadable(Exception):
+class MarkUnreadable(Exception):
     """The mark cannot be read or kept, so that nobody knows whether a newer run has been here."""
 
 
@@ -112,7 +112,7 @@ def show(directory: Path, shown: Showing, check_mode: bool = False) -> tuple[int
                 _raise(path, shown)
             return before, shown.token
     except OSError as error:
-        raise Unreadable(f"{error.filename or own}: {error.strerror}") from error
+        raise MarkUnreadable(f"{error.filename or own}: {error.strerror}") from error
 
 
 def _judge(marks: list[_Mark | None], shown: Showing) -> int | None:
@@ -168,9 +168,9 @@ def _read(path: Path) -> _Mark | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{path} holds no fencing token; look who wrote it, then remove it") from error
+        raise MarkUnreadable(f"{path} holds no fencing token; look who wrote it, then remove it") from error
     if not _TOKEN.match(text) or int(text) > HIGHEST:
-        raise Unreadable(f"{path} holds no fencing token; look who wrote it, then remove it")
+        raise MarkUnreadable(f"{path} holds no fencing token; look who wrote it, then remove it")
     return _by(path, int(text))
 
 

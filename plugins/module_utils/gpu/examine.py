@@ -18,20 +18,20 @@ from ..services import systemctl
 from ..services.ownership import group_of_unit
 from .judging import kernel
 from .judging.expectations import Expectations
-from .judging.holders import Owner, Service, holders, listed, owner, sees_all_processes
+from .judging.holders import GpuUnit, ProcessOwner, holders, listed, owner, sees_all_processes
 from .judging.verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
 from .judging.witnesses import check_overrides
 from .reading import children, snapshot
 from .reading.groups import PLAN
 from .reading.presence import Roots
-from .reading.session import DEVICE_TIMEOUT, Session
+from .reading.session import DEVICE_TIMEOUT, NvmlSession
 
 # The driver lists a process for some moments after its end.
 _SETTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExamineOptions:
     """What is asked.
 
     kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never).  kernel_window: seconds.
@@ -51,12 +51,12 @@ class Asked:
     command_timeout: float = 10.0
 
 
-def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> dict[str, Any]:  # noqa: B008  # frozen
+def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner = run) -> dict[str, Any]:  # noqa: B008  # frozen
     """The result of gpu_health. Raises ValueError for options that cannot be."""
     asked.expected.check()
     check_overrides(asked.overrides)
     units = [systemctl.unit_name(name) for name in asked.services]
-    with Session(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
+    with NvmlSession(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
         seen = snapshot.take(session, roots, PLAN)
         owners = _owners(seen, roots.proc)
         if _ghosts(owners):
@@ -73,7 +73,7 @@ def examine(asked: Asked, roots: Roots = Roots(), run_command: Runner = run) -> 
     return {**assess(seen, asked.expected, around), "kernel_events": events, "snapshot": seen}
 
 
-def _kernel(asked: Asked, run_command: Runner) -> kernel.KernelSeen | None:
+def _kernel(asked: ExamineOptions, run_command: Runner) -> kernel.KernelSeen | None:
     if asked.kernel_lines == NEVER:
         return None
     window = asked.kernel_window
@@ -82,17 +82,17 @@ def _kernel(asked: Asked, run_command: Runner) -> kernel.KernelSeen | None:
     return kernel.recent(window, run_command, asked.command_timeout)
 
 
-def _owners(seen: Mapping[str, Any], proc: Path) -> dict[int, Owner] | None:
+def _owners(seen: Mapping[str, Any], proc: Path) -> dict[int, ProcessOwner] | None:
     if not sees_all_processes(proc):
         return None
     return {pid: owner(proc, pid) for gpu in seen["gpus"] for pid in listed(gpu)}
 
 
-def _ghosts(owners: Mapping[int, Owner] | None) -> bool:
+def _ghosts(owners: Mapping[int, ProcessOwner] | None) -> bool:
     return any(not one.alive for one in (owners or {}).values())
 
 
-def _look_again(session: Session, seen: Mapping[str, Any], proc: Path) -> dict[int, Owner] | None:
+def _look_again(session: NvmlSession, seen: Mapping[str, Any], proc: Path) -> dict[int, ProcessOwner] | None:
     """A process that ended between two looks is no ghost: only what the driver still lists a moment later is."""
     time.sleep(_SETTLE_SECONDS)
     again = session.read(("groups:identity", "groups:processes")).gpus
@@ -105,11 +105,11 @@ def _look_again(session: Session, seen: Mapping[str, Any], proc: Path) -> dict[i
     return _owners(seen, proc)
 
 
-def _service(unit: str, run_command: Runner, timeout: float) -> Service:
+def _service(unit: str, run_command: Runner, timeout: float) -> GpuUnit:
     try:
         properties = systemctl.show(unit, run_command, timeout)
     except Unread as error:
-        return Service(unit, None, "", str(error))
+        return GpuUnit(unit, None, "", str(error))
     state = properties.get("ActiveState", "")
     group = properties.get("ControlGroup") or group_of_unit(unit, properties.get("Slice", ""))
-    return Service(unit, state in ("active", "reloading", "activating"), group, state)
+    return GpuUnit(unit, state in ("active", "reloading", "activating"), group, state)

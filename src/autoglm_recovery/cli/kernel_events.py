@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from autoglm_recovery.knowledge.faults.joining.joining import Fault, LineJoiner
+from autoglm_recovery.knowledge.faults.joining.joining import KernelFault, LineJoiner
 from autoglm_recovery.knowledge.faults.lines.stream import UNREADABLE, LineStream, as_utf8, encode_stream
 
 _CHUNK = 1 << 18
@@ -83,7 +83,7 @@ def _faults(chunks: Iterator[bytes], joiner: LineJoiner) -> Iterator[bytes]:
         typer.echo(f"autoglm kernel-events: {text}", err=True)
 
 
-def _encoded(faults: Iterable[Fault]) -> Iterator[bytes]:
+def _encoded(faults: Iterable[KernelFault]) -> Iterator[bytes]:
     for fault in faults:
         yield json.dumps(fault.as_dict()).encode() + b"\n"
 

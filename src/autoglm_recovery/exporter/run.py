@@ -48,7 +48,7 @@ from autoglm_recovery.exporter.traffic import LOCKS, NOTES, look, traffic_metric
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
 from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.gpu.reading.presence import Roots
-from autoglm_recovery.knowledge.gpu.reading.session import Session
+from autoglm_recovery.knowledge.gpu.reading.session import NvmlSession
 from autoglm_recovery.knowledge.gpu.reading.snapshot import take
 from autoglm_recovery.knowledge.host import clocks
 
@@ -159,7 +159,7 @@ class Exporter:
     def _look_at_gpus(self) -> None:
         library = self._settings.nvml_library
         timeout = self._settings.probe_timeout.total_seconds()
-        session = Session(library, device_timeout=timeout, total_timeout=2 * timeout, start="spawn")
+        session = NvmlSession(library, device_timeout=timeout, total_timeout=2 * timeout, start="spawn")
         seconds = self._settings.interval.total_seconds()
         links = LinkCounters()
         while not self._stopping.is_set():

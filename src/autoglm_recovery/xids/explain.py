@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from autoglm_recovery.knowledge.faults.catalogue.numbers import Entry, Overrides, lookup_sxid, lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue.numbers import CatalogueEntry, Overrides, lookup_sxid, lookup_xid
 from autoglm_recovery.xids.decisions import BUCKETS, decide
 
 UNKNOWN_WHY = (
@@ -110,7 +110,7 @@ def explain_sxid(code: int, overrides: Overrides | None = None) -> dict[str, Any
     }
 
 
-def _entry(entry: Entry, overrides: Overrides | None) -> dict[str, Any]:
+def _entry(entry: CatalogueEntry, overrides: Overrides | None) -> dict[str, Any]:
     own = ((overrides or {}).get(entry.kind) or {}).get(entry.code) or {}
     return {
         "kind": entry.kind,
@@ -126,7 +126,7 @@ def _entry(entry: Entry, overrides: Overrides | None) -> dict[str, Any]:
     }
 
 
-def _decode(entry: Entry) -> dict[str, Any] | None:
+def _decode(entry: CatalogueEntry) -> dict[str, Any] | None:
     """How the rest of the line changes what the number means."""
     if entry.rule == "nvlink4":
         rules = [

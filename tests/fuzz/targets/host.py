@@ -291,7 +291,7 @@ def _baseline(data: bytes) -> object:
         path = Path(folder)
         (path / nvlink_baseline.FILE).write_bytes(data)
         found = nvlink_baseline.load(path, _IDENTITY, 100.0)
-        now = nvlink_baseline.Sample(100.0, {"gpu": {"crc": 5}})
+        now = nvlink_baseline.CounterSample(100.0, {"gpu": {"crc": 5}})
         nvlink_baseline.deltas(found.reference, now)
         again = nvlink_baseline.advance(found, now, {}, 3600.0)
         nvlink_baseline.save(path, again)
@@ -375,8 +375,10 @@ TARGETS = (
     Target("last-words", _last_words, lambda: _LAST, holds=_last_words_hold),
     Target("pid-file", lambda data: identity.parse_pid(text(data)), lambda: [b"1234\n", b"77\nmore\n"], (ValueError,)),
     Target("timestamp", lambda data: clocks.parse_rfc3339(text(data)), lambda: [b"2026-11-28T12:00:00.123456789Z"]),
-    Target("fencing-mark", _mark, lambda: [b"1764300000000000\n"], (mark.Unreadable,)),
-    Target("fencing-holder", _mark_holder, lambda: [b'{"token": 7, "run": "r", "incident": "1"}'], (mark.Unreadable,)),
+    Target("fencing-mark", _mark, lambda: [b"1764300000000000\n"], (mark.MarkUnreadable,)),
+    Target(
+        "fencing-holder", _mark_holder, lambda: [b'{"token": 7, "run": "r", "incident": "1"}'], (mark.MarkUnreadable,)
+    ),
     Target("host-lock", _lock, lambda: [_LOCK], (host_lock.Unusable,)),
     Target("nvlink-baseline", _baseline, lambda: [_json(_KEPT)], growth=64),
     Target(

@@ -53,7 +53,7 @@ def program(tmp_path: Path) -> str:
 
 def taken(tmp_path: Path, scope: snapshot.Scope) -> dict[str, str]:
     """The parts of a bundle, by name."""
-    incident, limits = snapshot.Incident("inc", 1, "here"), bundle.Limits(32 * 2**20, 60.0)
+    incident, limits = snapshot.Incident("inc", 1, "here"), bundle.BundleLimits(32 * 2**20, 60.0)
     written = bundle.write(
         tmp_path / "bundle", snapshot.head(incident, scope, limits), snapshot.plan(scope, incident, tmp_path), limits
     )

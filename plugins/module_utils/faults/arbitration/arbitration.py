@@ -35,8 +35,8 @@ from typing import Any
 
 from ..catalogue.numbers import FAULT_ACTIONS, Overrides
 from ..classes import ROOT_CAUSE_ORDER
-from .by_catalogue import Fault, Finding, gravest, judge_faults, last_recovery
-from .by_nvml import Heard, hear_counters, hear_driver
+from .by_catalogue import Fault, WitnessFinding, gravest, judge_faults, last_recovery
+from .by_nvml import Testimony, hear_counters, hear_driver
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def arbitrate(
     gpu: Mapping[str, Any] | None,
     *,
     driver_version: str | None = None,
-    findings: Sequence[Finding] = (),
+    findings: Sequence[WitnessFinding] = (),
     optional: Collection[str] = (),
     overrides: Overrides | None = None,
 ) -> Arbitration:
@@ -105,13 +105,15 @@ def arbitrate(
     return Arbitration("healthy", None, action, _once(observed), "all-read", witnesses)
 
 
-def _hear_catalogue(faults: Sequence[Fault] | None, driver_version: str | None, overrides: Overrides | None) -> Heard:
+def _hear_catalogue(
+    faults: Sequence[Fault] | None, driver_version: str | None, overrides: Overrides | None
+) -> Testimony:
     if faults is None:
-        return Heard((), (("kernel_log", "the kernel's log could not be read"),))
-    return Heard(tuple(judge_faults(faults, driver_version, overrides)), ())
+        return Testimony((), (("kernel_log", "the kernel's log could not be read"),))
+    return Testimony(tuple(judge_faults(faults, driver_version, overrides)), ())
 
 
-def _witness(heard: Heard, optional: Collection[str], name: str) -> Witness:
+def _witness(heard: Testimony, optional: Collection[str], name: str) -> Witness:
     """One witness by itself.  What may stay unread is left out of C(unread)."""
     spared = name == "driver" and "driver" in optional
     unread = tuple(reason for item, reason in heard.unread if item not in optional and not spared)
@@ -128,7 +130,7 @@ def _witness(heard: Heard, optional: Collection[str], name: str) -> Witness:
     return Witness("healthy", None, "observe" if heard.findings else None, None, reasons, ())
 
 
-def _class(heard: Mapping[str, Heard], harmful: Sequence[Finding]) -> str:
+def _class(heard: Mapping[str, Testimony], harmful: Sequence[WitnessFinding]) -> str:
     """The class of the root cause.
 
     The driver says what to do, not what has failed: its class counts where it asks for more than all others, so that

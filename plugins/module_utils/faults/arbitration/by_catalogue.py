@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.kinds import HOST_KINDS, lookup_kind
-from ..catalogue.numbers import FAULT_ACTIONS, Entry, Overrides, graver, lookup_sxid, lookup_xid
+from ..catalogue.numbers import FAULT_ACTIONS, CatalogueEntry, Overrides, graver, lookup_sxid, lookup_xid
 from ..catalogue.nvlink4 import decode_nvlink4
 from ..catalogue.nvlink5 import Decoded, decode_nvlink5
 from ..lines.heads import GPU_TRIGGERS
@@ -23,7 +23,7 @@ Fault = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Finding:
+class WitnessFinding:
     """One thing that one witness says.  rule: its name, such as xid:79, counter:remap_failure, driver:recovery_action.
 
     failure_class: None where nothing has failed.  action: one of FAULT_ACTIONS.
@@ -70,7 +70,7 @@ def about_gpus(fault: Fault) -> bool:
 
 def judge_faults(
     faults: Sequence[Fault], driver_version: str | None = None, overrides: Overrides | None = None
-) -> list[Finding]:
+) -> list[WitnessFinding]:
     """What the catalogue says of each fault, in their order.  Xid 154 is the driver's word, and is not among them."""
     told = [fault for fault in faults if _tells(fault)]
     return [_judge(fault, len(told) == 1, driver_version, overrides) for fault in told]
@@ -93,7 +93,7 @@ def last_recovery(faults: Sequence[Fault]) -> int | None:
     return None
 
 
-def _judge(fault: Fault, alone: bool, driver_version: str | None, overrides: Overrides | None) -> Finding:
+def _judge(fault: Fault, alone: bool, driver_version: str | None, overrides: Overrides | None) -> WitnessFinding:
     kind = str(fault.get("kind"))
     code = fault.get(kind)
     if kind == "xid" and isinstance(code, int):
@@ -106,15 +106,15 @@ def _judge(fault: Fault, alone: bool, driver_version: str | None, overrides: Ove
     return _of_kind(lookup_kind(kind, stage if isinstance(stage, str) else None, overrides))
 
 
-def _of_kind(entry: Entry) -> Finding:
+def _of_kind(entry: CatalogueEntry) -> WitnessFinding:
     remark = "; the fleet's policy decides" if entry.overridden else ""
     rule = f"{'policy:' if entry.overridden else ''}kernel:{entry.mnemonic}"
-    return Finding(rule, entry.failure_class, entry.severity, entry.action, f"{entry.title}{remark}")
+    return WitnessFinding(rule, entry.failure_class, entry.severity, entry.action, f"{entry.title}{remark}")
 
 
 def _judge_xid(
     code: int, fault: Fault, alone: bool, driver_version: str | None, overrides: Overrides | None
-) -> Finding:
+) -> WitnessFinding:
     entry = lookup_xid(code, overrides)
     if entry.overridden:
         return _finding(entry)
@@ -139,11 +139,13 @@ def _judge_xid(
     if contained.get("reset_required") or contained.get("drain_and_reset"):
         asks = "a reset" if contained.get("reset_required") else "a reset once it is drained"
         reason = f"Xid {code}: {entry.title}; the line itself asks for {asks}"
-        return Finding(f"xid:{code}:containment", "gpu_fault", "critical", graver(entry.action, "reset_gpu"), reason)
+        return WitnessFinding(
+            f"xid:{code}:containment", "gpu_fault", "critical", graver(entry.action, "reset_gpu"), reason
+        )
     return _finding(entry)
 
 
-def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> Finding:
+def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> WitnessFinding:
     entry = lookup_sxid(code, fault.get("severity"), str(fault.get("text") or ""), overrides)
     link = fault.get("link")
     if (
@@ -152,7 +154,7 @@ def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> Finding
         and entry.failure_class == "gpu_comm"
         and entry.action == "reboot_node"
     ):
-        return Finding(
+        return WitnessFinding(
             f"sxid:{code}:link",
             "gpu_comm",
             entry.severity,
@@ -162,15 +164,17 @@ def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> Finding
     return _finding(entry)
 
 
-def _finding(entry: Entry, remark: str = "") -> Finding:
+def _finding(entry: CatalogueEntry, remark: str = "") -> WitnessFinding:
     name = "Xid" if entry.kind == "xid" else "SXid"
     told = "; ".join(filter(None, (entry.title, remark, "the fleet's policy decides" if entry.overridden else "")))
     rule = f"{'policy:' if entry.overridden else ''}{entry.kind}:{entry.code}"
-    return Finding(rule, entry.failure_class, entry.severity, entry.action, f"{name} {entry.code}: {told}")
+    return WitnessFinding(rule, entry.failure_class, entry.severity, entry.action, f"{name} {entry.code}: {told}")
 
 
-def _from_decoded(decoded: Decoded) -> Finding:
-    return Finding(decoded.rule, decoded.failure_class, decoded.severity, decoded.action, "; ".join(decoded.reasons))
+def _from_decoded(decoded: Decoded) -> WitnessFinding:
+    return WitnessFinding(
+        decoded.rule, decoded.failure_class, decoded.severity, decoded.action, "; ".join(decoded.reasons)
+    )
 
 
 def _part(fault: Fault, name: str) -> Mapping[str, Any]:
@@ -183,6 +187,6 @@ def _count(fault: Fault) -> int:
     return count if isinstance(count, int) and count > 0 else 1
 
 
-def gravest(findings: Sequence[Finding]) -> Finding | None:
+def gravest(findings: Sequence[WitnessFinding]) -> WitnessFinding | None:
     """The finding that asks for most; of equals the first."""
     return max(findings, key=lambda finding: FAULT_ACTIONS.index(finding.action), default=None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.nvlink5 import driver_branch
-from .by_catalogue import Finding
+from .by_catalogue import WitnessFinding
 
 # From this branch on a driver has a verdict of its own (field 230).  Before it, no answer is no verdict.
 VERDICT_SINCE = 570
@@ -62,22 +62,22 @@ REQUIRED = ("ecc_volatile_uncorrected", "remap_pending", "remap_failure", "retir
 
 
 @dataclass(frozen=True)
-class Heard:
+class Testimony:
     """What one witness said.  unread: (name, reason) of what it could not say.  absent: why it has nothing to say."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[WitnessFinding, ...]
     unread: tuple[tuple[str, str], ...]
     absent: str = ""
 
 
-def hear_driver(gpu: Mapping[str, Any] | None, announced: int | None, driver_version: str | None) -> Heard:
+def hear_driver(gpu: Mapping[str, Any] | None, announced: int | None, driver_version: str | None) -> Testimony:
     """The driver's own verdict.  announced: what the last Xid 154 said."""
     findings = [] if announced is None else _recovery("driver:xid154", announced, "announces")
     if gpu is None:
-        return Heard(tuple(findings), (("driver", "NVML could not be asked"),))
+        return Testimony(tuple(findings), (("driver", "NVML could not be asked"),))
     if gpu.get("state") == "reset_required":
         words = "the driver answers nothing but that the GPU needs a reset"
-        findings.append(Finding("driver:reset_required", "gpu_fault", "critical", "reset_gpu", words))
+        findings.append(WitnessFinding("driver:reset_required", "gpu_fault", "critical", "reset_gpu", words))
     values, errors = _maps(gpu)
     action = _figure(values.get("recovery_action"))
     if action is not None:
@@ -87,50 +87,52 @@ def hear_driver(gpu: Mapping[str, Any] | None, announced: int | None, driver_ver
         ("drain_and_reset_status", "the driver says that a drain and a reset are due"),
     ):
         if _figure(values.get(name)):
-            findings.append(Finding(f"driver:{name}", "gpu_fault", "critical", "reset_gpu", words))
+            findings.append(WitnessFinding(f"driver:{name}", "gpu_fault", "critical", "reset_gpu", words))
     if action is not None:
-        return Heard(tuple(findings), ())
+        return Testimony(tuple(findings), ())
     return _unheard(tuple(findings), gpu, errors.get("recovery_action"), driver_version)
 
 
-def _unheard(findings: tuple[Finding, ...], gpu: Mapping[str, Any], error: Any, driver_version: str | None) -> Heard:
+def _unheard(
+    findings: tuple[WitnessFinding, ...], gpu: Mapping[str, Any], error: Any, driver_version: str | None
+) -> Testimony:
     """Why field 230 has no value: an older driver has no verdict, which does not mean that all is well."""
     kind = error.get("kind") if isinstance(error, Mapping) else None
     branch = driver_branch(driver_version)
     old = branch is not None and branch < VERDICT_SINCE
     if gpu.get("state") in (None, "read") and (kind in ("not_supported", "missing") or (old and error is not None)):
         why = f"driver {driver_version} has none" if old else "it has none for this GPU"
-        return Heard(findings, (), f"no verdict of the driver: {why}")
-    return Heard(findings, (("recovery_action", f"the driver's verdict could not be read: {_why(gpu, error)}"),))
+        return Testimony(findings, (), f"no verdict of the driver: {why}")
+    return Testimony(findings, (("recovery_action", f"the driver's verdict could not be read: {_why(gpu, error)}"),))
 
 
-def _recovery(rule: str, number: int, verb: str) -> list[Finding]:
+def _recovery(rule: str, number: int, verb: str) -> list[WitnessFinding]:
     if number == 0:
         return []
     known = RECOVERY.get(number)
     if known is None:
         words = f"the driver {verb} an action that nobody knows: {number}"
-        return [Finding(f"{rule}={number}", "unknown", "critical", "call_person", words)]
+        return [WitnessFinding(f"{rule}={number}", "unknown", "critical", "call_person", words)]
     failure_class, action, words = known
-    return [Finding(f"{rule}={number}", failure_class, "critical", action, f"the driver {verb}: {words}")]
+    return [WitnessFinding(f"{rule}={number}", failure_class, "critical", action, f"the driver {verb}: {words}")]
 
 
-def hear_counters(gpu: Mapping[str, Any] | None, findings: Sequence[Finding] = ()) -> Heard:
+def hear_counters(gpu: Mapping[str, Any] | None, findings: Sequence[WitnessFinding] = ()) -> Testimony:
     """The live counters, and what the caller found besides."""
     if gpu is None:
-        return Heard(tuple(findings), (("counters", "NVML could not be asked"),))
+        return Testimony(tuple(findings), (("counters", "NVML could not be asked"),))
     state = gpu.get("state", "read")
     if state == "lost":
-        lost = Finding("gpu:lost", "gpu_lost", "critical", "reboot_node", "NVML says that the GPU is lost")
-        return Heard((lost, *findings), ())
+        lost = WitnessFinding("gpu:lost", "gpu_lost", "critical", "reboot_node", "NVML says that the GPU is lost")
+        return Testimony((lost, *findings), ())
     found = [*_counted(gpu), *findings]
     if state == "reset_required":
-        return Heard(tuple(found), ())  # the driver said so, which is its own finding
+        return Testimony(tuple(found), ())  # the driver said so, which is its own finding
     unread = [] if state == "read" else [("state", f"the GPU was not read: {_why(gpu, gpu.get('error'))}")]
-    return Heard(tuple(found), (*unread, *_missing(gpu)))
+    return Testimony(tuple(found), (*unread, *_missing(gpu)))
 
 
-def _counted(gpu: Mapping[str, Any]) -> list[Finding]:
+def _counted(gpu: Mapping[str, Any]) -> list[WitnessFinding]:
     values, _errors = _maps(gpu)
     found = []
     for name, judged in _COUNTERS.items():
@@ -138,11 +140,11 @@ def _counted(gpu: Mapping[str, Any]) -> list[Finding]:
         if value is not None and value > 0:
             failure_class, severity, action, words = judged
             told = words if value == 1 else f"{words} ({value})"
-            found.append(Finding(f"counter:{name}", failure_class, severity, action, told))
+            found.append(WitnessFinding(f"counter:{name}", failure_class, severity, action, told))
     reasons = _figure(values.get("clock_reasons")) or 0
     slowed = [words for bit, words in _SLOWDOWNS.items() if reasons & bit]
     if slowed:
-        found.append(Finding("counter:clock_reasons", "thermal", "warning", "shed_load", "; ".join(slowed)))
+        found.append(WitnessFinding("counter:clock_reasons", "thermal", "warning", "shed_load", "; ".join(slowed)))
     return found
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .numbers import Entry, Overrides, overridden
+from .numbers import CatalogueEntry, Overrides, overridden
 
 _NETWORK = ("gpu_comm", "warning", "call_person", "the network card reports a fault")
 _NETWORK_KINDS = (
@@ -113,7 +113,7 @@ HOST_KINDS = frozenset(_HOSTS)
 NAMED_KINDS = frozenset(_DEVICES) | HOST_KINDS | {kind for kind, _stage in _BY_STAGE}
 
 
-def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None = None) -> Entry:
+def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None = None) -> CatalogueEntry:
     """What a kind of line means.  Never fails: what nobody knows is unknown, never harmless, never acted on.
 
     C(stage): the word by which lines of one kind differ: the severity of a report, the stage of a reset.
@@ -126,4 +126,6 @@ def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None
         "call_person",
         f"a kernel line of kind {kind[:40]}",
     )
-    return overridden(Entry("kind", 0, kind[:40], words, failure_class, severity, action, known=known), overrides)
+    return overridden(
+        CatalogueEntry("kind", 0, kind[:40], words, failure_class, severity, action, known=known), overrides
+    )

@@ -44,7 +44,7 @@ Overrides = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One code.  failure_class: None where it tells of no failure.  rule: one of RULES.
 
     known: some catalogue or header names the number.  overridden: the fleet's policy has its own word on it.
@@ -72,17 +72,19 @@ def graver(first: str, second: str) -> str:
     return max(first, second, key=FAULT_ACTIONS.index)
 
 
-def lookup_xid(code: int, overrides: Overrides | None = None) -> Entry:
+def lookup_xid(code: int, overrides: Overrides | None = None) -> CatalogueEntry:
     """What an Xid means.  Never fails: a number nobody knows is unknown, never harmless, never acted on."""
     row = XIDS.get(code)
     if row is None:
-        entry = Entry("xid", code, "", "in no catalogue", "unknown", "warning", "call_person", known=False)
+        entry = CatalogueEntry("xid", code, "", "in no catalogue", "unknown", "warning", "call_person", known=False)
     else:
-        entry = Entry("xid", code, *row)
+        entry = CatalogueEntry("xid", code, *row)
     return overridden(entry, overrides)
 
 
-def lookup_sxid(code: int, severity: str | None = None, text: str = "", overrides: Overrides | None = None) -> Entry:
+def lookup_sxid(
+    code: int, severity: str | None = None, text: str = "", overrides: Overrides | None = None
+) -> CatalogueEntry:
     """What an SXid means.
 
     severity: as printed in the line: fatal, non-fatal, correctable or None.  Numbers move from driver to driver, so
@@ -105,10 +107,10 @@ def lookup_sxid(code: int, severity: str | None = None, text: str = "", override
     else:
         judged = ("unknown", "warning", "call_person")
     title = f"NVSwitch error, {printed or 'of unprinted severity'}"
-    return overridden(Entry("sxid", code, "", title, *judged, rule="sxid"), overrides)
+    return overridden(CatalogueEntry("sxid", code, "", title, *judged, rule="sxid"), overrides)
 
 
-def overridden(entry: Entry, overrides: Overrides | None) -> Entry:
+def overridden(entry: CatalogueEntry, overrides: Overrides | None) -> CatalogueEntry:
     """Apply the fleet's own word.  What it does not mention stays; what is no word of ours is a mistake of the caller.
 
     :raises ValueError: if the override names what does not exist.

@@ -32,7 +32,7 @@ _MOST_NAMES = 64
 
 
 @dataclass
-class Fault:
+class KernelFault:
     """One fault. C(scope): gpu, fabric or host. C(gpus): addresses of GPUs and switches that report it.
 
     C(root) is the event nearest to the cause, C(events) how many lines were joined, C(codes) how often each code came.
@@ -82,7 +82,7 @@ class Fault:
         if victim is not None:
             self.victims = _with(self.victims, victim)
 
-    def absorb(self, other: Fault) -> None:
+    def absorb(self, other: KernelFault) -> None:
         """Become one with another fault."""
         if (rank(other.root), other.root_at) < (rank(self.root), self.root_at):
             self.root, self.root_at = other.root, other.root_at
@@ -106,12 +106,12 @@ class Joiner:
 
     def __init__(self) -> None:
         self._now = float("-inf")
-        self._open: dict[tuple[str, str], Fault] = {}
+        self._open: dict[tuple[str, str], KernelFault] = {}
         self._seen: dict[str, dict[str, float]] = {}  # fabric code -> who reported it -> when last
         self._parts: tuple[float, str | None, int] | None = None
         self.clock = "arrival"
 
-    def feed(self, event: Event, at: float) -> list[Fault]:
+    def feed(self, event: Event, at: float) -> list[KernelFault]:
         """Take in an event; returns the faults that have ended, oldest first."""
         ended = self.advance(at)
         whole = self._whole(event)
@@ -119,26 +119,26 @@ class Joiner:
             ended += self._take(whole)
         return ended
 
-    def advance(self, at: float) -> list[Fault]:
+    def advance(self, at: float) -> list[KernelFault]:
         """Let time pass; returns the faults that have ended, oldest first."""
         self._now = max(self._now, at)
         return self._end(lambda fault: self._now - fault.last_at > SILENCE)
 
-    def open_faults(self) -> list[Fault]:
+    def open_faults(self) -> list[KernelFault]:
         """The faults that have not ended, oldest first. Changes nothing."""
         copies = (replace(fault, codes=dict(fault.codes)) for fault in self._unique())
         return sorted(copies, key=lambda fault: fault.first_at)
 
-    def flush(self) -> list[Fault]:
+    def flush(self) -> list[KernelFault]:
         """End every fault, as after the last line; returns them, oldest first."""
         self._seen.clear()
         self._parts = None
         return self._end(lambda _fault: True)
 
-    def _unique(self) -> list[Fault]:
+    def _unique(self) -> list[KernelFault]:
         return list({id(fault): fault for fault in self._open.values()}.values())
 
-    def _end(self, over: Any) -> list[Fault]:
+    def _end(self, over: Any) -> list[KernelFault]:
         ended = [fault for fault in self._unique() if over(fault)]
         if ended:
             gone = {id(fault) for fault in ended}
@@ -164,7 +164,7 @@ class Joiner:
         lost: Event = {"kind": "gpu_off_bus_text", "implies_xid": 79}
         return {**lost, "pci": pci} if pci else lost
 
-    def _take(self, event: Event) -> list[Fault]:
+    def _take(self, event: Event) -> list[KernelFault]:
         place = place_of(event)
         fault = self._open.get(place) or self._near(event)
         if event.get("is_new_fault") is False:
@@ -173,13 +173,13 @@ class Joiner:
                 fault.last_at = self._now
             return []
         if fault is None:
-            fault = Fault(place[0], event, self._now, self._now, root_at=self._now, clock=self.clock)
+            fault = KernelFault(place[0], event, self._now, self._now, root_at=self._now, clock=self.clock)
         self._open[place] = fault
         fault.add(event, self._now)
         self._weave(event, fault)
         return self._too_many()
 
-    def _near(self, event: Event) -> Fault | None:
+    def _near(self, event: Event) -> KernelFault | None:
         """The open fault of the GPU on whose bus an event happened, or of the fabric fault that caused it."""
         pci = event.get("pci")
         if event["kind"] in PCIE_KINDS and isinstance(pci, str):
@@ -191,7 +191,7 @@ class Joiner:
                     return fault
         return None
 
-    def _weave(self, event: Event, fault: Fault) -> None:
+    def _weave(self, event: Event, fault: KernelFault) -> None:
         """Make one fault of the fabric out of the same NVLink code on several GPUs."""
         code = fabric_code(event)
         if code is None:
@@ -214,7 +214,7 @@ class Joiner:
                     fault = self._merged(fault, lost)
             fault.scope = "fabric"
 
-    def _merged(self, fault: Fault, other: Fault | None) -> Fault:
+    def _merged(self, fault: KernelFault, other: KernelFault | None) -> KernelFault:
         """Two faults as one, which is the older of them."""
         if other is None or other is fault:
             return fault
@@ -225,8 +225,8 @@ class Joiner:
                 self._open[place] = older
         return older
 
-    def _too_many(self) -> list[Fault]:
-        ended: list[Fault] = []
+    def _too_many(self) -> list[KernelFault]:
+        ended: list[KernelFault] = []
         while len(self._open) > _MOST_FAULTS:
             oldest = min(self._unique(), key=lambda fault: fault.last_at)
             ended += self._end(lambda fault, oldest=oldest: fault is oldest)
@@ -250,7 +250,7 @@ class LineJoiner:
         self.unreadable = 0
         self.without_clock = False
 
-    def feed(self, line: str | bytes, now: float) -> list[Fault]:
+    def feed(self, line: str | bytes, now: float) -> list[KernelFault]:
         """Take in a line; returns the faults that have ended, oldest first."""
         framed = unframe(line)
         goes_on = framed.bare and continues(reversed(self._before))
@@ -264,7 +264,7 @@ class LineJoiner:
         at, clock = moment.at, moment.clock or "arrival"
         if adrift or at is None:
             at, clock = now, "arrival" if self._arrival else "none"
-        ended: list[Fault] = []
+        ended: list[KernelFault] = []
         if moment.apart or (adrift and begins) or (own and self._adrift):
             ended, self._joiner = self._joiner.flush(), Joiner()
         self.without_clock = self.without_clock or (adrift and begins)
@@ -272,15 +272,15 @@ class LineJoiner:
         self._joiner.clock = clock
         return ended + self._joiner.feed(event, at)
 
-    def feed_all(self, lines: Iterable[str | bytes], now: float) -> list[Fault]:
+    def feed_all(self, lines: Iterable[str | bytes], now: float) -> list[KernelFault]:
         """Take in lines; returns the faults that have ended."""
         return [fault for line in lines for fault in self.feed(line, now)]
 
-    def open_faults(self) -> list[Fault]:
+    def open_faults(self) -> list[KernelFault]:
         """The faults that have not ended."""
         return self._joiner.open_faults()
 
-    def flush(self) -> list[Fault]:
+    def flush(self) -> list[KernelFault]:
         """End every fault."""
         return self._joiner.flush()
 

@@ -19,7 +19,7 @@ _YEAR = 366 * 86400.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class LineTime:
     """C(at): seconds, None where no clock has said anything yet.  C(clock): which clock.
 
     C(apart): nobody knows how long after the line before this one was written.
@@ -45,11 +45,11 @@ class Timeline:
         self._date: float | None = None
         self._years = 0.0
 
-    def place(self, framed: Framed) -> Moment:
+    def place(self, framed: Framed) -> LineTime:
         """Say when a line was written."""
         if framed.clock is None or framed.at is None:
             # What has no clock of its own belongs to the line before it.
-            return Moment(self._at, self._clock)
+            return LineTime(self._at, self._clock)
         if framed.clock == "delta":
             return self._after(framed.at)
         value = self._in_its_year(framed.at, framed.clock)
@@ -66,19 +66,19 @@ class Timeline:
         )
         self._at = self._printed = value
         self._clock, self._outer = framed.clock, outer
-        return Moment(value, framed.clock, apart)
+        return LineTime(value, framed.clock, apart)
 
-    def _after(self, seconds: float) -> Moment:
+    def _after(self, seconds: float) -> LineTime:
         """A line that tells how long it was since the one before."""
         self._clock = self._clock or "delta"
         self._at = (self._at or 0.0) + max(0.0, seconds)
         self._printed = self._at
-        return Moment(self._at, self._clock)
+        return LineTime(self._at, self._clock)
 
-    def _beside(self, gone: float) -> Moment:
+    def _beside(self, gone: float) -> LineTime:
         """A line with a date alone, in a log whose kernel's lines have a clock of their own: so long after the last."""
         self._at = self._printed + max(0.0, gone)
-        return Moment(self._at, self._clock, gone + _SET_BACK < 0)
+        return LineTime(self._at, self._clock, gone + _SET_BACK < 0)
 
     def _of_another_boot(self, value: float, outer: tuple[float, str] | None) -> bool:
         """Whether the kernel's clock may have begun anew, and passed where it was: the log's own date tells."""

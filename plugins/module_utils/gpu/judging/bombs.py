@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .findings import Finding, warning
+from .findings import GpuFinding, warning
 
 _DAY = 86400.0
 # Said from this share of the time on, so that a reboot can be planned.
@@ -38,7 +38,7 @@ BOMBS = (
 )
 
 
-def judge_bombs(snapshot: Mapping[str, Any], bombs: tuple[Bomb, ...] = BOMBS) -> Iterator[Finding]:
+def judge_bombs(snapshot: Mapping[str, Any], bombs: tuple[Bomb, ...] = BOMBS) -> Iterator[GpuFinding]:
     uptime = snapshot["host"]["uptime_seconds"]["value"]
     driver = snapshot["nvml"]["values"].get("driver_version") or snapshot["host"]["kernel_driver"]["value"]
     names = [gpu["values"].get("name") for gpu in snapshot["gpus"]]

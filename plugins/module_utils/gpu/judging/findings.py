@@ -30,7 +30,7 @@ _USUAL = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class GpuFinding:
     """action: one of FAULT_ACTIONS; None: what is usual for the class."""
 
     level: str
@@ -45,19 +45,19 @@ class Finding:
         return "call_person" if self.level == UNKNOWN else self.action or _USUAL[self.failure_class]
 
 
-def fault(failure_class: str, reason: str, action: str | None = None) -> Finding:
-    return Finding(FAULT, reason, failure_class, action)
+def fault(failure_class: str, reason: str, action: str | None = None) -> GpuFinding:
+    return GpuFinding(FAULT, reason, failure_class, action)
 
 
-def unknown(reason: str, failure_class: str = "unknown") -> Finding:
-    return Finding(UNKNOWN, reason, failure_class)
+def unknown(reason: str, failure_class: str = "unknown") -> GpuFinding:
+    return GpuFinding(UNKNOWN, reason, failure_class)
 
 
-def warning(reason: str) -> Finding:
-    return Finding(WARNING, reason)
+def warning(reason: str) -> GpuFinding:
+    return GpuFinding(WARNING, reason)
 
 
-def verdict_of(findings: Iterable[Finding]) -> str:
+def verdict_of(findings: Iterable[GpuFinding]) -> str:
     """C(unhealthy) if anything is a fault, else C(unknown) if anything was not read, else C(healthy)."""
     levels = {finding.level for finding in findings}
     if FAULT in levels:
@@ -65,7 +65,7 @@ def verdict_of(findings: Iterable[Finding]) -> str:
     return "unknown" if UNKNOWN in levels else "healthy"
 
 
-def class_of(findings: Sequence[Finding]) -> str | None:
+def class_of(findings: Sequence[GpuFinding]) -> str | None:
     """The class that explains the others; None when healthy."""
     verdict = verdict_of(findings)
     level = {"unhealthy": FAULT, "unknown": UNKNOWN}.get(verdict)
@@ -78,12 +78,12 @@ def gravest(actions: Iterable[str | None]) -> str | None:
     return max(known, key=FAULT_ACTIONS.index) if known else None
 
 
-def action_of(findings: Iterable[Finding]) -> str | None:
+def action_of(findings: Iterable[GpuFinding]) -> str | None:
     """The gravest action that is asked for; None when there is nothing to do."""
     return gravest(finding.wanted() for finding in findings)
 
 
-def summary(findings: Sequence[Finding]) -> dict[str, Any]:
+def summary(findings: Sequence[GpuFinding]) -> dict[str, Any]:
     """The keys that every module of the collection returns, and the warnings beside them."""
     telling = [finding for finding in findings if finding.level != WARNING]
     return {

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .expectations import DEFAULT_THRESHOLDS, THRESHOLD_CLASSES, Expectations
-from .findings import Finding, fault, unknown, warning
+from .findings import GpuFinding, fault, unknown, warning
 
 Values = Mapping[str, Any]
 
 
-def judge_history(values: Values) -> Iterator[Finding]:
+def judge_history(values: Values) -> Iterator[GpuFinding]:
     """What is no fault yet, and worth to be known before it is one."""
     if values.get("remap_banks_none"):
         yield warning(f"{values['remap_banks_none']} memory banks have no spare row left")
@@ -25,7 +25,7 @@ def judge_history(values: Values) -> Iterator[Finding]:
         yield warning(f"{values['pcie_non_fatal_errors']} non-fatal PCIe errors since the driver was loaded")
 
 
-def judge_thresholds(gpu: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
+def judge_thresholds(gpu: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     """Values above their limit. A limit that somebody set for what cannot be read makes the verdict unknown."""
     values = {**gpu["values"], "retired_pages": _retired(gpu["values"])}
     for name, limit in expected.limits().items():

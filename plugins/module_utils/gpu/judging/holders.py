@@ -13,7 +13,7 @@ from typing import Any
 
 from ...leftovers import processes as running
 from ...services.ownership import in_unit, systemd_groups
-from .findings import Finding, fault, unknown, warning
+from .findings import GpuFinding, fault, unknown, warning
 
 _NODE = re.compile(r"/dev/nvidia(\d+)(?: \(deleted\))?\Z")
 _LISTS = ("processes_compute", "processes_graphics", "processes_mps")
@@ -21,7 +21,7 @@ _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Service:
+class GpuUnit:
     """A unit that may use GPUs. active: None when it could not be read. group: its control group."""
 
     unit: str
@@ -31,7 +31,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Owner:
+class ProcessOwner:
     """What /proc says of a process that NVML lists."""
 
     pid: int
@@ -56,15 +56,15 @@ def holders(proc: Path) -> dict[int, list[dict[str, Any]]]:
     return by_minor
 
 
-def owner(proc: Path, pid: int) -> Owner:
+def owner(proc: Path, pid: int) -> ProcessOwner:
     """A zombie is gone: it has given back all it had."""
     try:
         comm = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         groups = systemd_groups((proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace"))
     except OSError:
-        return Owner(pid, (proc / str(pid)).exists())
-    return Owner(pid, stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"]), comm, groups)
+        return ProcessOwner(pid, (proc / str(pid)).exists())
+    return ProcessOwner(pid, stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"]), comm, groups)
 
 
 def sees_all_processes(proc: Path) -> bool:
@@ -95,8 +95,8 @@ def unit_of(groups: Iterable[str]) -> str | None:
 
 
 def judge_processes(
-    gpu: Mapping[str, Any], owners: Mapping[int, Owner] | None, services: Sequence[Service]
-) -> Iterator[Finding]:
+    gpu: Mapping[str, Any], owners: Mapping[int, ProcessOwner] | None, services: Sequence[GpuUnit]
+) -> Iterator[GpuFinding]:
     """owners: None when this host's process ids cannot be compared with NVML's."""
     held = listed(gpu)
     if not held:
@@ -116,7 +116,7 @@ def judge_processes(
             yield from _judge_owner(one, size, services)
 
 
-def _judge_owner(one: Owner, size: str, services: Sequence[Service]) -> Iterator[Finding]:
+def _judge_owner(one: ProcessOwner, size: str, services: Sequence[GpuUnit]) -> Iterator[GpuFinding]:
     who = f"process {one.pid} ({one.comm})"
     for service in services:
         if in_unit(one.groups, service.group):

@@ -10,7 +10,7 @@ from typing import Any
 
 from .bombs import judge_bombs
 from .expectations import Expectations
-from .findings import Finding, fault, unknown, warning
+from .findings import GpuFinding, fault, unknown, warning
 
 # NVML's initialisation failed in a way that says what is wrong, and not only that nothing is known.
 _MISMATCH = "NVML_ERROR_LIB_RM_VERSION_MISMATCH"
@@ -19,14 +19,14 @@ _NOT_LOADED = "NVML_ERROR_DRIVER_NOT_LOADED"
 _NO_GPU = ("NVML_ERROR_NOT_FOUND", "NVML_ERROR_GPU_NOT_FOUND")
 
 
-def judge_host(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
+def judge_host(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     yield from judge_nvml(snapshot, expected)
     yield from judge_presence(snapshot, expected)
     yield from judge_driver_version(snapshot, expected)
     yield from judge_bombs(snapshot)
 
 
-def judge_nvml(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
+def judge_nvml(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     nvml = snapshot["nvml"]
     for name, error in nvml["errors"].items():
         if name in ("nvml", "driver_version"):
@@ -57,7 +57,7 @@ def class_of_no_answer(error: str, gpus_are_here: bool = False) -> str:
     return "gpu_lost" if error.startswith("NVML_ERROR_") and error != "NVML_ERROR_LIBRARY_NOT_FOUND" else "unknown"
 
 
-def judge_presence(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
+def judge_presence(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     """PCI bus, device files and NVML against each other, and against what is expected."""
     if snapshot["nvml"]["state"] != "read":
         yield from _judge_dead(snapshot)
@@ -108,7 +108,7 @@ def gpus_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
     return [one["pci"] for one in on_bus if one["driver"] in (None, "nvidia")]
 
 
-def _judge_dead(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_dead(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:
     for one in snapshot["host"]["pci"]["value"] or []:
         if one["answers"] is False:
             yield fault(
@@ -116,7 +116,7 @@ def _judge_dead(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def _judge_nodes(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_nodes(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:
     nodes = snapshot["host"]["nodes"]["value"]
     if nodes is None or not snapshot["host"]["pci"]["value"]:
         return
@@ -126,7 +126,7 @@ def _judge_nodes(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
             yield warning(f"/dev/nvidia{minor} is not there")
 
 
-def judge_driver_version(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[Finding]:
+def judge_driver_version(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     version = snapshot["nvml"]["values"].get("driver_version") or snapshot["host"]["kernel_driver"]["value"]
     if expected.driver is None:
         return

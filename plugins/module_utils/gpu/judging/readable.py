@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..reading.nvml import MISSING, NOT_SUPPORTED
-from .findings import Finding, unknown, warning
+from .findings import GpuFinding, unknown, warning
 
 _IF_THERE = (NOT_SUPPORTED,)
 _IF_KNOWN = (NOT_SUPPORTED, MISSING)
@@ -43,7 +43,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def judge_readable(gpu: Mapping[str, Any]) -> Iterator[Finding]:
+def judge_readable(gpu: Mapping[str, Any]) -> Iterator[GpuFinding]:
     """gpu: one of the snapshot's. Says the state first, then what is missing."""
     state = gpu["state"]
     if state in ("lost", "reset_required"):
@@ -58,7 +58,7 @@ def judge_readable(gpu: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _judge_fields(gpu["values"], gpu["errors"], told=state in ("hung", "unread"))
 
 
-def _judge_fields(values: Mapping[str, Any], errors: Mapping[str, Any], told: bool) -> Iterator[Finding]:
+def _judge_fields(values: Mapping[str, Any], errors: Mapping[str, Any], told: bool) -> Iterator[GpuFinding]:
     unread: dict[str, list[str]] = {}
     old: list[str] = []
     for name, allowed in REQUIRED.items():

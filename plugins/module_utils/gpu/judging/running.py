@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .expectations import Expectations
-from .findings import Finding, fault, unknown, warning
+from .findings import GpuFinding, fault, unknown, warning
 
 Values = Mapping[str, Any]
 
 _IDLE = 0x1
 
 
-def judge_heat(values: Values) -> Iterator[Finding]:
+def judge_heat(values: Values) -> Iterator[GpuFinding]:
     """Beside the clocks' event reasons, which are faults/arbitration's."""
     now, limit = values.get("temperature_c"), values.get("temperature_slowdown_c")
     if now is not None and limit and now >= limit:
@@ -33,7 +33,7 @@ def is_busy(values: Values, busy_percent: int) -> bool | None:
     return None if reasons is None else not reasons & _IDLE
 
 
-def judge_pcie(values: Values, expected: Expectations) -> Iterator[Finding]:
+def judge_pcie(values: Values, expected: Expectations) -> Iterator[GpuFinding]:
     """An idle link rests at a low generation; what the link could do at most can be judged at any time."""
     busy = is_busy(values, expected.busy_percent)
     for name, words, wanted in (
@@ -50,7 +50,7 @@ def judge_pcie(values: Values, expected: Expectations) -> Iterator[Finding]:
             yield fault("gpu_fault", f"the PCIe link runs at {words} {now} under load, {at_least} is expected")
 
 
-def judge_links(values: Values, expected: Expectations) -> Iterator[Finding]:
+def judge_links(values: Values, expected: Expectations) -> Iterator[GpuFinding]:
     """NVLink in short: a GPU some of whose links are up is meant to have them; one without any may be meant so."""
     links = values.get("nvlinks")
     if links is None:
@@ -65,7 +65,7 @@ def judge_links(values: Values, expected: Expectations) -> Iterator[Finding]:
         yield fault("gpu_comm", f"{up} of {wanted} NVLinks are up{named}")
 
 
-def judge_setup(values: Values, expected: Expectations) -> Iterator[Finding]:
+def judge_setup(values: Values, expected: Expectations) -> Iterator[GpuFinding]:
     """Against what the inventory says. Nothing here breaks by itself, so no action is recommended."""
     for name, wanted in (("persistence", expected.persistence), ("ecc_enabled", expected.ecc)):
         now = values.get(name)
@@ -81,7 +81,7 @@ def judge_setup(values: Values, expected: Expectations) -> Iterator[Finding]:
         yield from _judge_mig(values, expected.mig)
 
 
-def _judge_mig(values: Values, wanted: tuple[str, ...]) -> Iterator[Finding]:
+def _judge_mig(values: Values, wanted: tuple[str, ...]) -> Iterator[GpuFinding]:
     enabled, instances = values.get("mig_enabled"), values.get("mig_devices")
     if enabled is None and not wanted:
         return  # a GPU that has no MIG has it off; had it not been readable, that is said elsewhere

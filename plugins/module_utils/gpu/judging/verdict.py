@@ -18,9 +18,9 @@ from ...faults.classes import ROOT_CAUSE_ORDER
 from ..reading.presence import minors
 from . import kernel
 from .expectations import Expectations
-from .findings import WARNING, Finding, gravest, summary, unknown, warning
+from .findings import WARNING, GpuFinding, gravest, summary, unknown, warning
 from .hardware import judge_history, judge_thresholds
-from .holders import Owner, Service, judge_processes
+from .holders import GpuUnit, ProcessOwner, judge_processes
 from .host import addresses, counts, judge_host
 from .readable import judge_readable
 from .running import judge_heat, judge_links, judge_pcie, judge_setup, mig_profile
@@ -38,8 +38,8 @@ class Surroundings:
     holders: N of /dev/nvidiaN -> who has it open.  kernel: None when the log was not asked for.
     """
 
-    services: tuple[Service, ...] = ()
-    owners: Mapping[int, Owner] | None = None
+    services: tuple[GpuUnit, ...] = ()
+    owners: Mapping[int, ProcessOwner] | None = None
     holders: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     kernel: kernel.KernelSeen | None = None
     kernel_required: bool = False
@@ -57,7 +57,7 @@ def assess(snapshot: Mapping[str, Any], expected: Expectations, around: Surround
     return result
 
 
-def _joined(own: Sequence[Finding], gpus: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(own: Sequence[GpuFinding], gpus: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The host's verdict: no better than that of its worst GPU."""
     host = summary(own)
     everyone = [host, *gpus]
@@ -108,7 +108,7 @@ def _assess_gpu(
     }
 
 
-def _judge_log(snapshot: Mapping[str, Any], around: Surroundings) -> Iterator[Finding]:
+def _judge_log(snapshot: Mapping[str, Any], around: Surroundings) -> Iterator[GpuFinding]:
     """Faults that name no GPU of NVML's, perhaps because it is gone; and whether the log was readable."""
     if around.kernel is None:
         return

@@ -11,7 +11,7 @@ from typing import Any
 from ...faults.arbitration import arbitration, by_catalogue, by_nvml
 from ...faults.catalogue.kinds import NAMED_KINDS, lookup_kind
 from ...faults.catalogue.numbers import Overrides, lookup_sxid, lookup_xid
-from .findings import FAULT, WARNING, Finding, action_of, fault, gravest, unique, unknown, warning
+from .findings import FAULT, WARNING, GpuFinding, action_of, fault, gravest, unique, unknown, warning
 from .readable import REQUIRED
 
 Events = Sequence[Mapping[str, Any]]
@@ -22,7 +22,7 @@ _JUDGED_HERE = frozenset({"state", *(name for name in (*REQUIRED, *by_nvml.REQUI
 
 def hear_all(
     gpu: Mapping[str, Any],
-    findings: Sequence[Finding],
+    findings: Sequence[GpuFinding],
     events: Events | None,
     kernel_required: bool,
     driver: str | None,
@@ -50,16 +50,16 @@ def hear_all(
     return told
 
 
-def _add(told: dict[str, Any], odd: Sequence[Finding]) -> None:
+def _add(told: dict[str, Any], odd: Sequence[GpuFinding]) -> None:
     if told["verdict"] != "unhealthy":
         told.update(verdict="unhealthy", failure_class="unknown", rule="inventory")
     told["recommended_action"] = gravest([told["recommended_action"], action_of(odd)])
     told["reasons"] = unique([*told["reasons"], *(finding.reason for finding in odd)])
 
 
-def _laid(finding: Finding) -> by_catalogue.Finding:
+def _laid(finding: GpuFinding) -> by_catalogue.WitnessFinding:
     is_fault = finding.level == FAULT
-    return by_catalogue.Finding(
+    return by_catalogue.WitnessFinding(
         rule=f"check:{finding.failure_class}" if is_fault else "unread",
         failure_class=finding.failure_class if is_fault else "unknown",
         severity="critical" if is_fault else "warning",
@@ -87,7 +87,7 @@ def check_overrides(overrides: Overrides) -> None:
                 lookup_sxid(int(code), overrides=overrides)
 
 
-def judge_events(events: Events, driver: str | None, overrides: Overrides | None = None) -> Iterator[Finding]:
+def judge_events(events: Events, driver: str | None, overrides: Overrides | None = None) -> Iterator[GpuFinding]:
     """Of events that name no GPU: what the catalogue says of them."""
     for one in by_catalogue.judge_faults(events, driver, overrides):
         if one.harmful:

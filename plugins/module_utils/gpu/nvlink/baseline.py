@@ -32,7 +32,7 @@ SHORTEST = 60.0
 
 
 @dataclass(frozen=True)
-class Sample:
+class CounterSample:
     """at: seconds since boot.  counters: key of a link or port -> counter -> value."""
 
     at: float
@@ -44,8 +44,8 @@ class Baseline:
     """What is kept of one boot and one load of the driver. note: why there is nothing where something was expected."""
 
     identity: Mapping[str, Any]
-    reference: Sample | None = None
-    next: Sample | None = None
+    reference: CounterSample | None = None
+    next: CounterSample | None = None
     up: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     note: str | None = None
 
@@ -72,7 +72,7 @@ def _baseline_from(stored: Any, identity: Mapping[str, Any], now: float) -> Base
     return Baseline(identity, reference, following, {str(key): dict(one) for key, one in stored["up"].items()})
 
 
-def advance(old: Baseline, now: Sample, up: Mapping[str, Mapping[str, Any]], window: float) -> Baseline:
+def advance(old: Baseline, now: CounterSample, up: Mapping[str, Mapping[str, Any]], window: float) -> Baseline:
     """The baseline to be kept after a look."""
     reference, following = old.reference or now, old.next or now
     if now.at - following.at >= window:
@@ -80,7 +80,7 @@ def advance(old: Baseline, now: Sample, up: Mapping[str, Mapping[str, Any]], win
     return Baseline(old.identity, reference, following, {**old.up, **up})
 
 
-def deltas(reference: Sample | None, now: Sample) -> dict[str, dict[str, dict[str, float]]]:
+def deltas(reference: CounterSample | None, now: CounterSample) -> dict[str, dict[str, dict[str, float]]]:
     """key -> counter -> C({"delta", "per_hour"}); without those that have nothing to be compared with."""
     if reference is None or now.at <= reference.at:
         return {}
@@ -107,7 +107,7 @@ def save(folder: Path, baseline: Baseline) -> None:
 
 
 def _stored(baseline: Baseline) -> dict[str, Any]:
-    def sample(one: Sample | None) -> dict[str, Any] | None:
+    def sample(one: CounterSample | None) -> dict[str, Any] | None:
         return None if one is None else {"at": one.at, "counters": one.counters}
 
     return {
@@ -119,7 +119,7 @@ def _stored(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _sample_from(stored: Any, now: float) -> Sample | None:
+def _sample_from(stored: Any, now: float) -> CounterSample | None:
     if stored is None:
         return None
     at = float(stored["at"])
@@ -129,4 +129,4 @@ def _sample_from(stored: Any, now: float) -> Sample | None:
         str(key): {str(name): int(value) for name, value in counters.items()}
         for key, counters in stored["counters"].items()
     }
-    return Sample(at, counters)
+    return CounterSample(at, counters)

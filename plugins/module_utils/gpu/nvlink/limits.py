@@ -65,7 +65,7 @@ BER_EXPONENTS: dict[str, float] = {"effective": 15, "symbol": 12}
 
 
 @dataclass(frozen=True)
-class Limits:
+class NvlinkLimits:
     """All that may be set. Raises ValueError for a name that no counter has."""
 
     links: Mapping[str, float] = field(default_factory=lambda: dict(LINK_RATES))
@@ -78,7 +78,7 @@ class Limits:
         links: Mapping[str, object] | None = None,
         ports: Mapping[str, object] | None = None,
         exponents: Mapping[str, object] | None = None,
-    ) -> Limits:
+    ) -> NvlinkLimits:
         """The defaults with what a person sets."""
         return cls(
             _merged("link_rates", LINK_RATES, COUNTERS, links),

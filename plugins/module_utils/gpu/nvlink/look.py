@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ...host.command import Runner
-from ..judging.findings import Finding
+from ..judging.findings import GpuFinding
 from ..judging.host import gpus_on_bus
 from ..reading.presence import Roots, read_host
-from ..reading.session import Session
+from ..reading.session import NvmlSession
 from . import baseline, host
-from .limits import Limits
+from .limits import NvlinkLimits
 from .links import is_up, links_of
 from .ports import is_active, read_ports
 from .read import PLAN
-from .verdict import Expected, Seen, judge, key_of
+from .verdict import ExpectedLinks, NvlinkEvidence, judge, key_of
 from .verdict_ports import port_key
 
 DEFAULT_WINDOW = 3600.0
@@ -29,12 +29,12 @@ NEVER, REQUIRED = "never", "required"
 
 
 @dataclass(frozen=True)
-class Asked:
+class NvlinkOptions:
     """How to look. window: seconds over which rates are taken. kernel_lines: C(auto), C(required) or C(never)."""
 
     state_dir: Path
-    expected: Expected = field(default_factory=Expected)
-    limits: Limits = field(default_factory=Limits)
+    expected: ExpectedLinks = field(default_factory=ExpectedLinks)
+    limits: NvlinkLimits = field(default_factory=NvlinkLimits)
     window: float = DEFAULT_WINDOW
     command_timeout: float = 10.0
     kernel_lines: str = "auto"
@@ -46,15 +46,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Result:
+class NvlinkResult:
     """findings for the verdict, facts for people, and the baseline to be saved, if there is one."""
 
-    findings: list[Finding]
+    findings: list[GpuFinding]
     facts: dict[str, Any]
     kept: baseline.Baseline | None
 
 
-def look(session: Session, asked: Asked, run: Runner) -> Result:
+def look(session: NvmlSession, asked: NvlinkOptions, run: Runner) -> NvlinkResult:
     """Never raises for what cannot be read, never hangs with the driver; saves nothing."""
     seen_by_nvml = session.read(PLAN)
     now = host.seconds_since_boot(asked.proc)
@@ -64,9 +64,9 @@ def look(session: Session, asked: Asked, run: Runner) -> Result:
     old = baseline.load(asked.state_dir, identity, now)
     if asked.reset_baseline:
         old = baseline.Baseline(identity, note="the baseline was reset")
-    sample = baseline.Sample(now, _counters(gpus, ports))
+    sample = baseline.CounterSample(now, _counters(gpus, ports))
     changes = baseline.deltas(old.reference, sample)
-    seen = Seen(
+    seen = NvlinkEvidence(
         nvml={"state": seen_by_nvml.state, "error": seen_by_nvml.error},
         gpus=gpus,
         deltas=changes,
@@ -97,15 +97,15 @@ def look(session: Session, asked: Asked, run: Runner) -> Result:
     kept = None
     if seen_by_nvml.state == "read":
         kept = baseline.advance(old, sample, _ups(gpus, ports), asked.window)
-    return Result(judge(seen, asked.expected, asked.limits), facts, kept)
+    return NvlinkResult(judge(seen, asked.expected, asked.limits), facts, kept)
 
 
-def _gpus_on_bus(asked: Asked) -> int | None:
+def _gpus_on_bus(asked: NvlinkOptions) -> int | None:
     snapshot = {"host": read_host(Roots(proc=asked.proc, sys=asked.sys))}
     return None if snapshot["host"]["pci"]["value"] is None else len(gpus_on_bus(snapshot))
 
 
-def _kernel(asked: Asked, run: Runner, now: float) -> dict[str, Any] | None:
+def _kernel(asked: NvlinkOptions, run: Runner, now: float) -> dict[str, Any] | None:
     if asked.kernel_lines == NEVER:
         return None
     return host.kernel_events(run, asked.command_timeout, now, asked.kernel_window)

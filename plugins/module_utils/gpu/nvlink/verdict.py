@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..judging.findings import Finding, fault, unknown, warning
+from ..judging.findings import GpuFinding, fault, unknown, warning
 from ..judging.host import class_of_no_answer
-from .limits import Limits
+from .limits import NvlinkLimits
 from .links import is_up
 from .verdict_fabric import judge_fabric, judge_kernel, judge_manager
 from .verdict_ports import judge_ports
@@ -25,7 +25,7 @@ CLASS = "gpu_comm"
 
 
 @dataclass(frozen=True)
-class Seen:
+class NvlinkEvidence:
     """Everything the verdict is made of.
 
     nvml: C({"state", "error"}) of the session.  deltas: by key of a link or port, see baseline.py.
@@ -47,7 +47,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedLinks:
     """links: active links of each GPU; by_gpu: the same for single ones, by index, UUID or PCI address.
     gpus: how many there are; ports: InfiniBand or RoCE ports that have to be up, such as C(mlx5_0/1)."""
 
@@ -68,9 +68,9 @@ def key_of(gpu: Mapping[str, Any], link: Mapping[str, Any]) -> str:
     return f"{gpu['uuid'] or gpu['pci'] or gpu['index']}/{link['link']}"
 
 
-def judge(seen: Seen, expected: Expected, limits: Limits) -> list[Finding]:
+def judge(seen: NvlinkEvidence, expected: ExpectedLinks, limits: NvlinkLimits) -> list[GpuFinding]:
     """What there is to say, gravest or not."""
-    findings: list[Finding] = []
+    findings: list[GpuFinding] = []
     if seen.nvml["state"] != "read":
         error = seen.nvml["error"] or {}
         words = ": ".join(filter(None, [error.get("error"), error.get("text")])) or "no reason is known"
@@ -90,14 +90,14 @@ def judge(seen: Seen, expected: Expected, limits: Limits) -> list[Finding]:
     return findings
 
 
-def _class_unasked(seen: Seen, expected: Expected) -> str:
+def _class_unasked(seen: NvlinkEvidence, expected: ExpectedLinks) -> str:
     """A host without GPUs, or without what it takes to ask them, has lost none, as far as anybody knows."""
     if seen.nvml["state"] == "hung":
         return "gpu_lost"
     return class_of_no_answer((seen.nvml["error"] or {}).get("error", ""), bool(seen.gpus_on_bus or expected.gpus))
 
 
-def _judge_presence(seen: Seen, expected: Expected) -> Iterator[Finding]:
+def _judge_presence(seen: NvlinkEvidence, expected: ExpectedLinks) -> Iterator[GpuFinding]:
     if not seen.gpus and expected.gpus is None:
         words = "NVML lists no GPU, and it is not said that there should be none (expected_gpus)"
         yield unknown(words, "gpu_lost" if seen.gpus_on_bus else "unknown")
@@ -106,7 +106,9 @@ def _judge_presence(seen: Seen, expected: Expected) -> Iterator[Finding]:
         yield fault("gpu_lost", words) if len(seen.gpus) < expected.gpus else warning(words)
 
 
-def _judge_gpu(gpu: Mapping[str, Any], seen: Seen, expected: Expected, limits: Limits) -> Iterator[Finding]:
+def _judge_gpu(
+    gpu: Mapping[str, Any], seen: NvlinkEvidence, expected: ExpectedLinks, limits: NvlinkLimits
+) -> Iterator[GpuFinding]:
     name = _gpu(gpu)
     if gpu["state"] == "lost":
         yield fault("gpu_lost", f"{name} is lost: {gpu['error']}")
@@ -123,7 +125,7 @@ def _judge_gpu(gpu: Mapping[str, Any], seen: Seen, expected: Expected, limits: L
     yield from judge_fabric(name, gpu, bool(seen.switches) or _leads_to_switch(gpu))
 
 
-def _judge_count(gpu: Mapping[str, Any], seen: Seen, expected: Expected) -> Iterator[Finding]:
+def _judge_count(gpu: Mapping[str, Any], seen: NvlinkEvidence, expected: ExpectedLinks) -> Iterator[GpuFinding]:
     """Are as many links up as should be?"""
     if any(link["state"] is None for link in gpu["links"]):
         return  # that is told link by link
@@ -145,7 +147,7 @@ def _judge_count(gpu: Mapping[str, Any], seen: Seen, expected: Expected) -> Iter
         yield _judge_without_measure(gpu, seen, words)
 
 
-def _judge_without_measure(gpu: Mapping[str, Any], seen: Seen, words: str) -> Finding:
+def _judge_without_measure(gpu: Mapping[str, Any], seen: NvlinkEvidence, words: str) -> GpuFinding:
     """Some links are not up, all GPUs of the model agree, and nobody has said what to expect."""
     if _up(gpu) == 0:
         if seen.switches or _fabric_is_meant(gpu):
@@ -158,7 +160,9 @@ def _judge_without_measure(gpu: Mapping[str, Any], seen: Seen, words: str) -> Fi
     return warning(f"{words}, as on every GPU of its model here; taken as meant (expected_links)")
 
 
-def _judge_link(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: Seen, limits: Limits) -> Iterator[Finding]:
+def _judge_link(
+    gpu: Mapping[str, Any], link: Mapping[str, Any], seen: NvlinkEvidence, limits: NvlinkLimits
+) -> Iterator[GpuFinding]:
     end = _end(gpu, link, seen)
     for what, why in link["unread"].items():
         yield unknown(f"{_gpu(gpu)}: {what} of {end} could not be read: {why}", CLASS)
@@ -183,7 +187,7 @@ def _judge_link(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: Seen, lim
             yield fault(CLASS, f"{_gpu(gpu)}: {end}: {kind} bit error rate {words}; the limit is 1e-{exponent:g}")
 
 
-def _end(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: Seen) -> str:
+def _end(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: NvlinkEvidence) -> str:
     """A link by both its ends; one that is down leads to where it led when it was up."""
     remote = link if link["remote"] else seen.was_up.get(key_of(gpu, link), {})
     if not remote.get("remote"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..judging.findings import Finding, fault, unknown, warning
+from ..judging.findings import GpuFinding, fault, unknown, warning
 
 CLASS = "gpu_comm"
 
@@ -20,7 +20,7 @@ _TROUBLE = {
 }
 
 
-def judge_fabric(name: str, gpu: Mapping[str, Any], switched: bool) -> Iterator[Finding]:
+def judge_fabric(name: str, gpu: Mapping[str, Any], switched: bool) -> Iterator[GpuFinding]:
     """One GPU's part in the fabric. switched: it is known to belong to one; a PCIe card that does not is no fault."""
     fabric = gpu["fabric"]
     if fabric is None or fabric["state"] == "not_supported":
@@ -40,7 +40,7 @@ def judge_fabric(name: str, gpu: Mapping[str, Any], switched: bool) -> Iterator[
     yield from _judge_health(name, fabric["health"] or {})
 
 
-def _judge_health(name: str, health: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_health(name: str, health: Mapping[str, Any]) -> Iterator[GpuFinding]:
     for bit, words in _TROUBLE.items():
         value = health.get(bit)
         if value is True:
@@ -56,7 +56,7 @@ def _judge_health(name: str, health: Mapping[str, Any]) -> Iterator[Finding]:
         yield warning(f"{name}: fabric: the global fabric manager is not connected")
 
 
-def judge_manager(manager: Mapping[str, Any], switches: bool) -> Iterator[Finding]:
+def judge_manager(manager: Mapping[str, Any], switches: bool) -> Iterator[GpuFinding]:
     """Switches on this host's own bus need a manager here; those of a rack have theirs elsewhere."""
     if manager["there"] is None:
         words = f"the fabric manager's service could not be asked for: {manager['error']}"
@@ -69,7 +69,7 @@ def judge_manager(manager: Mapping[str, Any], switches: bool) -> Iterator[Findin
         yield fault(CLASS, "this host has NVSwitches and no fabric manager is installed")
 
 
-def judge_kernel(kernel: Mapping[str, Any], required: bool) -> Iterator[Finding]:
+def judge_kernel(kernel: Mapping[str, Any], required: bool) -> Iterator[GpuFinding]:
     """NVSwitch and NVLink errors of the last minutes, each told once."""
     if kernel["error"] is not None:
         words = f"NVSwitch errors could not be looked for: {kernel['error']}"
@@ -86,7 +86,7 @@ def _same(event: Mapping[str, Any]) -> tuple[Any, ...]:
     return (event["kind"], event.get("sxid", event.get("xid")), event.get("pci"), event.get("link"), severity)
 
 
-def _judge_event(event: Mapping[str, Any], count: int) -> Finding:
+def _judge_event(event: Mapping[str, Any], count: int) -> GpuFinding:
     """The severity that is printed in the line wins; a line without one is not taken for harmless."""
     where = f"{event['pci']}" + (f" link {event['link']}" if event.get("link") is not None else "")
     times = f", {count} times" if count > 1 else ""

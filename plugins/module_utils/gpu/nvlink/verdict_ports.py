@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..judging.findings import Finding, fault, unknown, warning
+from ..judging.findings import GpuFinding, fault, unknown, warning
 
 CLASS = "gpu_comm"
 
@@ -24,7 +24,7 @@ def judge_ports(
     was_up: Mapping[str, Any],
     expected: Sequence[str],
     limits: Mapping[str, float],
-) -> Iterator[Finding]:
+) -> Iterator[GpuFinding]:
     """A port that is down is a fault if it is expected, or was up since the driver was loaded; many have no cable."""
     if ports["error"] is not None:
         yield unknown(f"the network ports could not be read: {ports['error']}", CLASS)
@@ -46,7 +46,7 @@ def _judge_port(
     was_up: bool,
     expected: Sequence[str],
     limits: Mapping[str, float],
-) -> Iterator[Finding]:
+) -> Iterator[GpuFinding]:
     name = f"port {port['port']} ({port['link_layer'] or 'unknown link layer'})"
     for what, why in port["unread"].items():
         yield unknown(f"{name}: {what} could not be read: {why}", CLASS)

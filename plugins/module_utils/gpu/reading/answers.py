@@ -18,7 +18,7 @@ _LONGEST_TEXT = 4096
 _MAPPINGS = ("values", "errors", "host")
 
 
-class Unreadable(ValueError):
+class AnswerUnreadable(ValueError):
     """A line that the child of ours does not say."""
 
 
@@ -27,18 +27,18 @@ def read(line: bytes, gpus: int) -> dict[str, Any]:
     try:
         said = json.loads(line)
     except RecursionError as error:
-        raise Unreadable("it is nested too deeply") from error
+        raise AnswerUnreadable("it is nested too deeply") from error
     if not isinstance(said, dict):
-        raise Unreadable("it is no mapping")
+        raise AnswerUnreadable("it is no mapping")
     for name in _MAPPINGS:
         if name in said and not isinstance(said[name], dict):
-            raise Unreadable(f"{name} is no mapping")
+            raise AnswerUnreadable(f"{name} is no mapping")
     if "gpu" in said and not _is_number(said["gpu"], gpus):
-        raise Unreadable("it is about a GPU that was not counted")
+        raise AnswerUnreadable("it is about a GPU that was not counted")
     if "host" in said:
         _check_host(said, gpus)
     if not isinstance(said.get("step", ""), str):
-        raise Unreadable("its step is no text")
+        raise AnswerUnreadable("its step is no text")
     for told in (*([said["error"]] if "error" in said else []), *said.get("errors", {}).values()):
         _check_error(told)
     return said
@@ -47,9 +47,9 @@ def read(line: bytes, gpus: int) -> dict[str, Any]:
 def _check_host(said: Mapping[str, Any], gpus: int) -> None:
     host = said["host"]
     if gpus or not _is_number(said.get("count"), MOST_GPUS + 1):
-        raise Unreadable("it counts the GPUs twice, or too many")
+        raise AnswerUnreadable("it counts the GPUs twice, or too many")
     if not isinstance(host.get("values"), dict) or not isinstance(host.get("errors"), dict):
-        raise Unreadable("the host has no values or no errors")
+        raise AnswerUnreadable("the host has no values or no errors")
     for error in host["errors"].values():
         _check_error(error)
 
@@ -57,7 +57,7 @@ def _check_host(said: Mapping[str, Any], gpus: int) -> None:
 def _check_error(error: Any) -> None:
     texts = [error.get(name) for name in ("error", "kind", "text")] if isinstance(error, dict) else [None]
     if not all(isinstance(text, str) for text in texts):
-        raise Unreadable("an error is not told by its name, kind and text")
+        raise AnswerUnreadable("an error is not told by its name, kind and text")
     error["text"] = error["text"][:_LONGEST_TEXT]
 
 

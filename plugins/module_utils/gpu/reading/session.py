@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An NVML session that a hung driver cannot hang.
 
-    session = Session(library=None, device_timeout=5.0)      # start="spawn" in a process with threads
+    session = NvmlSession(library=None, device_timeout=5.0)      # start="spawn" in a process with threads
     look = session.read()                                    # never raises, never waits longer than total_timeout
     session.close()
 
@@ -54,7 +54,7 @@ DEVICE_TIMEOUT = 5.0
 
 
 @dataclass
-class Look:
+class GpuReading:
     """One look at the GPUs of a host. See above."""
 
     state: str = "unread"
@@ -66,7 +66,7 @@ class Look:
     seconds: float = 0.0
 
 
-class Session:
+class NvmlSession:
     """Reads GPUs through a child. Not for use by two threads at once."""
 
     def __init__(
@@ -88,11 +88,11 @@ class Session:
         self._proc = proc
         self._child: children.Child | None = None
 
-    def read(self, plan: Sequence[str] = PLAN) -> Look:
+    def read(self, plan: Sequence[str] = PLAN) -> GpuReading:
         """Look at every GPU. Never raises; what could not be read says so."""
         begun = time.monotonic()
         earlier = stuck.abandoned(self._proc)
-        look = Look()
+        look = GpuReading()
         skip = {one.gpu for one in earlier if one.gpu is not None}
         if len(earlier) >= MAX_ABANDONED or any(one.gpu is None for one in earlier):
             pids = ", ".join(str(one.pid) for one in earlier)
@@ -114,13 +114,13 @@ class Session:
             self._child.abandon()
             self._child = None
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> NvmlSession:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _read(self, look: Look, plan: Sequence[str], skip: list[int]) -> None:
+    def _read(self, look: GpuReading, plan: Sequence[str], skip: list[int]) -> None:
         request = json.dumps({"library": self._library, "plan": list(plan), "skip": skip}).encode()
         try:
             child = self._asked(request)
@@ -160,7 +160,7 @@ class Session:
 class _Following:
     """Follows what the child says, against the clock, and notes it in the look."""
 
-    def __init__(self, look: Look, skip: Sequence[int], device_timeout: float, total_timeout: float) -> None:
+    def __init__(self, look: GpuReading, skip: Sequence[int], device_timeout: float, total_timeout: float) -> None:
         self._look = look
         self._skip = skip
         self._limit = device_timeout
@@ -274,7 +274,7 @@ def _new_gpu(index: int) -> dict[str, Any]:
     return {"index": index, "state": "unread", "error": None, "step": None, "values": {}, "errors": {}}
 
 
-def _end(look: Look, state: str, error: dict[str, str]) -> None:
+def _end(look: GpuReading, state: str, error: dict[str, str]) -> None:
     look.state, look.error = state, error
 
 

@@ -49,12 +49,12 @@ from typing import Any
 
 from .groups import PLAN
 from .presence import Roots, read_host
-from .session import Look, Session
+from .session import GpuReading, NvmlSession
 
 SCHEMA = 1
 
 
-def take(session: Session, roots: Roots = Roots(), plan: Sequence[str] = PLAN) -> dict[str, Any]:  # noqa: B008  # frozen
+def take(session: NvmlSession, roots: Roots = Roots(), plan: Sequence[str] = PLAN) -> dict[str, Any]:  # noqa: B008  # frozen
     """Read everything. Never raises, never hangs."""
     begun = time.monotonic()
     host = read_host(roots)
@@ -62,7 +62,7 @@ def take(session: Session, roots: Roots = Roots(), plan: Sequence[str] = PLAN) -
     return {**_of_look(look), "host": host, "seconds": round(time.monotonic() - begun, 6)}
 
 
-def _of_look(look: Look) -> dict[str, Any]:
+def _of_look(look: GpuReading) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "taken_at": time.time(),

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from autoglm_recovery.knowledge.faults.catalogue.numbers import KNOWN_XIDS, Entry, lookup_xid
+from autoglm_recovery.knowledge.faults.catalogue.numbers import KNOWN_XIDS, CatalogueEntry, lookup_xid
 from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.model import Classification
 
@@ -105,7 +105,7 @@ def _known(match: str, failure_class: str, nature: str) -> Classification:
     return Classification(match=match, failure_class=failure_class, nature=nature)
 
 
-def _tells(entry: Entry) -> bool:
+def _tells(entry: CatalogueEntry) -> bool:
     """Whether the number alone names a class: not if it is only observed, and not if the line's words decide."""
     undecided = entry.rule in ("nvlink5", "follow_driver") and not entry.overridden
     return entry.needs_action and entry.failure_class != "unknown" and not undecided

@@ -16,7 +16,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import b
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.piece import Collected, Part, Piece
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
-LIMITS = bundle.Limits(1024 * 1024, 60.0)
+LIMITS = bundle.BundleLimits(1024 * 1024, 60.0)
 HEAD = {"host": "node-a", "taken_at": "2026-11-22T20:59:00.000Z"}
 
 
@@ -32,7 +32,7 @@ def reader(part: Part, limit: int) -> Collected:
     return Collected(content[:limit], len(content), "test", ())
 
 
-def write(path: Path, *names: str, limits: bundle.Limits = LIMITS) -> bundle.Written:
+def write(path: Path, *names: str, limits: bundle.BundleLimits = LIMITS) -> bundle.Written:
     return bundle.write(path, HEAD, [part(name) for name in names], limits, reader)
 
 
@@ -56,13 +56,13 @@ def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_size_is_kept_and_the_cut_is_told(tmp_path: Path) -> None:
-    written = write(tmp_path / "inc", "a", "b", "c", limits=bundle.Limits(3000, 60.0))
+    written = write(tmp_path / "inc", "a", "b", "c", limits=bundle.BundleLimits(3000, 60.0))
     assert written.truncated == ("b",)
     assert written.unreadable == {"c": "not collected: the bundle's size limit was reached"}
 
 
 def test_time_is_kept(tmp_path: Path) -> None:
-    written = write(tmp_path / "inc", "a", limits=bundle.Limits(3000, 0.0))
+    written = write(tmp_path / "inc", "a", limits=bundle.BundleLimits(3000, 0.0))
     assert written.unreadable == {"a": "not collected: the time for the whole bundle was over"}
 
 

@@ -57,7 +57,7 @@ def test_a_whole_bundle_holds_no_secret_and_tells_what_is_missing(tmp_path: Path
     proc.mkdir()
     what = scope(proc, engine=engine)
     incident = snapshot.Incident("../{{ x }}", 2, "node-a")
-    limits = bundle.Limits(10**7, 60.0)
+    limits = bundle.BundleLimits(10**7, 60.0)
     path = tmp_path / "ev" / snapshot.bundle_name(incident, 0.0)
     written = bundle.write(
         path, snapshot.head(incident, what, limits), snapshot.plan(what, incident, path.parent), limits
@@ -70,7 +70,7 @@ def test_a_whole_bundle_holds_no_secret_and_tells_what_is_missing(tmp_path: Path
 
 def test_a_bundle_is_found_again_by_its_very_incident(tmp_path: Path) -> None:
     incident = snapshot.Incident("a/b", 1, "node-a")
-    limits = bundle.Limits(10**6, 60.0)
+    limits = bundle.BundleLimits(10**6, 60.0)
     path = tmp_path / snapshot.bundle_name(incident, 0.0)
     bundle.write(path, snapshot.head(incident, snapshot.Scope(), limits), [], limits)
     assert snapshot.existing(tmp_path, incident) == path

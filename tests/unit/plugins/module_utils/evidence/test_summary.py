@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol
 from hypothesis import given
 from hypothesis import strategies as st
 
-ABOUT = summary.About("3f-42", "node-a", 2, 1795888800.0)
+ABOUT = summary.SnapshotSubject("3f-42", "node-a", 2, 1795888800.0)
 DEAD = Status(
     "systemd", "llama.service", state="failed", detail="failed/oom-kill", end=End("killed by signal 9", at=100.0)
 )
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_says_so_and_keeps_nothing_else_away():
 
 @given(st.text(), st.text(), st.lists(st.text(max_size=50), max_size=5))
 def test_any_text_is_lines_of_printable_text(log, incident, kernel):
-    about = summary.About(incident, incident, 1, 0.0)
+    about = summary.SnapshotSubject(incident, incident, 1, 0.0)
     lines = [KernelLine(1.0, text) for text in kernel]
     text = summary.write(about, None, lambda: log, lambda: lines, lambda: log)
     assert all(line.isprintable() for line in text.split("\n"))

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.arbitration import arbitrate
-from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.by_catalogue import Finding
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults.arbitration.by_catalogue import WitnessFinding
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.catalogue.numbers import FAULT_ACTIONS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,7 +202,7 @@ def test_the_fleets_word_counts_and_the_driver_may_still_raise_it():
 
 
 def test_what_the_caller_found_counts_as_live_state():
-    slow = Finding("pcie:width", "gpu_fault", "warning", "call_person", "4 of 16 lanes")
+    slow = WitnessFinding("pcie:width", "gpu_fault", "warning", "call_person", "4 of 16 lanes")
     verdict = arbitrate([], gpu(), findings=[slow])
     assert (verdict.verdict, verdict.rule) == ("unhealthy", "pcie:width")
     assert verdict.witnesses["counters"].verdict == "unhealthy"

@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.fencing.mark import (
     HIGHEST,
     Fenced,
+    MarkUnreadable,
     Showing,
-    Unreadable,
     file_name,
     show,
 )
@@ -130,16 +130,16 @@ def test_check_mode_writes_nothing_and_refuses_the_same(tmp_path):
 @pytest.mark.parametrize(("name", "service"), [(X, None), (X, "llama"), (f"{X}.services", None)])
 def test_a_mark_that_cannot_be_read_lets_nobody_go_on(tmp_path, rubbish, name, service):
     (tmp_path / name).write_text(rubbish)
-    with pytest.raises(Unreadable, match="holds no fencing token"):
+    with pytest.raises(MarkUnreadable, match="holds no fencing token"):
         ask(tmp_path, 99, service)
 
 
 def test_a_place_that_cannot_be_written_lets_nobody_go_on(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Unreadable):
+    with pytest.raises(MarkUnreadable):
         ask(tmp_path / "file" / "fence", 1)
     (tmp_path / f"{X}.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Unreadable):
+    with pytest.raises(MarkUnreadable):
         ask(tmp_path, 1)
     assert not (tmp_path / "elsewhere").exists()
 

@@ -84,7 +84,7 @@ def test_the_owner_of_memory(tmp_path: Path) -> None:
     process(tmp_path, 11, "VLLM (x) y", "/system.slice/vllm.service")
     process(tmp_path, 12, "dead", "/")
     (tmp_path / "12/stat").write_text("12 (dead) Z 1\n")
-    assert holders.owner(tmp_path, 11) == holders.Owner(11, True, "VLLM (x) y", ("/system.slice/vllm.service",))
+    assert holders.owner(tmp_path, 11) == holders.ProcessOwner(11, True, "VLLM (x) y", ("/system.slice/vllm.service",))
     assert not holders.owner(tmp_path, 12).alive
     assert not holders.owner(tmp_path, 13).alive
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import Asked, examine
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
@@ -30,7 +30,9 @@ EXPECTED = {
 
 
 def look(fake: FakeNvml, roots: Roots, **expected: int) -> dict:
-    asked = Asked(str(fake.library), device_timeout=0.6, expected=Expectations(**expected), kernel_lines="never")
+    asked = ExamineOptions(
+        str(fake.library), device_timeout=0.6, expected=Expectations(**expected), kernel_lines="never"
+    )
     return examine(asked, roots)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.baseline import Baseline, Sample
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.baseline import Baseline, CounterSample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +18,8 @@ BOOT = {"boot_id": "a", "driver": "570", "driver_started": 5}
 WINDOW = 3600
 
 
-def sample(at: float, replay: int = 0) -> Sample:
-    return Sample(at, {"GPU-0/0": {"replay": replay}})
+def sample(at: float, replay: int = 0) -> CounterSample:
+    return CounterSample(at, {"GPU-0/0": {"replay": replay}})
 
 
 def test_nothing_to_compare_with() -> None:

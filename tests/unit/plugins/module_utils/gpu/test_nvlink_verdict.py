@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findings import summary
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.fields import bit_error_rate, health_of
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import Limits
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import Expected, Seen, judge
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import NvlinkLimits
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import (
+    ExpectedLinks,
+    NvlinkEvidence,
+    judge,
+)
 
 READ = {"state": "read", "error": None}
-NOTHING = Expected()
+NOTHING = ExpectedLinks()
 FABRIC = {
     "state": "completed",
     "status": 0,
@@ -69,8 +73,12 @@ def bridged(up: int, index: int = 0) -> dict[str, Any]:
     return one
 
 
-def verdict(*gpus: dict[str, Any], expected: Expected = NOTHING, limits: Limits | None = None, **seen: Any) -> Any:
-    return summary(judge(Seen(nvml=seen.pop("nvml", READ), gpus=gpus, **seen), expected, limits or Limits.of()))
+def verdict(
+    *gpus: dict[str, Any], expected: ExpectedLinks = NOTHING, limits: NvlinkLimits | None = None, **seen: Any
+) -> Any:
+    return summary(
+        judge(NvlinkEvidence(nvml=seen.pop("nvml", READ), gpus=gpus, **seen), expected, limits or NvlinkLimits.of())
+    )
 
 
 def told(*gpus: dict[str, Any], **more: Any) -> tuple[str, str | None]:
@@ -109,7 +117,7 @@ UNCLEAR = ("unknown", "gpu_comm")
     ],
 )
 def test_how_many_links_are_up(gpus: list, expected: dict, answer: tuple) -> None:
-    assert told(*gpus, expected=Expected(**expected)) == answer
+    assert told(*gpus, expected=ExpectedLinks(**expected)) == answer
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,7 @@ def test_what_could_not_be_read_is_never_healthy(change: dict, answer: tuple) ->
 @pytest.mark.parametrize("state", ["hung", "unread"])
 def test_nvml_that_cannot_be_asked(state: str) -> None:
     error = {"error": "NVML_ERROR_LIB_RM_VERSION_MISMATCH", "kind": "unreadable", "text": ""}
-    said = verdict(nvml={"state": state, "error": error}, expected=Expected(gpus=0))
+    said = verdict(nvml={"state": state, "error": error}, expected=ExpectedLinks(gpus=0))
     assert (said["verdict"], said["failure_class"]) == ("unknown", "gpu_lost")
     assert "VERSION_MISMATCH" in said["reasons"][0]
 
@@ -171,7 +179,7 @@ def test_a_neighbour_is_named_as_the_gpu_that_it_is() -> None:
 )
 def test_rates(counter: str, per_hour: float, rates: dict, answer: tuple) -> None:
     deltas = {"GPU-0/2": {counter: {"delta": 1, "per_hour": per_hour}}}
-    assert told(gpu(0), deltas=deltas, limits=Limits.of(rates)) == answer
+    assert told(gpu(0), deltas=deltas, limits=NvlinkLimits.of(rates)) == answer
 
 
 @pytest.mark.parametrize(
@@ -189,7 +197,7 @@ def test_rates(counter: str, per_hour: float, rates: dict, answer: tuple) -> Non
 )
 def test_bit_error_rates(raw: int, exponents: dict, answer: tuple) -> None:
     links = [link(0, ber={**NO_ERRORS, "effective": bit_error_rate(raw)})]
-    assert told(gpu(0, links=links), limits=Limits.of(exponents=exponents)) == answer
+    assert told(gpu(0, links=links), limits=NvlinkLimits.of(exponents=exponents)) == answer
 
 
 @pytest.mark.parametrize(
@@ -307,7 +315,7 @@ def port(state: str | None = "active", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_ports(ports: list, more: dict, answer: tuple) -> None:
-    expected = Expected(ports=more.pop("expected", ()))
+    expected = ExpectedLinks(ports=more.pop("expected", ()))
     assert told(gpu(0), ports={"ports": ports, "error": None}, expected=expected, **more) == answer
 
 
@@ -323,7 +331,7 @@ def test_a_lost_gpu_explains_its_links() -> None:
 @pytest.mark.parametrize("given", [{"links": {"crcs": 1}}, {"links": {"crc": "many"}}, {"exponents": {"raw": 1}}])
 def test_limits_that_cannot_be(given: dict) -> None:
     with pytest.raises(ValueError, match=r"link_rates|ber_exponents"):
-        Limits.of(**given)
+        NvlinkLimits.of(**given)
 
 
 def test_the_mask_in_words() -> None:

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import children, stuck
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import IDENTITY, pci_address
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import NvmlFailure
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import MAX_ABANDONED, Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import MAX_ABANDONED, NvmlSession
 
 from tests.fake_nvml import FakeNvml
 from tests.lab.waiting import wait_for
@@ -26,8 +26,8 @@ D_STATE = "9 (autoglm-nvml:3) D 1 9 9 0"
 KILLED = "Name:\tautoglm-nvml\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000100\n"
 
 
-def session(fake: FakeNvml, **options) -> Session:
-    return Session(str(fake.library), **{"device_timeout": 0.5, **options})
+def session(fake: FakeNvml, **options) -> NvmlSession:
+    return NvmlSession(str(fake.library), **{"device_timeout": 0.5, **options})
 
 
 @pytest.mark.parametrize("start", [children.FORK, children.SPAWN])
@@ -188,9 +188,9 @@ def test_who_sleeps_in_the_driver_is_found(write_proc) -> None:
 def test_nobody_waits_for_streams_that_a_hung_child_holds(fake_nvml: FakeNvml) -> None:
     """Ansible reads a module's output to its end, which a child with the same streams would put off for ever."""
     fake_nvml.hang("nvmlDevice*", gpu=0)
-    package = Session.__module__
-    code = f"import os; os.kill = lambda *_: None\nfrom {package} import Session\n"
-    code += f"Session({str(fake_nvml.library)!r}, 0.3).read(); print('done')"
+    package = NvmlSession.__module__
+    code = f"import os; os.kill = lambda *_: None\nfrom {package} import NvmlSession\n"
+    code += f"NvmlSession({str(fake_nvml.library)!r}, 0.3).read(); print('done')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     fake_nvml.release()
     assert done.stdout == "done\n"
@@ -263,7 +263,7 @@ def test_no_address() -> None:
 @pytest.mark.parametrize("options", [{"device_timeout": 0}, {"total_timeout": -1}])
 def test_timeouts_that_cannot_be(options: dict) -> None:
     with pytest.raises(ValueError, match="timeout"):
-        Session(None, **options)
+        NvmlSession(None, **options)
 
 
 HOSTILE = {
@@ -308,7 +308,7 @@ def say(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
 def test_what_a_child_says_is_bounded_and_checked(monkeypatch: pytest.MonkeyPatch, does: str, told: str) -> None:
     """A library that is broken or hostile is in the child's memory, and may have it say anything."""
     say(monkeypatch, does)
-    look = Session(device_timeout=60.0).read()
+    look = NvmlSession(device_timeout=60.0).read()
     said = look.error or look.errors["nvml"]
     assert told in said["text"]
     assert all(gpu["state"] == "unread" for gpu in look.gpus)
@@ -318,6 +318,6 @@ def test_what_a_child_says_is_bounded_and_checked(monkeypatch: pytest.MonkeyPatc
 def test_a_child_that_always_says_something_has_no_longer_than_all_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     beat = 'say(b\'{"gpu": 0, "step": "a"}\\n\')'
     say(monkeypatch, f"say(host(count=1))\nimport time\nwhile True: {beat}; time.sleep(0.01)")
-    look = Session(device_timeout=60.0, total_timeout=1.0).read()
+    look = NvmlSession(device_timeout=60.0, total_timeout=1.0).read()
     assert [gpu["state"] for gpu in look.gpus] in (["unread"], [])
     assert look.state in ("read", "hung")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import groups, stuck
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import Session
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 
 from tests.fake_nvml import FakeNvml
 
@@ -65,7 +65,7 @@ def test_a_child_that_cannot_die(fake_nvml: FakeNvml, frozen: Path, gpu_3_sleeps
     states = ["read"] * 3 + ["hung"] + ["read"] * 4
     looks = []
     for _time in range(2):
-        with Session(str(fake_nvml.library), device_timeout=0.6) as session:
+        with NvmlSession(str(fake_nvml.library), device_timeout=0.6) as session:
             looks.append(session.read())
     first, second = looks
     assert [gpu["state"] for gpu in first.gpus] == states
@@ -82,5 +82,5 @@ def test_a_child_that_cannot_die(fake_nvml: FakeNvml, frozen: Path, gpu_3_sleeps
     deadline = time.monotonic() + 5
     while stuck.abandoned() and time.monotonic() < deadline:
         time.sleep(0.02)
-    with Session(str(fake_nvml.library), device_timeout=2) as session:
+    with NvmlSession(str(fake_nvml.library), device_timeout=2) as session:
         assert [gpu["state"] for gpu in session.read().gpus] == ["read"] * 8

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.bombs import BOMBS
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.holders import Owner, Service
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.holders import GpuUnit, ProcessOwner
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.kernel import KernelSeen
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.readable import REQUIRED
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.verdict import Surroundings, assess
@@ -166,21 +166,23 @@ def test_nvml_as_a_whole(well, state: str, error: str, verdict: str, failure_cla
 @pytest.mark.parametrize(
     ("owner", "services", "verdict", "failure_class"),
     [
-        (Owner(7, True, "vllm", ("/system.slice/vllm.service",)), (), "healthy", None),
-        (Owner(7, False), (), "unhealthy", "gpu_fault"),
-        (Owner(7, True, "vllm", ("/system.slice/vllm.service",)), ("active",), "healthy", None),
-        (Owner(7, True, "vllm", ("/system.slice/vllm.service/x",)), ("failed",), "unhealthy", "crash"),
-        (Owner(7, True, "vllm", ("/system.slice/vllm.service",)), (None,), "unknown", "unknown"),
-        (Owner(7, True, "sh", ("/user.slice",)), ("active",), "healthy", None),
+        (ProcessOwner(7, True, "vllm", ("/system.slice/vllm.service",)), (), "healthy", None),
+        (ProcessOwner(7, False), (), "unhealthy", "gpu_fault"),
+        (ProcessOwner(7, True, "vllm", ("/system.slice/vllm.service",)), ("active",), "healthy", None),
+        (ProcessOwner(7, True, "vllm", ("/system.slice/vllm.service/x",)), ("failed",), "unhealthy", "crash"),
+        (ProcessOwner(7, True, "vllm", ("/system.slice/vllm.service",)), (None,), "unknown", "unknown"),
+        (ProcessOwner(7, True, "sh", ("/user.slice",)), ("active",), "healthy", None),
         (None, (), "healthy", None),
         (None, ("active",), "unknown", "unknown"),
     ],
 )
-def test_whose_memory(well, owner: Owner | None, services: tuple, verdict: str, failure_class: str | None) -> None:
+def test_whose_memory(
+    well, owner: ProcessOwner | None, services: tuple, verdict: str, failure_class: str | None
+) -> None:
     snapshot = well(processes_compute=[{"pid": 7, "used_bytes": 2**30, "gi": None, "ci": None}])
     group = "/system.slice/vllm.service"
     known = tuple(
-        Service("vllm.service", None if state is None else state == "active", group, str(state)) for state in services
+        GpuUnit("vllm.service", None if state is None else state == "active", group, str(state)) for state in services
     )
     around = Surroundings(services=known, owners=None if owner is None else {7: owner})
     result = judge(snapshot, around)

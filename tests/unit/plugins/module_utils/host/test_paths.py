@@ -309,7 +309,7 @@ def keep_baseline(place: str) -> None:
     [
         (take_pool, BalancerError),
         (take_host, host_lock.Unusable),
-        (show_token, mark.Unreadable),
+        (show_token, mark.MarkUnreadable),
         (keep_baseline, OSError),
     ],
 )
@@ -553,7 +553,7 @@ def write_bundle(dest: Path, number: int) -> bundle.Written:
     parts = [Part("a.txt", lambda: Piece("", ""))]
     collected = Collected(b"evidence", 8, "test", ())
     head = {"host": "node-a", "taken_at": f"{number:09}"}
-    return bundle.write(dest / f"inc-{number}", head, parts, bundle.Limits(2**20, 60.0), lambda *_: collected)
+    return bundle.write(dest / f"inc-{number}", head, parts, bundle.BundleLimits(2**20, 60.0), lambda *_: collected)
 
 
 def test_evidence_whose_directory_is_swapped_goes_nowhere_else(theirs: Path, ours: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from autoglm_recovery.knowledge.checkpoints import proving
 from autoglm_recovery.knowledge.checkpoints.local_store import LocalStore
-from autoglm_recovery.knowledge.checkpoints.saving import Order, save
+from autoglm_recovery.knowledge.checkpoints.saving import SaveRequest, save
 from tests.checkpoints.builders import safetensors_file
 
 SHARDS = 4
@@ -76,7 +76,7 @@ def _round(directory: Path, source: Path) -> tuple[list[Cost], list[Cost]]:
     copied, store = directory / "copied", LocalStore(directory / "store")
     theirs = [_cost(lambda: _copy(source, copied)), _cost(lambda: _sums(copied))]
     ours = [
-        _cost(lambda: save(store, Order("m", source))),
+        _cost(lambda: save(store, SaveRequest("m", source))),
         _cost(lambda: _verified(store)),
     ]
     shutil.rmtree(copied)

@@ -224,7 +224,7 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import EngineServer
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention, snapshot
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
@@ -299,7 +299,7 @@ def _scope(params: dict[str, Any]) -> snapshot.Scope:
     engine = server = None
     if params["engine"] is not None:
         transport = HttpTransport(params["validate_certs"], params["ca_path"])
-        server = Server(params["url"], transport, params["timeout"], params["api_key"])
+        server = EngineServer(params["url"], transport, params["timeout"], params["api_key"])
         engine = engine_of(params)
     return snapshot.Scope(
         service=registry.open_service(params, params["command_timeout"]),

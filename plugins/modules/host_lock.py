@@ -180,7 +180,7 @@ def take(params: dict[str, Any], check_mode: bool) -> bool:
     while True:
         try:
             before = host_lock.take(asking(params), params["ended"] or None, params["directory"], check_mode)
-        except host_lock.Held:
+        except host_lock.HostHeld:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_LOOK_EVERY_S)
@@ -200,7 +200,7 @@ def act(params: dict[str, Any], check_mode: bool) -> bool:
     return False
 
 
-def refusal(error: host_lock.Held) -> str:
+def refusal(error: host_lock.HostHeld) -> str:
     """Say who is at work here, since when, and how the host becomes free."""
     words = f"Refused, nothing was changed by this step: {error}"
     if error.holder is None:
@@ -235,7 +235,7 @@ def main() -> None:
         module.fail_json(msg="no run was named: the action plugin host_lock of this collection does that", holder=None)
     try:
         changed = act(module.params, module.check_mode)
-    except host_lock.Held as error:
+    except host_lock.HostHeld as error:
         module.fail_json(msg=refusal(error), holder=None if error.holder is None else asdict(error.holder))
     except host_lock.Unusable as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", holder=None)

@@ -22,7 +22,7 @@ from typing import Any, Callable
 from urllib.parse import quote
 
 from ..engines.protocol import EngineError
-from ..engines.server import Server
+from ..engines.server import EngineServer
 from ..engines.transport import HttpTransport, Transport
 from ..host.numbers import whole_number
 from . import envoy_endpoints, files, lock
@@ -52,7 +52,7 @@ class Envoy:
         more_files: Sequence[str] = (),
     ) -> None:
         self._file, self._cluster, self._timeout = files.real(file), cluster, timeout
-        self._admin = Server(admin_url, transport or HttpTransport(), timeout)
+        self._admin = EngineServer(admin_url, transport or HttpTransport(), timeout)
         self._lock_dir = lock_dir
         self._declared = {self._file, *map(files.real, more_files or [os.path.dirname(self._file)])}
 

@@ -29,7 +29,7 @@ def exclusively(key: str, directory: str = DIRECTORY, seconds: float = 30.0) -> 
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(flock.alone(directory, os.path.basename(path), seconds))
-        except flock.Held as error:
+        except flock.LockTimeout as error:
             words = f"another task has held {path} for {key}: {error.strerror}"
             raise BalancerError("refused", words) from error
         except OSError as error:

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, Callable, Protocol
 
-from .manifest import Entry
+from .manifest import ManifestEntry
 
 CHUNK = 4 << 20
 # Files that are copied or read at the same time.
@@ -25,7 +25,7 @@ class Sink(Protocol):
         """Take all of them."""
 
 
-def copy(source: BinaryIO, sink: Sink | None) -> Entry:
+def copy(source: BinaryIO, sink: Sink | None) -> ManifestEntry:
     """Read a file to its end, into a sink if there is one. hashlib and the kernel let go of Python's lock meanwhile."""
     digest = hashlib.sha256()
     first = memoryview(bytearray(CHUNK))
@@ -34,7 +34,7 @@ def copy(source: BinaryIO, sink: Sink | None) -> Entry:
         digest.update(first[:total])
         if sink is not None:
             _write(sink, first[:total])
-        return Entry(total, digest.hexdigest())
+        return ManifestEntry(total, digest.hexdigest())
     # A buffer is filled again only after it was hashed.
     free = [memoryview(bytearray(CHUNK)) for _each in range(_BUFFERS - 1)]
     pending: list[tuple[Future[None], memoryview]] = []
@@ -52,10 +52,10 @@ def copy(source: BinaryIO, sink: Sink | None) -> Entry:
             buffer = free.pop()
             count = _fill(source, buffer)
             total += count
-    return Entry(total, digest.hexdigest())
+    return ManifestEntry(total, digest.hexdigest())
 
 
-def for_each(names: list[str], work: Callable[[str], Entry]) -> dict[str, Entry]:
+def for_each(names: list[str], work: Callable[[str], ManifestEntry]) -> dict[str, ManifestEntry]:
     """Do work for several files at once. The first error is raised after what was begun has ended."""
     if len(names) == 1:
         return {names[0]: work(names[0])}

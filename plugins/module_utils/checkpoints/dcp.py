@@ -67,7 +67,7 @@ def _check_file(tree: Tree, name: str, spans: list[tuple[int, int]]) -> int:
             if offset < at:
                 raise Damaged(f"{name}: the slice at {offset} begins within another one")
             at = offset + length
-            window = Window(stream, offset, length)
+            window = FileWindow(stream, offset, length)
             if window.read(4) != torch_zip.MAGIC:
                 opaque += 1
                 continue
@@ -76,7 +76,7 @@ def _check_file(tree: Tree, name: str, spans: list[tuple[int, int]]) -> int:
     return opaque
 
 
-class Window(io.RawIOBase):
+class FileWindow(io.RawIOBase):
     """A part of a file, as if it were one."""
 
     def __init__(self, stream: BinaryIO, offset: int, length: int) -> None:

@@ -19,7 +19,7 @@ _START = 64
 
 
 @dataclass(frozen=True)
-class Proof:
+class FormatProof:
     """What the structure shows. parts: how many tensors, storages, slices or slots; remarks: what it cannot show."""
 
     format: str
@@ -27,7 +27,7 @@ class Proof:
     remarks: tuple[str, ...] = ()
 
 
-def prove(tree: Tree, wanted: str | None = None) -> Proof:
+def prove(tree: Tree, wanted: str | None = None) -> FormatProof:
     """Check a checkpoint by its structure. wanted: the format it must have. Raises Damaged."""
     if not tree.files:
         raise Damaged(f"{tree.root} holds no file")
@@ -70,47 +70,47 @@ def _each(tree: Tree, kind: str) -> list[str]:
     return names
 
 
-def _torch(tree: Tree) -> Proof:
+def _torch(tree: Tree) -> FormatProof:
     parts, remarks = 0, list[str]()
     for name in _each(tree, "torch"):
         with tree.open(name) as stream:
             found = torch_zip.verify(stream, name)
         parts += found.storages
         remarks.extend(found.remarks)
-    return Proof("torch", parts, tuple(remarks))
+    return FormatProof("torch", parts, tuple(remarks))
 
 
-def _safetensors(tree: Tree) -> Proof:
+def _safetensors(tree: Tree) -> FormatProof:
     parts = 0
     for name in _each(tree, "safetensors"):
         with tree.open(name) as stream:
             parts += len(safetensors.verify(stream, name))
-    return Proof("safetensors", parts, (_NO_CHECKSUM,))
+    return FormatProof("safetensors", parts, (_NO_CHECKSUM,))
 
 
-def _gguf(tree: Tree) -> Proof:
+def _gguf(tree: Tree) -> FormatProof:
     parts = 0
     for name in _each(tree, "gguf"):
         with tree.open(name) as stream:
             parts += gguf.verify(stream, name)
-    return Proof("gguf", parts, (_NO_CHECKSUM,))
+    return FormatProof("gguf", parts, (_NO_CHECKSUM,))
 
 
-def _llama_slots(tree: Tree) -> Proof:
+def _llama_slots(tree: Tree) -> FormatProof:
     for name in _each(tree, "llama_slots"):
         with tree.open(name) as stream:
             llama_slot.verify(stream, name)
-    return Proof("llama_slots", len(tree.files), (_NO_CHECKSUM,))
+    return FormatProof("llama_slots", len(tree.files), (_NO_CHECKSUM,))
 
 
-def _onnx(tree: Tree) -> Proof:
+def _onnx(tree: Tree) -> FormatProof:
     names = _each(tree, "onnx")
     for name in names:
         onnx.verify(tree, name)
-    return Proof("onnx", len(names), (_NO_CHECKSUM,))
+    return FormatProof("onnx", len(names), (_NO_CHECKSUM,))
 
 
-def _hf_sharded(tree: Tree) -> Proof:
+def _hf_sharded(tree: Tree) -> FormatProof:
     names = hf_index.indexes(tree)
     if tree.is_file or not names:
         raise Damaged(f"{tree.root} is no directory with an index of shards")
@@ -119,22 +119,24 @@ def _hf_sharded(tree: Tree) -> Proof:
         shards, found = hf_index.verify(tree, name)
         parts += shards
         remarks.extend(found)
-    return Proof("hf_sharded", parts, tuple(remarks))
+    return FormatProof("hf_sharded", parts, tuple(remarks))
 
 
-def _dcp(tree: Tree) -> Proof:
+def _dcp(tree: Tree) -> FormatProof:
     if tree.is_file or dcp.METADATA not in tree.files:
         raise Damaged(f"{tree.root} has no {dcp.METADATA}, which torch writes last")
     parts, remarks = dcp.verify(tree)
-    return Proof("dcp", parts, remarks)
+    return FormatProof("dcp", parts, remarks)
 
 
-def _files(tree: Tree) -> Proof:
-    return Proof("files", len(tree.files), ("nothing but the manifest shows later whether these files are whole",))
+def _files(tree: Tree) -> FormatProof:
+    return FormatProof(
+        "files", len(tree.files), ("nothing but the manifest shows later whether these files are whole",)
+    )
 
 
 _NO_CHECKSUM = "the format has no checksums: changed values are seen by the manifest only"
-_PROVERS: dict[str, Callable[[Tree], Proof]] = {
+_PROVERS: dict[str, Callable[[Tree], FormatProof]] = {
     "torch": _torch,
     "safetensors": _safetensors,
     "hf_sharded": _hf_sharded,

@@ -22,7 +22,7 @@ PLACEHOLDER = "{directory}"
 
 
 @dataclass(frozen=True)
-class Work:
+class HookWorkspace:
     """Where a command writes. inside: through our descriptor. told: what the command is given. shown: for people.
 
     The command is given the plain path, unless others could put another directory there.
@@ -34,7 +34,7 @@ class Work:
 
 
 @contextlib.contextmanager
-def workplace(parent: Path) -> Iterator[Work]:
+def workplace(parent: Path) -> Iterator[HookWorkspace]:
     """A directory of our own for a command. It is gone at the end. Raises CheckpointError."""
     name = f"autoglm-checkpoint-{secrets.token_hex(6)}"
     with contextlib.ExitStack() as opened:
@@ -49,7 +49,7 @@ def workplace(parent: Path) -> Iterator[Work]:
             raise CheckpointError(f"workdir {parent}: {error.strerror}") from error
         path = Path(os.path.abspath(parent)) / name / "files"
         told = path if _is_own(path) else Path(f"/proc/{os.getpid()}/fd/{own}/files")
-        yield Work(Path(f"/proc/self/fd/{own}/files"), told, str(path))
+        yield HookWorkspace(Path(f"/proc/self/fd/{own}/files"), told, str(path))
 
 
 def _is_own(path: Path) -> bool:

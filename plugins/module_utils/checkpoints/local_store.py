@@ -21,7 +21,7 @@ from ..host import flock, paths
 from ..host.walking import walk
 from . import manifest, names
 from .copying import copy, sync_directory
-from .manifest import Entry
+from .manifest import ManifestEntry
 from .problems import CheckpointError, Damaged
 from .tree import open_regular, read_tree
 
@@ -42,7 +42,7 @@ class LocalDraft:
         self._inside = Path(f"/proc/self/fd/{lock}")
         os.mkdir(_FILES, 0o700, dir_fd=lock)
 
-    def add(self, name: str, source: BinaryIO) -> Entry:
+    def add(self, name: str, source: BinaryIO) -> ManifestEntry:
         path = self._inside / _FILES / names.check_relative(name)
         try:
             os.close(paths.open_directory(str(path.parent), make=0o700))
@@ -250,7 +250,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> Entry:
+def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> ManifestEntry:
     """Write a new file and make it durable. Raises OSError; an existing file is one."""
     descriptor = paths.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb", buffering=0) as sink:

@@ -29,7 +29,7 @@ _LAYOUTS = ("file", "directory")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """One file: its bytes and its SHA-256 in hexadecimal."""
 
     bytes: int
@@ -45,7 +45,7 @@ class Manifest:
     format: str
     layout: str
     taken_at: str
-    files: Mapping[str, Entry]
+    files: Mapping[str, ManifestEntry]
     document: Mapping[str, Any]
     sha256: str
     signed: bool
@@ -113,17 +113,17 @@ def _check_signature(signature: Any, text: bytes, key: str) -> None:
         raise Damaged("the manifest's signature is wrong: it was changed, or signed with another key")
 
 
-def _files(listed: Any) -> dict[str, Entry]:
+def _files(listed: Any) -> dict[str, ManifestEntry]:
     if not isinstance(listed, dict) or not listed:
         raise Damaged("the manifest names no file")
-    files: dict[str, Entry] = {}
+    files: dict[str, ManifestEntry] = {}
     for name, listing in listed.items():
         names.check_relative(name, "the manifest's file")
         entry = listing if isinstance(listing, dict) else {}
         size, digest = entry.get("bytes"), entry.get("sha256")
         if set(entry) != {"bytes", "sha256"} or not names.is_count(size) or not _is_digest(digest):
             raise Damaged(f"the manifest describes {name[:80]!r} as something other than a regular file")
-        files[name] = Entry(cast("int", size), str(digest))
+        files[name] = ManifestEntry(cast("int", size), str(digest))
     for name in files:
         parents = name.split("/")
         if any("/".join(parents[:depth]) in files for depth in range(1, len(parents))):

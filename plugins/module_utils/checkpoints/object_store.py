@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 
 from . import manifest, names
 from .copying import copy
-from .manifest import Entry
+from .manifest import ManifestEntry
 from .problems import CheckpointError, Damaged
 
 try:
@@ -46,7 +46,7 @@ class ObjectDraft:
         self._store, self._series = store, series
         self._base = store.base(series, identity)
 
-    def add(self, name: str, source: BinaryIO) -> Entry:
+    def add(self, name: str, source: BinaryIO) -> ManifestEntry:
         path = self._base + _FILES + names.check_relative(name)
         with self._store.said(f"{name} could not be written"):
             # On an error the upload must not be completed, which leaving the block would do.

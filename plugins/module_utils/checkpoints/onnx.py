@@ -49,14 +49,14 @@ _TOP = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
 
 
 @dataclass(frozen=True)
-class Span:
+class ByteSpan:
     """Where the bytes of a field are."""
 
     begin: int
     end: int
 
 
-Field = tuple[int, Union[int, Span]]
+Field = tuple[int, Union[int, ByteSpan]]
 
 
 @dataclass
@@ -93,7 +93,7 @@ def looks_like(stream: BinaryIO, size: int) -> bool:
     if stream.read(1) != b"\x08" or size < 16:
         return False
     try:
-        numbers = {number for number, _value in _Walk(stream, size, "").fields(Span(0, size))}
+        numbers = {number for number, _value in _Walk(stream, size, "").fields(ByteSpan(0, size))}
     except Damaged:
         return False
     return {1, 7, 8} <= numbers <= _TOP
@@ -108,19 +108,19 @@ class _Walk:
 
     def model(self) -> set[int]:
         """Walk over everything; returns the numbers of the fields at the top."""
-        whole = Span(0, self._size)
+        whole = ByteSpan(0, self._size)
         present = {number for number, _value in self.fields(whole)}
         self._message("model", whole, 0)
         return present
 
-    def fields(self, span: Span) -> Iterator[Field]:
+    def fields(self, span: ByteSpan) -> Iterator[Field]:
         """The fields of a message. Raises Damaged where one leads beyond it."""
         at = span.begin
         while at < span.end:
             self._stream.seek(at)
             key = self._varint(span.end)
             number, wire = key >> 3, key & 7
-            value: int | Span
+            value: int | ByteSpan
             if wire == _VARINT:
                 value = self._varint(span.end)
                 at = self._stream.tell()
@@ -128,7 +128,7 @@ class _Walk:
                 length = self._varint(span.end) if wire == _BYTES else 8 if wire == _FIXED64 else 4
                 begin = self._stream.tell()
                 at = begin + length
-                value = Span(begin, at)
+                value = ByteSpan(begin, at)
             else:
                 raise Damaged(f"{self._what}: is no protobuf at byte {at}")
             if at > span.end or number == 0:
@@ -147,19 +147,19 @@ class _Walk:
             shift += 7
         raise Damaged(f"{self._what}: ends, or is no protobuf, at byte {self._stream.tell()}")
 
-    def _message(self, kind: str, span: Span, depth: int) -> None:
+    def _message(self, kind: str, span: ByteSpan, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise Damaged(f"{self._what}: nests graphs deeper than {_MAX_DEPTH}")
         for number, value in self.fields(span):
             into = _INTO[kind].get(number)
-            if into is None or not isinstance(value, Span):
+            if into is None or not isinstance(value, ByteSpan):
                 continue
             if into == "tensor":
                 self._tensor(value)
             else:
                 self._message(into, value, depth + 1)
 
-    def _tensor(self, span: Span) -> None:
+    def _tensor(self, span: ByteSpan) -> None:
         tensor = _Tensor()
         for number, value in self.fields(span):
             if number == 1:
@@ -171,21 +171,21 @@ class _Walk:
             elif number == 9:
                 tensor.raw = value.end - value.begin
             elif number == 13:
-                pair = {key: self._text(text) for key, text in self.fields(value) if isinstance(text, Span)}
+                pair = {key: self._text(text) for key, text in self.fields(value) if isinstance(text, ByteSpan)}
                 tensor.external[pair.get(1, "")] = pair.get(2, "")
         if tensor.location == _EXTERNAL:
             self.external.append(tensor)
         elif tensor.raw is not None and tensor.bytes not in (None, tensor.raw):
             raise Damaged(f"{self._what}: tensor {tensor.name[:80]!r} has {tensor.raw} bytes, not {tensor.bytes}")
 
-    def _packed(self, span: Span) -> list[int]:
+    def _packed(self, span: ByteSpan) -> list[int]:
         self._stream.seek(span.begin)
         numbers = []
         while self._stream.tell() < span.end:
             numbers.append(self._varint(span.end))
         return numbers
 
-    def _text(self, span: Span) -> str:
+    def _text(self, span: ByteSpan) -> str:
         if span.end - span.begin > _MAX_TEXT:
             raise Damaged(f"{self._what}: holds a name of {span.end - span.begin} bytes")
         self._stream.seek(span.begin)

@@ -22,8 +22,8 @@ from .formats import prove
 from .manifest import Manifest
 from .names import check_series, is_id
 from .problems import CheckpointError, Damaged
-from .restoring import Target
-from .retention import Rules
+from .restoring import RestoreTarget
+from .retention import RetentionRules
 from .store import Store
 from .stores import open_store
 from .tree import read_tree, signature
@@ -53,7 +53,7 @@ def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
         there = _unchanged(store, params, notes["source_state"])
         if there is not None:
             return {**there, "passed_over": _listed(taken.skipped), **_prune(store, params, there["checkpoint"]["id"])}
-        order = saving.Order(
+        order = saving.SaveRequest(
             series=params["name"],
             source=taken.path,
             only=taken.only,
@@ -87,7 +87,7 @@ def restore(params: Params, check_mode: bool = False) -> dict[str, Any]:
     store = open_store(params["store"], params.get("storage_options"))
     engine = _engine(params)
     dest = Path(params["engine_state_dir"] if engine else params["dest"])
-    target = Target(dest, merge=engine is not None, min_free=params.get("min_free") or 0, check_only=check_mode)
+    target = RestoreTarget(dest, merge=engine is not None, min_free=params.get("min_free") or 0, check_only=check_mode)
     done = restoring.restore(store, params["name"], target, params.get("signing_key"), params.get("id"))
     checkpoint = {**described(store, done.manifest), "seconds": done.seconds}
     result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "passed_over": _listed(done.skipped)}
@@ -262,7 +262,7 @@ def _state_of(taken: _Taken) -> str | None:
 
 
 def _prune(store: Store, params: Params, proven: str | None, dry: bool = False) -> dict[str, Any]:
-    rules = Rules(params.get("keep"), params.get("max_age"))
+    rules = RetentionRules(params.get("keep"), params.get("max_age"))
     done = retention.prune(store, params["name"], rules, params.get("signing_key"), proven, dry)
     return {"removed": done.removed, "kept": _listed(done.left), "leftovers": done.leftovers}
 

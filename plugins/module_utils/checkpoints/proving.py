@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from . import manifest
 from .copying import copy, for_each
 from .formats import prove
-from .manifest import Entry, Manifest
+from .manifest import Manifest, ManifestEntry
 from .problems import Damaged
 from .store import Store
 from .tree import Tree, read_tree
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckpointFinding:
     """One checkpoint, and why it does not verify; reason None: it does."""
 
     id: str
@@ -46,7 +46,7 @@ def check(store: Store, series: str, identity: str, key: str | None) -> Manifest
     with store.hold(series, identity):
         found = read(store, series, identity, key)
 
-        def digest(name: str) -> Entry:
+        def digest(name: str) -> ManifestEntry:
             with store.open(series, identity, name) as stream:
                 return copy(stream, None)
 
@@ -58,7 +58,7 @@ def check(store: Store, series: str, identity: str, key: str | None) -> Manifest
         return found
 
 
-def same(files: dict[str, Entry], wanted: Manifest) -> None:
+def same(files: dict[str, ManifestEntry], wanted: Manifest) -> None:
     """Raises Damaged for the first file that is not what the manifest says."""
     for name, entry in files.items():
         if entry != wanted.files[name]:
@@ -78,10 +78,10 @@ def holds(tree: Tree, wanted: Manifest) -> bool:
     return True
 
 
-def survey(store: Store, series: str, key: str | None, identity: str | None = None) -> Iterator[Finding]:
+def survey(store: Store, series: str, key: str | None, identity: str | None = None) -> Iterator[CheckpointFinding]:
     """Every checkpoint of a series, newest first, or one of them. Raises CheckpointError when the store is silent."""
     for each in store.ids(series) if identity is None else [identity]:
         try:
-            yield Finding(each, check(store, series, each, key), None)
+            yield CheckpointFinding(each, check(store, series, each, key), None)
         except Damaged as error:
-            yield Finding(each, None, str(error))
+            yield CheckpointFinding(each, None, str(error))

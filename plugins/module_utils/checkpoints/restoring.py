@@ -22,7 +22,7 @@ from . import proving
 from .copying import for_each, sync_directory
 from .formats import prove
 from .local_store import sync_tree, write_file
-from .manifest import Entry, Manifest
+from .manifest import Manifest, ManifestEntry
 from .problems import CheckpointError, Damaged
 from .saving import check_room
 from .store import Store
@@ -34,7 +34,7 @@ _RENAME_EXCHANGE = 2
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredCheckpoint:
     """What was brought back. skipped: id -> reason, for each newer one that was passed over."""
 
     manifest: Manifest
@@ -45,7 +45,7 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class Target:
+class RestoreTarget:
     """Where to. merge: put single files into a directory that has others, as an engine's directory of slots has.
 
     dest: while a restore is under way it leads through the descriptor of the directory around it, so that whoever owns
@@ -60,7 +60,9 @@ class Target:
     shown: str = ""
 
 
-def restore(store: Store, series: str, target: Target, key: str | None, identity: str | None = None) -> Restored:
+def restore(
+    store: Store, series: str, target: RestoreTarget, key: str | None, identity: str | None = None
+) -> RestoredCheckpoint:
     """Restore the newest checkpoint that verifies, or the named one. Raises CheckpointError and Damaged."""
     began = time.monotonic()
     _check_dest(target)
@@ -72,7 +74,7 @@ def restore(store: Store, series: str, target: Target, key: str | None, identity
 
 
 @contextlib.contextmanager
-def _holding(target: Target) -> Iterator[Target]:
+def _holding(target: RestoreTarget) -> Iterator[RestoreTarget]:
     """The same target, in a directory that stays the same whatever is put in its place."""
     if target.merge:
         with paths.held(str(target.dest)) as dest:
@@ -83,8 +85,8 @@ def _holding(target: Target) -> Iterator[Target]:
 
 
 def _restore_newest(
-    store: Store, series: str, target: Target, key: str | None, identity: str | None, began: float
-) -> Restored:
+    store: Store, series: str, target: RestoreTarget, key: str | None, identity: str | None, began: float
+) -> RestoredCheckpoint:
     removed = [] if target.check_only else _clean(target)
     for each in store.ids(series) if identity is None else [identity]:
         try:
@@ -93,11 +95,11 @@ def _restore_newest(
         except Damaged as error:
             target.skipped[each] = str(error)
             continue
-        return Restored(found, changed, target.skipped, removed, round(time.monotonic() - began, 3))
+        return RestoredCheckpoint(found, changed, target.skipped, removed, round(time.monotonic() - began, 3))
     raise CheckpointError(f"{store.url}: {series} has no checkpoint that verifies" + _reasons(target.skipped))
 
 
-def _restore(store: Store, series: str, identity: str, target: Target, key: str | None) -> tuple[Manifest, bool]:
+def _restore(store: Store, series: str, identity: str, target: RestoreTarget, key: str | None) -> tuple[Manifest, bool]:
     found = proving.read(store, series, identity, key)
     _check_kind(target, found)
     if _is_there(target, found):
@@ -110,7 +112,7 @@ def _restore(store: Store, series: str, identity: str, target: Target, key: str 
         files = stage / "files"
         files.mkdir(mode=0o750)
 
-        def fetch(name: str) -> Entry:
+        def fetch(name: str) -> ManifestEntry:
             path = files / name
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             with store.open(series, identity, name) as source:
@@ -131,7 +133,7 @@ def _restore(store: Store, series: str, identity: str, target: Target, key: str 
     return found, True
 
 
-def _check_dest(target: Target) -> None:
+def _check_dest(target: RestoreTarget) -> None:
     dest = target.dest
     if not dest.is_absolute() or ".." in dest.parts or len(dest.parts) < 3:
         raise ValueError(f"dest {str(dest)!r} must be an absolute path below a directory of its own")
@@ -143,7 +145,7 @@ def _check_dest(target: Target) -> None:
         raise CheckpointError(f"{dest} is not there; it is the directory into which the engine's files go")
 
 
-def _check_kind(target: Target, found: Manifest) -> None:
+def _check_kind(target: RestoreTarget, found: Manifest) -> None:
     try:
         is_directory = stat.S_ISDIR(os.lstat(target.dest).st_mode)
     except FileNotFoundError:
@@ -154,7 +156,7 @@ def _check_kind(target: Target, found: Manifest) -> None:
         )
 
 
-def _is_there(target: Target, found: Manifest) -> bool:
+def _is_there(target: RestoreTarget, found: Manifest) -> bool:
     try:
         if not target.merge:
             return target.dest.exists() and proving.holds(read_tree(target.dest), found)
@@ -164,22 +166,22 @@ def _is_there(target: Target, found: Manifest) -> bool:
         return False
 
 
-def _place(target: Target) -> Path:
+def _place(target: RestoreTarget) -> Path:
     """Where stages are made: on the file system of what they replace."""
     return target.dest if target.merge else target.dest.parent
 
 
-def _around(target: Target) -> str:
+def _around(target: RestoreTarget) -> str:
     """The same for people."""
     return target.shown if target.merge else os.path.dirname(target.shown)
 
 
-def _prefix(target: Target) -> str:
+def _prefix(target: RestoreTarget) -> str:
     return f"{_STAGE}{os.path.basename(target.shown)}-"
 
 
 @contextlib.contextmanager
-def _stage(target: Target) -> Iterator[Path]:
+def _stage(target: RestoreTarget) -> Iterator[Path]:
     """A directory that is gone at the end, whatever it holds then."""
     name = f"{_prefix(target)}{secrets.token_hex(6)}"
     place = lock = -1
@@ -199,7 +201,7 @@ def _stage(target: Target) -> Iterator[Path]:
             os.close(place)
 
 
-def _clean(target: Target) -> list[str]:
+def _clean(target: RestoreTarget) -> list[str]:
     """Remove what restores that were killed have left. A living one holds a lock."""
     removed = []
     place = paths.open_directory(str(_place(target)))
@@ -216,7 +218,7 @@ def _clean(target: Target) -> list[str]:
     return removed
 
 
-def _own(files: Path, target: Target) -> None:
+def _own(files: Path, target: RestoreTarget) -> None:
     """Whoever owned what is replaced, or else the directory around it, owns the new files."""
     there = target.dest.exists() and not target.merge
     owner = os.lstat(target.dest) if there else os.stat(_place(target))
@@ -227,7 +229,7 @@ def _own(files: Path, target: Target) -> None:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def _put(files: Path, found: Manifest, target: Target) -> None:
+def _put(files: Path, found: Manifest, target: RestoreTarget) -> None:
     dest = target.dest
     if target.merge:
         for name in found.files:

@@ -15,7 +15,7 @@ from .store import Store
 
 
 @dataclass(frozen=True)
-class Rules:
+class RetentionRules:
     """keep: how many stay, None for all. max_age: seconds after which one may go, None for never."""
 
     keep: int | None = None
@@ -31,7 +31,7 @@ class Pruned:
     leftovers: list[str]
 
 
-def surplus(newest_first: Sequence[str], rules: Rules, now: float, protected: str | None) -> list[str]:
+def surplus(newest_first: Sequence[str], rules: RetentionRules, now: float, protected: str | None) -> list[str]:
     """The ids that are due, oldest first: beyond the count, or too old. Never the protected one.
 
     now: seconds since the epoch. protected: the newest that verifies, without which there would be nothing to restore.
@@ -48,7 +48,7 @@ def taken(identity: str) -> float:
 
 
 def prune(
-    store: Store, series: str, rules: Rules, key: str | None, proven: str | None = None, dry: bool = False
+    store: Store, series: str, rules: RetentionRules, key: str | None, proven: str | None = None, dry: bool = False
 ) -> Pruned:
     """Apply the rules. proven: one that was verified just now. Raises CheckpointError."""
     leftovers = store.leftovers(series, remove=not dry)

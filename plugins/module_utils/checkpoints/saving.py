@@ -15,8 +15,8 @@ from typing import Any
 from ..host import clocks
 from . import manifest, names
 from .copying import copy, for_each
-from .formats import Proof, prove
-from .manifest import Entry
+from .formats import FormatProof, prove
+from .manifest import ManifestEntry
 from .problems import CheckpointError, Damaged
 from .store import Draft, Store
 from .tree import Signature, Tree, read_tree, signature
@@ -26,7 +26,7 @@ _OVERHEAD = 1 << 20
 
 
 @dataclass(frozen=True)
-class Order:
+class SaveRequest:
     """What to save. format None: by content. min_free: bytes to leave free. notes: what the manifest says besides.
 
     only: the files of source that belong to it, when others are beside them.
@@ -48,14 +48,14 @@ class Saved:
 
     id: str
     location: str
-    proof: Proof
-    files: Mapping[str, Entry]
+    proof: FormatProof
+    files: Mapping[str, ManifestEntry]
     manifest_sha256: str
     taken_at: str
     seconds: float
 
 
-def save(store: Store, order: Order) -> Saved:
+def save(store: Store, order: SaveRequest) -> Saved:
     """Save one checkpoint. Raises CheckpointError and Damaged, and then the store has nothing new."""
     began = time.monotonic()
     before = signature(order.source, order.only)
@@ -92,12 +92,12 @@ def check_room(room: int | None, needed: int, min_free: int, where: str) -> None
         )
 
 
-def _refuse_changed(before: Mapping[str, Signature], order: Order) -> None:
+def _refuse_changed(before: Mapping[str, Signature], order: SaveRequest) -> None:
     if before != signature(order.source, order.only):
         raise CheckpointError(f"{order.source} was written to while it was read; nothing was saved")
 
 
-def _add(draft: Draft, tree: Tree, name: str) -> Entry:
+def _add(draft: Draft, tree: Tree, name: str) -> ManifestEntry:
     with tree.open(name) as source:
         return draft.add(name, source)
 
@@ -109,7 +109,9 @@ def _copied(draft: Draft, tree: Tree) -> Tree:
     return read_tree(written / tree.root.name) if tree.is_file else read_tree(written)
 
 
-def _manifest(order: Order, identity: str, tree: Tree, files: Mapping[str, Entry], proof: Proof, at: float) -> bytes:
+def _manifest(
+    order: SaveRequest, identity: str, tree: Tree, files: Mapping[str, ManifestEntry], proof: FormatProof, at: float
+) -> bytes:
     document = {
         "kind": manifest.KIND,
         "version": manifest.VERSION,
@@ -130,7 +132,7 @@ def _manifest(order: Order, identity: str, tree: Tree, files: Mapping[str, Entry
     return manifest.encode(document, order.signing_key)
 
 
-def _read_back(store: Store, series: str, identity: str, files: Mapping[str, Entry]) -> None:
+def _read_back(store: Store, series: str, identity: str, files: Mapping[str, ManifestEntry]) -> None:
     for name, entry in files.items():
         with store.open(series, identity, name) as stream:
             if copy(stream, None) != entry:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from .manifest import Entry
+from .manifest import ManifestEntry
 
 
 class Draft(Protocol):
@@ -17,7 +17,7 @@ class Draft(Protocol):
 
     id: str
 
-    def add(self, name: str, source: BinaryIO) -> Entry:
+    def add(self, name: str, source: BinaryIO) -> ManifestEntry:
         """Copy one file in."""
 
     def written(self) -> Path | None:

@@ -17,9 +17,9 @@ from typing import Any, ClassVar, NoReturn
 
 from .options import Option, read_options
 from .protocol import Generation, NotSupported, Reading, SavedState, Stats
-from .server import Server
-from .watched import Watched, look
-from .work import Work
+from .server import EngineServer
+from .watched import WatchedMetrics, look
+from .work import WorkSample
 
 # Methods that act on the server. Each is either overridden or explained; a unit test holds every adapter to it.
 ACTS = (
@@ -44,9 +44,9 @@ class Adapter(ABC):
     name = ""
     cannot: ClassVar[Mapping[str, str]] = {}
     options: ClassVar[Mapping[str, Option]] = {}
-    watched: ClassVar[Watched | None] = None
+    watched: ClassVar[WatchedMetrics | None] = None
 
-    def __init__(self, server: Server, given: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, server: EngineServer, given: Mapping[str, Any] | None = None) -> None:
         """Raises ValueError for options that cannot be."""
         self._server = server
         self._options = read_options(self.name, self.options, given or {})
@@ -63,10 +63,10 @@ class Adapter(ABC):
     @abstractmethod
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation: ...
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         at = time.monotonic()
         if self.watched is None:
-            return Work(at, unread=f"{self.name} has no counters of its work")
+            return WorkSample(at, unread=f"{self.name} has no counters of its work")
         return look(self._server, "/metrics", self.watched, at)[0]
 
     def patient(self, seconds: float) -> Adapter:

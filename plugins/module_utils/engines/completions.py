@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .protocol import EngineError, Generation
-from .server import Server, decode, describe
+from .server import EngineServer, decode, describe
 from .transport import TransportError
 
 # C(abort) comes with HTTP 200 from a vLLM that shuts down; a queued request that was dropped has no reason at all.
@@ -23,7 +23,7 @@ OPENAI_ENDS = ("stop", "length")
 TGI_ENDS = ("length", "eos_token", "stop_sequence")
 
 
-def ask(server: Server, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
+def ask(server: EngineServer, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
     """Post a request for a completion; its document and its seconds. Raises EngineError."""
     try:
         answer = server.post(path, body, server.patience)
@@ -35,7 +35,12 @@ def ask(server: Server, path: str, body: Mapping[str, Any]) -> tuple[Any, float]
 
 
 def openai(
-    server: Server, prompt: str, max_tokens: int, model: str | None, more: Mapping[str, Any], path: str | None = None
+    server: EngineServer,
+    prompt: str,
+    max_tokens: int,
+    model: str | None,
+    more: Mapping[str, Any],
+    path: str | None = None,
 ) -> Generation:
     """OpenAI's C(/v1/completions), with more fields that only this engine knows."""
     body = {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "stream": False, **_model(model), **more}
@@ -43,7 +48,12 @@ def openai(
 
 
 def openai_chat(
-    server: Server, prompt: str, max_tokens: int, model: str | None, more: Mapping[str, Any], path: str | None = None
+    server: EngineServer,
+    prompt: str,
+    max_tokens: int,
+    model: str | None,
+    more: Mapping[str, Any],
+    path: str | None = None,
 ) -> Generation:
     """OpenAI's C(/v1/chat/completions)."""
     messages = [{"role": "user", "content": prompt}]
@@ -52,7 +62,12 @@ def openai_chat(
 
 
 def tgi(
-    server: Server, prompt: str, max_tokens: int, model: str | None, more: Mapping[str, Any], path: str | None = None
+    server: EngineServer,
+    prompt: str,
+    max_tokens: int,
+    model: str | None,
+    more: Mapping[str, Any],
+    path: str | None = None,
 ) -> Generation:
     """TGI's C(/generate), which serves one model and has no field to name it by."""
     parameters = {"max_new_tokens": max_tokens, "details": True, "do_sample": False, "return_full_text": False}
@@ -61,7 +76,12 @@ def tgi(
 
 
 def ollama(
-    server: Server, prompt: str, max_tokens: int, model: str | None, more: Mapping[str, Any], path: str | None = None
+    server: EngineServer,
+    prompt: str,
+    max_tokens: int,
+    model: str | None,
+    more: Mapping[str, Any],
+    path: str | None = None,
 ) -> Generation:
     """Ollama's C(/api/generate). It loads the model if it is not in memory."""
     options = {"num_predict": max_tokens, "temperature": 0}

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from .exposition import Exposition, parse
 from .protocol import EngineError, Stats
-from .server import Server, describe
+from .server import EngineServer, describe
 from .transport import TransportError
 
 _NOTHING = Exposition((), 0)
@@ -23,13 +23,13 @@ _HOPELESS = ("refused", "timeout", "reset", "unreachable", "tls", "invalid")
 class Figures:
     """Collects fields for one Stats. The first hopeless failure answers for every field asked after it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: EngineServer) -> None:
         self._server = server
         self._values: dict[str, Any] = {}
         self._unread: dict[str, str] = {}
         self._gone: str | None = None
 
-    def metrics(self, path: str = "/metrics", server: Server | None = None) -> Exposition:
+    def metrics(self, path: str = "/metrics", server: EngineServer | None = None) -> Exposition:
         """The metrics at a path, of another address if need be. Empty when there are none; missing fields say why."""
         self._metrics_reason = self._gone or ""
         if self._gone is not None:

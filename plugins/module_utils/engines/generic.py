@@ -19,8 +19,8 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import Generation, NotSupported, Reading, Stats
 from .questions import command, health, lists_a_model, model_names
-from .watched import Match, Watched, look
-from .work import Work
+from .watched import Match, WatchedMetrics, look
+from .work import WorkSample
 
 _ANSWERS = {200: (True, ""), 204: (True, ""), 500: (False, ""), 502: (False, ""), 503: (False, "")}
 
@@ -95,12 +95,12 @@ class Generic(Adapter):
                 figures.document(field, path, read)
         return figures.stats()
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         path, at = self._options["metrics_path"], time.monotonic()
         if path is None:
-            return Work(at, unread="the option metrics_path was not given")
+            return WorkSample(at, unread="the option metrics_path was not given")
         step = self._metric("step_metric")
-        watched = Watched(
+        watched = WatchedMetrics(
             by=(),
             running=self._metric("running_metric"),
             waiting=self._metric("waiting_metric"),

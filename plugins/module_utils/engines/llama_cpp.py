@@ -23,12 +23,12 @@ from .protocol import EngineError, Generation, NotSupported, Reading, SavedState
 from .questions import health, model_names, unread
 from .server import decode, describe
 from .transport import Response, TransportError
-from .watched import Watched, each, look
-from .work import Work
+from .watched import WatchedMetrics, each, look
+from .work import WorkSample
 
 # Read in tools/server (server_metrics): prompts are counted when they have been worked on, tokens when their request
 # ends, and calls of llama_decode() one by one. The thread that decodes answers /metrics as well, between two calls.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=(),
     running=each("llamacpp:requests_processing"),
     waiting=each("llamacpp:requests_deferred"),
@@ -65,7 +65,7 @@ class LlamaCpp(Adapter):
         figures.document("version", "/props", text_at("build_info"))
         return figures.stats()
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         """The slots tell of tokens whose request has not ended, where the server has them."""
         work, _found = look(self._server, "/metrics", WATCHED, time.monotonic())
         lane = work.lanes.get("")

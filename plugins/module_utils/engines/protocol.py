@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from .work import Work
+from .work import WorkSample
 
 
 class NotSupported(Exception):
@@ -119,7 +119,7 @@ class Engine(Protocol):
     def stats(self) -> Stats:
         """Figures for people and policies. Does not raise."""
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         """What it has in hand and has done, by its counters. Does not raise: C(unread) says why there are none."""
 
     def patient(self, seconds: float) -> Engine:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .protocol import EngineError, NotSupported, Reading
-from .server import Server, decode, describe, no_answer
+from .server import EngineServer, decode, describe, no_answer
 from .transport import Response, TransportError
 
 
-def health(server: Server, path: str, meanings: Mapping[int, tuple[bool, str]]) -> Reading:
+def health(server: EngineServer, path: str, meanings: Mapping[int, tuple[bool, str]]) -> Reading:
     """Ask a health endpoint. C(meanings): HTTP status to its value and a remark; every other status means nothing."""
     try:
         answer = server.get(path)
@@ -32,7 +32,7 @@ def unread(error: EngineError) -> Reading:
     return Reading(None, error.reason, kind=error.kind, status=error.status)
 
 
-def lists_a_model(server: Server, path: str = "/v1/models") -> Reading:
+def lists_a_model(server: EngineServer, path: str = "/v1/models") -> Reading:
     """Does the server list at least one model in OpenAI's form?"""
     try:
         models = model_names(server.get_json(path))
@@ -43,7 +43,7 @@ def lists_a_model(server: Server, path: str = "/v1/models") -> Reading:
     return Reading(True, f"{path} lists {', '.join(models)}"[:200], status=200)
 
 
-def first_model(server: Server, path: str = "/v1/models") -> str:
+def first_model(server: EngineServer, path: str = "/v1/models") -> str:
     """The first model that the server lists in OpenAI's form. Raises EngineError."""
     names = model_names(server.get_json(path))
     if not names:
@@ -59,7 +59,7 @@ def model_names(document: Any) -> tuple[str, ...]:
     return tuple(entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
 
 
-def flag(server: Server, path: str, key: str, absent: str) -> bool:
+def flag(server: EngineServer, path: str, key: str, absent: str) -> bool:
     """A boolean in a document. Raises NotSupported with C(absent) for HTTP 404, else EngineError."""
     try:
         answer = server.get(path)
@@ -74,7 +74,7 @@ def flag(server: Server, path: str, key: str, absent: str) -> bool:
     return value
 
 
-def command(server: Server, path: str, absent: str, body: Mapping[str, Any] | None = None) -> Response:
+def command(server: EngineServer, path: str, absent: str, body: Mapping[str, Any] | None = None) -> Response:
     """Order a thing, and wait as long as for a completion: many orders are answered when they have been carried out.
 
     Raises NotSupported with C(absent) for HTTP 404, EngineError for every status but 200.

@@ -15,7 +15,7 @@ from .llama_cpp import LlamaCpp
 from .ollama import Ollama
 from .onnx_runtime import OnnxRuntime
 from .protocol import Engine
-from .server import Server
+from .server import EngineServer
 from .sglang import Sglang
 from .tensorrt_llm import TensorrtLlm
 from .tgi import Tgi
@@ -50,4 +50,4 @@ def open_engine(
     longest = timeout if generate_timeout is None else generate_timeout
     if not (0 < timeout < math.inf and 0 < longest < math.inf):
         raise ValueError("a timeout must be a number of seconds above 0")
-    return adapter(Server(url, transport or HttpTransport(), timeout, api_key, generate_timeout), options)
+    return adapter(EngineServer(url, transport or HttpTransport(), timeout, api_key, generate_timeout), options)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from .protocol import EngineError, Reading
-from .transport import Request, Response, Transport, TransportError, check_url
+from .transport import EngineRequest, Response, Transport, TransportError, check_url
 
 
 @dataclass(frozen=True)
-class Server:
+class EngineServer:
     """One server. Raises ValueError for an unusable URL or key.
 
     timeout: seconds for each single question.  generate_timeout: seconds for what takes its time, which is a completion
@@ -36,7 +36,7 @@ class Server:
     def __repr__(self) -> str:
         return f"Server(url={self.url!r})"  # the key never reaches a log or a traceback
 
-    def at(self, url: str) -> Server:
+    def at(self, url: str) -> EngineServer:
         """The same server at another address, such as the port of its metrics. Raises ValueError.
 
         The key is not sent there: it may be another program, and the way to it may not be encrypted.
@@ -81,7 +81,7 @@ class Server:
             headers["Content-Type"] = "application/json"
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        return self.transport(Request(method, self.url + path, timeout, headers, body))
+        return self.transport(EngineRequest(method, self.url + path, timeout, headers, body))
 
 
 def decode(answer: Response) -> Any:

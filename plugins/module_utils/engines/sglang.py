@@ -23,7 +23,7 @@ from .exposition import Exposition
 from .figures import LARGEST, Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, health, lists_a_model, model_names
-from .watched import Watched, each
+from .watched import WatchedMetrics, each
 
 _OLDER = "this server does not have it; SGLang 0.5 has"
 _HEALTH = {200: (True, ""), 503: (False, "")}
@@ -39,7 +39,7 @@ _LOADS = (
 # Read in SGLang's srt/metrics/collector.py and srt/observability: the totals without a rank are counted when a request
 # ends, the others every few steps (--decode-log-interval); the gauges of a server that has become idle are corrected
 # only after 30 s.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=("dp_rank",),
     running=each("sglang:num_running_reqs"),
     waiting=each("sglang:num_queue_reqs"),

@@ -21,11 +21,11 @@ from .adapter import Adapter
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import first_model, health, lists_a_model, model_names
-from .watched import Watched, each, look
-from .work import Work
+from .watched import WatchedMetrics, each, look
+from .work import WorkSample
 
 # Written when a request ends: they prove progress by growing, and nothing by standing still.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=(),
     running=(),
     waiting=(),
@@ -77,7 +77,7 @@ class TensorrtLlm(Adapter):
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         return look(self._server, "/prometheus/metrics", WATCHED, time.monotonic())[0]
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:

@@ -20,11 +20,11 @@ from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import health
-from .watched import Watched, each
+from .watched import WatchedMetrics, each
 
 _HEALTH = {200: (True, ""), 503: (False, "")}
 # Each forward pass is counted when it has succeeded; the tokens of a request when it ends.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=(),
     running=each("tgi_batch_current_size"),
     waiting=each("tgi_queue_size"),

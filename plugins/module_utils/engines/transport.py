@@ -39,7 +39,7 @@ class TransportError(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
+class EngineRequest:
     """One question. C(timeout) is seconds for the whole exchange; C(max_bytes) caps the body of the answer."""
 
     method: str
@@ -59,7 +59,7 @@ class Response:
     seconds: float
 
 
-Transport = Callable[[Request], Response]
+Transport = Callable[[EngineRequest], Response]
 Answer = TypeVar("Answer")
 
 
@@ -88,11 +88,11 @@ class HttpTransport:
         self._validate_certs = validate_certs
         self._ca_path = ca_path
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: EngineRequest) -> Response:
         connection = self._connection(request)
         return within(request.timeout, lambda: _ask(connection, request), lambda: _cut(connection))
 
-    def _connection(self, request: Request) -> http.client.HTTPConnection:
+    def _connection(self, request: EngineRequest) -> http.client.HTTPConnection:
         parts = urlsplit(request.url)
         host = parts.hostname or ""
         if parts.scheme != "https":
@@ -136,7 +136,7 @@ def within(seconds: float, ask: Callable[[], Answer], cut: Callable[[], None] = 
     return cast("Answer", answer)
 
 
-def _ask(connection: http.client.HTTPConnection, request: Request) -> Response:
+def _ask(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
     """Raises TransportError."""
     try:
         return _exchange(connection, request)
@@ -146,7 +146,7 @@ def _ask(connection: http.client.HTTPConnection, request: Request) -> Response:
         connection.close()
 
 
-def _exchange(connection: http.client.HTTPConnection, request: Request) -> Response:
+def _exchange(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
     began = time.monotonic()
     parts = urlsplit(request.url)
     path = parts.path or "/"
@@ -181,7 +181,7 @@ _CAUSES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
 )
 
 
-def _explain(error: Exception, request: Request) -> TransportError:
+def _explain(error: Exception, request: EngineRequest) -> TransportError:
     """Name what went wrong. The texts never hold headers: http.client quotes a bad header with its value."""
     if isinstance(error, TransportError):
         return error

@@ -22,15 +22,15 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import health, unread
-from .server import Server, describe
+from .server import EngineServer, describe
 from .transport import TransportError
 from .triton_generate import BACKENDS
-from .watched import Watched, each, look
-from .work import Work
+from .watched import WatchedMetrics, each, look
+from .work import WorkSample
 
 # The TensorRT-LLM backend counts its iterations; that of vLLM tells vLLM's totals. What Triton itself counts is
 # requests that have ended, which does not move at every step.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=("model", "version"),
     running=(("nv_trt_llm_request_metrics", {"request_type": "active"}),),
     waiting=each("nv_inference_pending_request_count"),
@@ -107,7 +107,7 @@ class Triton(Adapter):
         figures.given("models", self._loaded)
         return figures.stats()
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         return look(self._metrics_server(), "/metrics", WATCHED, time.monotonic())[0]
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
@@ -151,7 +151,7 @@ class Triton(Adapter):
         ready = [entry.get("name") for entry in document if entry.get("state") in ("READY", None)]
         return tuple(dict.fromkeys(name for name in ready if isinstance(name, str)))
 
-    def _metrics_server(self) -> Server:
+    def _metrics_server(self) -> EngineServer:
         given = self._options["metrics_url"]
         if given is not None:
             return self._server.at(given)

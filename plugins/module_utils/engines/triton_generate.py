@@ -14,10 +14,10 @@ from typing import Any, Callable
 
 from . import completions
 from .protocol import Generation
-from .server import Server
+from .server import EngineServer
 
 
-def by_vllm(server: Server, path: str, prompt: str, max_tokens: int) -> Generation:
+def by_vllm(server: EngineServer, path: str, prompt: str, max_tokens: int) -> Generation:
     """A completion by the vLLM backend. Raises EngineError."""
     body = {
         "text_input": prompt,
@@ -29,7 +29,7 @@ def by_vllm(server: Server, path: str, prompt: str, max_tokens: int) -> Generati
     return prove_vllm(*completions.ask(server, path, body))
 
 
-def by_tensorrt_llm(server: Server, path: str, prompt: str, max_tokens: int) -> Generation:
+def by_tensorrt_llm(server: EngineServer, path: str, prompt: str, max_tokens: int) -> Generation:
     """A completion by the TensorRT-LLM backend's ensemble or BLS model. Raises EngineError."""
     body = {
         "text_input": prompt,
@@ -60,7 +60,7 @@ def prove_tensorrt_llm(document: Any, seconds: float, prompt: str) -> Generation
     return completions.proven(made, tokens, finish, ("not told",), seconds, model)
 
 
-BACKENDS: Mapping[str, Callable[[Server, str, str, int], Generation]] = {
+BACKENDS: Mapping[str, Callable[[EngineServer, str, str, int], Generation]] = {
     "vllm": by_vllm,
     "tensorrt_llm": by_tensorrt_llm,
 }

@@ -25,15 +25,15 @@ from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
 from .server import decode
-from .watched import Watched, each, look
-from .work import Work
+from .watched import WatchedMetrics, each, look
+from .work import WorkSample
 
 _BAD_REQUEST = (400, 422)
 # Read in vLLM 0.32, vllm/v1/metrics/loggers.py and stats.py: the engine core tells its gauges after each step, and the
 # tokens of a prompt are counted with the first token that it yields, so that nothing but a cache that fills shows a
 # long prompt. The requests that wait as "deferred" wait for somebody else's data. Aborted ones are counted by the API
 # process.
-WATCHED = Watched(
+WATCHED = WatchedMetrics(
     by=("engine", "model_name"),
     running=each("vllm:num_requests_running"),
     waiting=each("vllm:num_requests_waiting"),
@@ -94,7 +94,7 @@ class Vllm(Adapter):
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
 
-    def work(self) -> Work:
+    def work(self) -> WorkSample:
         """One that sleeps keeps what it was given in hand until somebody wakes it."""
         work, found = look(self._server, "/metrics", WATCHED, time.monotonic())
         awake = found.values("vllm:engine_sleep_state", sleep_state="awake")

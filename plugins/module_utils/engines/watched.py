@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .exposition import Exposition, Sample, parse
-from .server import Server, describe
+from .server import EngineServer, describe
 from .transport import TransportError
-from .work import Lane, Work
+from .work import Lane, WorkSample
 
 Match = tuple[str, Mapping[str, str]]  # a metric's name, and labels that it must have
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedMetrics:
     """Which metrics of one kind of engine tell of its work.
 
     by: labels that tell one engine from another.  not_ours: counted in C(waiting), and waiting for somebody else.
@@ -45,20 +45,20 @@ def each(*names: str) -> tuple[Match, ...]:
     return tuple((name, {}) for name in names)
 
 
-def look(server: Server, path: str, watched: Watched, at: float) -> tuple[Work, Exposition]:
+def look(server: EngineServer, path: str, watched: WatchedMetrics, at: float) -> tuple[WorkSample, Exposition]:
     """Ask for the metrics once. C(at) is added the time that the answer took."""
     try:
         answer = server.get(path)
     except TransportError as error:
         waited = server.timeout if error.kind == "timeout" else 0.0
-        return Work(at + waited, unread=f"{path}: {error.reason}", waited=waited), Exposition((), 0)
+        return WorkSample(at + waited, unread=f"{path}: {error.reason}", waited=waited), Exposition((), 0)
     if answer.status != 200:
-        return Work(at, unread=f"{path} answered {describe(answer)}"), Exposition((), 0)
+        return WorkSample(at, unread=f"{path} answered {describe(answer)}"), Exposition((), 0)
     found = parse(answer.body.decode("utf-8", "replace"))
     return read(found, watched, at + answer.seconds, path), found
 
 
-def read(found: Exposition, watched: Watched, at: float, path: str = "/metrics") -> Work:
+def read(found: Exposition, watched: WatchedMetrics, at: float, path: str = "/metrics") -> WorkSample:
     """What the metrics tell of the work, engine by engine."""
     groups: dict[str, list[Sample]] = {}
     for sample in found.samples:
@@ -67,11 +67,11 @@ def read(found: Exposition, watched: Watched, at: float, path: str = "/metrics")
     common = groups.pop("", []) if len(groups) == 2 else []
     lanes = {name: _lane([*samples, *common], watched) for name, samples in groups.items()}
     if not any(lane.made or lane.done or lane.in_hand is not None for lane in lanes.values()):
-        return Work(at, unread=f"{path} holds no figure of the engine's work")
-    return Work(at, lanes, lag=watched.lag)
+        return WorkSample(at, unread=f"{path} holds no figure of the engine's work")
+    return WorkSample(at, lanes, lag=watched.lag)
 
 
-def _lane(samples: list[Sample], watched: Watched) -> Lane:
+def _lane(samples: list[Sample], watched: WatchedMetrics) -> Lane:
     running, waiting = (_values(samples, matches) for matches in (watched.running, watched.waiting))
     made, done, levels = (_values(samples, m) for m in (watched.made, watched.done, watched.levels))
     others = sum(_values(samples, watched.not_ours).values())
@@ -91,7 +91,7 @@ def _values(samples: Iterable[Sample], matches: tuple[Match, ...]) -> dict[str, 
     }
 
 
-def _named(sample: Sample, watched: Watched) -> bool:
+def _named(sample: Sample, watched: WatchedMetrics) -> bool:
     matches = (*watched.running, *watched.waiting, *watched.made, *watched.done, *watched.levels, *watched.not_ours)
     return any(sample.name == name for name, _labels in matches)
 

@@ -26,7 +26,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkSample:
     """One look. C(at): seconds of a clock that only goes forward, when the answer had come.
 
     lanes: by the labels that tell one engine from another.  held_back: why nothing moves by somebody's order, if so.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..engines.protocol import EngineError
-from ..engines.server import Server, describe
+from ..engines.server import EngineServer, describe
 from ..engines.transport import TransportError
 from ..host.piece import Piece
 from ..host.redaction import redact_document, redact_text
@@ -20,7 +20,7 @@ from ..host.unread import Unread
 _REQUESTS = {"llama_cpp": "/slots"}
 
 
-def metrics(server: Server, known_secrets: Iterable[str] = ()) -> Piece:
+def metrics(server: EngineServer, known_secrets: Iterable[str] = ()) -> Piece:
     """The text of /metrics. Raises Unread."""
     try:
         answer = server.get("/metrics")
@@ -36,7 +36,7 @@ def lists_requests(engine: str) -> bool:
     return engine in _REQUESTS
 
 
-def requests(engine: str, server: Server, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
+def requests(engine: str, server: EngineServer, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
     """The open requests. with_prompts: with the texts of users in them. Raises Unread."""
     path = _REQUESTS[engine]
     try:

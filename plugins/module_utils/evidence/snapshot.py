@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..engines.protocol import Engine
-from ..engines.server import Server
+from ..engines.server import EngineServer
 from ..health.probe import observe
 from ..host import cgroups, kernel_log, processes
 from ..host.clocks import stamp
@@ -62,7 +62,7 @@ class Scope:
 
     service: Service | None = None
     engine: Engine | None = None
-    server: Server | None = None
+    server: EngineServer | None = None
     with_prompts: bool = False
     py_spy: str = "py-spy"
     gpus: bool = True

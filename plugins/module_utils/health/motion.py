@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..engines.work import Lane, Work
+from ..engines.work import Lane, WorkSample
 
 # How long requests may be in hand without one step. A step takes less than seconds: engines cut long prompts into
 # parts.
@@ -47,7 +47,7 @@ class Motion:
 NOT_ASKED = Motion(UNREAD, "the counters were not asked")
 
 
-def judge_motion(looks: Sequence[Work], stall_seconds: float = DEFAULT_STALL_SECONDS) -> Motion:
+def judge_motion(looks: Sequence[WorkSample], stall_seconds: float = DEFAULT_STALL_SECONDS) -> Motion:
     """What the looks, in order, tell of the engine."""
     if not looks:
         return NOT_ASKED
@@ -67,7 +67,7 @@ def judge_motion(looks: Sequence[Work], stall_seconds: float = DEFAULT_STALL_SEC
     return Motion(kind, _sentence(kind, kinds, last, seconds, len(read)), round(seconds, 2), kinds, before)
 
 
-def undecided(motion: Motion, looks: Sequence[Work], stall_seconds: float, proven: bool | None) -> bool:
+def undecided(motion: Motion, looks: Sequence[WorkSample], stall_seconds: float, proven: bool | None) -> bool:
     """Would another look tell more? proven: whether a completion came, None when none was asked for."""
     if looks[-1].unread is not None or motion.kind in (HELD, STALLED):
         return False
@@ -76,7 +76,7 @@ def undecided(motion: Motion, looks: Sequence[Work], stall_seconds: float, prove
     return motion.kind == WORKS and proven is not True and motion.seconds < stall_seconds + looks[-1].lag
 
 
-def _since_the_start(looks: Sequence[Work]) -> list[Work]:
+def _since_the_start(looks: Sequence[WorkSample]) -> list[WorkSample]:
     """The looks at the process that answers now: those since a counter went down, or an engine came or went."""
     kept = [looks[-1]]
     for earlier in reversed(looks[:-1]):
@@ -88,7 +88,7 @@ def _since_the_start(looks: Sequence[Work]) -> list[Work]:
     return kept
 
 
-def _went_down(earlier: Work, later: Work) -> bool:
+def _went_down(earlier: WorkSample, later: WorkSample) -> bool:
     return any(
         after[key] < value
         for name, lane in earlier.lanes.items()
@@ -119,7 +119,7 @@ def _grew(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
     return any(value > before.get(key, 0.0) for key, value in after.items())
 
 
-def _sentence(kind: str, kinds: Mapping[str, str], last: Work, seconds: float, looks: int) -> str:
+def _sentence(kind: str, kinds: Mapping[str, str], last: WorkSample, seconds: float, looks: int) -> str:
     names = [name for name, each in kinds.items() if each == kind and name]
     where = f" ({', '.join(names)})"[:200] if len(kinds) > 1 and names else ""
     in_hand = sum(lane.in_hand or 0 for name, lane in last.lanes.items() if kinds[name] == kind)

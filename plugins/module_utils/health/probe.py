@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..engines.protocol import Engine, EngineError, Generation, NotSupported, Reading, Stats
-from ..engines.work import Work
+from ..engines.work import WorkSample
 from ..host import cgroups, kernel_log
 from ..host.command import Runner, run
 from ..host.contained import in_container
@@ -78,7 +78,7 @@ def _only_time_tells(generated: Reading | None, motion: Motion, stall_seconds: f
     return max(generated.seconds or 0.0, motion.seconds) < stall_seconds
 
 
-def _watch(engine: Engine, looks: list[Work], generated: Reading | None, watch: Watch) -> Motion:
+def _watch(engine: Engine, looks: list[WorkSample], generated: Reading | None, watch: Watch) -> Motion:
     """Look at the counters until they tell. A completion has proven the one engine that there is."""
     proven = None if generated is None else generated.value is True
     if proven and len(looks[0].lanes) < 2:

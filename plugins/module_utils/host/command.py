@@ -21,7 +21,7 @@ from typing import Callable
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """What came of a command. C(rc) is None when it did not run or did not end; C(problem) then says why.
 
     C(cut): it ended and said more than is held, which is a problem too; the ends of its streams are here.
@@ -42,7 +42,7 @@ class Outcome:
 
 
 # argv and seconds in, outcome out; never raises.  Tests give their own.
-Runner = Callable[[Sequence[str], float], Outcome]
+Runner = Callable[[Sequence[str], float], CommandResult]
 
 # Output that a person's locale, pager or colours would change cannot be read by a program.
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", "PAGER": "cat"}
@@ -57,7 +57,7 @@ def is_there(program: str) -> bool:
     return shutil.which(program, path=os.environ.get("PATH") or _PATH) is not None
 
 
-def run(argv: Sequence[str], timeout: float) -> Outcome:
+def run(argv: Sequence[str], timeout: float) -> CommandResult:
     """Run a command without a shell and without standard input."""
     environment = {**os.environ, **_PLAIN, "PATH": os.environ.get("PATH") or _PATH}
     try:
@@ -72,7 +72,7 @@ def run(argv: Sequence[str], timeout: float) -> Outcome:
             start_new_session=True,
         )
     except OSError as error:
-        return Outcome(None, b"", b"", f"{argv[0]} cannot be run: {error.strerror}")
+        return CommandResult(None, b"", b"", f"{argv[0]} cannot be run: {error.strerror}")
     deadline = time.monotonic() + timeout
     said, cut = [bytearray(), bytearray()], False
     try:
@@ -80,9 +80,9 @@ def run(argv: Sequence[str], timeout: float) -> Outcome:
         process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         _kill(process)
-        return Outcome(None, bytes(said[0]), b"", f"{argv[0]} did not end within {timeout:g} s")
+        return CommandResult(None, bytes(said[0]), b"", f"{argv[0]} did not end within {timeout:g} s")
     problem = f"{argv[0]} said more than {MOST_BYTES} bytes" if cut else ""
-    return Outcome(process.returncode, bytes(said[0]), bytes(said[1]), problem, cut)
+    return CommandResult(process.returncode, bytes(said[0]), bytes(said[1]), problem, cut)
 
 
 def _listen(process: subprocess.Popen[bytes], said: Sequence[bytearray], deadline: float) -> bool:

@@ -31,7 +31,7 @@ _MOST_NAMED = 3
 _TRIES = 100
 
 
-class Held(OSError):
+class LockTimeout(OSError):
     """Somebody else has held a lock for all the time that there was."""
 
     def __init__(self, path: str, why: str) -> None:
@@ -50,7 +50,7 @@ def take(descriptor: int, how: int, path: str, seconds: float | None = None) -> 
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Held(path, f"it has been locked for {seconds:g} s by {holders(descriptor)}") from None
+                raise LockTimeout(path, f"it has been locked for {seconds:g} s by {holders(descriptor)}") from None
             time.sleep(_POLL_SECONDS)
         else:
             return

@@ -12,10 +12,14 @@ from pathlib import Path
 from ..host.processes import pids
 from ..services.ownership import Ownership, systemd_groups
 from ..services.process import held, marks, send, wait_for_end
-from .selection import GPU_DEVICE_PREFIX, Process
+from .selection import GPU_DEVICE_PREFIX, ObservedProcess
 
 
-def read(proc: Path = Path("/proc"), ownership: Ownership = Ownership(), seconds: float = 10.0) -> list[Process]:  # noqa: B008  # frozen
+def read(
+    proc: Path = Path("/proc"),
+    ownership: Ownership = Ownership(),  # noqa: B008  # frozen
+    seconds: float = 10.0,
+) -> list[ObservedProcess]:
     """Every process that could be read. One that ends meanwhile, or may not be looked into, is left out.
 
     Environments are read only where ownership is by a mark in them. Raises Unread when one does not answer in time.
@@ -26,7 +30,7 @@ def read(proc: Path = Path("/proc"), ownership: Ownership = Ownership(), seconds
     return [process for process in found if process is not None]
 
 
-def end(process: Process, ownership: Ownership, seconds: float, proc: Path = Path("/proc")) -> bool:
+def end(process: ObservedProcess, ownership: Ownership, seconds: float, proc: Path = Path("/proc")) -> bool:
     """Kill one process and wait for its end; False when it is still there after that. Raises Unread.
 
     The descriptor pins the process before its ownership is checked again, so that a number that has gone to somebody
@@ -44,13 +48,13 @@ def end(process: Process, ownership: Ownership, seconds: float, proc: Path = Pat
         return True
 
 
-def _read_one(entry: Path, mark: str) -> Process | None:
+def _read_one(entry: Path, mark: str) -> ObservedProcess | None:
     try:
         groups = systemd_groups((entry / "cgroup").read_text(encoding="utf-8", errors="replace"))
         name = (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
-    return Process(int(entry.name), name, groups, _gpu_devices(entry / "fd"), mark)
+    return ObservedProcess(int(entry.name), name, groups, _gpu_devices(entry / "fd"), mark)
 
 
 def _gpu_devices(directory: Path) -> tuple[str, ...]:

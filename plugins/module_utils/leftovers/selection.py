@@ -14,7 +14,7 @@ GPU_DEVICE_PREFIX = "/dev/nvidia"
 
 
 @dataclass(frozen=True)
-class Process:
+class ObservedProcess:
     """What was read of one process. groups: its paths in systemd's hierarchies, as /proc/PID/cgroup tells them.
     mark: what its environment has under ownership.MARK, where that was asked for."""
 
@@ -33,11 +33,11 @@ class Process:
 class Leftovers:
     """own: processes of the dead service, which may be ended. foreign: others that hold a GPU, which are left alone."""
 
-    own: tuple[Process, ...]
-    foreign: tuple[Process, ...]
+    own: tuple[ObservedProcess, ...]
+    foreign: tuple[ObservedProcess, ...]
 
 
-def select(processes: Iterable[Process], ownership: Ownership) -> Leftovers:
+def select(processes: Iterable[ObservedProcess], ownership: Ownership) -> Leftovers:
     """Split the processes of a host by what proves that one is the service's own."""
     own, foreign = [], []
     for process in processes:

@@ -34,7 +34,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Moment:
+class HostNow:
     """Now, on this host. at_work: whether a task that changes something is being executed."""
 
     now: float
@@ -42,7 +42,7 @@ class Moment:
     at_work: bool
 
 
-def why_not(held: Holder | None, asking: Holder, moment: Moment, ended: str | None) -> str | None:
+def why_not(held: Holder | None, asking: Holder, moment: HostNow, ended: str | None) -> str | None:
     """Say why a run may not take the host, or None if it may.
 
     ended: the run whose process is known to be gone.

@@ -20,7 +20,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ..host import clocks, flock, paths, whole_file
-from .holding import Holder, Moment, why_lost, why_not
+from .holding import Holder, HostNow, why_lost, why_not
 
 # Not kept over a reboot, which ends the connection of whoever was at work here.
 DIRECTORY = "/run/autoglm/locks"
@@ -28,7 +28,7 @@ _RECORD, _GUARD, _AT_WORK = "host", "host.guard", "at_work"
 _LONGEST = 16384
 
 
-class Held(Exception):
+class HostHeld(Exception):
     """Another run holds the host. holder: which, None if nobody does and the caller has lost it."""
 
     def __init__(self, reason: str, holder: Holder | None) -> None:
@@ -60,9 +60,9 @@ def take(asking: Holder, ended: str | None = None, directory: str = DIRECTORY, d
     """
     with _files(directory, dry) as place:
         held = _read(place)
-        reason = why_not(held, asking, Moment(now(), boot(), _tasks_at_work(place)), ended)
+        reason = why_not(held, asking, HostNow(now(), boot(), _tasks_at_work(place)), ended)
         if reason is not None:
-            raise Held(reason, held)
+            raise HostHeld(reason, held)
         if not dry:
             # Since when: a run that holds it already began then.
             same = held is not None and held.run == asking.run
@@ -76,7 +76,7 @@ def keep(asking: Holder, directory: str = DIRECTORY) -> None:
         held = _read(place)
         reason = why_lost(held, asking)
         if reason is not None or held is None:
-            raise Held(reason or "", held)
+            raise HostHeld(reason or "", held)
         _write(place, {**asdict(asking), "since": held.since})
 
 

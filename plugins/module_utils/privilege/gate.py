@@ -62,7 +62,7 @@ def main(archive: str) -> None:
             )
         if why is None:
             options = rules.handed_on(wanted.module, options)
-    except request.Refused as error:
+    except request.GateRefused as error:
         why = str(error)
     if why is not None:
         refuse(user, why, listening)
@@ -83,21 +83,21 @@ def settle() -> None:
 def declaration(path: str) -> Mapping[str, Any]:
     """Read what root has declared.
 
-    :raises request.Refused: if it cannot be read, or anybody but root may have written it.
+    :raises request.GateRefused: if it cannot be read, or anybody but root may have written it.
     """
     try:
         with os.fdopen(paths.open_file(path), "rb") as opened:
             found = os.fstat(opened.fileno())
             if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise request.Refused(f"{path} must be a file that root alone may write")
+                raise request.GateRefused(f"{path} must be a file that root alone may write")
             declared = json.loads(request.text_of(opened.read))
     except OSError as error:
-        raise request.Refused(f"{path} cannot be read: {error.strerror}") from None
+        raise request.GateRefused(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise request.Refused(f"{path} is no JSON") from None
+        raise request.GateRefused(f"{path} is no JSON") from None
     lists = isinstance(declared, dict) and all(isinstance(rows, list) for rows in declared.values())
     if not lists or not all(isinstance(row, dict) for rows in declared.values() for row in rows):
-        raise request.Refused(f"{path} must hold, for each kind, a list of tables")
+        raise request.GateRefused(f"{path} must hold, for each kind, a list of tables")
     return declared  # type: ignore[no-any-return]
 
 
@@ -120,7 +120,7 @@ def refuse(user: str, why: str, listening: bool) -> NoReturn:
     raise SystemExit(1)
 
 
-def run(archive: str, wanted: request.Request, options: Mapping[str, Any]) -> None:
+def run(archive: str, wanted: request.GateRequest, options: Mapping[str, Any]) -> None:
     """Run the module of that name in this archive, as Ansible's own wrapper does."""
     # From the archive, and only once all was admitted.
     basic: Any = importlib.import_module("ansible.module_utils.basic")

@@ -40,12 +40,12 @@ _ESCAPE = re.compile(r"\\.")
 _BEGIN = "    _ansiballz_main(\n"
 
 
-class Refused(Exception):
+class GateRefused(Exception):
     """The request is none that the gate takes; the text says why."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class GateArguments:
     """What stands on the command line."""
 
     word: str  # what Ansible waits for before it listens
@@ -53,7 +53,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Request:
+class GateRequest:
     """What stands in the file."""
 
     module: str
@@ -62,15 +62,15 @@ class Request:
     profile: str
 
 
-def asked(arguments: Sequence[str]) -> Asked:
+def asked(arguments: Sequence[str]) -> GateArguments:
     """Read the command line.  :raises Refused: for anything but the start of one module."""
     words = list(arguments)
     while words and words[0] in _IGNORED:
         del words[0]
     line = _LINE.fullmatch(words[2]) if len(words) == 3 and words[:2] == ["/bin/sh", "-c"] else None
     if line is None or "/../" in f"{line['folder']}/" or "/./" in f"{line['folder']}/":
-        raise Refused("only modules are run as root, and this is no start of one as Ansible has it")
-    return Asked(line["word"], line["file"])
+        raise GateRefused("only modules are run as root, and this is no start of one as Ansible has it")
+    return GateArguments(line["word"], line["file"])
 
 
 def sent(file: str, owner: int) -> str:
@@ -82,10 +82,10 @@ def sent(file: str, owner: int) -> str:
     try:
         descriptor = paths.open_file(file)
     except OSError as error:
-        raise Refused(f"the file that was sent cannot be opened: {error.strerror}") from None
+        raise GateRefused(f"the file that was sent cannot be opened: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as opened:
         if os.fstat(descriptor).st_uid != owner:
-            raise Refused("the file that was sent is not one that the asking user has made")
+            raise GateRefused("the file that was sent is not one that the asking user has made")
         return text_of(opened.read)
 
 
@@ -93,30 +93,30 @@ def text_of(read: Callable[[int], bytes]) -> str:
     """Read a module's file to its end, within bounds.  :raises Refused: if it is too long or no text."""
     held = read(MOST_BYTES + 1)
     if len(held) > MOST_BYTES:
-        raise Refused(f"what was sent is longer than {MOST_BYTES // 2**20} MiB")
+        raise GateRefused(f"what was sent is longer than {MOST_BYTES // 2**20} MiB")
     try:
         return held.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused("what was sent is no text") from None
+        raise GateRefused("what was sent is no text") from None
 
 
-def parse(text: str) -> Request:
+def parse(text: str) -> GateRequest:
     """Find a module's name, options and archive.  :raises Refused: where they are not as ansible-core writes them."""
     begin, call = text.rpartition(_BEGIN)[1:]
     lines = dict(line[:-1].split("=", 1) for line in call.split("\n") if begin and line.endswith(",") and "=" in line)
     wanted = {}
     for name in ("module_fqn", "params", "profile", "zip_data"):
         if not _is_text(lines.get(name, "")):
-            raise Refused("the module's file is not as ansible-core 2.19 to 2.21 writes it")
+            raise GateRefused("the module's file is not as ansible-core 2.19 to 2.21 writes it")
         wanted[name] = _unquoted(lines[name])
     try:
         options = json.loads(wanted["params"])["ANSIBLE_MODULE_ARGS"]
         archive = base64.b64decode(wanted["zip_data"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        raise Refused("the module's options or its archive cannot be read") from None
+        raise GateRefused("the module's options or its archive cannot be read") from None
     if not isinstance(options, dict):
-        raise Refused("the module's options are no table")
-    return Request(wanted["module_fqn"], options, archive, wanted["profile"])
+        raise GateRefused("the module's options are no table")
+    return GateRequest(wanted["module_fqn"], options, archive, wanted["profile"])
 
 
 def _is_text(text: str) -> bool:
@@ -135,7 +135,7 @@ def _unquoted(text: str) -> str:
     try:
         return str(ast.literal_eval(text))
     except (SyntaxError, ValueError, MemoryError):  # an escape that is none, a zero byte
-        raise Refused("a text in the module's file cannot be read") from None
+        raise GateRefused("a text in the module's file cannot be read") from None
 
 
 def differs(archive: bytes, ours: Callable[[str], bytes | None]) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..host import clocks
-from ..host.command import Outcome, Runner, run
+from ..host.command import CommandResult, Runner, run
 from ..host.unread import Unread
 from . import inspection, protocol
 from .ownership import Ownership
@@ -141,7 +141,7 @@ class Container:
         if outcome.complaint():
             raise ServiceError(f"{self.kind} {words[0]} {self.name}: {outcome.complaint()}")
 
-    def _problem(self, outcome: Outcome) -> str:
+    def _problem(self, outcome: CommandResult) -> str:
         return f"{self.kind} container inspect {self.name}: {outcome.complaint()}"
 
     def _status(self, found: Mapping[str, Any]) -> Status:

@@ -31,7 +31,7 @@ class PidFileService:
 
     kind = "pid_file"
 
-    def __init__(self, path: str, command: spawn.Command, timeout: float, proc: Path = Path("/proc")) -> None:
+    def __init__(self, path: str, command: spawn.SpawnCommand, timeout: float, proc: Path = Path("/proc")) -> None:
         if not os.path.isabs(path) or ".." in Path(path).parts:
             raise ValueError(f"{path!r} is not the absolute path of a PID file")
         self.name = path

@@ -11,7 +11,7 @@ from typing import Any
 from .containers import RUNTIMES, Container
 from .pid_file import PidFileService
 from .protocol import Service
-from .spawn import Command
+from .spawn import SpawnCommand
 from .systemd import Unit
 
 # The options that name the service; one of them, and only one.
@@ -66,7 +66,7 @@ def require_service(params: Mapping[str, Any], timeout: float) -> Service:
     return service
 
 
-def _command(params: Mapping[str, Any]) -> Command:
+def _command(params: Mapping[str, Any]) -> SpawnCommand:
     environment = params.get("environment") or {}
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name or "\0" in str(value):
@@ -74,7 +74,7 @@ def _command(params: Mapping[str, Any]) -> Command:
     words = tuple(params.get("start_command") or ())
     if any("\0" in word for word in words):
         raise ValueError("start_command holds a NUL character")
-    return Command(
+    return SpawnCommand(
         argv=words,
         user=params.get("user"),
         working_dir=params.get("working_dir") or "/",

@@ -26,7 +26,7 @@ _FIRST_FREE = 3
 
 
 @dataclass(frozen=True)
-class Command:
+class SpawnCommand:
     """What is started. argv: a program by its absolute path, and its arguments; no shell reads them.
 
     environment: beside PATH, HOME, USER, LOGNAME and LANG, which are all that it gets otherwise.
@@ -48,7 +48,7 @@ class _Prepared:
     streams: tuple[int, int]  # for standard input, and for both outputs
 
 
-def start(command: Command, pid_file: str, seconds: float) -> int:
+def start(command: SpawnCommand, pid_file: str, seconds: float) -> int:
     """Start it and write its PID file. The number of the process, which runs its program then. Raises ServiceError.
 
     seconds: how long the start of the program may take, which a hung file system can draw out.
@@ -104,7 +104,7 @@ def write_atomically(path: str, text: str) -> None:
         os.close(directory)
 
 
-def _prepare(command: Command) -> _Prepared:
+def _prepare(command: SpawnCommand) -> _Prepared:
     """All that can fail for a reason that a person has to be told. Raises ServiceError."""
     if not command.argv or not os.path.isabs(command.argv[0]):
         raise ServiceError("start_command must begin with the absolute path of a program")

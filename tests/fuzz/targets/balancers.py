@@ -26,7 +26,7 @@ from autoglm_recovery.knowledge.balancers.command import CommandBalancer
 from autoglm_recovery.knowledge.balancers.envoy import Envoy
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.engines.transport import Response
-from autoglm_recovery.knowledge.host.command import Outcome
+from autoglm_recovery.knowledge.host.command import CommandResult
 from tests.fuzz.target import CHECKOUT, RECORDED, Target, files, text
 
 _CONFIGURATIONS = CHECKOUT / "tests/integration/balancers"
@@ -150,7 +150,7 @@ def _envoy_places(data: bytes) -> object:
 
 def _command(data: bytes) -> object:
     of = CommandBalancer(
-        {"state": ["/state"], "drain": ["/d"], "ready": ["/r"]}, "llm", runner=lambda *_: Outcome(0, data, b"")
+        {"state": ["/state"], "drain": ["/d"], "ready": ["/r"]}, "llm", runner=lambda *_: CommandResult(0, data, b"")
     )
     return [*of.members(), of.in_flight("a")]
 

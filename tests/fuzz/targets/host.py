@@ -20,12 +20,12 @@ from autoglm_recovery.knowledge.fencing import mark
 from autoglm_recovery.knowledge.gpu.nvlink import baseline as nvlink_baseline
 from autoglm_recovery.knowledge.gpu.reading import answers, presence
 from autoglm_recovery.knowledge.host import cgroups, clocks, processes, redaction
-from autoglm_recovery.knowledge.host.command import Outcome
+from autoglm_recovery.knowledge.host.command import CommandResult
 from autoglm_recovery.knowledge.host.unread import Unread
 from autoglm_recovery.knowledge.leftovers import processes as left
 from autoglm_recovery.knowledge.leftovers import selection
 from autoglm_recovery.knowledge.locks import host_lock
-from autoglm_recovery.knowledge.locks.holding import Holder, Moment, why_not
+from autoglm_recovery.knowledge.locks.holding import Holder, HostNow, why_not
 from autoglm_recovery.knowledge.services import identity, inspection, ownership, process
 from autoglm_recovery.knowledge.services.systemd import Unit
 from tests.fuzz.target import RECORDED, Target, files, text
@@ -228,7 +228,7 @@ def _group(data: bytes) -> list[object]:
 
 
 def _unit(data: bytes) -> list[object]:
-    unit = Unit("a", 1.0, lambda _argv, _timeout: Outcome(0, data, b""), Path("/nowhere"))
+    unit = Unit("a", 1.0, lambda _argv, _timeout: CommandResult(0, data, b""), Path("/nowhere"))
     try:
         owned: object = unit.ownership()
     except Unread as error:
@@ -279,7 +279,7 @@ def _lock(data: bytes) -> object:
     if held is None:
         return None
     asking = Holder("q", "bob", "a", None, 1.0, 2.0, "b", {})
-    moments = [Moment(1.0, "b", False), Moment(9e9, "other", True)]
+    moments = [HostNow(1.0, "b", False), HostNow(9e9, "other", True)]
     return [held, *(bool(why_not(held, asking, now, None)) for now in moments)]
 
 

@@ -40,7 +40,7 @@ def _checkpoint_id(data: bytes) -> object:
     name = text(data)
     if not names.is_id(name):
         return None
-    return [retention.taken(name), retention.surplus([name], retention.Rules(max_age=60.0), 1.8e9, None)]
+    return [retention.taken(name), retention.surplus([name], retention.RetentionRules(max_age=60.0), 1.8e9, None)]
 
 
 def _checkpoint_id_holds(data: bytes, found: object) -> None:

@@ -76,7 +76,9 @@ def _differs_holds(data: bytes, found: object) -> None:
 
 
 TARGETS = (
-    Target("gate-command-line", _asked, lambda: _COMMANDS, (request.Refused,), words=(b"/../", b"/./", b"\0", b" ; ")),
-    Target("gate-file", _sent, lambda: [_file(), _file(params='{"a": "\\\\"}')], (request.Refused,), growth=64),
+    Target(
+        "gate-command-line", _asked, lambda: _COMMANDS, (request.GateRefused,), words=(b"/../", b"/./", b"\0", b" ; ")
+    ),
+    Target("gate-file", _sent, lambda: [_file(), _file(params='{"a": "\\\\"}')], (request.GateRefused,), growth=64),
     Target("gate-archive", _differs, lambda: [_archive(), _archive(zipfile.ZIP_STORED)], holds=_differs_holds),
 )

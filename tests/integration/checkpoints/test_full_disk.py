@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 
 from tests.checkpoints import builders
 
@@ -43,12 +43,12 @@ def in_child(work: Callable[[], None]) -> str:
 def test_a_file_that_can_grow_no_more_is_no_checkpoint(tmp_path: Path) -> None:
     source = builders.safetensors_file(tmp_path / "m.safetensors", {"w": 100_000})
     store = LocalStore(tmp_path / "store")
-    assert "CheckpointError" in in_child(lambda: save(store, Order("m", source)))
+    assert "CheckpointError" in in_child(lambda: save(store, SaveRequest("m", source)))
     assert store.ids("m") == []
     assert store.leftovers("m", remove=False) == []
-    save(store, Order("m", source))
+    save(store, SaveRequest("m", source))
     (tmp_path / "back").write_text("what was there before")
-    assert "cannot be written" in in_child(lambda: restore(store, "m", Target(tmp_path / "back"), None))
+    assert "cannot be written" in in_child(lambda: restore(store, "m", RestoreTarget(tmp_path / "back"), None))
     assert (tmp_path / "back").read_text() == "what was there before"
     assert not list(tmp_path.glob(".autoglm-*"))
 
@@ -58,12 +58,12 @@ import sys
 from pathlib import Path
 from autoglm_recovery.knowledge.checkpoints.local_store import LocalStore
 from autoglm_recovery.knowledge.checkpoints.problems import CheckpointError
-from autoglm_recovery.knowledge.checkpoints.saving import Order, save
+from autoglm_recovery.knowledge.checkpoints.saving import SaveRequest, save
 
 place, source = map(Path, sys.argv[1:])
 store = LocalStore(place / "store")
 try:
-    save(store, Order("m", source))
+    save(store, SaveRequest("m", source))
 except CheckpointError as error:
     print(error)
 print(store.ids("m"), store.leftovers("m", remove=False))
@@ -98,4 +98,4 @@ def test_a_disk_that_is_full(disk: str, said: str, tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(CheckpointError, match="no checkpoint can be written here"):
-        save(LocalStore(tmp_path / "store"), Order("m", builders.safetensors_file(tmp_path / "m.safetensors")))
+        save(LocalStore(tmp_path / "store"), SaveRequest("m", builders.safetensors_file(tmp_path / "m.safetensors")))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import proving
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import Rules, prune
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import RetentionRules, prune
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 
 from tests.checkpoints import builders
 from tests.integration.checkpoints.forked import Killer
@@ -25,8 +25,8 @@ def test_a_save_that_is_killed_leaves_nothing_or_a_whole_checkpoint(tmp_path: Pa
     store = LocalStore(tmp_path / "store")
 
     def work() -> None:
-        done = save(store, Order("m", source))
-        prune(store, "m", Rules(keep=3), None, done.id)
+        done = save(store, SaveRequest("m", source))
+        prune(store, "m", RetentionRules(keep=3), None, done.id)
 
     for _each in range(TIMES):
         killer.kill(work)
@@ -48,19 +48,19 @@ def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new_one(tmp_path: 
         builders.safetensors_file(
             source / "model-00002-of-00002.safetensors", {"c": 16}, fill=1.0 if name == "one" else 2.0
         )
-        ids.append(save(store, Order("m", source)).id)
+        ids.append(save(store, SaveRequest("m", source)).id)
     whole = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
     target = tmp_path / "place/back"
     target.parent.mkdir()
-    restore(store, "m", Target(target), None)
+    restore(store, "m", RestoreTarget(target), None)
     seen = []
     for number in range(TIMES):
         wanted = ids[number // 5 % 2]
-        killer.kill(lambda wanted=wanted: restore(store, "m", Target(target), None, wanted))
+        killer.kill(lambda wanted=wanted: restore(store, "m", RestoreTarget(target), None, wanted))
         now = {path.name: path.read_bytes() for path in target.iterdir()}
         assert now in whole
         seen.append(whole.index(now))
     assert 0 < killer.ended < TIMES, "the kills must come in the middle"
     assert set(seen) == {0, 1}
-    restore(store, "m", Target(target), None, ids[1 - seen[-1]])
+    restore(store, "m", RestoreTarget(target), None, ids[1 - seen[-1]])
     assert [path.name for path in target.parent.iterdir()] == ["back"]

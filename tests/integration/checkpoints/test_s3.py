@@ -16,9 +16,9 @@ import pytest
 import s3fs
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import operation, proving
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import Rules, prune
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import RetentionRules, prune
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.store import Store
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.stores import open_store
 
@@ -110,10 +110,10 @@ def between(server: s3.S3) -> Iterator[Proxy]:
 
 def test_a_checkpoint_goes_there_and_comes_back(store: Store, url: str, tmp_path: Path) -> None:
     source = builders.hf_sharded(tmp_path / "model")
-    done = save(store, Order("m", source, signing_key="key", read_back=True))
+    done = save(store, SaveRequest("m", source, signing_key="key", read_back=True))
     assert done.location == f"{url}/m/{done.id}"
     assert [each.reason for each in proving.survey(store, "m", "key")] == [None]
-    restore(store, "m", Target(tmp_path / "back"), "key")
+    restore(store, "m", RestoreTarget(tmp_path / "back"), "key")
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "back").iterdir()
     }
@@ -123,7 +123,7 @@ def test_a_large_file_is_streamed_in_parts(server: s3.S3, store: Store, url: str
     source = builders.safetensors_file(tmp_path / "m.safetensors", LARGE)
     with between(server) as proxy:
         through = open_store(url, server.options(proxy.endpoint))
-        save(through, Order("m", source))
+        save(through, SaveRequest("m", source))
     assert len([path for method, path in proxy.seen if method == "PUT" and "partNumber" in path]) > 1
     assert proxy.seen[-1][0] == "PUT"
     assert proxy.seen[-1][1].endswith("/manifest.json")
@@ -133,22 +133,22 @@ def test_a_large_file_is_streamed_in_parts(server: s3.S3, store: Store, url: str
 def test_an_object_that_was_changed_is_passed_over(server: s3.S3, store: Store, tmp_path: Path) -> None:
     source = tmp_path / "m.safetensors"
     builders.safetensors_file(source)
-    good = save(store, Order("m", source))
+    good = save(store, SaveRequest("m", source))
     builders.safetensors_file(source, fill=2.0)
-    bent = save(store, Order("m", source))
+    bent = save(store, SaveRequest("m", source))
     path = server.directory / "data" / s3.BUCKET / tmp_path.name / "m" / bent.id / "files/m.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    back = restore(store, "m", Target(tmp_path / "back"), None)
+    back = restore(store, "m", RestoreTarget(tmp_path / "back"), None)
     assert back.manifest.id == good.id
     assert "SHA-256" in back.skipped[bent.id]
 
 
 def test_retention_keeps_what_it_should(store: Store, tmp_path: Path) -> None:
     source = builders.safetensors_file(tmp_path / "m.safetensors")
-    ids = [save(store, Order("m", source)).id for _each in range(3)]
-    assert prune(store, "m", Rules(keep=1), None).removed == ids[:2]
+    ids = [save(store, SaveRequest("m", source)).id for _each in range(3)]
+    assert prune(store, "m", RetentionRules(keep=1), None).removed == ids[:2]
     assert store.ids("m") == ids[2:]
 
 
@@ -158,7 +158,7 @@ def test_a_server_that_is_killed_in_the_middle_has_nothing_new(
 ) -> None:
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)  # it will not come back by itself
     source = builders.safetensors_file(tmp_path / "m.safetensors", LARGE)
-    old = save(store, Order("m", builders.safetensors_file(tmp_path / "small.safetensors")))
+    old = save(store, SaveRequest("m", builders.safetensors_file(tmp_path / "small.safetensors")))
 
     def kill(method: str, path: str) -> None:
         wanted = method == "POST" if at == "uploadId" else method == "PUT"
@@ -169,13 +169,13 @@ def test_a_server_that_is_killed_in_the_middle_has_nothing_new(
         proxy.answer = kill
         try:
             with pytest.raises(CheckpointError, match="could not be"):
-                save(open_store(url, server.options(proxy.endpoint)), Order("m", source))
+                save(open_store(url, server.options(proxy.endpoint)), SaveRequest("m", source))
         finally:
             server.kill()
             server.start()
     again = open_store(url, server.options())
     assert again.ids("m") == [old.id]
-    assert save(again, Order("m", source)).id in again.ids("m")
+    assert save(again, SaveRequest("m", source)).id in again.ids("m")
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET"])
@@ -183,13 +183,13 @@ def test_a_server_that_answers_503_is_an_error_and_not_a_damage(
     server: s3.S3, store: Store, url: str, method: str, tmp_path: Path
 ) -> None:
     source = builders.safetensors_file(tmp_path / "m.safetensors")
-    old = save(store, Order("m", source))
+    old = save(store, SaveRequest("m", source))
     with between(server) as proxy:
         proxy.answer = lambda asked, _path: 503 if asked == method else None
         through = open_store(url, server.options(proxy.endpoint))
         with pytest.raises(CheckpointError, match=r"SlowDown|Reduce your request rate|503"):
-            save(through, Order("m", source)) if method == "PUT" else restore(
-                through, "m", Target(tmp_path / "back"), None
+            save(through, SaveRequest("m", source)) if method == "PUT" else restore(
+                through, "m", RestoreTarget(tmp_path / "back"), None
             )
     assert store.ids("m") == [old.id]
     assert not (tmp_path / "back").exists()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import read_service
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import kernel_log
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run as run_here
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
@@ -36,7 +36,7 @@ DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 def service(runtime: Runtime) -> Callable[..., Container]:
     """The container of a name, asked where it lives."""
 
-    def run(argv, timeout: float) -> Outcome:
+    def run(argv, timeout: float) -> CommandResult:
         return run_here([*runtime.prefix, *argv], timeout)
 
     return lambda name: Container(name, runtime.kind, 30.0, run)

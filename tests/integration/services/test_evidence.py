@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import EngineServer
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, snapshot
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file import PidFileService
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import Command
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
 from tests.lab.places import PROGRAMS
 from tests.lab.waiting import wait_for
@@ -62,7 +62,7 @@ def taken(tmp_path: Path, scope: snapshot.Scope) -> dict[str, str]:
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_python_stacks_of_a_server_that_hangs(tmp_path: Path, pid_path: str, program: str, frozen: bool) -> None:
-    service = PidFileService(pid_path, Command((sys.executable, program, "--api-key", "s3cret-value")), 5.0)
+    service = PidFileService(pid_path, SpawnCommand((sys.executable, program, "--api-key", "s3cret-value")), 5.0)
     pid = acting.start(service, 10).main_pid
     if frozen:
         os.kill(pid, signal.SIGSTOP)
@@ -82,7 +82,7 @@ def test_python_stacks_of_a_server_that_hangs(tmp_path: Path, pid_path: str, pro
 
 
 def test_without_py_spy_everything_else_is_there(tmp_path: Path, pid_path: str, program: str) -> None:
-    service = PidFileService(pid_path, Command((sys.executable, program)), 5.0)
+    service = PidFileService(pid_path, SpawnCommand((sys.executable, program)), 5.0)
     pid = acting.start(service, 10).main_pid
     parts = taken(tmp_path, snapshot.Scope(service=service, py_spy="/nowhere/py-spy", gpus=False))
     unreadable = {entry["name"]: entry["reason"] for entry in json.loads(parts["manifest.json"])["unreadable"]}
@@ -98,7 +98,7 @@ def test_an_engine_tells_its_metrics_and_open_requests(tmp_path: Path, monkeypat
         wait_for("the request", lambda: "requests_processing 1" in httpx.get(f"{server.url}/metrics").text, 10)
         scope = snapshot.Scope(
             engine=open_engine("llama_cpp", server.url),
-            server=Server(server.url, HttpTransport()),
+            server=EngineServer(server.url, HttpTransport()),
             with_prompts=with_prompts,
             gpus=False,
         )
@@ -120,7 +120,7 @@ def _long_request(url: str) -> None:
 def test_an_engine_that_hangs_costs_its_deadlines_and_no_part_of_the_rest(tmp_path: Path, pid_path: str) -> None:
     port = llama.free_port()
     chroot, *rest = llama.command(port)
-    service = PidFileService(pid_path, Command((shutil.which(chroot) or chroot, *rest)), 5.0)
+    service = PidFileService(pid_path, SpawnCommand((shutil.which(chroot) or chroot, *rest)), 5.0)
     pid = acting.start(service, 10).main_pid
     wait_for("it to listen", lambda: httpx.get(f"http://127.0.0.1:{port}/health").is_success, 30)
     os.kill(pid, signal.SIGSTOP)
@@ -128,7 +128,7 @@ def test_an_engine_that_hangs_costs_its_deadlines_and_no_part_of_the_rest(tmp_pa
     scope = snapshot.Scope(
         service=service,
         engine=open_engine("llama_cpp", url, timeout=0.5),
-        server=Server(url, HttpTransport(), 0.5),
+        server=EngineServer(url, HttpTransport(), 0.5),
         gpus=False,
     )
     parts = taken(tmp_path, scope)

@@ -22,7 +22,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import 
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting, process
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file import PidFileService
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import Command
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
 from tests.lab.waiting import wait_for
 from tests.parts import llama
@@ -42,7 +42,7 @@ def service(pid_path: str, tmp_path: Path) -> Callable[..., PidFileService]:
     """A service of this command, with a log."""
 
     def make(*argv: str, **more) -> PidFileService:
-        return PidFileService(pid_path, Command(argv, log_file=str(tmp_path / "service.log"), **more), 5.0)
+        return PidFileService(pid_path, SpawnCommand(argv, log_file=str(tmp_path / "service.log"), **more), 5.0)
 
     return make
 
@@ -256,7 +256,7 @@ def test_a_place_that_cannot_be_written_starts_nothing(tmp_path: Path, where: st
     pid_file = missing if where == "the PID file" else str(tmp_path / "x.pid")
     log_file = missing if where == "the log" else None
     with pytest.raises(ServiceError, match=r"cannot be (used|written)"):
-        acting.start(PidFileService(pid_file, Command(DEAF, log_file=log_file), 2.0), 2)
+        acting.start(PidFileService(pid_file, SpawnCommand(DEAF, log_file=log_file), 2.0), 2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,9 +284,9 @@ def test_it_has_its_own_environment_user_place_and_files(service, tmp_path: Path
 def test_a_log_that_is_a_pipe_without_a_reader_hangs_nothing(pid_path: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     with pytest.raises(ServiceError, match="cannot be written"):
-        acting.start(PidFileService(pid_path, Command(DEAF, log_file=str(tmp_path / "log")), 2.0), 2)
+        acting.start(PidFileService(pid_path, SpawnCommand(DEAF, log_file=str(tmp_path / "log")), 2.0), 2)
 
 
 def test_without_a_log_file_there_is_no_log(pid_path: str) -> None:
     with pytest.raises(Unread, match="no log_file"):
-        PidFileService(pid_path, Command(DEAF), 1.0).logs(1)
+        PidFileService(pid_path, SpawnCommand(DEAF), 1.0).logs(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import (
-    Request,
+    EngineRequest,
     Response,
     TransportError,
 )
@@ -31,9 +31,9 @@ class FakeTransport:
 
     def __init__(self, answers: dict[str, tuple[int, str] | str]) -> None:
         self.answers = answers
-        self.asked: list[Request] = []
+        self.asked: list[EngineRequest] = []
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: EngineRequest) -> Response:
         self.asked.append(request)
         path = "/" + request.url.split("/", 3)[3]
         answer = self.answers.get(f"{request.method} {path}", (404, '{"detail":"Not Found"}'))

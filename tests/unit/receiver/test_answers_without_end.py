@@ -32,7 +32,7 @@ from autoglm_recovery.knowledge.balancers.envoy import Envoy
 from autoglm_recovery.knowledge.balancers.kubernetes import Kubernetes, ServicePlace
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.knowledge.engines.protocol import EngineError
-from autoglm_recovery.knowledge.engines.server import Server
+from autoglm_recovery.knowledge.engines.server import EngineServer
 from autoglm_recovery.knowledge.engines.transport import HttpTransport
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.guardrails import Silences
@@ -138,7 +138,7 @@ def hostile() -> Iterator[Callable[[Handle], str]]:
 
 def engine(url: str, _folder: Path) -> None:
     with pytest.raises(EngineError):
-        Server(url, HttpTransport(), SHORT_S).get_json("/metrics")
+        EngineServer(url, HttpTransport(), SHORT_S).get_json("/metrics")
 
 
 def envoy(url: str, folder: Path) -> None:

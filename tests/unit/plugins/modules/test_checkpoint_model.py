@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import timer, timer_install
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.modules import checkpoint_model
 
 from tests.checkpoints import builders
@@ -136,22 +136,24 @@ class FakeSystemctl:
         self.active: set[str] = set()
         self._units = units
 
-    def __call__(self, argv: Sequence[str], _timeout: float) -> Outcome:
+    def __call__(self, argv: Sequence[str], _timeout: float) -> CommandResult:
         verb, unit, there = argv[1], argv[-1], (self._units / argv[-1]).exists()
         self.asked.append(" ".join(argv[1:]))
         if verb in ("is-enabled", "is-active"):
-            return Outcome(0 if unit in (self.enabled if verb == "is-enabled" else self.active) else 3, b"", b"")
+            return CommandResult(0 if unit in (self.enabled if verb == "is-enabled" else self.active) else 3, b"", b"")
         if verb in ("enable", "disable") and not there:
-            return Outcome(1, b"", f"Failed to {verb} unit: Unit file {unit} does not exist.\n".encode())
+            return CommandResult(1, b"", f"Failed to {verb} unit: Unit file {unit} does not exist.\n".encode())
         if verb in ("restart", "stop") and not there and unit not in self.active:
-            return Outcome(5, b"", f"Failed to {verb} {unit}: Unit {unit} not loaded.\n".encode())
+            return CommandResult(5, b"", f"Failed to {verb} {unit}: Unit {unit} not loaded.\n".encode())
         if verb == "reset-failed":
-            return Outcome(1, b"", f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n".encode())
+            return CommandResult(
+                1, b"", f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n".encode()
+            )
         if verb in ("enable", "disable"):
             (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
         if verb in ("restart", "stop") or "--now" in argv:
             (self.active.add if verb == "restart" else self.active.discard)(unit)
-        return Outcome(0, b"", b"")
+        return CommandResult(0, b"", b"")
 
 
 WANTED = {"state": "scheduled", "signing_key": "a-secret-key", "schedule": {"interval": "30min"}}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 from ansible_collections.autoglm.recovery.plugins.modules import clean_leftovers
 
@@ -28,14 +28,14 @@ class FakeSystemctl:
         self.commands.append(list(argv))
         if argv[1] == "show":
             loaded = f"LoadState=loaded\nActiveState={self.state}\nSubState=dead\nMainPID=0\nControlGroup=\n"
-            return Outcome(0, f"Id=autoglm-none.service\n{loaded}Slice=system.slice\n".encode(), b"")
+            return CommandResult(0, f"Id=autoglm-none.service\n{loaded}Slice=system.slice\n".encode(), b"")
         if argv[1] == "reset-failed":
             if self.state == "failed":
                 self.state = "inactive"
-                return Outcome(0, b"", b"")
+                return CommandResult(0, b"", b"")
             said = "Failed to reset failed state of unit autoglm-none.service: Unit autoglm-none.service not loaded.\n"
-            return Outcome(1, b"", said.encode())
-        return Outcome(1, b"", f"Unknown command verb '{argv[1]}'.\n".encode())
+            return CommandResult(1, b"", said.encode())
+        return CommandResult(1, b"", f"Unknown command verb '{argv[1]}'.\n".encode())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protoco
     BalancerError,
     BalancerNotSupported,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 
 # A balancer in a file: state prints it, the others change it.
 PROGRAM = """
@@ -83,7 +83,7 @@ def test_what_a_command_complains_of_is_told(pool: Path) -> None:
 )  # fmt: skip
 def test_a_state_of_another_form_is_refused(answer: str) -> None:
     commands = {name: [name] for name in ("state", "drain", "ready")}
-    command = CommandBalancer(commands, runner=lambda _argv, _timeout: Outcome(0, answer.encode(), b""))
+    command = CommandBalancer(commands, runner=lambda _argv, _timeout: CommandResult(0, answer.encode(), b""))
     with pytest.raises(BalancerError, match=r"commands\.state"):
         command.members()
 

@@ -14,7 +14,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import 
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import NginxWorkers
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,7 +145,7 @@ def recorded_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(argv, _timeout):
         if argv[0] == "reload" and not state["rc"]["reload"]:
             state["workers"] = NginxWorkers({max(state["workers"].serving) + 1: os.stat(path).st_ctime + 5}, {})
-        return Outcome(state["rc"][argv[0]], b"", b"no" if state["rc"][argv[0]] else b"")
+        return CommandResult(state["rc"][argv[0]], b"", b"no" if state["rc"][argv[0]] else b"")
 
     monkeypatch.setattr(adapter.nginx_workers, "read", lambda _pid_file: state["workers"])
     state["path"] = path
@@ -225,7 +225,7 @@ def test_the_upstream_is_found_in_the_file_that_nginx_reads_it_from(tmp_path: Pa
         Control("pid", ["nginx", "-t"]),
         1,
         str(tmp_path),
-        lambda *_words: Outcome(0, dump.encode(), b""),
+        lambda *_words: CommandResult(0, dump.encode(), b""),
     )
     nginx._find()
     assert nginx._file == str(included)
@@ -239,7 +239,7 @@ def test_a_configuration_that_nginx_refuses_already_is_not_touched(tmp_path: Pat
 
     def run(argv, _timeout):
         asked.append(argv)
-        return Outcome(1, b"", b"unknown directive")
+        return CommandResult(1, b"", b"unknown directive")
 
     control = Control("pid", ["nginx", "-t", "-c", "x"], ["reload"])
     nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", control, 0.2, str(tmp_path), run)
@@ -291,7 +291,7 @@ def test_what_keeps_nginx_from_being_told(recorded_nginx, monkeypatch: pytest.Mo
 
 def test_without_a_master_nginx_is_not_started_to_test(recorded_nginx) -> None:
     nginx, asked = recorded_nginx["nginx"], []
-    nginx._run = lambda argv, _timeout: asked.append(argv) or Outcome(0, b"", b"")
+    nginx._run = lambda argv, _timeout: asked.append(argv) or CommandResult(0, b"", b"")
     with pytest.raises(BalancerError, match="nginx cannot be found by pid"):
         nginx.obstacles()
     assert asked == []

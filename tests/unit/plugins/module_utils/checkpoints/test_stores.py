@@ -25,9 +25,13 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.object_store import ObjectStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import Rules, prune, surplus
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, Saved, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import (
+    RetentionRules,
+    prune,
+    surplus,
+)
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Saved, SaveRequest, save
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.store import Store
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.stores import open_store
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +46,7 @@ OPEN = settings(max_examples=80, deadline=None, suppress_health_check=[HealthChe
 def keep(store: Store, source: Path, fill: float = 1.0, key: str | None = None) -> Saved:
     """Save a checkpoint whose values are all the same."""
     builders.safetensors_file(source, fill=fill)
-    return save(store, Order("m", source, signing_key=key))
+    return save(store, SaveRequest("m", source, signing_key=key))
 
 
 def problem(store: Store, identity: str, key: str | None = None) -> str | None:
@@ -66,21 +70,21 @@ def flip(at: int, bit: int) -> Callable[[bytes], bytes]:
 
 def test_what_was_saved_verifies_and_comes_back(store: Store, tmp_path: Path) -> None:
     source = builders.hf_sharded(tmp_path / "model")
-    done = save(store, Order("m", source))
+    done = save(store, SaveRequest("m", source))
     assert problem(store, done.id) is None
-    back = restore(store, "m", Target(tmp_path / "back"), None)
+    back = restore(store, "m", RestoreTarget(tmp_path / "back"), None)
     assert (back.changed, back.skipped) == (True, {})
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "back").iterdir()
     }
-    assert not restore(store, "m", Target(tmp_path / "back"), None).changed
+    assert not restore(store, "m", RestoreTarget(tmp_path / "back"), None).changed
 
 
 def test_a_file_comes_back_as_a_file_under_any_name(store: Store, tmp_path: Path) -> None:
     keep(store, tmp_path / "m.safetensors")
-    restore(store, "m", Target(tmp_path / "other"), None)
+    restore(store, "m", RestoreTarget(tmp_path / "other"), None)
     assert (tmp_path / "other").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
-    assert not restore(store, "m", Target(tmp_path / "other"), None).changed
+    assert not restore(store, "m", RestoreTarget(tmp_path / "other"), None).changed
 
 
 @pytest.mark.parametrize("what", ["files/m.safetensors", "manifest.json"])
@@ -121,7 +125,7 @@ def test_the_newest_that_verifies_is_restored_and_the_others_are_named(store: St
     torn, bent = keep(store, source, 2.0), keep(store, source, 3.0)
     bend(store, torn.id, "files/m.safetensors", lambda old: old[:-3])
     bend(store, bent.id, "files/m.safetensors", flip(90, 3))
-    back = restore(store, "m", Target(tmp_path / "back"), None)
+    back = restore(store, "m", RestoreTarget(tmp_path / "back"), None)
     assert back.manifest.id == good.id
     assert "bytes and should have" in back.skipped[torn.id]
     assert "SHA-256" in back.skipped[bent.id]
@@ -132,7 +136,7 @@ def test_nothing_is_restored_when_nothing_verifies(store: Store, tmp_path: Path)
     bend(store, done.id, "manifest.json", lambda old: old[:-40])
     (tmp_path / "back").write_text("what was there before")
     with pytest.raises(CheckpointError, match=r"no checkpoint that verifies.*no JSON"):
-        restore(store, "m", Target(tmp_path / "back"), None)
+        restore(store, "m", RestoreTarget(tmp_path / "back"), None)
     assert (tmp_path / "back").read_text() == "what was there before"
     assert not list(tmp_path.glob(".autoglm-*"))
 
@@ -171,7 +175,7 @@ class TestTampering:
         done = keep(store, tmp_path / "m.safetensors")
         self.forge(store, done, lambda document: document.update(files={name: next(iter(document["files"].values()))}))
         with pytest.raises(CheckpointError, match="no checkpoint that verifies"):
-            restore(store, "m", Target(tmp_path / "into"), None)
+            restore(store, "m", RestoreTarget(tmp_path / "into"), None)
         assert sorted(path.name for path in tmp_path.iterdir() if path.name != "store") == ["m.safetensors"]
 
     @pytest.mark.parametrize("extra", [{"type": "link"}, {"mode": "0o60644"}, {"target": "/etc/shadow"}])
@@ -227,7 +231,7 @@ class TestDirectory:
         writer.start()
         try:
             with pytest.raises(CheckpointError, match="written to while it was read"):
-                save(store, Order("m", source))
+                save(store, SaveRequest("m", source))
         finally:
             stop.set()
             writer.join()
@@ -237,14 +241,14 @@ class TestDirectory:
     def test_a_save_for_which_there_is_no_room_is_not_begun(self, store: LocalStore, tmp_path: Path) -> None:
         builders.safetensors_file(tmp_path / "m.safetensors")
         with pytest.raises(CheckpointError, match="bytes free"):
-            save(store, Order("m", tmp_path / "m.safetensors", min_free=1 << 60))
+            save(store, SaveRequest("m", tmp_path / "m.safetensors", min_free=1 << 60))
         assert not store.root.exists()
 
     def test_what_a_killed_save_left_goes_and_a_living_one_stays(self, store: LocalStore, tmp_path: Path) -> None:
         dead, alive = store.draft("m", names.new_id(time.time())), store.draft("m", names.new_id(time.time()))
         os.close(dead._lock)  # as the kernel does for a process that was killed
         done = keep(store, tmp_path / "m.safetensors")
-        assert [Path(path).name for path in prune(store, "m", Rules(keep=1), None, done.id).leftovers] == [
+        assert [Path(path).name for path in prune(store, "m", RetentionRules(keep=1), None, done.id).leftovers] == [
             f".draft-{dead.id}"
         ]
         assert alive.written().is_dir()
@@ -253,10 +257,10 @@ class TestDirectory:
     def test_one_that_is_being_read_stays(self, store: LocalStore, tmp_path: Path) -> None:
         old, new = keep(store, tmp_path / "m.safetensors"), keep(store, tmp_path / "m.safetensors")
         with store.hold("m", old.id):
-            done = prune(store, "m", Rules(keep=1), None)
+            done = prune(store, "m", RetentionRules(keep=1), None)
             assert (done.removed, list(done.left)) == ([], [old.id])
             assert re.fullmatch(rf"it is being read by process {os.getpid()} \(.+ of user \d+\)", done.left[old.id])
-        assert prune(store, "m", Rules(keep=1), None).removed == [old.id]
+        assert prune(store, "m", RetentionRules(keep=1), None).removed == [old.id]
         assert store.ids("m") == [new.id]
 
     def test_what_is_restored_belongs_to_whom_it_belonged(self, store: LocalStore, tmp_path: Path) -> None:
@@ -265,7 +269,7 @@ class TestDirectory:
         keep(store, tmp_path / "m.safetensors")
         (tmp_path / "place").mkdir()
         os.chown(tmp_path / "place", 1234, 4321)
-        restore(store, "m", Target(tmp_path / "place/m"), None)
+        restore(store, "m", RestoreTarget(tmp_path / "place/m"), None)
         assert ((tmp_path / "place/m").stat().st_uid, (tmp_path / "place/m").stat().st_gid) == (1234, 4321)
 
     def test_a_restore_never_follows_a_link(self, store: LocalStore, tmp_path: Path) -> None:
@@ -273,25 +277,25 @@ class TestDirectory:
         (tmp_path / "victim").write_text("untouched")
         (tmp_path / "link").symlink_to(tmp_path / "victim")
         with pytest.raises(CheckpointError, match="is a link"):
-            restore(store, "m", Target(tmp_path / "link"), None)
+            restore(store, "m", RestoreTarget(tmp_path / "link"), None)
         assert (tmp_path / "victim").read_text() == "untouched"
 
     @pytest.mark.parametrize("dest", ["relative/path", "/", "/etc", "/tmp/../etc/x"])
     def test_a_dest_is_a_place_of_its_own(self, store: LocalStore, dest: str) -> None:
         with pytest.raises(ValueError, match="absolute path below"):
-            restore(store, "m", Target(Path(dest)), None)
+            restore(store, "m", RestoreTarget(Path(dest)), None)
 
     def test_a_directory_is_not_put_in_the_place_of_a_file(self, store: LocalStore, tmp_path: Path) -> None:
-        save(store, Order("m", builders.hf_sharded(tmp_path / "model")))
+        save(store, SaveRequest("m", builders.hf_sharded(tmp_path / "model")))
         (tmp_path / "file").write_text("untouched")
         with pytest.raises(CheckpointError, match="is a file, the checkpoint a directory"):
-            restore(store, "m", Target(tmp_path / "file"), None)
+            restore(store, "m", RestoreTarget(tmp_path / "file"), None)
 
     def test_what_a_killed_restore_left_is_removed(self, store: LocalStore, tmp_path: Path) -> None:
         keep(store, tmp_path / "m.safetensors")
         left = tmp_path / ".autoglm-restore-back-0123456789ab"
         (left / "files").mkdir(parents=True)
-        assert restore(store, "m", Target(tmp_path / "back"), None).removed == [str(left)]
+        assert restore(store, "m", RestoreTarget(tmp_path / "back"), None).removed == [str(left)]
         assert not left.exists()
 
     def test_what_a_living_restore_writes_stays(self, store: LocalStore, tmp_path: Path) -> None:
@@ -300,7 +304,7 @@ class TestDirectory:
         (living / "files").mkdir(parents=True)
         descriptor = os.open(living, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        restore(store, "m", Target(tmp_path / "back"), None)
+        restore(store, "m", RestoreTarget(tmp_path / "back"), None)
         assert living.exists()
         os.close(descriptor)
 
@@ -330,9 +334,9 @@ class TestObjects:
         old = keep(store, tmp_path / "m.safetensors")
         keep(store, tmp_path / "m.safetensors")
         with store.hold("m", old.id):
-            assert prune(store, "m", Rules(keep=1), None).left == {old.id: "it is being read"}
+            assert prune(store, "m", RetentionRules(keep=1), None).left == {old.id: "it is being read"}
             assert problem(store, old.id) is None
-        assert prune(store, "m", Rules(keep=1), None).removed == [old.id]
+        assert prune(store, "m", RetentionRules(keep=1), None).removed == [old.id]
 
     def test_a_reader_who_comes_between_is_seen(
         self, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -356,36 +360,36 @@ class TestRetention:
     @pytest.mark.parametrize(
         ("rules", "protected", "due"),
         [
-            (Rules(), 0, []),
-            (Rules(keep=2), 0, [3, 2]),
-            (Rules(keep=1), 3, [2, 1]),
-            (Rules(max_age=90_000), 0, [3, 2]),
-            (Rules(max_age=0), 0, [3, 2, 1]),
-            (Rules(max_age=0), None, [3, 2, 1, 0]),
-            (Rules(keep=3, max_age=90_000), 0, [3, 2]),
+            (RetentionRules(), 0, []),
+            (RetentionRules(keep=2), 0, [3, 2]),
+            (RetentionRules(keep=1), 3, [2, 1]),
+            (RetentionRules(max_age=90_000), 0, [3, 2]),
+            (RetentionRules(max_age=0), 0, [3, 2, 1]),
+            (RetentionRules(max_age=0), None, [3, 2, 1, 0]),
+            (RetentionRules(keep=3, max_age=90_000), 0, [3, 2]),
         ],
     )
-    def test_what_is_due(self, rules: Rules, protected: int | None, due: list[int]) -> None:
+    def test_what_is_due(self, rules: RetentionRules, protected: int | None, due: list[int]) -> None:
         kept = None if protected is None else self.IDS[protected]
         assert surplus(self.IDS, rules, self.NOW, kept) == [self.IDS[place] for place in due]
 
     def test_the_newest_that_verifies_stays_however_old(self, store: Store, tmp_path: Path) -> None:
         good, torn = keep(store, tmp_path / "m.safetensors"), keep(store, tmp_path / "m.safetensors")
         bend(store, torn.id, "files/m.safetensors", lambda old: old[:-1])
-        assert prune(store, "m", Rules(keep=1), None).removed == []
-        assert prune(store, "m", Rules(max_age=0), None).removed == [torn.id]
+        assert prune(store, "m", RetentionRules(keep=1), None).removed == []
+        assert prune(store, "m", RetentionRules(max_age=0), None).removed == [torn.id]
         assert store.ids("m") == [good.id]
 
     def test_nothing_goes_when_nothing_verifies(self, store: Store, tmp_path: Path) -> None:
         ids = [keep(store, tmp_path / "m.safetensors").id for _each in range(2)]
         for identity in ids:
             bend(store, identity, "files/m.safetensors", lambda old: old[:-1])
-        assert set(prune(store, "m", Rules(keep=1), None).left) == {ids[0]}
+        assert set(prune(store, "m", RetentionRules(keep=1), None).left) == {ids[0]}
         assert len(store.ids("m")) == 2
 
     def test_a_dry_run_removes_nothing(self, store: Store, tmp_path: Path) -> None:
         ids = [keep(store, tmp_path / "m.safetensors").id for _each in range(2)]
-        assert prune(store, "m", Rules(keep=1), None, dry=True).removed == [ids[0]]
+        assert prune(store, "m", RetentionRules(keep=1), None, dry=True).removed == [ids[0]]
         assert len(store.ids("m")) == 2
 
 
@@ -393,7 +397,7 @@ def test_two_savers_at_once_do_not_harm_each_other(store: Store, tmp_path: Path)
     source = builders.safetensors_file(tmp_path / "m.safetensors", {"w": 200_000})
     saved: list[str] = []
     threads = [
-        threading.Thread(target=lambda: saved.extend(save(store, Order("m", source)).id for _each in range(5)))
+        threading.Thread(target=lambda: saved.extend(save(store, SaveRequest("m", source)).id for _each in range(5)))
         for _saver in range(4)
     ]
     for thread in threads:
@@ -423,9 +427,9 @@ def test_where_directories_cannot_be_exchanged_the_old_one_is_kept_until_the_end
     monkeypatch.setattr(restoring, "_RENAME_EXCHANGE", 1 << 20)  # a flag that no kernel knows, as NFS knows none
     store = LocalStore(tmp_path / "store")
     source = builders.hf_sharded(tmp_path / "model")
-    save(store, Order("m", source))
+    save(store, SaveRequest("m", source))
     (tmp_path / "place/back").mkdir(parents=True)
     (tmp_path / "place/back/old").write_text("old")
-    assert restore(store, "m", Target(tmp_path / "place/back"), None).changed
+    assert restore(store, "m", RestoreTarget(tmp_path / "place/back"), None).changed
     assert {path.name for path in (tmp_path / "place/back").iterdir()} == {path.name for path in source.iterdir()}
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["back"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.completions import prove_openai
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import EngineError
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import Server
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.server import EngineServer
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Response
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +71,7 @@ def test_the_key_is_sent_and_never_shown() -> None:
         asked.append(request)
         return Response(200, b"{}", 0.0)
 
-    server = Server("http://127.0.0.1:1/", transport, api_key="s3cret")
+    server = EngineServer("http://127.0.0.1:1/", transport, api_key="s3cret")
     server.get("/health")
     assert asked[0].headers["Authorization"] == "Bearer s3cret"
     assert asked[0].url == "http://127.0.0.1:1/health"
@@ -81,5 +81,5 @@ def test_the_key_is_sent_and_never_shown() -> None:
 @pytest.mark.parametrize("key", ["a\r\nX: y", "a\0", "schlüssel"])
 def test_a_key_that_no_header_can_carry_is_refused_without_telling_it(key: str) -> None:
     with pytest.raises(ValueError, match="API key") as caught:
-        Server("http://a", lambda _request: Response(200, b"", 0.0), api_key=key)
+        EngineServer("http://a", lambda _request: Response(200, b"", 0.0), api_key=key)
     assert key not in str(caught.value)

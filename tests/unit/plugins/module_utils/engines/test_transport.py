@@ -10,8 +10,8 @@ import threading
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import (
+    EngineRequest,
     HttpTransport,
-    Request,
     TransportError,
     check_url,
 )
@@ -21,7 +21,7 @@ FOREVER = threading.Event()  # is never set: who waits for it hangs
 
 
 def ask(url: str, timeout: float = 5.0, **more):
-    return HttpTransport()(Request("GET", f"{url}/health", timeout, **more))
+    return HttpTransport()(EngineRequest("GET", f"{url}/health", timeout, **more))
 
 
 def kind_of(url: str, timeout: float = 5.0, **more) -> str:
@@ -107,7 +107,7 @@ def test_plain_http_behind_an_https_address(fake_server) -> None:
 def test_a_missing_ca_file(fake_server) -> None:
     url = fake_server(says(OK)).replace("http:", "https:")
     with pytest.raises(TransportError, match="CA file"):
-        HttpTransport(ca_path="/does/not/exist")(Request("GET", url, 1.0))
+        HttpTransport(ca_path="/does/not/exist")(EngineRequest("GET", url, 1.0))
 
 
 def test_a_header_that_cannot_be_sent_is_not_told(fake_server) -> None:

@@ -16,7 +16,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import (
     python_stacks,
     snapshot,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
@@ -30,10 +30,10 @@ INCIDENT = snapshot.Incident("3f-42", 1, "node-a")
 
 def runner(argv, _timeout):
     if argv[:2] == ["systemctl", "show"]:
-        return Outcome(0, ACTIVE.encode(), b"")
+        return CommandResult(0, ACTIVE.encode(), b"")
     if argv[0] == "journalctl" and "-u" in argv:
-        return Outcome(0, b"2026-11-22 llama-server[7]: started with --api-key s3cret-value\n", b"")
-    return Outcome(None, b"", b"", f"{argv[0]} cannot be run: not here")
+        return CommandResult(0, b"2026-11-22 llama-server[7]: started with --api-key s3cret-value\n", b"")
+    return CommandResult(None, b"", b"", f"{argv[0]} cannot be run: not here")
 
 
 def scope(tmp_path: Path, **more) -> snapshot.Scope:
@@ -87,7 +87,11 @@ def test_what_podman_tells_holds_no_secret(tmp_path: Path, recorded) -> None:
 
     def run(argv, _timeout):
         known = argv[:3] == ["podman", "container", "inspect"]
-        return Outcome(0, json.dumps([told], indent=4).encode(), b"") if known else Outcome(None, b"", b"", "not here")
+        return (
+            CommandResult(0, json.dumps([told], indent=4).encode(), b"")
+            if known
+            else CommandResult(None, b"", b"", "not here")
+        )
 
     what = snapshot.Scope(service=Container("a", "podman", 1.0, run, tmp_path), proc=tmp_path, run=run)
     (part,) = (part for part in snapshot.plan(what, INCIDENT, tmp_path) if part.name == "container.json")
@@ -100,9 +104,13 @@ def test_what_podman_tells_holds_no_secret(tmp_path: Path, recorded) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "text", "remarks"),
     [
-        ([Outcome(0, b"Thread 7 (idle)", b"")], "Thread 7 (idle)", 0),
-        ([Outcome(1, b"", b"Failed to suspend"), Outcome(0, b"Thread 7", b"")], "Thread 7", 1),
-        ([Outcome(None, b"", b"", "py-spy did not end within 1 s"), Outcome(0, b"Thread 7", b"")], "Thread 7", 1),
+        ([CommandResult(0, b"Thread 7 (idle)", b"")], "Thread 7 (idle)", 0),
+        ([CommandResult(1, b"", b"Failed to suspend"), CommandResult(0, b"Thread 7", b"")], "Thread 7", 1),
+        (
+            [CommandResult(None, b"", b"", "py-spy did not end within 1 s"), CommandResult(0, b"Thread 7", b"")],
+            "Thread 7",
+            1,
+        ),
     ],
 )
 def test_python_stacks_are_had_with_or_without_holding_the_process(outcomes, text, remarks) -> None:
@@ -122,7 +130,7 @@ def test_without_py_spy_it_is_tried_once_and_said() -> None:
 
     def run(argv, _timeout):
         asked.append(argv)
-        return Outcome(None, b"", b"", "py-spy cannot be run: No such file or directory")
+        return CommandResult(None, b"", b"", "py-spy cannot be run: No such file or directory")
 
     with pytest.raises(Unread, match="cannot be run"):
         python_stacks.dump(7, "py-spy", run, 1.0)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging import kernel
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import kernel_log
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 LOG = """\
@@ -46,7 +46,7 @@ def test_a_log_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_run: object, _timeout: float) -> None:
         raise Unread("Operation not permitted")
 
-    def never(argv: Sequence[str], _timeout: float) -> Outcome:
+    def never(argv: Sequence[str], _timeout: float) -> CommandResult:
         raise AssertionError(argv)
 
     monkeypatch.setattr(kernel_log, "read", refuse)

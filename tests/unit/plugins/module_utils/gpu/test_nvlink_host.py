@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import host
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.ports import read_ports
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine, KernelLog
 
 from tests.fake_nvml import HostTree
@@ -78,7 +78,7 @@ def test_identity(tmp_path: Path) -> None:
     ],
 )
 def test_fabric_manager(answer: bytes, told: tuple) -> None:
-    manager = host.fabric_manager(lambda _argv, _timeout: Outcome(0, answer, b""), 1)
+    manager = host.fabric_manager(lambda _argv, _timeout: CommandResult(0, answer, b""), 1)
     assert (manager["there"], manager["state"], manager["enabled"]) == told
     assert (manager["error"] is None) == (told[0] is not None)
 
@@ -103,4 +103,4 @@ def test_a_log_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
         raise host.Unread("nobody may")
 
     monkeypatch.setattr(host, "read_kernel_log", unread)
-    assert host.kernel_events(lambda _argv, _timeout: Outcome(0, b"", b""), 1, 0, 1)["error"] == "nobody may"
+    assert host.kernel_events(lambda _argv, _timeout: CommandResult(0, b"", b""), 1, 0, 1)["error"] == "nobody may"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.work import Lane, Work
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.work import Lane, WorkSample
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.motion import judge_motion, undecided
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +19,8 @@ def lane(
     return Lane(in_hand, made, {"prompt": other}, {"cache": cache}, steady)
 
 
-def looks(*seen: tuple[float, Lane | dict[str, Lane]]) -> list[Work]:
-    return [Work(at, what if isinstance(what, dict) else {"": what}) for at, what in seen]
+def looks(*seen: tuple[float, Lane | dict[str, Lane]]) -> list[WorkSample]:
+    return [WorkSample(at, what if isinstance(what, dict) else {"": what}) for at, what in seen]
 
 
 TABLE = {
@@ -63,13 +63,13 @@ TABLE = {
         "generates",
     ),
     "it does not tell what is in hand": (looks((0, lane(None, 5)), (60, lane(None, 5))), "unread"),
-    "no counters": ([Work(0, unread="404"), Work(60, unread="404")], "unread"),
-    "they could be read once": ([*looks((0, lane(3, 5))), Work(60, unread="timeout")], "unread"),
+    "no counters": ([WorkSample(0, unread="404"), WorkSample(60, unread="404")], "unread"),
+    "they could be read once": ([*looks((0, lane(3, 5))), WorkSample(60, unread="timeout")], "unread"),
     "one look between failed": (
-        [*looks((0, lane(3, 5))), Work(10, unread="timeout"), *looks((20, lane(3, 5)))],
+        [*looks((0, lane(3, 5))), WorkSample(10, unread="timeout"), *looks((20, lane(3, 5)))],
         "stalled",
     ),
-    "asleep, with requests in hand": ([Work(at, {"": lane(3, 5)}, held_back="asleep") for at in (0, 60)], "held"),
+    "asleep, with requests in hand": ([WorkSample(at, {"": lane(3, 5)}, held_back="asleep") for at in (0, 60)], "held"),
     "two engines, one of them dead": (
         looks((0, {"0": lane(3, 5), "1": lane(3, 5)}), (20, {"0": lane(3, 900), "1": lane(3, 5)})),
         "stalled",
@@ -99,9 +99,9 @@ def test_states(state: str) -> None:
 
 def test_gauges_that_are_late_are_waited_for() -> None:
     """SGLang corrects those of a server that has become idle after 30 s."""
-    seen = [Work(at, {"": lane(1, 5)}, lag=30) for at in (0, 45)]
+    seen = [WorkSample(at, {"": lane(1, 5)}, lag=30) for at in (0, 45)]
     assert judge_motion(seen, 20).kind == "still"
-    assert judge_motion([*seen, Work(50, {"": lane(1, 5)}, lag=30)], 20).kind == "stalled"
+    assert judge_motion([*seen, WorkSample(50, {"": lane(1, 5)}, lag=30)], 20).kind == "stalled"
 
 
 def test_the_engine_that_stands_still_is_named() -> None:
@@ -143,7 +143,7 @@ times = st.lists(st.floats(0, 100), min_size=1, max_size=5).map(sorted)
 
 @given(at=times, data=st.data())
 def test_what_grew_since_the_last_look_is_never_called_stalled(at: list[float], data: st.DataObject) -> None:
-    seen = [Work(when, {"": data.draw(lanes)}) for when in at]
+    seen = [WorkSample(when, {"": data.draw(lanes)}) for when in at]
     motion = judge_motion(seen, 20)
     if motion.kind == "stalled":
         first, last = seen[0].lanes[""], seen[-1].lanes[""]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import Request, Response
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import EngineRequest, Response
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
     Watch,
@@ -17,7 +17,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
     read_service,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import Status
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
@@ -40,7 +40,9 @@ def engine(transport):
 
 
 def systemctl(text: str):
-    return lambda argv, _timeout: Outcome(0, text.encode(), b"") if argv[0] == "systemctl" else Outcome(1, b"", b"no")
+    return lambda argv, _timeout: (
+        CommandResult(0, text.encode(), b"") if argv[0] == "systemctl" else CommandResult(1, b"", b"no")
+    )
 
 
 def read_unit(run, name: str = "a.service", proc: Path = Path("/proc")) -> Status:
@@ -91,7 +93,7 @@ def test_without_counters_a_second_completion_is_waited_for_longer(fake_transpor
 def test_a_second_completion_that_comes_is_a_proof(fake_transport) -> None:
     transport = fake_transport({"GET /health": (200, ""), "POST /v1/completions": "timeout"})
 
-    def late(request: Request) -> Response:
+    def late(request: EngineRequest) -> Response:
         if request.timeout == 30.0:
             transport.answers["POST /v1/completions"] = MADE
         return transport(request)
@@ -168,12 +170,12 @@ def test_a_running_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(1, b"", b"System has not been booted with systemd"),
-        Outcome(None, b"", b"", "systemctl did not end within 1 s"),
-        Outcome(0, b"rubbish", b""),
+        CommandResult(1, b"", b"System has not been booted with systemd"),
+        CommandResult(None, b"", b"", "systemctl did not end within 1 s"),
+        CommandResult(0, b"rubbish", b""),
     ],
 )
-def test_a_unit_that_cannot_be_read_says_why(outcome: Outcome) -> None:
+def test_a_unit_that_cannot_be_read_says_why(outcome: CommandResult) -> None:
     unit = read_unit(lambda _argv, _timeout: outcome)
     assert not unit.readable
     assert not unit.process_gone

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import mark
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import flock, paths
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import holding, host_lock
@@ -77,13 +77,13 @@ def show_token(place: Path) -> None:
 
 
 def keep(place: Path) -> None:
-    save(LocalStore(place / "store"), Order("m", builders.safetensors_file(place / "m.safetensors")))
+    save(LocalStore(place / "store"), SaveRequest("m", builders.safetensors_file(place / "m.safetensors")))
 
 
 def bring_back(place: Path) -> None:
     if not (place / "store").exists():
         keep(place)
-    restore(LocalStore(place / "store"), "m", Target(place / "back/model"), None)
+    restore(LocalStore(place / "store"), "m", RestoreTarget(place / "back/model"), None)
 
 
 @only_root

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import kernel_log
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 
 def runner(**answers: bytes):
     def run(argv, _timeout):
         found = answers.get(argv[0])
-        return Outcome(0, found, b"") if found is not None else Outcome(1, b"", b"Operation not permitted")
+        return CommandResult(0, found, b"") if found is not None else CommandResult(1, b"", b"Operation not permitted")
 
     return run
 

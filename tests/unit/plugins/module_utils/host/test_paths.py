@@ -25,8 +25,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protoco
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import hook, trainer
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.local_store import LocalStore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import Target, restore
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Order, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import bundle, retention
 from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import mark
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
@@ -182,13 +182,13 @@ def test_what_is_no_plain_file_is_never_opened_for_one(theirs: Path, ours: Path)
 def test_a_pid_file_that_is_a_link_names_nobody(theirs: Path, ours: Path) -> None:
     (ours / "pid").write_text(f"{os.getpid()}\n")
     for at in (link(theirs / "s.pid", ours / "pid"), link(theirs / "way", ours) / "pid"):
-        status = PidFileService(str(at), spawn.Command(("/bin/true",)), 5.0).status()
+        status = PidFileService(str(at), spawn.SpawnCommand(("/bin/true",)), 5.0).status()
         assert not status.readable
 
 
 def test_a_log_that_is_a_link_is_not_read_and_not_written(theirs: Path, ours: Path) -> None:
     for at in (link(theirs / "log", ours / "secret"), link(theirs / "logs", ours) / "secret"):
-        command = spawn.Command(("/bin/true",), log_file=str(at))
+        command = spawn.SpawnCommand(("/bin/true",), log_file=str(at))
         with pytest.raises(Unread):
             PidFileService(str(theirs / "s.pid"), command, 5.0).logs(10)
         with pytest.raises(Exception, match="log_file"):
@@ -201,7 +201,7 @@ def test_a_pid_files_directory_that_is_swapped_leads_nowhere(theirs: Path, ours:
     place.mkdir()
     os.chown(place, SERVICE_USER, SERVICE_USER)
     (ours / "s.pid").write_text(f"{os.getpid()}\n")
-    service = PidFileService(str(place / "s.pid"), spawn.Command(("/bin/true",)), 5.0)
+    service = PidFileService(str(place / "s.pid"), spawn.SpawnCommand(("/bin/true",)), 5.0)
     with swapping(place, ours) as rounds:
         while rounds() < ROUNDS:
             assert service.status().main_pid is None
@@ -235,7 +235,7 @@ def test_a_stage_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     tmp_path: Path, theirs: Path, ours: Path
 ) -> None:
     store = LocalStore(tmp_path / "store")
-    save(store, Order("m", builders.hf_sharded(tmp_path / "model")))
+    save(store, SaveRequest("m", builders.hf_sharded(tmp_path / "model")))
     before, stop = sorted(ours.iterdir()), threading.Event()
 
     def swap() -> None:
@@ -252,7 +252,7 @@ def test_a_stage_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     try:
         for _again in range(30):
             with contextlib.suppress(CheckpointError):
-                restore(store, "m", Target(theirs / "model"), None)
+                restore(store, "m", RestoreTarget(theirs / "model"), None)
     finally:
         stop.set()
         thread.join()
@@ -262,10 +262,10 @@ def test_a_stage_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
 
 def test_a_restore_into_a_directory_of_others_follows_no_link(tmp_path: Path, theirs: Path, ours: Path) -> None:
     store = LocalStore(tmp_path / "store")
-    save(store, Order("m", builders.hf_sharded(tmp_path / "model")))
+    save(store, SaveRequest("m", builders.hf_sharded(tmp_path / "model")))
     link(theirs / "way", ours)
     with pytest.raises(CheckpointError):
-        restore(store, "m", Target(theirs / "way/model"), None)
+        restore(store, "m", RestoreTarget(theirs / "way/model"), None)
     assert [path.name for path in ours.iterdir()] == ["secret"]
 
 
@@ -339,7 +339,7 @@ def test_a_log_of_one_line_of_a_gigabyte_is_read_from_its_end(tmp_path: Path) ->
     os.truncate(log, 2**30)
     with log.open("ab") as file:
         file.write(b"\nits last words\n")
-    service = PidFileService(str(tmp_path / "s.pid"), spawn.Command(("/bin/true",), log_file=str(log)), 5.0)
+    service = PidFileService(str(tmp_path / "s.pid"), spawn.SpawnCommand(("/bin/true",), log_file=str(log)), 5.0)
     assert service.logs(10).text == "its last words\n"
 
 
@@ -417,12 +417,12 @@ def test_a_source_that_is_swapped_while_a_checkpoint_is_saved_brings_in_nothing_
     with swapping(theirs / swapped, ours) as rounds:
         while rounds() < ROUNDS:
             with contextlib.suppress(CheckpointError, Damaged, OSError):
-                save(store, Order("m", source, format="files"))
-    save(store, Order("m", source, format="files"))
+                save(store, SaveRequest("m", source, format="files"))
+    save(store, SaveRequest("m", source, format="files"))
     kept = {path.read_text() for path in (tmp_path / "store").rglob("secret")}
     assert kept == {"theirs"}
     with pytest.raises(Damaged, match="leads through the link"):
-        save(store, Order("m", link(theirs / "way", ours) / "parts", format="files"))
+        save(store, SaveRequest("m", link(theirs / "way", ours) / "parts", format="files"))
 
 
 def test_a_store_whose_directory_is_swapped_leads_nowhere(tmp_path: Path, theirs: Path, ours: Path) -> None:
@@ -435,11 +435,11 @@ def test_a_store_whose_directory_is_swapped_leads_nowhere(tmp_path: Path, theirs
     with swapping(place, ours) as rounds:
         while rounds() < ROUNDS:
             with contextlib.suppress(CheckpointError, Damaged, OSError):
-                save(LocalStore(place), Order("m", source, format="files"))
+                save(LocalStore(place), SaveRequest("m", source, format="files"))
     assert not list(ours.rglob("weights"))
     assert not list(ours.rglob("manifest.json"))
     with pytest.raises(CheckpointError, match="leads through the link"):
-        save(LocalStore(link(theirs / "way", ours)), Order("m", source, format="files"))
+        save(LocalStore(link(theirs / "way", ours)), SaveRequest("m", source, format="files"))
 
 
 def test_a_store_of_others_costs_nobody_else_anything(tmp_path: Path, theirs: Path, ours: Path) -> None:
@@ -448,7 +448,7 @@ def test_a_store_of_others_costs_nobody_else_anything(tmp_path: Path, theirs: Pa
     source.mkdir()
     (source / "weights").write_text("weights")
     store, series = LocalStore(theirs), theirs / "m"
-    first = save(store, Order("m", source, format="files"))
+    first = save(store, SaveRequest("m", source, format="files"))
     os.chown(series, SERVICE_USER, SERVICE_USER)
     (ours / first.id / "files").mkdir(parents=True)
     (ours / ".draft-x").mkdir()
@@ -456,7 +456,7 @@ def test_a_store_of_others_costs_nobody_else_anything(tmp_path: Path, theirs: Pa
     with swapping(series, ours) as rounds:
         while rounds() < ROUNDS:
             with contextlib.suppress(CheckpointError, Damaged, OSError):
-                save(store, Order("m", source, format="files"))
+                save(store, SaveRequest("m", source, format="files"))
             with contextlib.suppress(CheckpointError, Damaged, OSError):
                 for identity in store.ids("m"):
                     store.remove("m", identity)
@@ -509,7 +509,7 @@ def test_a_log_whose_directory_is_swapped_is_no_other_file(theirs: Path, ours: P
     os.chown(place, SERVICE_USER, SERVICE_USER)
     for folder, text in ((place, "theirs\n"), (ours, "secret\n")):
         (folder / "s.log").write_text(text)
-    command = spawn.Command(("/bin/true",), log_file=str(place / "s.log"))
+    command = spawn.SpawnCommand(("/bin/true",), log_file=str(place / "s.log"))
     service, seen = PidFileService(str(theirs / "s.pid"), command, 5.0), set()
     account = pwd.getpwuid(os.geteuid())
     with swapping(place, ours) as rounds:
@@ -533,7 +533,7 @@ def test_a_place_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     store, place, kept = LocalStore(tmp_path / "store"), theirs / "place", []
     for content in ("one", "another"):
         (source / "weights").write_text(content)
-        kept.append(save(store, Order("m", source, format="files")).id)
+        kept.append(save(store, SaveRequest("m", source, format="files")).id)
     place.mkdir()
     os.chown(place, SERVICE_USER, SERVICE_USER)
     (ours / "model").mkdir()
@@ -542,7 +542,7 @@ def test_a_place_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     with swapping(place, ours) as rounds:
         for identity in itertools.cycle(kept):
             with contextlib.suppress(CheckpointError, Damaged, OSError):
-                restored += restore(store, "m", Target(place / "model"), None, identity).changed
+                restored += restore(store, "m", RestoreTarget(place / "model"), None, identity).changed
             if rounds() >= ROUNDS and restored:
                 break
     assert sorted(ours.rglob("*")) == before

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import processes
-from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers.selection import Process, select
+from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers.selection import ObservedProcess, select
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import (
     Ownership,
     group_of_unit,
@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 GROUP = "/system.slice/vllm.service"
 OF_UNIT = Ownership(unit_group=GROUP)
-WORKER = Process(1, "VLLM::Worker", (GROUP,), ("/dev/nvidia0", "/dev/nvidiactl"))
-CHILD = Process(2, "python3", (f"{GROUP}/sub",))
-TRAINING = Process(3, "python3", ("/user.slice/user-0.slice/session-1.scope",), ("/dev/nvidia0",))
-IN_CONTAINER = Process(4, "VLLM::Worker", (f"/machine.slice/libpod-1.scope{GROUP}",), ("/dev/nvidia1",))
-SHELL = Process(5, "bash", ("/user.slice",))
+WORKER = ObservedProcess(1, "VLLM::Worker", (GROUP,), ("/dev/nvidia0", "/dev/nvidiactl"))
+CHILD = ObservedProcess(2, "python3", (f"{GROUP}/sub",))
+TRAINING = ObservedProcess(3, "python3", ("/user.slice/user-0.slice/session-1.scope",), ("/dev/nvidia0",))
+IN_CONTAINER = ObservedProcess(4, "VLLM::Worker", (f"/machine.slice/libpod-1.scope{GROUP}",), ("/dev/nvidia1",))
+SHELL = ObservedProcess(5, "bash", ("/user.slice",))
 
 
 def test_own_and_foreign() -> None:
@@ -92,14 +92,14 @@ def test_a_process_of_the_group_is_ended(tmp_path: Path, sleeper) -> None:
 
 def test_a_number_that_has_gone_to_somebody_else_is_not_hit(tmp_path: Path, sleeper) -> None:
     proc = fake_proc(tmp_path, sleeper.pid, "/user.slice")
-    assert processes.end(Process(sleeper.pid, "sleep", (GROUP,)), OF_UNIT, 10.0, proc)
+    assert processes.end(ObservedProcess(sleeper.pid, "sleep", (GROUP,)), OF_UNIT, 10.0, proc)
     assert sleeper.poll() is None
 
 
 def test_a_process_that_is_gone_already() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
-    assert processes.end(Process(process.pid, "true", (GROUP,)), OF_UNIT, 1.0)
+    assert processes.end(ObservedProcess(process.pid, "true", (GROUP,)), OF_UNIT, 1.0)
 
 
 def test_the_real_tree_is_read() -> None:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import holding, host_lock
-from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder, Moment
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder, HostNow
 from hypothesis import given
 from hypothesis import strategies as st
 
 ALICE = Holder("a", "alice on ops-1", "node-a", None, 1.0, 100.0, "boot", {"pid": 1})
 BOB = replace(ALICE, run="b", who="bob on ops-2")
 INCIDENT = replace(ALICE, run="i", who="incident 7", token=5)
-NOW = Moment(50.0, "boot", False)
+NOW = HostNow(50.0, "boot", False)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ NOW = Moment(50.0, "boot", False)
     ],
 )
 def test_who_may_take_the_host(
-    held: Holder | None, asking: Holder, moment: Moment, ended: str | None, refused: bool
+    held: Holder | None, asking: Holder, moment: HostNow, ended: str | None, refused: bool
 ) -> None:
     assert (holding.why_not(held, asking, moment, ended) is not None) == refused
 
@@ -67,7 +67,7 @@ def test_who_has_lost_it() -> None:
 )
 def test_nobody_is_put_out_while_its_lease_stands(held: Holder, token: int | None, now: float, at_work: bool) -> None:
     """But by a newer run of a receiver."""
-    taken = holding.why_not(held, replace(BOB, token=token), Moment(now, "boot", at_work), None) is None
+    taken = holding.why_not(held, replace(BOB, token=token), HostNow(now, "boot", at_work), None) is None
     newer = token is not None and held.token is not None and token > held.token
     assert taken == (newer or (now >= held.until and not at_work))
 
@@ -80,14 +80,14 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     place = str(tmp_path / "locks")
     assert host_lock.take(asks("a"), directory=place) is None
     assert host_lock.take(asks("a"), directory=place) is not None
-    with pytest.raises(host_lock.Held, match="a on ops holds it") as refused:
+    with pytest.raises(host_lock.HostHeld, match="a on ops holds it") as refused:
         host_lock.take(asks("b"), directory=place)
     assert refused.value.holder is not None
     assert refused.value.holder.process == {"pid": 1}
     assert not host_lock.release("b", place)
     host_lock.keep(asks("a"), place)
     assert host_lock.release("a", place)
-    with pytest.raises(host_lock.Held, match="nobody holds it any more"):
+    with pytest.raises(host_lock.HostHeld, match="nobody holds it any more"):
         host_lock.keep(asks("a"), place)
     host_lock.take(asks("b"), directory=place)
 
@@ -97,14 +97,14 @@ def test_looking_takes_and_makes_nothing(tmp_path: Path) -> None:
     host_lock.take(asks("a"), directory=place, dry=True)
     assert not Path(place).exists()
     host_lock.take(asks("a"), directory=place)
-    with pytest.raises(host_lock.Held):
+    with pytest.raises(host_lock.HostHeld):
         host_lock.take(asks("b"), directory=place, dry=True)
 
 
 def test_a_frozen_run_finds_that_it_was_overtaken(tmp_path: Path) -> None:
     host_lock.take(asks("frozen", seconds=-1), directory=str(tmp_path))
     host_lock.take(asks("b"), directory=str(tmp_path))
-    with pytest.raises(host_lock.Held, match="b on ops has taken it over"):
+    with pytest.raises(host_lock.HostHeld, match="b on ops has taken it over"):
         host_lock.keep(asks("frozen"), str(tmp_path))
 
 
@@ -124,7 +124,7 @@ sys.stdin.read()
     assert task.stdout is not None
     started = int(task.stdout.readline())
     try:
-        with pytest.raises(host_lock.Held, match="one of its tasks is still at work"):
+        with pytest.raises(host_lock.HostHeld, match="one of its tasks is still at work"):
             host_lock.take(asks("b"), "killed", str(tmp_path))
         task.stdin.close()
         task.wait()

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from autoglm_recovery.knowledge.privilege import gate
-from autoglm_recovery.knowledge.privilege.request import Refused
+from autoglm_recovery.knowledge.privilege.request import GateRefused
 from autoglm_recovery.knowledge.privilege.rules import BUILTIN, OURS
 from autoglm_recovery.root.declared import declaration
 from tests.lab.places import CHECKOUT
@@ -38,11 +38,11 @@ def test_a_declaration_is_root_s_and_a_table_of_lists(tmp_path: Path) -> None:
     assert gate.declaration(str(file)) == {"services": [{"unit": "a.service"}]}
     for mode in (0o620, 0o602):
         file.chmod(mode)
-        with pytest.raises(Refused, match="root alone may write"):
+        with pytest.raises(GateRefused, match="root alone may write"):
             gate.declaration(str(file))
     file.chmod(0o600)
     os.chown(file, 12345, 0)
-    with pytest.raises(Refused, match="root alone may write"):
+    with pytest.raises(GateRefused, match="root alone may write"):
         gate.declaration(str(file))
 
 
@@ -51,12 +51,12 @@ def test_a_declaration_is_root_s_and_a_table_of_lists(tmp_path: Path) -> None:
 def test_any_other_declaration_admits_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "root.json"
     file.write_text(text)
-    with pytest.raises(Refused, match=re.escape(str(file))):
+    with pytest.raises(GateRefused, match=re.escape(str(file))):
         gate.declaration(str(file))
 
 
 def test_without_a_declaration_nothing_is_admitted(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot be read"):
+    with pytest.raises(GateRefused, match="cannot be read"):
         gate.declaration(str(tmp_path / "none"))
 
 

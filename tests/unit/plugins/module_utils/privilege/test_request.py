@@ -68,7 +68,7 @@ def test_the_start_of_a_module_is_understood(before: list[str]) -> None:
     ],
 )
 def test_any_other_command_line_is_refused(words: list[str]) -> None:
-    with pytest.raises(request.Refused, match="only modules are run as root"):
+    with pytest.raises(request.GateRefused, match="only modules are run as root"):
         request.asked(words)
 
 
@@ -95,13 +95,13 @@ def test_module_options_and_archive_are_read() -> None:
     ],
 )
 def test_any_other_file_is_refused(file: str) -> None:
-    with pytest.raises(request.Refused):
+    with pytest.raises(request.GateRefused):
         request.parse(file)
 
 
 @given(st.text() | st.builds(lambda value: written(params=value), st.text()))
 def test_rubbish_is_refused_and_raises_nothing_else(file: str) -> None:
-    with contextlib.suppress(request.Refused):
+    with contextlib.suppress(request.GateRefused):
         request.parse(file)
 
 
@@ -129,7 +129,7 @@ def test_a_file_of_somebody_else_s_a_link_and_a_pipe_are_not_read(tmp_path: Path
     os.mkfifo(pipe)
     assert request.sent(str(file), os.getuid()) == "a"
     for path, owner in ((file, os.getuid() + 1), (link, os.getuid()), (pipe, os.getuid()), (tmp_path, os.getuid())):
-        with pytest.raises(request.Refused):
+        with pytest.raises(request.GateRefused):
             request.sent(str(path), owner)
 
 
@@ -137,7 +137,7 @@ def test_what_is_too_long_is_not_read_to_its_end(tmp_path: Path) -> None:
     file = tmp_path / "AnsiballZ_a.py"
     with file.open("wb") as opened:
         opened.truncate(request.MOST_BYTES + 1)
-    with pytest.raises(request.Refused, match="longer than 8 MiB"):
+    with pytest.raises(request.GateRefused, match="longer than 8 MiB"):
         request.sent(str(file), os.getuid())
 
 
@@ -147,7 +147,7 @@ def test_a_long_file_takes_memory_in_proportion(part: str) -> None:
     text = written(zip_data="'" + part * (2**20 // len(part)) + "'")
     tracemalloc.start()
     try:
-        with contextlib.suppress(request.Refused):
+        with contextlib.suppress(request.GateRefused):
             request.parse(text)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

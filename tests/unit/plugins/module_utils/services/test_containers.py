@@ -7,37 +7,37 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import command
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome, run
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult, run
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
 
 
-def container(outcome: Outcome) -> Container:
+def container(outcome: CommandResult) -> Container:
     return Container("ab", "docker", 1.0, lambda _argv, _timeout: outcome)
 
 
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [
-        (Outcome(None, b"", b"", "docker did not end within 1 s"), "did not end within"),
-        (Outcome(None, b"", b"", "docker cannot be run: No such file or directory"), "cannot be run"),
-        (Outcome(1, b"[]", b"Cannot connect to the Docker daemon at unix:///x"), "Cannot connect"),
-        (Outcome(126, b"", b"permission denied"), "permission denied"),
-        (Outcome(0, b"rubbish", b""), "no JSON"),
-        (Outcome(0, b"[]", b""), "no list of one"),
-        (Outcome(0, b'[{"State": {"Status": "hibernating"}}]', b""), "not known here"),
-        (Outcome(0, b'[{"State": {"Status": "running", "Pid": "x"}}]', b""), "tells no process"),
+        (CommandResult(None, b"", b"", "docker did not end within 1 s"), "did not end within"),
+        (CommandResult(None, b"", b"", "docker cannot be run: No such file or directory"), "cannot be run"),
+        (CommandResult(1, b"[]", b"Cannot connect to the Docker daemon at unix:///x"), "Cannot connect"),
+        (CommandResult(126, b"", b"permission denied"), "permission denied"),
+        (CommandResult(0, b"rubbish", b""), "no JSON"),
+        (CommandResult(0, b"[]", b""), "no list of one"),
+        (CommandResult(0, b'[{"State": {"Status": "hibernating"}}]', b""), "not known here"),
+        (CommandResult(0, b'[{"State": {"Status": "running", "Pid": "x"}}]', b""), "tells no process"),
     ],
 )
-def test_what_cannot_be_read_is_unknown_and_not_touched(outcome: Outcome, reason: str) -> None:
+def test_what_cannot_be_read_is_unknown_and_not_touched(outcome: CommandResult, reason: str) -> None:
     status = container(outcome).status()
     assert (status.readable, status.state, status.process_gone) == (False, "unknown", False)
     assert reason in status.reason
 
 
 def test_no_such_container_is_known_to_be_absent() -> None:
-    one = container(Outcome(1, b"[]", b"Error: No such container: ab"))
+    one = container(CommandResult(1, b"[]", b"Error: No such container: ab"))
     assert (one.status().readable, one.status().state) == (True, "absent")
     with pytest.raises(ServiceError, match="knows no container"):
         one.start()
@@ -49,9 +49,9 @@ def test_a_runtime_that_hangs_costs_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome", [Outcome(0, b"", b""), Outcome(1, b"", b"configured logging driver does not support")]
+    "outcome", [CommandResult(0, b"", b""), CommandResult(1, b"", b"configured logging driver does not support")]
 )
-def test_a_log_that_is_not_there_is_said(outcome: Outcome) -> None:
+def test_a_log_that_is_not_there_is_said(outcome: CommandResult) -> None:
     with pytest.raises(Unread, match=r"log"):
         container(outcome).logs(10)
 

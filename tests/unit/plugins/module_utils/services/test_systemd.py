@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import Outcome
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemd import Unit
 
 
 def unit(text: str, proc: Path = Path("/nowhere")) -> Unit:
-    return Unit("a", 1.0, lambda _argv, _timeout: Outcome(0, text.encode(), b""), proc)
+    return Unit("a", 1.0, lambda _argv, _timeout: CommandResult(0, text.encode(), b""), proc)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_who_starts_it_again_is_said() -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(5, b"", b"Failed to start a.service: Unit a.service not found."),
-        Outcome(1, b"", b"Interactive authentication required."),
-        Outcome(None, b"", b"", "systemctl did not end within 1 s"),
-        Outcome(None, b"", b"", "systemctl cannot be run: No such file or directory"),
+        CommandResult(5, b"", b"Failed to start a.service: Unit a.service not found."),
+        CommandResult(1, b"", b"Interactive authentication required."),
+        CommandResult(None, b"", b"", "systemctl did not end within 1 s"),
+        CommandResult(None, b"", b"", "systemctl cannot be run: No such file or directory"),
     ],
 )
-def test_what_systemctl_says_is_passed_on(outcome: Outcome) -> None:
+def test_what_systemctl_says_is_passed_on(outcome: CommandResult) -> None:
     one = Unit("a", 1.0, lambda _argv, _timeout: outcome)
     words = (outcome.problem or outcome.stderr.decode()).rstrip(".")
     for act in (one.start, lambda: one.ask_to_stop(one.status())):

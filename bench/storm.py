@@ -22,7 +22,7 @@ import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import fingerprint
@@ -118,7 +118,8 @@ def commit(database: Database, alerts: list[Alert]) -> None:
 def fleet(directory: Path) -> World:
     """Return a thousand hosts, with one service each, in pools of ten."""
     hosts = {
-        f"node-{n:04}": Host(f"node-{n:04}", services=(FleetService("vllm", f"pool-{n // 10}"),)) for n in range(HOSTS)
+        f"node-{n:04}": Host(f"node-{n:04}", services=(InferenceService("vllm", f"pool-{n // 10}"),))
+        for n in range(HOSTS)
     }
     return World(parse_policy(""), Fleet(hosts=hosts), frozenset(ACTIONS), directory)
 

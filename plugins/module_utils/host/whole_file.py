@@ -22,7 +22,7 @@ _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Draft:
+class NewFile:
     """A new file that has no name of its own yet.  Unless it takes its place it is removed."""
 
     file: BinaryIO
@@ -48,7 +48,7 @@ class Draft:
 @contextlib.contextmanager
 def draft(
     directory: int, name: str, shown: str, mode: int | None = 0o600, unfinished: str | None = None
-) -> Iterator[Draft]:
+) -> Iterator[NewFile]:
     """Make a new file beside a name in an open directory.  Raises OSError, with C(shown) as its file's name.
 
     C(mode): whatever the umask is; None for what the umask leaves.  C(unfinished): its name until it takes its place.
@@ -63,7 +63,7 @@ def draft(
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(descriptor, mode)
-            yield Draft(file, directory, unfinished, name)
+            yield NewFile(file, directory, unfinished, name)
     except OSError as error:
         error.filename, error.filename2 = shown, None
         raise
@@ -75,7 +75,7 @@ def draft(
 
 
 @contextlib.contextmanager
-def beside(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Draft]:
+def beside(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[NewFile]:
     """As draft(), below a directory that nobody else can change or exchange.  Raises OSError."""
     where, name = os.path.split(os.fspath(path))
     directory = os.open(where or ".", _PASS)

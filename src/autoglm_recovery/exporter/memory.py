@@ -32,7 +32,7 @@ class KnownGpu:
 
 
 @dataclass
-class Memory:
+class GpuOwnerMemory:
     """Learns from each snapshot.  Safe to ask from several threads."""
 
     services: Services

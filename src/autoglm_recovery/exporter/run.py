@@ -41,7 +41,7 @@ from autoglm_recovery.exporter.live_metrics import (
     probe_metrics,
     service_metrics,
 )
-from autoglm_recovery.exporter.memory import Memory
+from autoglm_recovery.exporter.memory import GpuOwnerMemory
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Services
 from autoglm_recovery.exporter.traffic import LOCKS, NOTES, look, traffic_metrics
@@ -90,7 +90,7 @@ class Exporter:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._ledger = Ledger()
-        self._memory = Memory(settings.services, settings.expected_gpus)
+        self._memory = GpuOwnerMemory(settings.services, settings.expected_gpus)
         self._processes = Processes(settings.services, settings.roots.proc)
         self._state = state.StateFile(settings.state_file)
         self._senders = [AlertSender(url, settings.headers) for url in settings.alertmanagers]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.exporter.gpu_metrics import GpuView, HostView
-from autoglm_recovery.exporter.memory import KnownGpu, Memory, Snapshot, pids_on
+from autoglm_recovery.exporter.memory import GpuOwnerMemory, KnownGpu, Snapshot, pids_on
 from autoglm_recovery.exporter.services import NOBODY, NodeService
 from autoglm_recovery.knowledge.gpu.judging.expectations import Expectations
 from autoglm_recovery.knowledge.gpu.judging.verdict import Surroundings, assess
@@ -17,14 +17,14 @@ from autoglm_recovery.knowledge.gpu.judging.verdict import Surroundings, assess
 ServiceOf = Callable[[int | None], NodeService | None]
 
 
-def not_looked_yet(memory: Memory) -> HostView:
+def not_looked_yet(memory: GpuOwnerMemory) -> HostView:
     """Return what is known before the first snapshot: which GPUs there were, and nothing of how they are."""
     known = memory.known()
     gpus = [GpuView(one, "unknown", owner=_owner(memory, one)) for one in known]
     return HostView("unknown", gpus, expected=memory.expected if memory.expected is not None else len(known))
 
 
-def view_of(snapshot: Snapshot, memory: Memory, service_of: ServiceOf) -> HostView:
+def view_of(snapshot: Snapshot, memory: GpuOwnerMemory, service_of: ServiceOf) -> HostView:
     """Return what a snapshot says; the memory has learnt from it already."""
     assessed = assess(snapshot, Expectations(gpus=memory.expected), Surroundings())
     verdicts = [one["verdict"] for one in assessed["gpus"]]
@@ -63,7 +63,7 @@ def errors_in(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _seen(
-    device: Mapping[str, Any], verdict: str, snapshot: Snapshot, memory: Memory, service_of: ServiceOf
+    device: Mapping[str, Any], verdict: str, snapshot: Snapshot, memory: GpuOwnerMemory, service_of: ServiceOf
 ) -> GpuView:
     known = memory.name_of(device)
     owners = {pid: service for pid in pids_on(device) if (service := service_of(pid)) is not None}
@@ -84,7 +84,7 @@ def _gravest(verdicts: set[str]) -> str:
     return next((verdict for verdict in ("unhealthy", "unknown") if verdict in verdicts), "healthy")
 
 
-def _expected(snapshot: Snapshot, memory: Memory) -> int:
+def _expected(snapshot: Snapshot, memory: GpuOwnerMemory) -> int:
     """Return how many there should be.  A GPU that is bound to another driver is not this host's to use."""
     if memory.expected is not None:
         return memory.expected
@@ -108,5 +108,5 @@ def _on_bus(snapshot: Snapshot) -> int | None:
     return None if devices is None else sum(one["driver"] in (None, "nvidia") for one in devices)
 
 
-def _owner(memory: Memory, known: KnownGpu) -> NodeService:
+def _owner(memory: GpuOwnerMemory, known: KnownGpu) -> NodeService:
     return memory.owner_of(known.gpu) or NOBODY

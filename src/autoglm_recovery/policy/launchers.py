@@ -67,7 +67,7 @@ class ExecutionEnvironment(Section):
     options: tuple[Annotated[str, AfterValidator(_podman_option)], ...] = ()
 
 
-class LocalLauncher(Section):
+class LocalLauncherSettings(Section):
     """Runs on the receiver's machine, by ansible-runner; in a container where an execution environment is named."""
 
     execution_environment: (
@@ -101,7 +101,7 @@ def plain_url(value: str) -> str:
 Url = Annotated[str, AfterValidator(plain_url)]
 
 
-class AwxLauncher(Section):
+class AwxLauncherSettings(Section):
     """Runs as jobs of an AWX or Automation Controller.
 
     C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
@@ -131,8 +131,8 @@ class Launchers(Section):
     """C(default) runs every action for which its strategy names no other C(launcher)."""
 
     default: LauncherName = "local"
-    local: LocalLauncher = LocalLauncher()
-    awx: AwxLauncher | None = None
+    local: LocalLauncherSettings = LocalLauncherSettings()
+    awx: AwxLauncherSettings | None = None
 
     @model_validator(mode="after")
     def _default_is_there(self) -> Launchers:

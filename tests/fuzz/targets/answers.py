@@ -19,7 +19,7 @@ from autoglm_recovery.knowledge.balancers import kubernetes_api
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.receiver.doctor import looked_at, servers, targets, trying
 from autoglm_recovery.receiver.fleet import fleet_http
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.observe import alertmanager
 from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
 from autoglm_recovery.receiver.verify import proof_watch
@@ -27,7 +27,7 @@ from autoglm_recovery.rules.targets import targets_of
 from tests.fuzz.target import Target, text
 
 _DATE = "Sat, 28 Nov 2026 21:00:00 GMT"
-_FLEET = Fleet({"node-a": Host("node-a", "192.0.2.11", (FleetService("llama", "chat"),))})
+_FLEET = Fleet({"node-a": Host("node-a", "192.0.2.11", (InferenceService("llama", "chat"),))})
 
 
 def _client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:

@@ -21,7 +21,7 @@ from autoglm_recovery.policy.load import PolicyError, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.receiver.access.entries import AuthError, holds_open_token, read_entries
 from autoglm_recovery.receiver.fleet import presence
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host, InventoryError, fleet_from
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService, InventoryError, fleet_from
 from autoglm_recovery.receiver.intake.payload import (
     LONGEST_TEXT,
     PayloadError,
@@ -45,8 +45,8 @@ from tests.fuzz.target import FIXTURES, Target, files, text
 
 FLEET = Fleet(
     {
-        "node-a": Host("node-a", "192.0.2.11", (FleetService("llama", "chat"),), ("ip-192-0-2-11",)),
-        "gpu-node-1": Host("gpu-node-1", "10.20.0.11", (FleetService("llama", "chat"),)),
+        "node-a": Host("node-a", "192.0.2.11", (InferenceService("llama", "chat"),), ("ip-192-0-2-11",)),
+        "gpu-node-1": Host("gpu-node-1", "10.20.0.11", (InferenceService("llama", "chat"),)),
     }
 )
 

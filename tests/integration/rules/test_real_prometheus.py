@@ -10,7 +10,7 @@ import contextlib
 import pytest
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from tests.fake_vllm import FakeVllm, Rank, State
@@ -105,6 +105,6 @@ def test_dead_engines_hosts_and_targets_are_found_and_busy_engines_left_alone(fl
 def _watch(prometheus: Prometheus) -> PresenceWatch:
     """Return what asks this Prometheus who is heard of."""
     policy = parse_policy(f"monitoring: {{prometheus: {{url: 'http://127.0.0.1:{prometheus.port}'}}}}")
-    services = (FleetService("llama", "chat"),)
+    services = (InferenceService("llama", "chat"),)
     fleet = Fleet({host: Host(host, services=services) for host in [*ENGINES, "elsewhere"]})
     return PresenceWatch(lambda: World(policy, fleet, frozenset(), prometheus.directory))

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from autoglm_recovery.exporter import alertmanager, alerts, connections
-from autoglm_recovery.policy.launchers import ExecutionEnvironment, LocalLauncher
+from autoglm_recovery.policy.launchers import ExecutionEnvironment, LocalLauncherSettings
 from autoglm_recovery.receiver.access import authenticator, entries, passwords, sessions
 from autoglm_recovery.receiver.intake import payload
 from autoglm_recovery.receiver.runs import kept_evidence
@@ -39,7 +39,7 @@ def of_module(module: str, key: str) -> str:
     return found[1].removesuffix(".0")
 
 
-LOCAL = LocalLauncher()
+LOCAL = LocalLauncherSettings()
 BURST, SHORT = int(alerts.BURST.total_seconds()) // 60, int(alerts.SHORT.total_seconds())
 MIB, KIB = 1 << 20, 1 << 10
 SAID = {

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
 from autoglm_recovery.exporter.http import page
 from autoglm_recovery.exporter.links import LinkCounters
-from autoglm_recovery.exporter.memory import Memory
+from autoglm_recovery.exporter.memory import GpuOwnerMemory
 from autoglm_recovery.exporter.names import METRICS, ROWS
 from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
@@ -54,7 +54,7 @@ def service_of(pid: int | None) -> NodeService | None:
     return {1: LLM, 2: OTHER}.get(pid or 0)
 
 
-def looked(memory: Memory, seen: dict[str, Any]) -> Samples:
+def looked(memory: GpuOwnerMemory, seen: dict[str, Any]) -> Samples:
     memory.learn(seen, service_of)
     text = page(gpu_metrics(view_of(seen, memory, service_of))).decode()
     return {
@@ -86,7 +86,7 @@ def test_every_value_that_is_exported_is_one_that_is_read() -> None:
 
 
 def test_what_was_not_read_is_absent_and_zero_is_zero() -> None:
-    samples = looked(Memory(SERVICES), snapshot(device(0, temperature_c=0, remap_pending=None)))
+    samples = looked(GpuOwnerMemory(SERVICES), snapshot(device(0, temperature_c=0, remap_pending=None)))
     assert values(samples, "autoglm_gpu_temperature_celsius") == [0]
     assert values(samples, "autoglm_gpu_remap_pending") == []
     assert values(samples, "autoglm_gpu_power_watts") == []
@@ -94,7 +94,7 @@ def test_what_was_not_read_is_absent_and_zero_is_zero() -> None:
 
 def test_units_and_bits() -> None:
     read = device(0, power_usage_mw=71500, utilization_percent=40, clock_reasons=0x48, recovery_action=4)
-    samples = looked(Memory(SERVICES), snapshot(read))
+    samples = looked(GpuOwnerMemory(SERVICES), snapshot(read))
     assert values(samples, "autoglm_gpu_power_watts") == [71.5]
     assert values(samples, "autoglm_gpu_utilization_ratio") == [0.4]
     for reason, expected in (("hw_slowdown", 1), ("hw_thermal_slowdown", 1), ("gpu_idle", 0), ("sw_power_cap", 0)):
@@ -103,13 +103,13 @@ def test_units_and_bits() -> None:
 
 
 def test_a_recovery_action_of_tomorrow_is_unknown_and_not_none() -> None:
-    samples = looked(Memory(SERVICES), snapshot(device(0, recovery_action=9)))
+    samples = looked(GpuOwnerMemory(SERVICES), snapshot(device(0, recovery_action=9)))
     assert values(samples, "autoglm_gpu_recovery_action", action="unknown") == [1]
     assert values(samples, "autoglm_gpu_recovery_action", action="none") == []
 
 
 def test_a_gpu_belongs_to_the_service_that_used_it_last() -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0, processes_compute=[process(1, 5 << 30)])))
     samples = looked(memory, snapshot(device(0, processes_compute=[])))
     assert values(samples, "autoglm_gpu_owner_info", service="llm", pool="pool-a") == [1]
@@ -125,31 +125,31 @@ def test_memory_that_services_hold_is_counted_once_for_each_instance() -> None:
         "processes_compute": [process(1, 100, gi=1), process(2, None), process(77, 9)],
         "processes_graphics": [process(1, 100, gi=1)],
     }
-    samples = looked(Memory(SERVICES), snapshot(device(0, **lists)))
+    samples = looked(GpuOwnerMemory(SERVICES), snapshot(device(0, **lists)))
     assert values(samples, "autoglm_service_gpu_memory_bytes", service="llm", mig_gi="1", mig_ci="1") == [100]
     assert values(samples, "autoglm_service_gpu_memory_bytes") == [100]
 
 
 def test_mig_devices() -> None:
     mig = [{"index": 0, "uuid": "MIG-1", "name": "H100 MIG 3g.40gb", "gi": 2, "ci": 0, "errors": {}}]
-    samples = looked(Memory(SERVICES), snapshot(device(0, mig_enabled=True, mig_devices=mig)))
+    samples = looked(GpuOwnerMemory(SERVICES), snapshot(device(0, mig_enabled=True, mig_devices=mig)))
     assert values(samples, "autoglm_gpu_mig_device_info", mig_uuid="MIG-1", mig_gi="2", mig_ci="0") == [1]
 
 
 def test_a_gpu_that_is_not_listed_any_more_is_lost_until_somebody_says_how_many_there_are() -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0), device(1)))
     samples = looked(memory, snapshot(device(0)))
     assert values(samples, "autoglm_gpu_lost", gpu=GPUS[1]) == [1]
     assert values(samples, "autoglm_gpu_verdict", gpu=GPUS[1], verdict="unhealthy") == [1]
     assert values(samples, "autoglm_gpus_expected") == [2]
-    told = Memory(SERVICES, expected=1)
+    told = GpuOwnerMemory(SERVICES, expected=1)
     told.restore(memory.dump(), same_boot=True)
     assert values(looked(told, snapshot(device(0))), "autoglm_gpu_lost", gpu=GPUS[1]) == []
 
 
 def test_gpus_are_unknown_while_nothing_can_be_read() -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0, temperature_c=30)))
     samples = looked(memory, snapshot(state="hung", error="hung"))
     assert values(samples, "autoglm_gpu_verdict", verdict="unknown") == [1]
@@ -159,7 +159,7 @@ def test_gpus_are_unknown_while_nothing_can_be_read() -> None:
 
 
 def test_a_gpu_that_does_not_say_who_it_is_keeps_its_name() -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0), device(1)))
     mute = {**device(1), "state": "lost", "values": {"pci": None, "uuid": None}}
     samples = looked(memory, snapshot(device(0), mute))
@@ -180,16 +180,16 @@ def down(*links: int) -> list[dict[str, Any]]:
     ],
 )
 def test_a_link_is_missing_when_it_should_be_up(first: Any, second: Any, missing: float) -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0, nvlinks=first), device(1)))
     samples = looked(memory, snapshot(device(0, nvlinks=second), device(1)))
     assert values(samples, "autoglm_nvlink_links_missing", gpu=GPUS[0]) == [missing]
 
 
 def test_links_of_the_last_boot_say_nothing() -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     looked(memory, snapshot(device(0)))
-    rebooted = Memory(SERVICES)
+    rebooted = GpuOwnerMemory(SERVICES)
     rebooted.restore(memory.dump(), same_boot=False)
     assert values(looked(rebooted, snapshot(device(0, nvlinks=down(1)))), "autoglm_nvlink_links_missing") == [0]
 
@@ -202,7 +202,7 @@ def test_counters_of_links_are_kept_between_looks() -> None:
     links.complete(snapshot(device(0, nvlink_counters=counters)))
     now[0] = 2.0
     assert "nvlink.read:counters" not in links.plan()
-    samples = looked(Memory(SERVICES), dict(links.complete(snapshot(device(0)))))
+    samples = looked(GpuOwnerMemory(SERVICES), dict(links.complete(snapshot(device(0)))))
     assert values(samples, "autoglm_nvlink_errors_total", counter="replay", link="0", weight="grave") == [3]
     assert values(samples, "autoglm_nvlink_errors_total", counter="recovery") == []
     assert values(samples, "autoglm_nvlink_bit_error_rate", type="symbol") == [pytest.approx(15e-255)]
@@ -227,6 +227,6 @@ def test_errors_that_say_nothing_are_not_counted() -> None:
 
 @pytest.mark.parametrize("stored", [None, 3, [3], [{"gpu": 1}], [{"gpu": "x", "uuid": "y", "index": "z"}]])
 def test_a_stored_memory_that_makes_no_sense_is_left(stored: object) -> None:
-    memory = Memory(SERVICES)
+    memory = GpuOwnerMemory(SERVICES)
     memory.restore(stored, same_boot=True)
     assert memory.known() == []

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Delivery, DeliveryReceipt, Intake
 from autoglm_recovery.receiver.intake.payload import fingerprint
@@ -53,9 +53,9 @@ GPU = "GPU-11111111-2222-3333-4444-555555555555"
 # node-a and node-b serve two models, node-c only one of them.
 FLEET = Fleet(
     hosts={
-        "node-a": Host("node-a", services=(FleetService("llama", "chat"), FleetService("embed", "vectors"))),
-        "node-b": Host("node-b", services=(FleetService("llama", "chat"), FleetService("embed", "vectors"))),
-        "node-c": Host("node-c", services=(FleetService("llama", "chat"),)),
+        "node-a": Host("node-a", services=(InferenceService("llama", "chat"), InferenceService("embed", "vectors"))),
+        "node-b": Host("node-b", services=(InferenceService("llama", "chat"), InferenceService("embed", "vectors"))),
+        "node-c": Host("node-c", services=(InferenceService("llama", "chat"),)),
     }
 )
 

@@ -19,7 +19,13 @@ from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.observe import absence_watch
 from autoglm_recovery.receiver.observe.absence_watch import AbsenceWatch, lacking
-from autoglm_recovery.receiver.observe.alertmanager import Active, AlertmanagerClient, Had, Unanswered, read_had
+from autoglm_recovery.receiver.observe.alertmanager import (
+    ActiveAlert,
+    AlertmanagerAlerts,
+    AlertmanagerClient,
+    Unanswered,
+    read_had,
+)
 from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store.absences import Fired
 from autoglm_recovery.receiver.values.alerts import ABSENT
@@ -85,10 +91,10 @@ def test_an_answer_of_which_a_part_cannot_be_read_is_none(alerts, status):
 
 def had(*stored, at=START, up_for=3600.0, heard_ago=30.0, starts_at=START):
     """Return an answer: these alerts, and a Watchdog unless none was ever heard."""
-    alerts = {name: Active(name, labels, starts_at, at) for name, labels in stored}
+    alerts = {name: ActiveAlert(name, labels, starts_at, at) for name, labels in stored}
     if heard_ago is not None:
-        alerts["w"] = Active("w", {"alertname": "Watchdog"}, at, at - heard_ago)
-    return Had(alerts, at - up_for, at)
+        alerts["w"] = ActiveAlert("w", {"alertname": "Watchdog"}, at, at - heard_ago)
+    return AlertmanagerAlerts(alerts, at - up_for, at)
 
 
 @pytest.mark.parametrize(

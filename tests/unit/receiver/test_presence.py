@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet as console
 from autoglm_recovery.receiver.decide.gather import _crowds
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.presence import (
     HEARD,
     NOT_SET_UP,
     SILENT,
     UNKNOWN,
     Presence,
-    Roll,
+    PresenceRoll,
     cannot_ask,
     looked,
 )
@@ -33,8 +33,8 @@ from .desk import desk
 NOW = 1_800_000_000.0
 FLEET = Fleet(
     {
-        "node-a": Host("node-a", "192.0.2.11", (FleetService("llama", "chat"),), ("ip-192-0-2-11",)),
-        "node-b": Host("node-b", "fd00::2", (FleetService("llama", "chat"),)),
+        "node-a": Host("node-a", "192.0.2.11", (InferenceService("llama", "chat"),), ("ip-192-0-2-11",)),
+        "node-b": Host("node-b", "fd00::2", (InferenceService("llama", "chat"),)),
         "ops": Host("ops"),
     }
 )
@@ -46,13 +46,13 @@ def target(job: str, answered: bool, ago: float = 1.0, **labels: str) -> dict:
     return {"metric": {"job": job, "instance": "x:1", **labels}, "value": [NOW, str(at if answered else -at)]}
 
 
-def roll(*targets: dict, before: Roll = NOT_SET_UP, now: float = NOW) -> Roll:
+def roll(*targets: dict, before: PresenceRoll = NOT_SET_UP, now: float = NOW) -> PresenceRoll:
     """Return what a look finds."""
     answer = {"status": "success", "data": {"resultType": "vector", "result": list(targets)}}
     return looked(before, answer, FLEET, now, 40.0)
 
 
-def word(found: Roll, host: str, service: str | None = None, now: float = NOW) -> str:
+def word(found: PresenceRoll, host: str, service: str | None = None, now: float = NOW) -> str:
     """Return how something stands."""
     return found.of(host, service, now).word
 
@@ -116,7 +116,7 @@ def test_what_is_not_known_any_more_keeps_its_age():
 
 def test_without_a_prometheus_everything_is_unknown_and_says_why():
     assert "monitoring.prometheus" in NOT_SET_UP.of("node-a", None, NOW).why
-    assert word(Roll(), "node-a") == UNKNOWN
+    assert word(PresenceRoll(), "node-a") == UNKNOWN
     assert roll().of("node-a", None, NOW) == Presence(UNKNOWN, None, "Prometheus has no targets")
 
 
@@ -172,7 +172,7 @@ def test_incidents_come_before_what_is_heard():
 def test_hosts_without_services_do_not_count_in_the_share_of_the_fleet(tmp_path):
     fleet = Fleet(
         {
-            **{f"gpu-{n}": Host(f"gpu-{n}", services=(FleetService("llama", "chat"),)) for n in range(4)},
+            **{f"gpu-{n}": Host(f"gpu-{n}", services=(InferenceService("llama", "chat"),)) for n in range(4)},
             **{f"ops-{n}": Host(f"ops-{n}") for n in range(40)},
         }
     )

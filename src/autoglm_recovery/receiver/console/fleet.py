@@ -17,8 +17,8 @@ from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
 from autoglm_recovery.policy.guardrails import Guardrails, allowed
 from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, part
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService
-from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, Roll
+from autoglm_recovery.receiver.fleet.fleet import Fleet, InferenceService
+from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, PresenceRoll
 from autoglm_recovery.receiver.observe.silences import SilenceSnapshot
 from autoglm_recovery.receiver.store.schema import incidents
 from autoglm_recovery.receiver.store.well import WELL
@@ -161,7 +161,7 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     inventory: str,
     chosen: FleetFilter = EVERYTHING,
     wrong: tuple[str, ...] = (),
-    roll: Roll = NOT_SET_UP,
+    roll: PresenceRoll = NOT_SET_UP,
 ) -> FleetPage:
     """Return what the page shows; C(rows) are the incidents that are going on, C(roll) says who is heard of."""
     of_host: dict[str, list[Any]] = {}
@@ -244,7 +244,7 @@ def _host(fleet: Fleet, name: str, rows: Sequence[Any], heard: _Heard) -> HostSh
     return HostShown(name, host.address, services, standing(rows, presence), about, heard_at, presence.why)
 
 
-def _service(service: FleetService, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
+def _service(service: InferenceService, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
     how = _member(host, service.name, rows, presence).stands
     return ServiceShown(service.name, service.pool, how, moment(presence.at), presence.why)
 

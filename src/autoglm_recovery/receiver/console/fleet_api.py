@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from autoglm_recovery.receiver.console import fleet as shown
 from autoglm_recovery.receiver.fleet.fleet import Host
-from autoglm_recovery.receiver.fleet.presence import Presence, Roll
+from autoglm_recovery.receiver.fleet.presence import Presence, PresenceRoll
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
 from autoglm_recovery.receiver.web.parts import WebServices
@@ -76,7 +76,7 @@ def routes(parts: WebServices) -> list[Guarded]:
     return [Guarded("/api/v1/fleet", fleet, methods=["GET"], need=Need.read, contract=contract)]
 
 
-def _host(host: Host, rows: list[Any], roll: Roll, now: float) -> dict[str, Any]:
+def _host(host: Host, rows: list[Any], roll: PresenceRoll, now: float) -> dict[str, Any]:
     services = [
         {
             "service": service.name,
@@ -90,7 +90,7 @@ def _host(host: Host, rows: list[Any], roll: Roll, now: float) -> dict[str, Any]
     return {"host": host.name, **_standing(rows, _of(roll, host, None, now), now), "services": services}
 
 
-def _of(roll: Roll, host: Host, service: str | None, now: float) -> Presence:
+def _of(roll: PresenceRoll, host: Host, service: str | None, now: float) -> Presence:
     return roll.of(host.name, service, now)
 
 

@@ -26,7 +26,7 @@ class InventoryError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class FleetService:
+class InferenceService:
     """An inference service of a host, as C(autoglm_services) in the inventory declares it."""
 
     name: str
@@ -39,7 +39,7 @@ class Host:
 
     name: str
     address: str | None = None
-    services: tuple[FleetService, ...] = ()
+    services: tuple[InferenceService, ...] = ()
     aliases: tuple[str, ...] = ()
 
 
@@ -179,7 +179,7 @@ def _host(name: str, variables: Mapping[str, Any]) -> Host:
     if not isinstance(aliases, list) or not all(isinstance(alias, str) and alias.strip() for alias in aliases):
         raise ValueError(f"autoglm_aliases of {name} must be a list of the other names that monitoring has for it")
     address = variables.get("ansible_host")
-    services = tuple(FleetService(name=s["name"], pool=s.get("pool")) for s in declared)
+    services = tuple(InferenceService(name=s["name"], pool=s.get("pool")) for s in declared)
     return Host(
         name=name,
         address=address if isinstance(address, str) else None,

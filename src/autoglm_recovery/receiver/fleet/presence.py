@@ -39,7 +39,7 @@ class Presence:
 
 
 @dataclass(frozen=True)
-class Roll:
+class PresenceRoll:
     """What the last look found: for each host, and each service of it, whether it answered, and when it was asked.
 
     C(answered_at) are the last answers of which this receiver knows, of now or before; C(why) says why nothing is so.
@@ -68,17 +68,17 @@ class Roll:
         return Presence(HEARD, scraped_at, "") if answered else Presence(SILENT, at, "it does not answer Prometheus")
 
 
-NOT_SET_UP = Roll(why="the policy's monitoring.prometheus names none to ask")
+NOT_SET_UP = PresenceRoll(why="the policy's monitoring.prometheus names none to ask")
 
 
-def cannot_ask(before: Roll, why: str, now: float) -> Roll:
+def cannot_ask(before: PresenceRoll, why: str, now: float) -> PresenceRoll:
     """Return what is known while Prometheus cannot be asked: when each was last heard of, and for a while the rest."""
     if before.scraped and now - before.asked_at <= before.good_for:
         return before
-    return Roll(answered_at=before.answered_at, why=why)
+    return PresenceRoll(answered_at=before.answered_at, why=why)
 
 
-def looked(before: Roll, answer: object, fleet: Fleet, now: float, good_for: float) -> Roll:
+def looked(before: PresenceRoll, answer: object, fleet: Fleet, now: float, good_for: float) -> PresenceRoll:
     """Read what Prometheus answers to C(QUERY).
 
     A host is heard of where any of its targets answers, a service where all endpoints of it do, each in any way.
@@ -101,7 +101,9 @@ def looked(before: Roll, answer: object, fleet: Fleet, now: float, good_for: flo
             endpoints[instance] = max(endpoints.get(instance, found), found)
     scraped = {key: min(each.values()) for key, each in ways.items()}
     fresh = {key: at for key, (answered, at) in scraped.items() if answered}
-    return Roll(now, good_for, scraped, {**before.answered_at, **fresh}, "" if scraped else "Prometheus has no targets")
+    return PresenceRoll(
+        now, good_for, scraped, {**before.answered_at, **fresh}, "" if scraped else "Prometheus has no targets"
+    )
 
 
 def _host(labels: Mapping[str, Any], fleet: Fleet) -> Host | None:

@@ -32,7 +32,7 @@ _OCCASIONS = {
 
 
 @dataclass(frozen=True)
-class Tried:
+class RunSummary:
     """A run of the incident, in words for people."""
 
     action: str
@@ -45,7 +45,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Case:
+class NoticeSubject:
     """What a notice tells of."""
 
     number: int
@@ -59,7 +59,7 @@ class Case:
     reason: str
     since: float
     action: str | None
-    tried: tuple[Tried, ...]
+    tried: tuple[RunSummary, ...]
     evidence: tuple[str, ...]
     alerts: tuple[Mapping[str, Any], ...]
     console: str | None
@@ -99,7 +99,7 @@ def _together_with_others(now: float, policy: Policy, occasion: str) -> dict[str
 
 def _case(
     connection: sa.Connection, row: sa.Row[Any], decision: Decision, known: Situation, policy: Policy, occasion: str
-) -> Case:
+) -> NoticeSubject:
     service = f"service {row.service} on {row.host}" if row.service else f"host {row.host}"
     gpu = f", GPU {row.gpu}" if row.gpu else ""
     pool = f", pool {row.pool}" if row.pool else ""
@@ -107,7 +107,7 @@ def _case(
     # What the ladder goes by is told as well.
     since = known.now - max(runs.TOLD_OF_S, policy.recovery.persistent_within.total_seconds())
     console = policy.notify.console
-    return Case(
+    return NoticeSubject(
         number=row.id,
         occasion=occasion,
         failure_class=row.failure_class,
@@ -129,12 +129,12 @@ def _case(
     )
 
 
-def _run(run: sa.Row[Any], console: str | None, incident: int | None = None) -> Tried:
+def _run(run: sa.Row[Any], console: str | None, incident: int | None = None) -> RunSummary:
     output = run.link or (f"{console}/runs/{run.id}/output" if console else run.directory)
-    return Tried(run.action, run.state, run.started_at, output, run.cause, incident)
+    return RunSummary(run.action, run.state, run.started_at, output, run.cause, incident)
 
 
-def title(case: Case) -> str:
+def title(case: NoticeSubject) -> str:
     """Return the one line that a phone shows: the cause first, where it is known."""
     return _line(case.occasion, case.number, case.failure_class, case.host, case.cause)
 
@@ -165,14 +165,14 @@ def over(row: sa.Row[Any], state: IncidentState, reason: str, now: float) -> str
     return "\n".join(lines)
 
 
-def body(case: Case) -> str:
+def body(case: NoticeSubject) -> str:
     """Return the whole notice, as plain text."""
     parts = [_what(case), _tried(case.tried), _section("Evidence", case.evidence), _section("Links", _links(case))]
     text = "\n\n".join("\n".join(lines) for lines in [*(list(part) for part in parts), list(_commands(case))] if lines)
     return text if len(text) <= LONGEST_BODY else f"{text[: LONGEST_BODY - 30]}\n... (shortened)"
 
 
-def _what(case: Case) -> Iterator[str]:
+def _what(case: NoticeSubject) -> Iterator[str]:
     yield f"Cause: {_plain(case.cause or case.root_cause)}"
     yield f"What:  {case.failure_class} ({case.fault_mode}), since {clocks.in_words(case.since)}"
     yield f"Alert: {_plain(case.root_cause)}"
@@ -180,7 +180,7 @@ def _what(case: Case) -> Iterator[str]:
     yield f"Why:   {_plain(case.reason)}"
 
 
-def _tried(tried: Sequence[Tried]) -> Iterator[str]:
+def _tried(tried: Sequence[RunSummary]) -> Iterator[str]:
     if not tried:
         yield "Tried: nothing yet"
         return
@@ -199,7 +199,7 @@ def _section(name: str, lines: Sequence[str]) -> Iterator[str]:
         yield from (f"  {_plain(line)}" for line in lines)
 
 
-def _links(case: Case) -> list[str]:
+def _links(case: NoticeSubject) -> list[str]:
     found = [f"{case.console}/incidents/{case.number}"] if case.console else []
     for alert in case.alerts[:5]:
         found += [str(alert["annotations"][name]) for name in _LINKS if alert["annotations"].get(name)]
@@ -207,7 +207,7 @@ def _links(case: Case) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _commands(case: Case) -> Iterator[str]:
+def _commands(case: NoticeSubject) -> Iterator[str]:
     yield "What you can do:"
     number = case.number
     yield f"  autoglm incidents show {number}      # all that happened"

@@ -61,14 +61,14 @@ class _ServerReach:
 
 
 @dataclass(frozen=True)
-class _Wait:
+class _AddressRetry:
     """How often an address has failed to take a page, and when it is tried again, on the monotonic clock."""
 
     attempts: int = 0
     again_at: float = 0.0
 
-    def failed(self, now: float) -> _Wait:
-        return _Wait(self.attempts + 1, now + pause_after(self.attempts + 1))
+    def failed(self, now: float) -> _AddressRetry:
+        return _AddressRetry(self.attempts + 1, now + pause_after(self.attempts + 1))
 
 
 def _asked(policy: Policy) -> dict[str, tuple[str | None, str, fleet_http.Setting | None]]:
@@ -108,7 +108,7 @@ class ReceiverMonitor:
         self._servers = {key: _ServerReach() for key in ("Database", "Prometheus", "Alertmanager")}
         self._pages = self._read()
         # By page and address, so that one that fails delays nothing else.
-        self._waits: dict[tuple[str, str], _Wait] = {}
+        self._waits: dict[tuple[str, str], _AddressRetry] = {}
         self.worker = Worker("own watch", self._step, stuck_after=self._longest_look, first_pause_s=EVERY_S)
 
     def start(self) -> None:
@@ -187,7 +187,7 @@ class ReceiverMonitor:
         lacking = {(page.key, each) for page in self._pages.values() for each in own_state.to_tell(page, by_digest)}
         # What cannot be read of a route may be somebody who is to be told.
         lacking |= {(page.key, each) for page in self._pages.values() if page.over_at is None for each in unread}
-        waits = {pair: self._waits.get(pair, _Wait()) for pair in lacking}
+        waits = {pair: self._waits.get(pair, _AddressRetry()) for pair in lacking}
         due = sorted((wait.again_at, pair) for pair, wait in waits.items() if now >= wait.again_at)
         failed = {pair: pair[1] for _, pair in due if pair[1] in unread}
         for key in dict.fromkeys(key for _, (key, _) in due):

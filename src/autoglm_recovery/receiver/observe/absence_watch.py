@@ -18,7 +18,12 @@ import structlog
 
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.observe.alertmanager import Active, AlertmanagerClient, Had, Unanswered
+from autoglm_recovery.receiver.observe.alertmanager import (
+    ActiveAlert,
+    AlertmanagerAlerts,
+    AlertmanagerClient,
+    Unanswered,
+)
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import absences
 from autoglm_recovery.receiver.store.absences import Fired
@@ -34,7 +39,7 @@ _REQUESTS = 2
 LOOKS = 2
 
 
-def lacking(fired: Iterable[Fired], had: Had, times: Mapping[int, int]) -> dict[int, int]:
+def lacking(fired: Iterable[Fired], had: AlertmanagerAlerts, times: Mapping[int, int]) -> dict[int, int]:
     """Count, for each alert that Alertmanager has had before, the looks in a row in which it lacks it.
 
     Where it has another alert under the fingerprint, nobody can say that it lacks this one.
@@ -43,7 +48,7 @@ def lacking(fired: Iterable[Fired], had: Had, times: Mapping[int, int]) -> dict[
     return {number: times.get(number, 0) + 1 for number in gone}
 
 
-def found(each: Fired, had: Had) -> Active | None:
+def found(each: Fired, had: AlertmanagerAlerts) -> ActiveAlert | None:
     """Return what Alertmanager has of an alert: under its fingerprint, and with its labels."""
     there = had.alerts.get(each.fingerprint)
     return there if there is not None and there.is_stored_as(each.labels) else None
@@ -98,11 +103,13 @@ class AbsenceWatch:
         self._note(setting, fired, absent, had, asked_at)
         return every
 
-    def _ask(self, setting: Alertmanager) -> Had:
+    def _ask(self, setting: Alertmanager) -> AlertmanagerAlerts:
         with AlertmanagerClient(setting.url, setting) as client:
             return client.had()
 
-    def _note(self, setting: Alertmanager, fired: list[Fired], absent: list[Fired], had: Had, asked_at: float) -> None:
+    def _note(
+        self, setting: Alertmanager, fired: list[Fired], absent: list[Fired], had: AlertmanagerAlerts, asked_at: float
+    ) -> None:
         seen = [each.id for each in fired if each.unseen(asked_at) and found(each, had)]
         back = [(each, there.starts_at) for each in absent if (there := found(each, had))]
         doubt = had.doubt(setting.complete_after.total_seconds())

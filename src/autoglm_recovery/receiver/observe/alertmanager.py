@@ -29,7 +29,7 @@ class Unanswered(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Active:
+class ActiveAlert:
     """One alert that Alertmanager has and that has not ended.  Times are seconds since the epoch, by its clock."""
 
     fingerprint: str
@@ -46,10 +46,10 @@ class Active:
 
 
 @dataclass(frozen=True)
-class Had:
+class AlertmanagerAlerts:
     """What Alertmanager had at C(at), and since when it runs; all by its clock."""
 
-    alerts: Mapping[str, Active]
+    alerts: Mapping[str, ActiveAlert]
     up_since: float
     at: float
 
@@ -65,7 +65,7 @@ class Had:
         return None
 
 
-def read_had(alerts: object, status: object, at: float) -> Had:
+def read_had(alerts: object, status: object, at: float) -> AlertmanagerAlerts:
     """Read what C(GET /api/v2/alerts) and C(GET /api/v2/status) answer.
 
     :raises ValueError: if any part of it is not what Alertmanager's API v2 says.
@@ -77,17 +77,17 @@ def read_had(alerts: object, status: object, at: float) -> Had:
         up_since = _moment(status["uptime"])  # type: ignore[index]
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"the answer cannot be read: {error!r}") from error
-    return Had({alert.fingerprint: alert for alert in read}, up_since, at)
+    return AlertmanagerAlerts({alert.fingerprint: alert for alert in read}, up_since, at)
 
 
-def _active(entry: Mapping[str, Any]) -> Active:
+def _active(entry: Mapping[str, Any]) -> ActiveAlert:
     labels = entry["labels"]
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise TypeError("an alert's labels are no texts")
     fingerprint = entry["fingerprint"]
     if not isinstance(fingerprint, str) or not fingerprint:
         raise TypeError("an alert has no fingerprint")
-    return Active(fingerprint, labels, _moment(entry["startsAt"]), _moment(entry["updatedAt"]))
+    return ActiveAlert(fingerprint, labels, _moment(entry["startsAt"]), _moment(entry["updatedAt"]))
 
 
 def _moment(text: str) -> float:
@@ -111,7 +111,7 @@ class AlertmanagerClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def had(self) -> Had:
+    def had(self) -> AlertmanagerAlerts:
         """Ask what it has.
 
         :raises Unanswered: unless both answers are whole and can be read.

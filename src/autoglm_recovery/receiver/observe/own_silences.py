@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from autoglm_recovery.receiver.observe.alertmanager import Active
+from autoglm_recovery.receiver.observe.alertmanager import ActiveAlert
 from autoglm_recovery.receiver.observe.silences import KnownSilence
 
 # How long after a run's time-out its silence ends by itself, should nobody be there to end it.
@@ -32,7 +32,7 @@ def may_be_silenced(labels: Mapping[str, str]) -> bool:
     return bool(name) and name != "Watchdog" and not name.startswith(_ABOUT_US)
 
 
-def why_not(alert: Active, stored: Mapping[str, str]) -> str | None:
+def why_not(alert: ActiveAlert, stored: Mapping[str, str]) -> str | None:
     """Say why what Alertmanager has under an alert's fingerprint is not to be silenced for it, None where it is."""
     if not alert.is_stored_as(stored):
         return "Alertmanager has another alert under its fingerprint"

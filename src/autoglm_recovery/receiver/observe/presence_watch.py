@@ -13,7 +13,7 @@ import structlog
 from autoglm_recovery import bounded_http
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.fleet import fleet_http, presence
-from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Roll
+from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, PresenceRoll
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.values.clock import Clock, wall
@@ -35,7 +35,7 @@ class PresenceWatch:
         self._world = world
         self._clock = clock
         self._failing = False
-        self.now = Roll()
+        self.now = PresenceRoll()
         self.worker = Worker("presence", self._step, stuck_after=self._longest_look)
 
     def start(self) -> None:

@@ -21,7 +21,7 @@ from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.observe import own_silences
-from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Had, Unanswered
+from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerAlerts, AlertmanagerClient, Unanswered
 from autoglm_recovery.receiver.observe.silences import KnownSilence, read_silences
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.process.worker import Worker
@@ -114,7 +114,7 @@ class Silencer:
                 attempt(partial(self._begin, client, row, had), row)
         return failures
 
-    def _begin(self, client: AlertmanagerClient, row: sa.Row[Any], had: Had) -> None:
+    def _begin(self, client: AlertmanagerClient, row: sa.Row[Any], had: AlertmanagerAlerts) -> None:
         alert = had.alerts.get(row.fingerprint)
         with self._database.reading() as connection:
             stored = rows.labels_of(connection, row)

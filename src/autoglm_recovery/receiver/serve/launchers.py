@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from autoglm_recovery.policy.launchers import AwxLauncher as AwxPolicy
+from autoglm_recovery.policy.launchers import AwxLauncherSettings as AwxPolicy
 from autoglm_recovery.policy.launchers import Launchers
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import Background

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from autoglm_recovery.receiver.access.authenticator import Authenticator
 from autoglm_recovery.receiver.access.sessions import Sessions
-from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Roll
+from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, PresenceRoll
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
@@ -45,7 +45,7 @@ class WebServices:
     world: Callable[[], World]
     silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
     troubles: Callable[[], tuple[Trouble, ...]] = lambda: ()
-    presence: Callable[[], Roll] = lambda: NOT_SET_UP
+    presence: Callable[[], PresenceRoll] = lambda: NOT_SET_UP
 
     async def ask(self, query: Callable[[sa.Connection], T]) -> T:
         """Read from the database without holding up other requests."""

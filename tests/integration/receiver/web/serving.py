@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
@@ -32,7 +32,7 @@ ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operat
 DEADLINE_S = 180
 WORLD = World(
     Policy(),
-    Fleet({"node-a": Host("node-a", services=(FleetService("llama", "chat"),)), "ops": Host("ops")}),
+    Fleet({"node-a": Host("node-a", services=(InferenceService("llama", "chat"),)), "ops": Host("ops")}),
     frozenset(),
     Path("inventory.yml"),
 )

@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.console.ordering import Confirmation
 from autoglm_recovery.receiver.console.output import OutputPage
 from autoglm_recovery.receiver.console.rendering import Frame, link, render
 from autoglm_recovery.receiver.decide.guards import GuardFinding
-from autoglm_recovery.receiver.fleet.fleet import Fleet, FleetService, Host
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
 from autoglm_recovery.receiver.values.model import Decision, Verb
@@ -119,7 +119,7 @@ def pages(text):
         well=False,
     )  # fmt: skip
     summaries = (listing.summary(row),)
-    fleet_of = Fleet({text: Host(text, text, (FleetService(text, text),)), "node-a": Host("node-a")})
+    fleet_of = Fleet({text: Host(text, text, (InferenceService(text, text),)), "node-a": Host("node-a")})
     alert = {
         **found(text)["alerts"][0], "outcome": "refused", "incident_id": 7, "committed_at": THEN,
     }  # fmt: skip

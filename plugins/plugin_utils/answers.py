@@ -20,6 +20,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.plain import plain
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.redaction import redact_text
 from ansible_collections.autoglm.recovery.plugins.plugin_utils import memory
 
@@ -31,6 +32,7 @@ MOST_MEMORY = 256 * 2**20
 _NAMES_HOSTS = frozenset(("add_host", "add_group", "results"))
 # The controller itself adds to a module's facts which interpreter it has found.
 _CONTROLLERS = ("discovered_interpreter_", "ansible_discovered_interpreter_")
+_LONGEST_NAME = 60
 _NOT_SHOWN = "not shown: may hold secrets"
 
 
@@ -90,9 +92,9 @@ def commanding(answer: Mapping[str, Any], *, raw: bool) -> list[str]:
         if key == "ansible_facts":
             facts = [name for name in _mapping(value) if raw or not str(name).startswith(_CONTROLLERS)]
             if facts or not isinstance(value, Mapping):
-                named.append(f"ansible_facts ({', '.join(sorted(_word(name) for name in facts)[:10])})")
+                named.append(f"ansible_facts ({', '.join(sorted(plain(name)[:_LONGEST_NAME] for name in facts)[:10])})")
         elif str(key).startswith("ansible_") or (raw and (key in _NAMES_HOSTS or str(key).startswith("_ansible_"))):
-            named.append(_word(key))
+            named.append(plain(key)[:_LONGEST_NAME])
     return sorted(named)
 
 
@@ -123,7 +125,3 @@ def _document(output: str) -> Mapping[str, Any]:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _word(name: Any) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name))[:60]

@@ -21,6 +21,7 @@ from collections.abc import Collection
 from typing import Any, BinaryIO, Callable
 
 from ..host import bounded_yaml, paths, whole_file
+from ..host.plain import one_line
 from .protocol import BalancerError, Obstacle
 
 _TRIES = 10
@@ -164,7 +165,7 @@ def parse(path: str, content: bytes) -> Any:
     except BalancerError:
         raise
     except Exception as error:  # pylint: disable=broad-except  # YAML's errors are of a library we may lack
-        words = " ".join(str(error).split())[:300]
+        words = one_line(error, 300)
         raise BalancerError("unreadable", f"{path} is not {'YAML' if is_yaml(path) else 'JSON'}: {words}") from error
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from ..host.plain import one_line, quoted
 from . import haproxy_rows, lock
 from .haproxy_socket import RuntimeSocket
 from .protocol import (
@@ -152,7 +153,7 @@ class Haproxy:
 
     def obstacles(self) -> list[Obstacle]:
         """Who reads the tables may still not change them: that takes C(level admin) of the socket."""
-        level = _one_line(self._ask("show cli level"))
+        level = one_line(self._ask("show cli level"), 160)
         if level == "admin":
             return []
         what = f"the socket {self._socket.address} has level {level}, and a drain needs level admin"
@@ -197,14 +198,14 @@ class Haproxy:
         """Run a command whose success is an empty answer."""
         answer = self._ask(command).strip()
         if answer:
-            raise BalancerError("refused", f"HAProxy answered {_one_line(answer)!r} to {command!r}")
+            raise BalancerError("refused", f"HAProxy answered {quoted(answer, 160)} to {command!r}")
 
     def _ask(self, command: str) -> str:
         answer = self._socket.ask(command)
         for sentence, kind in _COMPLAINTS:
             if answer.startswith(sentence):
                 hint = "; the socket needs level admin" if kind == "denied" else ""
-                raise BalancerError(kind, f"HAProxy answered {_one_line(answer)!r} to {command!r}{hint}")
+                raise BalancerError(kind, f"HAProxy answered {quoted(answer, 160)} to {command!r}{hint}")
         return answer
 
 
@@ -212,7 +213,7 @@ def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
     """Read C(show stat): backend -> server name -> column -> value. Raises BalancerError."""
     lines = text.splitlines()
     if not lines or not lines[0].startswith("# pxname,svname,"):
-        raise BalancerError("unreadable", f"show stat answered {_one_line(text)!r}, not a table")
+        raise BalancerError("unreadable", f"show stat answered {quoted(text, 160)}, not a table")
     try:
         rows = list(csv.DictReader([lines[0][2:], *lines[1:]], restval=""))
     except csv.Error as error:
@@ -267,7 +268,3 @@ def _check_word(what: str, value: str) -> None:
     """A blank, a semicolon or a line end in a name would begin another command."""
     if not re.match(r"[A-Za-z0-9_.:-]+\Z", value):
         raise ValueError(f"{what} {value[:100]!r} is no name that HAProxy allows")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:160]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..host.numbers import whole_number
+from ..host.plain import quoted
 from .protocol import BalancerError
 
 _BY_RESOLUTION = 0x20
@@ -59,8 +60,7 @@ def parse(text: str) -> list[Row]:
     """Every row: column -> value. Raises BalancerError."""
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        words = " ".join(text.split())[:160]
-        raise BalancerError("unreadable", f"show servers state answered {words!r}, not a table of version 1")
+        raise BalancerError("unreadable", f"show servers state answered {quoted(text, 160)}, not a table of version 1")
     columns = lines[1][2:].split()
     rows = [dict(zip(columns, line.split())) for line in lines[2:]]
     return [row for row in rows if "be_name" in row and "srv_name" in row]

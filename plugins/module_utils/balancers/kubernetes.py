@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..host import clocks
+from ..host.plain import one_line
 from . import lock
 from .kubernetes_api import KubernetesClient
 from .protocol import (
@@ -260,7 +261,7 @@ def _explain(error: Exception, what: str, arguments: tuple[Any, ...]) -> Balance
     """By the HTTP status that the client's exception carries; without one there was no answer."""
     status = getattr(error, "status", None)
     name = arguments[0] if arguments else ""
-    words = " ".join(str(getattr(error, "reason", None) or error).split())[:200]
+    words = one_line(getattr(error, "reason", None) or error, 200)
     if status in (401, 403):
         need = "; patch on pods/status is needed" if what == "patch_pod" else ""
         return BalancerError("denied", f"the Kubernetes API refused {what} {name}: {status} {words}{need}")

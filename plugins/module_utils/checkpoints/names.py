@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 
+from ..host.plain import quoted
 from .problems import Damaged
 
 _SERIES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -50,15 +51,10 @@ def is_count(value: object) -> bool:
 def check_relative(name: object, what: str = "file") -> str:
     """A path below a directory, in plain parts. Raises Damaged for anything that could lead outside of it."""
     if not isinstance(name, str) or not name or len(name) > _MAX_PATH:
-        raise Damaged(f"{what} name {_shown(name)} is empty, too long or no text")
+        raise Damaged(f"{what} name {quoted(name)} is empty, too long or no text")
     parts = name.split("/")
     if any(part in ("", ".", "..") or len(part.encode("utf-8", "replace")) > _MAX_COMPONENT for part in parts):
-        raise Damaged(f"{what} name {_shown(name)} is not a plain path below the checkpoint")
+        raise Damaged(f"{what} name {quoted(name)} is not a plain path below the checkpoint")
     if not name.isprintable() or "\\" in name:
-        raise Damaged(f"{what} name {_shown(name)} holds characters that no checkpoint needs")
+        raise Damaged(f"{what} name {quoted(name)} holds characters that no checkpoint needs")
     return name
-
-
-def _shown(name: object) -> str:
-    text = repr(name)
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
+from ..host.plain import one_line
 from . import manifest, names
 from .copying import copy
 from .manifest import ManifestEntry
@@ -258,5 +259,5 @@ def _without_secrets(url: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    words = " ".join(str(error).split())[:300]
+    words = one_line(error, 300)
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

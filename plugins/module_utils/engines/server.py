@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
+from ..host.plain import one_line
 from .protocol import EngineError, Reading
 from .transport import EngineRequest, Response, Transport, TransportError, check_url
 
@@ -94,9 +95,8 @@ def decode(answer: Response) -> Any:
 
 def describe(answer: Response) -> str:
     """Status and the beginning of the error text, on one line, for a reason."""
-    words = " ".join(answer.body[:400].decode("utf-8", "replace").split())
-    printable = "".join(char if char.isprintable() else "?" for char in words)
-    return f"HTTP {answer.status}" + (f": {printable[:200]}" if printable else "")
+    words = one_line(answer.body[:400].decode("utf-8", "replace"), 200)
+    return f"HTTP {answer.status}" + (f": {words}" if words else "")
 
 
 def no_answer(error: TransportError) -> Reading:

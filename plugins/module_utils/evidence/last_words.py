@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..host.plain import one_line
 from ..host.redaction import redact_text
 from ..host.unread import Unread
 from .complaints import complains
@@ -44,10 +45,9 @@ def last_words(text: str, known: tuple[str, ...] = ()) -> list[str]:
             continue
         words = line[head.end() if head else 0 :]
         stamp = _STAMP.match(words)
-        words = " ".join(words[stamp.end() if stamp else 0 :].split())
-        words = "".join(c if c.isprintable() else "?" for c in words)
+        words = one_line(words[stamp.end() if stamp else 0 :], LONGEST)
         if words and not _WHERE.match(words):
-            said.append(words[:LONGEST])
+            said.append(words)
     complaints = [words for words in said if complains(words)]
     return list(dict.fromkeys(complaints or said))[-MOST:]
 

@@ -15,6 +15,7 @@ from typing import Callable
 from ..faults.lines.reading import parse_line
 from ..host.clocks import from_monotonic, iso
 from ..host.kernel_log import KernelLine
+from ..host.plain import plain
 from ..host.unread import Unread
 from ..services.protocol import Status
 from .complaints import complains
@@ -115,7 +116,7 @@ def disks(places: Iterable[str]) -> list[str]:
 
 def line(text: str) -> str:
     """One printable line, not too long: its beginning and its end."""
-    clean = "".join(letter if letter.isprintable() else " " for letter in text)
+    clean = plain(text)
     return clean if len(clean) <= _LONGEST_LINE else f"{clean[: _LONGEST_LINE - 100]} ... {clean[-90:]}"
 
 

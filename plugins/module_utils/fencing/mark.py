@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..host import clocks, flock, paths, whole_file
+from ..host.plain import plain
 
 # Not kept over a reboot, which ends the connection of whoever was at work here. In memory, because a full disk must not
 # keep a server down.
@@ -159,7 +160,7 @@ def _raise(path: Path, shown: Showing) -> None:
 
 
 def _word(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:_LONGEST_WORD]
+    return plain(text)[:_LONGEST_WORD]
 
 
 def _read(path: Path) -> _Mark | None:

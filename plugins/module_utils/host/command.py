@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
 
+from .plain import one_line
+
 
 @dataclass(frozen=True)
 class CommandResult:
@@ -37,8 +39,8 @@ class CommandResult:
         """Why this outcome is of no use, on one line; empty when the command succeeded."""
         if self.problem or self.rc == 0:
             return self.problem
-        words = " ".join(self.stderr.decode("utf-8", "replace").split())
-        return f"exit status {self.rc}" + (f": {words[:300]}" if words else "")
+        words = one_line(self.stderr.decode("utf-8", "replace"), 300)
+        return f"exit status {self.rc}" + (f": {words}" if words else "")
 
 
 # argv and seconds in, outcome out; never raises.  Tests give their own.

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import paths
+from .plain import quoted
 
 # Of root's alone, and not /run/lock, where any user could make a lock first, and hold it.
 DIRECTORY = "/run/autoglm/locks"
@@ -149,8 +150,8 @@ def _describe(proc: Path, number: int) -> str:
     try:
         # A process gives itself this name.
         with (proc / str(number) / "comm").open(encoding="utf-8", errors="replace") as file:
-            name = "".join(letter if letter.isprintable() else "?" for letter in file.read(64).rstrip("\n"))
+            name = file.read(64).rstrip("\n")
         user = (proc / str(number)).stat().st_uid
     except OSError:
         return f"process {number}"
-    return f"process {number} ({name!r} of user {user})"
+    return f"process {number} ({quoted(name)} of user {user})"

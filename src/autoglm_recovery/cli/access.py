@@ -18,7 +18,7 @@ from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
 from autoglm_recovery.cli.refusing import refuse
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 Name = Annotated[str, typer.Argument(help="Who it is for.")]
 RoleName = Annotated[str, typer.Argument(help="sender (posts alerts), viewer (reads) or operator (orders).")]

@@ -19,7 +19,7 @@ import httpx
 import typer
 
 from autoglm_recovery import bounded_http
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.token_file import first_token
 
 Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]

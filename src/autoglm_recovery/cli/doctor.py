@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from autoglm_recovery.cli.asking import DEFAULT_URL
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 
 def doctor(  # noqa: PLR0917 - options are arguments

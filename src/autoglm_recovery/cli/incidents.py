@@ -18,7 +18,7 @@ from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
 from autoglm_recovery.cli.watching import follow, heading, timeline_line, watch_list, watch_list_as_json
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 app = typer.Typer(help="Look at incidents and approve, reject, retry, close or cancel them.", no_args_is_help=True)
 

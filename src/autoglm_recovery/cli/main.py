@@ -27,8 +27,8 @@ from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.cli.root import root
 from autoglm_recovery.cli.rules import rules
 from autoglm_recovery.cli.xid import override_notes, xid
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.knowledge.host.redaction import redact_text
-from autoglm_recovery.plain import plain
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.monitoring import METRICS
 from autoglm_recovery.policy.published import json_schema

@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 EVERY_S = 2.0
 ENDED = ("resolved", "closed")

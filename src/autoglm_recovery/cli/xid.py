@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 
 _NUMBER = re.compile(r"\d{1,7}\Z", re.ASCII)
@@ -154,9 +155,8 @@ def _line(label: str, text: str, first: str = "") -> Iterator[str]:
 
 def _wrapped(prefix: str, text: str) -> Iterator[str]:
     """Text in the width of the terminal.  It comes from our own files and from a policy: never across lines."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    hanging = " " * len(prefix)
-    yield from textwrap.wrap(plain, _width(), initial_indent=prefix, subsequent_indent=hanging) or [prefix.rstrip()]
+    told = textwrap.wrap(one_line(text), _width(), initial_indent=prefix, subsequent_indent=" " * len(prefix))
+    yield from told or [prefix.rstrip()]
 
 
 def override_notes(policy: Policy) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import jinja2
 from markupsafe import Markup
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.report.document import Report, duration, moment, output, when
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.report.document import Report, duration, moment, output, when
 
 # What could begin a link, an emphasis, a table cell, HTML, a heading or a mention.
@@ -66,6 +66,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _safe(text: object) -> str:
     """A stranger's text as text: on one line, and nothing in it is markup."""
-    line = plain(" ".join(str(text).split()))
+    line = one_line(text)
     # A word joiner: chats and forges take a name after @ for a mention, escaped or not.
     return _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;").replace("@", "@\u2060")

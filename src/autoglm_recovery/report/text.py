@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import one_line, plain
 from autoglm_recovery.report.document import Report, duration, moment, output, when
 
 WIDTH = 100
@@ -83,5 +83,5 @@ def _timeline(report: Report) -> Iterator[str]:
 
 def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
     """Put a stranger's text on lines of a readable width; what is empty has none."""
-    line = " ".join(plain(text).split())
+    line = one_line(text)
     return textwrap.wrap(line, WIDTH, initial_indent=first, subsequent_indent=others) if line else []

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.load import PolicyError, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from autoglm_recovery import __version__
 from autoglm_recovery.cli.main import app
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 
 def run(*arguments: str):

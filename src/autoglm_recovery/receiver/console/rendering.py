@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.receiver.console.moments import ago, clock, rough
 from autoglm_recovery.receiver.console.shapes import SHAPES
 from autoglm_recovery.receiver.console.words import NAMES, STANDS_IN_WORDS

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import balancers_of
 from autoglm_recovery.root.declared import options_of
@@ -82,7 +83,7 @@ def _of_event(event: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     kind = event.get("event")
     if kind == "runner_on_unreachable" or (kind == "runner_on_failed" and not data.get("ignore_errors")):
         said = f"{result.get('msg') or ''} {result.get('module_stderr') or result.get('stderr') or ''}"
-        reason = " ".join(said.split())[:500] or "no reason was given"
+        reason = one_line(said, 500) or "no reason was given"
         do = next((do for words, do in _REACH.items() if words in reason.lower()), "try ansible -m ping by hand")
         yield wrong(SSH, f"cannot be reached as a run would: {reason}", host, do)
     elif kind == "runner_on_ok" and task == "Clock":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.hosts import table
@@ -107,7 +108,7 @@ def read_trial(
     failed: dict[str, list[str]] = {}
     for kind, data in known:
         if kind in ("runner_on_failed", "runner_on_unreachable"):
-            reason = " ".join(str(table(data.get("res")).get("msg") or "no reason was given").split())[:500]
+            reason = one_line(table(data.get("res")).get("msg") or "no reason was given", 500)
             failed.setdefault(reason, []).append(str(data.get("host")))
     found = [wrong(CHECK, reason, _some(hosts), _do(reason)) for reason, hosts in failed.items()]
     if missing := sorted(expected - seen):

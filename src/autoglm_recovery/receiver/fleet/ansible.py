@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.fleet import find_collection, read_inventory
 from autoglm_recovery.receiver.process import inherited
 from autoglm_recovery.receiver.process.cleaned import of_inventory
@@ -58,7 +59,7 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
     if done.returncode:
         # Before it is cut: behind the cut nothing would tell a password from other words.
         said = of_inventory(done.stderr.decode(errors="replace"))
-        raise AnsibleError(f"{name}: {' '.join(said.split())[-800:]}")
+        raise AnsibleError(f"{name}: {one_line(said)[-800:]}")
     try:
         answer = json.loads(done.stdout, object_hook=_plain)
     except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 JOINER = "\u2060"
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.host import clocks
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import notices, runs
@@ -21,6 +21,7 @@ from autoglm_recovery.receiver.values.situation import Situation
 
 LONGEST_BODY = 8000
 LONGEST_TITLE = 250
+_LONGEST_WORDS = 1000
 MOST_TOLD = 20
 _LINKS = ("runbook_url", "dashboard_url", "runbook", "dashboard")
 _OCCASIONS = {
@@ -224,4 +225,4 @@ def _commands(case: NoticeSubject) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Make one printable line of a text that strangers may have written."""
-    return plain(" ".join(text.split()))[:1000]
+    return one_line(text, _LONGEST_WORDS)

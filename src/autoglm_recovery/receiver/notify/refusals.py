@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.store import notices, refusals
 from autoglm_recovery.receiver.store.database import Database

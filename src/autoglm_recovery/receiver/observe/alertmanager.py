@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.values.watchdog import is_watchdog
@@ -153,14 +154,11 @@ class AlertmanagerClient:
             with self._http.stream(method, path, json=body) as answer:
                 told = bounded_http.whole(answer, MOST_BYTES, self._within_s)
             if not answer.is_success:
-                raise Unanswered(f"{method} {path.partition('?')[0]}: HTTP {answer.status_code} {_text(told)}")
+                said = one_line(told[:200].decode("utf-8", "replace"))
+                raise Unanswered(f"{method} {path.partition('?')[0]}: HTTP {answer.status_code} {said}")
             return (fleet_http.document(told) if told else None), answer.headers.get("date", "")
         except (httpx.HTTPError, OSError, ValueError) as error:
             raise Unanswered(_why(error)) from error
-
-
-def _text(told: bytes) -> str:
-    return " ".join("".join(c for c in told[:200].decode("utf-8", "replace") if c.isprintable()).split())
 
 
 def _why(error: Exception) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.guardrails import Silences as Setting
 from autoglm_recovery.policy.matchers import LONGEST_MATCHED_VALUE, Matcher, compile_matcher
 from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Unanswered
@@ -96,7 +97,7 @@ def read_silences(answer: object) -> tuple[KnownSilence, ...]:
 
 def _known(entry: Mapping[str, Any]) -> KnownSilence:
     until = datetime.fromisoformat(entry["endsAt"]).timestamp()
-    by, comment = str(entry.get("createdBy", ""))[:200], " ".join(str(entry.get("comment", "")).split())[:300]
+    by, comment = one_line(entry.get("createdBy", ""), 200), one_line(entry.get("comment", ""), 300)
     starts_at = datetime.fromisoformat(entry["startsAt"]).timestamp()
     matchers = tuple(_matcher(matcher) for matcher in entry["matchers"])
     if not matchers:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.notify.ending import end_incident
 from autoglm_recovery.receiver.store import audit, pauses, runs
 from autoglm_recovery.receiver.store import incidents as store
@@ -110,7 +111,7 @@ class PauseCommand(StrEnum):
 def turn(database: Database, order: PauseCommand, by: Principal, comment: str = "") -> dict[str, Any]:
     """Turn the switch and return how it stands.  Runs under way go on to their end."""
     with database.writing() as connection:
-        line = " ".join(comment.split())
+        line = one_line(comment)
         pauses.turn(connection, paused=order is PauseCommand.pause, who=str(by), reason=line, now=time.time())
         audit.record(connection, by, audit.Deed(order, "done", None, comment))
         return pause_state(connection)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.knowledge.host import whole_file
-from autoglm_recovery.plain import plain
+from autoglm_recovery.knowledge.host.plain import plain
 
 # What one run may leave: two looks are usual, one before the stop and one after a failed start.
 MOST_BUNDLES = 4

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
+from autoglm_recovery.knowledge.host.plain import one_line
 
 LONGEST_LINE = 600
 # Of what a bundle lacks, that for which there was no room or no time. What the host does not have is in its manifest.
@@ -167,5 +168,4 @@ def _message(ending: str, result: Mapping[str, Any]) -> str:
 
 
 def _short(text: str, longest: int = LONGEST_LINE) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 3] + "..."
+    return one_line(text, longest)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.observe.metrics import Metrics
@@ -304,7 +305,7 @@ def _refused(row: sa.Row[Any], fault: Fault) -> refusals.RefusedAlert:
 def _said(row: sa.Row[Any]) -> str | None:
     """Return what an alert says of itself, until somebody knows better."""
     said = row.annotations.get("summary") or row.annotations.get("description")
-    return " ".join(str(said).split())[:LONGEST_CAUSE] if said else None
+    return one_line(said, LONGEST_CAUSE) if said else None
 
 
 def _name(row: sa.Row[Any]) -> str:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from autoglm_recovery.knowledge.host.plain import quoted
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.triage.subject import INSTANCE, NAMES, Subject, SubjectLabel, service_labels, subject_of
 from autoglm_recovery.receiver.values.model import Target
@@ -78,10 +79,10 @@ def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
         raise
     pool = next((s.pool for s in host.services if s.name == service), None)
     gpu = next((labels[name] for name in GPU_LABELS if _GPU.match(labels.get(name, ""))), None)
-    told = [f"{one.label}={_shown(one.word)}: {one.why}" for one in subject.set_aside]
+    told = [f"{one.label}={quoted(one.word)}: {one.why}" for one in subject.set_aside]
     return Named(
         Target(host=host.name, service=service, pool=pool, gpu=gpu),
-        by=f"{claim.label}={_shown(claim.word)}",
+        by=f"{claim.label}={quoted(claim.word)}",
         sender=subject.sender,
         ignored=(*told, *ignored),
     )
@@ -104,7 +105,7 @@ def _host(subject: Subject, fleet: Fleet) -> tuple[Host, SubjectLabel]:
         names = ", ".join(sorted(host.name for host in found)[:5])
         raise Refusal(
             RefusalReason.shared_name,
-            f"label {claim.label}={_shown(claim.word)} is a name of {len(found)} hosts: {names}",
+            f"label {claim.label}={quoted(claim.word)} is a name of {len(found)} hosts: {names}",
             "give each host names of its own in the inventory (ansible_host, autoglm_aliases): what two of them share"
             " names neither",
         )
@@ -131,7 +132,7 @@ def _nothing_names(subject: Subject) -> Refusal:
             "add a label host with the exact inventory name to the rule or to the scraped target, or keep the one that"
             " has it (node, host, instance) in the rule's expression",
         )
-    aside = "; ".join(f"{one.label}={_shown(one.word)}: {one.why}" for one in subject.set_aside[:3])
+    aside = "; ".join(f"{one.label}={quoted(one.word)}: {one.why}" for one in subject.set_aside[:3])
     return Refusal(
         RefusalReason.messenger_only,
         f"no label names the failed thing's host ({aside})",
@@ -142,17 +143,17 @@ def _nothing_names(subject: Subject) -> Refusal:
 
 def _no_such_host(claim: SubjectLabel, subject: Subject, fleet: Fleet) -> Refusal:
     word = list(_readings(claim))[-1] if len(claim.word) <= _LONGEST_WORD else ""
-    text = f"label {claim.label}={_shown(claim.word)} is not the exact name, alias or address of one inventory host"
+    text = f"label {claim.label}={quoted(claim.word)} is not the exact name, alias or address of one inventory host"
     of = "the host that has it"
     for other in subject.claims[1:]:
         if len(found := _hosts(other, fleet)) == 1:
             of = found[0].name
-            text += f"; {other.label}={_shown(other.word)} names {of}, which does not make it right"
+            text += f"; {other.label}={quoted(other.word)} names {of}, which does not make it right"
             break
     return Refusal(
         RefusalReason.no_such_host,
         text,
-        f"if {_shown(word)} is another name of a host, add it to autoglm_aliases of {of} in the inventory; else add a"
+        f"if {quoted(word)} is another name of a host, add it to autoglm_aliases of {of} in the inventory; else add a"
         " label autoglm_host with the exact inventory name to the alert",
     )
 
@@ -160,8 +161,8 @@ def _no_such_host(claim: SubjectLabel, subject: Subject, fleet: Fleet) -> Refusa
 def _contradiction(claim: SubjectLabel, host: Host, other: SubjectLabel, elsewhere: Host) -> Refusal:
     return Refusal(
         RefusalReason.contradiction,
-        f"labels contradict each other: {claim.label}={_shown(claim.word)} names {host.name},"
-        f" {other.label}={_shown(other.word)} names {elsewhere.name}",
+        f"labels contradict each other: {claim.label}={quoted(claim.word)} names {host.name},"
+        f" {other.label}={quoted(other.word)} names {elsewhere.name}",
         f"drop the one that is wrong from the rule or the scrape configuration (if {other.label} is only where it was"
         " scraped), or add a label autoglm_host with the exact inventory name, which decides",
     )
@@ -209,15 +210,11 @@ def _service(labels: Mapping[str, str], host: Host, fleet: Fleet) -> tuple[str |
         if elsewhere and named not in known:
             raise Refusal(
                 RefusalReason.service_elsewhere,
-                f"service {_shown(named)} is not among the services of {host.name} ({', '.join(known) or 'none'}), but"
+                f"service {quoted(named)} is not among the services of {host.name} ({', '.join(known) or 'none'}), but"
                 f" of {', '.join(elsewhere[:5])}",
                 "correct the label service or the one that names the host; or the inventory, if the service has moved",
             )
     ours = next((labels[label] for label in there if labels[label] in known), None)
     foreign = [label for label in there if labels[label] not in known]
-    told = tuple(f"{label}={_shown(labels[label])}: no host of the inventory has such a service" for label in foreign)
+    told = tuple(f"{label}={quoted(labels[label])}: no host of the inventory has such a service" for label in foreign)
     return ours or (known[0] if len(known) == 1 else None), told
-
-
-def _shown(word: str) -> str:
-    return repr(word if len(word) <= 80 else f"{word[:80]}...")

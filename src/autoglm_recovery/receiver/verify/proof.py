@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.policy.proof import PLACE
 
 # What cannot end the quotes around it, whichever they are, nor mean anything in a regular expression but the dot, which
@@ -87,4 +88,4 @@ def _values(data: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def _name(labels: Mapping[str, Any]) -> str:
-    return " ".join("".join(c for c in f"{k}={v}" if c.isprintable()) for k, v in sorted(labels.items()))
+    return " ".join(plain(f"{k}={v}") for k, v in sorted(labels.items()))

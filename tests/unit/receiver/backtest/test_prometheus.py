@@ -75,7 +75,7 @@ def test_a_refusal_is_passed_on_in_the_servers_words():
         pytest.raises(RecordError) as refused,
     ):
         read(url)
-    assert str(refused.value).endswith("refused (403): no such tenant")
+    assert str(refused.value).endswith("refused (403): no such \\x1btenant")
 
 
 def test_what_is_too_much_at_once_is_read_in_halves_without_a_moment_lost():

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.fleet.fleet_http import shown
 from autoglm_recovery.receiver.rehearse.backtest.events import (
     AlertRecord,
@@ -141,4 +142,4 @@ def _said(body: bytes) -> str:
         said = str(json.loads(body)["error"])
     except (KeyError, RecursionError, TypeError, ValueError):
         said = body[:1000].decode(errors="replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in said).split())[:300]
+    return one_line(said, 300)

@@ -16,6 +16,7 @@ import httpx
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.knowledge.host.numbers import whole_number
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
 from autoglm_recovery.token_file import NoTokenError, first_token
 
@@ -210,7 +211,7 @@ def _said(answer: Mapping[str, Any]) -> str:
     text = answer.get("detail")
     if not isinstance(text, str):
         text = json.dumps(answer, ensure_ascii=False)
-    return " ".join(text.split())[:500]
+    return one_line(text, 500)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.receiver.runs.narrate import narrate
 from autoglm_recovery.receiver.runs.protocol import RunStatus
 
@@ -91,7 +92,7 @@ def _explanation(job: Mapping[str, Any]) -> str:
     words = str(job.get("job_explanation") or "").strip()
     if not words:
         words = str(job.get("result_traceback") or "").strip().rpartition("\n")[2]
-    return " ".join(words.split())[:300]
+    return one_line(words, 300)
 
 
 def overdue(job: Mapping[str, Any], awx_now: str | None, timeout_s: float, queue_s: float) -> str | None:

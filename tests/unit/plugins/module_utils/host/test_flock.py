@@ -169,7 +169,7 @@ def test_who_only_waits_for_a_lock_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "71/comm").write_bytes(b"a\x1b[31m\n")
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
-        assert re.fullmatch(r"process 71 \('a\?\[31m' of user \d+\)", flock.holders(descriptor, tmp_path))
+        assert re.fullmatch(r"process 71 \('a\\x1b\[31m' of user \d+\)", flock.holders(descriptor, tmp_path))
         assert "does not name" in flock.holders(descriptor, tmp_path / "nowhere")
     finally:
         os.close(descriptor)

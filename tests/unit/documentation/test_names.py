@@ -1,16 +1,23 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A class name means one thing: whoever searches for it finds the one class that has it."""
+"""A class name means one thing, and so does a word: the glossary names the file and the class where each lives."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).parents[3]
+GLOSSARY = (CHECKOUT / "docs/glossary.md").read_text("utf-8")
+ROOTS = tuple(
+    CHECKOUT / each for each in ("src/autoglm_recovery/receiver", "src/autoglm_recovery", "plugins/module_utils")
+)
 # What Ansible looks a plugin up by: each file of a plugin has a class of this name.
 ANSIBLES_OWN = frozenset({"ActionModule", "LookupModule", "ModuleDocFragment"})
 
@@ -37,3 +44,38 @@ def test_no_two_public_classes_have_the_same_name() -> None:
     assert len(places) > 400
     public = {name: files for name, files in places.items() if not name.startswith("_") and name not in ANSIBLES_OWN}
     assert {name: files for name, files in public.items() if len(files) > 1} == {}
+
+
+def glossary() -> Iterator[tuple[str, str]]:
+    """Return each word that the glossary defines, and what it says about where the word lives."""
+    for line in GLOSSARY.splitlines():
+        if line.startswith("| **"):
+            word, _meaning, where = (cell.strip() for cell in line.strip("|").split(" | "))
+            yield word, where
+
+
+def defined(tree: ast.Module) -> Iterator[str]:
+    """Return the names that a file defines at its top: classes, functions and constants."""
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+@pytest.mark.parametrize(("word", "where"), list(glossary()))
+def test_what_the_glossary_names_is_where_it_says(word: str, where: str) -> None:
+    places = re.findall(r"`([a-z_/]+\.py)`: `(\w+)`", where)
+    assert places, f"{word}: the last column names no file with a class or a function"
+    for file, name in places:
+        found = [root / file for root in ROOTS if (root / file).exists()]
+        assert found, f"{word}: there is no {file}"
+        assert name in set(defined(ast.parse(found[0].read_text("utf-8")))), f"{word}: {file} defines no {name}"
+
+
+def test_the_glossary_defines_each_word_once() -> None:
+    words = [word for word, _where in glossary()]
+    assert len(words) >= 25
+    assert sorted(words) == sorted(set(words))

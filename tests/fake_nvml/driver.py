@@ -84,11 +84,6 @@ class FakeNvml:
             self._values.pop(key, None)
         self._write()
 
-    def forget_profile(self, key: str) -> None:
-        """Take a line out of the profile, such as C(gpu*.err.nvmlDeviceGetRetiredPages*)."""
-        del self.profile[key]
-        self._write()
-
     def fail(self, function: str, error: int, gpu: int | str | None = None) -> None:
         """Make a function return an error; its name may be a pattern. gpu: a number, C("*"), or None for every call."""
         self.set(f"{_owner(gpu)}err.{function}", error)

@@ -52,10 +52,6 @@ class HostTree:
         """No device file."""
         (self.dev / f"nvidia{gpu}").unlink()
 
-    def remove_driver(self) -> None:
-        """The kernel module is not loaded."""
-        (self.proc / "driver/nvidia/version").unlink()
-
     def add_pci(self, address: str, pci_class: str, device: str, vendor: str = VENDOR) -> None:
         files = {
             "vendor": vendor,

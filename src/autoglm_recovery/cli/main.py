@@ -116,16 +116,12 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
 ) -> None:
     """Run the receiver."""
-    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.receiver.access.entries import AuthError  # noqa: PLC0415 - other commands start faster without
+    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415
     from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.serve.serve import (  # noqa: PLC0415
-        AccessSettings,
-        AuthError,
-        ListenError,
-        ReceiverSettings,
-        ServeError,
-    )
+    from autoglm_recovery.receiver.serve.serve import ReceiverSettings, ServeError  # noqa: PLC0415
     from autoglm_recovery.receiver.serve.serve import serve as run  # noqa: PLC0415
+    from autoglm_recovery.receiver.web.server import AccessSettings, ListenError  # noqa: PLC0415
 
     if log_format not in ("json", "text"):
         raise typer.BadParameter("must be json or text", param_hint="--log-format")

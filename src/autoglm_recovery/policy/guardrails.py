@@ -102,6 +102,3 @@ class Guardrails(Section):
     silences: Silences | None = None
     patience: PositiveDuration = timedelta(minutes=30)
     refuse_unknown: Annotated[bool, BeforeValidator(_always)] = True
-
-
-__all__ = ["CircuitBreaker", "Guardrails", "Silences", "Unreachable", "allowed"]

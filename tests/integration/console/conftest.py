@@ -34,9 +34,6 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
-PEOPLE = (f"alice operator {OPERATOR}", f"bob viewer {VIEWER}")
-
-
 @pytest.fixture(scope="package")
 def browser():
     """Return the browser."""

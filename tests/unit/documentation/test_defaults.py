@@ -21,7 +21,6 @@ from .test_documentation import CHECKOUT, COMMANDS, default_of, option, table
 
 PLAYBOOKS = CHECKOUT / "playbooks"
 WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
-SERVE = COMMANDS.commands["serve"]
 
 
 def in_playbooks(file: str, key: str) -> int:

@@ -11,9 +11,10 @@ import pytest
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS, DEFAULT_LADDERS
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.receiver.decide.decide import Situation, decide
+from autoglm_recovery.receiver.decide.decide import decide
 from autoglm_recovery.receiver.decide.ladder import rungs
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
+from autoglm_recovery.receiver.values.situation import Situation
 
 ALL = frozenset(ACTIONS)
 NOW = 1_000_000.0

@@ -21,9 +21,9 @@ from autoglm_recovery.knowledge.faults.classes import (
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.guardrails import allowed
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
-from autoglm_recovery.receiver.decide.decide import Situation, decide
+from autoglm_recovery.receiver.decide.decide import decide
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, PastRun, Silence
+from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, PastRun, Silence, Situation
 
 _NOW = 1_800_000_000.0
 # Around the moment of the decision, where the rules have their edges, and far away from it.

@@ -12,11 +12,18 @@ import pytest
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
-from autoglm_recovery.receiver.decide.decide import Situation, decide, examine
+from autoglm_recovery.receiver.decide.decide import decide, examine
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.values.kept_out import LONGEST_PAUSE_S, PATIENCE_S, KeptOut
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
-from autoglm_recovery.receiver.values.situation import CapacityGroup, Explanation, NotLaunched, PastRun, Silence
+from autoglm_recovery.receiver.values.situation import (
+    CapacityGroup,
+    Explanation,
+    NotLaunched,
+    PastRun,
+    Silence,
+    Situation,
+)
 
 NOW = 1_800_000_000.0
 GPU = "GPU-11111111-2222-3333-4444-555555555555"

@@ -23,10 +23,7 @@ _ACTIONS = {"IGNORE": "observe", "RESET_GPU": "reset_gpu", "XID_154_EVAL": "rest
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a line's words say.  layout, unit, event and look_at (NVIDIA's word): None where no rule was found.
-
-    follow_driver: an Xid 154 beside this one says what to do; action is for where there is none.
-    """
+    """What a line's words say.  layout, unit, event and look_at (NVIDIA's word): None where no rule was found."""
 
     failure_class: str
     severity: str
@@ -37,7 +34,6 @@ class Decoded:
     layout: str | None = None
     event: int | None = None
     look_at: str | None = None
-    follow_driver: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,6 @@ def _decoded(xid: int, match: _Match, info: int, printed: bool | None) -> Decode
         match.layout,
         info >> 20 & 0x3F,
         match.look_at,
-        match.action == "XID_154_EVAL" and fatal == match.fatal,
     )
 
 

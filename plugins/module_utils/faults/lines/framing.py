@@ -39,9 +39,7 @@ from .prefixes import (
     TAGGED,
     WORLD,
 )
-from .wrappers import FIELD, KERNEL_NAMES, LONGEST, as_text, by_another, unwrap
-
-__all__ = ["LONGEST", "Framed", "as_text", "unframe"]
+from .wrappers import FIELD, KERNEL_NAMES, as_text, by_another, unwrap
 
 _BLANK = " \t\r\0\f\v\ufeff"
 _MOST_PARTS = 16

@@ -17,7 +17,7 @@ from itertools import islice
 
 from .amdgpu import parse_amdgpu_text
 from .driver import parse_driver_text
-from .framing import Framed, as_text, unframe
+from .framing import Framed, unframe
 from .hardware import parse_hardware_text
 from .heads import HEAD_WITHIN, must_be_read
 from .infiniband import parse_infiniband
@@ -25,6 +25,7 @@ from .kernel import parse_kernel_text
 from .pci import Event
 from .stall import parse_stall_text
 from .sxid import parse_sxid
+from .wrappers import as_text
 from .xid import parse_xid
 
 KINDS = frozenset(

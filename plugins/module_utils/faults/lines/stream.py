@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 from .continuation import continues, event_of_continuation
-from .framing import LONGEST, Framed, unframe
+from .framing import Framed, unframe
 from .pci import Event
 from .reading import TRIGGERS, event_of
+from .wrappers import LONGEST
 
 _NONE = b'{"kind":"none"}\n'
 UNREADABLE = b'{"kind":"unreadable"'

@@ -27,6 +27,3 @@ def examine(policy: Policy, situation: Situation, step: Decision) -> Iterator[Gu
     rules = RULES if step.verb is Verb.run else (explained, watched)
     for rule in rules:
         yield from rule(policy, situation, step)
-
-
-__all__ = ["Situation", "decide", "examine", "next_step"]

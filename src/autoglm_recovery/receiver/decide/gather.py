@@ -189,6 +189,3 @@ def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -
     """Return the members of a pool that an action takes out: the service itself, or all that the host has."""
     whole_host = target.service is None or action in HOST_WIDE_ACTIONS
     return frozenset(m for m in members if m[0] == target.host and (whole_host or m[1] == target.service))
-
-
-__all__ = ["affected", "affected_pools", "pools_of", "situation"]

@@ -22,7 +22,6 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery.knowledge.host import whole_file
-from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file, judge_directory
 from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.doctor.first_look import FirstLook
@@ -56,7 +55,7 @@ from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
 from autoglm_recovery.receiver.web.parts import WebServices
-from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, ListenError, bound, keep_doors, server
+from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, bound, keep_doors, server
 
 # How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
 # is the time that a restart may take.
@@ -292,6 +291,3 @@ def only_receiver(directory: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-__all__ = ["AccessSettings", "AuthError", "ListenError", "ReceiverSettings", "ServeError", "serve"]

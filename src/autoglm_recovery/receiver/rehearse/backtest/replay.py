@@ -97,7 +97,6 @@ class Replay:
     launcher: TimedLauncher
     intake: Intake
     now: float = 0.0
-    turns: int = 0
 
     def run(self, events: Sequence[Event], until: float, told: Callable[[float], None] = lambda _: None) -> None:
         """Tell the receiver everything at its time, and let it do what is due, until a moment.
@@ -134,7 +133,6 @@ class Replay:
         :raises RuntimeError: if that has no end, which a receiver would have worn itself out on.
         """
         for _ in range(_MOST_TURNS):
-            self.turns += 1
             if self.loop.turn() > 0:
                 return
         moment = datetime.fromtimestamp(self.now, UTC).isoformat()

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.decide.decide import examine, next_step
+from autoglm_recovery.receiver.decide.decide import examine
+from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.values.model import Decision, Verb
 from autoglm_recovery.receiver.values.situation import Situation
@@ -76,6 +77,3 @@ def objecting(policy: Policy, situation: Situation) -> str | None:
         if finding.verdict is not None:
             return finding.rule
     return None if step.verb is Verb.run else LADDER
-
-
-__all__ = ["LADDER", "Stop", "Tally", "objecting"]

@@ -115,7 +115,9 @@ def _look_back_holds(_data: bytes, found: object) -> None:
 def _asked(data: bytes) -> object:
     row: Any = SimpleNamespace(run_ended_at=1.0, _asdict=lambda: {"host": "node-a", "service": "llama"})
     return [
-        proof_watch._ask(_client(lambda _r, status=status: httpx.Response(status, content=data)), "up", row, 60.0)  # type: ignore[misc]
+        proof_watch._ask_prometheus(
+            _client(lambda _r, status=status: httpx.Response(status, content=data)), "up", row, 60.0
+        )  # type: ignore[misc]
         for status in (200, 400)
     ]
 

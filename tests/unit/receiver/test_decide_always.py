@@ -80,7 +80,7 @@ _policies = st.builds(
 _past_runs = st.lists(st.builds(PastRun, failed=st.booleans(), pending=st.booleans(), at=_moments), max_size=8).map(
     lambda runs: tuple(sorted(runs, key=lambda run: -run.at))
 )
-_crowds = st.tuples(
+_groups = st.tuples(
     st.builds(CapacityGroup, st.just("pool chat"), st.integers(1, 9), _counts, st.integers(0, 2)),
     st.builds(CapacityGroup, st.just("the fleet"), st.integers(1, 9), _counts, st.just(1)),
 )
@@ -123,7 +123,7 @@ _situations = st.builds(
     last_action_on_target_at=st.none() | _moments,
     action_runs=_past_runs,
     pool_runs=_past_runs,
-    crowds=_crowds,
+    capacity_groups=_groups,
     busy_with=st.none() | st.integers(1, 9),
     running=_counts,
     running_in_pool=_counts,
@@ -236,7 +236,9 @@ def test_never_above_a_guardrail(policy, situation):
     assert not any(w.covers("node-a", (), ()) and w.until(situation.now) for w in rails.maintenance_windows)
     assert rails.silences is None or situation.silence is None
     assert read_breaker(rails.circuit_breaker, situation.action_runs, situation.now).circuit is not Circuit.open
-    for crowd, share in zip(situation.crowds, (rails.max_pool_unavailable, rails.max_fleet_unavailable), strict=True):
+    for crowd, share in zip(
+        situation.capacity_groups, (rails.max_pool_unavailable, rails.max_fleet_unavailable), strict=True
+    ):
         takes_nothing_away = situation.failure_class in OUT_OF_SERVICE and decision.action not in DESTRUCTIVE_ACTIONS
         assert takes_nothing_away or crowd.others_out + crowd.affected <= allowed(share, crowd.size)
 
@@ -251,7 +253,7 @@ _obstacles = st.sampled_from(
         {"running": 10},
         {"host_actions_last_hour": 10},
         {"action_runs": (PastRun(True, False, _NOW - 1),) * 5},
-        {"crowds": (CapacityGroup("pool chat", 9, 9, 1), CapacityGroup("the fleet", 9, 9, 1))},
+        {"capacity_groups": (CapacityGroup("pool chat", 9, 9, 1), CapacityGroup("the fleet", 9, 9, 1))},
         {"fired": 9},
     ]
 )

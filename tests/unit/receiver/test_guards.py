@@ -152,26 +152,26 @@ def test_a_half_open_breaker_lets_one_trial_through():
 
 
 def test_never_more_of_a_pool_out_than_the_policy_allows():
-    crowds = (CapacityGroup("pool chat", 10, 5, 1), CapacityGroup("the fleet", 100, 5, 1))
-    decision = decide(Policy(), replace(DESTRUCTIVE, crowds=crowds))
+    capacity_groups = (CapacityGroup("pool chat", 10, 5, 1), CapacityGroup("the fleet", 100, 5, 1))
+    decision = decide(Policy(), replace(DESTRUCTIVE, capacity_groups=capacity_groups))
     assert (decision.verb, decision.queued) == (Verb.wait, True)
     said = "in pool chat, 6 of 10 would be out of service with this action; the guardrail allows 50%, which is 5"
     assert said in decision.reason
     fewer = (CapacityGroup("pool chat", 10, 4, 1), CapacityGroup("the fleet", 100, 5, 1))
-    assert decide(Policy(), replace(DESTRUCTIVE, crowds=fewer)).verb is Verb.run
+    assert decide(Policy(), replace(DESTRUCTIVE, capacity_groups=fewer)).verb is Verb.run
 
 
 def test_what_is_down_may_be_restarted_whatever_else_is_down():
-    crowds = (CapacityGroup("pool chat", 2, 1, 1), CapacityGroup("the fleet", 2, 1, 1))
-    assert decide(Policy(), replace(FIRST, crowds=crowds)).verb is Verb.run
+    capacity_groups = (CapacityGroup("pool chat", 2, 1, 1), CapacityGroup("the fleet", 2, 1, 1))
+    assert decide(Policy(), replace(FIRST, capacity_groups=capacity_groups)).verb is Verb.run
     # What still serves is not taken out as well.
-    serving = replace(FIRST, failure_class="gpu_comm", crowds=crowds)
+    serving = replace(FIRST, failure_class="gpu_comm", capacity_groups=capacity_groups)
     assert decide(Policy(), serving).verb is Verb.wait
 
 
 def test_a_person_is_called_when_waiting_for_others_was_in_vain():
-    crowds = (CapacityGroup("the fleet", 10, 9, 1),)
-    waited = replace(DESTRUCTIVE, crowds=crowds, opened_at=NOW - 1800)
+    capacity_groups = (CapacityGroup("the fleet", 10, 9, 1),)
+    waited = replace(DESTRUCTIVE, capacity_groups=capacity_groups, opened_at=NOW - 1800)
     decision = decide(Policy(), waited)
     assert decision.verb is Verb.escalate
     assert decision.reason.startswith("waited 30m in vain")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet as console
-from autoglm_recovery.receiver.decide.gather import _crowds
+from autoglm_recovery.receiver.decide.gather import _capacity_groups
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.presence import (
     HEARD,
@@ -183,7 +183,9 @@ def test_hosts_without_services_do_not_count_in_the_share_of_the_fleet(tmp_path)
         def crowd(host: str):
             own = SimpleNamespace(target=SimpleNamespace(host=host, service=None, pool=None), incident_id=99)
             with at.database.reading() as connection:
-                return next(each for each in _crowds(connection, fleet, own, "reboot_node") if each.name == "the fleet")
+                return next(
+                    each for each in _capacity_groups(connection, fleet, own, "reboot_node") if each.name == "the fleet"
+                )
 
         found = crowd("gpu-1")
         assert (found.size, found.others_out, found.affected) == (4, 1, 1)

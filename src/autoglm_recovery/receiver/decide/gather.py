@@ -32,14 +32,14 @@ def situation(
     connection: sa.Connection, row: sa.Row[Any], world: World, now: float, silences: SilenceSnapshot = NONE_ASKED
 ) -> Situation:
     """Return the situation of an incident: its own part, and the rest only where there is a step that may run."""
-    own = _own(connection, row, world, now)
+    own = _ladder_facts(connection, row, world, now)
     step = next_step(world.policy, own)
     if step.verb is not Verb.run or step.action is None:
         return own
-    return _around(connection, own, row.target_key, step.action, world, silences)
+    return _rule_facts(connection, own, row.target_key, step.action, world, silences)
 
 
-def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> Situation:
+def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> Situation:
     """Gather what the ladder depends on.  After a person's "retry" the past counts no more."""
     target = Target(row.host, row.service, row.pool, row.gpu)
     recovery = world.policy.recovery
@@ -69,7 +69,7 @@ def _own(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) 
         earlier_counts=earlier,
         gpu_actions=history.gpu_actions(connection, row.gpu, worn) if row.gpu and not fresh else None,
         approved=row.approved,
-        fenced=_fenced(connection, row),
+        fenced=_why_fenced(connection, row),
         not_launched=_not_launched(connection, row),
         kept_out=runs.kept_out(connection, row.id, row.attempts_from),
         explained_by=_explanation(connection, row),
@@ -91,7 +91,7 @@ def _only_probed(connection: sa.Connection, row: sa.Row[Any]) -> bool:
     return well_at is not None and struck_at <= well_at
 
 
-def _fenced(connection: sa.Connection, row: sa.Row[Any]) -> str | None:
+def _why_fenced(connection: sa.Connection, row: sa.Row[Any]) -> str | None:
     """Say why no more runs are tried on a host that refuses them one after the other."""
     times = runs.fenced_in_a_row(connection, row.id, row.attempts_from)
     last = runs.newest(connection, row.id) if times >= MOST_FENCED else None
@@ -129,7 +129,7 @@ def _explanation(connection: sa.Connection, row: sa.Row[Any]) -> Explanation | N
     return Explanation(cause.id, cause.failure_class, f"{cause.gpu} on {cause.host}" if cause.gpu else cause.host)
 
 
-def _around(
+def _rule_facts(
     connection: sa.Connection, own: Situation, target_key: str, action: str, world: World, silences: SilenceSnapshot
 ) -> Situation:
     """Gather what the rules depend on."""
@@ -150,7 +150,7 @@ def _around(
         last_action_on_target_at=runs.last_on_target(connection, target_key),
         action_runs=history.of_action(connection, action, since, most),
         pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
-        crowds=tuple(_crowds(connection, world.fleet, own, action)),
+        capacity_groups=tuple(_capacity_groups(connection, world.fleet, own, action)),
         busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
         running=len([run for run in going_on if run.action != runs.CHECK]),
         running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,
@@ -166,7 +166,7 @@ def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:
     return frozenset(s.pool for s in host.services if s.pool is not None) if host else frozenset()
 
 
-def _crowds(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[CapacityGroup]:
+def _capacity_groups(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[CapacityGroup]:
     """Count, for each pool that the action touches and for the fleet, who is out and who would be."""
     target = own.target
     for pool in sorted(affected_pools(fleet, target, action)):

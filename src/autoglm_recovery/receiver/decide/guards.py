@@ -243,23 +243,23 @@ def _breaker(policy: Policy, s: Situation, step: Decision, of: str, runs: tuple[
 def blast_radius(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
     """Never more of a pool, or of the fleet, out of service than the policy allows."""
     shares = policy.guardrails
-    for crowd in s.crowds:
-        share = shares.max_fleet_unavailable if crowd.name == "the fleet" else shares.max_pool_unavailable
-        yield _crowd(policy, s, step, crowd, share)
+    for group in s.capacity_groups:
+        share = shares.max_fleet_unavailable if group.name == "the fleet" else shares.max_pool_unavailable
+        yield _group_finding(policy, s, step, group, share)
 
 
-def _crowd(policy: Policy, s: Situation, step: Decision, crowd: CapacityGroup, share: str) -> GuardFinding:
-    most, out = allowed(share, crowd.size), crowd.others_out + crowd.affected
-    rule = f"unavailable in {crowd.name}"
+def _group_finding(policy: Policy, s: Situation, step: Decision, group: CapacityGroup, share: str) -> GuardFinding:
+    most, out = allowed(share, group.size), group.others_out + group.affected
+    rule = f"unavailable in {group.name}"
     most_said = f"{share}, which is {most}" if share.endswith("%") else share
-    stands = f"{out} of {crowd.size} would be out of service with this action; the guardrail allows {most_said}"
+    stands = f"{out} of {group.size} would be out of service with this action; the guardrail allows {most_said}"
     if out <= most:
         return GuardFinding(rule, stands)
     if s.failure_class in OUT_OF_SERVICE and step.action not in DESTRUCTIVE_ACTIONS:
         return GuardFinding(
             rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away"
         )
-    why = f"in {crowd.name}, {stands}"
+    why = f"in {group.name}, {stands}"
     return GuardFinding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
 
 

@@ -30,10 +30,10 @@ def read_run(
 
     C(planned) is what C(hosts.plan) has for it, C(said) why it began no task or was ended.
     """
-    return [*read_looks(events), *_end(rc, said, events), *_unheard(planned, events)]
+    return [*read_looks(events), *_how_it_ended(rc, said, events), *_hosts_without_answer(planned, events)]
 
 
-def _end(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
+def _how_it_ended(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     if said or rc not in _ENDS:
         why = ": ".join(part for part in (f"exit code {rc}" if rc is not None else "", said) if part)
         yield DoctorFinding(
@@ -44,12 +44,12 @@ def _end(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]) -> Iter
         yield DoctorFinding(SSH, Level.unknown, what)
 
 
-def _unheard(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
+def _hosts_without_answer(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
     answers = _answers(events)
     for host, looks in planned.items():
         told = answers.get(host, [])
         reached = (CLOCK, None) in told
-        left = [name for task, name, item in _wanted(looks) if not _taken(told, (task, item))]
+        left = [name for task, name, item in _expected_looks(looks) if not _take_answer(told, (task, item))]
         if left:
             names = ", ".join(left[:_MOST_NAMED]) + (
                 f" and {more} more" if (more := len(left) - _MOST_NAMED) > 0 else ""
@@ -57,7 +57,7 @@ def _unheard(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) 
             yield DoctorFinding(CHECK if reached else SSH, Level.unknown, f"was not looked at: {names}", host, _EARLY)
 
 
-def _wanted(looks: Looks) -> Iterator[tuple[str, str, Any]]:
+def _expected_looks(looks: Looks) -> Iterator[tuple[str, str, Any]]:
     """(task, what a person calls it, item of the task's loop) of each look at a host."""
     yield CLOCK, "its clock", None
     for kind, items in looks.items():
@@ -88,7 +88,7 @@ def _answers(events: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, A
     return answers
 
 
-def _taken(answers: list[tuple[str, Any]], look: tuple[str, Any]) -> bool:
+def _take_answer(answers: list[tuple[str, Any]], look: tuple[str, Any]) -> bool:
     """Take the answer to a look: two that differ in a secret alone look alike, and need two."""
     if look not in answers:
         return False

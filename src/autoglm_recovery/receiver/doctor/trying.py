@@ -104,27 +104,27 @@ def read_trial(
     known = [(event.get("event"), table(event.get("event_data"))) for event in events]
     seen = {str(data["host"]) for _kind, data in known if data.get("host")}
     if not seen:
-        return [wrong(CHECK, f"a run begins no task: {said or f'exit code {rc}'}", do=_do(said))]
+        return [wrong(CHECK, f"a run begins no task: {said or f'exit code {rc}'}", do=_advice_for(said))]
     failed: dict[str, list[str]] = {}
     for kind, data in known:
         if kind in ("runner_on_failed", "runner_on_unreachable"):
             reason = one_line(table(data.get("res")).get("msg") or "no reason was given", 500)
             failed.setdefault(reason, []).append(str(data.get("host")))
-    found = [wrong(CHECK, reason, _some(hosts), _do(reason)) for reason, hosts in failed.items()]
+    found = [wrong(CHECK, reason, _listed_names(hosts), _advice_for(reason)) for reason, hosts in failed.items()]
     if missing := sorted(expected - seen):
-        found.append(wrong(CHECK, "a run does not have these hosts, which the receiver has", _some(missing)))
+        found.append(wrong(CHECK, "a run does not have these hosts, which the receiver has", _listed_names(missing)))
     ended = {str(data.get("host")) for kind, data in known if kind == "runner_on_ok" and data.get("task") == LAST_TASK}
     if cut := sorted((expected & seen).difference(ended, *failed.values())):
         what = f"an empty run did not come to its end there: {said or f'exit code {rc}'}"
-        found.append(DoctorFinding(CHECK, Level.unknown, what, _some(cut)))
+        found.append(DoctorFinding(CHECK, Level.unknown, what, _listed_names(cut)))
     if not found and rc != 0:
         found.append(wrong(CHECK, f"an empty run fails: {said or f'exit code {rc}'}"))
     return found or [DoctorFinding(CHECK, Level.ok, "an empty run sees what the receiver sees")]
 
 
-def _do(reason: str) -> str:
+def _advice_for(reason: str) -> str:
     return _VAULT if "vault" in reason.lower() else ""
 
 
-def _some(names: list[str]) -> str:
+def _listed_names(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -78,7 +78,7 @@ class Dispatcher:
             if row is None or row.due_at > now or row.state in ENDED:
                 return
             turn = IncidentTurn(connection, row, world, now)
-            self._look(turn)
+            self._advance(turn)
         # After the commit: before that, the one who is woken would find an empty outbox and sleep on.
         if turn.has_notices:
             self._notified()
@@ -86,7 +86,7 @@ class Dispatcher:
             with self._database.writing() as connection:
                 store.update(connection, incident_id, now)
 
-    def _look(self, turn: IncidentTurn) -> None:
+    def _advance(self, turn: IncidentTurn) -> None:
         """Move one incident on."""
         known = self._prover.known(turn)
         if self._prover.settles(turn, known):
@@ -97,7 +97,11 @@ class Dispatcher:
             self._prover.leaves_to_a_person(turn, known)
 
     def _decide(self, turn: IncidentTurn) -> None:
-        if turn.row.state == IncidentState.waiting and turn.row.queued and _full(turn.connection, turn.world):
+        if (
+            turn.row.state == IncidentState.waiting
+            and turn.row.queued
+            and _no_run_slot_free(turn.connection, turn.world)
+        ):
             # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
             turn.update(due_at=turn.now + _ASK_AGAIN_S)
             return
@@ -105,11 +109,11 @@ class Dispatcher:
         decision = decide(turn.world.policy, known)
         self._decided(turn.world, known, decision)
         if decision.verb is Verb.run:
-            self._begin(turn, decision)
+            self._begin_run(turn, decision)
         else:
-            self._stand(turn, decision, known)
+            self._record_without_run(turn, decision, known)
 
-    def _stand(self, turn: IncidentTurn, decision: Decision, known: Situation) -> None:
+    def _record_without_run(self, turn: IncidentTurn, decision: Decision, known: Situation) -> None:
         """Write down a decision after which nothing runs."""
         row, state = turn.row, _STATE_OF[decision.verb]
         if (row.state, row.reason) != (state, decision.reason):
@@ -122,13 +126,13 @@ class Dispatcher:
             # What a person approved has come to its end: whatever follows is asked for anew.
             turn.update(approved=False)
         held = {"state": state, "reason": decision.reason, "queued": decision.queued, "explained_by": cause}
-        turn.update(**held, due_at=_due(decision, turn.now))
-        occasion = _occasion(decision)
+        turn.update(**held, due_at=_next_look_at(decision, turn.now))
+        occasion = _occasion_of(decision)
         # Once for each time that a person is needed.
         if occasion and (row.state != state or (decision.asks and row.reason != decision.reason)):
             turn.notify(decision, known, occasion)
 
-    def _begin(self, turn: IncidentTurn, decision: Decision) -> None:
+    def _begin_run(self, turn: IncidentTurn, decision: Decision) -> None:
         row, policy, now = turn.row, turn.world.policy, turn.now
         launcher = policy.launcher(row.failure_class)
         run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)
@@ -151,19 +155,19 @@ class Dispatcher:
             self._metrics.launched(now - row.first_starts_at)
 
 
-def _occasion(decision: Decision) -> str | None:
+def _occasion_of(decision: Decision) -> str | None:
     """Return the occasion on which people are told of a decision."""
     if decision.watched:
         return "digest"
     return "approval" if decision.asks else "escalated" if decision.verb is Verb.escalate else None
 
 
-def _full(connection: sa.Connection, world: World) -> bool:
+def _no_run_slot_free(connection: sa.Connection, world: World) -> bool:
     acting = [run for run in runs.unfinished(connection) if run.action != runs.CHECK]
     return len(acting) >= world.policy.guardrails.max_concurrent_runs
 
 
-def _due(decision: Decision, now: float) -> float:
+def _next_look_at(decision: Decision, now: float) -> float:
     """Return when to look again.  What waits for a person waits for news."""
     if decision.verb is not Verb.wait:
         return store.NEVER

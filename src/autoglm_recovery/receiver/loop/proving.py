@@ -69,7 +69,7 @@ class Prover:
 
     def known(self, turn: IncidentTurn) -> ProofFacts:
         """Return what is known of whether the incident is over."""
-        return known_of(turn.connection, turn.row, self._heard.watchdog(turn.connection), self._expression(turn))
+        return known_of(turn.connection, turn.row, self._heard.watchdog(turn.connection), self._verify_answer(turn))
 
     def settles(self, turn: IncidentTurn, known: ProofFacts) -> bool:
         """Judge an incident that may be over, and act on that; return whether this was its turn.
@@ -84,12 +84,12 @@ class Prover:
             return True
         if judged.word is ProofState.watched:
             # Well, and as good as over for those that wait for this one.
-            self._set_free(turn)
+            self._release_explained(turn)
         if judged.word in (ProofState.unproven, ProofState.watched):
-            self._ask(turn, known, judged)
+            self._ask_service(turn, known, judged)
             return True
         if turn.row.state in store.UNCERTAIN:
-            self._denied(turn, known, judged.said)
+            self._continue_ladder(turn, known, judged.said)
             return True
         return False
 
@@ -97,18 +97,18 @@ class Prover:
         """Look again at what a person has: without an alert nothing but another look tells whether it is over."""
         fires, now = known.alerts.fires, turn.now
         if not fires and known.fresh is not None and now >= known.fresh.ended_at + LONGEST_PAUSE_S:
-            self._ask(turn, known, ProofVerdict(ProofState.unproven, "a person has it"))
+            self._ask_service(turn, known, ProofVerdict(ProofState.unproven, "a person has it"))
             return
         turn.update(due_at=store.NEVER if fires else now + pause(known.alerts.told_at, now))
 
-    def _expression(self, turn: IncidentTurn) -> Proof | None:
+    def _verify_answer(self, turn: IncidentTurn) -> Proof | None:
         """Return what Prometheus says to C(verify) of the class, or None where nothing was run or nothing is asked."""
         if turn.world.policy.recovery.strategy(turn.row.failure_class).expression is None:
             return None
         last = runs.newest(turn.connection, turn.row.id)
         return None if last is None else self._heard.proof(last.id)
 
-    def _deadline(self, turn: IncidentTurn, known: ProofFacts, *, watched: bool = False) -> float:
+    def _proof_deadline(self, turn: IncidentTurn, known: ProofFacts, *, watched: bool = False) -> float:
         """Return until when a proof is waited for before a person is called, or the next rung taken.
 
         News give it more time, but not for ever; and none where it is watched, which is since the first proof.
@@ -123,13 +123,13 @@ class Prover:
         within = turn.world.policy.recovery.strategy(turn.row.failure_class).resolve_within.total_seconds()
         return max(since, counts_from or since) + (max(within, LONGEST_WATCH_S) if watched else within)
 
-    def _denied(self, turn: IncidentTurn, known: ProofFacts, said: str) -> None:
+    def _continue_ladder(self, turn: IncidentTurn, known: ProofFacts, said: str) -> None:
         """Go on with the ladder where the fault is there still: at once, or when a repair had its time."""
         row = turn.row
         last = runs.newest(turn.connection, row.id)
         patient = known.alerts.denies and row.state == IncidentState.verifying and known.last is RunState.succeeded
         patient = patient and not known.struck_again
-        deadline = self._deadline(turn, known)
+        deadline = self._proof_deadline(turn, known)
         if patient and turn.now < deadline:
             turn.update(due_at=deadline)
             return
@@ -161,16 +161,16 @@ class Prover:
             if cannot is not None or has_to_wait(turn.connection, turn.row, turn.world):
                 turn.update(due_at=turn.now + SHORTEST_PAUSE_S)
             else:
-                self._check(turn)
+                self._begin_check_run(turn)
             return True
         judged = verdict(replace(known, alerts=replace(known.alerts, denied_at=None, ended_at=None)))
         if judged.word not in (ProofState.proven, ProofState.watched):
             return False
-        self._set_free(turn)
-        self._ask(turn, known, ProofVerdict(ProofState.watched, judged.said))
+        self._release_explained(turn)
+        self._ask_service(turn, known, ProofVerdict(ProofState.watched, judged.said))
         return True
 
-    def _ask(self, turn: IncidentTurn, known: ProofFacts, judged: ProofVerdict) -> None:
+    def _ask_service(self, turn: IncidentTurn, known: ProofFacts, judged: ProofVerdict) -> None:
         """Have the service itself asked where nothing else proves that it is well.
 
         Where it is well, and an alert fires on that would not tell if the same happened again, it is asked on and on.
@@ -184,9 +184,9 @@ class Prover:
             why = f"{why}; its own probe: {check.said}"
         old = check is None or now >= check.ended_at + pause(asked_at, check.ended_at)
         if cannot is None and old and not has_to_wait(turn.connection, row, turn.world):
-            self._check(turn)
+            self._begin_check_run(turn)
             return
-        deadline = self._deadline(turn, known, watched=watched)
+        deadline = self._proof_deadline(turn, known, watched=watched)
         wait = SHORTEST_PAUSE_S if cannot is None and check is None else pause(asked_at, now)
         reason = f"nothing proves that it is over: {why}"
         if watched:
@@ -230,7 +230,7 @@ class Prover:
             about = situation(turn.connection, row, turn.world, turn.now, self._heard.silences())
             turn.notify(Decision(Verb.escalate, reason), about, "escalated")
 
-    def _check(self, turn: IncidentTurn) -> None:
+    def _begin_check_run(self, turn: IncidentTurn) -> None:
         """Begin a run that only reads."""
         row = turn.row
         launcher = turn.world.policy.launcher(row.failure_class)
@@ -241,7 +241,7 @@ class Prover:
         turn.update(state=state, due_at=due_at, queued=False, explained_by=None)
         log.info("decided to check", incident=row.id, host=row.host)
 
-    def _set_free(self, turn: IncidentTurn) -> None:
+    def _release_explained(self, turn: IncidentTurn) -> None:
         number = turn.row.id
         store.set_free(turn.connection, number, turn.now, f"incident {number}, which explained this one, is well")
 
@@ -255,14 +255,14 @@ class Prover:
             text = f"{last.action} proved its repair and the alert has resolved{seen}"
             self._metrics.verified(took)
         else:
-            text = f"the alert has resolved{seen}, though the last run, {last.action}, {_told(last.state)}"
+            text = f"the alert has resolved{seen}, though the last run, {last.action}, {_end_in_words(last.state)}"
         turn.has_notices |= end_incident(connection, row, now, IncidentState.resolved, text)
         store.ask_again(connection, now, turn.world.policy.guardrails.max_concurrent_runs)
         turn.tell("resolved", f"{text}; {now - row.first_starts_at:.1f} s after it began")
         log.info("incident resolved", incident=row.id, host=row.host, reason=text)
 
 
-def _told(state: str) -> str:
+def _end_in_words(state: str) -> str:
     words = {
         RunState.lost.value: "was cut off",
         RunState.unverified.value: "was not proven in time",

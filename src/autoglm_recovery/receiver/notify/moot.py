@@ -48,10 +48,10 @@ def why_moot(occasion: str, state: str, *, explained_by: int | None, newer: bool
 
 def look_again(connection: sa.Connection, claimed: Sequence[sa.Row[Any]], now: float) -> list[sa.Row[Any]]:
     """Take out of claimed notices what need not be sent, and what cannot be sent yet; return the others."""
-    return [notice for notice in claimed if _stands(connection, notice, now, {each.id for each in claimed})]
+    return [notice for notice in claimed if _still_needed(connection, notice, now, {each.id for each in claimed})]
 
 
-def _stands(connection: sa.Connection, notice: sa.Row[Any], now: float, ours: set[int]) -> bool:
+def _still_needed(connection: sa.Connection, notice: sa.Row[Any], now: float, ours: set[int]) -> bool:
     if notice.incident_id is None:
         return True
     incident = store.incident(connection, notice.incident_id)

@@ -77,7 +77,7 @@ def write_notice(
     }
     if not any(route.wants(occasion, **about) for route in policy.notify.routes):
         return False
-    case = _case(connection, row, decision, known, policy, occasion)
+    case = _notice_subject(connection, row, decision, known, policy, occasion)
     notices.add(
         connection,
         known.now,
@@ -98,7 +98,7 @@ def _together_with_others(now: float, policy: Policy, occasion: str) -> dict[str
     return {"due_at": (now // every + 1) * every} if occasion == "digest" else {}
 
 
-def _case(
+def _notice_subject(
     connection: sa.Connection, row: sa.Row[Any], decision: Decision, known: Situation, policy: Policy, occasion: str
 ) -> NoticeSubject:
     service = f"service {row.service} on {row.host}" if row.service else f"host {row.host}"
@@ -121,8 +121,8 @@ def _case(
         since=row.first_starts_at,
         action=decision.action,
         tried=(
-            *(_run(run, console, run.incident_id) for run in runs.of_earlier_incidents(connection, row, since)),
-            *(_run(run, console) for run in runs.of_incident(connection, row.id)),
+            *(_run_summary(run, console, run.incident_id) for run in runs.of_earlier_incidents(connection, row, since)),
+            *(_run_summary(run, console) for run in runs.of_incident(connection, row.id)),
         ),
         evidence=tuple(store.told_of(connection, row.id, "evidence")),
         alerts=tuple({"annotations": alert.annotations, "url": alert.generator_url} for alert in firing),
@@ -130,7 +130,7 @@ def _case(
     )
 
 
-def _run(run: sa.Row[Any], console: str | None, incident: int | None = None) -> RunSummary:
+def _run_summary(run: sa.Row[Any], console: str | None, incident: int | None = None) -> RunSummary:
     output = run.link or (f"{console}/runs/{run.id}/output" if console else run.directory)
     return RunSummary(run.action, run.state, run.started_at, output, run.cause, incident)
 
@@ -168,12 +168,17 @@ def over(row: sa.Row[Any], state: IncidentState, reason: str, now: float) -> str
 
 def body(case: NoticeSubject) -> str:
     """Return the whole notice, as plain text."""
-    parts = [_what(case), _tried(case.tried), _section("Evidence", case.evidence), _section("Links", _links(case))]
+    parts = [
+        _what_happened(case),
+        _what_was_tried(case.tried),
+        _section("Evidence", case.evidence),
+        _section("Links", _links(case)),
+    ]
     text = "\n\n".join("\n".join(lines) for lines in [*(list(part) for part in parts), list(_commands(case))] if lines)
     return text if len(text) <= LONGEST_BODY else f"{text[: LONGEST_BODY - 30]}\n... (shortened)"
 
 
-def _what(case: NoticeSubject) -> Iterator[str]:
+def _what_happened(case: NoticeSubject) -> Iterator[str]:
     yield f"Cause: {_plain(case.cause or case.root_cause)}"
     yield f"What:  {case.failure_class} ({case.fault_mode}), since {clocks.in_words(case.since)}"
     yield f"Alert: {_plain(case.root_cause)}"
@@ -181,7 +186,7 @@ def _what(case: NoticeSubject) -> Iterator[str]:
     yield f"Why:   {_plain(case.reason)}"
 
 
-def _tried(tried: Sequence[RunSummary]) -> Iterator[str]:
+def _what_was_tried(tried: Sequence[RunSummary]) -> Iterator[str]:
     if not tried:
         yield "Tried: nothing yet"
         return

@@ -194,7 +194,9 @@ class Notifier:
             with self._database.writing() as connection:
                 # Also what comes long after the attempt was settled: it is not sent there again.
                 delivered = notices.answered(connection, answered)
-                settled = [_settled(each, delivered.get(each.notice.id, each.notice.delivered)) for each in ended]
+                settled = [
+                    _notice_columns(each, delivered.get(each.notice.id, each.notice.delivered)) for each in ended
+                ]
                 for each, values in zip(ended, settled, strict=True):
                     notices.settle(connection, each.notice.id, **values)
                 notices.hurry(connection, self._to_hurry(answers, free), time.time())
@@ -205,7 +207,7 @@ class Notifier:
             gone = {each.notice.id for each in ended}
             self._attempts = {number: each for number, each in left.items() if number not in gone}
         for each, values in zip(ended, settled, strict=True):
-            _tell(each, values)
+            _log_attempt(each, values)
 
     def _to_hurry(self, answers: Sequence[Answer], free: Collection[str]) -> list[int]:
         """Return what need not wait for its pause: an address has taken something, and it was that alone that lacked.
@@ -226,7 +228,7 @@ def _by_notice(answers: Sequence[Answer]) -> dict[int, dict[str, str | None]]:
     return found
 
 
-def _settled(attempt: _Attempt, delivered: Sequence[str]) -> dict[str, Any]:
+def _notice_columns(attempt: _Attempt, delivered: Sequence[str]) -> dict[str, Any]:
     """Return what is written about a notice after an attempt."""
     now, notice, lacks = time.time(), attempt.notice, attempt.lacks
     if not delivered and not lacks and notice.occasion != "resolved":
@@ -239,7 +241,7 @@ def _settled(attempt: _Attempt, delivered: Sequence[str]) -> dict[str, Any]:
     return {"error": error, "due_at": now + pause_after(notice.attempts)}
 
 
-def _tell(attempt: _Attempt, settled: Mapping[str, Any]) -> None:
+def _log_attempt(attempt: _Attempt, settled: Mapping[str, Any]) -> None:
     about = {"notice": attempt.notice.id, "incident": attempt.notice.incident_id}
     if "sent_at" in settled:
         log.info("notice sent", **about)

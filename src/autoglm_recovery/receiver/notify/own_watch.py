@@ -71,7 +71,7 @@ class _AddressRetry:
         return _AddressRetry(self.attempts + 1, now + pause_after(self.attempts + 1))
 
 
-def _asked(policy: Policy) -> dict[str, tuple[str | None, str, fleet_http.Setting | None]]:
+def _probes_of(policy: Policy) -> dict[str, tuple[str | None, str, fleet_http.Setting | None]]:
     """Return what is asked of each server that the policy names: its address, a path, and how it is asked."""
     prometheus, silences = policy.monitoring.prometheus, policy.guardrails.silences
     alertmanager = policy.monitoring.alertmanager
@@ -106,7 +106,7 @@ class ReceiverMonitor:
         self._clock = clock
         self._started_at = clock()
         self._servers = {key: _ServerReach() for key in ("Database", "Prometheus", "Alertmanager")}
-        self._pages = self._read()
+        self._pages = self._load_pages()
         # By page and address, so that one that fails delays nothing else.
         self._waits: dict[tuple[str, str], _AddressRetry] = {}
         self.worker = Worker("own watch", self._step, stuck_after=self._longest_look, first_pause_s=EVERY_S)
@@ -121,18 +121,18 @@ class ReceiverMonitor:
 
     def _step(self) -> float:
         now = self._clock()
-        self._keep(own_state.looked(self._pages, self._look(now), now))
-        self._tell()
+        self._save_pages(own_state.looked(self._pages, self._look(now), now))
+        self._send_pages()
         return EVERY_S
 
     def _look(self, now: float) -> list[OwnObservation]:
         policy = self._policy()
         setting = policy.monitoring.receiver
-        found = [own_look.watchdog(setting, own_look.WatchdogHeard(self._heard(), self._started_at), now)]
-        found.append(self._reached("Database", engines.shown(self._database.url), setting))
-        for name, (url, path, server) in _asked(policy).items():
+        found = [own_look.watchdog(setting, own_look.WatchdogHeard(self._watchdog_heard_at(), self._started_at), now)]
+        found.append(self._observe_server("Database", engines.shown(self._database.url), setting))
+        for name, (url, path, server) in _probes_of(policy).items():
             self._ask(name, url, path, server)
-        found += [self._reached(name, reach.asked_of or "", setting) for name, reach in self._named()]
+        found += [self._observe_server(name, reach.asked_of or "", setting) for name, reach in self._servers_asked()]
         troubles = {trouble.name: trouble for trouble in self._workers.troubles}
         others = [worker.name for worker in self._workers if worker is not self.worker]
         answers = self._servers["Database"].failing_since is None
@@ -140,20 +140,20 @@ class ReceiverMonitor:
 
     def _longest_look(self) -> float:
         """Return how long two servers and the sending of each page may take."""
-        asked = [server for _, _, server in _asked(self._policy()).values() if server is not None]
+        asked = [server for _, _, server in _probes_of(self._policy()).values() if server is not None]
         servers = sum(_TIMEOUTS * server.timeout.total_seconds() for server in asked)
         return 60.0 + servers + LONGEST_SEND_S * max(1, len(self._pages))
 
-    def _named(self) -> list[tuple[str, _ServerReach]]:
+    def _servers_asked(self) -> list[tuple[str, _ServerReach]]:
         return [(name, reach) for name, reach in self._servers.items() if name != "Database"]
 
-    def _reached(self, name: str, address: str, setting: Setting) -> OwnObservation:
+    def _observe_server(self, name: str, address: str, setting: Setting) -> OwnObservation:
         reach = self._servers[name]
         if name != "Database" and reach.asked_of is None:
             return OwnObservation(name.lower(), wrong=False)  # the policy names none, or none any more
         return own_look.reached(name, address, reach.failing_for(), setting)
 
-    def _heard(self) -> float | None:
+    def _watchdog_heard_at(self) -> float | None:
         try:
             with self._database.reading() as connection:
                 at = heard.last(connection)
@@ -177,13 +177,13 @@ class ReceiverMonitor:
         except (httpx.HTTPError, OSError, ValueError):
             reach.note(answers=False)
 
-    def _tell(self) -> None:
+    def _send_pages(self) -> None:
         """Send what somebody lacks; after a failure not at once again."""
         now = time.monotonic()
         urls, unread = addresses(self._policy().notify.routes)
         by_digest = {digest(url): url for url in urls}
         if not unread:
-            self._keep(own_state.without_gone(self._pages, by_digest))
+            self._save_pages(own_state.without_gone(self._pages, by_digest))
         lacking = {(page.key, each) for page in self._pages.values() for each in own_state.to_tell(page, by_digest)}
         # What cannot be read of a route may be somebody who is to be told.
         lacking |= {(page.key, each) for page in self._pages.values() if page.over_at is None for each in unread}
@@ -204,7 +204,7 @@ class ReceiverMonitor:
         sent = send_each(dict.fromkeys(to, self._letter(page)))
         took = [to[each.url] for each in sent if each.wrong is None]
         # At once, so that whatever comes next, nobody hears it twice.
-        self._keep({**self._pages, key: own_state.delivered(page, took)})
+        self._save_pages({**self._pages, key: own_state.delivered(page, took)})
         if took:
             log.warning("people were told about the receiver", what=key, over=page.over_at is not None, told=len(took))
         return {(key, to[each.url]): each.wrong for each in sent if each.wrong is not None}
@@ -218,7 +218,7 @@ class ReceiverMonitor:
         body = f"{page.text}\n\n(first seen {since}; you are told once, and again when it is over)"
         return Letter(f"[autoglm] receiver {self._name} needs you: {page.key}", body, "failure", ())
 
-    def _keep(self, pages: dict[str, OpenPage]) -> None:
+    def _save_pages(self, pages: dict[str, OpenPage]) -> None:
         if pages == self._pages:
             return
         self._pages = pages
@@ -227,7 +227,7 @@ class ReceiverMonitor:
         except OSError as error:  # a full disk is among what is to be told
             log.warning("what people were told is not kept over a restart", file=str(self._file), error=str(error))
 
-    def _read(self) -> dict[str, OpenPage]:
+    def _load_pages(self) -> dict[str, OpenPage]:
         try:
             return own_state.read(self._file.read_text("utf-8"))
         except FileNotFoundError:

@@ -98,16 +98,16 @@ class AbsenceWatch:
         try:
             had = self._ask(setting)
         except Unanswered as error:
-            self._unknown(str(error))
+            self._restart_count(str(error))
             return every
-        self._note(setting, fired, absent, had, asked_at)
+        self._record_absences(setting, fired, absent, had, asked_at)
         return every
 
     def _ask(self, setting: Alertmanager) -> AlertmanagerAlerts:
         with AlertmanagerClient(setting.url, setting) as client:
             return client.had()
 
-    def _note(
+    def _record_absences(
         self, setting: Alertmanager, fired: list[Fired], absent: list[Fired], had: AlertmanagerAlerts, asked_at: float
     ) -> None:
         seen = [each.id for each in fired if each.unseen(asked_at) and found(each, had)]
@@ -116,7 +116,7 @@ class AbsenceWatch:
         if doubt is None:
             self._times, self._told = lacking(fired, had, self._times), None
         else:
-            self._unknown(doubt)
+            self._restart_count(doubt)
         gone = [number for number, times in self._times.items() if times >= LOOKS]
         if not seen and not back and not gone:
             return
@@ -130,7 +130,7 @@ class AbsenceWatch:
             log.info("Alertmanager was asked what it has", absent=len(gone), again=len(back))
             self._heard()
 
-    def _unknown(self, why: str) -> None:
+    def _restart_count(self, why: str) -> None:
         """Take nothing for ended, and count anew: what was lacking before may have been lacking for this reason."""
         self._times = {}
         if why.partition(":")[0] != self._told:

@@ -80,20 +80,20 @@ class Silencer:
             return _AFTER_A_FAILURE_S
         try:
             with AlertmanagerClient(setting.url, setting) as client:
-                failures = self._work(client, asked, begins)
+                failures = self._begin_and_end(client, asked, begins)
         except Unanswered as error:
             failures = [(row, str(error)) for row in (*asked, *begins)]
         for row, why in failures:
             self._failed([row], why)
         return _AFTER_A_FAILURE_S if failures else EVERY_S
 
-    def _work(self, client: AlertmanagerClient, over: Rows, begins: Rows) -> list[tuple[sa.Row[Any], str]]:
+    def _begin_and_end(self, client: AlertmanagerClient, over: Rows, begins: Rows) -> list[tuple[sa.Row[Any], str]]:
         """Return what did not succeed, and why.
 
         :raises Unanswered: where Alertmanager does not say what it has; what was ended by then is noted.
         """
         # What was asked for and not noted may stand all the same.
-        known = _known(client) if over or any(row.asked_at is not None for row in begins) else ()
+        known = _own_silences(client) if over or any(row.asked_at is not None for row in begins) else ()
         failures = []
 
         def attempt(do: Callable[[], None], row: sa.Row[Any]) -> None:
@@ -186,7 +186,7 @@ class Silencer:
         return 60.0 + (_MOST_REQUESTS * 4 * setting.timeout.total_seconds() if setting else 0.0)
 
 
-def _known(client: AlertmanagerClient) -> tuple[KnownSilence, ...]:
+def _own_silences(client: AlertmanagerClient) -> tuple[KnownSilence, ...]:
     try:
         return read_silences(client.silences())
     except ValueError as error:

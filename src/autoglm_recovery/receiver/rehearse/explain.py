@@ -114,12 +114,12 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
     if step.action is None:
         return known
     fleet = world.fleet
-    crowds = [
+    capacity_groups = [
         CapacityGroup(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
         for pool in sorted(affected_pools(fleet, target, step.action))
     ]
     everybody = CapacityGroup("the fleet", len(fleet.serving), 0, int(target.host in fleet.serving))
-    return replace(known, crowds=(*crowds, everybody))
+    return replace(known, capacity_groups=(*capacity_groups, everybody))
 
 
 def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:

@@ -70,12 +70,12 @@ class Follower:
             unfinished = runs.unfinished(connection)
             lapsed = runs.lapsed(connection, lease) if len(unfinished) else []
         for run in lapsed:
-            self._guarded(self._take_over, run, world)
+            self._log_failure_of(self._take_over, run, world)
         mine = [run for run in unfinished if run.owner == lease.owner]
         if any(not self._keeper.holds(run.id) for run in mine):
             self._keeper.renew()
         for run in mine:
-            self._guarded(self._follow, run, world)
+            self._log_failure_of(self._follow, run, world)
         return len(mine) + len(lapsed)
 
     def next_lapse(self) -> float | None:
@@ -83,7 +83,7 @@ class Follower:
         with self._database.reading() as connection:
             return runs.next_lapse(connection, self._keeper.lease)
 
-    def _guarded(self, do: Any, run: sa.Row[Any], world: World) -> None:
+    def _log_failure_of(self, do: Any, run: sa.Row[Any], world: World) -> None:
         try:
             do(run, world)
         except Superseded as refused:
@@ -97,7 +97,7 @@ class Follower:
     def _give_up(self, run: sa.Row[Any], why: str) -> None:
         launcher = self._launchers.get(run.launcher)
         if launcher is not None and not launcher.outlives_receiver:
-            launcher.cancel(_view(run), why)
+            launcher.cancel(_record_of(run), why)
 
     def _take_over(self, run: sa.Row[Any], world: World) -> None:
         lease = self._keeper.lease
@@ -118,7 +118,7 @@ class Follower:
         log.warning("run taken over", run=run.id, was=run.owner, fence=claim.fence)
         if state is not None:
             self._give_up(run, str(look.why))
-            self._closed(run, state)
+            self._announce_end(run, state)
 
     def _follow(self, run: sa.Row[Any], world: World) -> None:
         launcher = self._launchers.get(run.launcher)
@@ -128,11 +128,11 @@ class Follower:
             look = RunReport(RunStatus.lost, why=none, started=run.state != RunState.launching)
             self._finish(run, claim_of(run), world, look)
             return
-        view = _view(run)
+        view = _record_of(run)
         if run.cancel is not None:
             launcher.cancel(view, run.cancel)
         try:
-            look = launcher.look(view, lambda: self._order(run, world))
+            look = launcher.look(view, lambda: self._spec_of(run, world))
         except LaunchRefused as refused:
             look = RunReport(RunStatus.lost, why=str(refused), started=refused.launched)
             self._finish(run, claim_of(run), world, look)
@@ -141,11 +141,11 @@ class Follower:
             return
         over = look.status in (RunStatus.ended, RunStatus.lost)
         if look.started or not over:
-            self._tell(run, look, world)
+            self._record_progress(run, look, world)
         if over:
             self._finish(run, claim_of(run), world, look)
 
-    def _order(self, run: sa.Row[Any], world: World) -> RunSpec:
+    def _spec_of(self, run: sa.Row[Any], world: World) -> RunSpec:
         with self._database.reading() as connection:
             incident = store.incident(connection, run.incident_id)
             name = installation.name(connection)
@@ -157,7 +157,7 @@ class Follower:
         timeout = world.policy.timeout(incident.failure_class, run.launcher)
         return RunSpec(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
 
-    def _tell(self, run: sa.Row[Any], look: RunReport, world: World) -> None:
+    def _record_progress(self, run: sa.Row[Any], look: RunReport, world: World) -> None:
         begun = run.state == RunState.launching
         text = self._begun_or_not(run, look)
         known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
@@ -173,11 +173,11 @@ class Follower:
                 store.tell(connection, run.incident_id, line["at"], line["kind"], without_secrets(line["text"]))
             _note_causes(connection, run, look, self._clock())
             if run.action != runs.CHECK:
-                self._correct(connection, run, look, world)
-            read = _read(run, look)
+                self._correct_class(connection, run, look, world)
+            read = _worst_reading(run, look)
             if read is not None:
                 runs.report(connection, claim_of(run), verdict=read["verdict"], said=without_secrets(read["text"]))
-            refusal = _refusal(look)
+            refusal = _highest_refusal(look)
             # Whoever wrote the line: it can say that this host has seen a higher token, and nothing else.
             if refusal is not None and fences.raise_to(connection, run.host, refusal["mark"]):
                 runs.report(connection, claim_of(run), refused=without_secrets(refusal["text"]))
@@ -197,7 +197,7 @@ class Follower:
         self._waited[run.id] = look.why
         return without_secrets(f"{run.action} on {run.host}, run {run.id}, is not started yet: {look.why}")
 
-    def _correct(self, connection: sa.Connection, run: sa.Row[Any], look: RunReport, world: World) -> None:
+    def _correct_class(self, connection: sa.Connection, run: sa.Row[Any], look: RunReport, world: World) -> None:
         """Let what the playbook read before it changed anything name the class."""
         read = next((line for line in look.lines if line.get("verdict") in VERDICTS), None)
         if read is None or read["verdict"] != "unhealthy" or run.verdict is not None:
@@ -218,9 +218,9 @@ class Follower:
     def _finish(self, run: sa.Row[Any], claim: RunClaim, world: World, look: RunReport) -> None:
         with self._database.writing() as connection:
             state = close(connection, run, claim, world, look, self._clock())
-        self._closed(run, state)
+        self._announce_end(run, state)
 
-    def _closed(self, run: sa.Row[Any], state: RunState) -> None:
+    def _announce_end(self, run: sa.Row[Any], state: RunState) -> None:
         """Tell of the end of a run, once it is committed."""
         self._waited.pop(run.id, None)
         if run.action != runs.CHECK:
@@ -239,7 +239,7 @@ def _mode_as(
     return (FaultMode.persistent if again else FaultMode.transient).value
 
 
-def _view(run: sa.Row[Any]) -> RunRecord:
+def _record_of(run: sa.Row[Any]) -> RunRecord:
     return RunRecord(
         id=run.id,
         incident_id=run.incident_id,
@@ -265,14 +265,14 @@ def _note_causes(connection: sa.Connection, run: sa.Row[Any], look: RunReport, n
             store.update(connection, run.incident_id, now, cause=without_secrets(line["text"]))
 
 
-def _read(run: sa.Row[Any], look: RunReport) -> Mapping[str, Any] | None:
+def _worst_reading(run: sa.Row[Any], look: RunReport) -> Mapping[str, Any] | None:
     """Return the line with the worst that was read of the service, if it is worse than what is known."""
     worst = [None, *VERDICTS].index(run.verdict)
     read = [line for line in look.lines if line.get("verdict") in VERDICTS[worst:]]
     return max(read, key=lambda line: VERDICTS.index(line["verdict"]), default=None)
 
 
-def _refusal(look: RunReport) -> Mapping[str, Any] | None:
+def _highest_refusal(look: RunReport) -> Mapping[str, Any] | None:
     """Return the line with the highest mark because of which the host refused the run."""
     refusals = [line for line in look.lines if isinstance(line.get("mark"), int)]
     return max(refusals, key=lambda line: int(line["mark"]), default=None)

@@ -32,7 +32,7 @@ def close(
     # Asked for here, because it may have been ordered while the run came to its end.
     cancelled = runs.cancelled(connection, run.id)
     rc = look.rc if look.status is RunStatus.ended else None
-    state = RunState.cancelled if cancelled is not None else _judged(connection, run, rc, look)
+    state = RunState.cancelled if cancelled is not None else _judge_run(connection, run, rc, look)
     runs.report(connection, claim, state=state, rc=rc, ended_at=now)
     if state is RunState.not_launched:
         runs.update(connection, run.id, cause=_why_not_launched(look))
@@ -47,9 +47,9 @@ def close(
         store.update(connection, run.incident_id, now, due_at=now)
     elif incident.state not in ENDED:
         if cancelled is not None:
-            stands = _handed_over(cancelled)
+            stands = _left_to_a_person(cancelled)
         else:
-            stands = _stands(connection, run, incident, state, look, world, now=now)
+            stands = _incident_after(connection, run, incident, state, look, world, now=now)
         failed_by = runs.cause(connection, run.id) or why
         # That somebody is at work on the host, or AWX lacks a template, is not what the incident comes from.
         if state not in (RunState.succeeded, *NEVER_THERE) and failed_by:
@@ -59,7 +59,7 @@ def close(
     return state
 
 
-def _stands(
+def _incident_after(
     connection: sa.Connection,
     run: sa.Row[Any],
     incident: sa.Row[Any],
@@ -88,7 +88,7 @@ def _why_not_launched(look: RunReport) -> str:
     return without_secrets(look.why or "its launcher does not say why")
 
 
-def _judged(connection: sa.Connection, run: sa.Row[Any], rc: int | None, look: RunReport) -> RunState:
+def _judge_run(connection: sa.Connection, run: sa.Row[Any], rc: int | None, look: RunReport) -> RunState:
     """Judge a run by whether it was begun, by its exit code, and where it failed by whether the host has refused it."""
     if not look.started:
         return RunState.not_launched
@@ -121,7 +121,7 @@ def _why_cancelled(cancelled: str, look: RunReport) -> str:
     return cancelled if look.why in (None, cancelled) else f"{cancelled}; {look.why}"
 
 
-def _handed_over(cancelled: str) -> dict[str, Any]:
+def _left_to_a_person(cancelled: str) -> dict[str, Any]:
     """Say where an incident stands whose run a person has ended: with a person, until one says retry or close."""
     return {"state": IncidentState.escalated, "reason": cancelled, "approved": False, "due_at": store.NEVER}
 

@@ -109,7 +109,7 @@ def _absorb_batch(database: Database, policy: Policy, fleet: Fleet, metrics: Met
 
 def _log_refused(row: sa.Row[Any], fault: Fault) -> None:
     if (unsaid := _seldom.unsaid((fault.refused_as, row.sender))) is not None:
-        log.warning("alert refused", alert=_name(row), reason=fault.refusal, more_since_last_told=unsaid)
+        log.warning("alert refused", alert=_alertname(row), reason=fault.refusal, more_since_last_told=unsaid)
 
 
 class _Batch:
@@ -142,9 +142,11 @@ class _Batch:
 
     def take(self) -> list[dict[str, Any]]:
         """Take in all alerts; return what became of each."""
-        taken = [self._take(row, self._faults[row.id]) for row in self._rows]
+        taken = [self._absorb_alert(row, self._faults[row.id]) for row in self._rows]
         for incident, number in zip(
-            self._fresh, store.open_incidents(self._connection, [_columns(i) for i in self._fresh]), strict=True
+            self._fresh,
+            store.open_incidents(self._connection, [_incident_columns(i) for i in self._fresh]),
+            strict=True,
         ):
             incident["id"] = number
         for key, values in self._changed.items():
@@ -152,9 +154,9 @@ class _Batch:
         lines = [{"incident_id": i["id"], "at": at, "kind": kind, "text": text} for i, at, kind, text in self._lines]
         store.tell_all(self._connection, lines)
         natures = [nature_of(row.labels, self._policy)[0] for row in self._rows]
-        settled = [_settled(row, n, *one) for row, n, one in zip(self._rows, natures, taken, strict=True)]
+        settled = [_alert_columns(row, n, *one) for row, n, one in zip(self._rows, natures, taken, strict=True)]
         refused = [row for row, one in zip(self._rows, settled, strict=True) if one["outcome"] == "refused"]
-        refusals.note(self._connection, [_refused(row, self._faults[row.id]) for row in refused], self._now)
+        refusals.note(self._connection, [_refusal_row(row, self._faults[row.id]) for row in refused], self._now)
         arrivals.settle_alerts(self._connection, settled)
         arrivals.doubts_settled(self._connection, self._ends)
         # Dictionaries, to keep the order and drop what is there twice.
@@ -163,10 +165,10 @@ class _Batch:
             store.touch_host(self._connection, host, self._now)
         return settled
 
-    def _take(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
+    def _absorb_alert(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
         """Return the class, the outcome, its reason, and the incident if there is one."""
         if row.status == "resolved":
-            return self._resolved(row, fault)
+            return self._absorb_end(row, fault)
         if is_watchdog(row.labels):
             return fault.failure_class, "ignored", "it always fires, to prove that alerts get here", None
         if fault.target is None and for_people(row.labels, self._policy):
@@ -178,11 +180,11 @@ class _Batch:
             why = f"another sender told its end; it counts in {LATE_AT_MOST_S:g} s unless this one tells the end too"
             return fault.failure_class, "doubted", why, None
         before.append(told)
-        incident = self._firing(row, fault, fault.target)
+        incident = self._join_or_open(row, fault, fault.target)
         self._of_alert[row.identity] = incident
         return fault.failure_class, "joined", fault.why, incident
 
-    def _resolved(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
+    def _absorb_end(self, row: sa.Row[Any], fault: Fault) -> tuple[str, str, str, dict[str, Any] | None]:
         told, before = arrivals.told(row), self._told.setdefault(row.identity, [])
         heard_of = any(each.starts_at == told.starts_at for each in before)
         self._ends.append(row)
@@ -195,51 +197,53 @@ class _Batch:
                 why = "resolved, and no incident that is going on has this alert"
                 return fault.failure_class, "ignored", why, None
             # It fired and ended between two notifications of its group.  Whatever it told of has happened all the same.
-            incident = self._of_alert[row.identity] = self._firing(row, fault, fault.target)
-        self._lines.append((incident, row.committed_at, "alert", f"{_name(row)} has resolved"))
+            incident = self._of_alert[row.identity] = self._join_or_open(row, fault, fault.target)
+        self._lines.append((incident, row.committed_at, "alert", f"{_alertname(row)} has resolved"))
         self._quiet.append(incident)
         return fault.failure_class, "joined", "resolved", incident
 
-    def _firing(self, row: sa.Row[Any], fault: Fault, target: Target) -> dict[str, Any]:
+    def _join_or_open(self, row: sa.Row[Any], fault: Fault, target: Target) -> dict[str, Any]:
         key = store.target_key(target)
         incident = self._active.get(key)
         if incident is None:
-            return self._open(row, fault, target, key)
+            return self._open_incident(row, fault, target, key)
         again = self._of_alert.get(row.identity) is not None
         if incident["state"] in store.UNCERTAIN and "id" in incident:
             # At once, and not when a proof would be due.
             incident["due_at"] = self._now
             self._changed.setdefault(key, {})["due_at"] = self._now
         how = "fires again" if again else f"fires as well, {fault.failure_class}"
-        self._lines.append((incident, row.starts_at, "alert", f"{_name(row)} {how}: {fault.why}"))
-        self._reconsider(key, incident, row, fault, target)
+        self._lines.append((incident, row.starts_at, "alert", f"{_alertname(row)} {how}: {fault.why}"))
+        self._rename_by_cause(key, incident, row, fault, target)
         return incident
 
-    def _open(self, row: sa.Row[Any], fault: Fault, target: Target, key: str) -> dict[str, Any]:
+    def _open_incident(self, row: sa.Row[Any], fault: Fault, target: Target, key: str) -> dict[str, Any]:
         came_back = (key, fault.failure_class) in self._acted_on
         mode = FaultMode.persistent if came_back else FaultMode.transient
         incident = store.beginning(
             fault,
             target,
             mode=FaultMode.partitioned if fault.partitioned else mode,
-            root_cause=_name(row),
+            root_cause=_alertname(row),
             starts_at=row.starts_at,
             now=self._now,
-            cause=_said(row),
+            cause=_alert_summary(row),
         )
         self._active[key] = incident
         self._fresh.append(incident)
         summary = row.annotations.get("summary")
         took = row.committed_at - row.starts_at
         self._lines += [
-            (incident, row.starts_at, "alert", f"{_name(row)} fires{f': {summary}' if summary else ''}"),
+            (incident, row.starts_at, "alert", f"{_alertname(row)} fires{f': {summary}' if summary else ''}"),
             (incident, row.committed_at, "committed", f"webhook committed {took:.1f} s after the alert"),
             (incident, self._now, "classified", f"class {fault.failure_class}: {fault.why}"),
         ]
-        self._about_host(target)
+        self._note_host_news(target)
         return incident
 
-    def _reconsider(self, key: str, incident: dict[str, Any], row: sa.Row[Any], fault: Fault, target: Target) -> None:
+    def _rename_by_cause(
+        self, key: str, incident: dict[str, Any], row: sa.Row[Any], fault: Fault, target: Target
+    ) -> None:
         """Let a deeper cause rename an incident.
 
         A run that is under way or waits for its proof is left to its end, and what comes after it follows the new
@@ -251,33 +255,33 @@ class _Batch:
         values: dict[str, Any] = {}
         if deeper:
             # What a person approved was an action on the effect.
-            values = {"failure_class": fault.failure_class, "root_cause": _name(row), "approved": False}
-            values["cause"] = _said(row) or incident["cause"]
+            values = {"failure_class": fault.failure_class, "root_cause": _alertname(row), "approved": False}
+            values["cause"] = _alert_summary(row) or incident["cause"]
             if fault.partitioned:
                 values["fault_mode"] = FaultMode.partitioned.value
             if incident["state"] not in (IncidentState.running, IncidentState.verifying):
                 values |= {"state": IncidentState.open.value, "due_at": self._now, "reason": fault.why}
             was = incident["failure_class"]
-            text = f"root cause is {fault.failure_class} ({_name(row)}), of which {was} is an effect"
+            text = f"root cause is {fault.failure_class} ({_alertname(row)}), of which {was} is an effect"
             self._lines.append((incident, self._now, "classified", text))
-            self._about_host(target)
+            self._note_host_news(target)
         if target.gpu is not None and (deeper or incident["gpu"] is None):
             values["gpu"] = target.gpu
         incident.update(values)
         if values and "id" in incident:
             self._changed.setdefault(key, {}).update(values)
 
-    def _about_host(self, target: Target) -> None:
+    def _note_host_news(self, target: Target) -> None:
         """Note that something new is known about a host as a whole, which may explain what happens to its services."""
         if target.service is None:
             self._hosts.add(target.host)
 
 
-def _columns(incident: dict[str, Any]) -> dict[str, Any]:
+def _incident_columns(incident: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in incident.items() if name != "id"}
 
 
-def _settled(
+def _alert_columns(
     row: sa.Row[Any], nature: str | None, failure_class: str, outcome: str, reason: str, incident: dict[str, Any] | None
 ) -> dict[str, Any]:
     return {
@@ -290,10 +294,10 @@ def _settled(
     }
 
 
-def _refused(row: sa.Row[Any], fault: Fault) -> refusals.RefusedAlert:
+def _refusal_row(row: sa.Row[Any], fault: Fault) -> refusals.RefusedAlert:
     return refusals.RefusedAlert(
         refused_as=str(fault.refused_as),
-        alert=_name(row),
+        alert=_alertname(row),
         sender=fault.sender or "",
         failure_class=fault.failure_class,
         reason=fault.refusal or "",
@@ -302,11 +306,11 @@ def _refused(row: sa.Row[Any], fault: Fault) -> refusals.RefusedAlert:
     )
 
 
-def _said(row: sa.Row[Any]) -> str | None:
+def _alert_summary(row: sa.Row[Any]) -> str | None:
     """Return what an alert says of itself, until somebody knows better."""
     said = row.annotations.get("summary") or row.annotations.get("description")
     return one_line(said, LONGEST_CAUSE) if said else None
 
 
-def _name(row: sa.Row[Any]) -> str:
+def _alertname(row: sa.Row[Any]) -> str:
     return str(row.labels.get("alertname") or "an alert without a name")[:200]

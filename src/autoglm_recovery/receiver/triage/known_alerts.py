@@ -85,7 +85,7 @@ def _entries(own: tuple[tuple[int, str | None, str | None], ...]) -> tuple[Class
     codes: dict[str, list[int]] = {}
     for code in sorted(KNOWN_XIDS.union(code for code, _name, _action in own)):
         entry = lookup_xid(code, overrides)
-        if _tells(entry) and entry.failure_class is not None:
+        if _number_names_class(entry) and entry.failure_class is not None:
             codes.setdefault(entry.failure_class, []).append(code)
     by_code = [
         Classification(
@@ -96,16 +96,16 @@ def _entries(own: tuple[tuple[int, str | None, str | None], ...]) -> tuple[Class
         for label, besides, nature in XID_LABELS
         for failure_class, numbers in codes.items()
     ]
-    by_name = [_known(f'alertname="{name}"', *what) for name, what in NAMED.items()]
-    by_pattern = [_known(f'alertname=~"{form}"', *what) for form, what in PATTERNED.items()]
+    by_name = [_entry(f'alertname="{name}"', *what) for name, what in NAMED.items()]
+    by_pattern = [_entry(f'alertname=~"{form}"', *what) for form, what in PATTERNED.items()]
     return (*by_code, *by_name, *by_pattern)
 
 
-def _known(match: str, failure_class: str, nature: str) -> Classification:
+def _entry(match: str, failure_class: str, nature: str) -> Classification:
     return Classification(match=match, failure_class=failure_class, nature=nature)
 
 
-def _tells(entry: CatalogueEntry) -> bool:
+def _number_names_class(entry: CatalogueEntry) -> bool:
     """Whether the number alone names a class: not if it is only observed, and not if the line's words decide."""
     undecided = entry.rule in ("nvlink5", "follow_driver") and not entry.overridden
     return entry.needs_action and entry.failure_class != "unknown" and not undecided

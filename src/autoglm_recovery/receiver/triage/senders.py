@@ -71,7 +71,7 @@ class SenderKind:
     def is_job(self, job: str) -> bool:
         """Tell whether the name of a scrape job is this sender's."""
         whole = bool(self.job) and re.fullmatch(self.job, job) is not None
-        return whole or (bool(self.program) and _holds(self.program, job))
+        return whole or (bool(self.program) and _contains_program(self.program, job))
 
     def speaks(self, seen: SenderTraits) -> bool:
         """Tell whether anything but the job says that this sender speaks for others."""
@@ -81,7 +81,7 @@ class SenderKind:
             return False
         if seen.port in self.ports or not self.marks.isdisjoint(seen.marks):
             return True
-        return bool(self.program) and any(_holds(self.program, value) for value in seen.programs)
+        return bool(self.program) and any(_contains_program(self.program, value) for value in seen.programs)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class SenderTraits:
     marks: frozenset[str]
 
 
-def _holds(program: str, value: str) -> bool:
+def _contains_program(program: str, value: str) -> bool:
     return bool(value) and re.search(rf"(?:\A|[^a-z0-9])(?:{program})(?:\Z|[^a-z0-9])", value) is not None
 
 

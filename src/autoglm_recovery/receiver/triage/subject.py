@@ -97,17 +97,17 @@ def subject_of(labels: Mapping[str, str]) -> Subject:
 
 def service_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return the labels that may hold the name of a service: what the metric says of itself before its target's."""
-    return _variants("service", labels)
+    return _exported_variants("service", labels)
 
 
 def _candidates(sender: SenderKind, labels: Mapping[str, str]) -> Iterator[str]:
     """Yield the labels that are there and may name a host, the one that decides first."""
-    of_sender = _there(sender.subject, labels) if sender.subject and sender.beside else ()
+    of_sender = _present(sender.subject, labels) if sender.subject and sender.beside else ()
     for name in dict.fromkeys((*of_sender, *NAMES, *sender.subject, "target", INSTANCE)):
-        yield from _variants(name, labels)
+        yield from _exported_variants(name, labels)
 
 
-def _variants(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
+def _exported_variants(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return a label and what became of it where another scrape put its own in its place, the oldest first.
 
     Prometheus renames what collides with C(exported_), and that again where it collides (scrape/scrape.go).
@@ -115,8 +115,8 @@ def _variants(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(label for times in (3, 2, 1, 0) if labels.get(label := "exported_" * times + name))
 
 
-def _there(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(name for name in names if _variants(name, labels))
+def _present(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in names if _exported_variants(name, labels))
 
 
 def _why_not(label: str, sender: SenderKind, labels: Mapping[str, str]) -> str | None:
@@ -126,7 +126,7 @@ def _why_not(label: str, sender: SenderKind, labels: Mapping[str, str]) -> str |
         return f"exported_{label} is the metric's own, {label} is where it was scraped"
     if _OF_A_CONTAINER.match(word) or (label != "pod" and word in (labels.get("pod"), labels.get("exported_pod"))):
         return "it is the name of a container or a pod"
-    if label in sender.beside and _there(sender.subject, labels):
+    if label in sender.beside and _present(sender.subject, labels):
         return f"it is where {sender.name} runs"
     if label == INSTANCE:
         return _why_no_instance(sender, labels)
@@ -138,7 +138,7 @@ def _why_not(label: str, sender: SenderKind, labels: Mapping[str, str]) -> str |
 def _why_no_instance(sender: SenderKind, labels: Mapping[str, str]) -> str | None:
     if sender.instance is Instance.messenger:
         return f"it is where {sender.name} runs"
-    if _there((*sender.subject, "target"), labels):
+    if _present((*sender.subject, "target"), labels):
         return "target says what it is about"
     if sender.instance is Instance.probed and port_of(labels[INSTANCE]) in sender.ports:
         return f"its port is that of {sender.name}, whose target no label tells"

@@ -78,7 +78,7 @@ class Situation:
     had been there, that it makes no sense to go on.  C(kept_out) are the runs that were refused last because somebody
     else is at work on the host.  C(not_launched) is the last run where its launcher could never begin it.
     C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool, within the circuit
-    breaker's window, newest first.  C(crowds) are the pools that the action touches, and the fleet.
+    breaker's window, newest first.  C(capacity_groups) are the pools that the action touches, and the fleet.
     """
 
     failure_class: str
@@ -108,7 +108,7 @@ class Situation:
     last_action_on_target_at: float | None = None
     action_runs: tuple[PastRun, ...] = ()
     pool_runs: tuple[PastRun, ...] = ()
-    crowds: tuple[CapacityGroup, ...] = ()
+    capacity_groups: tuple[CapacityGroup, ...] = ()
     busy_with: int | None = None
     running: int = 0
     running_in_pool: int = 0

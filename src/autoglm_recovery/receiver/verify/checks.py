@@ -35,7 +35,7 @@ def known_of(connection: sa.Connection, row: sa.Row[Any], watchdog: Stretch, exp
         last=None if last is None else RunState(last.state),
         last_ended_at=0.0 if last is None or last.ended_at is None else last.ended_at,
         watchdog=watchdog,
-        check=_read(runs.newest_check(connection, row.id)),
+        check=_check_of(runs.newest_check(connection, row.id)),
         expression=expression,
         asked_at=first_asked(connection, row.id),
         well_at=first_well(connection, row.id),
@@ -55,7 +55,7 @@ def unheard_of(connection: sa.Connection, row: sa.Row[Any]) -> bool:
     )
 
 
-def _read(run: sa.Row[Any] | None) -> Check | None:
+def _check_of(run: sa.Row[Any] | None) -> Check | None:
     """Return what a check has shown.  A host can say of itself what it likes, and of no other."""
     if run is None or run.state in UNFINISHED or run.ended_at is None:
         return None

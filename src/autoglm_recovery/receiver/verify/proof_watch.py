@@ -73,7 +73,7 @@ class ProofWatch:
             return _NOT_SET_UP_S
         with self._database.reading() as connection:
             waiting = store.verifying(connection)
-        before, self._now = self._now, self._answers(setting, policy, waiting)
+        before, self._now = self._now, self._answers_of(setting, policy, waiting)
         # Not at each new value: what people read is whether it holds, and why not.
         news = [row.id for row in waiting if _is_news(before.get(row.run), self._now.get(row.run))]
         if news:
@@ -86,7 +86,7 @@ class ProofWatch:
             self._heard()
         return setting.every.total_seconds()
 
-    def _answers(self, setting: Prometheus, policy: Policy, waiting: Sequence[sa.Row[Any]]) -> dict[int, Proof]:
+    def _answers_of(self, setting: Prometheus, policy: Policy, waiting: Sequence[sa.Row[Any]]) -> dict[int, Proof]:
         found: dict[int, Proof] = {}
         wanted = [(row, policy.recovery.strategy(row.failure_class).expression) for row in waiting]
         try:
@@ -95,7 +95,7 @@ class ProofWatch:
                 looks_back = look_back(client, within_s) if any(expression for _row, expression in wanted) else 0.0
                 for row, expression in wanted:
                     if expression is not None:
-                        said = _ask(client, expression, row, within_s)
+                        said = _ask_prometheus(client, expression, row, within_s)
                         counts_from = row.run_ended_at + looks_back if looks_back else 0.0
                         found[row.run] = counted(said, counts_from, wall())
         except (httpx.HTTPError, OSError, ValueError) as error:
@@ -158,7 +158,7 @@ def counted(proof: Proof, counts_from: float, now: float) -> Proof:
     return Proof(None, f"{why}: it counts from {clock} on", counts_from)
 
 
-def _ask(client: httpx.Client, expression: str, row: sa.Row[Any], within_s: float) -> Proof:
+def _ask_prometheus(client: httpx.Client, expression: str, row: sa.Row[Any], within_s: float) -> Proof:
     """:raises httpx.HTTPError: if there is no answer."""
     try:
         # What was measured before the run ended is no proof: for instant vectors Prometheus does not look back so far.

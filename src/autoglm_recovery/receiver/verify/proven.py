@@ -96,14 +96,14 @@ class ProofVerdict:
 
 def verdict(known: ProofFacts) -> ProofVerdict:
     """Say whether the fault is over."""
-    judged = _judged(known)
+    judged = _judge(known)
     if judged.word is ProofState.proven and known.alerts.hides:
         return ProofVerdict(ProofState.watched, judged.said)
     return judged
 
 
-def _judged(known: ProofFacts) -> ProofVerdict:
-    there = _there(known)
+def _judge(known: ProofFacts) -> ProofVerdict:
+    there = _firing_evidence(known)
     if there is not None:
         return ProofVerdict(ProofState.failing, there)
     if known.expression is not None:
@@ -114,10 +114,10 @@ def _judged(known: ProofFacts) -> ProofVerdict:
     if check is not None and check.holds is not None:
         words = f", and its own probe says so: {check.said}" if check.holds else f"its own probe: {check.said}"
         return ProofVerdict(ProofState.proven if check.holds else ProofState.failing, words)
-    return _by_its_end(known)
+    return _judge_by_ends(known)
 
 
-def _there(known: ProofFacts) -> str | None:
+def _firing_evidence(known: ProofFacts) -> str | None:
     """Say which of the alerts tells that there is a fault, whatever else is said of the service; None if none does."""
     if known.alerts.denies:
         return "the alert fires"
@@ -126,7 +126,7 @@ def _there(known: ProofFacts) -> str | None:
     return "an alert fires, and nothing was done about it" if known.untouched else None
 
 
-def _by_its_end(known: ProofFacts) -> ProofVerdict:
+def _judge_by_ends(known: ProofFacts) -> ProofVerdict:
     """Say what the ends of the alerts prove, where nobody else says anything."""
     ended_at = known.alerts.ended_at
     if ended_at is None:

@@ -18,11 +18,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 from ..host.command import Runner, is_there, run
 from ..host.numbers import whole_number
 from . import lock
+from .options import TEXT, WORDS
 from .protocol import (
     ACTIVE,
     DOWN,
@@ -46,6 +47,14 @@ class CommandBalancer:
     """One pool. C(commands): state, drain, ready, and if there are such, in_flight and weight."""
 
     name = "command"
+    needs: ClassVar[tuple[str, ...]] = ("commands",)
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "backend": TEXT,
+        "commands": {
+            "type": "dict",
+            "options": {name: dict(WORDS) for name in ("state", "drain", "ready", "in_flight", "weight")},
+        },
+    }
 
     def __init__(
         self,
@@ -60,6 +69,10 @@ class CommandBalancer:
                 raise ValueError(f"a balancer of kind command needs commands.{needed}, a list of words")
         self._commands, self._backend, self._timeout = commands, backend, timeout
         self._lock_dir, self._run = lock_dir, runner
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> CommandBalancer:
+        return cls(options["commands"], options.get("backend") or "", options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
         return tuple(map(_member, self._entries()))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 from urllib.parse import quote
 
 from ..engines.protocol import EngineError
@@ -27,6 +27,7 @@ from ..engines.transport import HttpTransport, Transport
 from ..host.numbers import whole_number
 from . import envoy_endpoints, files, lock
 from .envoy_endpoints import Endpoint
+from .options import FILE, TEXT
 from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Obstacle, PoolMember, Weight, find
 
 _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
@@ -39,6 +40,13 @@ class Envoy:
     """
 
     name = "envoy"
+    needs: ClassVar[tuple[str, ...]] = ("file", "admin_url", "backend")
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "file": FILE,
+        "more_files": {"type": "list", "elements": "path"},
+        "admin_url": TEXT,
+        "backend": TEXT,
+    }
 
     def __init__(
         self,
@@ -55,6 +63,15 @@ class Envoy:
         self._admin = EngineServer(admin_url, transport or HttpTransport(), timeout)
         self._lock_dir = lock_dir
         self._declared = {self._file, *map(files.real, more_files or [os.path.dirname(self._file)])}
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> Envoy:
+        more = options.get("more_files") or ()
+        relative = [path for path in more if not os.path.isabs(path)]
+        if relative:
+            raise ValueError(f"the balancer's more_files must be absolute paths, which {relative[0]!r} is not")
+        names = ("file", "admin_url", "timeout", "lock_dir")
+        return cls(cluster=options["backend"], more_files=more, **{name: options[name] for name in names})
 
     def members(self) -> tuple[PoolMember, ...]:
         ours = [each for each in self._endpoints(self._file) if each.cluster == self._cluster]

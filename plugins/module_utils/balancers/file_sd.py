@@ -15,11 +15,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 from ..host import paths
 from . import files, lock
+from .options import FILE, SETTLE, TEXT
 from .protocol import (
     ACTIVE,
     DRAINED,
@@ -40,6 +42,8 @@ class FileSd:
     """One pool: the targets of one file."""
 
     name = "file_sd"
+    needs: ClassVar[tuple[str, ...]] = ("file",)
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {"file": FILE, "drained_label": TEXT, "settle": SETTLE}
 
     def __init__(
         self, file: str, drained_label: str | None = None, settle: float = 0.0, lock_dir: str = lock.DIRECTORY
@@ -48,6 +52,10 @@ class FileSd:
         self._settle, self._lock_dir = settle, lock_dir
         folder, name = os.path.split(self._file)
         self._memory = os.path.join(folder, f".{name}.drained")
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> FileSd:
+        return cls(options["file"], options["drained_label"], options["settle"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
         groups = self._groups(files.read(self._file))

@@ -17,10 +17,12 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any, ClassVar
 
 from ..host.plain import one_line, quoted
 from . import haproxy_rows, lock
 from .haproxy_socket import RuntimeSocket
+from .options import TEXT
 from .protocol import (
     ACTIVE,
     DOWN,
@@ -58,6 +60,8 @@ class Haproxy:
     """One backend of one HAProxy."""
 
     name = "haproxy"
+    needs: ClassVar[tuple[str, ...]] = ("socket", "backend")
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {"socket": TEXT, "backend": TEXT}
 
     def __init__(self, address: str, backend: str, timeout: float = 5.0, lock_dir: str = lock.DIRECTORY) -> None:
         for what, value in (("backend", backend),):
@@ -65,6 +69,10 @@ class Haproxy:
         self._socket = RuntimeSocket(address, timeout)
         self._backend = backend
         self._lock_dir = lock_dir
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> Haproxy:
+        return cls(options["socket"], options["backend"], options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
         rows = self._rows()

@@ -18,12 +18,13 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 from ..host import clocks
 from ..host.plain import one_line
 from . import lock
 from .kubernetes_api import KubernetesClient
+from .options import FILE, SETTLE, TEXT
 from .protocol import (
     ACTIVE,
     DOWN,
@@ -67,12 +68,27 @@ class Kubernetes:
     """The pods of one Service. C(timeout) is seconds for a question, and for a change to reach the EndpointSlices."""
 
     name = "kubernetes"
+    needs: ClassVar[tuple[str, ...]] = ("backend",)
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "backend": TEXT,
+        "settle": SETTLE,
+        "namespace": {**TEXT, "default": ServicePlace.namespace},
+        "condition": {**TEXT, "default": CONDITION},
+        "kubeconfig": FILE,
+        "context": TEXT,
+    }
 
     def __init__(
         self, place: ServicePlace, timeout: float = 5.0, lock_dir: str = lock.DIRECTORY, api: Any = None
     ) -> None:
         self._place, self._timeout, self._lock_dir = place, timeout, lock_dir
         self._given_api = api
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> Kubernetes:
+        names = ("namespace", "condition", "kubeconfig", "context", "settle")
+        place = ServicePlace(options["backend"], **{name: options[name] for name in names})
+        return cls(place, options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
         place, pods = self._place, self._pods()

@@ -17,10 +17,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable, ClassVar
 
 from ..host.command import Runner, is_there, run
 from . import files, lock, nginx_conf, nginx_twins, nginx_workers
+from .options import FILE, TEXT, WORDS
 from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Obstacle, PoolMember, Weight, find
 
 
@@ -37,6 +38,14 @@ class Nginx:
     """One upstream in one file. C(timeout) is seconds for each command, and for a reload to be in force."""
 
     name = "nginx"
+    needs: ClassVar[tuple[str, ...]] = ("file", "backend")
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "file": FILE,
+        "backend": TEXT,
+        "pid_file": {**FILE, "default": Control.pid_file},
+        "test": {**WORDS, "default": list(Control.test)},
+        "reload": {**WORDS, "default": list(Control.reload)},
+    }
 
     def __init__(
         self,
@@ -51,6 +60,11 @@ class Nginx:
         self._control, self._timeout = control, timeout
         self._lock_dir, self._run = lock_dir, runner
         self._found = False
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> Nginx:
+        control = Control(options["pid_file"], options["test"], options["reload"])
+        return cls(options["file"], options["backend"], control, options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
         self._find()

@@ -10,9 +10,10 @@ count that could not be read is None with a reason and never zero: whoever reads
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 ACTIVE, DRAINED, MAINTENANCE = "active", "drained", "maintenance"
 UP, DOWN, UNKNOWN = "up", "down", "unknown"
@@ -130,6 +131,21 @@ class Balancer(Protocol):
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Keep every other task of ours on this host from changing this pool."""
+
+
+class BalancerKind(Balancer, Protocol):
+    """What the class of a kind of balancer says of itself, so that the registry needs no more than its name.
+
+    needs: the options without which it cannot be opened, beside its kind.  options: the argument spec of those that it
+    has, beside the ones that all kinds have; see options.py.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+    options: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def opened(cls, options: Mapping[str, Any]) -> Balancer:
+        """The adapter of one pool, by options that are there and were looked at. Asks nothing. Raises ValueError."""
 
 
 def check_name(what: str, name: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engines.protocol import Engine
-from ..engines.registry import open_engine
+from ..engines.registry import ENGINES, open_engine
 from ..engines.transport import HttpTransport
 from . import engine_state, hook, proving, restoring, retention, saving, trainer
 from .formats import prove
@@ -57,7 +57,7 @@ def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
             series=params["name"],
             source=taken.path,
             only=taken.only,
-            format="llama_slots" if params.get("engine") == "llama_cpp" else params.get("format"),
+            format=_format_of(params),
             signing_key=params.get("signing_key"),
             min_free=params.get("min_free") or 0,
             read_back=bool(params.get("read_back")),
@@ -165,6 +165,12 @@ def check(params: Params, state: str) -> None:
         _check_source(params)
     if state == "restored" and bool(params.get("dest")) == bool(params.get("engine")):
         raise ValueError("give one of dest and engine: where to restore, or which engine is to load its state")
+
+
+def _format_of(params: Params) -> str | None:
+    """An engine writes its own format, where it has one; all else is in the one that was named."""
+    engine = ENGINES.get(params.get("engine") or "")
+    return (engine and engine.state_format) or params.get("format")
 
 
 def _check_source(params: Params) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 
 from .options import Option, read_options
 from .protocol import Generation, NotSupported, Reading, SavedState, Stats
+from .scraped import Scraped
 from .server import EngineServer
 from .watched import WatchedMetrics, look
 from .work import WorkSample
@@ -38,13 +39,18 @@ ACTS = (
 class Adapter(ABC):
     """One server of one kind of engine. C(options): what else may be said about it, beside its address.
 
-    watched: which of its metrics tell of its work; None where there are none.
+    watched: which of its metrics tell of its work; None where there are none.  scraped: how Prometheus reads them.
+    requests_path: where it lists its open requests one by one; the others tell only how many there are.  state_format:
+    the format, as checkpoints know them, of what save_state writes.
     """
 
     name = ""
     cannot: ClassVar[Mapping[str, str]] = {}
     options: ClassVar[Mapping[str, Option]] = {}
     watched: ClassVar[WatchedMetrics | None] = None
+    scraped: ClassVar[Scraped] = Scraped()
+    requests_path: ClassVar[str | None] = None
+    state_format: ClassVar[str | None] = None
 
     def __init__(self, server: EngineServer, given: Mapping[str, Any] | None = None) -> None:
         """Raises ValueError for options that cannot be."""

@@ -19,6 +19,7 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import Generation, NotSupported, Reading, Stats
 from .questions import command, health, lists_a_model, model_names
+from .scraped import Scraped
 from .watched import Match, WatchedMetrics, look
 from .work import WorkSample
 
@@ -48,6 +49,7 @@ class Generic(Adapter):
     """A server behind the engine protocol that is described by its options."""
 
     name = "generic"
+    scraped: ClassVar[Scraped] = Scraped(path_option="metrics_path")
     options: ClassVar[Mapping[str, Option]] = {
         "live_path": Option("path", "Answers HTTP 200 or 204 while the process is alive.", default="/health"),
         "ready_path": Option("path", "Answers HTTP 200 or 204 while it takes requests. Without it, O(live_path)."),

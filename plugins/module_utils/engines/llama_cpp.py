@@ -21,6 +21,7 @@ from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, SavedState, Stats
 from .questions import health, model_names, unread
+from .scraped import Progress, Scraped
 from .server import decode, describe
 from .transport import Response, TransportError
 from .watched import WatchedMetrics, each, look
@@ -36,6 +37,14 @@ WATCHED = WatchedMetrics(
     done=each("llamacpp:prompt_tokens_total", "llamacpp:n_decode_total"),
     steady=("llamacpp:n_decode_total",),
 )
+# llama.cpp, tools/server: a prompt's and an answer's tokens are counted at their end, each decoding when it is over.  A
+# prompt is decoded in batches of C(--batch-size) tokens, 2048 unless told otherwise: a second or two on a GPU, half a
+# minute where weights lie in main memory.  Newer releases answer meanwhile, and nothing they say moves.
+PROGRESS = Progress(
+    requests=("llamacpp:requests_processing", "llamacpp:requests_deferred"),
+    work=("llamacpp:n_decode_total", "llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total"),
+    pace=("llamacpp:prompt_seconds_total", "llamacpp:prompt_tokens_total"),
+)
 
 
 class LlamaCpp(Adapter):
@@ -43,6 +52,9 @@ class LlamaCpp(Adapter):
 
     name = "llama_cpp"
     watched = WATCHED
+    scraped: ClassVar[Scraped] = Scraped(progress=PROGRESS)
+    requests_path: ClassVar[str] = "/slots"
+    state_format: ClassVar[str] = "llama_slots"
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": "llama.cpp cannot refuse new requests by itself; drain it at the load balancer",
         "pause": "llama.cpp cannot freeze requests; drain it at the load balancer",

@@ -19,6 +19,7 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import health, unread
+from .scraped import Scraped
 
 _UNTOLD = "Ollama does not tell anything about its requests; ask the load balancer"
 
@@ -27,6 +28,7 @@ class Ollama(Adapter):
     """The Ollama server behind the engine protocol."""
 
     name = "ollama"
+    scraped: ClassVar[Scraped] = Scraped(none="Ollama has no metrics")
     options: ClassVar[Mapping[str, Option]] = {
         "model": Option("text", "The model that this server is there for, such as C(llama3.2:latest)."),
     }

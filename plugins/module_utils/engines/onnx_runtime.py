@@ -21,6 +21,7 @@ from .figures import Figures
 from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import health, unread
+from .scraped import Scraped
 from .server import no_answer
 from .transport import TransportError
 
@@ -32,6 +33,7 @@ class OnnxRuntime(Adapter):
     """An ONNX Runtime server behind the engine protocol."""
 
     name = "onnx_runtime"
+    scraped: ClassVar[Scraped] = Scraped(none="ONNX Runtime's server has no metrics of its own")
     options: ClassVar[Mapping[str, Option]] = {
         "api": Option(
             "choice",

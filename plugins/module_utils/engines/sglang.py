@@ -23,6 +23,7 @@ from .exposition import Exposition
 from .figures import LARGEST, Figures, text_at
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, health, lists_a_model, model_names
+from .scraped import Progress, Scraped
 from .watched import WatchedMetrics, each
 
 _OLDER = "this server does not have it; SGLang 0.5 has"
@@ -49,6 +50,19 @@ WATCHED = WatchedMetrics(
     steady=("sglang:realtime_tokens_total", "sglang:num_used_tokens"),
     lag=30.0,
 )
+# For the rules: generation_tokens_total and prompt_tokens_total are counted when a request has ended,
+# realtime_tokens_total (since 0.5.6) by the scheduler as it goes.
+PROGRESS = Progress(
+    requests=("sglang:num_running_reqs", "sglang:num_queue_reqs"),
+    work=(
+        "sglang:realtime_tokens_total",
+        "sglang:generation_tokens_total",
+        "sglang:prompt_tokens_total",
+        "sglang:num_requests_total",
+        "sglang:inter_token_latency_seconds_count",
+    ),
+    cache=("sglang:token_usage",),
+)
 
 
 class Sglang(Adapter):
@@ -56,6 +70,7 @@ class Sglang(Adapter):
 
     name = "sglang"
     watched = WATCHED
+    scraped: ClassVar[Scraped] = Scraped(progress=PROGRESS)
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": "SGLang's pause freezes or ends the requests in flight too; drain it at the load balancer",
         "save_state": "SGLang cannot save the state of its generations",

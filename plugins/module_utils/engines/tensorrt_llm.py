@@ -21,6 +21,7 @@ from .adapter import Adapter
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import first_model, health, lists_a_model, model_names
+from .scraped import Scraped
 from .watched import WatchedMetrics, each, look
 from .work import WorkSample
 
@@ -44,6 +45,7 @@ class TensorrtLlm(Adapter):
     """trtllm-serve behind the engine protocol."""
 
     name = "tensorrt_llm"
+    scraped: ClassVar[Scraped] = Scraped(path="/prometheus/metrics")
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": f"{_NO_CONTROL}; drain it at the load balancer",
         "pause": f"{_NO_CONTROL}; drain it at the load balancer",
@@ -65,7 +67,7 @@ class TensorrtLlm(Adapter):
 
     def stats(self) -> Stats:
         figures = Figures(self._server)
-        found = figures.metrics("/prometheus/metrics")
+        found = figures.metrics(self.scraped.path)
         usage = "trtllm_kv_cache_utilization"
         figures.metric("kv_cache_usage", lambda: found.maximum(usage), usage, whole=False)
         for field in ("prompt_tokens_total", "generation_tokens_total"):
@@ -78,7 +80,7 @@ class TensorrtLlm(Adapter):
         return figures.stats()
 
     def work(self) -> WorkSample:
-        return look(self._server, "/prometheus/metrics", WATCHED, time.monotonic())[0]
+        return look(self._server, self.scraped.path, WATCHED, time.monotonic())[0]
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
         asked = first_model(self._server) if model is None else model

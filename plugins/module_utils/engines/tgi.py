@@ -20,6 +20,7 @@ from .exposition import Exposition
 from .figures import Figures, text_at
 from .protocol import Generation, Reading, Stats
 from .questions import health
+from .scraped import Progress, Scraped
 from .watched import WatchedMetrics, each
 
 _HEALTH = {200: (True, ""), 503: (False, "")}
@@ -36,6 +37,11 @@ WATCHED = WatchedMetrics(
     done=(("tgi_batch_inference_success", {"method": "prefill"}), ("tgi_request_success", {})),
     steady=("tgi_batch_inference_success",),
 )
+# text-generation-inference, router: one for each forward pass.
+PROGRESS = Progress(
+    requests=("tgi_queue_size", "tgi_batch_current_size"),
+    work=("tgi_batch_inference_success", "tgi_request_success"),
+)
 _NO_CONTROL = "TGI has no endpoint that controls it"
 
 
@@ -44,6 +50,7 @@ class Tgi(Adapter):
 
     name = "tgi"
     watched = WATCHED
+    scraped: ClassVar[Scraped] = Scraped(progress=PROGRESS)
     cannot: ClassVar[Mapping[str, str]] = {
         "stop_accepting": f"{_NO_CONTROL}; drain it at the load balancer",
         "pause": f"{_NO_CONTROL}; drain it at the load balancer",

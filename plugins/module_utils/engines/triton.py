@@ -22,6 +22,7 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import health, unread
+from .scraped import Scraped
 from .server import EngineServer, describe
 from .transport import TransportError
 from .triton_generate import BACKENDS
@@ -54,6 +55,7 @@ class Triton(Adapter):
     """The Triton server behind the engine protocol."""
 
     name = "triton"
+    scraped: ClassVar[Scraped] = Scraped(port=8002)
     options: ClassVar[Mapping[str, Option]] = {
         "model": Option("text", "The model that this server is there for. Needed for completions, sleep and wake."),
         "backend": Option(
@@ -156,7 +158,7 @@ class Triton(Adapter):
         if given is not None:
             return self._server.at(given)
         host = urlsplit(self._server.url).hostname or ""
-        return self._server.at(f"http://{f'[{host}]' if ':' in host else host}:8002")
+        return self._server.at(f"http://{f'[{host}]' if ':' in host else host}:{self.scraped.port}")
 
 
 def _active(found: Exposition) -> float | None:

@@ -24,6 +24,7 @@ from .figures import Figures, text_at
 from .options import Option
 from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
+from .scraped import Progress, Scraped
 from .server import decode
 from .watched import WatchedMetrics, each, look
 from .work import WorkSample
@@ -47,6 +48,17 @@ WATCHED = WatchedMetrics(
     levels=each("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
     steady=("vllm:generation_tokens_total",),
 )
+# vllm/v1/metrics/loggers.py.  A prompt's tokens are counted when all of it has been read.
+PROGRESS = Progress(
+    requests=("vllm:num_requests_running", "vllm:num_requests_waiting"),
+    work=(
+        "vllm:generation_tokens_total",
+        "vllm:prompt_tokens_total",
+        "vllm:request_success_total",
+        "vllm:iteration_tokens_total_count",
+    ),
+    cache=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+)
 _DEV_MODE = "not supported by this engine as it was started; vLLM has it with VLLM_SERVER_DEV_MODE=1"
 
 
@@ -55,6 +67,7 @@ class Vllm(Adapter):
 
     name = "vllm"
     watched = WATCHED
+    scraped: ClassVar[Scraped] = Scraped(progress=PROGRESS)
     cannot: ClassVar[Mapping[str, str]] = {
         "save_state": "vLLM cannot save the state of its generations",
         "load_state": "vLLM cannot load the state of its generations",

@@ -16,9 +16,6 @@ from ..host.piece import Piece
 from ..host.redaction import redact_document, redact_text
 from ..host.unread import Unread
 
-# Where an engine lists its open requests. The others tell only how many there are, which the figures have already.
-_REQUESTS = {"llama_cpp": "/slots"}
-
 
 def metrics(server: EngineServer, known_secrets: Iterable[str] = ()) -> Piece:
     """The text of /metrics. Raises Unread."""
@@ -31,14 +28,8 @@ def metrics(server: EngineServer, known_secrets: Iterable[str] = ()) -> Piece:
     return Piece(redact_text(answer.body.decode("utf-8", "replace"), known_secrets), "/metrics")
 
 
-def lists_requests(engine: str) -> bool:
-    """Does this engine tell its open requests one by one?"""
-    return engine in _REQUESTS
-
-
-def requests(engine: str, server: EngineServer, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
-    """The open requests. with_prompts: with the texts of users in them. Raises Unread."""
-    path = _REQUESTS[engine]
+def requests(path: str, server: EngineServer, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
+    """The open requests, listed at this path. with_prompts: with the texts of users in them. Raises Unread."""
     try:
         found = server.get_json(path)
     except EngineError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..engines.protocol import Engine
+from ..engines.registry import ENGINES
 from ..engines.server import EngineServer
 from ..health.probe import observe
 from ..host import cgroups, kernel_log, processes
@@ -202,11 +203,12 @@ def _engine_parts(scope: Scope) -> list[Part]:
     if engine is not None and server is not None:
         seconds = server.timeout + 1
         parts.append(Part("metrics.txt", lambda: engine_state.metrics(server, known), seconds=seconds))
-        if engine_state.lists_requests(engine.name):
+        path = ENGINES[engine.name].requests_path
+        if path is not None:
             parts.append(
                 Part(
                     "requests.json",
-                    lambda: engine_state.requests(engine.name, server, scope.with_prompts, known),
+                    lambda: engine_state.requests(path, server, scope.with_prompts, known),
                     seconds=seconds,
                 )
             )

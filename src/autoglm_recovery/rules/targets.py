@@ -13,14 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
+from autoglm_recovery.knowledge.engines.registry import ENGINES
+from autoglm_recovery.knowledge.engines.scraped import Scraped
+
 NODE_PORT, EXPORTER_PORT = 9100, 9471
-# Where engines have their metrics that do not have them at /metrics of their address (their adapters say so too).
-_PATHS = {"tensorrt_llm": "/prometheus/metrics"}
-_TRITON_PORT = 8002
-_WITHOUT = {
-    "ollama": "Ollama has no metrics",
-    "onnx_runtime": "ONNX Runtime's server has no metrics of its own",
-}
 # The job that reads what HAProxy does with each server. With host and service its targets would make whatever happens
 # to the balancer the replica's: these are given to the samples alone.
 HAPROXY_JOB = "autoglm_haproxy"
@@ -87,16 +83,17 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
 
 def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTarget | str:
     """Return where a service has its metrics, or why it has none."""
-    engine = str(service.get("engine", ""))
+    engine = ENGINES.get(str(service.get("engine", "")))
+    scraped = engine.scraped if engine else Scraped()
     options = service.get("engine_options")
     options = options if isinstance(options, Mapping) else {}
-    if engine in _WITHOUT:
-        return _WITHOUT[engine]
-    path = _PATHS.get(engine, "/metrics")
-    if engine == "generic":
-        if not options.get("metrics_path"):
-            return "engine_options has no metrics_path"
-        path = str(options["metrics_path"])
+    if scraped.none:
+        return scraped.none
+    path = scraped.path
+    if scraped.path_option:
+        if not options.get(scraped.path_option):
+            return f"engine_options has no {scraped.path_option}"
+        path = str(options[scraped.path_option])
     try:
         url = urlsplit(str(options.get("metrics_url") or service.get("url") or ""))
         port = _port(url)
@@ -104,8 +101,8 @@ def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTa
         return f"its url cannot be used: {error}"
     if url.scheme not in ("http", "https") or not url.hostname:
         return "it has no url"
-    if engine == "triton" and not options.get("metrics_url"):
-        port = _TRITON_PORT
+    if scraped.port and not options.get("metrics_url"):
+        port = scraped.port
     labels = {"host": host, "service": str(service.get("name"))}
     labels |= {name: str(service[name]) for name in ("pool", "unit") if service.get(name)}
     if url.scheme == "https":

@@ -354,7 +354,7 @@ def test_a_slow_engine_that_falls_silent_is_unresponsive(timeline: Timelines) ->
         t.expect(46, (UNRESPONSIVE, HOST))
 
 
-@pytest.mark.parametrize(("engine", "page"), [("vllm:", "vllm_metrics.txt"), ("llamacpp:", "llama_metrics.txt")])
+@pytest.mark.parametrize(("engine", "page"), [("vllm:", "vllm_metrics.txt"), ("llamacpp:", "llama_cpp_metrics.txt")])
 def test_the_names_are_those_of_real_pages(engine: str, page: str) -> None:
     samples = {
         line.split("{")[0].split(" ")[0] for line in (FIXTURES / page).read_text().splitlines() if line[:1] != "#"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 
 def test_real_llama_cpp_metrics_are_read_whole(recorded) -> None:
-    found = parse(recorded("llama_metrics.txt"))
+    found = parse(recorded("llama_cpp_metrics.txt"))
     assert found.rubbish == 0
     assert found.total("llamacpp:tokens_predicted_total") == 11
     assert found.total("llamacpp:kv_cache_usage_ratio") is None

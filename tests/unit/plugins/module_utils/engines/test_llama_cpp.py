@@ -46,7 +46,7 @@ def test_health(fake_transport, answer, live, ready) -> None:
 
 def test_figures(fake_transport, recorded) -> None:
     answers = {
-        "GET /metrics": (200, recorded("llama_metrics.txt")),
+        "GET /metrics": (200, recorded("llama_cpp_metrics.txt")),
         "GET /v1/models": (200, '{"object":"list","data":[{"id":"tiny"}]}'),
         "GET /props": (200, '{"build_info":"b11669-Debian"}'),
     }

@@ -111,7 +111,7 @@ def test_vllm_has_an_engine_for_each_rank(fake_transport, recorded) -> None:
 
 
 def test_llama_cpp_as_it_was_recorded(fake_transport, recorded) -> None:
-    text = recorded("llama_metrics.txt")
+    text = recorded("llama_cpp_metrics.txt")
     assert kind(fake_transport, "llama_cpp", text, text) == "idle"
     busy = text.replace("llamacpp:requests_processing 0", "llamacpp:requests_processing 2")
     assert busy != text
@@ -125,7 +125,7 @@ def test_llama_cpp_tells_tokens_of_requests_that_have_not_ended(fake_transport, 
         told = {"n_decoded": tokens}
         return json.dumps([{"id": 0, "id_task": 7, "next_token": [told] if form == "list" else told}])
 
-    busy = recorded("llama_metrics.txt").replace("llamacpp:requests_processing 0", "llamacpp:requests_processing 2")
+    busy = recorded("llama_cpp_metrics.txt").replace("llamacpp:requests_processing 0", "llamacpp:requests_processing 2")
     transport = fake_transport({"GET /metrics": (200, busy), "GET /slots": (200, slots(5))})
     engine = open_engine("llama_cpp", "http://127.0.0.1:1", transport=transport)
     first = engine.work()

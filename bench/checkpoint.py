@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(python -m bench.checkpoint): a checkpoint saved and verified, beside cp, sync and sha256sum of the same files."""
+"""``python -m bench.checkpoint``: a checkpoint saved and verified, beside cp, sync and sha256sum of the same files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(python -m bench.exporter): what a scrape and a second of watching cost on eight GPUs, beside a bare exporter.
+"""``python -m bench.exporter``: what a scrape and a second of watching cost on eight GPUs, beside a bare exporter.
 
 The baseline is prometheus_client's own server with nothing but the process metrics that it brings.
 """

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long one look of gpu_health takes on eight GPUs, beside asking the same calls one after the other.
 
-The calls of the fake library take as long as real ones do: 1 to 30 ms.  C(parallel) is a driver that answers GPUs
-side by side; C(serial) one that has a single lock, where nothing can be gained, and nothing must be lost.
+The calls of the fake library take as long as real ones do: 1 to 30 ms.  ``parallel`` is a driver that answers GPUs
+side by side; ``serial`` one that has a single lock, where nothing can be gained, and nothing must be lost.
 """
 
 from __future__ import annotations

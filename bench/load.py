@@ -15,7 +15,7 @@ CONNECTIONS = 16
 
 @dataclass
 class Load:
-    """What a load came to.  C(seconds) of each request, in the order in which they ended."""
+    """What a load came to.  ``seconds`` of each request, in the order in which they ended."""
 
     answered: int = 0
     refused: int = 0
@@ -62,7 +62,7 @@ async def _connection(port: int, worker: int, end: float, start: str, load: Load
 
 
 def send(port: int, seconds: float, start: str) -> Load:
-    """Send one alert a request over C(CONNECTIONS) connections for so many seconds."""
+    """Send one alert a request over ``CONNECTIONS`` connections for so many seconds."""
 
     async def all_connections() -> Load:
         load = Load()

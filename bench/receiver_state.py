@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(python -m bench.receiver_state): commits, storms, takeovers and idling, on SQLite and on PostgreSQL.
+"""``python -m bench.receiver_state``: commits, storms, takeovers and idling, on SQLite and on PostgreSQL.
 
 Runs here are real supervisors over a playbook that only sleeps: what Ansible costs is another figure.
 """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(python -m bench.storm): 10,000 alerts over 1,000 hosts, committed, taken into incidents, and decided about.
+"""``python -m bench.storm``: 10,000 alerts over 1,000 hosts, committed, taken into incidents, and decided about.
 
 The baseline is the same number of rows, one INSERT each, in one transaction on the same disk: what it costs to store
 the alerts at all.

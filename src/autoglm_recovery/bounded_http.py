@@ -28,9 +28,9 @@ class AnswerTooLong(ValueError):
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's own, in which the C(timeout) of a client is for all until the headers are there, and not for each piece.
+    """httpx's own, in which the ``timeout`` of a client is for all until the headers are there, and not for each piece.
 
-    The body has as long, or what C(whole) gives it.  Not for several threads at once.
+    The body has as long, or what ``whole`` gives it.  Not for several threads at once.
     """
 
     def __init__(self, verify: ssl.SSLContext | None = None) -> None:
@@ -90,7 +90,7 @@ def exchange(
 
 
 def moment_of(date: str | None) -> datetime:
-    """Read the C(Date) of an answer.  One without a zone is of UTC, as RFC 9110, 5.6.7, has it.
+    """Read the ``Date`` of an answer.  One without a zone is of UTC, as RFC 9110, 5.6.7, has it.
 
     :raises ValueError: if there is none, or it is none.
     """

@@ -16,7 +16,8 @@ from autoglm_recovery.knowledge.host.redaction import redact_text
 
 
 def _without_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Take out what looks like a secret, whoever wrote it; a line about a secret's place says C(..._file) or a path."""
+    """Take out what looks like a secret, whoever wrote it; a line about a secret's place says ``..._file`` or a
+    path."""
     return {key: _cleaned(value) for key, value in event.items()}
 
 
@@ -48,7 +49,7 @@ class _StandardError:
 
 
 def configure(form: str) -> None:
-    """Send our logs and those of the libraries to standard error in one form, C(json) or C(text)."""
+    """Send our logs and those of the libraries to standard error in one form, ``json`` or ``text``."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -43,7 +43,7 @@ _SUBLISTS = {
 
 
 def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:
-    """Answer a request to C(/api/v2/...).
+    """Answer a request to ``/api/v2/...``.
 
     :raises Refused: where Django REST framework answers with an error.
     """
@@ -191,7 +191,7 @@ def _credentials(
 def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = True) -> dict[str, Any]:
     """Return an object as the API shows it: with its address, what is related, and no secrets.
 
-    Lists of jobs leave out what only the C(detail) of one has.
+    Lists of jobs leave out what only the ``detail`` of one has.
     """
     if detail and kind in ("jobs", "workflow_jobs", "inventory_updates"):
         awx.looked_at(kind, item["id"])

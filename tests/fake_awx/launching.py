@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Launches: what is refused, what is ignored, and what the job gets.
 
-After C(JobLaunchSerializer) and C(WorkflowJobLaunchSerializer) in C(awx/api/serializers.py), and
-C(_accept_or_ignore_job_kwargs) in C(awx/main/models/jobs.py) and C(workflow.py) of AWX 24.6.1.
+After ``JobLaunchSerializer`` and ``WorkflowJobLaunchSerializer`` in ``awx/api/serializers.py``, and
+``_accept_or_ignore_job_kwargs`` in ``awx/main/models/jobs.py`` and ``workflow.py`` of AWX 24.6.1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOT_PROMPTED = "Field is not configured to prompt on launch."
 
 
 def launch_view(kind: str, template: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what C(GET .../launch/) says; of a workflow it says less."""
+    """Return what ``GET .../launch/`` says; of a workflow it says less."""
     asks = {key: value for key, value in template.items() if key.startswith("ask_")}
     needed = [question["variable"] for question in surveys.questions(template) if question["required"]]
     about = {"name": template["name"], "id": template["id"], "description": template["description"]}
@@ -101,8 +101,8 @@ def _variables(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Sort variables into those that are used and those that are ignored, and say what is wrong with them.
 
-    C(_accept_or_ignore_variables) in C(awx/main/models/mixins.py): what the survey asks for is used, and anything else
-    if the template asks for variables.  A value that the template has anyway counts as neither.
+    ``_accept_or_ignore_variables`` in ``awx/main/models/mixins.py``: what the survey asks for is used, and anything
+    else if the template asks for variables.  A value that the template has anyway counts as neither.
     """
     wrong = {each["variable"]: surveys.wrong(each, given) for each in surveys.questions(template)}
     asked = {name for name, faults in wrong.items() if not faults}

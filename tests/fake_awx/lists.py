@@ -46,7 +46,7 @@ def listing(
     fields: set[str],
     related: Callable[[str, Any], dict[str, Any] | None],
 ) -> dict[str, Any]:
-    """Return one page.  C(related(field, id)) gives the object that a field refers to."""
+    """Return one page.  ``related(field, id)`` gives the object that a field refers to."""
     for key, value in query:
         if key not in RESERVED:
             # An unknown field is refused whether or not there is anything to filter.

@@ -24,11 +24,11 @@ from tests.fake_awx.state import FakeAwx
 
 @dataclass
 class Fault:
-    """Something that goes wrong with the next C(times) requests that match.
+    """Something that goes wrong with the next ``times`` requests that match.
 
-    C(how): C(lose) carries the request out and breaks the connection; C(drop) breaks it before; C(html) answers with
-    a page; a number answers with that status; C(wait) carries it out and answers when C(release) is set.  With
-    C(done) the request is carried out although the answer says otherwise, as from a proxy that lost patience.
+    ``how``: ``lose`` carries the request out and breaks the connection; ``drop`` breaks it before; ``html`` answers
+    with a page; a number answers with that status; ``wait`` carries it out and answers when ``release`` is set.  With
+    ``done`` the request is carried out although the answer says otherwise, as from a proxy that lost patience.
     """
 
     how: str | int
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class Running:
-    """A server that runs: C(seen) is every request, as C(METHOD path)."""
+    """A server that runs: ``seen`` is every request, as ``METHOD path``."""
 
     url: str
     awx: FakeAwx
@@ -57,7 +57,7 @@ class Running:
 
 @contextmanager
 def running(awx: FakeAwx, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Running]:
-    """Run a server for C(awx) on a free port of the loopback interface."""
+    """Run a server for ``awx`` on a free port of the loopback interface."""
     server = ThreadingHTTPServer((host, 0), _Handler)
     server.daemon_threads = True
     if tls:

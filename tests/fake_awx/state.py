@@ -145,7 +145,7 @@ ENDED = {"successful", "failed", "error", "canceled"}
 
 
 class FakeAwx:
-    """Everything there is.  C(clock_ahead_s) is how far this server's clock is ahead of the test's."""
+    """Everything there is.  ``clock_ahead_s`` is how far this server's clock is ahead of the test's."""
 
     def __init__(self, clock_ahead_s: float = 0.0) -> None:
         """Begin with an organisation, and AWX's own credential types."""
@@ -274,7 +274,7 @@ class FakeAwx:
             job["event_processing_finished"] = events_written
 
     def event(self, job: dict[str, Any], name: str, counter: int | None = None, **data: Any) -> None:
-        """Write an event of a job; C(counter) makes one come out of order."""
+        """Write an event of a job; ``counter`` makes one come out of order."""
         stdout = data.pop("stdout", "")
         if len(str(data.get("res"))) > LARGEST_RESULT:
             data["res"] = {}

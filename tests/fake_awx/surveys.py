@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Surveys: which are taken, and which answers.
 
-After C(JobTemplateSurveySpec) in C(awx/api/views/__init__.py) and C(SurveyJobTemplateMixin) in
-C(awx/main/models/mixins.py) of AWX 24.6.1.
+After ``JobTemplateSurveySpec`` in ``awx/api/views/__init__.py`` and ``SurveyJobTemplateMixin`` in
+``awx/main/models/mixins.py`` of AWX 24.6.1.
 """
 
 from __future__ import annotations

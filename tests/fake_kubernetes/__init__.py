@@ -35,7 +35,7 @@ _QUALIFIED = re.compile(rf"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 
 
 class FakeKubernetes:
-    """One namespace with one Service. C(pods) may be changed by a test; so may what is switched off."""
+    """One namespace with one Service. ``pods`` may be changed by a test; so may what is switched off."""
 
     def __init__(self, condition: str, names: tuple[str, ...] = ("llm-0", "llm-1")) -> None:
         """Start listening."""

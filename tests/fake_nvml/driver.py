@@ -10,11 +10,11 @@
 
 What is set applies from the next call on, in every process that has the library open.
 
-Two ways lead a reader to the library.  LD_LIBRARY_PATH (C(environment())) is read by the dynamic linker when a process
+Two ways lead a reader to the library.  LD_LIBRARY_PATH (``environment()``) is read by the dynamic linker when a process
 starts, so it must be there before: setting os.environ in a Python that runs already is too late.  Loading the path
-C(library) first (ctypes.CDLL) works at any time, and is what an option C(nvml_library) does; become and sudo take
+``library`` first (ctypes.CDLL) works at any time, and is what an option ``nvml_library`` does; become and sudo take
 LD_LIBRARY_PATH away, and they cannot take an option.  Either way the library finds its state file without any
-environment: it lies beside it, as C(<library>.state).
+environment: it lies beside it, as ``<library>.state``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FakeNvml:
         return {**os.environ, "LD_LIBRARY_PATH": path}
 
     def set(self, key: str, value: object) -> None:
-        """Set one key, such as C(count), C(gpu3.temp) or C(gpu*.temp). README.md lists them."""
+        """Set one key, such as ``count``, ``gpu3.temp`` or ``gpu*.temp``. README.md lists them."""
         self.set_many({key: value})
 
     def set_many(self, values: dict[str, object]) -> None:
@@ -85,11 +85,12 @@ class FakeNvml:
         self._write()
 
     def fail(self, function: str, error: int, gpu: int | str | None = None) -> None:
-        """Make a function return an error; its name may be a pattern. gpu: a number, C("*"), or None for every call."""
+        """Make a function return an error; its name may be a pattern. gpu: a number, ``"*"``, or None for every
+        call."""
         self.set(f"{_owner(gpu)}err.{function}", error)
 
     def hang(self, function: str, gpu: int | str | None = None, seconds: int = FOREVER) -> None:
-        """Make a function block, deaf to every signal but SIGKILL, until C(release()) or the time is over."""
+        """Make a function block, deaf to every signal but SIGKILL, until ``release()`` or the time is over."""
         self.set(f"{_owner(gpu)}hang.{function}", seconds)
 
     def release(self) -> None:

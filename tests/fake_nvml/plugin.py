@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures for whoever tests against GPUs. A conftest.py imports them: C(from tests.fake_nvml.plugin import *)."""
+"""Fixtures for whoever tests against GPUs. A conftest.py imports them: ``from tests.fake_nvml.plugin import *``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["fake_gpu_host", "fake_nvml", "make_fake_nvml"]
 
 @pytest.fixture
 def make_fake_nvml(tmp_path: Path) -> Iterator[Callable[..., FakeNvml]]:
-    """Make the GPUs of a host: C(make_fake_nvml("a100", gpus=4)). Skips where there is no C compiler."""
+    """Make the GPUs of a host: ``make_fake_nvml("a100", gpus=4)``. Skips where there is no C compiler."""
     if compiler() is None:
         pytest.skip("no C compiler (gcc or clang) to build the fake NVML library with")
     made: list[FakeNvml] = []
@@ -42,5 +42,5 @@ def fake_nvml(make_fake_nvml: Callable[..., FakeNvml]) -> FakeNvml:
 
 @pytest.fixture
 def fake_gpu_host(tmp_path: Path) -> Callable[..., HostTree]:
-    """Make the /dev, /proc and /sys of a host with GPUs: C(fake_gpu_host(gpus=8))."""
+    """Make the /dev, /proc and /sys of a host with GPUs: ``fake_gpu_host(gpus=8)``."""
     return lambda **options: HostTree(tmp_path / "host", **options)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The states that must never read as healthy, by name. Other people's checks call most of them healthy, or hang.
 
-Each is a function that injures a fake of eight GPUs; C(NEVER_HEALTHY) maps their names to them. C(healthy) is the
-one good state, to see that a check can say so at all.  C(BY_ARCHITECTURE) are GPUs that have not got what others tell:
+Each is a function that injures a fake of eight GPUs; ``NEVER_HEALTHY`` maps their names to them. ``healthy`` is the
+one good state, to see that a check can say so at all.  ``BY_ARCHITECTURE`` are GPUs that have not got what others tell:
 each makes a fake of L40S into one, and all of them are well.
 """
 

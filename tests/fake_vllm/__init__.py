@@ -18,7 +18,7 @@ from tests.parts.http_answers import Asked, Reply, answering_http
 
 @dataclass
 class Rank:
-    """One engine core. C(rate): tokens a second, 0 for one that is dead behind its API process."""
+    """One engine core. ``rate``: tokens a second, 0 for one that is dead behind its API process."""
 
     running: int = 0
     waiting: int = 0
@@ -29,7 +29,7 @@ class Rank:
 
 @dataclass
 class State:
-    """What the server is like. C(delay): seconds before every answer.  C(completion): seconds until a completion is
+    """What the server is like. ``delay``: seconds before every answer.  ``completion``: seconds until a completion is
     there."""
 
     ranks: list[Rank] = field(default_factory=list)
@@ -46,7 +46,7 @@ _USUAL_TOKENS = 16
 
 
 class FakeVllm:
-    """It listens on loopback. C(completions): how many were asked for."""
+    """It listens on loopback. ``completions``: how many were asked for."""
 
     def __init__(self, state: State, port: int = 0) -> None:
         self.state = state

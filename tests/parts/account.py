@@ -21,9 +21,9 @@ UID = 64317
 
 
 def command(scratch: Path, home: Path, *program: str) -> list[str]:
-    """Words that become the program, as user and group C(UID), with no capability and none to be had.
+    """Words that become the program, as user and group ``UID``, with no capability and none to be had.
 
-    C(scratch) is a folder of root's for this.
+    ``scratch`` is a folder of root's for this.
     """
     scratch.mkdir(exist_ok=True, parents=True)
     lines = ["set -e"]

@@ -29,7 +29,7 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates; its own is in the file C(certificate)."""
+    """Signs certificates; its own is in the file ``certificate``."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory

@@ -53,7 +53,7 @@ class Runtime:
         return done.stdout
 
     def make(self, verb: str, name: str, *words: str, options: tuple[str, ...] = ()) -> str:
-        """C(run --detach) or C(create) a container in the network of the host; its name, ours on this machine."""
+        """``run --detach`` or ``create`` a container in the network of the host; its name, ours on this machine."""
         full = f"{LABEL}-{name}"
         detached = ("--detach",) if verb == "run" else ()
         given = (*detached, "--name", full, f"--label={LABEL}=1", "--network=host", *self.options, *options)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real execution environment: the lab's Debian with ansible-core and ssh in it, made on first use.
 
-On machines where podman needs a namespace of its own, C(podman) on a PATH of ours is a script that enters it.
+On machines where podman needs a namespace of its own, ``podman`` on a PATH of ours is a script that enters it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ SECRET = "hunter2hunter2"
 
 
 class FakePager:
-    """Keeps the JSON that it is sent, and answers with C(status).  C(url) is for Apprise, and has a password."""
+    """Keeps the JSON that it is sent, and answers with ``status``.  ``url`` is for Apprise, and has a password."""
 
     def __init__(self, port: int = 0) -> None:
         self.status = 200

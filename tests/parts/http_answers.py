@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Asked:
-    """One request.  C(path) is without the query."""
+    """One request.  ``path`` is without the query."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer.  C(headers) go before those that the server gives by itself, and take their place."""
+    """One answer.  ``headers`` go before those that the server gives by itself, and take their place."""
 
     status: int = 200
     body: bytes = b""
@@ -50,7 +50,7 @@ class Reply:
 
 
 class HttpAnswers(ThreadingHTTPServer):
-    """C(asked): every request, kept before it is answered.  C(answer) may be changed at any time."""
+    """``asked``: every request, kept before it is answered.  ``answer`` may be changed at any time."""
 
     daemon_threads = True
 
@@ -61,7 +61,7 @@ class HttpAnswers(ThreadingHTTPServer):
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Begin to listen; C(answering_http) serves as well."""
+        """Begin to listen; ``answering_http`` serves as well."""
         super().__init__((host, port), _Handler)
         self.answer = answer
         self.asked: list[Asked] = []

@@ -59,9 +59,9 @@ class Machine:
 
 @contextlib.contextmanager
 def running(directory: Path, tree: Path, port: int) -> Iterator[Machine]:
-    """Run one until the end of the block, with the files of C(tree) laid over its own.
+    """Run one until the end of the block, with the files of ``tree`` laid over its own.
 
-    Among them must be C(authorized_keys), and C(etc/ssh/ssh_host_ed25519_key).
+    Among them must be ``authorized_keys``, and ``etc/ssh/ssh_host_ed25519_key``.
     """
     house = directory / "machine"
     house.mkdir()

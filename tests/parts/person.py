@@ -47,7 +47,7 @@ class Reach:
 
 @contextmanager
 def serving(directory: Path, password: str) -> Iterator[Reach]:
-    """Let C(deploy) in at a port of the loopback interface, who becomes root by this password."""
+    """Let ``deploy`` in at a port of the loopback interface, who becomes root by this password."""
     prerequisites.ensure(PACKAGES)
     etc, key, host_key = directory / "etc", directory / "key", directory / "host_key"
     _write_etc(etc, password)

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Secrets for places in a policy, an inventory and the receiver's environment, each recognised wherever it turns up.
 
-Unit tests hold C(POLICY) to the policy's schema, and C(CONNECTION) to what Ansible's plugins for ssh, sudo and su take:
-a new place for a secret fails them until something is planted there.  C(environment) follows the list of what runs do
-not inherit.  Secrets for access files are in C(tests/integration/receiver/indiscreet.py), and those that a service has
-in an inventory in C(tests/integration/playbooks/test_secrets.py).
+Unit tests hold ``POLICY`` to the policy's schema, and ``CONNECTION`` to what Ansible's plugins for ssh, sudo and su
+take: a new place for a secret fails them until something is planted there.  ``environment`` follows the list of what
+runs do not inherit.  Secrets for access files are in ``tests/integration/receiver/indiscreet.py``, and those that a
+service has in an inventory in ``tests/integration/playbooks/test_secrets.py``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def policy(directory: Path, address: str) -> dict[str, Any]:
 def environment(address: str) -> dict[str, str]:
     """Return the receiver's own variables with a secret in each; traces lead to HOST:PORT.
 
-    All but C(AUTOGLM_DATABASE), which names a database and is for who has one.
+    All but ``AUTOGLM_DATABASE``, which names a database and is for who has one.
     """
     headers = {
         name: f"x-key={secret(name)},{secret(name)}" for name in inherited.RECEIVER_S_OWN if name.endswith("HEADERS")

@@ -44,7 +44,7 @@ def command(program: str, *arguments: str) -> list[str]:
 
 
 def share(path: Path, inside: str) -> None:
-    """Copy a file into the root, where programs in it find it as C(inside)."""
+    """Copy a file into the root, where programs in it find it as ``inside``."""
     target = ensure() / inside.lstrip("/")
     if target.exists():
         return

@@ -82,7 +82,7 @@ class Watch:
 
 @contextmanager
 def watched(roots: Callable[[], set[int]], word: object) -> Iterator[Watch]:
-    """Look at processes while something goes on; C(roots) are those that it was started by."""
+    """Look at processes while something goes on; ``roots`` are those that it was started by."""
     watch = Watch(roots, str(word).encode())
     thread = threading.Thread(target=watch.go_on, name="watch of processes")
     thread.start()

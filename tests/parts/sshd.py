@@ -22,7 +22,7 @@ READY_SECONDS = 180.0
 
 @contextmanager
 def serving(directory: Path, **also: object) -> Iterator[int]:
-    """Run an sshd out of the lab's image on the loopback interface, which lets in the key C(directory/key)."""
+    """Run an sshd out of the lab's image on the loopback interface, which lets in the key ``directory/key``."""
     directory.mkdir(exist_ok=True)
     inside = Path(tempfile.mkdtemp(prefix="sshd-", dir=root.ensure() / "var"))
     for name in ("key", "host_key"):

@@ -45,7 +45,7 @@ class Traffic:
     """Users, in a thread of their own."""
 
     def __init__(self, balancer: str, tokens: int = TOKENS, per_second: float = PER_SECOND) -> None:
-        """Nothing is sent yet. C(tokens) is the length of each answer."""
+        """Nothing is sent yet. ``tokens`` is the length of each answer."""
         self.counts = Counts()
         self._balancer = balancer
         self._tokens = tokens

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real vLLM on the CPU, with a tiny model, in an environment of its own below the cache folder.
 
-The environment takes 3 GB and some minutes, once. It needs C(torch+cpu), which PyPI does not have: pip has to know
+The environment takes 3 GB and some minutes, once. It needs ``torch+cpu``, which PyPI does not have: pip has to know
 another place. Where it does not, Unavailable says so, and the tests that need vLLM are skipped with that sentence.
 """
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection awx.awx, for a test: out of the PyPI package C(ansible), of which nothing else is kept.
+"""The collection awx.awx, for a test: out of the PyPI package ``ansible``, of which nothing else is kept.
 
 The package needs a newer Python than the oldest that we run on; the collection in it does not.
 """
@@ -22,7 +22,7 @@ _INSIDE = "ansible_collections/awx/awx/"
 
 
 def awx_collection() -> Path:
-    """Return the folder that C(ANSIBLE_COLLECTIONS_PATH) must name; about 55 MB are fetched the first time."""
+    """Return the folder that ``ANSIBLE_COLLECTIONS_PATH`` must name; about 55 MB are fetched the first time."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = Path(base) / "autoglm-recovery" / f"awx-collection-{PACKAGE.partition('==')[2]}"
     if not place.exists():

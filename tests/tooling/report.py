@@ -35,7 +35,7 @@ Check = Callable[[Workplace], str]
 class Step:
     """A check with a name; it returns what is worth a word in the table, or raises StepFailedError.
 
-    C(budget) are the seconds that it may take on a machine with two cores and nothing else to do, with room to grow.
+    ``budget`` are the seconds that it may take on a machine with two cores and nothing else to do, with room to grow.
     A step over it is named in the table and has not failed: a busy machine is nobody's mistake.
     """
 
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a step: C(said) is what the check returned, or why it failed."""
+    """What became of a step: ``said`` is what the check returned, or why it failed."""
 
     title: str
     verdict: str

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(autoglm new-token), C(autoglm hash-password) and C(autoglm audit): who may come in, and who did what."""
+"""``autoglm new-token``, ``autoglm hash-password`` and ``autoglm audit``: who may come in, and who did what."""
 
 from __future__ import annotations
 

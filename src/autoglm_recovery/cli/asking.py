@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ask a running receiver, as whoever the options and the environment say.
 
-C(AUTOGLM_TOKEN) or a token file, C(AUTOGLM_USER) with C(AUTOGLM_PASSWORD), C(AUTOGLM_CLIENT_CERT) with
-C(AUTOGLM_CLIENT_KEY); C(AUTOGLM_CA_FILE) for a receiver whose certificate is of an authority of one's own.
+``AUTOGLM_TOKEN`` or a token file, ``AUTOGLM_USER`` with ``AUTOGLM_PASSWORD``, ``AUTOGLM_CLIENT_CERT`` with
+``AUTOGLM_CLIENT_KEY``; ``AUTOGLM_CA_FILE`` for a receiver whose certificate is of an authority of one's own.
 """
 
 from __future__ import annotations

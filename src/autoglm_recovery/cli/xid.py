@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(autoglm xid): what a code means, who says what about it, what we do and why."""
+"""``autoglm xid``: what a code means, who says what about it, what we do and why."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _wrapped(prefix: str, text: str) -> Iterator[str]:
 
 
 def override_notes(policy: Policy) -> list[str]:
-    """What a policy's own word on codes changes, for C(autoglm check)."""
+    """What a policy's own word on codes changes, for ``autoglm check``."""
     from autoglm_recovery.knowledge.faults.catalogue.numbers import FAULT_ACTIONS, lookup_xid  # noqa: PLC0415
 
     notes = []

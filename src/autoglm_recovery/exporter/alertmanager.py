@@ -4,7 +4,7 @@
 """Alerts straight to Alertmanager's API, without waiting for a scrape and an evaluation.
 
 Whoever has an alert hands it over and goes on.  One thread sends, again and again with growing pauses where
-Alertmanager does not answer; of each alert only the newest state is kept, and of alerts no more than C(MOST).
+Alertmanager does not answer; of each alert only the newest state is kept, and of alerts no more than ``MOST``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class FastAlert:
-    """An alert that fires until C(ends).  Times are this node's, in seconds since the epoch."""
+    """An alert that fires until ``ends``.  Times are this node's, in seconds since the epoch."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -74,9 +74,9 @@ class _Held:
 
 @dataclass
 class AlertSender:
-    """Sends to one Alertmanager.  C(headers) is asked anew each time, so that a token may change.
+    """Sends to one Alertmanager.  ``headers`` is asked anew each time, so that a token may change.
 
-    C(timeout) is seconds for the head of an answer, and for its body.
+    ``timeout`` is seconds for the head of an answer, and for its body.
     """
 
     url: str
@@ -229,7 +229,7 @@ class AlertSender:
 
 
 def skew_of(date: str | None, now: float) -> float | None:
-    """Return how many seconds the clock that wrote a date is ahead of C(now), 0 for next to none; None if none did."""
+    """Return how many seconds the clock that wrote a date is ahead of ``now``, 0 for next to none; None if none did."""
     try:
         theirs = bounded_http.moment_of(date)
     except ValueError:

@@ -26,7 +26,7 @@ SHORT = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class KernelAlert:
-    """An alert for kernel faults of one class.  It fires for C(hold) after the last line, by rule and by fast path."""
+    """An alert for kernel faults of one class.  It fires for ``hold`` after the last line, by rule and by fast path."""
 
     name: str
     failure_class: str
@@ -63,7 +63,7 @@ def alert_of(fault: Mapping[str, str]) -> KernelAlert | None:
 
 
 def labels_of(alert: KernelAlert, host: str, fault: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return all labels of a fast alert.  C(more): what the operator's Prometheus adds (external labels)."""
+    """Return all labels of a fast alert.  ``more``: what the operator's Prometheus adds (external labels)."""
     kept = {name: fault.get(name, "") for name in IDENTITY}
     labels = {**more, **kept, "host": host, "alertname": alert.name, **alert.fixed}
     return {name: value for name, value in labels.items() if value}

@@ -30,7 +30,7 @@ VERDICTS = ("healthy", "unhealthy", "unknown")
 
 @dataclass(frozen=True)
 class GpuView:
-    """One GPU and what is known of it.  C(values) is empty where nothing could be read now."""
+    """One GPU and what is known of it.  ``values`` is empty where nothing could be read now."""
 
     known: KnownGpu
     verdict: str
@@ -43,13 +43,13 @@ class GpuView:
 
     @property
     def labels(self) -> list[str]:
-        """Return the values of the labels C(GPU)."""
+        """Return the values of the labels ``GPU``."""
         return [self.known.gpu, self.known.uuid, str(self.known.index)]
 
 
 @dataclass(frozen=True)
 class HostView:
-    """All GPUs of the host.  C(present): how many each witness counts.  C(error): why NVML was not read."""
+    """All GPUs of the host.  ``present``: how many each witness counts.  ``error``: why NVML was not read."""
 
     verdict: str
     gpus: Sequence[GpuView] = ()

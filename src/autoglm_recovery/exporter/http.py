@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serves C(/metrics) and C(/healthz).  A scrape puts ready pages together; nothing here waits for a driver."""
+"""Serves ``/metrics`` and ``/healthz``.  A scrape puts ready pages together; nothing here waits for a driver."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def page(metrics: Iterable[Metric]) -> bytes:
 
 
 def parse_address(listen: str) -> tuple[str, int]:
-    """Read C(HOST:PORT) or C([IPv6]:PORT).  Raises ListenError."""
+    """Read ``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ListenError."""
     match = _ADDRESS.fullmatch(listen)
     if match is None or int(match["port"]) > 65535:
         raise ExporterListenError(f"{listen!r} is no HOST:PORT or [IPv6]:PORT")
@@ -48,7 +48,7 @@ def parse_address(listen: str) -> tuple[str, int]:
 
 
 class ExporterServer:
-    """An HTTP server whose answers C(write) writes."""
+    """An HTTP server whose answers ``write`` writes."""
 
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
         """Bind the address.  Raises ListenError."""

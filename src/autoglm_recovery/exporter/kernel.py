@@ -49,7 +49,7 @@ class FastPath:
 
 @dataclass
 class KernelReader:
-    """Follows the kernel's log for ever.  C(readable): whether it can be read now."""
+    """Follows the kernel's log for ever.  ``readable``: whether it can be read now."""
 
     source: KernelLogReader
     observer: Observer

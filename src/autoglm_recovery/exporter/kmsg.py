@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where kernel records come from: C(/dev/kmsg), or a pipe or file with the same records.
+"""Where kernel records come from: ``/dev/kmsg``, or a pipe or file with the same records.
 
-A record is C(priority,sequence,microseconds,flags;text).  The kernel numbers its records within one boot, so that a
+A record is ``priority,sequence,microseconds,flags;text``.  The kernel numbers its records within one boot, so that a
 restart goes on where it ended; what the kernel has overwritten in the meantime is counted as lost, not passed over.
 """
 
@@ -27,7 +27,7 @@ _FILE_PAUSE = 0.05
 
 @dataclass(frozen=True)
 class KernelRecord:
-    """A kernel record.  C(sequence) and C(at) are null where the source does not number its lines."""
+    """A kernel record.  ``sequence`` and ``at`` are null where the source does not number its lines."""
 
     text: str
     sequence: int | None
@@ -36,9 +36,9 @@ class KernelRecord:
 
 @dataclass
 class KernelLogReader:
-    """Reads records as they come.  C(last): the last sequence number that was read, to be kept over a restart.
+    """Reads records as they come.  ``last``: the last sequence number that was read, to be kept over a restart.
 
-    C(wall) and C(since_boot): the clock on the wall, and the kernel's, by which it stamps its records; seconds.
+    ``wall`` and ``since_boot``: the clock on the wall, and the kernel's, by which it stamps its records; seconds.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class KernelLogReader:
                 self.last = sequence
             self.records += 1
             at = since_epoch + int(match[2]) / 1e6 if match else self.wall()
-            # The kernel escapes what is not printable; C(\\n) and more after the text are a dictionary for udev.
+            # The kernel escapes what is not printable; ``\\n`` and more after the text are a dictionary for udev.
             text = line.split(b"\n", 1)[0].decode("utf-8", "replace")
             yield KernelRecord(text, sequence, min(at, self.wall()))
 

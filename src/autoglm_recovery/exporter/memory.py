@@ -22,7 +22,7 @@ Snapshot = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class KnownGpu:
-    """A GPU that was seen.  C(owner): the service that used it last; C(shared): there were several."""
+    """A GPU that was seen.  ``owner``: the service that used it last; ``shared``: there were several."""
 
     gpu: str
     uuid: str

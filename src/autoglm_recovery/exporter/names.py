@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One value of C(gpus[].values).  C(labels): those that tell this row from others of the same metric."""
+    """One value of ``gpus[].values``.  ``labels``: those that tell this row from others of the same metric."""
 
     value: str
     metric: str

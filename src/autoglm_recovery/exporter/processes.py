@@ -23,7 +23,7 @@ _DEAD_KEPT = 4096
 
 @dataclass(frozen=True)
 class Usage:
-    """What the processes of one service use together.  C(started): of the oldest one, seconds since the epoch."""
+    """What the processes of one service use together.  ``started``: of the oldest one, seconds since the epoch."""
 
     processes: int
     resident_bytes: int
@@ -60,7 +60,7 @@ class _Sum:
 
 @dataclass
 class Processes:
-    """Looks at all processes when told to.  C(service_of) may be asked by any thread, also about the recently dead."""
+    """Looks at all processes when told to.  ``service_of`` may be asked by any thread, also about the recently dead."""
 
     services: Services
     proc: Path = Path("/proc")

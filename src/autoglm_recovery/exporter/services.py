@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The inference services of this node, and to which of them a process belongs: by its control group.
 
-The services file is YAML or JSON: a list of C({name, pool, unit}), as in the inventory.
+The services file is YAML or JSON: a list of ``{name, pool, unit}``, as in the inventory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOBODY = NodeService("", "", "")
 class Services:
     """Finds the service of a control group.
 
-    C(contained): this is the systemd of a container, whose groups the kernel's lines name with the container's before
+    ``contained``: this is the systemd of a container, whose groups the kernel's lines name with the container's before
     them.
     """
 
@@ -56,7 +56,7 @@ class Services:
         return None if unit is None else self._by_unit[unit]
 
     def of_membership(self, text: str) -> NodeService | None:
-        """Return the service of a process from its C(/proc/PID/cgroup), of either version."""
+        """Return the service of a process from its ``/proc/PID/cgroup``, of either version."""
         for line in text.splitlines():
             fields = line.split(":", 2)
             found = self.of_group(fields[2]) if len(fields) == 3 else None

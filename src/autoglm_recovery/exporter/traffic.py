@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which services runs of ours keep out of traffic, and whether a run is at work here: whatever the balancer.
 
-The notes are those of playbooks/tasks/note_taken_out.yml, C(SHA256_OF_NAME.json) with C({"service": NAME}); who is at
+The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``; who is at
 work says the lock of this host.
 """
 
@@ -28,8 +28,8 @@ _LONGEST = 4096
 
 @dataclass(frozen=True)
 class Traffic:
-    """C(out): service -> when the note was written, in seconds since 1970.  C(readable): whether that is all of them.
-    C(at_work): whether a run holds this host; None where nobody can tell."""
+    """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether that is all of them.
+    ``at_work``: whether a run holds this host; None where nobody can tell."""
 
     out: Mapping[str, float] = field(default_factory=dict)
     readable: bool = False

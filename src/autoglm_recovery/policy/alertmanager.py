@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(monitoring.alertmanager) in the policy file: which Alertmanager is asked what it has, and may be silenced."""
+"""``monitoring.alertmanager`` in the policy file: which Alertmanager is asked what it has, and may be silenced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from autoglm_recovery.policy.section import Section
 class Alertmanager(Section):
     """One Alertmanager, not several behind one name: what it has is compared from look to look.
 
-    What it lacks counts as ended only once it has run for C(complete_after), so that Prometheus has sent it all that
+    What it lacks counts as ended only once it has run for ``complete_after``, so that Prometheus has sent it all that
     fires, and while its Watchdog is no older than that.
     """
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Durations as people write them in Prometheus and Alertmanager: C(500ms), C(2s), C(1m30s), C(2h), C(1d)."""
+"""Durations as people write them in Prometheus and Alertmanager: ``500ms``, ``2s``, ``1m30s``, ``2h``, ``1d``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(faults) in the policy file: what codes and kernel lines mean in a fleet that knows better than the catalogue."""
+"""``faults`` in the policy file: what codes and kernel lines mean in a fleet that knows better than the catalogue."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FaultKind = Annotated[str, BeforeValidator(_kind)]
 
 
 class FaultOverride(Section):
-    """The fleet's own word on one code.  What it does not say stays as in the catalogue; see C(autoglm xid CODE)."""
+    """The fleet's own word on one code.  What it does not say stays as in the catalogue; see ``autoglm xid CODE``."""
 
     failure_class: FailureClass | None = None
     severity: Severity | None = None

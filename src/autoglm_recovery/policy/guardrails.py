@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(guardrails) in the policy file: limits that hold whatever the strategies say."""
+"""``guardrails`` in the policy file: limits that hold whatever the strategies say."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from autoglm_recovery.policy.section import Section
 
 
 def _share(value: object) -> object:
-    """Accept C(30%), or a whole number of members."""
+    """Accept ``30%``, or a whole number of members."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"{value} would forbid everything; write 1 or more, or a share such as 30%")
@@ -40,16 +40,16 @@ Share = Annotated[
 
 
 def allowed(share: str, size: int) -> int:
-    """Return how many of C(size) members a share allows: never none, or a pool of two could not be repaired at all."""
+    """Return how many of ``size`` members a share allows: never none, or a pool of two could not be repaired at all."""
     if share.endswith("%"):
         return max(1, size * int(share[:-1]) // 100)
     return int(share)
 
 
 class CircuitBreaker(Section):
-    """Opens when the last C(failures) runs of an action, or in a pool, all failed within C(window).
+    """Opens when the last ``failures`` runs of an action, or in a pool, all failed within ``window``.
 
-    It stays open for C(open_for) after the last failure; then one run is let through, whose end closes or opens it.
+    It stays open for ``open_for`` after the last failure; then one run is let through, whose end closes or opens it.
     """
 
     failures: int = Field(default=5, ge=1, le=1000)
@@ -67,7 +67,7 @@ class Unreachable(StrEnum):
 class Silences(Section):
     """Where the silences are asked for.
 
-    The last answer counts on, each silence up to its end.  Beyond that, C(act) is the default because whatever came
+    The last answer counts on, each silence up to its end.  Beyond that, ``act`` is the default because whatever came
     through Alertmanager was not silenced when it was sent, and a fleet whose Alertmanager has died with a host needs
     its repairs most.
     """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where playbooks run: C(launchers) in the policy file."""
+"""Where playbooks run: ``launchers`` in the policy file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PositiveDuration = Annotated[Duration, AfterValidator(positive)]
 
 
 def _called(key: str) -> Callable[[object], object]:
-    """Accept a text for a mapping of which only C(key) is said."""
+    """Accept a text for a mapping of which only ``key`` is said."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
@@ -57,8 +57,8 @@ def _podman_option(value: str) -> str:
 class ExecutionEnvironment(Section):
     """A container image that holds Ansible and this collection, in which podman runs the playbooks.
 
-    C(mounts) are C(/ON/THIS/MACHINE:/IN/THE/CONTAINER[:ro]), for SSH keys above all; C(options) are words for
-    C(podman run), such as C(--userns=keep-id).
+    ``mounts`` are ``/ON/THIS/MACHINE:/IN/THE/CONTAINER[:ro]``, for SSH keys above all; ``options`` are words for
+    ``podman run``, such as ``--userns=keep-id``.
     """
 
     image: Annotated[str, AfterValidator(_image)]
@@ -104,11 +104,11 @@ Url = Annotated[str, AfterValidator(plain_url)]
 class AwxLauncherSettings(Section):
     """Runs as jobs of an AWX or Automation Controller.
 
-    C(token_file) holds an OAuth2 token of AWX in its first line.  C(timeout) is for one request, C(follow_timeout) for
-    a whole job where its strategy names no shorter C(timeout).  An action without an entry in C(templates) is the job
-    template C(autoglm ACTION), which the playbook C(awx_setup) creates.  Certificates are always verified;
-    C(ca_path) is a file of authorities that are trusted in place of the system's.  C(api_path) is where the API begins:
-    behind the gateway of Ansible Automation Platform 2.5 that is /api/controller/v2.
+    ``token_file`` holds an OAuth2 token of AWX in its first line.  ``timeout`` is for one request, ``follow_timeout``
+    for a whole job where its strategy names no shorter ``timeout``.  An action without an entry in ``templates`` is the
+    job template ``autoglm ACTION``, which the playbook ``awx_setup`` creates.  Certificates are always verified;
+    ``ca_path`` is a file of authorities that are trusted in place of the system's.  ``api_path`` is where the API
+    begins: behind the gateway of Ansible Automation Platform 2.5 that is /api/controller/v2.
     """
 
     url: Url
@@ -128,7 +128,7 @@ class AwxLauncherSettings(Section):
 
 
 class Launchers(Section):
-    """C(default) runs every action for which its strategy names no other C(launcher)."""
+    """``default`` runs every action for which its strategy names no other ``launcher``."""
 
     default: LauncherName = "local"
     local: LocalLauncherSettings = LocalLauncherSettings()

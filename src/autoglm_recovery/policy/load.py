@@ -32,7 +32,7 @@ NOT_YET = {
 
 @dataclass(frozen=True)
 class PolicyProblem:
-    """One mistake in a policy file.  C(line) counts from 1."""
+    """One mistake in a policy file.  ``line`` counts from 1."""
 
     file: str
     line: int
@@ -55,7 +55,7 @@ class PolicyError(ValueError):
 
 
 def load_policy(path: str | Path) -> Policy:
-    """Read the policy at C(path).
+    """Read the policy at ``path``.
 
     :raises PolicyError: if it cannot be read or is wrong in any way.
     """
@@ -73,7 +73,7 @@ def load_policy(path: str | Path) -> Policy:
 
 
 def parse_policy(text: str, name: str = "<policy>") -> Policy:
-    """Read a policy from text; C(name) stands for the file in messages.
+    """Read a policy from text; ``name`` stands for the file in messages.
 
     :raises PolicyError: if it is wrong in any way.
     """
@@ -188,7 +188,7 @@ def _keys_at(location: Location) -> set[str]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models in an annotation such as C(Model | None), C(dict[str, Model]) or C(tuple[Model, ...])."""
+    """Return the models in an annotation such as ``Model | None``, ``dict[str, Model]`` or ``tuple[Model, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

@@ -21,7 +21,7 @@ Day = Annotated[str, known(DAYS), choices(DAYS)]
 
 
 def _clock(value: object) -> object:
-    """Read C(22:00).  Without quotes YAML makes a number of it, in minutes."""
+    """Read ``22:00``.  Without quotes YAML makes a number of it, in minutes."""
     if isinstance(value, time):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -44,19 +44,19 @@ Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string
 
 
 class Weekly(Section):
-    """The same hours on the same days of each week.  Where C(to) is not after C(from), it is on the next day."""
+    """The same hours on the same days of each week.  Where ``to`` is not after ``from``, it is on the next day."""
 
     days: Annotated[tuple[Day, ...], Field(min_length=1)]
     from_: Clock = Field(alias="from")
     to: Clock
 
     def end(self, now: datetime) -> datetime | None:
-        """Return the end of the window that C(now), in the window's own time zone, lies in."""
+        """Return the end of the window that ``now``, in the window's own time zone, lies in."""
         ends = [self._end(now, now.date() - timedelta(days=before)) for before in (0, 1)]
         return max((end for end in ends if end is not None), default=None)
 
     def _end(self, now: datetime, day: date) -> datetime | None:
-        """Return the end of the window that begins on a day, where C(now) is within it."""
+        """Return the end of the window that begins on a day, where ``now`` is within it."""
         if DAYS[day.weekday()] not in self.days:
             return None
         begin = datetime.combine(day, self.from_, now.tzinfo)
@@ -69,7 +69,7 @@ class Weekly(Section):
 class MaintenanceWindow(Section):
     """Hours in which actions wait.
 
-    C(hosts), C(pools) and C(match) say for what; each that is given must fit, and none given means the whole fleet.
+    ``hosts``, ``pools`` and ``match`` say for what; each that is given must fit, and none given means the whole fleet.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -112,7 +112,7 @@ class MaintenanceWindow(Section):
         return any(all(matcher.matches(each) for matcher in matchers) for each in labels)
 
     def until(self, now: float) -> float | None:
-        """Return when the window that C(now) lies in ends, or None outside of it."""
+        """Return when the window that ``now`` lies in ends, or None outside of it."""
         if self.weekly is not None:
             end = self.weekly.end(datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(self.timezone or "UTC")))
             return None if end is None else end.timestamp()

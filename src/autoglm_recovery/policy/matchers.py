@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Label matchers in Alertmanager's syntax: C(severity="page"), C(alertname=~"Vllm.+"), C(team!="x"), C(a!~"b").
+"""Label matchers in Alertmanager's syntax: ``severity="page"``, ``alertname=~"Vllm.+"``, ``team!="x"``, ``a!~"b"``.
 
 Regular expressions are Alertmanager's (RE2), and anchored on both sides.  A label that is absent counts as empty text.
 """
@@ -82,7 +82,7 @@ def _build(label: str, operator: str, raw: str) -> Matcher:
 
 
 def compile_matcher(label: str, operator: str, value: str, written: str | None = None) -> Matcher:
-    """Build a matcher from its parts; C(written) is how the value stands in the file.
+    """Build a matcher from its parts; ``written`` is how the value stands in the file.
 
     :raises ValueError: if the value is not a regular expression where one is needed.
     """

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from autoglm_recovery.knowledge.host.redaction import MARK, redact_text
 
 _LONGEST = 100
-# PyYAML quotes an alias and a tag as they stand; C('<block end>') and a single character are its own words.
+# PyYAML quotes an alias and a tag as they stand; ``'<block end>'`` and a single character are its own words.
 _QUOTED = re.compile(r"'(?!<[a-z ]+>')[^']{2,}'")
 _ADDRESS = re.compile(r"(?P<scheme>\w[\w+.\-]{0,30})://\S+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,30}")
@@ -28,7 +28,7 @@ def without_secrets(text: str) -> str:
 
 
 def shown(value: object, *, only_words: bool = False) -> str:
-    """Return what to say of a value that is not what it should be.  C(only_words): where secrets are expected."""
+    """Return what to say of a value that is not what it should be.  ``only_words``: where secrets are expected."""
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, str):
@@ -46,5 +46,5 @@ def kind_of(value: object) -> str:
 
 
 def of_yaml(said: object) -> str:
-    """Return what PyYAML says, without what it quotes: a password may begin with C(*) or C(!)."""
+    """Return what PyYAML says, without what it quotes: a password may begin with ``*`` or ``!``."""
     return without_secrets(_QUOTED.sub("what is there", str(said)))

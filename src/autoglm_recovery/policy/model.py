@@ -44,7 +44,7 @@ class Evidence(StrEnum):
 class Backoff(Section):
     """The pause before the n-th retry of one action: base, times factor each time, never longer than max.
 
-    C(jitter) lengthens a pause by up to this share of it, so that what failed together is not retried together.
+    ``jitter`` lengthens a pause by up to this share of it, so that what failed together is not retried together.
     """
 
     base: Duration = timedelta(seconds=10)
@@ -53,16 +53,16 @@ class Backoff(Section):
     jitter: float = Field(default=0.1, ge=0.0, le=1.0)
 
     def pause(self, retry: int, chance: float = 0.0) -> timedelta:
-        """Return the pause before retry number C(retry), counted from 1; C(chance) is 0 to 1."""
+        """Return the pause before retry number ``retry``, counted from 1; ``chance`` is 0 to 1."""
         # The exponent is bounded so that a long history cannot overflow a float.
         plain = min(self.max, self.base * min(self.factor ** min(retry - 1, 64), 1e6))
         return plain * (1 + self.jitter * chance)
 
 
 class Strategy(Section):
-    """The ladder for one failure class: C(action), then each action of C(then), then a person.
+    """The ladder for one failure class: ``action``, then each action of ``then``, then a person.
 
-    Without C(then), what comes after C(action) are the rungs above it in the default ladder of the class.
+    Without ``then``, what comes after ``action`` are the rungs above it in the default ladder of the class.
     """
 
     action: Action | None = None
@@ -80,7 +80,7 @@ class Strategy(Section):
     @model_validator(mode="before")
     @classmethod
     def _plain_backoff(cls, data: Any) -> Any:
-        """Accept C(backoff: 5s) as the base of a doubling backoff."""
+        """Accept ``backoff: 5s`` as the base of a doubling backoff."""
         if isinstance(data, dict) and "backoff" in data and not isinstance(data["backoff"], (dict, Backoff)):
             return {**data, "backoff": {"base": data["backoff"]}}
         return data
@@ -116,7 +116,7 @@ class Strategy(Section):
 
 
 class AutonomyScope(Section):
-    """Autonomy that differs by failure class or pool: of these two the more cautious, before C(default)."""
+    """Autonomy that differs by failure class or pool: of these two the more cautious, before ``default``."""
 
     default: Autonomy = Autonomy.act
     classes: dict[FailureClass, Autonomy] = Field(default_factory=dict)
@@ -132,10 +132,10 @@ class AutonomyScope(Section):
 
 
 class Flapping(Section):
-    """An alert that fires C(times) times within C(window) is flapping.
+    """An alert that fires ``times`` times within ``window`` is flapping.
 
-    Each action on it then waits C(delay) first, twice as long with each time more; from C(person_at) times on a person
-    is called instead.
+    Each action on it then waits ``delay`` first, twice as long with each time more; from ``person_at`` times on a
+    person is called instead.
     """
 
     times: int = Field(default=3, ge=2, le=1000)
@@ -157,7 +157,7 @@ class Flapping(Section):
 
 
 class GpuMemory(Section):
-    """An action on hardware that was run C(attempts) times for one GPU within C(within) is not tried on it again."""
+    """An action on hardware that was run ``attempts`` times for one GPU within ``within`` is not tried on it again."""
 
     attempts: int = Field(default=2, ge=1, le=1000)
     within: PositiveDuration = timedelta(hours=24)
@@ -186,7 +186,7 @@ class Recovery(Section):
     @model_validator(mode="before")
     @classmethod
     def _plain_words(cls, data: Any) -> Any:
-        """Accept C(autonomy: ask) for all, and C(flapping: false)."""
+        """Accept ``autonomy: ask`` for all, and ``flapping: false``."""
         if isinstance(data, dict) and isinstance(data.get("autonomy"), str):
             data = {**data, "autonomy": {"default": data["autonomy"]}}
         if isinstance(data, dict) and data.get("flapping") is False:
@@ -199,7 +199,7 @@ class Recovery(Section):
 
 
 class Classification(Section):
-    """Maps alerts that carry no C(failure_class) of ours onto a class.  The first entry that matches wins."""
+    """Maps alerts that carry no ``failure_class`` of ours onto a class.  The first entry that matches wins."""
 
     match: Matchers
     failure_class: FailureClass

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(monitoring) in the policy file: what is measured and how often, and who is asked."""
+"""``monitoring`` in the policy file: what is measured and how often, and who is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Metric = Annotated[str, known(METRICS), choices(METRICS)]
 
 
 class Heartbeat(Section):
-    """When a silent service counts as unresponsive: C(retries) intervals without an answer in C(timeout)."""
+    """When a silent service counts as unresponsive: ``retries`` intervals without an answer in ``timeout``."""
 
     interval: Duration = timedelta(seconds=2)
     timeout: Duration = timedelta(seconds=1)

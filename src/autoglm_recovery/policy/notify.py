@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(notify) in the policy file: whom to tell when a person is needed, by Apprise's addresses."""
+"""``notify`` in the policy file: whom to tell when a person is needed, by Apprise's addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from autoglm_recovery.policy.section import FailureClass, Section, choices, know
 # escalated: the receiver can do no more.  approval: it may not act without a person's word.  resolved: what somebody
 # was called about is over.  refused: alerts of a new kind are not acted on, because they name no host, or several.
 # receiver: alerts do not get to the receiver, or it does not act on them.  digest: what would have been done under
-# C(autonomy: watch), collected.
+# ``autonomy: watch``, collected.
 OCCASIONS = ("escalated", "approval", "resolved", "refused", "receiver", "digest")
 
 Occasion = Annotated[str, known(OCCASIONS), choices(OCCASIONS)]
@@ -86,9 +86,9 @@ class Route(Section):
 
 
 class Notify(Section):
-    """C(routes) say who is told; C(console) is the receiver's address as people reach it, for links in notices.
+    """``routes`` say who is told; ``console`` is the receiver's address as people reach it, for links in notices.
 
-    C(digest) is how long is collected what would have been done under C(autonomy: watch), until it is told.
+    ``digest`` is how long is collected what would have been done under ``autonomy: watch``, until it is told.
     """
 
     routes: tuple[Route, ...] = ()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(monitoring.receiver) in the policy file: when the receiver says of itself that alerts do not get through."""
+"""``monitoring.receiver`` in the policy file: when the receiver says of itself that alerts do not get through."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from autoglm_recovery.policy.section import Section
 
 
 class OwnWatch(Section):
-    """After how long each of these is told to people, by the routes of C(notify).
+    """After how long each of these is told to people, by the routes of ``notify``.
 
-    C(watchdog) counts from the last Watchdog, or from the receiver's start where that is later; where none was ever
-    heard, C(grace) counts from the start.  C(watchdog) is None (in the file, C(false)) where nobody sends one.
+    ``watchdog`` counts from the last Watchdog, or from the receiver's start where that is later; where none was ever
+    heard, ``grace`` counts from the start.  ``watchdog`` is None (in the file, ``false``) where nobody sends one.
     """
 
     watchdog: PositiveDuration | None = timedelta(minutes=5)
@@ -29,7 +29,7 @@ class OwnWatch(Section):
     @model_validator(mode="before")
     @classmethod
     def _no_watchdog(cls, data: Any) -> Any:
-        """Accept C(watchdog: false)."""
+        """Accept ``watchdog: false``."""
         if isinstance(data, dict) and data.get("watchdog") is False:
             return {**data, "watchdog": None}
         return data

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has to be true after a repair: C(verify) of a strategy, and the Prometheus that is asked for it."""
+"""What has to be true after a repair: ``verify`` of a strategy, and the Prometheus that is asked for it."""
 
 from __future__ import annotations
 

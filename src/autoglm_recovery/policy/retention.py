@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(retention) in the policy file: how long the database keeps what is over."""
+"""``retention`` in the policy file: how long the database keeps what is over."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Kept = Annotated[PositiveDuration, AfterValidator(_long_enough)]
 
 
 class Retention(Section):
-    """C(incidents) counts from an incident's end, C(alerts) from the arrival of one that belongs to no incident.
+    """``incidents`` counts from an incident's end, ``alerts`` from the arrival of one that belongs to no incident.
 
     With an incident go its alerts, runs, notices and timeline.  One that has not ended is kept, and so is one whose
     alert still fires.

@@ -34,7 +34,7 @@ Duration = Annotated[
 
 
 def known(words: Sequence[str]) -> BeforeValidator:
-    """Accept only one of C(words)."""
+    """Accept only one of ``words``."""
 
     def check(value: object) -> object:
         if value not in words:

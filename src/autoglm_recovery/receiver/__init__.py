@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver: alert in, decision, launch, verification.
 
-Its rooms are the way of an alert.  Each stands on those below it alone: C(tool.importlinter) in pyproject.toml has
+Its rooms are the way of an alert.  Each stands on those below it alone: ``tool.importlinter`` in pyproject.toml has
 their order, docs/architecture.md says what each is for.
 """

@@ -71,7 +71,7 @@ class Report:
 
 
 def report_on(incident: Mapping[str, Any]) -> Report:
-    """Build the report from what C(GET /api/v1/incidents/N) returns."""
+    """Build the report from what ``GET /api/v1/incidents/N`` returns."""
     began = _time(incident["first_starts_at"])
     lines = tuple(
         ReportLine(_time(line["at"]), _time(line["at"]) - began, str(line["kind"]), str(line["text"]))

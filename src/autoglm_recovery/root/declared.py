@@ -27,7 +27,7 @@ _NOT_THE_BALANCERS = ("host", "server", "count_unchecked", "metrics_url")
 
 
 def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
-    """Return the declaration of one host; C(hosts) are all of the inventory, since pools span them."""
+    """Return the declaration of one host; ``hosts`` are all of the inventory, since pools span them."""
     variables = hosts[host]
     services: list[Mapping[str, Any]] = variables.get("autoglm_services") or []
     folder = str(variables.get("autoglm_taken_out_dir") or _MARKS)
@@ -71,7 +71,7 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
 
 
 def options_of(balancer: Mapping[str, Any]) -> Row:
-    """Return the option C(balancer) of drain_inference, of an entry of C(autoglm_pools)."""
+    """Return the option ``balancer`` of drain_inference, of an entry of ``autoglm_pools``."""
     return {key: held for key, held in balancer.items() if key not in _NOT_THE_BALANCERS}
 
 

@@ -27,7 +27,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write(path: Path, plugins: Path) -> None:
-    """Write it to C(path), mode 0755.  C(plugins) is that folder of the collection."""
+    """Write it to ``path``, mode 0755.  ``plugins`` is that folder of the collection."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(_files(plugins).items()):

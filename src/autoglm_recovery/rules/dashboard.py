@@ -18,7 +18,7 @@ _SOURCE = {"type": "prometheus", "uid": "${source}"}
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: C(queries) are (legend, PromQL).  C(kind) is Grafana's; C(unit) is one of Grafana's units."""
+    """One panel: ``queries`` are (legend, PromQL).  ``kind`` is Grafana's; ``unit`` is one of Grafana's units."""
 
     title: str
     kind: str

@@ -189,9 +189,9 @@ def render_prometheus(
     webhook_url: str = "",
     ca_file: str | None = None,
 ) -> str:
-    """Return a whole prometheus.yml that scrapes the targets of C(targets_dir) and evaluates C(rules_files).
+    """Return a whole prometheus.yml that scrapes the targets of ``targets_dir`` and evaluates ``rules_files``.
 
-    The receiver is scraped as C(webhook_url) says: over TLS or not.  C(ca_file) holds the authorities of its
+    The receiver is scraped as ``webhook_url`` says: over TLS or not.  ``ca_file`` holds the authorities of its
     certificate; without it, those of the system count.
     """
     interval = format_duration(policy.monitoring.interval)

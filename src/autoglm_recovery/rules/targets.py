@@ -26,7 +26,7 @@ _HEAD = "# Written by `autoglm rules` from the inventory; change the inventory, 
 
 @dataclass(frozen=True)
 class ScrapeTarget:
-    """One page to scrape: C(address) is HOST:PORT, as Prometheus sees it."""
+    """One page to scrape: ``address`` is HOST:PORT, as Prometheus sees it."""
 
     address: str
     labels: Mapping[str, str]
@@ -34,7 +34,7 @@ class ScrapeTarget:
 
 @dataclass(frozen=True)
 class ScrapeTargets:
-    """The targets of each job, and C(left_out): what has none, and why."""
+    """The targets of each job, and ``left_out``: what has none, and why."""
 
     jobs: Mapping[str, tuple[ScrapeTarget, ...]]
     left_out: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class ScrapeTargets:
 
 
 def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) -> ScrapeTargets:
-    """Return what to scrape for hosts with services; C(variables) are those of the inventory, by host.
+    """Return what to scrape for hosts with services; ``variables`` are those of the inventory, by host.
 
     A service that listens on the loopback address of its host is taken to be reached at the host's own address, where
     it must listen too for Prometheus to see it.

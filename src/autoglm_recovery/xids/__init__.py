@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The catalogue of GPU faults for people: facts with their sources, our decisions and the reasons for them.
 
-C(catalogue.json) holds what NVIDIA and others publish; C(decisions.py) what we make of it.  Both together give
-C(plugins/module_utils/faults/catalogue/data.py), the small part that targets need: C(python -m tests.tooling.xids).
+``catalogue.json`` holds what NVIDIA and others publish; ``decisions.py`` what we make of it.  Both together give
+``plugins/module_utils/faults/catalogue/data.py``, the small part that targets need: ``python -m tests.tooling.xids``.
 """

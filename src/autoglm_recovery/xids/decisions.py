@@ -4,9 +4,9 @@
 """What we decide about every Xid, and why.
 
 Three rules hold for all of them, and a test holds them:
-- a code that asks for a restart of the process is a C(crash), even if memory was its cause: a class climbs its ladder,
-  and C(gpu_fault) would reset a GPU that has contained its own fault, under everybody else who uses it;
-- a code that asks for a reboot is C(gpu_lost), for the ladder of C(gpu_fault) begins with a reset;
+- a code that asks for a restart of the process is a ``crash``, even if memory was its cause: a class climbs its ladder,
+  and ``gpu_fault`` would reset a GPU that has contained its own fault, under everybody else who uses it;
+- a code that asks for a reboot is ``gpu_lost``, for the ladder of ``gpu_fault`` begins with a reset;
 - a code for which NVIDIA names no remedy but its support, or that NVIDIA lists as unused, is unknown: a person.
 """
 

@@ -65,7 +65,7 @@ def sxids(overrides: Overrides | None = None) -> list[dict[str, Any]]:
 
 
 def explain_xid(code: int, overrides: Overrides | None = None) -> dict[str, Any]:
-    """Return everything about one Xid.  C(known) is false for a number that nobody knows."""
+    """Return everything about one Xid.  ``known`` is false for a number that nobody knows."""
     entry = lookup_xid(code, overrides)
     row = next((row for row in facts()["xids"] if row["xid"] == code), None)
     if row is None:
@@ -89,7 +89,7 @@ def explain_xid(code: int, overrides: Overrides | None = None) -> dict[str, Any]
 
 
 def explain_sxid(code: int, overrides: Overrides | None = None) -> dict[str, Any]:
-    """Return everything about one SXid.  C(known) tells whether the driver's header names it."""
+    """Return everything about one SXid.  ``known`` tells whether the driver's header names it."""
     entry = lookup_sxid(code, overrides=overrides)
     row = next((row for row in facts()["sxids"] if row["sxid"] == code), None)
     told = {**_entry(entry, overrides), "known": row is not None, "why": SXID_WHY}

@@ -107,7 +107,7 @@ def _presence(document: object) -> object:
 
 
 def _record(document: Any) -> object:
-    """As C(PrometheusRecord) reads it, which makes these errors its own."""
+    """As ``PrometheusRecord`` reads it, which makes these errors its own."""
     found = _Found(15.0)
     try:
         found.add(document, 0.0, 1e9)

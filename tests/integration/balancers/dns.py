@@ -15,7 +15,7 @@ _A, _SRV = 1, 33
 
 
 class Dns:
-    """C(a): name -> addresses.  C(srv): name -> (port, target) pairs."""
+    """``a``: name -> addresses.  ``srv``: name -> (port, target) pairs."""
 
     def __init__(self) -> None:
         """Listen on a port of its own."""

@@ -152,7 +152,7 @@ class Part:
         return {}
 
     def configure(self, name: str, **more: str) -> None:
-        """Write a file of this folder's name into ours, with C(@WORDS@) filled in."""
+        """Write a file of this folder's name into ours, with ``@WORDS@`` filled in."""
         text = (Path(__file__).parent / name).read_text()
         for word, value in {"FOLDER": self.inside, "PORT": str(self.port), **more}.items():
             text = text.replace(f"@{word}@", value)
@@ -163,7 +163,7 @@ class Part:
         return server
 
     def pool(self, **changes: Any) -> dict[str, Any]:
-        """The option C(balancer)."""
+        """The option ``balancer``."""
         raise NotImplementedError
 
     def open(self) -> Balancer:
@@ -180,7 +180,7 @@ class Part:
 
 
 class Haproxy(Part):
-    """A real HAProxy. C(haproxy.cfg) is what docs/balancers.md advises."""
+    """A real HAProxy. ``haproxy.cfg`` is what docs/balancers.md advises."""
 
     def __init__(self, engines: dict[str, Llama], weight: int = 100) -> None:
         """Write its configuration."""
@@ -195,7 +195,7 @@ class Haproxy(Part):
         return root.command("/usr/sbin/haproxy", "-db", "-f", f"{self.inside}/haproxy.cfg")
 
     def pool(self, **changes: Any) -> dict[str, Any]:
-        """The option C(balancer)."""
+        """The option ``balancer``."""
         pool = {"kind": "haproxy", "socket": str(self.folder / "admin.sock"), "backend": "llm"}
         return {**pool, "lock_dir": str(self.folder), **changes}
 
@@ -228,7 +228,7 @@ class Nginx(ByAddress):
         return self._nginx("-g", "daemon off;")
 
     def pool(self, **changes: Any) -> dict[str, Any]:
-        """The option C(balancer)."""
+        """The option ``balancer``."""
         pool = {"kind": "nginx", "file": str(self.folder / "upstream.conf"), "backend": "llm"}
         control = {"test": self._nginx("-t"), "reload": self._nginx("-s", "reload")}
         return {**pool, **control, "pid_file": str(self.folder / "pid"), "lock_dir": str(self.folder), **changes}
@@ -273,7 +273,7 @@ class Envoy(ByAddress):
         return [program, "-c", str(self.folder / "envoy.yaml"), *options]
 
     def pool(self, **changes: Any) -> dict[str, Any]:
-        """The option C(balancer)."""
+        """The option ``balancer``."""
         pool = {"kind": "envoy", "file": str(self.folder / "eds.json"), "backend": "llm"}
         admin = {"admin_url": f"http://127.0.0.1:{self.admin_port}"}
         return {**pool, **admin, "lock_dir": str(self.folder), **changes}

@@ -25,7 +25,7 @@ class AsItIs(Envoy):
     """An Envoy whose clusters a test lays out: name -> (priority, server), each endpoint in a locality of its own."""
 
     def __init__(self, engines: dict[str, Llama], layout: Layout, fixed: str = "") -> None:
-        """Write its files. C(fixed): a server of a cluster that is static."""
+        """Write its files. ``fixed``: a server of a cluster that is static."""
         super().__init__(engines)
         path = self.folder / "envoy.yaml"
         config = yaml.safe_load(path.read_text())

@@ -179,7 +179,7 @@ def test_a_server_that_is_the_only_one_of_another_backend_is_refused_before_anyt
 
 
 class FakeAgent(socketserver.BaseRequestHandler):
-    """An agent that says C(ready) to everybody, by which HAProxy undoes every drain."""
+    """An agent that says ``ready`` to everybody, by which HAProxy undoes every drain."""
 
     asked = 0
 

@@ -51,7 +51,7 @@ class InOneFile(Nginx):
     """An nginx whose upstreams stand in its main file."""
 
     def __init__(self, engines: dict[str, Llama], more: str = "") -> None:
-        """Write it. C(more): what else stands in its block http."""
+        """Write it. ``more``: what else stands in its block http."""
         super().__init__(engines)
         text = HTTP.replace("@MORE@", more)
         values = {"FOLDER": self.inside, "PORT": str(self.port), "P1": self.name_of("p1"), "P2": self.name_of("p2")}
@@ -65,7 +65,7 @@ class InOneFile(Nginx):
         return (self.folder / "nginx.conf").read_text()
 
     def pool(self, **changes: Any) -> dict[str, Any]:
-        """The option C(balancer)."""
+        """The option ``balancer``."""
         return super().pool(**{"file": str(self.folder / "nginx.conf"), **changes})
 
 

@@ -4,8 +4,8 @@
 """A real Prometheus and a real Alertmanager stop, start and forget: none of the ends that this makes is a repair.
 
 All of it in one fleet, so that the processes start once.  The services are dead all the time as far as Prometheus sees;
-what each says when it is asked itself is a file.  C(well) is repaired and says so, C(ill) says that it is ill, and
-C(mute) is repaired by its playbook's word and cannot be asked.
+what each says when it is asked itself is a file.  ``well`` is repaired and says so, ``ill`` says that it is ill, and
+``mute`` is repaired by its playbook's word and cannot be asked.
 """
 
 from __future__ import annotations

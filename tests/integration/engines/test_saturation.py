@@ -83,8 +83,8 @@ def test_a_full_llama_server_raises_nothing_while_it_reads_a_batch_for_long(tmp_
 def readers_of_long_prompts(server: llama.Llama, clients: int) -> Iterator[list[int]]:
     """Let clients send one prompt after the other, none of which begins as another did, until the end of the block.
 
-    Each is as long as can be read in C(BATCH_SECONDS), by what the server says of the one before: so a batch takes that
-    long on any machine, however busy.  Yields the tokens of those that were read.
+    Each is as long as can be read in ``BATCH_SECONDS``, by what the server says of the one before: so a batch takes
+    that long on any machine, however busy.  Yields the tokens of those that were read.
     """
     read: list[int] = []
     over = threading.Event()

@@ -113,7 +113,7 @@ class Running:
 
 
 class Exporter(Running):
-    """C(autoglm exporter)."""
+    """``autoglm exporter``."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         port = free_port()
@@ -150,7 +150,7 @@ def alertmanager_in(directory: Path) -> str:
 
 
 class Alertmanager(Running):
-    """A real one, whose notifications go nowhere unless C(webhook_url) says where."""
+    """A real one, whose notifications go nowhere unless ``webhook_url`` says where."""
 
     def __init__(self, directory: Path, *, policy: str = "{}", webhook_url: str = "http://127.0.0.1:1/") -> None:
         directory.mkdir()
@@ -213,7 +213,7 @@ class KernelFile:
         path.touch()
 
     def say(self, text: str, skip: int = 0) -> None:
-        """Append a record of now; C(skip) records before it were overwritten."""
+        """Append a record of now; ``skip`` records before it were overwritten."""
         self.sequence += 1 + skip
         with self.path.open("a") as file:
             file.write(f"4,{self.sequence},{int(time.monotonic() * 1e6)},-;{text}\n")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Python of a compromised host: C(PLAN PYTHON MODULE_FILE), where PLAN says what it answers to which module.
+"""The Python of a compromised host: ``PLAN PYTHON MODULE_FILE``, where PLAN says what it answers to which module.
 
 It runs modules as an honest host does, so that a playbook gets as far as it would, until it is asked for the one that
 the plan names. Then it answers with what the plan adds, or with something that is no answer.

@@ -135,7 +135,7 @@ class Fleet:
     def run(
         self, playbook: str, extra: Mapping[str, Any], *words: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a playbook to its end; C(variables) go into its environment."""
+        """Run a playbook to its end; ``variables`` go into its environment."""
         return subprocess.run(
             self.command(playbook, extra, *words),
             capture_output=True, text=True, check=False, cwd=CHECKOUT, env=self.environment(**variables),

@@ -135,7 +135,7 @@ class Receiver:
     """A receiver, its files, and a client that speaks to it."""
 
     directory: Path
-    # A ladder of one rung: what fails is a person's.  Without C(then) a restart would be repeated.
+    # A ladder of one rung: what fails is a person's.  Without ``then`` a restart would be repeated.
     policy: str = "recovery: {strategies: {oom: {delay: 0s, then: []}}}"
     tokens: tuple[str, ...] = ()
     playbook: str = PLAYBOOK

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""README's path with TLS and a token: a real Prometheus and Alertmanager, set up by nothing but C(autoglm rules).
+"""README's path with TLS and a token: a real Prometheus and Alertmanager, set up by nothing but ``autoglm rules``.
 
 No file is written by hand between the inventory and an alert that gets through.
 """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A state directory is lost, restored from yesterday's backup, or copied: real receivers go on with real runs.
 
-Their playbook shows its token with the module C(fence) to hosts that remember, as restart_process does.
+Their playbook shows its token with the module ``fence`` to hosts that remember, as restart_process does.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real receivers that start in a tenth of a second, so that they can be killed hundreds of times.
 
-Each is C(serve) in a process of its own, forked from one that has loaded everything, and with an inventory that was
+Each is ``serve`` in a process of its own, forked from one that has loaded everything, and with an inventory that was
 read already.  Its runs have real supervisors; only the playbook under them is a function that leaves its marks, because
-Ansible takes a second to start.  (C(tests/integration/receiver) kills receivers with real playbooks.)
+Ansible takes a second to start.  (``tests/integration/receiver`` kills receivers with real playbooks.)
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ guardrails:
 """
 
 # Stands in for the playbook alone. The marks have the host and the token that the run was begun with, and the token is
-# shown to the target with the code of the module C(fence).
+# shown to the target with the code of the module ``fence``.
 SUPERVISOR = r"""
 import os, re, sys, time
 from pathlib import Path
@@ -92,7 +92,7 @@ class _World:
 
 
 def _receive(options: dict[str, Any], hosts: int, marks: Path, work_s: float) -> None:
-    """Be a receiver: C(autoglm serve) with these options."""
+    """Be a receiver: ``autoglm serve`` with these options."""
     os.setsid()
     with open(options["state_dir"].with_suffix(".log"), "ab") as log:
         os.dup2(log.fileno(), 1)

@@ -22,7 +22,7 @@ guardrails: {max_actions_per_host_per_hour: 1000}
 
 
 class Pair:
-    """Receivers C(a) and C(b)."""
+    """Receivers ``a`` and ``b``."""
 
     def __init__(self, directory: Path, database: str, **settings: Any) -> None:
         common = directory / "scratch"

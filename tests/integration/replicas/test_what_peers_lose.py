@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What event engines were measured to do, each with the opposite outcome.
 
-Targets such as C(instance: all) and rubbish that was answered 202 are in C(tests/integration/receiver).
+Targets such as ``instance: all`` and rubbish that was answered 202 are in ``tests/integration/receiver``.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ENGINES = {
 
 
 def fake_node(asked: Asked) -> Reply:
-    """A node_exporter that tells no more than that its host is there: of it, the rules here need C(up) alone."""
+    """A node_exporter that tells no more than that its host is there: of it, the rules here need ``up`` alone."""
     if asked.path != "/metrics":
         return Reply(404)
     page = b"# TYPE node_load1 gauge\nnode_load1 0.5\n"

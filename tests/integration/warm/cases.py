@@ -117,7 +117,7 @@ def of_many_kinds(project: Project) -> None:
 
 
 def becoming_root(project: Project, reach: person.Reach, password: str, control: Path) -> Path:
-    """A host of a person who becomes root by a password; return its file. C(control) is for shared connections."""
+    """A host of a person who becomes root by a password; return its file. ``control`` is for shared connections."""
     project.place.host = {
         "ansible_host": "127.0.0.1",
         "ansible_port": reach.port,

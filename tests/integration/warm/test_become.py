@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace nee
 
 
 def test_a_run_becomes_root_by_a_password_as_by_hand(project: Project, tmp_path: Path, control: Path) -> None:
-    """All of them over one connection, by the hand's C(control_path_dir)."""
+    """All of them over one connection, by the hand's ``control_path_dir``."""
     with person.serving(tmp_path, PASSWORD) as reach:
         file = cases.becoming_root(project, reach, PASSWORD, control)
         project.playbook = "become"

@@ -80,7 +80,7 @@ def test_a_host_with_another_key_gets_no_command(tmp_path: Path, monkeypatch: py
 
 
 def test_a_jump_host_is_gone_through_as_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By hand, cold and warm: the host's C(ansible_ssh_common_args) name a second sshd, which lets on to the first."""
+    """By hand, cold and warm: the host's ``ansible_ssh_common_args`` name a second sshd, which lets on to the first."""
     with reachable(tmp_path, monkeypatch) as (place, known, line):
         bastion = tmp_path / "bastion"
         with sshd.serving(bastion, PermitOpen=f"127.0.0.1:{place.host['ansible_port']}") as port:

@@ -32,7 +32,7 @@ COMMANDS: Any = typer.main.get_command(app)
 
 
 def table(text: str, head: str) -> list[list[str]]:
-    """Return the rows of the Markdown table whose first line begins with C(head)."""
+    """Return the rows of the Markdown table whose first line begins with ``head``."""
     lines = text[text.index(f"\n{head}") + 1 :].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page about the house draws the rooms that there are, in the order that C(make lint) holds them to."""
+"""The page about the house draws the rooms that there are, in the order that ``make lint`` holds them to."""
 
 from __future__ import annotations
 

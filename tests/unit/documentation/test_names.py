@@ -1,12 +1,17 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A class name means one thing, and so does a word: the glossary names the file and the class where each lives."""
+"""A class name means one thing, and so does a word: the glossary names the file and the class where each lives.
+
+Outside of plugins/ docstrings and comments are written for whoever reads the file, without Ansible's markup.
+"""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,3 +84,38 @@ def test_the_glossary_defines_each_word_once() -> None:
     words = [word for word, _where in glossary()]
     assert len(words) >= 25
     assert sorted(words) == sorted(set(words))
+
+
+# --- markup ----------------------------------------------------------------------------------------------------------
+
+# What Ansible's documentation is written in: C(code), I(emphasis), V(value) ...
+ANSIBLES_MARKUP = re.compile(r"(?<![\w.])[BCIV]\(")
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Return each docstring and each comment of a file, with the line where it begins."""
+    text = path.read_text("utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def test_ansibles_markup_is_for_what_ansible_renders() -> None:
+    knowledge = CHECKOUT / "src/autoglm_recovery/knowledge"
+    paths = [path for room in ("src", "tests", "bench") for path in (CHECKOUT / room).rglob("*.py")]
+    suspects = [
+        path
+        for path in paths
+        if knowledge not in path.parents and path != Path(__file__) and ANSIBLES_MARKUP.search(path.read_text("utf-8"))
+    ]
+    found = [
+        f"{path.relative_to(CHECKOUT)}:{line}"
+        for path in suspects
+        for line, text in prose(path)
+        if ANSIBLES_MARKUP.search(text)
+    ]
+    assert len(paths) > 500
+    assert found == []

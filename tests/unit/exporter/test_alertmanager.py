@@ -21,7 +21,7 @@ from tests.parts.http_answers import Asked, Reply, answering_http
 
 
 class FakeAlertmanager:
-    """Answers POSTs with what C(status) says, and keeps what came.  What the API's schema refuses it refuses as well.
+    """Answers POSTs with what ``status`` says, and keeps what came.  What the API's schema refuses it refuses as well.
 
     api/v2/openapi.yaml (postableAlerts), api/v2/api.go (postAlertsHandler) of Alertmanager 0.34.  See tests/FAKES.md.
     """

@@ -30,7 +30,7 @@ def ask(function, *arguments):
 
 @pytest.fixture
 def ask_pynvml() -> Callable[..., Any]:
-    """Run lines of Python that leave their answer in C(out), in a process that finds the fake as a real library."""
+    """Run lines of Python that leave their answer in ``out``, in a process that finds the fake as a real library."""
 
     def run(fake: FakeNvml, lines: str, init: bool = True) -> Any:
         start = "n.nvmlInit()\n" if init else ""

@@ -27,7 +27,7 @@ def recorded() -> Callable[[str], str]:
 
 
 class FakeTransport:
-    """Answers from a table of C("METHOD /path") -> (status, body) or an error's kind, and keeps what was asked."""
+    """Answers from a table of ``"METHOD /path"`` -> (status, body) or an error's kind, and keeps what was asked."""
 
     def __init__(self, answers: dict[str, tuple[int, str] | str]) -> None:
         self.answers = answers

@@ -129,7 +129,7 @@ def at(tmp_path):
 
 @pytest.fixture
 def watch(at, monkeypatch):
-    """Return a watch whose Alertmanager answers what the test says: C(answer), or an error."""
+    """Return a watch whose Alertmanager answers what the test says: ``answer``, or an error."""
     made = AbsenceWatch(at.database, lambda: at.world.policy, lambda: None, lambda: at.now)
     made.answer = had(heard_ago=None)
 
@@ -238,7 +238,7 @@ def fake():
 
 
 def answers(**by_name):
-    """Return what answers with these statuses and bodies: C(alerts) and C(status)."""
+    """Return what answers with these statuses and bodies: ``alerts`` and ``status``."""
     return lambda asked: Reply(*by_name[asked.path.removeprefix("/api/v2/")])
 
 

@@ -73,7 +73,7 @@ def test_the_command_that_ansible_runner_makes_of_it(tmp_path: Path, is_folder: 
 
 
 def _for_config(given: dict) -> dict:
-    """Name things as C(ansible_runner.run) does when it makes a configuration of them."""
+    """Name things as ``ansible_runner.run`` does when it makes a configuration of them."""
     return {**given, "container_volume_mounts": given["container_volume_mounts"]}
 
 

@@ -74,7 +74,7 @@ def at(tmp_path):
 
 @pytest.fixture
 def fails_first(monkeypatch):
-    """Have what is named C(module:name) raise the given errors, one at each call, and then do its work."""
+    """Have what is named ``module:name`` raise the given errors, one at each call, and then do its work."""
 
     def fail(place: str, errors) -> threading.Event:
         module, _, name = place.partition(":")
@@ -286,7 +286,7 @@ SILENCE = {
 
 
 def fake_silences(body):
-    """Return what answers with this to C(GET /api/v2/silences), and with 404 to all else, as Alertmanager does."""
+    """Return what answers with this to ``GET /api/v2/silences``, and with 404 to all else, as Alertmanager does."""
     right = ("GET", "/api/v2/silences")
     return lambda asked: Reply(200, body, JSON) if (asked.method, asked.path) == right else Reply(404)
 

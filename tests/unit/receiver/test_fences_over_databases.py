@@ -58,7 +58,7 @@ class Life:
 
 @dataclass
 class Run:
-    """A run that was begun: C(order) is its place in the order in which runs were begun, over all databases."""
+    """A run that was begun: ``order`` is its place in the order in which runs were begun, over all databases."""
 
     life: Life
     host: str

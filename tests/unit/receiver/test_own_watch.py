@@ -191,7 +191,7 @@ def test_a_page_about_the_receiver_goes_to_the_routes_for_everything_and_else_to
 
 
 class FakePrometheus:
-    """Answers C(GET /api/v1/query) as Prometheus does, or as one that is not ready does.  See tests/FAKES.md."""
+    """Answers ``GET /api/v1/query`` as Prometheus does, or as one that is not ready does.  See tests/FAKES.md."""
 
     def __init__(self) -> None:
         self.ready = True

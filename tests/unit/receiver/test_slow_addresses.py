@@ -30,7 +30,7 @@ WELL = "json://127.0.0.1:1/well"
 
 
 class Addresses:
-    """Takes what is sent in place of Apprise.  Who C(hangs) answers no call until it is let go."""
+    """Takes what is sent in place of Apprise.  Who ``hangs`` answers no call until it is let go."""
 
     def __init__(self) -> None:
         self.hangs: set[str] = set()

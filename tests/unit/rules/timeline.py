@@ -55,7 +55,7 @@ class Player:
 class Timeline:
     """Samples every two seconds, and the alerts that are expected to fire at given seconds.
 
-    Where it is C(LONG) seconds or more, the rules are evaluated every ten seconds only.
+    Where it is ``LONG`` seconds or more, the rules are evaluated every ten seconds only.
     """
 
     def __init__(self, seconds: int, player: Player) -> None:

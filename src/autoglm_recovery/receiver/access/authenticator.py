@@ -36,7 +36,7 @@ _MOST_REMEMBERED = 1024
 class Credentials:
     """What a request carries that may say who sent it.
 
-    C(certificate) holds the names of a client certificate that the TLS layer has verified: C(CN=...), C(DNS:...) ...
+    ``certificate`` holds the names of a client certificate that the TLS layer has verified: ``CN=...``, ``DNS:...`` ...
     """
 
     address: str
@@ -46,7 +46,7 @@ class Credentials:
 
 
 class Unrecognised(Exception):
-    """Nobody known sent this.  C(tried) tells that something was given, and was wrong."""
+    """Nobody known sent this.  ``tried`` tells that something was given, and was wrong."""
 
     def __init__(self, detail: str, tried: str | None = None) -> None:
         super().__init__(detail)
@@ -108,7 +108,7 @@ class Authenticator:
     def session_for(self, credentials: Credentials) -> tuple[Principal, str]:
         """Recognise somebody who logs in, and return with them the cookie of their session.
 
-        :raises Unrecognised: as C(recognise).
+        :raises Unrecognised: as ``recognise``.
         """
         entry = self._entry_of_header(credentials)
         principal = Principal(entry.name, entry.role, entry.kind, credentials.address)

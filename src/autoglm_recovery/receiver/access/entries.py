@@ -6,9 +6,9 @@
     TOKEN                       an operator's bearer token, in the open
     NAME ROLE TOKEN             a bearer token, in the open
     NAME ROLE sha256:HEX        a bearer token, of which only the digest is kept
-    NAME ROLE pbkdf2-sha256:... the password of the user NAME, as C(autoglm hash-password) prints it
-    NAME ROLE cert:CN=...       a client certificate with this common name, or C(cert:DNS:), C(cert:URI:),
-                                C(cert:email:) for one of its alternative names
+    NAME ROLE pbkdf2-sha256:... the password of the user NAME, as ``autoglm hash-password`` prints it
+    NAME ROLE cert:CN=...       a client certificate with this common name, or ``cert:DNS:``, ``cert:URI:``,
+                                ``cert:email:`` for one of its alternative names
 
 One name may have several lines, so that a new credential is good before the old one goes.
 """
@@ -43,7 +43,7 @@ class AuthError(ValueError):
 
 @dataclass(frozen=True)
 class AccessEntry:
-    """One line.  C(secret) is the digest of a token, the hash of a password, or the mark of a certificate."""
+    """One line.  ``secret`` is the digest of a token, the hash of a password, or the mark of a certificate."""
 
     name: str
     role: Role

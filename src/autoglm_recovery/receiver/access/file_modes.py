@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.access.entries import AuthError, holds_open_token
 def judge(what: str, path: Path, *, secret: bool) -> str | None:
     """Return what a person should know about a file, or None.  One that is not there is for whoever reads it.
 
-    C(secret): nobody but its owner and its group is to read it.
+    ``secret``: nobody but its owner and its group is to read it.
 
     :raises AuthError: if somebody else owns it, may write it, or may read a secret; says what to do.
     """
@@ -47,7 +47,7 @@ def judge_access_file(path: Path) -> str | None:
 
     Digests of tokens are no use to who reads them; tokens in the open are, and hashes of passwords can be guessed at.
 
-    :raises AuthError: as C(judge).
+    :raises AuthError: as ``judge``.
     """
     try:
         text, mode = path.read_text("ascii", "replace"), path.stat().st_mode

@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.access.file_modes import judge
 
 @dataclass(frozen=True)
 class NamedFile:
-    """C(key) is where the policy names it.  C(secret): a token, or addresses that may hold one."""
+    """``key`` is where the policy names it.  ``secret``: a token, or addresses that may hold one."""
 
     key: str
     path: Path

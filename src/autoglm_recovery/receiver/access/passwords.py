@@ -38,13 +38,13 @@ def hash_password(password: str, rounds: int = ROUNDS) -> str:
 
 
 def is_hash(text: str) -> bool:
-    """Tell whether a text is what C(hash_password) returns, with a number of rounds that makes sense."""
+    """Tell whether a text is what ``hash_password`` returns, with a number of rounds that makes sense."""
     match = _HASH.fullmatch(text)
     return match is not None and _LEAST_ROUNDS <= int(match["rounds"]) <= _MOST_ROUNDS
 
 
 def verify(password: str, kept: str) -> bool:
-    """Tell whether this is the password of which C(kept) was made.  Takes tenths of a second, by design."""
+    """Tell whether this is the password of which ``kept`` was made.  Takes tenths of a second, by design."""
     match = _HASH.fullmatch(kept)
     if match is None:
         return False

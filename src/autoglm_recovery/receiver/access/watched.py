@@ -22,10 +22,10 @@ log = structlog.get_logger()
 
 
 class WatchedFiles(Generic[T]):
-    """What C(read) made of the files.  Where a change of them is bad, the old value stays in force."""
+    """What ``read`` made of the files.  Where a change of them is bad, the old value stays in force."""
 
     def __init__(self, what: str, files: Sequence[Path], read: Callable[[], T]) -> None:
-        """Read for the first time; whatever C(read) raises is the caller's."""
+        """Read for the first time; whatever ``read`` raises is the caller's."""
         self._what = what
         self._files = tuple(files)
         self._read = read

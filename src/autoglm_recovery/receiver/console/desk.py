@@ -32,7 +32,7 @@ class Desk:
     async def show(
         self, request: Request, template: str, ask: Callable[[sa.Connection], Any], *, status: int = 200
     ) -> Response:
-        """Answer with a page about what C(ask) returns, in one transaction with what is around it."""
+        """Answer with a page about what ``ask`` returns, in one transaction with what is around it."""
         shown, (switch, persons) = await self.parts.ask(lambda c: (ask(c), (paused(c), overview.persons_needed(c))))
         if shown is None:
             return await self.missing(request)

@@ -27,7 +27,7 @@ _HIGHEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Filter:
-    """What an incident must be to be listed; C(before) and C(after) are numbers between which a page lies."""
+    """What an incident must be to be listed; ``before`` and ``after`` are numbers between which a page lies."""
 
     state: str = ""
     failure_class: str = ""

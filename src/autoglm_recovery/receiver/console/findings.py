@@ -58,7 +58,7 @@ class ToldRun(Protocol):
 
 @dataclass(frozen=True)
 class FindingShown:
-    """One line on what was found: its C(kind) for people, its tone, and the run that it is of."""
+    """One line on what was found: its ``kind`` for people, its tone, and the run that it is of."""
 
     kind: str
     text: str
@@ -68,7 +68,7 @@ class FindingShown:
 
 @dataclass(frozen=True)
 class Findings:
-    """C(failed) is the last run where that failed; C(run) is the number of the last one, whose output is linked."""
+    """``failed`` is the last run where that failed; ``run`` is the number of the last one, whose output is linked."""
 
     failed: str | None
     lines: tuple[FindingShown, ...]

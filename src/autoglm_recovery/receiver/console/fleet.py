@@ -41,7 +41,7 @@ class IncidentShown:
 
 @dataclass(frozen=True)
 class MemberShown:
-    """A service of a host.  C(stands) is C(in), C(affected) or C(out) of service, C(silent) or C(unknown)."""
+    """A service of a host.  ``stands`` is ``in``, ``affected`` or ``out`` of service, ``silent`` or ``unknown``."""
 
     host: str
     service: str
@@ -67,7 +67,7 @@ class PoolShown:
 class ServiceShown:
     """A service of a host, its pool, and how it stands.
 
-    C(heard_at) is when it was last heard of, as far as this receiver knows; C(why) says why it is not now.
+    ``heard_at`` is when it was last heard of, as far as this receiver knows; ``why`` says why it is not now.
     """
 
     name: str
@@ -120,9 +120,9 @@ class SilenceShown:
 
 @dataclass(frozen=True)
 class FleetPage:
-    """What the page shows.  C(silences) is None where the policy asks for none.
+    """What the page shows.  ``silences`` is None where the policy asks for none.
 
-    C(hosts) is one page of the C(fitting) hosts that fit the filter, of C(hosts_in_all).
+    ``hosts`` is one page of the ``fitting`` hosts that fit the filter, of ``hosts_in_all``.
     """
 
     pools: tuple[PoolShown, ...]
@@ -145,7 +145,7 @@ class FleetPage:
 
 
 def active(connection: sa.Connection) -> Sequence[Any]:
-    """Return the incidents that are going on, with C(well) where the service was found well and is watched."""
+    """Return the incidents that are going on, with ``well`` where the service was found well and is watched."""
     going_on = incidents.c.state.not_in([state.value for state in ENDED])
     query = sa.select(incidents, WELL.label("well")).where(going_on)
     return connection.execute(query.order_by(incidents.c.id)).all()
@@ -163,7 +163,7 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     wrong: tuple[str, ...] = (),
     roll: PresenceRoll = NOT_SET_UP,
 ) -> FleetPage:
-    """Return what the page shows; C(rows) are the incidents that are going on, C(roll) says who is heard of."""
+    """Return what the page shows; ``rows`` are the incidents that are going on, ``roll`` says who is heard of."""
     of_host: dict[str, list[Any]] = {}
     for row in rows:
         of_host.setdefault(row.host, []).append(row)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(GET /api/v1/fleet): each host and service, how it stands, and when it was last heard of."""
+"""``GET /api/v1/fleet``: each host and service, how it stands, and when it was last heard of."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class _Shape(BaseModel):
 
 
 class _ServiceStanding(_Shape):
-    """C(stands) is what incidents and Prometheus come to; nothing is C(in) service that is not heard of.
+    """``stands`` is what incidents and Prometheus come to; nothing is ``in`` service that is not heard of.
 
-    C(heard_at) is when it was last heard of, as far as this receiver knows, C(age_seconds) how long ago that is.
+    ``heard_at`` is when it was last heard of, as far as this receiver knows, ``age_seconds`` how long ago that is.
     """
 
     stands: Literal["in", "affected", "out", "silent", "unknown"]

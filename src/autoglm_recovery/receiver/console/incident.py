@@ -142,7 +142,7 @@ class IncidentPage:
 
 
 def incident_page(found: Mapping[str, Any], plan: PlanShown | None, *, may_order: bool, done: str = "") -> IncidentPage:
-    """Build the page from an incident as C(views.show_incident) returns it; C(done) is what was just ordered."""
+    """Build the page from an incident as ``views.show_incident`` returns it; ``done`` is what was just ordered."""
     report = report_on(found)
     runs = _runs(found)
     began, ended = datetime.fromisoformat(found["first_starts_at"]), read_moment(found["ended_at"])
@@ -184,7 +184,7 @@ def plan(
 ) -> PlanShown:
     """Say what would be done now, and how each rung and each rule stands.
 
-    C(ladder) are its actions, each with what is to be known about its playbook.
+    ``ladder`` are its actions, each with what is to be known about its playbook.
     """
     done: dict[str, list[str]] = {}
     for run in found["earlier_runs"]:

@@ -80,12 +80,12 @@ def read_outcome(text: str | None) -> tuple[str, str | None]:
 def alerts_page(
     outcome: str, wrong: str | None, alerts: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]]
 ) -> AlertsPage:
-    """Build the page from what C(views) lists."""
+    """Build the page from what ``views`` lists."""
     return AlertsPage(outcome, wrong, tuple(map(_alert, alerts)), tuple(map(_reject, rejects)))
 
 
 def audit_rows(listed: Sequence[Mapping[str, Any]]) -> tuple[AuditRow, ...]:
-    """Build the rows of the audit log from what C(views) lists."""
+    """Build the rows of the audit log from what ``views`` lists."""
     return tuple(
         AuditRow(
             id=row["id"],

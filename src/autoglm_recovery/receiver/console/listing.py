@@ -73,7 +73,7 @@ def failed_runs(connection: sa.Connection, rows: Iterable[Any]) -> dict[int, str
 
 
 def summary(row: Any, failed: Mapping[int, str] = MappingProxyType({})) -> Summary:
-    """Return a row in one line; C(failed) says whose last run did."""
+    """Return a row in one line; ``failed`` says whose last run did."""
     began, ended = moment(row.first_starts_at), moment(row.ended_at)
     return Summary(
         id=row.id,

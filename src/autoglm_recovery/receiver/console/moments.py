@@ -19,7 +19,7 @@ def moment(seconds: float | None) -> datetime | None:
 
 
 def read_moment(text: str | None) -> datetime | None:
-    """Return a time as C(views) writes it."""
+    """Return a time as ``views`` writes it."""
     return datetime.fromisoformat(text) if text else None
 
 

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 class Confirmation:
     """A page that asks whether an order is meant.
 
-    C(seen) stands for what the person was shown: an order is not carried out on what has changed since.
+    ``seen`` stands for what the person was shown: an order is not carried out on what has changed since.
     """
 
     order: str

@@ -28,7 +28,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class OutputPage:
-    """The end of the output.  C(why_not) says why there is none."""
+    """The end of the output.  ``why_not`` says why there is none."""
 
     run: int
     incident: int

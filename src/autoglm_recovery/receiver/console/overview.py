@@ -34,7 +34,7 @@ _NEEDS_A_PERSON = incidents.c.state.in_(GROUPS["person"]) & incidents.c.explaine
 
 @dataclass(frozen=True)
 class Health:
-    """One line on how the receiver stands.  C(at) is a time that belongs to it, C(link) the page that says more."""
+    """One line on how the receiver stands.  ``at`` is a time that belongs to it, ``link`` the page that says more."""
 
     name: str
     stands: str
@@ -135,7 +135,7 @@ def health(
 ) -> tuple[Health, ...]:
     """Say how the receiver stands, what is wrong first.
 
-    C(watchdog_late) is the policy's time without a Watchdog, None where nobody sends one.
+    ``watchdog_late`` is the policy's time without a Watchdog, None where nobody sends one.
     """
     waiting = rows.standing.alerts_waiting
     told = [

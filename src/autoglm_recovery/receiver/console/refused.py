@@ -33,7 +33,7 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of refused alert.  C(now) is the host that the example is about by today's inventory, if it is."""
+    """A kind of refused alert.  ``now`` is the host that the example is about by today's inventory, if it is."""
 
     id: int
     alert: str
@@ -58,7 +58,7 @@ class RefusedPage:
 
 
 def refused_page(rows: Sequence[Any], policy: Policy, fleet: Fleet) -> RefusedPage:
-    """Return what the page shows of rows of C(store.refusals), and whether their examples would be accepted now."""
+    """Return what the page shows of rows of ``store.refusals``, and whether their examples would be accepted now."""
     return RefusedPage(tuple(_kind(row, policy, fleet) for row in rows), len(fleet.hosts))
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which tone a line of a timeline has: that of what it tells, not of its kind.
 
-The texts are those of C(narrate), C(follow) and C(dispatch).  A tone is beside a word that says the same.
+The texts are those of ``narrate``, ``follow`` and ``dispatch``.  A tone is beside a word that says the same.
 """
 
 from __future__ import annotations

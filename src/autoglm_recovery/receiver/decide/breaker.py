@@ -23,7 +23,8 @@ class Circuit(StrEnum):
 
 @dataclass(frozen=True)
 class BreakerState:
-    """How a breaker stands.  C(until) is when an open one lets a trial through; C(trial) says that one is under way."""
+    """How a breaker stands.  ``until`` is when an open one lets a trial through; ``trial`` says that one is under
+    way."""
 
     circuit: Circuit
     failures: int

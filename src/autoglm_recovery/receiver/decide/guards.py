@@ -23,7 +23,7 @@ from autoglm_recovery.receiver.values.situation import CapacityGroup, PastRun, S
 
 @dataclass(frozen=True)
 class GuardFinding:
-    """How one rule stands.  C(verdict) is what it makes of the step; None lets the step pass."""
+    """How one rule stands.  ``verdict`` is what it makes of the step; None lets the step pass."""
 
     rule: str
     stands: str

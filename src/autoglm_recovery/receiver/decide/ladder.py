@@ -18,9 +18,9 @@ def next_step(policy: Policy, situation: Situation) -> Decision:
     """Find the rung that comes next.
 
     A rung is behind us when its action ran for this failure in an incident before, when it failed here more often than
-    C(retries) allows, or when this GPU has had enough of it.  The rungs are taken in order: a higher one comes only
-    when those below it are behind us, or have no playbook and cost no less (C(missing)).  Where nothing above the last
-    rung that ran is installed, that one is repeated, see C(repeats).
+    ``retries`` allows, or when this GPU has had enough of it.  The rungs are taken in order: a higher one comes only
+    when those below it are behind us, or have no playbook and cost no less (``missing``).  Where nothing above the last
+    rung that ran is installed, that one is repeated, see ``repeats``.
     """
     strategy = policy.recovery.strategy(situation.failure_class)
     ladder = strategy.ladder(situation.failure_class)
@@ -51,7 +51,7 @@ def repeats(ladder: Sequence[str], playbooks: Collection[str]) -> str | None:
     """Return the action that is repeated once the ladder can be climbed no further, or None where a person comes then.
 
     It is the highest that is installed, if there are rungs above it, and if it destroys nothing: to restart again what
-    has crashed again is what C(Restart=always) does, to reboot a host again and again is not.
+    has crashed again is what ``Restart=always`` does, to reboot a host again and again is not.
     """
     installed = [rung for rung, action in enumerate(ladder) if action in playbooks]
     if not installed or installed[-1] == len(ladder) - 1 or ladder[installed[-1]] in DESTRUCTIVE_ACTIONS:

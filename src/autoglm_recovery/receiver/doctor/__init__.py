@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether an installation is whole, and what to do where it is not.
 
-Small pure checks turn what was read into findings: C(inventory), C(targets), C(hosts), C(looked_at), C(settings).  Thin
-shells ask: C(trying) launches runs as incidents do, C(examine) asks everything in turn.
+Small pure checks turn what was read into findings: ``inventory``, ``targets``, ``hosts``, ``looked_at``, ``settings``.
+Thin shells ask: ``trying`` launches runs as incidents do, ``examine`` asks everything in turn.
 """

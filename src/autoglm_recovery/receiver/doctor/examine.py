@@ -30,7 +30,7 @@ from autoglm_recovery.token_file import NoTokenError, first_token
 
 @dataclass(frozen=True)
 class Installation:
-    """What to examine.  C(directory) is for runs that repair nothing, and is left empty."""
+    """What to examine.  ``directory`` is for runs that repair nothing, and is left empty."""
 
     policy: Path | None
     inventory: Path
@@ -45,7 +45,7 @@ class Installation:
 
 
 def examine(given: Installation, tell: Callable[[str], None] = lambda _what: None) -> list[DoctorFinding]:
-    """Return all findings; C(tell) hears what is looked at now."""
+    """Return all findings; ``tell`` hears what is looked at now."""
     tell("policy and inventory")
     try:
         policy = load_policy(given.policy) if given.policy else Policy()

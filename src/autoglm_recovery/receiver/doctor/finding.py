@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.process.redact import without_secrets
 
 
 class Level(StrEnum):
-    """C(unknown) could not be looked at, and is no better than C(wrong); C(note) needs nobody."""
+    """``unknown`` could not be looked at, and is no better than ``wrong``; ``note`` needs nobody."""
 
     ok = "ok"
     note = "note"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """C(where) is what it is about, such as a host; C(do) is what to do about it."""
+    """``where`` is what it is about, such as a host; ``do`` is what to do about it."""
 
     check: str
     level: Level

@@ -137,7 +137,7 @@ def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
 
 
 def balancers_of(pool: object) -> list[Mapping[str, Any]]:
-    """Return the balancers of one pool of C(autoglm_pools)."""
+    """Return the balancers of one pool of ``autoglm_pools``."""
     if not isinstance(pool, Mapping):
         return []
     listed = pool.get("balancers") or [pool.get("balancer")]

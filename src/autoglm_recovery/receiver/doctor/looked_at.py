@@ -28,7 +28,7 @@ def read_run(
 ) -> list[DoctorFinding]:
     """Turn a run of look_at_hosts into findings.
 
-    C(planned) is what C(hosts.plan) has for it, C(said) why it began no task or was ended.
+    ``planned`` is what ``hosts.plan`` has for it, ``said`` why it began no task or was ended.
     """
     return [*read_looks(events), *_how_it_ended(rc, said, events), *_hosts_without_answer(planned, events)]
 

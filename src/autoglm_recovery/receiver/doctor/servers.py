@@ -29,7 +29,7 @@ _FAILS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
 
 @dataclass(frozen=True)
 class _HttpAccess:
-    """Implements C(fleet_http.Setting)."""
+    """Implements ``fleet_http.Setting``."""
 
     token_file: Path | None = None
     ca_path: Path | None = None
@@ -53,9 +53,9 @@ def receiver(url: str, ca_path: Path | None) -> Iterator[DoctorFinding]:
 def active_targets(
     policy: Prometheus | None, named: str | None, ca_path: Path | None
 ) -> tuple[list[Any] | None, list[DoctorFinding]]:
-    """Return what Prometheus scrapes (C(activeTargets) of its API), None where it cannot be asked, and why.
+    """Return what Prometheus scrapes (``activeTargets`` of its API), None where it cannot be asked, and why.
 
-    A Prometheus that is C(named) on the command line gets no token of the policy's: it may be another one.
+    A Prometheus that is ``named`` on the command line gets no token of the policy's: it may be another one.
     """
     url = named or (policy.url if policy is not None else None)
     if url is None:

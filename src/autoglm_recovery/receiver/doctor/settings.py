@@ -19,7 +19,7 @@ _ASKS = {
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[DoctorFinding]:
-    """Return what would make every run wait; C(settings) are Ansible's, by their names."""
+    """Return what would make every run wait; ``settings`` are Ansible's, by their names."""
     found = [
         wrong(CHECK, f"{name}: every run {what}, and nobody answers", do=f"set {instead} in ansible.cfg instead")
         for name, (what, instead) in _ASKS.items()

@@ -25,7 +25,7 @@ def read_targets(fleet: Fleet, expected: ScrapeTargets, active: list[Mapping[str
 
 
 def check_targets(fleet: Fleet, expected: ScrapeTargets, active: Iterable[Mapping[str, Any]]) -> list[DoctorFinding]:
-    """Compare; C(active) is C(activeTargets) of Prometheus' C(/api/v1/targets)."""
+    """Compare; ``active`` is ``activeTargets`` of Prometheus' ``/api/v1/targets``."""
     active = list(active)
     return [*_missing(expected, active), *_not_scraped(active), *_strangers(fleet, active)]
 

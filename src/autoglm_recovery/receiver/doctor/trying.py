@@ -35,7 +35,7 @@ class PlaybookTrial:
     """One run of a playbook of ours, in a directory of its own, which is removed afterwards."""
 
     def __init__(self, directory: Path, environment: ExecutionEnvironment | None = None) -> None:
-        """Run in C(directory); in a container if runs are."""
+        """Run in ``directory``; in a container if runs are."""
         self._directory = directory
         self._environment = environment
 
@@ -100,7 +100,7 @@ def try_run(
 def read_trial(
     rc: int | None, said: str, events: list[dict[str, Any]], expected: frozenset[str]
 ) -> list[DoctorFinding]:
-    """Turn what became of the empty run into findings; C(expected) are the hosts that it should have had."""
+    """Turn what became of the empty run into findings; ``expected`` are the hosts that it should have had."""
     known = [(event.get("event"), table(event.get("event_data"))) for event in events]
     seen = {str(data["host"]) for _kind, data in known if data.get("host")}
     if not seen:

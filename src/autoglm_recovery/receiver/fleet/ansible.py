@@ -26,10 +26,10 @@ class AnsibleError(RuntimeError):
 
 
 def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
-    """Return what C(ansible-inventory --list) prints, C(playbooks) being where those are that would be run.
+    """Return what ``ansible-inventory --list`` prints, ``playbooks`` being where those are that would be run.
 
-    C(group_vars) and C(host_vars) beside them count in runs; C(ansible-inventory) by itself takes those of the current
-    folder.
+    ``group_vars`` and ``host_vars`` beside them count in runs; ``ansible-inventory`` by itself takes those of the
+    current folder.
 
     :raises AnsibleError: if the inventory cannot be read.
     """
@@ -88,7 +88,7 @@ def playbooks_folder() -> Path:
 
 
 def installed_playbooks(folder: Path | None = None) -> frozenset[str]:
-    """Return the actions that can be run: the names of the playbooks in C(folder), or else in the collection's.
+    """Return the actions that can be run: the names of the playbooks in ``folder``, or else in the collection's.
 
     :raises AnsibleError: if Ansible does not find the collection.
     """

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask Ansible's own loader where a collection is: C(python -m ... NAME) prints a JSON object with C(root).
+"""Ask Ansible's own loader where a collection is: ``python -m ... NAME`` prints a JSON object with ``root``.
 
 The loader takes the first of the configured folders, then of this interpreter's, that holds the collection.
-C(ansible-galaxy collection list) cannot tell which one that is: it prints the folders in alphabetical order.
+``ansible-galaxy collection list`` cannot tell which one that is: it prints the folders in alphabetical order.
 In a process of its own, because the loader stays in the interpreter, with the configuration of its first call.
 """
 

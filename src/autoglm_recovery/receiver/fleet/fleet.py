@@ -27,7 +27,7 @@ class InventoryError(RuntimeError):
 
 @dataclass(frozen=True)
 class InferenceService:
-    """An inference service of a host, as C(autoglm_services) in the inventory declares it."""
+    """An inference service of a host, as ``autoglm_services`` in the inventory declares it."""
 
     name: str
     pool: str | None = None
@@ -35,7 +35,7 @@ class InferenceService:
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the inventory.  C(aliases) are the names that monitoring has for it (C(autoglm_aliases))."""
+    """One host of the inventory.  ``aliases`` are the names that monitoring has for it (``autoglm_aliases``)."""
 
     name: str
     address: str | None = None
@@ -47,7 +47,7 @@ class Host:
 class Fleet:
     """All hosts, by their exact inventory names.
 
-    C(declared) are the variables of each host that concern us, as the inventory has them.
+    ``declared`` are the variables of each host that concern us, as the inventory has them.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Fleet:
         return frozenset(name for name, host in self.hosts.items() if host.services) or frozenset(self.hosts)
 
     def limitable(self, name: str) -> bool:
-        """Tell whether C(--limit NAME) means this one host and nothing else."""
+        """Tell whether ``--limit NAME`` means this one host and nothing else."""
         if name in self.groups or name in ("all", "ungrouped"):
             return False
         return _PLAIN_NAME.match(name) is not None or _is_ipv6(name)
@@ -118,7 +118,7 @@ def _is_ipv6(word: str) -> bool:
 
 
 def read_fleet(inventory: Path, playbooks: Path) -> Fleet:
-    """Ask Ansible, so that every inventory plugin works.  C(playbooks) is where the playbooks are that runs take.
+    """Ask Ansible, so that every inventory plugin works.  ``playbooks`` is where the playbooks are that runs take.
 
     :raises InventoryError: with what Ansible said.
     """
@@ -131,7 +131,7 @@ def read_fleet(inventory: Path, playbooks: Path) -> Fleet:
 
 
 def variables_of(listing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the variables of every host in what C(ansible-inventory --list) prints, those without any included.
+    """Return the variables of every host in what ``ansible-inventory --list`` prints, those without any included.
 
     :raises ValueError: if the hosts of a group are no list.
     """
@@ -152,9 +152,10 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def fleet_from(listing: Mapping[str, Any]) -> Fleet:
-    """Build the fleet from what C(ansible-inventory --list) prints.
+    """Build the fleet from what ``ansible-inventory --list`` prints.
 
-    :raises ValueError: if C(autoglm_services) of a host is not a list of mappings with names, or C(autoglm_aliases) not
+    :raises ValueError: if ``autoglm_services`` of a host is not a list of mappings with names, or ``autoglm_aliases``
+      not
         one of names.
     """
     variables = variables_of(listing)

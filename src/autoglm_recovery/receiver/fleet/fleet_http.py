@@ -55,7 +55,7 @@ def document(body: bytes) -> object:
 
 
 def shown(url: str) -> str:
-    """Return an address without what may be a secret in it: a name and a password, and what stands behind a C(?)."""
+    """Return an address without what may be a secret in it: a name and a password, and what stands behind a ``?``."""
     try:
         read = httpx.URL(url)
     except httpx.InvalidURL:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who of the fleet is heard of, by Prometheus' word.  Pure.
 
-That nothing is wrong with a host is no news of it: C(heard) has answered a scrape a moment ago, C(silent) was asked and
-did not answer, and of C(unknown) nobody has heard, because nobody asks it or nobody could ask Prometheus.
+That nothing is wrong with a host is no news of it: ``heard`` has answered a scrape a moment ago, ``silent`` was asked
+and did not answer, and of ``unknown`` nobody has heard, because nobody asks it or nobody could ask Prometheus.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Key = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Presence:
-    """C(word) is heard, silent or unknown; C(at) is when it was last heard of, as far as this receiver knows."""
+    """``word`` is heard, silent or unknown; ``at`` is when it was last heard of, as far as this receiver knows."""
 
     word: str
     at: float | None
@@ -42,7 +42,7 @@ class Presence:
 class PresenceRoll:
     """What the last look found: for each host, and each service of it, whether it answered, and when it was asked.
 
-    C(answered_at) are the last answers of which this receiver knows, of now or before; C(why) says why nothing is so.
+    ``answered_at`` are the last answers of which this receiver knows, of now or before; ``why`` says why nothing is so.
     """
 
     asked_at: float = 0.0
@@ -79,7 +79,7 @@ def cannot_ask(before: PresenceRoll, why: str, now: float) -> PresenceRoll:
 
 
 def looked(before: PresenceRoll, answer: object, fleet: Fleet, now: float, good_for: float) -> PresenceRoll:
-    """Read what Prometheus answers to C(QUERY).
+    """Read what Prometheus answers to ``QUERY``.
 
     A host is heard of where any of its targets answers, a service where all endpoints of it do, each in any way.
 

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List an inventory as C(ansible-inventory --list) does, but what concerns us as plays see it.
+"""List an inventory as ``ansible-inventory --list`` does, but what concerns us as plays see it.
 
-C(ansible-inventory) prints variables as they were written: a name or an address that is a template, or that is
+``ansible-inventory`` prints variables as they were written: a name or an address that is a template, or that is
 encrypted in place, is not what a play gets.  So what is ours is templated and decrypted here, by Ansible's own engine.
-In a process of its own (C(python -m ... OPTIONS)), because Ansible's settings are read once.
+In a process of its own (``python -m ... OPTIONS``), because Ansible's settings are read once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONCERNS = ("autoglm", "ansible_host")
 
 
 def main(arguments: list[str]) -> None:
-    """Print the inventory; options are those of C(ansible-inventory)."""
+    """Print the inventory; options are those of ``ansible-inventory``."""
     plain: Any = importlib.import_module("ansible.cli.inventory").InventoryCLI
     templar: Any = importlib.import_module("ansible.template").Templar
     vault: Any = importlib.import_module("ansible.parsing.vault")

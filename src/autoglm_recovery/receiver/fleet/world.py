@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.fleet.fleet import Fleet, InventoryError, read_fl
 class World:
     """One consistent view.
 
-    C(kept_because) is what was wrong with the files when they were last read, where this view is still the one before.
+    ``kept_because`` is what was wrong with the files when they were last read, where this view is still the one before.
     """
 
     policy: Policy

@@ -215,7 +215,7 @@ class Intake:
 
 
 def _unreadable(reason: str, raw: str) -> refusals.RefusedAlert:
-    """Return what is told of an entry that is no alert; C(reason) begins with where in it that was seen."""
+    """Return what is told of an entry that is no alert; ``reason`` begins with where in it that was seen."""
     return refusals.RefusedAlert(
         refused_as=refusals.UNREADABLE,
         alert=f"what cannot be read as an alert, at {reason.partition(':')[0][:100]}",

@@ -35,7 +35,7 @@ _MOMENTS = range(253_370_764_800)
 
 
 class PayloadError(ValueError):
-    """A payload that can never be accepted.  C(status) is the HTTP status that says so."""
+    """A payload that can never be accepted.  ``status`` is the HTTP status that says so."""
 
     def __init__(self, detail: str, status: int = 400) -> None:
         super().__init__(detail)
@@ -52,9 +52,9 @@ class Rejected:
 
 @dataclass(frozen=True)
 class WebhookPayload:
-    """A payload that was read.  C(truncated) counts the alerts that Alertmanager left out.
+    """A payload that was read.  ``truncated`` counts the alerts that Alertmanager left out.
 
-    C(external_url) is what the sender calls itself; it is only ever compared.
+    ``external_url`` is what the sender calls itself; it is only ever compared.
     """
 
     group_key: str
@@ -193,7 +193,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 def redelivery_key(group_key: str, alert: Alert, round_: int = 0) -> str:
     """Return a key that is equal for two deliveries of the same news, and only then.
 
-    C(round_) counts the opposite news that was known of the same firing before: an alert may fire again, end again and
+    ``round_`` counts the opposite news that was known of the same firing before: an alert may fire again, end again and
     keep its start, because Alertmanager let it expire while Prometheus could not reach it.
     """
     parts = (group_key, alert.identity, f"{alert.starts_at:.6f}", alert.status, *((round_,) if round_ else ()))

@@ -42,7 +42,7 @@ Decided = Callable[[World, Situation, Decision], None]
 
 
 class Dispatcher:
-    """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is C(follow)'s work."""
+    """Turns due incidents into decisions, and decisions into run rows.  Launching the rows is ``follow``'s work."""
 
     def __init__(
         self,

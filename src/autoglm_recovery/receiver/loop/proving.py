@@ -102,7 +102,7 @@ class Prover:
         turn.update(due_at=store.NEVER if fires else now + pause(known.alerts.told_at, now))
 
     def _verify_answer(self, turn: IncidentTurn) -> Proof | None:
-        """Return what Prometheus says to C(verify) of the class, or None where nothing was run or nothing is asked."""
+        """Return what Prometheus says to ``verify`` of the class, or None where nothing was run or nothing is asked."""
         if turn.world.policy.recovery.strategy(turn.row.failure_class).expression is None:
             return None
         last = runs.newest(turn.connection, turn.row.id)

@@ -24,8 +24,8 @@ from autoglm_recovery.receiver.values.situation import Situation
 class IncidentTurn:
     """An incident's turn, within one transaction.
 
-    C(row) is the incident as it was read, C(now) in seconds since the epoch.  C(begun) tells afterwards that the row of
-    a run was written, C(has_notices) that somebody is to be told.
+    ``row`` is the incident as it was read, ``now`` in seconds since the epoch.  ``begun`` tells afterwards that the row
+    of a run was written, ``has_notices`` that somebody is to be told.
     """
 
     connection: sa.Connection
@@ -49,7 +49,7 @@ class IncidentTurn:
         self.has_notices |= written
 
     def create_run(self, decision: Decision, launcher: str, lease: Lease, runs_directory: Path) -> int:
-        """Write the row of a run; return its number.  Launching it is C(follow)'s work, after the commit."""
+        """Write the row of a run; return its number.  Launching it is ``follow``'s work, after the commit."""
         assert decision.action is not None  # noqa: S101 - a decision to run names its action
         key = runs.new_key()
         run_id = runs.create(

@@ -23,7 +23,7 @@ from autoglm_recovery.receiver.notify.letters import Letter, letters
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of notices at one address, which is given by its digest; C(wrong) is None where it took them."""
+    """What became of notices at one address, which is given by its digest; ``wrong`` is None where it took them."""
 
     address: str
     notices: tuple[int, ...]
@@ -34,7 +34,7 @@ class Calls:
     """The calls that go on, and what was answered and is not written down yet."""
 
     def __init__(self, send: Callable[[str, Letter], str | None], answered: Callable[[], None]) -> None:
-        """Begin none yet.  C(send) returns what went wrong; C(answered) is called after each answer."""
+        """Begin none yet.  ``send`` returns what went wrong; ``answered`` is called after each answer."""
         self._send = send
         self._answered = answered
         self._changed = threading.Condition()

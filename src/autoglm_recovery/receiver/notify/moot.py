@@ -32,7 +32,7 @@ _ANOTHER_MATTER: dict[str, dict[str, str]] = {
 def why_moot(occasion: str, state: str, *, explained_by: int | None, newer: bool) -> str | None:
     """Return why nobody needs a notice any more, or None where it holds.  Pure.
 
-    C(state) and C(explained_by) are the incident's as it stands now; C(newer) says that a later notice of the same
+    ``state`` and ``explained_by`` are the incident's as it stands now; ``newer`` says that a later notice of the same
     occasion was written about it.  A state that is not known here leaves the notice as it is.
     """
     if occasion not in notices.PAGES:

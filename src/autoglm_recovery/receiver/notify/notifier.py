@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Send what lies in the outbox, by Apprise, at least once.
 
-A thread of its own, which waits for nobody: each address has another one (C(calls.py)), and what they answer is
+A thread of its own, which waits for nobody: each address has another one (``calls.py``), and what they answer is
 written down as it comes.  A notice is claimed for a while before it is sent: a receiver that is killed in the middle
 leaves it to the next one, or to another replica, after that while.  Who is called is written down with the claim, so
 that whatever happens, it is known who may have to hear that it is over.

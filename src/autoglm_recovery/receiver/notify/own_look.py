@@ -19,7 +19,7 @@ _WORKER = "worker "
 
 @dataclass(frozen=True)
 class WatchdogHeard:
-    """What is known of the Watchdog.  C(at) is 0 where none was ever heard, and None where nobody can tell."""
+    """What is known of the Watchdog.  ``at`` is 0 where none was ever heard, and None where nobody can tell."""
 
     at: float | None
     started_at: float

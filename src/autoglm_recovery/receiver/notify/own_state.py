@@ -21,7 +21,8 @@ WELL_FOR_S = 60.0
 
 @dataclass(frozen=True)
 class OwnObservation:
-    """One look at one thing.  C(wrong) is None where nobody can tell; C(text) says what is wrong and what it means."""
+    """One look at one thing.  ``wrong`` is None where nobody can tell; ``text`` says what is wrong and what it
+    means."""
 
     key: str
     wrong: bool | None
@@ -30,10 +31,10 @@ class OwnObservation:
 
 @dataclass(frozen=True)
 class OpenPage:
-    """What is being told about one thing.  C(told) are the digests of the addresses that have heard that it is wrong.
+    """What is being told about one thing.  ``told`` are the digests of the addresses that have heard that it is wrong.
 
-    C(well_since) is when it was first seen to be well again; C(over_at) when that had lasted, and those who were told
-    are told that as well, C(heard_over) being the ones that were.
+    ``well_since`` is when it was first seen to be well again; ``over_at`` when that had lasted, and those who were told
+    are told that as well, ``heard_over`` being the ones that were.
     """
 
     key: str

@@ -94,7 +94,7 @@ class ReceiverMonitor:
         name: str,
         clock: Clock = wall,
     ) -> None:
-        """C(name) is the receiver's, for people who have several.
+        """``name`` is the receiver's, for people who have several.
 
         What was told before is read here; a file that cannot be read counts as empty.
         """

@@ -19,7 +19,8 @@ OCCASION = "receiver"
 
 @dataclass(frozen=True)
 class PageResult:
-    """What became of one letter: C(wrong) is None where it was taken.  C(url) may hold secrets, and is for no eyes."""
+    """What became of one letter: ``wrong`` is None where it was taken.  ``url`` may hold secrets, and is for no
+    eyes."""
 
     url: str
     wrong: str | None

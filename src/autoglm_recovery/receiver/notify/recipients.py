@@ -41,7 +41,7 @@ class Reach:
 class CallPlan:
     """What is done about a notice now: addresses to call, by digest, and what stands in the way of others.
 
-    C(busy) are the addresses among the latter that have not answered an earlier call of this receiver yet.
+    ``busy`` are the addresses among the latter that have not answered an earlier call of this receiver yet.
     """
 
     notice: sa.Row[Any]
@@ -68,7 +68,7 @@ def plan(
 ) -> CallPlan:
     """Return what is to be done about a notice.  Pure.
 
-    C(called) are the digests of those who were called about its incident: nobody else has to hear that it is over.
+    ``called`` are the digests of those who were called about its incident: nobody else has to hear that it is over.
     """
     begin: dict[str, str] = {}
     errors: list[str] = []
@@ -99,7 +99,7 @@ def _wanting(notice: sa.Row[Any], reached: Sequence[Reach], errors: list[str]) -
 
 
 def of_route(number: int, route: Route, errors: list[str], *, may_be_empty: bool = False) -> list[str]:
-    """Return a route's addresses; why those of its file are missing is added to C(errors)."""
+    """Return a route's addresses; why those of its file are missing is added to ``errors``."""
     in_policy = [url.get_secret_value() for url in route.urls]
     try:
         found = route.addresses()

@@ -4,7 +4,7 @@
 """Alerts whose end Alertmanager does not deliver: it is asked which of them it has still, in a thread of its own.
 
 An alert that ends while it is silenced is never told of as ended (seen with Alertmanager 0.25).  What Alertmanager has
-no longer is noted as I(absent), an end that proves nothing: the service itself is asked then, as after the end of any
+no longer is noted as *absent*, an end that proves nothing: the service itself is asked then, as after the end of any
 alert that proves nothing.  What it has again after that is taken in as if it had been delivered.
 """
 
@@ -60,7 +60,7 @@ class AbsenceWatch:
     def __init__(
         self, database: Database, policy: Callable[[], Policy], heard: Callable[[], None], clock: Clock = wall
     ) -> None:
-        """C(heard) is called when an alert was noted as absent, or is there again."""
+        """``heard`` is called when an alert was noted as absent, or is there again."""
         self._database = database
         self._policy = policy
         self._heard = heard

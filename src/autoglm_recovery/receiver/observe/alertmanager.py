@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Alertmanager's API v2 says that it has: its alerts, and since when it runs (api/v2/openapi.yaml, api/v2/api.go).
 
-C(GET /api/v2/alerts) leaves out what has ended and names all else, silenced or inhibited or not.  The alerts are kept
+``GET /api/v2/alerts`` leaves out what has ended and names all else, silenced or inhibited or not.  The alerts are kept
 in memory alone: after a restart there are none until Prometheus sends them again.
 """
 
@@ -48,7 +48,7 @@ class ActiveAlert:
 
 @dataclass(frozen=True)
 class AlertmanagerAlerts:
-    """What Alertmanager had at C(at), and since when it runs; all by its clock."""
+    """What Alertmanager had at ``at``, and since when it runs; all by its clock."""
 
     alerts: Mapping[str, ActiveAlert]
     up_since: float
@@ -67,7 +67,7 @@ class AlertmanagerAlerts:
 
 
 def read_had(alerts: object, status: object, at: float) -> AlertmanagerAlerts:
-    """Read what C(GET /api/v2/alerts) and C(GET /api/v2/status) answer.
+    """Read what ``GET /api/v2/alerts`` and ``GET /api/v2/status`` answer.
 
     :raises ValueError: if any part of it is not what Alertmanager's API v2 says.
     """
@@ -125,7 +125,7 @@ class AlertmanagerClient:
             raise Unanswered(_why(error)) from error
 
     def silences(self) -> object:
-        """Return what C(GET /api/v2/silences) answers.
+        """Return what ``GET /api/v2/silences`` answers.
 
         :raises Unanswered: unless it is JSON.
         """
@@ -149,7 +149,7 @@ class AlertmanagerClient:
         self._ask("DELETE", f"/api/v2/silence/{number}")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[Any, str]:
-        """Return the answer, None for an empty one, and its header C(Date)."""
+        """Return the answer, None for an empty one, and its header ``Date``."""
         try:
             with self._http.stream(method, path, json=body) as answer:
                 told = bounded_http.whole(answer, MOST_BYTES, self._within_s)

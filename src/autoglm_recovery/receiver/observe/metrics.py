@@ -180,7 +180,7 @@ class Metrics:
         self._late_writes.inc()
 
     def run_started(self, how: str) -> None:
-        """Count how the supervisor of a run was started: C(warm) or C(cold)."""
+        """Count how the supervisor of a run was started: ``warm`` or ``cold``."""
         self._starts.labels(how).inc()
 
     def run_ended(self, action: str, state: str) -> None:

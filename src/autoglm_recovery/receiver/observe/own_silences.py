@@ -22,7 +22,7 @@ _ABOUT_US = "Autoglm"
 
 
 def maker(installation: str) -> str:
-    """Return what stands as C(createdBy) in the silences of an installation, which nobody guesses."""
+    """Return what stands as ``createdBy`` in the silences of an installation, which nobody guesses."""
     return f"{_MAKER}/{installation}"
 
 
@@ -40,7 +40,7 @@ def why_not(alert: ActiveAlert, stored: Mapping[str, str]) -> str | None:
 
 
 def body(labels: Mapping[str, str], *, by: str, comment: str, starts_at: float, until: float) -> dict[str, Any]:
-    """Return a C(postableSilence) for one alert: a matcher for each label that it has, each by equality.
+    """Return a ``postableSilence`` for one alert: a matcher for each label that it has, each by equality.
 
     In Alertmanager a label that is not there equals the empty text.
 

@@ -47,7 +47,7 @@ class Silencer:
     def __init__(
         self, database: Database, policy: Callable[[], Policy], owner: str, maker: str, clock: Clock = wall
     ) -> None:
-        """C(owner) is whose runs are silenced for here, C(maker) what stands in the silences as who made them."""
+        """``owner`` is whose runs are silenced for here, ``maker`` what stands in the silences as who made them."""
         self._database = database
         self._policy = policy
         self._owner = owner

@@ -32,7 +32,7 @@ _LOOKS_MISSED = 4
 
 @dataclass(frozen=True)
 class KnownSilence:
-    """One silence.  C(matchers) must all fit.
+    """One silence.  ``matchers`` must all fit.
 
     One that cannot be read (None), or has too long a text to match, is taken to fit, which only holds more.
     """
@@ -58,9 +58,9 @@ def _may_match(matcher: Matcher | None, labels: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class SilenceSnapshot:
-    """What was known at the last look.  C(unknown) says that Alertmanager could not be asked then.
+    """What was known at the last look.  ``unknown`` says that Alertmanager could not be asked then.
 
-    C(own) is who stands in those that a receiver made itself: they keep nobody from acting.
+    ``own`` is who stands in those that a receiver made itself: they keep nobody from acting.
     """
 
     known: tuple[KnownSilence, ...] = ()
@@ -83,7 +83,7 @@ NONE_ASKED = SilenceSnapshot()
 
 
 def read_silences(answer: object) -> tuple[KnownSilence, ...]:
-    """Read what C(GET /api/v2/silences) answers.
+    """Read what ``GET /api/v2/silences`` answers.
 
     :raises ValueError: if it is not what Alertmanager's API v2 says.
     """
@@ -118,7 +118,7 @@ class SilenceWatch:
     """Looks at Alertmanager every now and then, in a thread of its own, so that no decision waits for it."""
 
     def __init__(self, setting: Callable[[], Setting | None], own: str | None = None) -> None:
-        """C(own) is who stands in the silences that this installation makes."""
+        """``own`` is who stands in the silences that this installation makes."""
         self._setting = setting
         self._own = own
         self.worker = Worker("silences", self._step, stuck_after=self._longest_look, first_after_s=_SHORTEST_PAUSE_S)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Incidents as traces: which spans there are, and when they are exported.  How is C(tracing_otlp)'s business.
+"""Incidents as traces: which spans there are, and when they are exported.  How is ``tracing_otlp``'s business.
 
 A trace is written once its incident has ended, out of what the database holds: nothing on the way of an alert waits
 for a collector, and what is traced is what people read.
@@ -30,7 +30,7 @@ Attributes = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class SpanPlan:
-    """One span: times in seconds since the epoch; C(events) are (time, name, text)."""
+    """One span: times in seconds since the epoch; ``events`` are (time, name, text)."""
 
     name: str
     start: float

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send traces by OTLP over HTTP.  Needs the extra C(otel); the address comes from OpenTelemetry's own variables.
+"""Send traces by OTLP over HTTP.  Needs the extra ``otel``; the address comes from OpenTelemetry's own variables.
 
 Ids follow from the incident, so that two replicas that export the same incident export the same spans.
 """

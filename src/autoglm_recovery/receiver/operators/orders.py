@@ -118,7 +118,7 @@ def turn(database: Database, order: PauseCommand, by: Principal, comment: str = 
 
 
 def pause_state(connection: sa.Connection) -> dict[str, Any]:
-    """Return how the switch stands: C(paused), and C(since), C(by), C(reason) of its last turn if there was one."""
+    """Return how the switch stands: ``paused``, and ``since``, ``by``, ``reason`` of its last turn if there was one."""
     switch = pauses.newest(connection)
     if switch is None:
         return {"paused": False, "since": None, "by": None, "reason": None}

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the receiver hands on of its own environment: to runs, to the warm process, and to who reads the inventory.
 
-All of it, as C(ansible-playbook) would have it that was started in its place, but for what opens the receiver itself,
+All of it, as ``ansible-playbook`` would have it that was started in its place, but for what opens the receiver itself,
 its database or its collector of traces.  A run sees hosts, plugins and playbooks of others, and has use for none.
 
 Each supervisor loads this, so it loads little itself.
@@ -28,5 +28,5 @@ RECEIVER_S_OWN: Final[Mapping[str, str]] = {
 
 
 def environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what of C(own), the variables of this process, one that it starts gets."""
+    """Return what of ``own``, the variables of this process, one that it starts gets."""
     return {name: value for name, value in own.items() if name not in RECEIVER_S_OWN}

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Take secrets out of what strangers write, before it is kept or logged.
 
-The same rules as for evidence (C(knowledge.evidence.redaction)), with a quick look first: a storm brings tens of
+The same rules as for evidence (``knowledge.evidence.redaction``), with a quick look first: a storm brings tens of
 thousands of texts of which next to none holds anything that could be a secret.
 """
 

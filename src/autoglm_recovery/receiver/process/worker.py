@@ -30,9 +30,9 @@ UNTIL_WOKEN = math.inf
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a worker: C(stuck), for so many seconds, or else failing since then.
+    """What is wrong with a worker: ``stuck``, for so many seconds, or else failing since then.
 
-    C(vital): without this worker no alert is stored, none acted on, or no run kept.
+    ``vital``: without this worker no alert is stored, none acted on, or no run kept.
     """
 
     name: str
@@ -46,11 +46,12 @@ class Trouble:
 
 
 class Worker:
-    """Does C(step) in a thread of its own.  A step returns in how many seconds the next one is due.
+    """Does ``step`` in a thread of its own.  A step returns in how many seconds the next one is due.
 
-    After an error the next step begins after C(first_pause_s), twice as long after each error more, and after
-    C(longest_pause_s) at most; being woken does not shorten that.  C(stuck_after) is how long a step may take.  The
-    receiver is not ready without a C(vital) one; without another it goes on, and what that would say counts as unknown.
+    After an error the next step begins after ``first_pause_s``, twice as long after each error more, and after
+    ``longest_pause_s`` at most; being woken does not shorten that.  ``stuck_after`` is how long a step may take.  The
+    receiver is not ready without a ``vital`` one; without another it goes on, and what that would say counts as
+    unknown.
     """
 
     def __init__(

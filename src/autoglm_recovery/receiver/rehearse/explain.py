@@ -29,7 +29,7 @@ from autoglm_recovery.receiver.verify.proof import question
 
 
 def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
-    """Explain each alert of a payload as if it were the first of its incident and had come at C(now).
+    """Explain each alert of a payload as if it were the first of its incident and had come at ``now``.
 
     :raises PayloadError: as the receiver would refuse the payload.
     """

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What people have configured for Ansible counts in runs too, where ansible-runner would decide otherwise.
 
-ansible-runner 2.4 (C(config/_base.py)) works in a folder of its own, where no C(ansible.cfg) is found, and sets over
-C(ansible.cfg) what it needs or prefers: host keys are not checked, so that whoever answers for a host's address gets
+ansible-runner 2.4 (``config/_base.py``) works in a folder of its own, where no ``ansible.cfg`` is found, and sets over
+``ansible.cfg`` what it needs or prefers: host keys are not checked, so that whoever answers for a host's address gets
 root's commands; facts are kept in a cache of its own, and with them what inventory plugins cache; callback plugins are
-looked for in its folder alone.  A run must be what C(ansible-playbook) would be, started where the receiver was.
+looked for in its folder alone.  A run must be what ``ansible-playbook`` would be, started where the receiver was.
 
 For processes that have Ansible imported, or can: a supervisor's child, and the zygote.
 """
@@ -26,7 +26,7 @@ _PATHS = frozenset({"path", "pathlist", "pathspec", "tmp", "tmppath"})
 
 
 def variables(manager: Any = None) -> dict[str, str]:
-    """Return variables with which ansible-runner leaves C(ansible.cfg) of the current folder its word.
+    """Return variables with which ansible-runner leaves ``ansible.cfg`` of the current folder its word.
 
     It adds its own folder of callback plugins to those that the environment names, and forgets all others.
     """
@@ -53,7 +53,7 @@ def configuration() -> Any:
 
 
 def file(environment: Mapping[str, str] | None = None) -> str | None:
-    """Return the C(ansible.cfg) that counts in the current folder, and in C(environment) or else the one of now."""
+    """Return the ``ansible.cfg`` that counts in the current folder, and in ``environment`` or else the one of now."""
     manager = importlib.import_module("ansible.config.manager")
     kept = dict(os.environ)
     try:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a playbook gets: C(autoglm_incident) and C(autoglm_target), with every text marked C(!unsafe).
+"""What a playbook gets: ``autoglm_incident`` and ``autoglm_target``, with every text marked ``!unsafe``.
 
-Ansible evaluates C({{ ... }}) in extra variables.  Texts in an incident were partly written by strangers, so each is
+Ansible evaluates ``{{ ... }}`` in extra variables.  Texts in an incident were partly written by strangers, so each is
 tagged as text that is never a template (docs.ansible.com, "Unsafe or raw strings").
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 
 class _UnsafeDumper(yaml.SafeDumper):
-    """Writes every value that is text with the C(!unsafe) tag."""
+    """Writes every value that is text with the ``!unsafe`` tag."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         """Write equal values in full: Ansible's loader has no use for YAML aliases here."""
@@ -37,8 +37,8 @@ _UnsafeDumper.add_representer(_Data, lambda dumper, data: dumper.represent_scala
 class Errand:
     """What a run is told of itself.
 
-    C(key) names it over all databases, and C(installation) the database that it is of: the number of an incident means
-    something there alone.  C(evidence) is C(required) or C(best_effort).
+    ``key`` names it over all databases, and ``installation`` the database that it is of: the number of an incident
+    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.
     """
 
     action: str
@@ -56,7 +56,7 @@ def incident_key(installation: str, number: int) -> str:
 
 
 def extra_vars(incident: Mapping[str, Any], errand: Errand) -> dict[str, Any]:
-    """Build the variables of a run from a row of C(incidents)."""
+    """Build the variables of a run from a row of ``incidents``."""
     return {
         "autoglm_incident": {
             "id": incident["id"],
@@ -78,7 +78,7 @@ def extra_vars(incident: Mapping[str, Any], errand: Errand) -> dict[str, Any]:
 
 
 def to_yaml(variables: Mapping[str, Any]) -> str:
-    """Write the variables for C(ansible-playbook -e @FILE)."""
+    """Write the variables for ``ansible-playbook -e @FILE``."""
     return yaml.dump(_tagged(variables), Dumper=_UnsafeDumper, sort_keys=False, width=2**31)
 
 

@@ -124,7 +124,7 @@ class Follower:
         launcher = self._launchers.get(run.launcher)
         if launcher is None:
             none = f"this receiver has no launcher {run.launcher!r}"
-            # One that has begun runs elsewhere has made it C(running) before that.
+            # One that has begun runs elsewhere has made it ``running`` before that.
             look = RunReport(RunStatus.lost, why=none, started=run.state != RunState.launching)
             self._finish(run, claim_of(run), world, look)
             return

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Until when a run may go on, told by its receiver to its supervisor.
 
-It is the modification time of the file C(lease) in the run's directory, as seconds of C(CLOCK_BOOTTIME): setting it
+It is the modification time of the file ``lease`` in the run's directory, as seconds of ``CLOCK_BOOTTIME``: setting it
 needs no block of a disk that may be full, and nobody ever reads half of it.
 """
 

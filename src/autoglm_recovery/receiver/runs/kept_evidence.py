@@ -27,7 +27,7 @@ _NAME = "evidence-{}.json"
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A part of a bundle.  C(cut): there is more of it on the host."""
+    """A part of a bundle.  ``cut``: there is more of it on the host."""
 
     name: str
     text: str

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep the leases of this receiver's runs, and tell their supervisors for how long they may go on.
 
-The database's clock says when others may take a run over.  The run's own machine counts on C(CLOCK_BOOTTIME), which
+The database's clock says when others may take a run over.  The run's own machine counts on ``CLOCK_BOOTTIME``, which
 goes on while the machine sleeps, from before the renewal was sent: so a supervisor's time is always over first.
 """
 

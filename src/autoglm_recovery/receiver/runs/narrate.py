@@ -25,13 +25,13 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class NarratedLine:
-    """One line of a timeline: C(kind) is C(task) for a step and C(proof) for a verdict that was read.
+    """One line of a timeline: ``kind`` is ``task`` for a step and ``proof`` for a verdict that was read.
 
-    C(cause) is why a task failed, with the service's last words if it had any, and C(last words) what a dead service
-    said before anything was done.  C(fenced) is a refusal of the host's, and C(mark) then the fencing token of the
-    newer run that has been there.  C(kept_out) is a refusal of the host's lock, and C(holder) then who is at work
+    ``cause`` is why a task failed, with the service's last words if it had any, and ``last words`` what a dead service
+    said before anything was done.  ``fenced`` is a refusal of the host's, and ``mark`` then the fencing token of the
+    newer run that has been there.  ``kept_out`` is a refusal of the host's lock, and ``holder`` then who is at work
     there.
-    C(verdict) and C(failure_class) are what a reading of the service itself said.
+    ``verdict`` and ``failure_class`` are what a reading of the service itself said.
     """
 
     at: float
@@ -120,7 +120,7 @@ def _cause(ending: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> t
 
 
 def _reading(data: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what C(inference_health) said of its service, in words that are ours."""
+    """Return what ``inference_health`` said of its service, in words that are ours."""
     if not str(data.get("task_action")).endswith("inference_health") or result.get("verdict") not in VERDICTS:
         return {}
     found = result.get("failure_class")

@@ -36,10 +36,10 @@ class RunSpec:
 class RunRecord:
     """A run as the database knows it.
 
-    C(id) is unique within one database, C(key) over all databases; the key of a run of an earlier release is empty.
-    C(fence) is its fencing token.  C(reference) is the launcher's own name for the run, None until the launcher has
-    given one.  C(cursor) is how much of the run's progress was reported already, in the launcher's own count.
-    C(begun) is true once the run was seen to have begun: it must not be begun again, whatever is left of it.
+    ``id`` is unique within one database, ``key`` over all databases; the key of a run of an earlier release is empty.
+    ``fence`` is its fencing token.  ``reference`` is the launcher's own name for the run, None until the launcher has
+    given one.  ``cursor`` is how much of the run's progress was reported already, in the launcher's own count.
+    ``begun`` is true once the run was seen to have begun: it must not be begun again, whatever is left of it.
     """
 
     id: int
@@ -60,12 +60,12 @@ class RunRecord:
 class RunReport:
     """What a launcher reports of a run.
 
-    C(lines) are the lines beyond the run's cursor, each with C(at), C(kind) and C(text) for the timeline.  A line also
-    has C(mark) where the host refused the run because of a higher fencing token, and C(holder) where another run held
-    the host's lock.  C(cursor) is the cursor after these lines.  C(rc) is 0 for success; None with C(RunStatus.ended)
-    means that the run ended without a verdict, and C(why) says how.  C(link) leads a person to the whole output.
-    C(started) is false as long as the launcher has begun nothing although it looks after the run: C(why) says what it
-    waits for, or, of a run that has ended like that, why nothing ever will be begun.
+    ``lines`` are the lines beyond the run's cursor, each with ``at``, ``kind`` and ``text`` for the timeline.  A line
+    also has ``mark`` where the host refused the run because of a higher fencing token, and ``holder`` where another run
+    held the host's lock.  ``cursor`` is the cursor after these lines.  ``rc`` is 0 for success; None with
+    ``RunStatus.ended`` means that the run ended without a verdict, and ``why`` says how.  ``link`` leads a person to
+    the whole output. ``started`` is false as long as the launcher has begun nothing although it looks after the run:
+    ``why`` says what it waits for, or, of a run that has ended like that, why nothing ever will be begun.
     """
 
     status: RunStatus
@@ -81,7 +81,7 @@ class RunReport:
 class LaunchRefused(RuntimeError):
     """The run can never be launched like this, and why: no retry helps, a person must look.
 
-    C(launched) is true where something may have been launched all the same: nobody knows then how far it came.
+    ``launched`` is true where something may have been launched all the same: nobody knows then how far it came.
     """
 
     def __init__(self, why: str, *, launched: bool = False) -> None:
@@ -95,14 +95,14 @@ class Launcher(Protocol):
 
     name: str
     # Whether a run goes on by itself when the receiver that began it is gone: another one only has to follow it.  Such
-    # a launcher begins nothing before its receiver has kept a reference of it, and with that the run is C(running).
+    # a launcher begins nothing before its receiver has kept a reference of it, and with that the run is ``running``.
     outlives_receiver: bool
 
     def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
-        """Begin the run if nothing has begun it (asking C(order) what to run), and tell how it stands.
+        """Begin the run if nothing has begun it (asking ``order`` what to run), and tell how it stands.
 
         Idempotent over retries, restarts and replicas: a run is begun at most once.  A launcher that cannot be
-        reached answers C(running) with a reason in C(why) and tries again at the next look.
+        reached answers ``running`` with a reason in ``why`` and tries again at the next look.
 
         :raises LaunchRefused: if it can never be launched.
         """

@@ -49,7 +49,7 @@ def retention(policy: Launchers) -> ArtifactRetention:
 
 
 def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
-    """Map the policy's words onto the launcher's.  C(installation) marks the jobs of this receiver's database.
+    """Map the policy's words onto the launcher's.  ``installation`` marks the jobs of this receiver's database.
 
     :raises ValueError: if the address would send the token unencrypted over a network.
     """

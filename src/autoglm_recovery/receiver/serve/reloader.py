@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """Keeps the world as new as its files.  C(changed) is called after each reading."""
+    """Keeps the world as new as its files.  ``changed`` is called after each reading."""
 
     def __init__(self, world: CurrentWorld, metrics: Metrics, changed: Callable[[], None]) -> None:
         self._world = world

@@ -264,7 +264,7 @@ def _judge_files(settings: ReceiverSettings) -> None:
 def _no_core_files() -> None:
     """Leave no memory behind in a crash, neither here nor in runs, which inherit it: tokens and vaulted values.
 
-    Not C(PR_SET_DUMPABLE), which runs would not inherit, and which gives this process's files below /proc to root.
+    Not ``PR_SET_DUMPABLE``, which runs would not inherit, and which gives this process's files below /proc to root.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

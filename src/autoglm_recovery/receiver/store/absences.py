@@ -28,9 +28,9 @@ _COPIED = [column.name for column in alerts.c if column.name != "id"]
 
 @dataclass(frozen=True)
 class Fired:
-    """The newest news of an alert; C(active_at) is when Alertmanager was seen to have it, None if never.
+    """The newest news of an alert; ``active_at`` is when Alertmanager was seen to have it, None if never.
 
-    It was first seen then, or first after C(silenced_until), when a silence of ours had ended.
+    It was first seen then, or first after ``silenced_until``, when a silence of ours had ended.
     """
 
     id: int

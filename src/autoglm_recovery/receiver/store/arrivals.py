@@ -26,7 +26,7 @@ def new_alerts(connection: sa.Connection, most: int) -> Sequence[sa.Row[Any]]:
 
 
 def settle_alerts(connection: sa.Connection, settled: Sequence[Mapping[str, Any]]) -> None:
-    """Note what became of alerts: C(id), C(outcome), C(reason), C(failure_class) and C(incident_id) of each."""
+    """Note what became of alerts: ``id``, ``outcome``, ``reason``, ``failure_class`` and ``incident_id`` of each."""
     if settled:
         statement = alerts.update().where(alerts.c.id == sa.bindparam("alert_id"))
         connection.execute(statement, [{"alert_id": one["id"], **_without_id(one)} for one in settled])
@@ -37,7 +37,7 @@ def _without_id(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def told_before(connection: sa.Connection, identities: Collection[str], first: int) -> dict[str, list[AlertDelivery]]:
-    """Return what was told of alerts before alert number C(first), by identity, the newest of it."""
+    """Return what was told of alerts before alert number ``first``, by identity, the newest of it."""
     rank = sa.func.row_number().over(partition_by=alerts.c.identity, order_by=alerts.c.id.desc()).label("rank")
     counts = alerts.c.outcome.in_(("joined", "ignored"))
     ranked = sa.select(alerts, rank).where(alerts.c.identity.in_(identities), counts, alerts.c.id < first).subquery()

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The audit log: who ordered what, and who tried.  Rows are only ever added.
 
-The one exception is what strangers cause: of refused logins the newest C(MOST_FAILED_LOGINS) are kept, so that nobody
+The one exception is what strangers cause: of refused logins the newest ``MOST_FAILED_LOGINS`` are kept, so that nobody
 fills the disk by failing.  The database itself refuses any other change (migration 0003).
 """
 

@@ -5,7 +5,7 @@
 
 The file is an SQLite database whichever database it was taken of, with one more table that says what it is.  Of SQLite
 it is taken with SQLite's own backup (sqlite.org/backup.html), of PostgreSQL within one read-only transaction that sees
-one moment (C(REPEATABLE READ)): both are what was committed at that moment, and keep no receiver waiting.
+one moment (``REPEATABLE READ``): both are what was committed at that moment, and keep no receiver waiting.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BackupError(RuntimeError):
 
 @dataclass(frozen=True)
 class BackupInfo:
-    """What a backup says of itself.  C(taken_at) is in seconds since the epoch."""
+    """What a backup says of itself.  ``taken_at`` is in seconds since the epoch."""
 
     taken_at: float
     version: str
@@ -49,9 +49,9 @@ class BackupInfo:
 
 
 def save(source: sa.URL, out: Path) -> tuple[Path, BackupInfo]:
-    """Save a database as C(out), or in that directory under a name that tells installation and time.
+    """Save a database as ``out``, or in that directory under a name that tells installation and time.
 
-    :raises BackupError: if it cannot be read or written, or C(out) is there already; what was begun is removed.
+    :raises BackupError: if it cannot be read or written, or ``out`` is there already; what was begun is removed.
     """
     now = time.time()
     part = (out if out.is_dir() else out.parent) / f".autoglm-backup-{os.getpid()}.part"

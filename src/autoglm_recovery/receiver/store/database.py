@@ -31,24 +31,25 @@ LONGEST_MIGRATION_S = 3600.0
 
 
 class Database:
-    """Transactions of four kinds: C(reading), C(writing), C(noting) and C(appending).  None takes long.
+    """Transactions of four kinds: ``reading``, ``writing``, ``noting`` and ``appending``.  None takes long.
 
-    C(writing) and C(noting) are one at a time over all receivers of a database: what they read stays true until they
-    end.  SQLite gives that by its single writer, PostgreSQL by an advisory lock.  C(noting) is for what could be worked
-    out again: it survives a crash of this process, but perhaps not a power cut, and costs no fsync.  C(appending) waits
-    for nobody on PostgreSQL: it is for deliveries and leases, whose statements are right whatever else goes on.
+    ``writing`` and ``noting`` are one at a time over all receivers of a database: what they read stays true until they
+    end.  SQLite gives that by its single writer, PostgreSQL by an advisory lock.  ``noting`` is for what could be
+    worked out again: it survives a crash of this process, but perhaps not a power cut, and costs no fsync.
+    ``appending`` waits for nobody on PostgreSQL: it is for deliveries and leases, whose statements are right whatever
+    else goes on.
 
-    SQLite runs with a write-ahead log so that readers never wait for the writer, and with C(synchronous=FULL) so that
-    a commit has reached the disk: in WAL mode C(NORMAL) may lose the last commits at a power cut, though never the
-    order of them (sqlite.org/wal.html).  PostgreSQL's C(synchronous_commit=off) means the same.
+    SQLite runs with a write-ahead log so that readers never wait for the writer, and with ``synchronous=FULL`` so that
+    a commit has reached the disk: in WAL mode ``NORMAL`` may lose the last commits at a power cut, though never the
+    order of them (sqlite.org/wal.html).  PostgreSQL's ``synchronous_commit=off`` means the same.
 
     A transaction that takes too long loses its connection, so that a network that swallows everything is an error that
-    passes, and not a thread that waits for ever.  Only C(migrate) and C(restoring), beside which no receiver works, may
-    take an hour.
+    passes, and not a thread that waits for ever.  Only ``migrate`` and ``restoring``, beside which no receiver works,
+    may take an hour.
     """
 
     def __init__(self, url: str, *, lasting: bool = True) -> None:
-        """Open nothing yet.  One that is not C(lasting) is thrown away in the end, and waits for no disk.
+        """Open nothing yet.  One that is not ``lasting`` is thrown away in the end, and waits for no disk.
 
         :raises ValueError: if the URL is none, or of a database that is not supported.
         """
@@ -117,7 +118,7 @@ class Database:
 
     @contextmanager
     def restoring(self) -> Iterator[sa.Connection]:
-        """Begin a transaction like C(writing) that may take as long as a migration: it fills the whole database."""
+        """Begin a transaction like ``writing`` that may take as long as a migration: it fills the whole database."""
         with self._patiently() as connection:
             yield connection
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to SQLite and PostgreSQL, set up so that they keep the promises of C(Database)."""
+"""Connections to SQLite and PostgreSQL, set up so that they keep the promises of ``Database``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SERVER_KEEPALIVES = {f"tcp_{name}" if name.startswith("keep") else name: value 
 
 
 def parse(url: str) -> sa.URL:
-    """Read a database URL; C(postgres://) and C(postgresql://) mean the driver that we bring.
+    """Read a database URL; ``postgres://`` and ``postgresql://`` mean the driver that we bring.
 
     :raises ValueError: if it is none, or of a database that is not supported.  The message holds no password.
     """

@@ -6,7 +6,7 @@
 A token is the database's time in microseconds, or one more than the last one where that is higher.  Within a database
 tokens grow whatever its clock does.  Over databases - one was lost and made anew, restored from a backup, copied, or
 there are two for the same hosts - they grow with the clock.  Where a clock went backwards, a host that has seen a
-higher token refuses, and says which; from then on the tokens for this host are above it (C(raise_to)).
+higher token refuses, and says which; from then on the tokens for this host are above it (``raise_to``).
 """
 
 from __future__ import annotations

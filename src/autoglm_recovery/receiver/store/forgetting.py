@@ -28,7 +28,7 @@ class Forgetting:
     """Looks every ten minutes, and goes on until nothing is left that may go."""
 
     def __init__(self, database: Database, kept: Callable[[], Retention], clock: Clock = wall) -> None:
-        """C(kept) returns what the policy in force says."""
+        """``kept`` returns what the policy in force says."""
         self._database = database
         self._kept = kept
         self._clock = clock

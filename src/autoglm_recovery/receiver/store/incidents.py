@@ -239,7 +239,7 @@ def wake_if_quiet(connection: sa.Connection, incident_ids: Collection[int], now:
 
 
 def verifying(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    """Return the incidents whose repair waits for its proof, with C(run), the last on each, and C(run_ended_at)."""
+    """Return the incidents whose repair waits for its proof, with ``run``, the last on each, and ``run_ended_at``."""
     last = sa.select(sa.func.max(runs.c.id).label("id")).where(ACTS).group_by(runs.c.incident_id).subquery()
     query = sa.select(incidents, runs.c.id.label("run"), runs.c.ended_at.label("run_ended_at"))
     query = query.join(runs, runs.c.incident_id == incidents.c.id).join(last, last.c.id == runs.c.id)

@@ -28,7 +28,7 @@ _ANSWER_WITHIN_S = 5.0
 
 
 class Listener:
-    """Calls C(wake) after each commit of news on a shared database."""
+    """Calls ``wake`` after each commit of news on a shared database."""
 
     def __init__(self, url: sa.URL, wake: Callable[[], None]) -> None:
         self._words = url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -27,7 +27,7 @@ def add(connection: sa.Connection, now: float, **values: Any) -> None:
 
 
 def claim(connection: sa.Connection, now: float, until: float, most: int) -> Sequence[sa.Row[Any]]:
-    """Take the notices that are due, oldest first; nobody else gets them before C(until), also if we die."""
+    """Take the notices that are due, oldest first; nobody else gets them before ``until``, also if we die."""
     first = sa.select(notices.c.id).where(_UNSENT, notices.c.due_at <= now).order_by(notices.c.due_at, notices.c.id)
     locked = first.limit(most).with_for_update(skip_locked=True)  # SQLite has one writer, and ignores it
     claimed = notices.update().where(notices.c.id.in_(locked.scalar_subquery())).values(due_at=until)
@@ -43,7 +43,7 @@ def settle(connection: sa.Connection, notice_id: int, **values: Any) -> None:
 
 
 def attempt(connection: sa.Connection, notice: sa.Row[Any], addresses: Iterable[str], until: float) -> None:
-    """Write down, before it is done, that addresses are called; nobody else calls them about this before C(until)."""
+    """Write down, before it is done, that addresses are called; nobody else calls them about this before ``until``."""
     begun = dict.fromkeys(addresses, until)
     if begun:
         settle(connection, notice.id, attempted={**notice.attempted, **begun})

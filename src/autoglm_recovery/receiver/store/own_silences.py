@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The silences that receivers make: planned with the run, asked for, made, and ended.
 
-Every function works in its caller's transaction.  A row is planned in the transaction that begins the run; C(asked_at)
+Every function works in its caller's transaction.  A row is planned in the transaction that begins the run; ``asked_at``
 is written before Alertmanager is asked, so that whoever finds the row knows that there may be a silence of its key.
 """
 
@@ -32,7 +32,8 @@ def plan(connection: sa.Connection, run_id: int, incident_id: int, fired: Iterab
 
 
 def not_ended(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    """Return what is planned or stands, with C(host), C(action) and C(owner) of its run, and whether it C(goes_on)."""
+    """Return what is planned or stands, with ``host``, ``action`` and ``owner`` of its run, and whether it
+    ``goes_on``."""
     query = sa.select(own_silences, runs.c.host, runs.c.action, runs.c.owner, _GOES_ON.label("goes_on"))
     query = query.join(runs, runs.c.id == own_silences.c.run_id).where(own_silences.c.ended_at.is_(None))
     return connection.execute(query.order_by(own_silences.c.id)).all()

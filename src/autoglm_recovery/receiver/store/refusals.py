@@ -26,7 +26,7 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class RefusedAlert:
-    """An alert that was refused, in the words of C(target), or one that could not be read (C(UNREADABLE))."""
+    """An alert that was refused, in the words of ``target``, or one that could not be read (``UNREADABLE``)."""
 
     refused_as: str
     alert: str

@@ -38,7 +38,7 @@ _NOT_ACTED_ON = ("new", "doubted")
 class RestoredDatabase:
     """What became of a restore.
 
-    C(kept) is where the database of before is; C(incidents) need a person; C(forgotten) counts the alerts that were
+    ``kept`` is where the database of before is; ``incidents`` need a person; ``forgotten`` counts the alerts that were
     stored when the backup was taken, and not acted on yet.
     """
 

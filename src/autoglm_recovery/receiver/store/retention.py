@@ -70,7 +70,7 @@ def _old(connection: sa.Connection, before: float, most: int = 100) -> list[int]
 def _forget(
     connection: sa.Connection, every: sa.Select[tuple[int]], at: sa.Column[float], before: float, most: int, kept: int
 ) -> int:
-    """Remove a piece of C(every) row: what came before a time, then what is too much."""
+    """Remove a piece of ``every`` row: what came before a time, then what is too much."""
     table = at.table
     if gone := _remove(connection, table, every.where(at < before).order_by(table.c.id).limit(most)):
         return gone

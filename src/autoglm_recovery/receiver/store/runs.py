@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read and write runs.  Every function works in its caller's transaction.
 
-What a receiver writes about a running run carries that receiver's claim (C(RunClaim)): after another receiver has taken
-the run over, the other claim has a higher fencing token, and the write is refused.
+What a receiver writes about a running run carries that receiver's claim (``RunClaim``): after another receiver has
+taken the run over, the other claim has a higher fencing token, and the write is refused.
 
-C(key) names a run over all databases, copies of this one among them: its number does not, once a database was lost,
+``key`` names a run over all databases, copies of this one among them: its number does not, once a database was lost,
 restored or copied.
 """
 
@@ -78,7 +78,7 @@ def new_key() -> str:
 
 
 def create(connection: sa.Connection, lease: Lease, **values: Any) -> int:
-    """Begin a run as the lease's owner's, and return its number.  C(values) holds its host."""
+    """Begin a run as the lease's owner's, and return its number.  ``values`` holds its host."""
     fence = fences.give(connection, lease.clock, values["host"])
     own = {"key": new_key(), "cursor": 0, "fence": fence, "owner": lease.owner, "lease_until": lease.end}
     return int(connection.execute(runs.insert().values({**own, **values}).returning(runs.c.id)).scalar_one())
@@ -166,7 +166,7 @@ def _claim(connection: sa.Connection, lease: Lease, host: str, which: sa.ColumnE
 
 
 def attempts(connection: sa.Connection, incident_id: int, after: int) -> tuple[Attempt, ...]:
-    """Return the ended runs of an incident with a number above C(after), oldest first.
+    """Return the ended runs of an incident with a number above ``after``, oldest first.
 
     One that the host refused, or that nobody launched, was no attempt at anything.
     """

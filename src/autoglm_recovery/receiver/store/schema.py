@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables.  Times are seconds since the epoch; texts that strangers wrote stay inside C(labels) and the like.
+"""The tables.  Times are seconds since the epoch; texts that strangers wrote stay inside ``labels`` and the like.
 
 Two partial unique indexes hold the promises that must survive any bug above them: one unfinished incident per target,
-and one unfinished run per host.  C(fencing) has one row with the last fencing token that was given, and C(fence_floors)
-a row for each host that has seen a higher one: for a host tokens only grow, and none is given twice, whoever asks.
+and one unfinished run per host.  ``fencing`` has one row with the last fencing token that was given, and
+``fence_floors`` a row for each host that has seen a higher one: for a host tokens only grow, and none is given twice,
+whoever asks.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def show_incident(connection: sa.Connection, incident_id: int) -> dict[str, Any]
 def list_part(
     connection: sa.Connection, part: str, incident_id: int, most: int, before: int | None
 ) -> list[dict[str, Any]] | None:
-    """Return the newest of one of C(PARTS), with numbers below C(before); None if there is no such incident."""
+    """Return the newest of one of ``PARTS``, with numbers below ``before``; None if there is no such incident."""
     if connection.execute(sa.select(incidents.c.id).where(incidents.c.id == incident_id)).one_or_none() is None:
         return None
     return _newest(connection, PARTS[part], _belonging(PARTS[part], incident_id), most, before)

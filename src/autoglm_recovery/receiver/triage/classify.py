@@ -20,7 +20,7 @@ def classify(labels: Mapping[str, str], policy: Policy) -> tuple[str, str]:
     """Return the failure class and the reason for it.
 
     Our own rules carry the class as a label.  Other people's alerts are mapped by the policy, first match first, then
-    by the alerts that are known in public (known_alerts.py).  What none of them names is C(unknown): a class is never
+    by the alerts that are known in public (known_alerts.py).  What none of them names is ``unknown``: a class is never
     guessed, and one that somebody named wrongly is not replaced by another.
     """
     named = labels.get("failure_class")

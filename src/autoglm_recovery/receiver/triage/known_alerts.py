@@ -72,7 +72,7 @@ PATTERNED = {
 
 
 def known_alerts(faults: Faults | None = None) -> tuple[Classification, ...]:
-    """Return the entries, first match first, in the form of C(classify) in a policy."""
+    """Return the entries, first match first, in the form of ``classify`` in a policy."""
     own = (faults or Faults()).overrides()
     return _entries(
         tuple(sorted((code, word.get("failure_class"), word.get("action")) for code, word in own["xid"].items()))

@@ -26,7 +26,7 @@ WORDS = {
 def nature_of(labels: Mapping[str, str], policy: Policy) -> tuple[Nature | None, str]:
     """Return the nature of an alert and who says so; None where nobody does.
 
-    The label C(nature) of our own rules, then C(classify) of the policy, then the alerts that are known in public.
+    The label ``nature`` of our own rules, then ``classify`` of the policy, then the alerts that are known in public.
     """
     named = labels.get("nature")
     if named in set(Nature):

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a delivery tells about an alert of which something is known already: news, a late copy, or nobody can say yet.
 
-An alert may end and fire again without another C(startsAt): Prometheus, cut off from Alertmanager, sends it on as it
+An alert may end and fire again without another ``startsAt``: Prometheus, cut off from Alertmanager, sends it on as it
 was, and Alertmanager, which had let it expire, tells of it again (provider/mem/mem.go keeps the start that is sent, and
 merges only what overlaps).  The same words come late from a second Alertmanager that had not heard of the end.  A
 webhook has no time of its own (template/template.go), so that only the order tells the two apart:
 
 - One Alertmanager tells of one group in order, each notification ending before the next begins (dispatch/dispatch.go,
-  C(aggrGroup.run)).  That is a I(stream): the sender's name and address, with the group key.
+  ``aggrGroup.run``).  That is a *stream*: the sender's name and address, with the group key.
 - Between streams there is no order.  What one tells was seen by it before it waited for its peers and tried again, at
-  most C(max(10 s, group_interval)) and C(--cluster.peer-timeout) for each peer before it (app/app.go, C(waitFunc)).
+  most ``max(10 s, group_interval)`` and ``--cluster.peer-timeout`` for each peer before it (app/app.go, ``waitFunc``).
 """
 
 from __future__ import annotations

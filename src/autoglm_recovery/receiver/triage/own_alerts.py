@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Alerts of our own rules that are for people: about the receiver and the exporters, and no fault of any host.
 
-They carry no class, so that no route that C(autoglm rules) renders brings them to a receiver.  One that comes all the
+They carry no class, so that no route that ``autoglm rules`` renders brings them to a receiver.  One that comes all the
 same and names no host is passed over: refused, it would be told of as an alert that lacks a target, and
-C(AutoglmAlertsRefused) would feed itself for ever.  A test holds the names to the rules.
+``AutoglmAlertsRefused`` would feed itself for ever.  A test holds the names to the rules.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FOR_PEOPLE = frozenset(
 
 
 def for_people(labels: Mapping[str, str], policy: Policy) -> bool:
-    """Tell whether an alert is one of ours and nothing is done about it, unless C(classify) says otherwise."""
+    """Tell whether an alert is one of ours and nothing is done about it, unless ``classify`` says otherwise."""
     if labels.get("alertname") not in FOR_PEOPLE or "failure_class" in labels:
         return False
     return not any(all(matcher.matches(labels) for matcher in parse_matchers(entry.match)) for entry in policy.classify)

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who sends alerts about whom: a table of programs whose metrics speak of something else than of where they run.
 
-C(instance) is where a metric was scraped.  For an exporter on the host that it watches, that is the host.  A prober, a
-relay or a reader of somebody's API runs elsewhere, and its C(instance) (in Kubernetes its C(node), C(pod), C(service)
-as well) is the messenger's.  A sender that is not in the table speaks for itself, and everything that it says has to
-agree.
+``instance`` is where a metric was scraped.  For an exporter on the host that it watches, that is the host.  A prober, a
+relay or a reader of somebody's API runs elsewhere, and its ``instance`` (in Kubernetes its ``node``, ``pod``,
+``service`` as well) is the messenger's.  A sender that is not in the table speaks for itself, and everything that it
+says has to agree.
 
 Each entry names the public source of what it says.  Values are compared in lower case.
 """
@@ -41,7 +41,7 @@ _LONGEST = 300
 
 
 class Instance(StrEnum):
-    """What a sender's C(instance) says: where it runs, or what it probed unless the port is its own."""
+    """What a sender's ``instance`` says: where it runs, or what it probed unless the port is its own."""
 
     own = "own"
     messenger = "messenger"
@@ -52,10 +52,10 @@ class Instance(StrEnum):
 class SenderKind:
     """A kind of sender.
 
-    C(program) is looked for in the labels that carry names of programs, C(job) is a whole C(job), C(alert) begins
-    C(alertname), C(ports) are looked for at the end of C(instance), C(marks) among the names of the labels; one of them
-    is enough, and what the C(job) says goes before the others.  C(subject) are its own labels that name the failed
-    thing; where one of them is there, C(beside) are the messenger's.
+    ``program`` is looked for in the labels that carry names of programs, ``job`` is a whole ``job``, ``alert`` begins
+    ``alertname``, ``ports`` are looked for at the end of ``instance``, ``marks`` among the names of the labels; one of
+    them is enough, and what the ``job`` says goes before the others.  ``subject`` are its own labels that name the
+    failed thing; where one of them is there, ``beside`` are the messenger's.
     """
 
     name: str
@@ -86,7 +86,7 @@ class SenderKind:
 
 @dataclass(frozen=True)
 class SenderTraits:
-    """What labels say of their sender: values in lower case, the port of C(instance), names of marks."""
+    """What labels say of their sender: values in lower case, the port of ``instance``, names of marks."""
 
     job: str
     alertname: str

@@ -65,9 +65,9 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an alert is about, in the words of its labels; C(claims) begin with the one that decides.
+    """What an alert is about, in the words of its labels; ``claims`` begin with the one that decides.
 
-    C(doubts) name nothing, but must not name another host than the claim that decides.
+    ``doubts`` name nothing, but must not name another host than the claim that decides.
     """
 
     sender: str
@@ -110,7 +110,7 @@ def _candidates(sender: SenderKind, labels: Mapping[str, str]) -> Iterator[str]:
 def _exported_variants(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return a label and what became of it where another scrape put its own in its place, the oldest first.
 
-    Prometheus renames what collides with C(exported_), and that again where it collides (scrape/scrape.go).
+    Prometheus renames what collides with ``exported_``, and that again where it collides (scrape/scrape.go).
     """
     return tuple(label for times in (3, 2, 1, 0) if labels.get(label := "exported_" * times + name))
 

@@ -4,8 +4,8 @@
 """Which one inventory host an alert is about.
 
 The words in an alert were written by somebody else.  They select by equality among the names that the inventory holds,
-or they select nothing: no pattern, no prefix, no default.  Which labels may select at all is C(subject)'s matter; where
-two of them select different hosts, nothing is selected.
+or they select nothing: no pattern, no prefix, no default.  Which labels may select at all is ``subject``'s matter;
+where two of them select different hosts, nothing is selected.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NOTHING_READ = ("DatasourceNoData", "DatasourceError")
 
 
 class Refusal(ValueError):
-    """An alert that has no target: C(why) is the kind, C(advice) what would make it acceptable."""
+    """An alert that has no target: ``why`` is the kind, ``advice`` what would make it acceptable."""
 
     def __init__(self, why: RefusalReason, text: str, advice: str) -> None:
         super().__init__(text)
@@ -89,7 +89,7 @@ def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
 
 
 def named_host(labels: Mapping[str, str]) -> str | None:
-    """Return the host that labels name, whoever has such a host: without the port of C(instance)."""
+    """Return the host that labels name, whoever has such a host: without the port of ``instance``."""
     claims = subject_of(labels).claims
     return list(_readings(claims[0]))[-1] if claims else None
 

@@ -24,7 +24,7 @@ class Nature(StrEnum):
 
 @dataclass(frozen=True)
 class AlertDelivery:
-    """One delivery about an alert, in the order of commits.  C(counts) is false where it was not acted on."""
+    """One delivery about an alert, in the order of commits.  ``counts`` is false where it was not acted on."""
 
     number: int
     status: str
@@ -39,12 +39,12 @@ class AlertDelivery:
 class IncidentAlerts:
     """The latest news of each alert of an incident, taken together.
 
-    C(fired_at) is when the newest of those that fire was committed, C(denied_at) the same of those that would not fire
-    if the fault were over; None where there is none.  C(began_at) is when the newest of the other ones that fire began:
-    its sender says when, and it is no later than when it was committed, whatever the sender's clock.  C(hides) is true
-    where one fires that would fire on, without a word, if the same happened again: with its incident ended, nobody
-    would act.  C(ended_at) is when the last end of a state was committed, if there is one and every state is told to
-    have ended; C(told_at) when anything was.
+    ``fired_at`` is when the newest of those that fire was committed, ``denied_at`` the same of those that would not
+    fire if the fault were over; None where there is none.  ``began_at`` is when the newest of the other ones that fire
+    began: its sender says when, and it is no later than when it was committed, whatever the sender's clock.  ``hides``
+    is true where one fires that would fire on, without a word, if the same happened again: with its incident ended,
+    nobody would act.  ``ended_at`` is when the last end of a state was committed, if there is one and every state is
+    told to have ended; ``told_at`` when anything was.
     """
 
     fired_at: float | None
@@ -66,8 +66,8 @@ class IncidentAlerts:
 
 
 def taken_together(rows: Iterable[Any]) -> IncidentAlerts:
-    """Return what the latest news of each alert says: rows with C(status), C(nature), C(outcome), C(starts_at)
-    and C(committed_at).
+    """Return what the latest news of each alert says: rows with ``status``, ``nature``, ``outcome``, ``starts_at``
+    and ``committed_at``.
 
     Where the end of one is not known but for its absence, the ends of the others do not speak for it.
     """

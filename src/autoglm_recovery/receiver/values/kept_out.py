@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs that a host's lock kept out, because somebody else was at work there: when one is tried again, and when no more.
 
-Such a run has done nothing, and says nothing of the fault: see the module C(host_lock).
+Such a run has done nothing, and says nothing of the fault: see the module ``host_lock``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENCE_S = 3600.0
 class KeptOut:
     """The runs of an incident that were kept out one after the other: the last one's holder, and since when.
 
-    C(since) is when the first of them was begun, C(last_at) when the last has ended.
+    ``since`` is when the first of them was begun, ``last_at`` when the last has ended.
     """
 
     host: str

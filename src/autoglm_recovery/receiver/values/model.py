@@ -47,8 +47,8 @@ class Target:
 class Fault:
     """What an alert means: its failure class and why, and its target or the reason why there is none.
 
-    C(named_by) is the label that named the target, C(ignored) what looked like it and did not count.  Of a refusal
-    C(refused_as) is the kind and C(advice) what would make the alert acceptable.
+    ``named_by`` is the label that named the target, ``ignored`` what looked like it and did not count.  Of a refusal
+    ``refused_as`` is the kind and ``advice`` what would make the alert acceptable.
     """
 
     failure_class: str
@@ -96,12 +96,12 @@ ENDED = frozenset({IncidentState.resolved, IncidentState.closed})
 class RunState(StrEnum):
     """Where a run stands.
 
-    C(lost) means that it was cut off: nobody can know how far it came.  C(fenced) means that the host refused it
+    ``lost`` means that it was cut off: nobody can know how far it came.  ``fenced`` means that the host refused it
     because a newer run had been there: it is repeated with a higher fencing token, and was no attempt.
-    C(kept_out) means that the host's lock let it not in, because somebody else was at work there: it is repeated later,
-    and was no attempt either.  C(not_launched) means that nothing has begun it and nothing ever will, as its launcher
-    says: it was no attempt, and a person is called.
-    C(cancelled) is what a person has ended; it may have come to its own end at that moment, and counts as no success.
+    ``kept_out`` means that the host's lock let it not in, because somebody else was at work there: it is repeated
+    later, and was no attempt either.  ``not_launched`` means that nothing has begun it and nothing ever will, as its
+    launcher says: it was no attempt, and a person is called. ``cancelled`` is what a person has ended; it may have come
+    to its own end at that moment, and counts as no success.
     """
 
     launching = "launching"
@@ -152,8 +152,8 @@ class Verb(StrEnum):
 class Decision:
     """What to do now, and the reason in words for a person.
 
-    C(not_before) says until when to wait; C(queued) that it waits for others, whose end may come before that.
-    C(asks) is true where a person's word is waited for, C(watched) where the policy lets nothing be done at all.
+    ``not_before`` says until when to wait; ``queued`` that it waits for others, whose end may come before that.
+    ``asks`` is true where a person's word is waited for, ``watched`` where the policy lets nothing be done at all.
     """
 
     verb: Verb

@@ -37,7 +37,7 @@ _MAY = {
 class Principal:
     """Somebody who was recognised.
 
-    C(how) is C(open), C(bearer), C(basic), C(certificate) or C(session); C(address) is the other end of the
+    ``how`` is ``open``, ``bearer``, ``basic``, ``certificate`` or ``session``; ``address`` is the other end of the
     connection, whatever a header says.
     """
 

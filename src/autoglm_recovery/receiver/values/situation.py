@@ -23,7 +23,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence of Alertmanager that fits every alert of the incident.  C(until) is its end."""
+    """A silence of Alertmanager that fits every alert of the incident.  ``until`` is its end."""
 
     id: str
     by: str
@@ -41,7 +41,7 @@ class NotLaunched:
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run of the same action, or in the same pool.  C(pending) is one whose end or whose proof is not known yet."""
+    """A run of the same action, or in the same pool.  ``pending`` is one whose end or whose proof is not known yet."""
 
     failed: bool
     pending: bool
@@ -62,23 +62,23 @@ class CapacityGroup:
 class Situation:
     """Everything a decision may depend on.
 
-    C(in_inventory) is false where the target has left the inventory since its alert came.
+    ``in_inventory`` is false where the target has left the inventory since its alert came.
 
-    C(attempts) are the runs of this incident, oldest first.  C(earlier_actions) are the actions that were run for the
-    same failure of the same target in incidents before this one, within the policy's C(persistent_within), and
-    C(earlier_counts) how often.
-    C(gpu_actions) counts the actions that were run for the same GPU, on whatever host, within C(gpu_memory.within).
+    ``attempts`` are the runs of this incident, oldest first.  ``earlier_actions`` are the actions that were run for the
+    same failure of the same target in incidents before this one, within the policy's ``persistent_within``, and
+    ``earlier_counts`` how often.
+    ``gpu_actions`` counts the actions that were run for the same GPU, on whatever host, within ``gpu_memory.within``.
 
-    C(only_probed) is true where the service was found well after the last run and no alert has fired since: that it is
+    ``only_probed`` is true where the service was found well after the last run and no alert has fired since: that it is
     ill again, its own probe says alone.
 
-    C(fired) is how often the most restless of the alerts has fired within C(flapping.window).  C(labels) are those of
-    the alerts that fire, and where none does those of all that have ended.
-    C(fenced) is what the host said, where it refused so many runs in a row, because newer runs
-    had been there, that it makes no sense to go on.  C(kept_out) are the runs that were refused last because somebody
-    else is at work on the host.  C(not_launched) is the last run where its launcher could never begin it.
-    C(action_runs) and C(pool_runs) are past runs of the action that is next, and in the pool, within the circuit
-    breaker's window, newest first.  C(capacity_groups) are the pools that the action touches, and the fleet.
+    ``fired`` is how often the most restless of the alerts has fired within ``flapping.window``.  ``labels`` are those
+    of the alerts that fire, and where none does those of all that have ended. ``fenced`` is what the host said, where
+    it refused so many runs in a row, because newer runs had been there, that it makes no sense to go on.  ``kept_out``
+    are the runs that were refused last because somebody else is at work on the host.  ``not_launched`` is the last run
+    where its launcher could never begin it. ``action_runs`` and ``pool_runs`` are past runs of the action that is next,
+    and in the pool, within the circuit breaker's window, newest first.  ``capacity_groups`` are the pools that the
+    action touches, and the fleet.
     """
 
     failure_class: str

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stretch:
-    """The newest stretch of time in which the Watchdog was told of as firing, without a gap: C(since) and C(at) are of
-    its first and its last delivery."""
+    """The newest stretch of time in which the Watchdog was told of as firing, without a gap: ``since`` and ``at`` are
+    of its first and its last delivery."""
 
     since: float = math.inf
     at: float = 0.0

@@ -12,8 +12,8 @@ OF_A_PROCESS = frozenset({"oom", "crash", "deadlock", "unresponsive", "not_ready
 def corrected(failure_class: str, read: str | None) -> str | None:
     """Return the class that a reading of the broken service puts in place of an incident's, or None.  Pure.
 
-    C(read) is the class that the playbook's own reading gave, before anything was changed: signal 9 and no trace of the
-    OOM killer is a crash, whoever else on the host was killed for lack of memory in those minutes.
+    ``read`` is the class that the playbook's own reading gave, before anything was changed: signal 9 and no trace of
+    the OOM killer is a crash, whoever else on the host was killed for lack of memory in those minutes.
     """
     both = failure_class in OF_A_PROCESS and read in OF_A_PROCESS
     return read if both and read != failure_class else None

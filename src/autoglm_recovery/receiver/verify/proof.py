@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a repair holds by the operator's own measure: the PromQL of C(verify), and how its answer is read."""
+"""Whether a repair holds by the operator's own measure: the PromQL of ``verify``, and how its answer is read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class Proof:
-    """C(holds) is None where nobody knows, which is never taken for a proof; C(said) is for people.
+    """``holds`` is None where nobody knows, which is never taken for a proof; ``said`` is for people.
 
-    C(counts_from) is given where nothing that is said before that moment can be a proof.
+    ``counts_from`` is given where nothing that is said before that moment can be a proof.
     """
 
     holds: bool | None
@@ -38,7 +38,7 @@ NOTHING_TO_PROVE = Proof(True, "nothing else is asked for")
 
 
 def question(expression: str, target: Mapping[str, str | None]) -> str:
-    """Put an incident's target in for C($host), C($service), C($pool) and C($gpu).
+    """Put an incident's target in for ``$host``, ``$service``, ``$pool`` and ``$gpu``.
 
     :raises ValueError: where the incident has none, or one that could become a part of the query.
     """
@@ -55,9 +55,9 @@ def question(expression: str, target: Mapping[str, str | None]) -> str:
 
 
 def read(answer: object) -> Proof:
-    """Read what C(GET /api/v1/query) answers: a repair holds if there is a value, and none is 0 or no number.
+    """Read what ``GET /api/v1/query`` answers: a repair holds if there is a value, and none is 0 or no number.
 
-    So a comparison does with and without C(bool).  An answer with warnings may be a part of the truth, and is none.
+    So a comparison does with and without ``bool``.  An answer with warnings may be a part of the truth, and is none.
 
     :raises ValueError: if it is not what Prometheus answers.
     """

@@ -44,7 +44,7 @@ class ProofWatch:
     """Keeps the newest answer for each run whose repair waits for its proof."""
 
     def __init__(self, database: Database, policy: Callable[[], Policy], heard: Callable[[], None]) -> None:
-        """C(heard) is called when an answer is another than before; its incident is due then."""
+        """``heard`` is called when an answer is another than before; its incident is due then."""
         self._database = database
         self._policy = policy
         self._heard = heard
@@ -128,7 +128,7 @@ def _is_news(before: Proof | None, now: Proof | None) -> bool:
 def look_back(client: httpx.Client, within_s: float) -> float:
     """Return how many seconds old a sample may be for this server's answers, or 0 where each query may say so itself.
 
-    C(lookback_delta) came into Prometheus' query API in 2023 (prometheus/prometheus, pull request 12088); a server
+    ``lookback_delta`` came into Prometheus' query API in 2023 (prometheus/prometheus, pull request 12088); a server
     without it passes over it in silence.  One that reads it refuses what is no duration, which no version number has to
     tell, nor the names of those who speak the same API.
 

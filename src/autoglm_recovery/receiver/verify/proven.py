@@ -4,11 +4,11 @@
 """Whether a fault is over.  Pure: what is known of an incident's alerts, runs and checks, and what that proves.
 
 The end of an alert is not the end of a fault.  Alertmanager tells of an alert that Prometheus stopped sending as of one
-that ended (dispatch/dispatch.go, C(flush)): its C(endsAt), four times the resend delay after it was last sent
-(rules/alerting.go of Prometheus, C(ValidUntil)), has passed.  In the webhook the two look alike.  What tells them apart
-is the Watchdog, which the same Prometheus sends in the same way: with Prometheus gone it expires within a resend delay
-of the others.  One that is told of as firing later than that, and was told of without a gap since before the end, was
-sent by a Prometheus that has not been away: one that comes back may not have found the fault again yet (C(for)).
+that ended (dispatch/dispatch.go, ``flush``): its ``endsAt``, four times the resend delay after it was last sent
+(rules/alerting.go of Prometheus, ``ValidUntil``), has passed.  In the webhook the two look alike.  What tells them
+apart is the Watchdog, which the same Prometheus sends in the same way: with Prometheus gone it expires within a resend
+delay of the others.  One that is told of as firing later than that, and was told of without a gap since before the end,
+was sent by a Prometheus that has not been away: one that comes back may not have found the fault again yet (``for``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPIRY_SPREAD_S = 120.0
 
 @dataclass(frozen=True)
 class Check:
-    """The newest reading of the service by the check playbook: C(holds) is None where it told nothing."""
+    """The newest reading of the service by the check playbook: ``holds`` is None where it told nothing."""
 
     holds: bool | None
     said: str
@@ -37,9 +37,9 @@ class Check:
 
 @dataclass(frozen=True)
 class ProofFacts:
-    """All that a verdict depends on.  C(expression) is what Prometheus says to C(verify), None where nobody asks.
+    """All that a verdict depends on.  ``expression`` is what Prometheus says to ``verify``, None where nobody asks.
 
-    C(asked_at) is when the service was first asked after the last run, C(well_at) when it was first found well.
+    ``asked_at`` is when the service was first asked after the last run, ``well_at`` when it was first found well.
     """
 
     alerts: IncidentAlerts

@@ -37,7 +37,7 @@ class TlsFiles:
 
 
 def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the names of a verified certificate as C(ssl.SSLSocket.getpeercert) gives it; none is an empty tuple."""
+    """Return the names of a verified certificate as ``ssl.SSLSocket.getpeercert`` gives it; none is an empty tuple."""
     if not certificate:
         return ()
     common = [f"CN={value}" for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]

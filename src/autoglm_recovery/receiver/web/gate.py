@@ -62,7 +62,7 @@ class Gate:
         self._hashing = anyio.CapacityLimiter(2)
 
     async def admit(self, scope: Scope, receive: Receive, need: Need, *, page: bool) -> Response | None:
-        """Put who asks into C(scope["user"]) and return None if they may, else the answer that turns them away."""
+        """Put who asks into ``scope["user"]`` and return None if they may, else the answer that turns them away."""
         request = Request(scope, receive)
         writes = request.method not in _SAFE
         if writes and not is_from_here(request):

@@ -25,7 +25,7 @@ class _Number(IntegerConvertor):
     regex = "[0-9]{1,100}"
 
 
-# In place of Starlette's, for every C({id:int}) in a path.
+# In place of Starlette's, for every ``{id:int}`` in a path.
 register_url_convertor("int", _Number())
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -35,7 +35,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Contract:
     """What the OpenAPI document says of a route beyond its path, its method and its need.
 
-    C(gives) is the model of an answer with 200, or a media type; C(fails) are the other answers that are its own.
+    ``gives`` is the model of an answer with 200, or a media type; ``fails`` are the other answers that are its own.
     """
 
     gives: type[BaseModel] | str
@@ -99,9 +99,9 @@ def form(request: Request) -> dict[str, str]:
 
 
 def form_token(request: Request) -> str:
-    """Return what a form on a page must carry in the field C(form_token), for whoever asks for the page.
+    """Return what a form on a page must carry in the field ``form_token``, for whoever asks for the page.
 
-    A script of the page sends the same in the header C(X-Form-Token) where it gives orders through the API.
+    A script of the page sends the same in the header ``X-Form-Token`` where it gives orders through the API.
     """
     principal = who(request)
     token: str = request.app.state.gate.sessions.form_token(principal.name, principal.how)

@@ -54,7 +54,7 @@ _teller = Teller()
 
 
 class TellingObject(ssl.SSLObject):
-    """One connection; C(ssl.SSLContext.sslobject_class) has asyncio use it."""
+    """One connection; ``ssl.SSLContext.sslobject_class`` has asyncio use it."""
 
     def do_handshake(self) -> None:
         """Shake hands, and tell if that failed."""

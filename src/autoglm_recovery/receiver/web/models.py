@@ -27,7 +27,7 @@ class _Shape(BaseModel):
 
 
 def _row(name: str, table: sa.Table, **more: Any) -> type[BaseModel]:
-    """Make the model of a row as C(views) shows it."""
+    """Make the model of a row as ``views`` shows it."""
     columns: dict[str, Any] = {
         column.name: (_type_of(column) | None if column.nullable else _type_of(column), ...)
         for column in table.columns

@@ -34,7 +34,7 @@ class ListenError(RuntimeError):
 class AccessSettings:
     """Where to listen, and who may come in.
 
-    C(session_key) is shared by replicas, so that a session of one is good at all; without it the state directory
+    ``session_key`` is shared by replicas, so that a session of one is good at all; without it the state directory
     keeps one.
     """
 
@@ -72,7 +72,7 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
 
 
 def split_address(listen: str) -> tuple[str, int]:
-    """Split C(host:port) or C([v6]:port).
+    """Split ``host:port`` or ``[v6]:port``.
 
     :raises ListenError: if it is neither.
     """
@@ -106,7 +106,7 @@ def bound(listen: str) -> socket.socket:
 
 
 def server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
-    """Return a server; C(run(sockets=[...])) serves until it is told to stop."""
+    """Return a server; ``run(sockets=[...])`` serves until it is told to stop."""
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 class Shares:
     """Places for work that is large.  Who finds none waits in a line of his own, and then with the first of the others.
 
-    C(who) is a name out of the access file, so that there are few.
+    ``who`` is a name out of the access file, so that there are few.
     """
 
     def __init__(self, most: int, most_each: int) -> None:

@@ -16,7 +16,7 @@ from ansible.module_utils import basic
 
 @pytest.fixture
 def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
-    """Call a module's main() with arguments; its result, with C(failed) as Ansible would have it."""
+    """Call a module's main() with arguments; its result, with ``failed`` as Ansible would have it."""
 
     def run(module: Any, check: bool = False, **arguments: Any) -> dict[str, Any]:
         arguments["_ansible_check_mode"] = check

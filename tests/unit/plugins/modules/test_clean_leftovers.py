@@ -16,7 +16,7 @@ from ansible_collections.autoglm.recovery.plugins.modules import clean_leftovers
 class FakeSystemctl:
     """Stands in for systemctl, which the machine of the tests may not have: one unit, and the commands that were run.
 
-    The form of C(show) and what C(reset-failed) does are described in systemctl(1) of systemd 252.  Real units are in
+    The form of ``show`` and what ``reset-failed`` does are described in systemctl(1) of systemd 252.  Real units are in
     tests/lab and tests/integration/targets/clean_leftovers.  See tests/FAKES.md.
     """
 

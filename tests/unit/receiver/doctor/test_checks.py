@@ -248,7 +248,7 @@ def test_targets_are_compared_with_the_inventory() -> None:
 
 
 def scraped() -> list[dict[str, Any]]:
-    """Return all targets that C(service) is to have, each of them up."""
+    """Return all targets that ``service`` is to have, each of them up."""
     named = [target("node", host="node-a"), target("autoglm", host="node-a"), target("receiver", instance="x")]
     return [*named, target("inference", host="node-a", service="llama")]
 

@@ -36,9 +36,9 @@ class Series:
 
 @dataclass(frozen=True)
 class AlertRecord:
-    """What was recorded from C(since) to C(until), both moments of the grid.
+    """What was recorded from ``since`` to ``until``, both moments of the grid.
 
-    C(seen) is when Prometheus recorded anything at all; between those spans nobody knows what was.
+    ``seen`` is when Prometheus recorded anything at all; between those spans nobody knows what was.
     """
 
     since: float
@@ -62,7 +62,7 @@ class AlertRecord:
 
 @dataclass(frozen=True)
 class Event:
-    """News about one alert at a moment: C(status) is firing or resolved."""
+    """News about one alert at a moment: ``status`` is firing or resolved."""
 
     at: float
     status: str
@@ -95,8 +95,8 @@ def events_of(record: AlertRecord, bridge: float = 0.0) -> list[Event]:
     """Return what was told, in the order in which it was; the same record gives the same list.
 
     An alert has resolved at the first moment of the grid at which it is not there.  One that is there at the last
-    moment still fires.  C(bridge) is how long an alert may be away, in seconds, without being told as resolved: what
-    comes back within Alertmanager's C(group_interval) is not.
+    moment still fires.  ``bridge`` is how long an alert may be away, in seconds, without being told as resolved: what
+    comes back within Alertmanager's ``group_interval`` is not.
     """
     events = [event for series in record.series for event in _of_series(series, record, bridge)]
     # What resolves at a moment makes room for what fires at the same.

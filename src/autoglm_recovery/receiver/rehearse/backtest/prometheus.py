@@ -78,7 +78,7 @@ class PrometheusRecord:
     def read(
         self, since: float, until: float, step: float, told: Callable[[float], None] = lambda _: None
     ) -> AlertRecord:
-        """Read all alerts that fired, on the grid of multiples of C(step).  C(told) hears how much is done, 0 to 1.
+        """Read all alerts that fired, on the grid of multiples of ``step``.  ``told`` hears how much is done, 0 to 1.
 
         :raises RecordError: if it cannot be read as a whole.
         """

@@ -5,7 +5,7 @@
 
 Only the two ends are not the receiver's: alerts come out of a record, and a run does nothing but take its time.  It
 then says that it has repaired, and whether that is true shows in the record, as it shows to the receiver: the alert
-resolves within the strategy's C(resolve_within), or it does not, and the ladder goes on.
+resolves within the strategy's ``resolve_within``, or it does not, and the ladder goes on.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Replay:
     def run(self, events: Sequence[Event], until: float, told: Callable[[float], None] = lambda _: None) -> None:
         """Tell the receiver everything at its time, and let it do what is due, until a moment.
 
-        C(told) hears the time that it is.
+        ``told`` hears the time that it is.
         """
         coming = deliveries(events)
         following = next(coming, None)

@@ -35,7 +35,7 @@ _Rows = Sequence[sa.Row[Any]]
 def report(
     record: AlertRecord, events: Sequence[Event], replay: Replay, assumptions: Iterable[str], own: Sequence[Event] = ()
 ) -> dict[str, Any]:
-    """Return everything that a replay has shown.  C(own) are our own alerts for people, which it was not told of."""
+    """Return everything that a replay has shown.  ``own`` are our own alerts for people, which it was not told of."""
     with replay.database.reading() as connection:
         told = connection.execute(sa.select(alerts).order_by(alerts.c.id)).all()
         happened = connection.execute(sa.select(incidents).order_by(incidents.c.id)).all()
@@ -175,7 +175,7 @@ def _run(row: sa.Row[Any], shown: Collection[int]) -> dict[str, Any]:
 
 
 def _is_shown(connection: sa.Connection, incident: sa.Row[Any]) -> bool:
-    """Tell whether the record itself shows that a fault is over: without the answers of services and of C(verify)."""
+    """Tell whether the record itself shows that a fault is over: without the answers of services and of ``verify``."""
     known = replace(known_of(connection, incident, ALWAYS_HEARD, None), check=None)
     return incident.state == IncidentState.resolved and verdict(known).word is ProofState.proven
 

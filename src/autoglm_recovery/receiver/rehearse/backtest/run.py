@@ -43,7 +43,7 @@ def backtest(
 ) -> dict[str, Any]:
     """Replay a record and report on it.  Without a world, the fleet is the hosts that the alerts name.
 
-    C(told) hears how much is done, 0 to 1.
+    ``told`` hears how much is done, 0 to 1.
 
     :raises AnsibleError, TooLong: if there is nothing to replay it with, or too much.
     """

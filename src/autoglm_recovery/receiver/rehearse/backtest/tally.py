@@ -20,9 +20,10 @@ LADDER = "ladder"
 
 @dataclass
 class Stop:
-    """One rule in the way of one incident without a break.  C(until) is None while it is; C(asks) for a person's word.
+    """One rule in the way of one incident without a break.  ``until`` is None while it is; ``asks`` for a person's
+    word.
 
-    C(reason) is the first; it may have changed its figures meanwhile.
+    ``reason`` is the first; it may have changed its figures meanwhile.
     """
 
     incident_id: int

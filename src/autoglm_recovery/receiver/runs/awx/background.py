@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class _Wish:
-    """What the acting thread wants: a look at a run, after it was cancelled where C(cancel) says why."""
+    """What the acting thread wants: a look at a run, after it was cancelled where ``cancel`` says why."""
 
     run: RunRecord
     order: Callable[[], RunSpec] | None
@@ -43,7 +43,7 @@ class _Seen:
 
 
 class BackgroundAwx:
-    """Implements C(Launcher); every call returns at once.  C(longest_s): how long AWX may take over one run."""
+    """Implements ``Launcher``; every call returns at once.  ``longest_s``: how long AWX may take over one run."""
 
     name = "awx"
     outlives_receiver = True
@@ -71,7 +71,7 @@ class BackgroundAwx:
         self._launcher.close()
 
     def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
-        """See C(Launcher.look): what was seen since, or else as before."""
+        """See ``Launcher.look``: what was seen since, or else as before."""
         with self._lock:
             seen = self._seen.pop(run.id, None)
             earlier = self._wishes.get(run.id)
@@ -89,7 +89,7 @@ class BackgroundAwx:
         return seen.outcome
 
     def cancel(self, run: RunRecord, why: str) -> None:
-        """See C(Launcher.cancel); AWX is told soon, and again until it has done so."""
+        """See ``Launcher.cancel``; AWX is told soon, and again until it has done so."""
         with self._lock:
             earlier = self._wishes.get(run.id)
             self._wishes[run.id] = _Wish(run, earlier.order if earlier else None, why)

@@ -28,7 +28,7 @@ MOST_PAGES = 10
 
 
 class AwxUnavailable(RuntimeError):
-    """No usable answer: asking again may help.  C(processed) tells whether AWX may have done what was asked."""
+    """No usable answer: asking again may help.  ``processed`` tells whether AWX may have done what was asked."""
 
     def __init__(self, reason: str, *, processed: bool, wait_s: float | None = None) -> None:
         """Note how long AWX asked to be left alone, if it did."""
@@ -80,11 +80,11 @@ class AwxClient:
         self._http.close()
 
     def get(self, path: str, deadline: Deadline, **params: Any) -> dict[str, Any]:
-        """Ask for an object; C(path) is below the API's root."""
+        """Ask for an object; ``path`` is below the API's root."""
         return self._call("GET", self._address(path), deadline, params=params)[0]
 
     def get_dated(self, path: str, deadline: Deadline) -> tuple[dict[str, Any], str | None]:
-        """Ask for an object, and what AWX's own clock said (the C(Date) header)."""
+        """Ask for an object, and what AWX's own clock said (the ``Date`` header)."""
         return self._call("GET", self._address(path), deadline)
 
     def post(self, path: str, deadline: Deadline, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class AwxClient:
     def pages(
         self, path: str, deadline: Deadline, *, most: int = MOST_PAGES, **params: Any
     ) -> Iterator[list[dict[str, Any]]]:
-        """Ask for a list, page by page; C(next) must stay on AWX's own host."""
+        """Ask for a list, page by page; ``next`` must stay on AWX's own host."""
         address, query = self._address(path), dict(params)
         for _page in range(most):
             answer = self._call("GET", address, deadline, params=query)[0]

@@ -43,7 +43,7 @@ class Following:
     """Reads jobs: status, events, timeouts."""
 
     def __init__(self, client: AwxClient, finder: JobFinder, settings: AwxSettings, runs_in: Path | None) -> None:
-        """Share the launcher's client.  Evidence is kept below C(runs_in), as that of runs on this machine is."""
+        """Share the launcher's client.  Evidence is kept below ``runs_in``, as that of runs on this machine is."""
         self._runs_in = runs_in
         self._client = client
         self._finder = finder

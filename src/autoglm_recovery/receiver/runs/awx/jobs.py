@@ -41,7 +41,7 @@ class JobId:
 
 
 def parse_reference(reference: str | None) -> JobId | None:
-    """Read what C(str(JobId)) wrote; anything else is no job."""
+    """Read what ``str(JobId)`` wrote; anything else is no job."""
     found = _REFERENCE.match(reference or "")
     return JobId(found[1], int(found[2])) if found else None
 
@@ -60,7 +60,7 @@ def job_id(job: Mapping[str, Any], kind: str) -> JobId:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How a job stands: C(rc) and C(why) are for one that has ended."""
+    """How a job stands: ``rc`` and ``why`` are for one that has ended."""
 
     status: RunStatus
     rc: int | None = None
@@ -121,7 +121,7 @@ def told(events: Sequence[Mapping[str, Any]], cursor: int, *, whole: bool) -> tu
     """Return the timeline lines of events beyond the cursor, and the new cursor.
 
     Events reach AWX's database out of order: one after a gap waits until the gap is filled, or until AWX says that it
-    has all (C(whole)).
+    has all (``whole``).
     """
     lines: list[Mapping[str, Any]] = []
     for event in events:

@@ -6,11 +6,12 @@
 Facts about AWX that this stands on (its documentation and source, 24.6):
 
 - Prompts that a job template does not ask for are ignored, not refused: the launch succeeds, on all hosts of the
-  inventory if it was the limit.  A workflow's template refuses them.  C(GET .../launch/) says beforehand what is asked
-  for, C(ignored_fields) and the job itself afterwards.
-- AWX marks launch-time variables C(!unsafe), unless an administrator set C(ALLOW_JINJA_IN_EXTRA_VARS) to C(always).
-  A client cannot set that mark: AWX reads C(extra_vars) and stores plain JSON.
-- C(extra_vars) cannot be searched (HTTP 403), C(limit) can, but only as C(limit__exact): C(limit) is a reserved word.
+  inventory if it was the limit.  A workflow's template refuses them.  ``GET .../launch/`` says beforehand what is asked
+  for, ``ignored_fields`` and the job itself afterwards.
+- AWX marks launch-time variables ``!unsafe``, unless an administrator set ``ALLOW_JINJA_IN_EXTRA_VARS`` to ``always``.
+  A client cannot set that mark: AWX reads ``extra_vars`` and stores plain JSON.
+- ``extra_vars`` cannot be searched (HTTP 403), ``limit`` can, but only as ``limit__exact``: ``limit`` is a reserved
+  word.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def mark(installation: str, run: RunRecord) -> str:
 
 
 def launch_body(order: RunSpec, marked: str) -> dict[str, Any]:
-    """Return what is posted to C(.../launch/).
+    """Return what is posted to ``.../launch/``.
 
     :raises LaunchRefused: if the target's own names hold a template: they cannot be changed without meaning another.
     """
@@ -102,7 +103,7 @@ def number_of(template: Mapping[str, Any]) -> int:
 
 
 def check_prompts(launch: Mapping[str, Any], name: str) -> None:
-    """Check what C(GET .../launch/) says.
+    """Check what ``GET .../launch/`` says.
 
     :raises LaunchRefused: if the template would ignore the limit or the variables, or wants what nobody can give.
     """
@@ -121,10 +122,10 @@ def check_prompts(launch: Mapping[str, Any], name: str) -> None:
 
 
 def check_launched(answer: Mapping[str, Any], sent: Mapping[str, Any], kind: str, name: str) -> str | None:
-    """Say what to change if AWX launched something else than what was C(sent); None if all is well.
+    """Say what to change if AWX launched something else than what was ``sent``; None if all is well.
 
-    AWX answers with the job as it is: its C(type), its C(limit), and its C(extra_vars) less what a question of type
-    "password" in the template's survey hides (C(display_extra_vars) in C(awx/main/models/mixins.py), 24.6).
+    AWX answers with the job as it is: its ``type``, its ``limit``, and its ``extra_vars`` less what a question of type
+    "password" in the template's survey hides (``display_extra_vars`` in ``awx/main/models/mixins.py``, 24.6).
     """
     ignored = answer.get("ignored_fields")
     ignored = ignored if isinstance(ignored, Mapping) else {}

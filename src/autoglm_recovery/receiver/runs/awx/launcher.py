@@ -5,11 +5,11 @@
 
 How a run is launched once, although answers get lost and several receivers work on it:
 
-The first look only checks, and gives the receiver a reference C(launching:TOKEN) to keep.  The database takes it from
+The first look only checks, and gives the receiver a reference ``launching:TOKEN`` to keep.  The database takes it from
 the holder of the run's lease alone.  Only the launcher that made the token posts, and only in a look at a run that the
 database shows with it, so that whoever finds a run without a reference knows that nobody has posted.  Whoever finds a
 token of somebody else, or does not know what came of its own post, looks for the job by the mark in its variables for
-C(settle_s) seconds, and only then makes a token of its own.  Should two jobs be there after all, the older one is the
+``settle_s`` seconds, and only then makes a token of its own.  Should two jobs be there after all, the older one is the
 run's and the others are cancelled.
 
 No clock of a receiver is compared with another one's: durations are measured within one process, ages by AWX's clock.
@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 @dataclass
 class _Memory:
-    """What this process knows about a run, all of it only to save time.  Times are C(time.monotonic())."""
+    """What this process knows about a run, all of it only to save time.  Times are ``time.monotonic()``."""
 
     token: str | None = None
     posted_at: float | None = None
@@ -75,13 +75,13 @@ class _Memory:
 
 
 class AwxLauncher:
-    """Implements C(Launcher) with AWX."""
+    """Implements ``Launcher`` with AWX."""
 
     name = "awx"
     outlives_receiver = True
 
     def __init__(self, settings: AwxSettings, runs_in: Path | None = None) -> None:
-        """Open no connection yet.  Below C(runs_in) the evidence of runs is kept."""
+        """Open no connection yet.  Below ``runs_in`` the evidence of runs is kept."""
         self._settings = settings
         self._client = AwxClient(settings)
         self._finder = JobFinder(self._client, settings)
@@ -96,7 +96,7 @@ class AwxLauncher:
         self._client.close()
 
     def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
-        """See C(Launcher.look)."""
+        """See ``Launcher.look``."""
         memory = self._memory.setdefault(run.id, _Memory())
         now = time.monotonic()
         if now < self._silent_until:
@@ -125,7 +125,7 @@ class AwxLauncher:
         return look
 
     def cancel(self, run: RunRecord, why: str) -> None:
-        """See C(Launcher.cancel).
+        """See ``Launcher.cancel``.
 
         :raises AwxUnavailable: if AWX cannot be asked; the job may be going on, and cancel must be called again.
         """

@@ -51,7 +51,7 @@ def _collection(workflow: bool) -> str:
 def preflight(client: AwxClient, wanted: Template, template: Mapping[str, Any], host: str, deadline: Deadline) -> Ready:
     """Check everything that would make AWX run something else than what was ordered.
 
-    C(template) is the one of that name, as AWX shows it now.
+    ``template`` is the one of that name, as AWX shows it now.
 
     :raises LaunchRefused: with what a person must change in AWX.
     """

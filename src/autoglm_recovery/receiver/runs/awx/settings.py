@@ -38,13 +38,13 @@ class Token:
 class AwxSettings:
     """Where AWX is and how to speak to it.  All times are seconds.
 
-    C(installation) tells the runs of one receiver database from those of another one that uses the same AWX: two
-    receivers with databases of their own must have different names.  C(templates) says which template carries out which
-    action; an action that is not there is carried out by the job template C(template_prefix) + action.
+    ``installation`` tells the runs of one receiver database from those of another one that uses the same AWX: two
+    receivers with databases of their own must have different names.  ``templates`` says which template carries out
+    which action; an action that is not there is carried out by the job template ``template_prefix`` + action.
 
-    C(settle_s): for so long after a launch whose answer was lost the job may still appear.  AWX's own web server ends a
-    request after 120 s.  C(queue_s): a job that has waited so long for capacity is cancelled.  C(give_up_s): a run that
-    could not be launched for so long, because AWX does not answer, is given up.
+    ``settle_s``: for so long after a launch whose answer was lost the job may still appear.  AWX's own web server ends
+    a request after 120 s.  ``queue_s``: a job that has waited so long for capacity is cancelled.  ``give_up_s``: a run
+    that could not be launched for so long, because AWX does not answer, is given up.
     """
 
     url: str

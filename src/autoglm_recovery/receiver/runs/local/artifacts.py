@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ArtifactRetention:
-    """What is kept: the newest C(keep) runs, none older than C(max_age_s) seconds.  None is no limit."""
+    """What is kept: the newest ``keep`` runs, none older than ``max_age_s`` seconds.  None is no limit."""
 
     keep: int | None = 1000
     max_age_s: float | None = 30 * 86400.0
@@ -40,9 +40,9 @@ class ArtifactRetention:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run's directory.  C(ended_at) is None for one that may be going on.
+    """A run's directory.  ``ended_at`` is None for one that may be going on.
 
-    C(number) rises from run to run of one database; beside them may be those of one that was lost.
+    ``number`` rises from run to run of one database; beside them may be those of one that was lost.
     """
 
     number: int

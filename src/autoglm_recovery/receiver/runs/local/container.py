@@ -46,7 +46,7 @@ def check_podman(find: Callable[[str], str | None] = shutil.which) -> None:
 
 
 def contains(arguments: Mapping[str, Any]) -> bool:
-    """Tell whether C(runner_arguments) have the playbook run in a container."""
+    """Tell whether ``runner_arguments`` have the playbook run in a container."""
     return bool(arguments.get("process_isolation"))
 
 
@@ -82,11 +82,11 @@ def remove(directory: Path) -> None:
 def runner_arguments(
     environment: ExecutionEnvironment | None, directory: Path, inventory: Path, folder: Path
 ) -> dict[str, Any]:
-    """Return what C(ansible_runner.run) gets beside the playbook and the limit, on this machine or in a container.
+    """Return what ``ansible_runner.run`` gets beside the playbook and the limit, on this machine or in a container.
 
-    C(folder) is where C(ansible-playbook) would have been started.  In the container the variables are in the run's
-    directory; C(folder), and the inventory for reading (its folder if it is a file, because C(host_vars) and
-    C(group_vars) lie beside it), are there under their own names, unless that would hide what the image has there.
+    ``folder`` is where ``ansible-playbook`` would have been started.  In the container the variables are in the run's
+    directory; ``folder``, and the inventory for reading (its folder if it is a file, because ``host_vars`` and
+    ``group_vars`` lie beside it), are there under their own names, unless that would hide what the image has there.
 
     :raises LaunchRefused: if the inventory cannot be mounted.
     """
@@ -151,7 +151,7 @@ def seen(arguments: Mapping[str, Any]) -> tuple[Path, ...]:
 
 
 def with_configuration(arguments: Mapping[str, Any], file: str | None) -> dict[str, Any]:
-    """Add what makes this machine's C(ansible.cfg) be there: its folder, where relative paths of settings begin."""
+    """Add what makes this machine's ``ansible.cfg`` be there: its folder, where relative paths of settings begin."""
     if file is None or _is_below(Path(file), seen(arguments)):
         return dict(arguments)
     folder = Path(file).parent
@@ -181,7 +181,7 @@ def forget_runner_s_inventory(command: list[str]) -> None:
 def carried(settings: Mapping[str, str], of_paths: Collection[str], folders: Sequence[Path]) -> dict[str, str]:
     """Return the variables that mean the same in the container: Ansible's, and where ssh's agent is.
 
-    Of those C(of_paths) only what is in C(folders), which are there too, or is relative.
+    Of those ``of_paths`` only what is in ``folders``, which are there too, or is relative.
     """
     kept = {}
     for name, value in settings.items():
@@ -196,7 +196,7 @@ def carried(settings: Mapping[str, str], of_paths: Collection[str], folders: Seq
 
 
 def elsewhere(value: str, folders: Sequence[Path]) -> list[str]:
-    """Return those of a variable's paths that are not in C(folders)."""
+    """Return those of a variable's paths that are not in ``folders``."""
     return [part for part in value.split(":") if part.startswith(("/", "~")) and not _is_below(part, folders)]
 
 

@@ -35,9 +35,9 @@ class LocalLauncher:
         spawn: Callable[[Path], Spawned] = run_directory.spawn,
         environment: ExecutionEnvironment | None = None,
     ) -> None:
-        """C(allowed_until) tells until when, in C(heartbeat)'s time, the runs of this receiver may go on.
+        """``allowed_until`` tells until when, in ``heartbeat``'s time, the runs of this receiver may go on.
 
-        C(spawn) starts the supervisor of a prepared run; C(environment) is the container that playbooks run in.
+        ``spawn`` starts the supervisor of a prepared run; ``environment`` is the container that playbooks run in.
         """
         self._allowed_until = allowed_until
         self._start = spawn

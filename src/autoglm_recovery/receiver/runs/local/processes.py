@@ -5,7 +5,7 @@
 
 A supervisor is the "subreaper" of what it starts: whatever forks away, such as the shared connection that ssh leaves in
 the background, stays its descendant and is found.  Should the supervisor itself be killed, its playbook is killed by
-the kernel (C(PR_SET_PDEATHSIG)), and what is left is known by a mark in its environment.
+the kernel (``PR_SET_PDEATHSIG``), and what is left is known by a mark in its environment.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def end_descendants(polite_s: float = 2.0) -> int:
 
 
 def end_marked(directory: Path, arguments: bytes) -> int:
-    """Kill what carries a run's mark, or has C(arguments) among its own, and all below; return how many that were."""
+    """Kill what carries a run's mark, or has ``arguments`` among its own, and all below; return how many that were."""
     parent_of = parents()
     marked = {pid for pid in parent_of if _carries(pid, f"{MARK}={directory}".encode(), arguments)}
     ended = (marked | descendants(marked, parent_of)) - {os.getpid()}

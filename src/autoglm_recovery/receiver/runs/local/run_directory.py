@@ -31,7 +31,7 @@ def prepare(directory: Path, order: RunSpec, environment: ExecutionEnvironment |
     """Write the run's private data directory, once: request.json comes last, and with it the directory is complete.
 
     What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.  The
-    run works in the folder in which this process is, as C(ansible-playbook) started here would.
+    run works in the folder in which this process is, as ``ansible-playbook`` started here would.
 
     :raises LaunchRefused: if it cannot be run like this.
     """
@@ -100,7 +100,7 @@ def result(directory: Path) -> dict[str, Any]:
 
 
 def told(directory: Path, after: int) -> list[dict[str, Any]]:
-    """Return the timeline lines of a run beyond the first C(after); a line that is still being written waits."""
+    """Return the timeline lines of a run beyond the first ``after``; a line that is still being written waits."""
     path = directory / "events.jsonl"
     try:
         text, at = path.read_text("utf-8", "replace"), path.stat().st_mtime
@@ -111,7 +111,7 @@ def told(directory: Path, after: int) -> list[dict[str, Any]]:
 
 
 def line_told(text: str, at: float) -> dict[str, Any]:
-    """Read one line of a run's timeline.  One that a full disk has cut is told as such, as of C(at)."""
+    """Read one line of a run's timeline.  One that a full disk has cut is told as such, as of ``at``."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):

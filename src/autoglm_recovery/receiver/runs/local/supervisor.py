@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One process for one run: C(python -m autoglm_recovery.receiver.runs.local.supervisor DIRECTORY).
+"""One process for one run: ``python -m autoglm_recovery.receiver.runs.local.supervisor DIRECTORY``.
 
 It outlives the receiver.  ansible-playbook writes to a terminal that its child holds, so that a receiver that is
-killed cuts no run in half, and the next receiver finds the run by its directory: who holds the lock on C(lock) runs it,
-C(started) says that it began, C(events.jsonl) what was told, and C(result.json) appears whole when it has ended.
+killed cuts no run in half, and the next receiver finds the run by its directory: who holds the lock on ``lock`` runs
+it, ``started`` says that it began, ``events.jsonl`` what was told, and ``result.json`` appears whole when it has ended.
 
-It ends the run with all that it started when C(cancel) appears, when its time is up, or when no receiver has said for
-too long that it may go on (C(heartbeat)).  The playbook runs in a child, so that neither a stuck Ansible nor a stuck
+It ends the run with all that it started when ``cancel`` appears, when its time is up, or when no receiver has said for
+too long that it may go on (``heartbeat``).  The playbook runs in a child, so that neither a stuck Ansible nor a stuck
 ansible-runner can keep this process from that.
 """
 
@@ -40,7 +40,7 @@ Work = Callable[[Path, dict[str, Any]], int]
 
 
 def main(directory: Path, work: Work | None = None) -> int:
-    """Run what C(directory/request.json) asks for, once in its life."""
+    """Run what ``directory/request.json`` asks for, once in its life."""
     with open(directory / "lock", "w", encoding="utf-8") as lock:
         # Waits for whoever only looks at the lock, and for another supervisor of this run until that has ended.
         fcntl.flock(lock, fcntl.LOCK_EX)

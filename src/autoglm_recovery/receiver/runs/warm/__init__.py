@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start runs from a process that has Ansible imported already.
 
-C(zygote) imports ansible-core and ansible-runner once and forks a supervisor for each run; C(playbook) runs
-ansible-playbook in that fork where a cold start would execute the program; C(conditions) says when a cold start is due
-instead; C(warmer) is the receiver's side of it.
+``zygote`` imports ansible-core and ansible-runner once and forks a supervisor for each run; ``playbook`` runs
+ansible-playbook in that fork where a cold start would execute the program; ``conditions`` says when a cold start is due
+instead; ``warmer`` is the receiver's side of it.
 """

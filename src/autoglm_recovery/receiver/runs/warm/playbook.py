@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Be ansible-playbook, in a fork that has it imported, where ansible-runner would execute the program.
 
-ansible-runner starts a playbook with C(ptyprocess), which forks and then executes.  In a supervisor that the zygote has
-forked, that last step is replaced by what follows.  So everything else is as in a cold start: the terminal, the
+ansible-runner starts a playbook with ``ptyprocess``, which forks and then executes.  In a supervisor that the zygote
+has forked, that last step is replaced by what follows.  So everything else is as in a cold start: the terminal, the
 process tree, the signals, the environment.  Where the conditions are not those of the zygote, the program is executed
 after all.
 """
@@ -36,10 +36,10 @@ COLD = "cold-start"
 
 
 class InsteadOfExec:
-    """Stands for the module C(os) in C(ptyprocess), and is it but for one function."""
+    """Stands for the module ``os`` in ``ptyprocess``, and is it but for one function."""
 
     def __init__(self, warmed: Conditions, directory: Path) -> None:
-        """C(directory) is the run's."""
+        """``directory`` is the run's."""
         self._warmed = warmed
         self._directory = directory
 
@@ -122,7 +122,7 @@ def _as_exec_does(arguments: Sequence[str], environment: Mapping[str, str]) -> N
 
 
 def open_standard_streams() -> None:
-    """Make C(sys.stdin), C(sys.stdout) and C(sys.stderr) anew for what is open now, as the interpreter does."""
+    """Make ``sys.stdin``, ``sys.stdout`` and ``sys.stderr`` anew for what is open now, as the interpreter does."""
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1 if os.isatty(1) else -1, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, errors="backslashreplace", closefd=False)

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Show what a forked process is, where C(/proc) tells it.
+"""Show what a forked process is, where ``/proc`` tells it.
 
-A fork keeps the command line and the environment of its parent in C(/proc/PID), and with it in ps.  People and the
+A fork keeps the command line and the environment of its parent in ``/proc/PID``, and with it in ps.  People and the
 receiver look there: it finds what a dead supervisor left by the run's directory among those words.
 """
 
@@ -40,7 +40,7 @@ def show(arguments: Iterable[str], environment: Mapping[str, str]) -> None:
     """Write a command line and an environment over those that this process was started with.
 
     What does not fit is left out; our own variables come first.  The C library must not use the old environment any
-    more: C(set_environment) sees to that.
+    more: ``set_environment`` sees to that.
     """
     fields = Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()
     ordered = sorted(environment, key=lambda name: (not name.startswith("AUTOGLM_"), name))

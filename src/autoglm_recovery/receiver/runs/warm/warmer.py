@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Spawned(Protocol):
-    """A process that was started: a C(subprocess.Popen) is one."""
+    """A process that was started: a ``subprocess.Popen`` is one."""
 
     pid: int
 
@@ -58,7 +58,7 @@ class WarmProcess:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.
 
-        :raises subprocess.TimeoutExpired: as C(subprocess.Popen) does.
+        :raises subprocess.TimeoutExpired: as ``subprocess.Popen`` does.
         """
         if not self._ended(timeout):
             raise subprocess.TimeoutExpired([str(self.pid)], timeout or 0.0)
@@ -91,7 +91,8 @@ class WarmProcess:
 class Warmer:
     """Owns the warm process.  Called by the loop's thread alone.
 
-    C(cold) starts a supervisor the usual way.  C(counted) is told C(warm) or C(cold) for every start, for the metrics.
+    ``cold`` starts a supervisor the usual way.  ``counted`` is told ``warm`` or ``cold`` for every start, for the
+    metrics.
     """
 
     def __init__(

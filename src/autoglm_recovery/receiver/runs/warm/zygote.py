@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that is warm: C(python -m autoglm_recovery.receiver.runs.warm.zygote SOCKET ---).
+"""The process that is warm: ``python -m autoglm_recovery.receiver.runs.warm.zygote SOCKET ---``.
 
 It imports Ansible, then only ever accepts connections and forks.  The fork reads what is asked, so that nothing that a
 client sends, or fails to send, is ever in this process.  It runs no play, has one thread, and ends when its standard
 input does, which is when the receiver ends.
 
-A request is one line of JSON with C(directory) and C(environment); the answer is one line with C(pid), together with a
-descriptor of that process (pidfd_open(2)), or with C(cold) and the reason why the run should have a cold start.
+A request is one line of JSON with ``directory`` and ``environment``; the answer is one line with ``pid``, together with
+a descriptor of that process (pidfd_open(2)), or with ``cold`` and the reason why the run should have a cold start.
 """
 
 from __future__ import annotations
@@ -227,14 +227,14 @@ def _read(connection: socket.socket) -> dict[str, Any]:
 
 
 def _why_cold(warmed: Conditions, own: dict[str, str], environment: dict[str, str]) -> str | None:
-    """Compare what is with what was at the start; C(own) is the environment of then without ansible-runner's."""
+    """Compare what is with what was at the start; ``own`` is the environment of then without ansible-runner's."""
     before = replace(warmed, environment=conditions.relevant(own))
     now = conditions.current(environment, configured.file(environment), warmed.core)
     return "; ".join(conditions.differences(before, now)) or None
 
 
 def _settle(directory: Path, environment: dict[str, str]) -> None:
-    """Be as C(launch.spawn) would have started it: a session, a log, a folder and an environment of its own."""
+    """Be as ``launch.spawn`` would have started it: a session, a log, a folder and an environment of its own."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(directory / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

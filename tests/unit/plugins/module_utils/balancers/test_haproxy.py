@@ -136,7 +136,7 @@ def test_a_count_that_is_not_there_is_not_zero(recorded_haproxy, recorded: Calla
 
 
 def table(*rows: str) -> str:
-    """C(show servers state) as version 2.6 has it: NAME ADDRESS ADMIN FQDN PORT SRV, in a backend each."""
+    """``show servers state`` as version 2.6 has it: NAME ADDRESS ADMIN FQDN PORT SRV, in a backend each."""
     head = (
         "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
         "srv_agent_state srv_fqdn srv_port srvrecord\n"

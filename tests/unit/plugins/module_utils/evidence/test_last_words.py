@@ -18,7 +18,7 @@ NO_MODEL = (Path(__file__).parents[2] / "fixtures/last_words/llama-server-no-mod
 
 
 def journal(text: str, who: str = "llama-server[42]") -> str:
-    """The same as C(journalctl -o short-iso-precise) shows it."""
+    """The same as ``journalctl -o short-iso-precise`` shows it."""
     return "".join(f"2026-11-28T17:00:00.123456+00:00 node-a {who}: {line}\n" for line in text.splitlines())
 
 

@@ -235,7 +235,7 @@ def test_a_burst_over_midnight_and_new_year_is_one_fault() -> None:
 
 
 def test_the_time_since_the_line_before_is_a_clock() -> None:
-    """C(dmesg -e) and C(dmesg -d): quiet lines tell of time too."""
+    """``dmesg -e`` and ``dmesg -d``: quiet lines tell of time too."""
     line = "[{}] NVRM: Xid (PCI:0000:65:00): 48, pid=1, name=x, y"
     assert len(faults_of([line.format("Apr17 19:56"), line.format("  +0.000012")])) == 1
     assert len(faults_of([line.format("Apr17 19:56"), "[  +200.5] quiet", line.format("  +0.000012")])) == 2

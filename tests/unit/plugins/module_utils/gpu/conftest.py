@@ -89,7 +89,7 @@ def host_roots(fake_gpu_host: Callable[..., HostTree]) -> Roots:
 
 @pytest.fixture
 def write_proc(tmp_path: Path) -> Callable[..., Path]:
-    """A /proc of the test's own: C(write_proc({"12/comm": "x"}))."""
+    """A /proc of the test's own: ``write_proc({"12/comm": "x"})``."""
 
     def write(files: dict[str, str]) -> Path:
         for name, text in files.items():

@@ -85,7 +85,7 @@ gate.main(told["archive"])
 
 @dataclass
 class Host:
-    """A host with one service behind a balancer of its own; the note on it lies in C(notes)."""
+    """A host with one service behind a balancer of its own; the note on it lies in ``notes``."""
 
     folder: Path
     notes: Path

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import httpx
 from tests.lab import model
 from tests.lab.places import CACHE
 from tests.parts import root
+from tests.parts.ports import free_port
 
 READY_SECONDS = 60
 
@@ -46,13 +46,6 @@ class Llama:
         """Kill -9, as a crash would."""
         self.process.kill()
         self.process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def command(port: int, *more: str, shape: model.Shape | None = None) -> list[str]:

@@ -10,7 +10,6 @@ starts nothing.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from tests.lab import prerequisites
 from tests.parts import sshd
+from tests.parts.ports import free_port
 
 PACKAGES = {"dropbear-bin": ("dropbear", "/usr/sbin/dropbear"), "sudo": ("sudo",)}
 NAME = "deploy"
@@ -53,9 +53,7 @@ def serving(directory: Path, password: str) -> Iterator[Reach]:
     _write_etc(etc, password)
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
     _run("dropbearkey", "-t", "ed25519", "-f", str(host_key))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = ["/usr/sbin/dropbear", "-F", "-E", "-s", "-r", str(host_key), "-p", f"127.0.0.1:{port}", "-P", "/run/pid"]
     enter = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _ENTER, str(etc), f"{key}.pub"]
     log = directory / "dropbear.log"

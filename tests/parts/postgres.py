@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.parts.llama import free_port
+from tests.parts.ports import free_port
 from tests.tooling.prometheus_tools import download
 
 VERSION = "15"

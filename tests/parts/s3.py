@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tests.parts.llama import free_port
+from tests.parts.ports import free_port
 
 BUCKET = "checkpoints"
 KEY, SECRET = "AKIDFORTESTS", "secret-for-tests"

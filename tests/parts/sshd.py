@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.parts import root
+from tests.parts.ports import free_port
 
 READY_SECONDS = 180.0
 
@@ -31,9 +32,7 @@ def serving(directory: Path, **also: object) -> Iterator[int]:
     shutil.copy(directory / "key.pub", inside / "authorized_keys")
     shutil.copy(directory / "host_key", inside / "host_key")
     (root.ensure() / "run/sshd").mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     place = f"/var/{inside.name}"
     options = {"ListenAddress": "127.0.0.1", "Port": port, "HostKey": f"{place}/host_key", "PidFile": "none",
                "AuthorizedKeysFile": f"{place}/authorized_keys", "StrictModes": "no", "UsePAM": "no",

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.parts.llama import free_port
+from tests.parts.ports import free_port
 
 VERSION = "0.7.0"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.parts.llama import free_port
+from tests.parts.ports import free_port
 
 VERSION = "0.32.0"
 READY_SECONDS = 600  # it imports for a minute on idle cores, for five on busy ones

@@ -18,7 +18,8 @@ from tests.fake_awx import Fault
 from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order
 from tests.integration.awx.test_receiver import policy, the_job
-from tests.integration.receiver.running import alert, now, payload, serving, until
+from tests.integration.receiver.running import alert, now, payload, serving
+from tests.parts.waiting import until
 
 
 @pytest.fixture

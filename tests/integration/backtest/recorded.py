@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.parts.ports import free_port
 from tests.tooling.prometheus_tools import tool
 
 STEP = 30
@@ -49,9 +49,7 @@ def write_history(directory: Path, scraped: Iterable[range], alerts: Iterable[tu
 def prometheus(directory: Path, *options: str) -> Iterator[str]:
     """Run it on this history and return its address."""
     (directory / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [tool("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data", *options]
     # Imported samples end without a mark that they are stale: a series is there for as long as a sample counts.
     command += ["--query.lookback-delta=15s", "--storage.tsdb.retention.time=90d", f"--web.listen-address={address}"]

@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protoco
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import balancer_spec, open_balancer
 
 from tests.parts import root
-from tests.parts.llama import Llama, free_port
+from tests.parts.llama import Llama
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 SECONDS = 30
 
@@ -37,14 +38,6 @@ os.setuid(int(sys.argv[1]))
 with patch_module_args(json.load(sys.stdin)):
     drain_inference.main()
 """
-
-
-def until(what: str, condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    """Wait until it is so, or fail saying what never came."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 class Task:

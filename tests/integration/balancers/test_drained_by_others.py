@@ -19,7 +19,9 @@ from autoglm_recovery.policy import Policy
 from autoglm_recovery.rules import render_prometheus
 from autoglm_recovery.rules.targets import targets_of
 from tests.integration.balancers.running import Haproxy, started
-from tests.integration.exporter.running import Running, free_port, until
+from tests.integration.exporter.running import Running
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 from tests.tooling.prometheus_tools import tool
 
 PAGE = """

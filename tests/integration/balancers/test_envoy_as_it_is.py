@@ -15,8 +15,9 @@ import pytest
 import yaml
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.envoy import Envoy as Adapter
 
-from tests.integration.balancers.running import Envoy, started, until
+from tests.integration.balancers.running import Envoy, started
 from tests.parts.llama import Llama
+from tests.parts.waiting import until
 
 Layout = dict[str, list[tuple[int, str]]]
 

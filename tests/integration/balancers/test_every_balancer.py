@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Stream, Task, started, until
+from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Stream, Task, started
 from tests.parts import llama
 from tests.parts.llama import Llama
 from tests.parts.traffic import Traffic
+from tests.parts.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]

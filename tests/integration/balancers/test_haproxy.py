@@ -10,8 +10,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from tests.integration.balancers.running import Haproxy, Stream, Task, until
+from tests.integration.balancers.running import Haproxy, Stream, Task
 from tests.parts.llama import Llama
+from tests.parts.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.integration.balancers.running import Envoy, Nginx, Stream, Task, until
+from tests.integration.balancers.running import Envoy, Nginx, Stream, Task
 from tests.parts.llama import Llama
+from tests.parts.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]

@@ -25,8 +25,10 @@ import yaml
 
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.rules import render_prometheus, render_receiver_rules
-from tests.integration.exporter.running import Alertmanager, Running, free_port, until
+from tests.integration.exporter.running import Alertmanager, Running
 from tests.integration.receiver.running import Receiver, serving
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 from tests.tooling.prometheus_tools import tool
 
 HOSTS = WELL, ILL, MUTE = "node-well", "node-ill", "node-mute"

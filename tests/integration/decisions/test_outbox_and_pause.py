@@ -6,20 +6,14 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.receiver.running import alert, now, payload, serving, until
+from tests.integration.receiver.running import alert, now, payload, serving
 from tests.parts.fake_pager import SECRET, FakePager
-
-
-def free_port() -> int:
-    """Return a port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 
 def autoglm(receiver, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,8 @@ from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.values.model import Alert
-from tests.integration.receiver.running import alert, payload, serving, until
+from tests.integration.receiver.running import alert, payload, serving
+from tests.parts.waiting import until
 from tests.unit.receiver.desk import desk
 
 # Waits while it is told to, as short as a playbook can be.

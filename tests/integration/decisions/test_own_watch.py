@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from tests.integration.exporter.running import Alertmanager, Running, free_port
+from tests.integration.exporter.running import Alertmanager, Running
 from tests.integration.receiver.running import payload, serving
 from tests.parts.fake_pager import FakePager
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 from tests.tooling.prometheus_tools import tool
 
 DEADLINE_S = 240
@@ -46,14 +46,6 @@ def others(tmp_path):
     for each in made:
         if each.process is not None:
             each.stop()
-
-
-def until(what: str, ask) -> None:
-    """Wait for a condition: what is over is told only after it was well for a minute."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not ask():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.5)
 
 
 def test_people_are_told_once_and_again_when_it_is_over_though_the_receiver_is_killed(tmp_path, web, others):

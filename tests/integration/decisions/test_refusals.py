@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from tests.integration.receiver.running import alert, now, payload, serving, until
+from tests.integration.receiver.running import alert, now, payload, serving
 from tests.parts.fake_pager import FakePager
-
-from .test_outbox_and_pause import free_port
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 
 def refused(name: str, namespace: str) -> dict:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
-from collections.abc import Callable
 
 # Long enough for a busy machine; a test that waits so long has failed.
 PATIENCE = 300.0
@@ -53,11 +51,3 @@ class Stream:
             self.end = type(error).__name__
         finally:
             self._connection.close()
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until it holds; fail with what was waited for."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
-        time.sleep(0.02)

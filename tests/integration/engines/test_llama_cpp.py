@@ -18,8 +18,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, Watch, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
-from tests.integration.engines.streams import Stream, until
+from tests.integration.engines.streams import Stream
 from tests.parts import llama, root
+from tests.parts.waiting import until
 
 LONG = 4000  # tokens, about as many as a slot's context holds
 PROMPT = "the people of the long day " * 40
@@ -50,7 +51,7 @@ def test_it_is_healthy_and_proves_it(server: llama.Llama) -> None:
 def test_a_full_server_is_live_ready_and_says_how_full(server: llama.Llama) -> None:
     engine = open_it(server)
     streams = [Stream(server.port, LONG) for _ in range(5)]
-    until(lambda: engine.stats().in_flight == 5, "all five are in flight")
+    until("all five are in flight", lambda: engine.stats().in_flight == 5)
     stats = engine.stats()
     assert (stats.running, stats.waiting) == (2, 3)
     assert (engine.live().value, engine.ready().value) == (True, True)
@@ -65,7 +66,7 @@ def test_a_full_server_is_live_ready_and_says_how_full(server: llama.Llama) -> N
 def test_a_full_server_is_busy_and_never_called_dead(server: llama.Llama) -> None:
     streams = [Stream(server.port, LONG) for _ in range(8)]
     engine = open_it(server, generate_timeout=0.2)
-    until(lambda: engine.stats().waiting == 6, "all others wait")
+    until("all others wait", lambda: engine.stats().waiting == 6)
     seen = observe(engine, CompletionAsked(), None)
     assert seen.generated is not None
     assert seen.generated.kind == "timeout"
@@ -97,7 +98,7 @@ def test_what_it_cannot_do_it_says(server: llama.Llama) -> None:
 def test_a_server_that_sleeps_by_itself_says_so_and_is_ready(tmp_path: Path) -> None:
     with llama.running(tmp_path, "--sleep-idle-seconds", "1") as server:
         engine = open_it(server)
-        until(lambda: engine.awake().value is False, "it has fallen asleep")
+        until("it has fallen asleep", lambda: engine.awake().value is False)
         assert (engine.ready().value, engine.stats().in_flight) == (True, 0)
         assert engine.generate("hi", 8).tokens == 8
         assert engine.awake().value is True
@@ -125,7 +126,7 @@ def test_a_busy_slot_is_not_saved(tmp_path: Path, slots: str) -> None:
     with llama.running(tmp_path, "--slot-save-path", slots) as server:
         engine = open_it(server)
         stream = Stream(server.port, LONG)
-        until(lambda: engine.stats().running == 1, "it is in flight")
+        until("it is in flight", lambda: engine.stats().running == 1)
         with pytest.raises(EngineError, match="busy"):
             engine.save_state("x")
         assert not stream.over
@@ -141,13 +142,13 @@ def test_a_server_that_is_stopped_by_a_signal_is_never_healthy(server: llama.Lla
     assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")
     assert engine.stats().in_flight is None
     os.kill(server.pid, signal.SIGCONT)
-    until(lambda: judge(observe(open_it(server), CompletionAsked(), None)).verdict == "healthy", "it goes on")
+    until("it goes on", lambda: judge(observe(open_it(server), CompletionAsked(), None)).verdict == "healthy")
 
 
 def test_a_killed_server_is_gone_in_the_middle_of_a_stream(server: llama.Llama) -> None:
     engine = open_it(server)
     stream = Stream(server.port, LONG)
-    until(lambda: stream.tokens > 0, "the stream flows")
+    until("the stream flows", lambda: stream.tokens > 0)
     server.kill()
     assert engine.live().kind == "refused"
     assert engine.stats().in_flight is None

@@ -16,12 +16,11 @@ import httpx
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 
 from tests.integration.engines.streams import PATIENCE, Stream
-from tests.integration.engines.streams import until as until_flowing
-from tests.integration.exporter.running import until
 from tests.integration.rules.running import Prometheus
 from tests.lab.model import WORDS, Shape
 from tests.parts import llama
 from tests.parts.vllm import Vllm
+from tests.parts.waiting import until
 
 ENDLESS = 8000  # tokens; of so many requests some still wait when this test ends
 RUNNING = 4  # at once, as the server was told
@@ -42,7 +41,7 @@ def test_a_full_vllm_raises_nothing_and_one_that_stands_still_is_found(vllm_serv
     streams = [Stream(vllm_server.port, ENDLESS) for _ in range(10 * RUNNING)]
     core = vllm_server.core()
     try:
-        until_flowing(lambda: sum(stream.tokens > 0 for stream in streams) >= RUNNING, "the streams flow")
+        until("the streams flow", lambda: sum(stream.tokens > 0 for stream in streams) >= RUNNING)
         full = "count_over_time((autoglm:engine_requests > 4)[30s:2s]) >= 12"
         until("half a minute of a full server", lambda: prometheus.ask(full))
         assert prometheus.ask('count_over_time(ALERTS{alertstate="firing"}[5m])') == []
@@ -56,7 +55,7 @@ def test_a_full_vllm_raises_nothing_and_one_that_stands_still_is_found(vllm_serv
         os.kill(core, signal.SIGCONT)
         engine = open_engine("vllm", vllm_server.url, timeout=10.0, generate_timeout=60.0, options={})
         engine.abort_all()
-        until_flowing(lambda: engine.stats().in_flight == 0, "the server is idle again")
+        until("the server is idle again", lambda: engine.stats().in_flight == 0)
         if prometheus.process is not None:
             prometheus.stop()
 

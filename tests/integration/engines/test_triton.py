@@ -18,8 +18,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
-from tests.integration.engines.streams import until
 from tests.parts import triton
+from tests.parts.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +58,17 @@ def test_what_waits_is_counted(open_it: Callable[..., Engine]) -> None:
     clients = [threading.Thread(target=engine.generate, args=("wait 1", 1)) for _ in range(4)]
     for client in clients:
         client.start()
-    until(lambda: (engine.stats().waiting or 0) >= 2, "requests wait behind the one that runs")
+    until("requests wait behind the one that runs", lambda: (engine.stats().waiting or 0) >= 2)
     for client in clients:
         client.join()
-    until(lambda: engine.stats().waiting == 0, "nothing waits")
+    until("nothing waits", lambda: engine.stats().waiting == 0)
 
 
 def test_the_model_is_unloaded_and_loaded(open_it: Callable[..., Engine]) -> None:
     engine = open_it()
     assert (engine.awake().value, engine.ready().value) == (True, True)
     engine.sleep()
-    until(lambda: engine.ready().value is False, "it is unloaded")
+    until("it is unloaded", lambda: engine.ready().value is False)
     assert (engine.awake().value, engine.live().value) == (False, True)
     with pytest.raises(EngineError, match="words"):
         engine.generate("hi", 8)
@@ -93,7 +93,7 @@ def test_a_model_whose_process_died_calls_itself_ready_and_is_not_healthy(
     verdict = judge(observe(engine, CompletionAsked(), None))
     assert (engine.ready().value, verdict.verdict, verdict.failure_class) == (True, "unhealthy", "unresponsive")
     engine.sleep()
-    until(lambda: engine.awake().value is False, "it is unloaded")
+    until("it is unloaded", lambda: engine.awake().value is False)
     engine.wake()
     assert judge(observe(engine, CompletionAsked(), None)).verdict == "healthy", "loading it anew repairs it"
 

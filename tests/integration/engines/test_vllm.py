@@ -15,8 +15,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, Watch, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
-from tests.integration.engines.streams import Stream, until
+from tests.integration.engines.streams import Stream
 from tests.parts.vllm import Vllm
+from tests.parts.waiting import until
 
 ENDLESS = 8000  # tokens, which take longer than any of these tests
 
@@ -38,12 +39,12 @@ def engine(open_it: Callable[..., Engine], vllm_server: Vllm) -> Iterator[Engine
         subject.wake()
         subject.resume_accepting()
         subject.abort_all()
-        until(lambda: subject.stats().in_flight == 0, "the server is idle again")
+        until("the server is idle again", lambda: subject.stats().in_flight == 0)
 
 
 def start(server: Vllm, number: int, tokens: int = ENDLESS) -> list[Stream]:
     streams = [Stream(server.port, tokens) for _ in range(number)]
-    until(lambda: sum(stream.tokens > 0 for stream in streams) == min(number, 4), "the streams flow")
+    until("the streams flow", lambda: sum(stream.tokens > 0 for stream in streams) == min(number, 4))
     return streams
 
 
@@ -59,7 +60,7 @@ def test_it_is_healthy_and_proves_it(engine: Engine) -> None:
 def test_what_runs_and_what_waits_is_counted(engine: Engine, vllm_server: Vllm) -> None:
     before = engine.stats()
     start(vllm_server, 6)
-    until(lambda: engine.stats().in_flight == 6, "six requests are in flight")
+    until("six requests are in flight", lambda: engine.stats().in_flight == 6)
     stats = engine.stats()
     assert (stats.running, stats.waiting) == (4, 2)
     assert stats.kv_cache_usage is not None
@@ -75,7 +76,7 @@ def test_all_requests_are_aborted_and_new_ones_are_taken(engine: Engine, vllm_se
         stream.wait()
         assert stream.end in ("abort", None)  # those that waited have no reason at all
         assert stream.tokens < ENDLESS
-    until(lambda: engine.stats().in_flight == 0, "nothing is in flight")
+    until("nothing is in flight", lambda: engine.stats().in_flight == 0)
     assert engine.generate("hi", 8).tokens == 8
 
 
@@ -91,7 +92,7 @@ def test_what_was_stopped_lets_requests_end_and_holds_back_new_ones(
     assert engine.live().value is True
     held = Stream(vllm_server.port, 20)
     tracking = open_it(load_tracking=True)
-    until(lambda: tracking.stats().in_flight == 1, "the request that is held back is counted")
+    until("the request that is held back is counted", lambda: tracking.stats().in_flight == 1)
     assert (tracking.stats().running, tracking.stats().waiting) == (0, 1)
     assert engine.stats().in_flight is None, "the metrics alone count 0 while a client waits"
     assert "is_paused" in (engine.stats().in_flight_unread or "")
@@ -115,13 +116,13 @@ def test_a_pause_freezes_and_loses_nothing(engine: Engine, vllm_server: Vllm) ->
     engine.pause()
     frozen = engine.stats().generation_tokens_total
     assert (engine.accepting().value, engine.awake().value) == (False, True)
-    until(lambda: engine.stats().running == 2, "both are counted: the server writes its gauges after its steps")
+    until("both are counted: the server writes its gauges after its steps", lambda: engine.stats().running == 2)
     with pytest.raises(EngineError):
         open_engine("vllm", vllm_server.url, generate_timeout=1.0).generate("hi", 1)
     assert engine.stats().generation_tokens_total == frozen
     sent = [stream.tokens for stream in streams]
     engine.resume_accepting()
-    until(lambda: all(stream.tokens > before for stream, before in zip(streams, sent, strict=True)), "they go on")
+    until("they go on", lambda: all(stream.tokens > before for stream, before in zip(streams, sent, strict=True)))
     assert not any(stream.end for stream in streams)
 
 
@@ -171,7 +172,7 @@ def test_a_stopped_core_answers_and_is_never_healthy(
         assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")
     finally:
         os.kill(core, signal.SIGCONT)
-    until(lambda: engine.stats().in_flight == 0, "the core goes on")
+    until("the core goes on", lambda: engine.stats().in_flight == 0)
     assert judge(observe(engine, CompletionAsked(), None)).verdict == "healthy"
 
 
@@ -179,7 +180,7 @@ def test_a_core_that_is_stopped_with_requests_in_hand_is_a_deadlock(
     engine: Engine, open_it: Callable[..., Engine], vllm_server: Vllm
 ) -> None:
     start(vllm_server, 5)
-    until(lambda: engine.stats().in_flight == 5, "all five are counted")
+    until("all five are counted", lambda: engine.stats().in_flight == 5)
     core = vllm_server.core()
     os.kill(core, signal.SIGSTOP)
     try:
@@ -203,7 +204,7 @@ def test_a_killed_core_is_dead_at_once(open_it: Callable[..., Engine], vllm_serv
     streams = start(vllm_server, 1)
     engine = open_it()
     os.kill(vllm_server.core(), signal.SIGKILL)
-    until(lambda: engine.live().value is not True, "it no longer calls itself alive")
+    until("it no longer calls itself alive", lambda: engine.live().value is not True)
     seen = observe(engine, CompletionAsked(), None)
     verdict = judge(seen)
     assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "unresponsive")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.rules import render_alertmanager, render_prometheus, render_rules
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 from tests.tooling.prometheus_tools import tool
 
 T = TypeVar("T")
@@ -31,23 +32,6 @@ DEADLINE_S = 300
 HOST = "node-a"
 # A bus address that no machine has: other kernels' readers may see what a test writes to /dev/kmsg.
 NO_SUCH_GPU = "dead:be:1f"
-
-
-def until(what: str, ask: Callable[[], T | None]) -> T:
-    """Wait for a condition to give something true."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"waited {DEADLINE_S} s for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Page:

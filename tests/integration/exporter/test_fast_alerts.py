@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 
-from tests.integration.exporter.running import Alertmanager, Exporter, KernelFile, Prometheus, instant, until
+from tests.integration.exporter.running import Alertmanager, Exporter, KernelFile, Prometheus, instant
+from tests.parts.waiting import until
 
 GPU = "0000:3b:00"
 LABELS = {

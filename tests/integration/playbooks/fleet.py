@@ -27,6 +27,7 @@ from tests.lab.places import CHECKOUT, PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.leftovers import end_processes_of
+from tests.parts.ports import free_port
 
 SECONDS = 240
 
@@ -50,7 +51,7 @@ class Fleet:
 
     def add(self, name: str, called: str = "llama", **more: Any) -> dict[str, Any]:
         """Add a host with a service that does not run yet; return the service."""
-        port = llama.free_port()
+        port = free_port()
         chroot, *words = llama.command(port)
         service = {
             "name": called,

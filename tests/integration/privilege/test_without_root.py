@@ -30,6 +30,7 @@ from tests.lab import model
 from tests.lab.places import CACHE
 from tests.lab.waiting import wait_for
 from tests.parts import account, ansiballz, llama, machine
+from tests.parts.ports import free_port
 
 HOST = "node-a"
 PROGRAMS = Path(sys.executable).parent
@@ -88,7 +89,7 @@ def site() -> Iterator[Site]:
     folder.chmod(0o711)
     home = folder / "home"
     home.mkdir()
-    port, engine = llama.free_port(), llama.free_port()
+    port, engine = free_port(), free_port()
     service = {
         "name": "llama",
         "engine": "llama_cpp",
@@ -150,7 +151,7 @@ def _prepared(folder: Path, inventory: Path) -> None:
 
 
 def test_a_recovery_from_the_alert_to_its_proof(site: Site) -> None:
-    port = llama.free_port()
+    port = free_port()
     (site.home / "access").write_text(TOKEN)
     (site.home / "access").chmod(0o600)
     os.chown(site.home / "access", account.UID, account.UID)

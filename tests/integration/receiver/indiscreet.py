@@ -24,8 +24,9 @@ from tests.parts import planted
 from tests.parts.planted import PLANTED, secret
 from tests.parts.repeating import repeating
 from tests.parts.shown import Shown, watched
+from tests.parts.waiting import until
 
-from .running import PLAYBOOK, Receiver, alert, now, payload, serving, until
+from .running import PLAYBOOK, Receiver, alert, now, payload, serving
 
 TOKEN = secret("bearer-token")
 WRONG_TOKEN = secret("wrong-token")

@@ -9,11 +9,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +22,8 @@ import httpx
 import yaml
 
 from tests.parts.leftovers import end_processes_of
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 T = TypeVar("T")
 
@@ -97,22 +97,6 @@ CHECK = """\
 """
 
 
-def until(what: str, ask: Callable[[], T | None]) -> T:
-    """Wait for a condition to give something true."""
-    deadline = time.monotonic() + DEADLINE_S
-    cut_off: httpx.TransportError | None = None
-    while time.monotonic() < deadline:
-        try:
-            answer, cut_off = ask(), None
-        except httpx.TransportError as error:
-            # A kept connection is closed after five idle seconds; on a busy machine they pass between two looks.
-            answer, cut_off = None, error
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"waited {DEADLINE_S} s for {what}") from cut_off
-
-
 def alert(host: str | None = "node-a", *, status: str = "firing", start: str = "2026-11-22T20:00:00Z", **labels: Any):
     """Return an alert as the wire carries it."""
     named = {
@@ -171,9 +155,7 @@ class Receiver:
         hosts[self.hosts[-1]]["ansible_host"] = "fd00::1"
         self.scratch.mkdir(exist_ok=True)
         (self.directory / "inventory.yml").write_text(yaml.safe_dump({"inference": {"hosts": hosts}}))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         (self.directory / "tokens").write_text("\n".join(self.tokens))
         (self.directory / "tokens").chmod(0o600)
 

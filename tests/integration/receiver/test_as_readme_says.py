@@ -22,11 +22,13 @@ import pytest
 import yaml
 from cryptography import x509
 
-from tests.integration.exporter.running import Running, alertmanager_in, free_port
+from tests.integration.exporter.running import Running, alertmanager_in
 from tests.parts.authority import Authority
+from tests.parts.ports import free_port
+from tests.parts.waiting import until
 from tests.tooling.prometheus_tools import tool
 
-from .running import CHECKOUT, alert, end_runs, now, until
+from .running import CHECKOUT, alert, end_runs, now
 from .tls import TlsReceiver
 
 TOKEN = "token-of-alertmanager-0123456789"

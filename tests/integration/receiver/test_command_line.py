@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from .running import alert, now, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import alert, now, payload, serving
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,10 @@ from tests.parts import containers, execution_environment, planted
 from tests.parts.containers import Runtime
 from tests.parts.planted import PLANTED
 from tests.parts.shown import watched
+from tests.parts.waiting import until
 
 from . import indiscreet
-from .running import PLAYBOOK, Receiver, alert, now, payload, serving, until
+from .running import PLAYBOOK, Receiver, alert, now, payload, serving
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the part needs root, as the lab does")
 

@@ -16,9 +16,10 @@ from cryptography import x509
 
 from autoglm_recovery.receiver.access import passwords
 from tests.parts.authority import Authority
+from tests.parts.waiting import until
 
 from .floods import FLOODS
-from .running import CHECKOUT, alert, end_runs, now, payload, until
+from .running import CHECKOUT, alert, end_runs, now, payload
 from .tls import TlsReceiver
 
 TOKEN, FLOODER = "token-of-alertmanager-0123456789", "token-of-the-flooder-0123456789"

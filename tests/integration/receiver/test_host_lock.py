@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .running import DEADLINE_S, Receiver, alert, give_modules, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import DEADLINE_S, Receiver, alert, give_modules, payload, serving
 
 PLAYBOOK = """\
 ---

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .running import alert, now, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import alert, now, payload, serving
 
 TOKEN = "correct-horse-battery-staple"
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import shutil
 
-from .running import alert, give_modules, now, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import alert, give_modules, now, payload, serving
 
 PLAYBOOK = """\
 ---

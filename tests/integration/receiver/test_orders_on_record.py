@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from tests.parts.authority import Authority
+from tests.parts.waiting import until
 
-from .running import Receiver, alert, end_runs, now, payload, until
+from .running import Receiver, alert, end_runs, now, payload
 
 ALICE, DASHBOARD, SENDER = "alice-" + "a" * 20, "dashboard-" + "d" * 20, "sender-" + "s" * 20
 WHO = f"alice operator {ALICE}\nboard viewer {DASHBOARD}\nam sender {SENDER}\nrobot operator cert:CN=robot\n"

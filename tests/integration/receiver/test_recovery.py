@@ -17,7 +17,9 @@ from collections import Counter
 
 import pytest
 
-from .running import alert, now, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import alert, now, payload, serving
 
 # After each that it could not store, the receiver waits for as long as a second.
 SOME_REFUSED = 5

@@ -14,7 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .running import alert, give_modules, now, payload, serving, until
+from tests.parts.waiting import until
+
+from .running import alert, give_modules, now, payload, serving
 
 PLAYBOOK = """\
 ---

@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +34,7 @@ from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from autoglm_recovery.receiver.serve import serve as serving
 from tests.integration.receiver.running import alert, end_runs, payload
+from tests.parts.ports import free_port
 
 POLICY = """\
 recovery:
@@ -127,9 +127,7 @@ class Receiver:
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, trust_env=False))
 
     def __post_init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         (self.directory / "policy.yaml").write_text(self.policy)
 

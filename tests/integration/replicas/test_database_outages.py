@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.receiver.running import alert, now, payload, serving, until
+from tests.integration.receiver.running import alert, now, payload, serving
 from tests.parts import postgres
+from tests.parts.waiting import until
 
 from .outages import link_to
 from .pair import Pair

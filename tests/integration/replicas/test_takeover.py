@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.receiver.running import alert, now, payload, until
+from tests.integration.receiver.running import alert, now, payload
+from tests.parts.waiting import until
 
 from .pair import Pair, log_of
 

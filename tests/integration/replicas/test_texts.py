@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from tests.integration.receiver.running import alert, now, payload, serving, until
+from tests.integration.receiver.running import alert, now, payload, serving
+from tests.parts.waiting import until
 
 POLICY = "recovery: {strategies: {oom: {delay: 0s, then: []}}}"
 SAYS_NUL = """\

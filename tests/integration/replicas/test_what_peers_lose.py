@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.receiver.running import alert, payload, until
+from tests.integration.receiver.running import alert, payload
 from tests.integration.replicas.nursery import Receiver, marks_of, wait_for_incidents
+from tests.parts.waiting import until
 
 START = "2026-11-22T20:00:00Z"
 

@@ -26,6 +26,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn im
 from tests.lab.places import PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
+from tests.parts.ports import free_port
 
 HANGS = """
 import threading, time
@@ -118,7 +119,7 @@ def _long_request(url: str) -> None:
 
 
 def test_an_engine_that_hangs_costs_its_deadlines_and_no_part_of_the_rest(tmp_path: Path, pid_path: str) -> None:
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     service = PidFileService(pid_path, SpawnCommand((shutil.which(chroot) or chroot, *rest)), 5.0)
     pid = acting.start(service, 10).main_pid

@@ -26,6 +26,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn im
 
 from tests.lab.waiting import wait_for
 from tests.parts import llama
+from tests.parts.ports import free_port
 
 DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 PROC = Path("/proc")
@@ -56,7 +57,7 @@ def stranger():
 
 
 def test_a_real_server_is_started_serves_and_stops(service, pid_path: str) -> None:
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     one = service(f"/usr/sbin/{chroot}", *rest)
     status = acting.start(one, 10)
@@ -72,7 +73,7 @@ def test_a_real_server_is_started_serves_and_stops(service, pid_path: str) -> No
 
 def test_a_server_that_waits_for_its_clients_is_killed_when_its_time_is_over(service) -> None:
     """llama.cpp does not end on SIGTERM while a request is under way."""
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     one = service(f"/usr/sbin/{chroot}", *rest)
     acting.start(one, 10)

@@ -27,6 +27,7 @@ from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.containers import Runtime
+from tests.parts.ports import free_port
 
 SECONDS = 120
 
@@ -78,7 +79,7 @@ def healthy(port: int) -> bool:
 
 
 def test_a_container_that_crashed_is_healed(podman: Runtime, restart, tmp_path: Path) -> None:
-    port, file = llama.free_port(), model.ensure(CACHE)
+    port, file = free_port(), model.ensure(CACHE)
     options = (f"--volume={CACHE}:/models:ro", "--env=HF_TOKEN=s3cret-value")
     name = podman.run("llama", *llama.words(f"/models/{file.name}", port), options=options)
     wait_for("it to serve", lambda: healthy(port), 30)
@@ -97,7 +98,7 @@ def test_a_container_that_crashed_is_healed(podman: Runtime, restart, tmp_path: 
 
 
 def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) -> None:
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     service = {
         "url": f"http://127.0.0.1:{port}",
@@ -127,7 +128,7 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
 
 
 def test_a_full_server_is_left_alone_by_an_incident(restart, pid_path: str, tmp_path: Path) -> None:
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     service = {
         "url": f"http://127.0.0.1:{port}",
@@ -165,7 +166,7 @@ def keep_asking(port: int, stop: threading.Event) -> None:
 
 def test_a_deadlock_behind_an_api_that_answers_is_healed(restart, pid_path: str, tmp_path: Path) -> None:
     """The server is a fake, whose core is dead until it is started anew."""
-    port, sick = llama.free_port(), tmp_path / "sick"
+    port, sick = free_port(), tmp_path / "sick"
     sick.touch()
     service = {
         "engine": "vllm",
@@ -188,7 +189,7 @@ def test_a_deadlock_behind_an_api_that_answers_is_healed(restart, pid_path: str,
 def test_what_dies_for_good_is_not_waited_for(restart, pid_path: str) -> None:
     """It lives long enough to count as started; the next rung of the ladder must not wait for it."""
     service = {
-        "url": f"http://127.0.0.1:{llama.free_port()}",
+        "url": f"http://127.0.0.1:{free_port()}",
         "pid_file": pid_path,
         "start_command": ["/bin/sleep", "3"],
     }
@@ -205,7 +206,7 @@ def test_the_last_words_of_a_server_that_does_not_start_are_told(
     """Whether it dies at once, and the start fails, or a little later, and the proof does."""
     said = "error: failed to load model '/var/lib/models/gone.gguf'"
     service = {
-        "url": f"http://127.0.0.1:{llama.free_port()}",
+        "url": f"http://127.0.0.1:{free_port()}",
         "pid_file": pid_path,
         "log_file": str(tmp_path / "server.log"),
         "start_command": ["/bin/sh", "-c", f'sleep {seconds}; echo "{said}" >&2; exit 1'],

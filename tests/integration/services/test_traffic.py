@@ -24,6 +24,7 @@ from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
 from tests.lab.waiting import wait_for
 from tests.parts import llama
+from tests.parts.ports import free_port
 
 SECONDS = 180
 INCIDENT = {"id": 7, "attempt": 1, "failure_class": "crash", "action": "restart_process"}
@@ -85,7 +86,7 @@ class Pool:
 
 @pytest.fixture
 def pool(tmp_path: Path, pid_path: str) -> Iterator[Pool]:
-    port = llama.free_port()
+    port = free_port()
     chroot, *rest = llama.command(port)
     service: dict[str, object] = {
         "name": "llama",

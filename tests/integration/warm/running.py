@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,20 +22,10 @@ from autoglm_recovery.receiver.runs.local.run_directory import RunSpec
 from autoglm_recovery.receiver.runs.warm.playbook import COLD
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS
+from tests.parts.waiting import until
 
 T = TypeVar("T")
 DEADLINE_S = 180.0
-
-
-def until(what: str, ask: Callable[[], T | None]) -> T:
-    """Wait for a condition to give something true."""
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"waited {DEADLINE_S:.0f} s for {what}")
 
 
 def seen(out: Path) -> dict[str, Any]:

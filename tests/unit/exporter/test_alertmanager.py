@@ -18,6 +18,7 @@ from autoglm_recovery.exporter import alertmanager
 from autoglm_recovery.exporter.alertmanager import MOST, AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of
 from tests.parts.http_answers import Asked, Reply, answering_http
+from tests.parts.waiting import until
 
 
 class FakeAlertmanager:
@@ -88,20 +89,13 @@ def alert(xid: str = "48", *, lasts: float = 180.0, starts: float | None = None)
     return FastAlert({"alertname": "GPUKernelFault", "xid": xid}, {"summary": "x"}, begun, begun + lasts)
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_an_alert_is_sent_with_the_token(fake: FakeAlertmanager, sender: AlertSender) -> None:
     sender.start()
     sender.put(alert())
     fake.wait(1)
     assert fake.came[0][0]["labels"] == {"alertname": "GPUKernelFault", "xid": "48"}
     assert fake.headers[0]["Authorization"] == "Bearer secret"
-    until(lambda: sender.counts.sent == 1 and sender.pending == 0)
+    until("the alert to be sent", lambda: sender.counts.sent == 1 and sender.pending == 0)
 
 
 def test_it_is_tried_again_and_only_the_newest_state_is_sent(
@@ -116,7 +110,7 @@ def test_it_is_tried_again_and_only_the_newest_state_is_sent(
     fake.wait(3)
     newer = alert(lasts=500)
     sender.put(newer)
-    until(lambda: sender.counts.sent)
+    until("the alert to be sent", lambda: sender.counts.sent)
     (sent,) = fake.came[-1]
     assert sent["endsAt"] > fake.came[0][0]["endsAt"]
     assert sent["startsAt"] == fake.came[0][0]["startsAt"]
@@ -128,7 +122,7 @@ def test_an_alert_that_is_refused_does_not_hold_up_others(fake: FakeAlertmanager
     for xid in ("48", "bad", "79"):
         sender.put(alert(xid))
     sender.start()
-    until(lambda: (sender.counts.sent, sender.counts.refused) == (2, 1))
+    until("the alerts to be sent and refused", lambda: (sender.counts.sent, sender.counts.refused) == (2, 1))
     assert sender.pending == 0
 
 
@@ -147,13 +141,13 @@ def test_what_is_over_before_it_could_be_sent_is_dropped(fake: FakeAlertmanager,
     sender.start()
     fake.wait(1)
     assert [one["labels"]["xid"] for one in fake.came[0]] == ["new"]
-    until(lambda: sender.counts.dropped == 1)
+    until("the alert to be dropped", lambda: sender.counts.dropped == 1)
 
 
 def test_a_burst_is_not_sent_line_by_line(fake: FakeAlertmanager, sender: AlertSender) -> None:
     sender.start()
     sender.put(alert())
-    until(lambda: sender.counts.sent == 1)
+    until("the alert to be sent", lambda: sender.counts.sent == 1)
     for _line in range(200):
         sender.put(alert())
     assert sender.counts.sent == 1
@@ -171,7 +165,7 @@ def test_a_sent_alert_is_renewed(fake: FakeAlertmanager, sender: AlertSender, mo
 def test_a_node_whose_clock_is_behind_still_raises_alerts(fake: FakeAlertmanager, sender: AlertSender) -> None:
     fake.date = "Sun, 01 Jan 2040 00:00:00 GMT"
     sender.start()
-    until(lambda: sender._skew)
+    until("the other clock to be known", lambda: sender._skew)
     sender.put(alert())
     fake.wait(1)
     assert fake.came[0][0]["endsAt"] > "2040-01-01T00:02"

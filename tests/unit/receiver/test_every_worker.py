@@ -40,6 +40,7 @@ from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
 from tests.parts.http_answers import Reply, answering_http
+from tests.parts.waiting import until
 
 from .desk import desk
 
@@ -51,14 +52,6 @@ ERRORS = [
     subprocess.SubprocessError("the child could not be started"),
     RecursionError("maximum recursion depth exceeded"),
 ]
-
-
-def until(what: str, ask) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not ask():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.002)
 
 
 @pytest.fixture

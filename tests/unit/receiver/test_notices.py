@@ -8,7 +8,6 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -26,6 +25,7 @@ from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import incidents, notices, runs, schema
 from autoglm_recovery.receiver.values.model import Alert, IncidentState
 from tests.parts.fake_pager import SECRET, FakePager
+from tests.parts.ports import free_port
 
 from .desk import GPU, desk
 
@@ -511,9 +511,7 @@ class Mailbox:
 
 def test_a_mail_is_sent_through_a_real_mail_server(at):
     mailbox = Mailbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = Controller(mailbox, hostname="127.0.0.1", port=port)
     server.start()
     try:
@@ -530,9 +528,7 @@ def test_a_mail_is_sent_through_a_real_mail_server(at):
 
 def test_a_strangers_text_is_neither_a_header_of_a_mail_nor_markup_nor_attached(at):
     mailbox = Mailbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = Controller(mailbox, hostname="127.0.0.1", port=port)
     server.start()
     try:

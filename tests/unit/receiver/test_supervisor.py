@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import processes, run_directory
 from autoglm_recovery.receiver.runs.protocol import RunStatus
+from tests.parts.waiting import until
 
 DEADLINE_S = 20
 
@@ -48,14 +48,6 @@ def start(directory: Path, shell: str, timeout_s: float = 1000.0, lease_s: float
     (directory / "request.json").write_text(json.dumps(request))
     heartbeat.begin(directory, heartbeat.now() + lease_s)
     return subprocess.Popen([sys.executable, "-c", SHELL, str(directory)], cwd=directory, start_new_session=True)
-
-
-def until(what: str, ask) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not ask():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.02)
 
 
 def test_a_supervisor_loads_nothing_that_is_the_receiver_s():

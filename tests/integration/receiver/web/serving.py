@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
+from tests.parts.waiting import until
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
 ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operator {OPERATOR}\n"
@@ -97,7 +97,7 @@ def serving(
     thread.start()
     url = f"{'https' if given.tls else 'http'}://127.0.0.1:{port}"
     try:
-        wait_for(lambda: running.started or not thread.is_alive())
+        until("it to listen", lambda: running.started or not thread.is_alive())
         with httpx.Client(base_url=url, timeout=DEADLINE_S, trust_env=False) as client:
             yield Serving(url, port, directory, database, parts, client)
     finally:
@@ -106,10 +106,3 @@ def serving(
         intake.stop()
         database.close()
         listener.close()
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -14,8 +14,9 @@ import pytest
 
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.web import connection, intake, listening
+from tests.parts.waiting import until
 
-from .serving import ACCESS, SENDER, serving, wait_for
+from .serving import ACCESS, SENDER, serving
 from .test_access import WEBHOOK
 
 BODY = json.dumps(WEBHOOK).encode()
@@ -113,7 +114,7 @@ def test_more_connections_than_one_address_may_have_are_told_to_come_later(tmp_p
     with serving(tmp_path) as server, ExitStack() as stack:
         server.client.close()
         # Those of the test before are counted too, until the server has noticed their end.
-        wait_for(lambda: connection.Connection.from_address.total() == 0)
+        until("the connection to end", lambda: connection.Connection.from_address.total() == 0)
         held = [stack.enter_context(connect(server)) for _ in range(4)]
         for sock in held:
             sock.sendall(HEAD + BODY)
@@ -172,7 +173,7 @@ def test_a_flood_that_never_asks_anything_keeps_nobody_out(tmp_path, monkeypatch
     """With TLS a connection is known to the server only after its handshake, which may never begin."""
     monkeypatch.setattr(listening, "MOST_ACCEPTED_FROM_ONE_ADDRESS", 20)
     with serving(tmp_path) as server, ExitStack() as stack:
-        wait_for(lambda: connection.Connection.from_address.total() == 0)
+        until("the connection to end", lambda: connection.Connection.from_address.total() == 0)
         flood = [stack.enter_context(connect(server)) for _ in range(100)]
         gone = [sock for sock in flood[20:] if rest(sock) == b""]
         assert len(gone) == 80

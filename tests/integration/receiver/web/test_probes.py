@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from autoglm_recovery.receiver.process.worker import Worker, Workers
+from tests.parts.waiting import until
 
-from .serving import serving, wait_for
+from .serving import serving
 
 
 class Hanging:
@@ -42,7 +43,7 @@ def test_a_thread_in_trouble_is_named_in_readyz_until_it_is_over(tmp_path, how, 
         assert served.ask("GET", "/readyz").text == "ready\n"
         worker.start()
         assert step.going_on.wait(60)
-        wait_for(lambda: worker.trouble)
+        until("trouble", lambda: worker.trouble)
         answer = served.ask("GET", "/readyz")
         assert answer.status_code == status
         assert "silences" in answer.text
@@ -50,7 +51,7 @@ def test_a_thread_in_trouble_is_named_in_readyz_until_it_is_over(tmp_path, how, 
         assert "secret" not in answer.text
         assert served.ask("GET", "/healthz").status_code == 200
         step.let_go.set()
-        wait_for(lambda: not worker.trouble)
+        until("its end", lambda: not worker.trouble)
         answer = served.ask("GET", "/readyz")
         assert (answer.status_code, answer.text) == (200, "ready\n")
         worker.stop()

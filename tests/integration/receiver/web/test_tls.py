@@ -19,8 +19,8 @@ from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.web import handshakes, listening
 from autoglm_recovery.receiver.web.certificates import TlsFiles, names_of, serving_context
 from tests.parts.authority import Authority
+from tests.parts.waiting import until
 
-from ..running import until
 from .serving import ACCESS, OPERATOR, serving
 
 ROBOT = x509.UniformResourceIdentifier("spiffe://example.org/robot")

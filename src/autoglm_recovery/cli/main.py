@@ -189,20 +189,23 @@ def _notes(policy: Policy) -> list[str]:
     from autoglm_recovery.receiver.decide.ladder import rungs  # noqa: PLC0415 - others start faster without
 
     try:
-        playbooks = _playbooks()
+        playbooks = _playbooks(policy)
     except RuntimeError as error:
         return [*notes, f"the playbooks could not be listed: {error}"]
-    for failure_class, strategy in policy.recovery.strategies.items():
-        first = next(rungs(strategy.ladder(failure_class), playbooks), ("", ""))
+    for name, own in policy.actions.items():
+        if name not in playbooks:
+            notes.append(f"actions.{name}.playbook: {own.playbook} is not there, or cannot be read here")
+    for failure_class in dict.fromkeys((*policy.recovery.strategies, *policy.classes)):
+        first = next(rungs(policy.ladder(failure_class), playbooks, policy.repertoire), ("", ""))
         if first[0] and first[0] not in playbooks:
             notes.append(f"{failure_class}: {first[0]} has {first[1]}")
     return notes
 
 
-def _playbooks() -> frozenset[str]:
-    from autoglm_recovery.receiver.fleet.ansible import installed_playbooks  # noqa: PLC0415
+def _playbooks(policy: Policy) -> frozenset[str]:
+    from autoglm_recovery.receiver.fleet.own_playbooks import runnable  # noqa: PLC0415
 
-    return installed_playbooks()
+    return runnable(policy.actions)
 
 
 @app.command()

@@ -12,10 +12,24 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from autoglm_recovery.knowledge.faults.catalogue.kinds import NAMED_KINDS, lookup_kind
 from autoglm_recovery.knowledge.faults.catalogue.numbers import FAULT_ACTIONS, SEVERITIES, lookup_xid
-from autoglm_recovery.policy.section import FailureClass, Section, choices, known
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
+from autoglm_recovery.policy.section import Section, choices, declared, known
 
 FaultAction = Annotated[str, known(FAULT_ACTIONS), choices(FAULT_ACTIONS)]
 Severity = Annotated[str, known(SEVERITIES), choices(SEVERITIES)]
+
+
+def _no_own_class(value: object) -> object:
+    """Hosts judge GPUs by the built-in classes; what a site calls a fault is said of the alert that comes from it."""
+    if value in declared("classes"):
+        raise ValueError(
+            f"{value} is a class of the policy's own, and hosts know only the built-in ones; "
+            "map the alert onto it with classify"
+        )
+    return value
+
+
+CatalogueClass = Annotated[str, known(FAILURE_CLASSES), BeforeValidator(_no_own_class), choices(FAILURE_CLASSES)]
 
 
 def _code(value: object) -> object:
@@ -44,7 +58,7 @@ FaultKind = Annotated[str, BeforeValidator(_kind)]
 class FaultOverride(Section):
     """The fleet's own word on one code.  What it does not say stays as in the catalogue; see ``autoglm xid CODE``."""
 
-    failure_class: FailureClass | None = None
+    failure_class: CatalogueClass | None = None
     severity: Severity | None = None
     action: FaultAction | None = None
     reason: Annotated[str, Field(max_length=500)] | None = None

@@ -23,7 +23,7 @@ LauncherName = Annotated[str, known(LAUNCHERS), choices(LAUNCHERS)]
 PositiveDuration = Annotated[Duration, AfterValidator(positive)]
 
 
-def _called(key: str) -> Callable[[object], object]:
+def called(key: str) -> Callable[[object], object]:
     """Accept a text for a mapping of which only ``key`` is said."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
@@ -71,7 +71,7 @@ class LocalLauncherSettings(Section):
     """Runs on the receiver's machine, by ansible-runner; in a container where an execution environment is named."""
 
     execution_environment: (
-        Annotated[ExecutionEnvironment, BeforeValidator(_called("image"), str | ExecutionEnvironment)] | None
+        Annotated[ExecutionEnvironment, BeforeValidator(called("image"), str | ExecutionEnvironment)] | None
     ) = None
     artifacts_keep: int = Field(default=1000, ge=1, le=1_000_000)
     artifacts_max_age: PositiveDuration = timedelta(days=14)
@@ -118,7 +118,7 @@ class AwxLauncherSettings(Section):
     timeout: PositiveDuration = timedelta(seconds=10)
     follow_timeout: PositiveDuration = timedelta(hours=1)
     organization: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    templates: dict[Action, Annotated[AwxTemplate, BeforeValidator(_called("name"), str | AwxTemplate)]] = Field(
+    templates: dict[Action, Annotated[AwxTemplate, BeforeValidator(called("name"), str | AwxTemplate)]] = Field(
         default_factory=dict
     )
 

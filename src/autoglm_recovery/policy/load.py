@@ -19,6 +19,7 @@ from autoglm_recovery.knowledge.host import bounded_yaml
 from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy.mistakes import kind_of, of_yaml, shown, without_secrets
 from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.policy.section import Misplaced
 
 Location = tuple[str | int, ...]
 
@@ -133,6 +134,9 @@ def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list
 
 def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> PolicyProblem:
     location = tuple(part for part in detail["loc"] if part != "[key]")
+    misplaced = detail.get("ctx", {}).get("error")
+    if isinstance(misplaced, Misplaced):
+        location += misplaced.location
     known: Location = tuple(map(str, location))
     while known not in lines:
         known = known[:-1]

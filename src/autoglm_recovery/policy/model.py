@@ -7,19 +7,31 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
-from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS, DESTRUCTIVE_ACTIONS, destroys
 from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.guardrails import Guardrails
-from autoglm_recovery.policy.launchers import LauncherName, Launchers, PositiveDuration
+from autoglm_recovery.policy.launchers import AwxTemplate, LauncherName, Launchers, PositiveDuration
 from autoglm_recovery.policy.monitoring import Monitoring
 from autoglm_recovery.policy.notify import Notify
+from autoglm_recovery.policy.own import ActionName, ClassName, OwnAction, OwnClass
 from autoglm_recovery.policy.proof import PROBE, Verification
+from autoglm_recovery.policy.repertoire import OURS, Circular, Repertoire
 from autoglm_recovery.policy.retention import Retention
-from autoglm_recovery.policy.section import Action, Duration, FailureClass, Matchers, Section, choices, known
+from autoglm_recovery.policy.section import (
+    Action,
+    Duration,
+    FailureClass,
+    Matchers,
+    Misplaced,
+    Section,
+    choices,
+    declaring,
+    known,
+)
 
 # What the end of an alert tells: of a state that the fault is over, of the others nothing.
 NATURES = ("state", "event", "sticky")
@@ -90,18 +102,18 @@ class Strategy(Section):
         """Return the PromQL that has to hold after a repair, beside the playbook's proof and the alert resolving."""
         return None if self.verify == PROBE else self.verify
 
-    def evidence_for(self, action: str) -> Evidence:
+    def evidence_for(self, action: str, repertoire: Repertoire = OURS) -> Evidence:
         """Say whether an action may go on without evidence: unless the policy says otherwise, where it destroys none.
 
         A full disk must not keep a server down; a reset takes with it what the bundle would have held.
         """
         if self.evidence is not None:
             return self.evidence
-        return Evidence.required if action in DESTRUCTIVE_ACTIONS else Evidence.best_effort
+        return Evidence.required if repertoire.destructive(action) else Evidence.best_effort
 
-    def ladder(self, failure_class: str) -> tuple[str, ...]:
+    def ladder(self, failure_class: str, repertoire: Repertoire = OURS) -> tuple[str, ...]:
         """Return the actions in the order in which they are tried."""
-        default = DEFAULT_LADDERS[failure_class]
+        default = repertoire.ladder(failure_class)
         if self.action is None:
             first, rest = default[:1], default
         elif self.action in default:
@@ -109,7 +121,7 @@ class Strategy(Section):
         else:
             # An action that is not on the default ladder stands where its cost puts it.
             first = (self.action,)
-            rest = tuple(step for step in default if destroys(step) >= destroys(first[0]))
+            rest = tuple(step for step in default if repertoire.cost(step) >= repertoire.cost(first[0]))
         if self.then is not None:
             rest = self.then
         return first + tuple(step for step in rest if step not in first)
@@ -172,17 +184,6 @@ class Recovery(Section):
     gpu_memory: GpuMemory = GpuMemory()
     strategies: dict[FailureClass, Strategy] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _nothing_destructive_on_unknown(self) -> Recovery:
-        ladder = self.strategy("unknown").ladder("unknown")
-        wrong = [action for action in ladder if action in DESTRUCTIVE_ACTIONS and action != "safe_shutdown"]
-        if wrong:
-            raise ValueError(
-                f"strategies.unknown may not run {wrong[0]}: of what may destroy something, only safe_shutdown is "
-                "allowed on a failure that nobody has named; name it with classify"
-            )
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _plain_words(cls, data: Any) -> Any:
@@ -218,6 +219,56 @@ class Policy(Section):
     faults: Faults = Faults()
     classify: tuple[Classification, ...] = ()
     classify_known_alerts: bool = True
+    actions: dict[ActionName, OwnAction] = Field(default_factory=dict)
+    classes: dict[ClassName, OwnClass] = Field(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _own_names_count(cls, data: Any, handler: ModelWrapValidatorHandler[Policy]) -> Policy:
+        """Let every section name the actions and classes that this policy declares."""
+        with declaring(data):
+            return handler(data)
+
+    @cached_property
+    def repertoire(self) -> Repertoire:
+        """Return what actions and classes there are under this policy, and what they are like."""
+        return Repertoire(self.actions, self.classes)
+
+    @model_validator(mode="after")
+    def _causes_have_an_order(self) -> Policy:
+        try:
+            _ = self.repertoire
+        except Circular as error:
+            raise Misplaced(("classes", error.name, "cause_before"), str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_destructive_on_unknown(self) -> Policy:
+        wrong = [each for each in self.ladder("unknown") if self.repertoire.destructive(each)]
+        wrong = [each for each in wrong if each != "safe_shutdown"]
+        if wrong:
+            raise Misplaced(
+                ("recovery",),
+                f"strategies.unknown may not run {wrong[0]}: of what may destroy something, only safe_shutdown is "
+                "allowed on a failure that nobody has named; name it with classify",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_actions_can_be_launched(self) -> Policy:
+        strategies = self.recovery.strategies.values()
+        somewhere = self.launchers.default == "awx" or any(each.launcher == "awx" for each in strategies)
+        for name, own in self.actions.items():
+            where = ("actions", name)
+            if own.launcher == "awx" and self.launchers.awx is None:
+                what = "is awx, but launchers.awx says nothing about it; give its url and token_file"
+                raise Misplaced((*where, "launcher"), what)
+            if own.template is not None and own.launcher is None and not somewhere:
+                raise Misplaced((*where, "template"), "nothing is launched by AWX; add launcher: awx")
+            if own.template is not None and self.launchers.awx and name in self.launchers.awx.templates:
+                what = f"launchers.awx.templates has one for {name} as well; take one of them out"
+                raise Misplaced((*where, "template"), what)
+        return self
 
     @model_validator(mode="after")
     def _launchers_are_there(self) -> Policy:
@@ -265,6 +316,23 @@ class Policy(Section):
         """Tell whether the alerts of what is being repaired are silenced in Alertmanager meanwhile."""
         return self.monitoring.alertmanager is not None and self.monitoring.alertmanager.silence
 
-    def launcher(self, failure_class: str) -> str:
-        """Return the name of the launcher that runs the actions for a failure class."""
-        return self.recovery.strategy(failure_class).launcher or self.launchers.default
+    def launcher(self, failure_class: str, action: str | None = None) -> str:
+        """Return the name of the launcher for a failure class, or of what an own action says of itself."""
+        own = self.actions.get(action or "")
+        of_action = None if own is None else own.launcher
+        return of_action or self.recovery.strategy(failure_class).launcher or self.launchers.default
+
+    def ladder(self, failure_class: str) -> tuple[str, ...]:
+        """Return the actions for a failure class, in the order in which they are tried."""
+        return self.recovery.strategy(failure_class).ladder(failure_class, self.repertoire)
+
+    def evidence(self, failure_class: str, action: str) -> Evidence:
+        """Say whether an action on a failure of this class may go on without evidence."""
+        return self.recovery.strategy(failure_class).evidence_for(action, self.repertoire)
+
+    def template(self, action: str) -> AwxTemplate:
+        """Return the job template of AWX that carries out an action."""
+        own = self.actions.get(action)
+        if own is not None and own.template is not None:
+            return own.template
+        return self.launchers.awx.template(action) if self.launchers.awx else AwxTemplate(name=f"autoglm {action}")

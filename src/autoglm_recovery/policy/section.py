@@ -1,13 +1,20 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all sections of a policy file are made of: no unknown keys, durations with units, words from a list."""
+"""What all sections of a policy file are made of: no unknown keys, durations with units, words from a list.
+
+Where an action or a failure class is named, the policy's own count beside the built-in ones.  Which these are is known
+before any section is read: ``declaring`` takes the names out of the raw file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -33,24 +40,62 @@ Duration = Annotated[
 ]
 
 
-def known(words: Sequence[str]) -> BeforeValidator:
-    """Accept only one of ``words``."""
+# What an own action or class may be called; the database keeps an action in 64 characters and a class in 32.
+NAME = re.compile(r"[a-z][a-z\d_]*", re.ASCII)
+LONGEST_ACTION, LONGEST_CLASS = 64, 32
+
+_declared: ContextVar[Mapping[str, tuple[str, ...]]] = ContextVar("declared", default={})  # noqa: B039 - never written
+
+
+@contextmanager
+def declaring(data: object) -> Iterator[None]:
+    """Let the names under ``actions`` and ``classes`` of a raw policy count while its sections are read."""
+    sections = {key: data.get(key) if isinstance(data, Mapping) else None for key in ("actions", "classes")}
+    names = {
+        key: tuple(name for name in section if isinstance(name, str)) if isinstance(section, Mapping) else ()
+        for key, section in sections.items()
+    }
+    token = _declared.set(names)
+    try:
+        yield
+    finally:
+        _declared.reset(token)
+
+
+def declared(section: str) -> tuple[str, ...]:
+    """Return the names in ``actions`` or ``classes`` of the policy that is being read."""
+    return _declared.get().get(section, ())
+
+
+def known(words: Sequence[str], own: str | None = None) -> BeforeValidator:
+    """Accept only one of ``words``, or one that the policy declares in the section ``own``."""
 
     def check(value: object) -> object:
-        if value not in words:
-            raise PydanticCustomError("enum", "is not known", {"expected": ", ".join(words)})
+        every = (*words, *(declared(own) if own else ()))
+        if value not in every:
+            raise PydanticCustomError("enum", "is not known", {"expected": ", ".join(every)})
         return value
 
     return BeforeValidator(check)
 
 
-def choices(words: Sequence[str]) -> WithJsonSchema:
+def choices(words: Sequence[str], *, or_own: bool = False) -> WithJsonSchema:
     """Name the words in the JSON Schema."""
-    return WithJsonSchema({"type": "string", "enum": list(words)})
+    listed: dict[str, Any] = {"type": "string", "enum": list(words)}
+    # An editor offers the words, and cannot know which others the file declares.
+    return WithJsonSchema({"anyOf": [listed, {"type": "string", "pattern": f"^{NAME.pattern}$"}]} if or_own else listed)
 
 
-FailureClass = Annotated[str, known(FAILURE_CLASSES), choices(FAILURE_CLASSES)]
-Action = Annotated[str, known(ACTIONS), choices(ACTIONS)]
+class Misplaced(ValueError):
+    """A mistake that two sections make together, and the key where a person finds it."""
+
+    def __init__(self, location: Sequence[str | int], what: str) -> None:
+        super().__init__(what)
+        self.location = tuple(location)
+
+
+FailureClass = Annotated[str, known(FAILURE_CLASSES, "classes"), choices(FAILURE_CLASSES, or_own=True)]
+Action = Annotated[str, known(ACTIONS, "actions"), choices(ACTIONS, or_own=True)]
 
 
 def _matcher_text(value: object) -> object:

@@ -366,7 +366,7 @@ def _receiver(webhook_url: str, token_file: str | None, ca_file: str | None) -> 
 
 
 def _runbook(policy: Policy, failure_class: str) -> str:
-    steps = [*policy.recovery.strategy(failure_class).ladder(failure_class), "a person is called"]
+    steps = [*policy.ladder(failure_class), "a person is called"]
     return f"autoglm.recovery acts by the policy, one step after the other until one helps - {', '.join(steps)}."
 
 

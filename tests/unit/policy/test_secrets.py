@@ -26,6 +26,7 @@ OPEN = {
     *("faults.kind.*.reason", "faults.sxid.*.reason", "faults.xid.*.reason"),
     *(f"guardrails.maintenance_windows.{key}" for key in ("hosts", "match", "name", "pools", "timezone")),
     *("launchers.awx.organization", "launchers.awx.templates.*", "launchers.awx.templates.*.name"),
+    *("actions.*.playbook", "actions.*.template", "actions.*.template.name"),
     *("launchers.awx.api_path", "launchers.local.execution_environment.mounts"),
 }
 S = secret("here")
@@ -51,6 +52,10 @@ REFUSED = {
 }
 # A secret where none is expected: a wrong type, a wrong key, a wrong form, no YAML.
 MISPLACED = [
+    f"actions: {{x: {{playbook: 'https://u:{S}@h/x.yml'}}}}",
+    f"actions: {{x: {{playbook: a.b.c, extra_vars: {{bmc_password: {S}}}}}}}",
+    f"actions: {{x: {{playbook: a.b.c, extra_vars: {{url: ['https://u:{S}@h']}}}}}}",
+    f"actions: {{x: {{playbook: a.b.c, extra_vars: {S}}}}}",
     f"launchers: {{awx: '{S}'}}",
     f"launchers: {{awx: {{url: 'https://awx', token: {S}}}}}",
     f"launchers: {{awx: {{url: 'https://awx', token_file: [{S}]}}}}",
@@ -137,4 +142,4 @@ def test_every_section_is_found_by_the_schema() -> None:
     """The walk above would see nothing of a section that pydantic describes in a way that it does not know."""
     schema = json_schema()
     tops = {key.partition(".")[0] for key, _ in _texts(schema, schema)}
-    assert {"classify", "faults", "guardrails", "launchers", "monitoring", "notify", "recovery"} == tops
+    assert {"actions", "classify", "faults", "guardrails", "launchers", "monitoring", "notify", "recovery"} == tops

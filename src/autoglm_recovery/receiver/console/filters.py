@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "active": tuple(state.value for state in IncidentState if state not in ENDED),
     "ended": tuple(state.value for state in IncidentState if state in ENDED),
 }
-_WORDS = {"state": (*GROUPS, *IncidentState), "class": FAILURE_CLASSES}
+_STATES = (*GROUPS, *IncidentState)
 _HIGHEST = 2**63 - 1
 
 
@@ -63,13 +63,14 @@ class Filter:
         return f"?{encoded}" if encoded else ""
 
 
-def read_filter(given: Mapping[str, str]) -> tuple[Filter, tuple[str, ...]]:
+def read_filter(given: Mapping[str, str], classes: Sequence[str] = FAILURE_CLASSES) -> tuple[Filter, tuple[str, ...]]:
     """Read the query of an address; return the filter, and what is wrong about the query in words for a person.
 
     What is wrong is left out of the filter: it narrows nothing.
     """
     wrong: list[str] = []
-    words = {name: _word(given, name, wrong) for name in _WORDS}
+    known = {"state": _STATES, "class": classes}
+    words = {name: _word(given, name, known[name], wrong) for name in known}
     numbers = {name: _number(given, name, wrong) for name in ("before", "after")}
     texts = {name: given.get(name, "").strip() for name in ("host", "pool", "q")}
     for name, text in texts.items():
@@ -83,10 +84,10 @@ def read_filter(given: Mapping[str, str]) -> tuple[Filter, tuple[str, ...]]:
     return (replace(read, after=None) if read.before is not None else read), tuple(wrong)
 
 
-def _word(given: Mapping[str, str], name: str, wrong: list[str]) -> str:
+def _word(given: Mapping[str, str], name: str, known: Sequence[str], wrong: list[str]) -> str:
     word = given.get(name, "").strip()
-    if word and word not in _WORDS[name]:
-        wrong.append(f"there is no {name} {word[:40]!r}; known: {', '.join(_WORDS[name])}")
+    if word and word not in known:
+        wrong.append(f"there is no {name} {word[:40]!r}; known: {', '.join(known)}")
         return ""
     return word
 

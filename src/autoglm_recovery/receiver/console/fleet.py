@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,6 +28,14 @@ WIDTH = 1000
 EVERYTHING = FleetFilter()
 
 _Heard = Callable[[str, str | None], Presence]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Who is heard of, and with which failures something still serves."""
+
+    heard: _Heard
+    serving: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -162,16 +170,20 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     chosen: FleetFilter = EVERYTHING,
     wrong: tuple[str, ...] = (),
     roll: PresenceRoll = NOT_SET_UP,
+    serving: Collection[str] = STILL_SERVING,
 ) -> FleetPage:
-    """Return what the page shows; ``rows`` are the incidents that are going on, ``roll`` says who is heard of."""
+    """Return what the page shows; ``rows`` are the incidents that are going on, ``roll`` says who is heard of.
+
+    ``serving`` are the classes with which what has failed still serves.
+    """
     of_host: dict[str, list[Any]] = {}
     for row in rows:
         of_host.setdefault(row.host, []).append(row)
-    heard = partial(roll.of, now=now)
+    known = _Known(partial(roll.of, now=now), serving)
     hosts = tuple(
-        sorted((_host(fleet, name, of_host.get(name, []), heard) for name in fleet.hosts), key=_troubled_first)
+        sorted((_host(fleet, name, of_host.get(name, []), known) for name in fleet.hosts), key=_troubled_first)
     )
-    pools = (_pool(name, sorted(fleet.pools[name]), of_host, guardrails, heard) for name in sorted(fleet.pools))
+    pools = (_pool(name, sorted(fleet.pools[name]), of_host, guardrails, known) for name in sorted(fleet.pools))
     fitting = [host for host in hosts if host.fits(chosen)]
     shown, chosen, pages = part(fitting, chosen)
     windows = [(window, window.until(now)) for window in guardrails.maintenance_windows]
@@ -196,15 +208,15 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     )
 
 
-def stands(rows: Iterable[Any]) -> str:
-    """Say what incidents make of what they are about: some failures leave it serving, if badly."""
-    serves = [row.well or row.failure_class in STILL_SERVING for row in rows]
+def stands(rows: Iterable[Any], serving: Collection[str] = STILL_SERVING) -> str:
+    """Say what incidents make of what they are about: failures of classes in ``serving`` leave it serving."""
+    serves = [row.well or row.failure_class in serving for row in rows]
     return "in" if not serves else "affected" if all(serves) else "out"
 
 
-def standing(rows: Iterable[Any], presence: Presence) -> str:
+def standing(rows: Iterable[Any], presence: Presence, serving: Collection[str] = STILL_SERVING) -> str:
     """Say how something stands: what incidents say comes first, and without any, nothing is in service unheard of."""
-    by_incidents = stands(rows)
+    by_incidents = stands(rows, serving)
     return by_incidents if by_incidents != "in" or presence.word == HEARD else presence.word
 
 
@@ -213,9 +225,9 @@ def _pool(
     members: Sequence[tuple[str, str]],
     of_host: Mapping[str, Sequence[Any]],
     guardrails: Guardrails,
-    heard: _Heard,
+    known: _Known,
 ) -> PoolShown:
-    all_of_it = (_member(host, service, of_host.get(host, []), heard(host, service)) for host, service in members)
+    all_of_it = (_member(host, service, of_host.get(host, []), known) for host, service in members)
     shown = tuple(sorted(all_of_it, key=_out_first))
     out, size = sum(member.stands == "out" for member in shown), len(shown)
     most = allowed(guardrails.max_pool_unavailable, size)
@@ -231,21 +243,25 @@ def _pool(
     )
 
 
-def _member(host: str, service: str, rows: Sequence[Any], presence: Presence) -> MemberShown:
+def _member(host: str, service: str, rows: Sequence[Any], known: _Known) -> MemberShown:
     """What is about a whole host is about all that it has, as the guardrails count it."""
     mine = [row for row in rows if row.service in (None, service)]
-    return MemberShown(host, service, standing(mine, presence), tuple(map(_incident, mine)))
+    return MemberShown(
+        host, service, standing(mine, known.heard(host, service), known.serving), tuple(map(_incident, mine))
+    )
 
 
-def _host(fleet: Fleet, name: str, rows: Sequence[Any], heard: _Heard) -> HostShown:
-    host, presence = fleet.hosts[name], heard(name, None)
-    services = tuple(_service(service, name, rows, heard(name, service.name)) for service in host.services)
+def _host(fleet: Fleet, name: str, rows: Sequence[Any], known: _Known) -> HostShown:
+    host, presence = fleet.hosts[name], known.heard(name, None)
+    services = tuple(_service(service, name, rows, known) for service in host.services)
     about, heard_at = tuple(map(_incident, rows)), moment(presence.at)
-    return HostShown(name, host.address, services, standing(rows, presence), about, heard_at, presence.why)
+    return HostShown(
+        name, host.address, services, standing(rows, presence, known.serving), about, heard_at, presence.why
+    )
 
 
-def _service(service: InferenceService, host: str, rows: Sequence[Any], presence: Presence) -> ServiceShown:
-    how = _member(host, service.name, rows, presence).stands
+def _service(service: InferenceService, host: str, rows: Sequence[Any], known: _Known) -> ServiceShown:
+    how, presence = _member(host, service.name, rows, known).stands, known.heard(host, service.name)
     return ServiceShown(service.name, service.pool, how, moment(presence.at), presence.why)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -69,35 +70,40 @@ def routes(parts: WebServices) -> list[Guarded]:
         of_host: dict[str, list[Any]] = {}
         for row in rows:
             of_host.setdefault(row.host, []).append(row)
-        hosts = [_host(host, of_host.get(name, []), roll, now) for name, host in sorted(world.fleet.hosts.items())]
+        serving = world.policy.repertoire.still_serving
+        every = sorted(world.fleet.hosts.items())
+        hosts = [_host(host, of_host.get(name, []), roll, now, serving) for name, host in every]
         return JSONResponse({"hosts": hosts})
 
     contract = Contract(FleetShown)
     return [Guarded("/api/v1/fleet", fleet, methods=["GET"], need=Need.read, contract=contract)]
 
 
-def _host(host: Host, rows: list[Any], roll: PresenceRoll, now: float) -> dict[str, Any]:
+def _host(host: Host, rows: list[Any], roll: PresenceRoll, now: float, serving: Collection[str]) -> dict[str, Any]:
     services = [
         {
             "service": service.name,
             "pool": service.pool,
             **_standing(
-                [row for row in rows if row.service in (None, service.name)], _of(roll, host, service.name, now), now
+                [row for row in rows if row.service in (None, service.name)],
+                _of(roll, host, service.name, now),
+                now,
+                serving,
             ),
         }
         for service in host.services
     ]
-    return {"host": host.name, **_standing(rows, _of(roll, host, None, now), now), "services": services}
+    return {"host": host.name, **_standing(rows, _of(roll, host, None, now), now, serving), "services": services}
 
 
 def _of(roll: PresenceRoll, host: Host, service: str | None, now: float) -> Presence:
     return roll.of(host.name, service, now)
 
 
-def _standing(rows: list[Any], presence: Presence, now: float) -> dict[str, Any]:
+def _standing(rows: list[Any], presence: Presence, now: float, serving: Collection[str]) -> dict[str, Any]:
     heard_at = None if presence.at is None else datetime.fromtimestamp(presence.at, UTC).isoformat()
     return {
-        "stands": shown.standing(rows, presence),
+        "stands": shown.standing(rows, presence, serving),
         "presence": presence.word,
         "heard_at": heard_at,
         "age_seconds": None if presence.at is None else round(max(0.0, now - presence.at), 1),

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver.console.filters import Filter
 from autoglm_recovery.receiver.console.findings import FAILED
 from autoglm_recovery.receiver.console.moments import moment, took
@@ -54,6 +55,7 @@ class Listing:
     newer: str | None
     pools: tuple[str, ...]
     hosts: tuple[str, ...]
+    classes: tuple[str, ...] = FAILURE_CLASSES
 
 
 def where(host: str, service: str | None, gpu: str | None = None) -> str:
@@ -140,6 +142,7 @@ def listing(
     *,
     pools: Iterable[str],
     hosts: Collection[str],
+    classes: Iterable[str] = FAILURE_CLASSES,
     failed: Mapping[int, str] = MappingProxyType({}),
 ) -> Listing:
     """Return a page of the list."""
@@ -153,4 +156,5 @@ def listing(
         # What is chosen stays a choice when it has left the inventory.
         pools=tuple(sorted({*pools, *filter(None, [chosen.pool])})),
         hosts=tuple(sorted({*hosts, *filter(None, [chosen.host])})),
+        classes=tuple(classes),
     )

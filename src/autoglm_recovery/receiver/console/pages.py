@@ -104,13 +104,21 @@ class _Pages:
 
     async def incidents(self, request: Request) -> Response:
         """List incidents."""
-        chosen, wrong = read_filter(request.query_params)
-        known = self._parts.world().fleet
+        known, repertoire = self._parts.world().fleet, self._parts.world().policy.repertoire
+        chosen, wrong = read_filter(request.query_params, repertoire.classes)
 
         def ask(connection: sa.Connection) -> listing.Listing:
             found = listing.page(connection, chosen)
             failed = listing.failed_runs(connection, found[0])
-            return listing.listing(found, chosen, wrong, pools=known.pools, hosts=known.hosts, failed=failed)
+            return listing.listing(
+                found,
+                chosen,
+                wrong,
+                pools=known.pools,
+                hosts=known.hosts,
+                classes=repertoire.classes,
+                failed=failed,
+            )
 
         return await self._desk.show(request, "incidents.html", ask)
 
@@ -159,6 +167,7 @@ class _Pages:
                 silences,
                 now=time.time(),
                 inventory=str(world.inventory),
+                serving=world.policy.repertoire.still_serving,
                 chosen=chosen,
                 wrong=wrong,
                 roll=self._parts.presence(),
@@ -214,7 +223,7 @@ def _plan(connection: sa.Connection, parts: WebServices, found: dict[str, Any]) 
     world = parts.world()
     known = situation(connection, row, world, time.time(), parts.silences())
     step = next_step(world.policy, known)
-    ladder = rungs(world.policy.recovery.strategy(row.failure_class).ladder(row.failure_class), world.playbooks)
+    ladder = rungs(world.policy.ladder(row.failure_class), world.playbooks, world.policy.repertoire)
     return incident.plan(decide(world.policy, known), examine(world.policy, known, step), ladder, found)
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 
 import yaml
 
-from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, FAILURE_CLASSES
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.policy.own import OwnAction
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.decide.ladder import rungs
 from autoglm_recovery.receiver.fleet.world import World
@@ -34,6 +34,7 @@ class ClassShown:
 
     name: str
     own: bool
+    declared: bool
     autonomy: str
     ladder: tuple[StepShown, ...]
     delay: str
@@ -46,6 +47,21 @@ class ClassShown:
 
 
 @dataclass(frozen=True)
+class ActionShown:
+    """An action of the site's own."""
+
+    name: str
+    playbook: str
+    there: bool
+    destructive: bool
+    host_wide: bool
+    launcher: str
+    template: str | None
+    variables: tuple[str, ...]
+    proof: str
+
+
+@dataclass(frozen=True)
 class PolicyPage:
     """What the page shows."""
 
@@ -55,6 +71,7 @@ class PolicyPage:
     autonomy: str
     pools: tuple[tuple[str, str], ...]
     classes: tuple[ClassShown, ...]
+    actions: tuple[ActionShown, ...]
     guardrails: tuple[tuple[str, str], ...]
     lines: tuple[str, ...]
 
@@ -68,7 +85,8 @@ def policy_page(world: World) -> PolicyPage:
         kept_old=world.kept_because,
         autonomy=policy.recovery.autonomy.default.value,
         pools=tuple(sorted((pool, chosen.value) for pool, chosen in policy.recovery.autonomy.pools.items())),
-        classes=tuple(_class(policy, name, world.playbooks) for name in FAILURE_CLASSES),
+        classes=tuple(_class(policy, name, world.playbooks) for name in policy.repertoire.classes),
+        actions=tuple(_action(world, name, own) for name, own in policy.actions.items()),
         guardrails=_guardrails(policy),
         lines=tuple(effective(policy).splitlines()),
     )
@@ -85,10 +103,11 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
     return ClassShown(
         name=name,
         own=name in policy.recovery.strategies,
+        declared=name in policy.classes,
         autonomy=policy.recovery.autonomy.of(name, None).value,
         ladder=tuple(
-            StepShown(action, action in DESTRUCTIVE_ACTIONS, known)
-            for action, known in rungs(strategy.ladder(name), playbooks)
+            StepShown(action, policy.repertoire.destructive(action), known)
+            for action, known in rungs(policy.ladder(name), playbooks, policy.repertoire)
         ),
         delay=format_duration(strategy.delay),
         retries=strategy.retries,
@@ -97,6 +116,20 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
         proof=f"alert resolves within {format_duration(strategy.resolve_within)}",
         measure=strategy.expression,
         launcher=policy.launcher(name),
+    )
+
+
+def _action(world: World, name: str, own: OwnAction) -> ActionShown:
+    return ActionShown(
+        name=name,
+        playbook=own.playbook,
+        there=name in world.playbooks,
+        destructive=own.destructive,
+        host_wide=own.host_wide,
+        launcher=own.launcher or "as the class says",
+        template=world.policy.template(name).name if world.policy.launchers.awx else None,
+        variables=tuple(own.extra_vars),
+        proof=own.proof.value,
     )
 
 

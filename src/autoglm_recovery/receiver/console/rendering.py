@@ -15,7 +15,6 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.receiver.console.moments import ago, clock, rough
 from autoglm_recovery.receiver.console.shapes import SHAPES
@@ -56,7 +55,6 @@ def _environment() -> jinja2.Environment:
         THEMES=THEMES,
         NAMES=NAMES,
         STATES=tuple(IncidentState),
-        CLASSES=FAILURE_CLASSES,
     )
     return made
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.knowledge.faults.classes import HOST_WIDE_ACTIONS, ROOT_CAUSE_ORDER
+from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.fleet.world import World
@@ -72,7 +72,7 @@ def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], world: World, now
         fenced=_why_fenced(connection, row),
         not_launched=_not_launched(connection, row),
         kept_out=runs.kept_out(connection, row.id, row.attempts_from),
-        explained_by=_explanation(connection, row),
+        explained_by=_explanation(connection, row, world.policy.repertoire),
         only_probed=_only_probed(connection, row),
     )
 
@@ -113,11 +113,11 @@ def _in_inventory(fleet: Fleet, target: Target) -> bool:
     return target.service is None or any(service.name == target.service for service in host.services)
 
 
-def _explanation(connection: sa.Connection, row: sa.Row[Any]) -> Explanation | None:
+def _explanation(connection: sa.Connection, row: sa.Row[Any], repertoire: Repertoire) -> Explanation | None:
     """Find the incident about the whole host whose cause is deeper than this one's, the deepest first."""
     if row.service is None:
         return None
-    depth = ROOT_CAUSE_ORDER.index
+    depth = repertoire.depth
     deeper = [
         cause
         for cause in store.causes_on_host(connection, row.host, row.id)
@@ -150,7 +150,7 @@ def _rule_facts(
         last_action_on_target_at=runs.last_on_target(connection, target_key),
         action_runs=history.of_action(connection, action, since, most),
         pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
-        capacity_groups=tuple(_capacity_groups(connection, world.fleet, own, action)),
+        capacity_groups=tuple(_capacity_groups(connection, world.fleet, own, action, policy.repertoire)),
         busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
         running=len([run for run in going_on if run.action != runs.CHECK]),
         running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,
@@ -166,26 +166,30 @@ def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:
     return frozenset(s.pool for s in host.services if s.pool is not None) if host else frozenset()
 
 
-def _capacity_groups(connection: sa.Connection, fleet: Fleet, own: Situation, action: str) -> Iterator[CapacityGroup]:
+def _capacity_groups(
+    connection: sa.Connection, fleet: Fleet, own: Situation, action: str, repertoire: Repertoire = OURS
+) -> Iterator[CapacityGroup]:
     """Count, for each pool that the action touches and for the fleet, who is out and who would be."""
     target = own.target
-    for pool in sorted(affected_pools(fleet, target, action)):
+    for pool in sorted(affected_pools(fleet, target, action, repertoire)):
         members = fleet.pools[pool]
-        ours = affected(members, target, action)
-        out = store.out_of_service(connection, pool, own.incident_id)
+        ours = affected(members, target, action, repertoire)
+        out = store.out_of_service(connection, pool, own.incident_id, repertoire.still_serving)
         others = {m for m in members - ours if m in out or (m[0], None) in out}
         yield CapacityGroup(f"pool {pool}", len(members), len(others), len(ours))
-    others_out = (store.hosts_out(connection) & fleet.serving) - {target.host}
+    others_out = (store.hosts_out(connection, repertoire.still_serving) & fleet.serving) - {target.host}
     yield CapacityGroup("the fleet", len(fleet.serving), len(others_out), int(target.host in fleet.serving))
 
 
-def affected_pools(fleet: Fleet, target: Target, action: str) -> set[str]:
+def affected_pools(fleet: Fleet, target: Target, action: str, repertoire: Repertoire = OURS) -> set[str]:
     """Return the pools that lose a member while an action runs."""
     here = pools_of(fleet, Target(target.host))
-    return {pool for pool in here if affected(fleet.pools[pool], target, action)}
+    return {pool for pool in here if affected(fleet.pools[pool], target, action, repertoire)}
 
 
-def affected(members: frozenset[tuple[str, str]], target: Target, action: str) -> frozenset[tuple[str, str]]:
+def affected(
+    members: frozenset[tuple[str, str]], target: Target, action: str, repertoire: Repertoire = OURS
+) -> frozenset[tuple[str, str]]:
     """Return the members of a pool that an action takes out: the service itself, or all that the host has."""
-    whole_host = target.service is None or action in HOST_WIDE_ACTIONS
+    whole_host = target.service is None or repertoire.host_wide(action)
     return frozenset(m for m in members if m[0] == target.host and (whole_host or m[1] == target.service))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, OUT_OF_SERVICE
+from autoglm_recovery.knowledge.faults.classes import OUT_OF_SERVICE
 from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.guardrails import Unreachable, allowed
@@ -255,12 +255,18 @@ def _group_finding(policy: Policy, s: Situation, step: Decision, group: Capacity
     stands = f"{out} of {group.size} would be out of service with this action; the guardrail allows {most_said}"
     if out <= most:
         return GuardFinding(rule, stands)
-    if s.failure_class in OUT_OF_SERVICE and step.action not in DESTRUCTIVE_ACTIONS:
+    if s.failure_class in OUT_OF_SERVICE and not _takes_more(policy, step):
         return GuardFinding(
             rule, f"{stands}, but the target serves nobody now and {step.action} takes nothing more away"
         )
     why = f"in {group.name}, {stands}"
     return GuardFinding(rule, stands, _patient(policy, s, _wait(why, step), why, step))
+
+
+def _takes_more(policy: Policy, step: Decision) -> bool:
+    """Tell whether an action may take away what a target that serves nobody has left, or what is beside it."""
+    action = step.action or ""
+    return policy.repertoire.destructive(action) or policy.repertoire.host_wide(action)
 
 
 def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decision) -> Decision:

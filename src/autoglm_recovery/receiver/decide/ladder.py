@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from autoglm_recovery.knowledge.faults.classes import DESTRUCTIVE_ACTIONS, GPU_ACTIONS, HOST_WIDE_ACTIONS, destroys
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.values.model import Decision, FaultMode, Verb
 from autoglm_recovery.receiver.values.situation import Situation
 
@@ -23,7 +23,7 @@ def next_step(policy: Policy, situation: Situation) -> Decision:
     rung that ran is installed, that one is repeated, see ``repeats``.
     """
     strategy = policy.recovery.strategy(situation.failure_class)
-    ladder = strategy.ladder(situation.failure_class)
+    ladder = policy.ladder(situation.failure_class)
     if not ladder:
         return Decision(Verb.escalate, f"no action is defined for failure class {situation.failure_class}")
     start = max((ladder.index(a) + 1 for a in situation.earlier_actions if a in ladder), default=0)
@@ -35,7 +35,7 @@ def next_step(policy: Policy, situation: Situation) -> Decision:
         if action not in situation.playbooks:
             missing.append(action)
             continue
-        refused = _dearer(action, missing) or _refused(situation, action)
+        refused = _dearer(action, missing, policy.repertoire) or _refused(situation, action, policy.repertoire)
         if refused:
             return Decision(Verb.escalate, refused, action)
         return _run(policy, situation, ladder, rung, missing)
@@ -47,21 +47,23 @@ def tries(situation: Situation, action: str) -> int:
     return sum(attempt.action == action for attempt in situation.attempts)
 
 
-def repeats(ladder: Sequence[str], playbooks: Collection[str]) -> str | None:
+def repeats(ladder: Sequence[str], playbooks: Collection[str], repertoire: Repertoire = OURS) -> str | None:
     """Return the action that is repeated once the ladder can be climbed no further, or None where a person comes then.
 
     It is the highest that is installed, if there are rungs above it, and if it destroys nothing: to restart again what
     has crashed again is what ``Restart=always`` does, to reboot a host again and again is not.
     """
     installed = [rung for rung, action in enumerate(ladder) if action in playbooks]
-    if not installed or installed[-1] == len(ladder) - 1 or ladder[installed[-1]] in DESTRUCTIVE_ACTIONS:
+    if not installed or installed[-1] == len(ladder) - 1 or repertoire.destructive(ladder[installed[-1]]):
         return None
     return ladder[installed[-1]]
 
 
-def rungs(ladder: Sequence[str], playbooks: Collection[str]) -> Iterator[tuple[str, str]]:
+def rungs(
+    ladder: Sequence[str], playbooks: Collection[str], repertoire: Repertoire = OURS
+) -> Iterator[tuple[str, str]]:
     """Yield each action of a ladder in order with what is to be known about its playbook, which may be nothing."""
-    again = repeats(ladder, playbooks)
+    again = repeats(ladder, playbooks, repertoire)
     for rung, action in enumerate(ladder):
         if action in playbooks:
             yield action, "repeated after that, no higher one is installed" if action == again else ""
@@ -69,7 +71,7 @@ def rungs(ladder: Sequence[str], playbooks: Collection[str]) -> Iterator[tuple[s
         following = next((each for each in ladder[rung + 1 :] if each in playbooks), None)
         if following is None:
             yield action, f"no playbook installed: {f'{again} is repeated' if again else 'a person is called'}"
-        elif _dearer(following, [each for each in ladder[rung : ladder.index(following)] if each not in playbooks]):
+        elif _dearer(following, ladder[rung : ladder.index(following)], repertoire):
             yield action, f"no playbook installed: a person is called, because {following} destroys more"
         else:
             yield action, f"no playbook installed: passed over, {following} destroys no more"
@@ -85,7 +87,7 @@ def _at_the_end(policy: Policy, situation: Situation, ladder: Sequence[str], mis
     """Say what comes where no rung is left that could be climbed."""
     # Those below a rung that is installed have been passed over already.
     missing = [each for each in missing if not any(a in situation.playbooks for a in ladder[ladder.index(each) :])]
-    again = repeats(ladder, situation.playbooks)
+    again = repeats(ladder, situation.playbooks, policy.repertoire)
     history = _history(policy, situation)
     if again is not None and not worn_out(policy, situation, again):
         rung = ladder.index(again) + 1
@@ -99,9 +101,9 @@ def _at_the_end(policy: Policy, situation: Situation, ladder: Sequence[str], mis
     return Decision(Verb.escalate, f"the ladder has ended: {history}")
 
 
-def _dearer(action: str, missing: Sequence[str]) -> str | None:
+def _dearer(action: str, missing: Sequence[str], repertoire: Repertoire) -> str | None:
     """Say why an action must not be taken in the place of those that have no playbook."""
-    cheaper = [each for each in missing if destroys(each) < destroys(action)]
+    cheaper = [each for each in missing if repertoire.cost(each) < repertoire.cost(action)]
     if not cheaper:
         return None
     return f"the next action is {cheaper[0]}, for which no playbook is installed, and {action} above it destroys more"
@@ -114,18 +116,18 @@ def _without_playbook(missing: Sequence[str]) -> str:
 def worn_out(policy: Policy, situation: Situation, action: str) -> bool:
     """Tell whether the GPU has had this action so often that the next rung is due, although the incident is new."""
     done = (situation.gpu_actions or {}).get(action, 0)
-    return action in GPU_ACTIONS and done >= policy.recovery.gpu_memory.attempts
+    return policy.repertoire.wears_gpu(action) and done >= policy.recovery.gpu_memory.attempts
 
 
-def _refused(situation: Situation, action: str) -> str | None:
+def _refused(situation: Situation, action: str, repertoire: Repertoire) -> str | None:
     """Say why an action must not be taken on a failure of this kind, whatever the ladder says."""
-    if action not in DESTRUCTIVE_ACTIONS:
+    if not repertoire.destructive(action):
         return None
     if situation.failure_class == "unknown" and action != "safe_shutdown":
         return f"{action} may destroy something, and nobody has named this failure"
     if situation.mode is FaultMode.partitioned:
         return f"{action} may destroy something, and in a partition nobody knows who is alive"
-    if situation.only_probed and action in HOST_WIDE_ACTIONS | GPU_ACTIONS:
+    if situation.only_probed and (repertoire.host_wide(action) or repertoire.wears_gpu(action)):
         return f"{action} reaches beyond the service, which was well after its repair; no alert says what it has now"
     return None
 

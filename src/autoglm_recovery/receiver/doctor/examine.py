@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.access.authenticator import watch_entries
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
 from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
-from autoglm_recovery.receiver.doctor import hosts, looked_at, servers, settings, targets
+from autoglm_recovery.receiver.doctor import hosts, looked_at, own_actions, servers, settings, targets
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import PlaybookTrial, try_run
@@ -58,6 +58,10 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
         return [*found, wrong("inventory", str(error), do="ansible-inventory --list -i INVENTORY says more")]
     found += check_inventory(world.fleet, world.policy) or [DoctorFinding("inventory", Level.ok, "is understood whole")]
     found += settings.check_settings(_settings())
+    found += own_actions.check_present(world)
+    if world.policy.actions:
+        tell("own actions")
+        found += own_actions.check_hosts(world)
     if policy.launchers.default == "local":
         tell("an empty run")
         trial = PlaybookTrial(given.directory, policy.launchers.local.execution_environment)

@@ -12,6 +12,7 @@ import structlog
 
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
+from autoglm_recovery.receiver.doctor.own_actions import check_present
 from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, PlaybookTrial, try_run
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
@@ -40,7 +41,7 @@ class FirstLook:
 
     def _step(self) -> float:
         world = self._world()
-        _tell(check_inventory(world.fleet, world.policy))
+        _tell([*check_inventory(world.fleet, world.policy), *check_present(world)])
         launchers = world.policy.launchers
         # A collection of somebody's own may not have the playbook; AWX has an inventory and credentials of its own.
         if PLAYBOOK in world.playbooks and launchers.default == "local":

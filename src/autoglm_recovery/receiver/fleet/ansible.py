@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,27 @@ def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
     return _ask("ansible-inventory", [*program, *options], {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"})
 
 
+def hosts_listed(playbook: str, inventory: Path, limit: str, variables: Path) -> str:
+    """Return what ``ansible-playbook --list-hosts`` prints; it begins no task.
+
+    :raises AnsibleError: if the playbook cannot be read.
+    """
+    program = [sys.executable, "-P", "-m", "ansible", "playbook", "--list-hosts", "--inventory", str(inventory)]
+    return _said("ansible-playbook", [*program, "--limit", limit, "--extra-vars", f"@{variables}", playbook])
+
+
 def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    said = _said(name, command, environment)
+    try:
+        answer = json.loads(said, object_hook=_plain)
+    except (ValueError, RecursionError) as error:
+        raise AnsibleError(f"{name} printed no JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise AnsibleError(f"{name} printed no JSON object")
+    return answer
+
+
+def _said(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
             command,
@@ -60,13 +80,7 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
         # Before it is cut: behind the cut nothing would tell a password from other words.
         said = of_inventory(done.stderr.decode(errors="replace"))
         raise AnsibleError(f"{name}: {one_line(said)[-800:]}")
-    try:
-        answer = json.loads(done.stdout, object_hook=_plain)
-    except (ValueError, RecursionError) as error:
-        raise AnsibleError(f"{name} printed no JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise AnsibleError(f"{name} printed no JSON object")
-    return answer
+    return done.stdout.decode(errors="replace")
 
 
 def _plain(value: dict[str, Any]) -> Any:
@@ -74,14 +88,22 @@ def _plain(value: dict[str, Any]) -> Any:
     return value["__ansible_unsafe"] if value.keys() == {"__ansible_unsafe"} else value
 
 
+def collections(names: Iterable[str]) -> dict[str, str | None]:
+    """Return where each of these collections is, in the folder in which Ansible finds it first; None where in none.
+
+    :raises AnsibleError: if Ansible cannot be asked.
+    """
+    # -P: ansible-playbook has its own folder first on its path, not the current one.
+    ask = [sys.executable, "-P", "-m", find_collection.__name__, *names]
+    return _ask("Ansible's collection loader", ask)
+
+
 def playbooks_folder() -> Path:
     """Return where the playbooks are that can be run: in the collection that Ansible finds first.
 
     :raises AnsibleError: if Ansible does not find the collection.
     """
-    # -P: ansible-playbook has its own folder first on its path, not the current one.
-    ask = [sys.executable, "-P", "-m", find_collection.__name__, COLLECTION]
-    root = _ask("Ansible's collection loader", ask)["root"]
+    root = collections([COLLECTION])[COLLECTION]
     if root is None:
         raise AnsibleError(f"Ansible finds no collection {COLLECTION}; install it with ansible-galaxy or pip")
     return Path(root, "playbooks")

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.receiver.fleet.ansible import AnsibleError, installed_playbooks, playbooks_folder
+from autoglm_recovery.receiver.fleet.ansible import AnsibleError, playbooks_folder
 from autoglm_recovery.receiver.fleet.fleet import Fleet, InventoryError, read_fleet
+from autoglm_recovery.receiver.fleet.own_playbooks import runnable
 
 
 @dataclass(frozen=True)
 class World:
     """One consistent view.
 
-    ``kept_because`` is what was wrong with the files when they were last read, where this view is still the one before.
+    ``playbooks`` are the actions that can be run, by their names.  ``kept_because`` is what was wrong with the files
+    when they were last read, where this view is still the one before.
     """
 
     policy: Policy
@@ -43,7 +45,7 @@ def read_world(policy: Path | None, inventory: Path) -> World:
     policy_file = policy.resolve() if policy else None
     # Under the name that it was given, as Ansible takes it: what lies beside a link counts, not what is where it leads.
     named = Path(os.path.abspath(inventory))
-    return World(read, fleet, installed_playbooks(folder), named, policy_file, time.time())
+    return World(read, fleet, runnable(read.actions, folder), named, policy_file, time.time())
 
 
 class CurrentWorld:

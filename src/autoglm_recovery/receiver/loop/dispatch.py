@@ -134,7 +134,7 @@ class Dispatcher:
 
     def _begin_run(self, turn: IncidentTurn, decision: Decision) -> None:
         row, policy, now = turn.row, turn.world.policy, turn.now
-        launcher = policy.launcher(row.failure_class)
+        launcher = policy.launcher(row.failure_class, decision.action)
         run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)
         if policy.silences_own:
             alerts = [alert for alert in store.firing(turn.connection, row.id) if may_be_silenced(alert.labels)]

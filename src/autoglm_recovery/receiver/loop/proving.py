@@ -69,7 +69,9 @@ class Prover:
 
     def known(self, turn: IncidentTurn) -> ProofFacts:
         """Return what is known of whether the incident is over."""
-        return known_of(turn.connection, turn.row, self._heard.watchdog(turn.connection), self._verify_answer(turn))
+        repertoire = turn.world.policy.repertoire
+        heard = self._heard.watchdog(turn.connection)
+        return known_of(turn.connection, turn.row, heard, self._verify_answer(turn), repertoire)
 
     def settles(self, turn: IncidentTurn, known: ProofFacts) -> bool:
         """Judge an incident that may be over, and act on that; return whether this was its turn.
@@ -252,7 +254,8 @@ class Prover:
         if last is None:
             text = f"the alert resolved before anything was started{seen}"
         elif last.state == RunState.succeeded:
-            text = f"{last.action} proved its repair and the alert has resolved{seen}"
+            own = turn.world.policy.repertoire.proof(last.action) is not None
+            text = f"{last.action} {'ended well' if own else 'proved its repair'} and the alert has resolved{seen}"
             self._metrics.verified(took)
         else:
             text = f"the alert has resolved{seen}, though the last run, {last.action}, {_end_in_words(last.state)}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from autoglm_recovery.policy import Policy, Strategy
 from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.receiver.decide.decide import decide, examine
 from autoglm_recovery.receiver.decide.gather import affected, affected_pools, pools_of
 from autoglm_recovery.receiver.decide.ladder import next_step, rungs
@@ -26,6 +27,14 @@ from autoglm_recovery.receiver.values.alerts import Nature
 from autoglm_recovery.receiver.values.model import Alert, Decision, Fault, FaultMode, Target, Verb
 from autoglm_recovery.receiver.values.situation import CapacityGroup, Situation
 from autoglm_recovery.receiver.verify.proof import question
+
+# What the end of a playbook proves, by what its action says of that.
+_OF_PLAYBOOK = {
+    None: "the playbook's own proof",
+    ActionProof.service: "the playbook ends well, which alone proves nothing",
+    ActionProof.playbook: "the playbook ends well, which is its proof",
+    ActionProof.none: "the playbook ends well, which proves nothing, and the service is not asked",
+}
 
 
 def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
@@ -54,6 +63,8 @@ def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
         "decision": "refuse",
         "action": None,
         "playbook": None,
+        "launcher": None,
+        "template": None,
         "extra_vars": None,
         "reason": fault.refusal,
         "would_be_accepted": fault.advice,
@@ -84,9 +95,9 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
         "action": decision.action,
         "reason": decision.reason,
         "delay": format_duration(strategy.delay),
-        "ladder": _ladder(strategy.ladder(fault.failure_class), step, world),
+        "ladder": _ladder(world.policy.ladder(fault.failure_class), step, world),
         "nature": nature,
-        "proof": [*_proof(strategy, target, nature, world)],
+        "proof": [*_proof(strategy, target, nature, world, step.action)],
         "guardrails": [
             {"rule": finding.rule, "stands": finding.stands, "stops": finding.verdict is not None}
             for finding in examine(world.policy, known, step)
@@ -95,7 +106,7 @@ def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: flo
     if decision.action is None or decision.verb is Verb.escalate:
         return told
     variables = _variables(alert, fault, target, decision, known, world.policy)
-    return {**told, "playbook": f"{COLLECTION}.{decision.action}", "extra_vars": variables}
+    return {**told, **_launched(decision.action, fault, world.policy), "extra_vars": variables}
 
 
 def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_at: float, now: float) -> Situation:
@@ -113,10 +124,15 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
     step = next_step(world.policy, known)
     if step.action is None:
         return known
-    fleet = world.fleet
+    fleet, repertoire = world.fleet, world.policy.repertoire
     capacity_groups = [
-        CapacityGroup(f"pool {pool}", len(fleet.pools[pool]), 0, len(affected(fleet.pools[pool], target, step.action)))
-        for pool in sorted(affected_pools(fleet, target, step.action))
+        CapacityGroup(
+            f"pool {pool}",
+            len(members := fleet.pools[pool]),
+            0,
+            len(affected(members, target, step.action, repertoire)),
+        )
+        for pool in sorted(affected_pools(fleet, target, step.action, repertoire))
     ]
     everybody = CapacityGroup("the fleet", len(fleet.serving), 0, int(target.host in fleet.serving))
     return replace(known, capacity_groups=(*capacity_groups, everybody))
@@ -125,18 +141,23 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
 def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:
     """Return the rungs in order, with what is to be known about each."""
     told = []
-    for number, (action, known) in enumerate(rungs(ladder, world.playbooks), 1):
+    for number, (action, known) in enumerate(rungs(ladder, world.playbooks, world.policy.repertoire), 1):
         here = " <- next" if action == step.action else ""
         told.append(f"{number} {action}{f' ({known})' if known else ''}{here}")
     return [*told, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
 
 
-def _proof(strategy: Strategy, target: Target, nature: Nature | None, world: World) -> Iterator[str]:
+def _proof(
+    strategy: Strategy, target: Target, nature: Nature | None, world: World, action: str | None
+) -> Iterator[str]:
     """Return what has to be true before a repair counts, in the order in which it is asked for."""
-    yield "the playbook's own proof"
+    of_action = world.policy.repertoire.proof(action or "")
+    yield _OF_PLAYBOOK[of_action]
     if nature not in (Nature.event, Nature.sticky):
         yield f"the alert resolves within {format_duration(strategy.resolve_within)} of that"
     yield f"nature of the alert {nature.value if nature else 'unknown'}: {WORDS[nature]}"
+    if strategy.expression is None and of_action in (ActionProof.playbook, ActionProof.none):
+        return
     if strategy.expression is None:
         asked = f"and the service's own probe says healthy then ({COLLECTION}.{CHECK})"
         yield asked if CHECK in world.playbooks else f"without a playbook {CHECK} the service is not asked"
@@ -146,6 +167,13 @@ def _proof(strategy: Strategy, target: Target, nature: Nature | None, world: Wor
         yield f"and Prometheus finds {question(strategy.expression, named)}"
     except ValueError as error:
         yield f"and Prometheus finds {strategy.expression}, which cannot be asked: {error}; a person is called"
+
+
+def _launched(action: str, fault: Fault, policy: Policy) -> dict[str, Any]:
+    """Return what would be launched, and by whom."""
+    launcher = policy.launcher(fault.failure_class, action)
+    template = policy.template(action).name if launcher == "awx" else None
+    return {"playbook": policy.repertoire.playbook(action), "launcher": launcher, "template": template}
 
 
 def _variables(
@@ -164,5 +192,7 @@ def _variables(
         "pool": target.pool,
     }
     opened_at = datetime.fromtimestamp(known.now, UTC).isoformat()
-    evidence = policy.recovery.strategy(fault.failure_class).evidence_for(decision.action)
-    return extra_vars(incident, Errand(decision.action, attempt=1, fence=0, opened_at=opened_at, evidence=evidence))
+    evidence = policy.evidence(fault.failure_class, decision.action)
+    wide = policy.repertoire.host_wide(decision.action) if decision.action in policy.actions else None
+    errand = Errand(decision.action, 1, fence=0, opened_at=opened_at, evidence=evidence, host_wide=wide)
+    return extra_vars(incident, errand, policy.repertoire.variables(decision.action))

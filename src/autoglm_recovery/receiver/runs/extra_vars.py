@@ -38,7 +38,8 @@ class Errand:
     """What a run is told of itself.
 
     ``key`` names it over all databases, and ``installation`` the database that it is of: the number of an incident
-    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.
+    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  ``host_wide`` is told to own actions:
+    whether to fence and lock the host as a whole.
     """
 
     action: str
@@ -48,6 +49,7 @@ class Errand:
     key: str = ""
     installation: str = ""
     evidence: str = "best_effort"
+    host_wide: bool | None = None
 
 
 def incident_key(installation: str, number: int) -> str:
@@ -55,9 +57,10 @@ def incident_key(installation: str, number: int) -> str:
     return f"{installation[:12]}-{number}" if installation else str(number)
 
 
-def extra_vars(incident: Mapping[str, Any], errand: Errand) -> dict[str, Any]:
-    """Build the variables of a run from a row of ``incidents``."""
+def extra_vars(incident: Mapping[str, Any], errand: Errand, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Build the variables of a run from a row of ``incidents``; ``own`` are those of the policy, and stand for none."""
     return {
+        **(own or {}),
         "autoglm_incident": {
             "id": incident["id"],
             "installation": errand.installation,
@@ -70,6 +73,7 @@ def extra_vars(incident: Mapping[str, Any], errand: Errand) -> dict[str, Any]:
             "fence": errand.fence,
             "opened_at": errand.opened_at,
             "evidence": errand.evidence,
+            **({} if errand.host_wide is None else {"host_wide": errand.host_wide}),
             "reason": incident["reason"],
             "root_cause": incident["root_cause"],
         },
@@ -85,4 +89,6 @@ def to_yaml(variables: Mapping[str, Any]) -> str:
 def _tagged(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tagged(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tagged(inner) for inner in value]
     return _Data(value) if isinstance(value, str) else value

@@ -151,11 +151,14 @@ class Follower:
             name = installation.name(connection)
         assert incident is not None  # noqa: S101 - a foreign key says so
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
-        evidence = world.policy.recovery.strategy(incident.failure_class).evidence_for(run.action)
-        errand = Errand(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence)
-        variables = extra_vars(incident._asdict(), errand)
-        timeout = world.policy.timeout(incident.failure_class, run.launcher)
-        return RunSpec(run.action, run.host, world.inventory, timeout.total_seconds(), variables)
+        policy, repertoire = world.policy, world.policy.repertoire
+        evidence = policy.evidence(incident.failure_class, run.action)
+        wide = repertoire.host_wide(run.action) if run.action in policy.actions else None
+        errand = Errand(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence, wide)
+        variables = extra_vars(incident._asdict(), errand, repertoire.variables(run.action))
+        timeout = policy.timeout(incident.failure_class, run.launcher)
+        playbook = repertoire.playbook(run.action)
+        return RunSpec(playbook, run.host, world.inventory, timeout.total_seconds(), variables)
 
     def _record_progress(self, run: sa.Row[Any], look: RunReport, world: World) -> None:
         begun = run.state == RunState.launching

@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+COLLECTION = "autoglm.recovery"
+
 
 class RunStatus(Enum):
     """How a run stands."""
@@ -23,13 +25,21 @@ class RunStatus(Enum):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What to run: the playbook's short name, the one host it is limited to, and its extra variables as plain data."""
+    """What to run: the playbook, the one host it is limited to, and its extra variables as plain data.
+
+    ``playbook`` is as Ansible takes it, or the short name of one of this collection.
+    """
 
     playbook: str
     limit: str
     inventory: Path
     timeout_s: float
     variables: Mapping[str, Any]
+
+    @property
+    def named_in_full(self) -> str:
+        """Return the playbook as Ansible takes it: a collection's by its full name, or an absolute path."""
+        return self.playbook if "." in self.playbook else f"{COLLECTION}.{self.playbook}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
@@ -81,7 +82,8 @@ def _incident_after(
         return {"state": IncidentState.open, "reason": reason, "due_at": now}
     firing = taken_together(store.latest_news(connection, incident.id)).denies
     patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
-    return after(state, now, now + patience if firing else now, incident.fault_mode)
+    proof = world.policy.repertoire.proof(run.action)
+    return after(state, now, now + patience if firing else now, incident.fault_mode, proof)
 
 
 def _why_not_launched(look: RunReport) -> str:
@@ -126,10 +128,14 @@ def _left_to_a_person(cancelled: str) -> dict[str, Any]:
     return {"state": IncidentState.escalated, "reason": cancelled, "approved": False, "due_at": store.NEVER}
 
 
-def after(state: RunState, now: float, verify_until: float, mode: str) -> dict[str, Any]:
-    """Say where an incident stands after a run."""
+def after(
+    state: RunState, now: float, verify_until: float, mode: str, proof: ActionProof | None = None
+) -> dict[str, Any]:
+    """Say where an incident stands after a run; ``proof`` is what an own action says of its own."""
     if state is RunState.succeeded:
         reason = "the playbook proved its repair"
+        if proof in (ActionProof.service, ActionProof.none):
+            reason = "the playbook ended well, and what it did is still to be proven"
         return {"state": IncidentState.verifying, "reason": reason, "due_at": verify_until}
     mode = FaultMode(mode).after_a_run().value
     return {"state": IncidentState.open, "fault_mode": mode, "reason": f"the last run {state}", "due_at": now}

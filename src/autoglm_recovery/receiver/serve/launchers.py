@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from autoglm_recovery.policy.launchers import AwxLauncherSettings as AwxPolicy
 from autoglm_recovery.policy.launchers import Launchers
+from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import Background
 from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
@@ -22,13 +23,40 @@ from autoglm_recovery.receiver.runs.protocol import Launcher
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 
 
+class TemplatesInForce(Mapping[str, Template]):
+    """The job template of each action, as the policy that is in force has it."""
+
+    def __init__(self, policy: Callable[[], Policy], organization: str | None) -> None:
+        """``organization`` is the one in which all of them are."""
+        self._policy = policy
+        self._organization = organization
+
+    def __getitem__(self, action: str) -> Template:
+        """Return the template of an action."""
+        named = self._policy().template(action)
+        return Template(named.name, self._organization, named.workflow)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through all actions."""
+        return iter(self._policy().repertoire.actions)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._policy().repertoire.actions)
+
+
 def open_launchers(
-    policy: Launchers, state_dir: Path, allowed_until: Callable[[], float], metrics: Metrics, installation: str
+    in_force: Callable[[], Policy],
+    state_dir: Path,
+    allowed_until: Callable[[], float],
+    metrics: Metrics,
+    installation: str,
 ) -> tuple[dict[str, Launcher], list[Callable[[], None]], list[Background]]:
     """Return the launchers by their names, what ends them, and what of them works in the background once started.
 
     :raises ValueError: if what the policy says of AWX cannot be used.
     """
+    policy = in_force().launchers
     warmer = Warmer(run_directory.spawn, state_dir / "warm.log", metrics.run_started)
     warmer.start()
     local = LocalLauncher(allowed_until, warmer.spawn, policy.local.execution_environment)
@@ -36,7 +64,7 @@ def open_launchers(
     closing: list[Callable[[], None]] = [warmer.stop]
     background: list[Background] = []
     if policy.awx is not None:
-        settings = awx_settings(policy.awx, installation)
+        settings = awx_settings(policy.awx, installation, in_force)
         awx = BackgroundAwx(AwxLauncher(settings, (state_dir / "runs").resolve()), settings.look_timeout_s)
         launchers["awx"] = awx
         background.append(awx)
@@ -48,7 +76,7 @@ def retention(policy: Launchers) -> ArtifactRetention:
     return ArtifactRetention(policy.local.artifacts_keep, policy.local.artifacts_max_age.total_seconds())
 
 
-def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
+def awx_settings(policy: AwxPolicy, installation: str, in_force: Callable[[], Policy]) -> AwxSettings:
     """Map the policy's words onto the launcher's.  ``installation`` marks the jobs of this receiver's database.
 
     :raises ValueError: if the address would send the token unencrypted over a network.
@@ -59,10 +87,7 @@ def awx_settings(policy: AwxPolicy, installation: str) -> AwxSettings:
         ca_file=policy.ca_path,
         api_path=policy.api_path,
         organization=policy.organization,
-        templates={
-            action: Template(template.name, policy.organization, template.workflow)
-            for action, template in policy.templates.items()
-        },
+        templates=TemplatesInForce(in_force, policy.organization),
         call_timeout_s=policy.timeout.total_seconds(),
         installation=installation,
         look_timeout_s=1.5 * policy.timeout.total_seconds(),

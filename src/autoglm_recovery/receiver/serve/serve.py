@@ -116,8 +116,9 @@ def _run(
         with database.reading() as connection:
             mark = installation.name(connection)
             metrics.watchdog(watchdog.last(connection))
-        policy = world.now.policy.launchers
-        launchers, closing, asking = open_launchers(policy, settings.state_dir, lambda: keeper.until, metrics, mark)
+        launchers, closing, asking = open_launchers(
+            lambda: world.now.policy, settings.state_dir, lambda: keeper.until, metrics, mark
+        )
     except ValueError as error:
         raise ServeError(f"launchers: {error}") from error
     notifier = Notifier(database, lambda: world.now.policy)

@@ -24,7 +24,11 @@ NEVER = 1e12
 UNCERTAIN = (IncidentState.verifying.value, IncidentState.unproven.value)
 
 _ACTIVE = incidents.c.state.not_in([state.value for state in ENDED])
-_OUT = _ACTIVE & incidents.c.failure_class.not_in(STILL_SERVING) & sa.not_(WELL)
+
+
+def _out(serving: Collection[str]) -> sa.ColumnElement[bool]:
+    """Select what takes its target out of service: all but the classes with which it still serves."""
+    return _ACTIVE & incidents.c.failure_class.not_in(sorted(serving)) & sa.not_(WELL)
 
 
 def target_key(target: Target) -> str:
@@ -142,19 +146,21 @@ def times_fired(connection: sa.Connection, incident_id: int, since: float) -> in
     return int(connection.execute(sa.select(sa.func.max(counts.c.fired))).scalar() or 0)
 
 
-def out_of_service(connection: sa.Connection, pool: str, besides: int) -> set[tuple[str, str | None]]:
+def out_of_service(
+    connection: sa.Connection, pool: str, besides: int, serving: Collection[str] = STILL_SERVING
+) -> set[tuple[str, str | None]]:
     """Return the hosts and services in a pool, and whole hosts of any, with incidents that take them out."""
     query = sa.select(incidents.c.host, incidents.c.service).where(
-        _OUT,
+        _out(serving),
         (incidents.c.pool == pool) | incidents.c.service.is_(None),
         incidents.c.id != besides,
     )
     return {(row.host, row.service) for row in connection.execute(query)}
 
 
-def hosts_out(connection: sa.Connection) -> frozenset[str]:
+def hosts_out(connection: sa.Connection, serving: Collection[str] = STILL_SERVING) -> frozenset[str]:
     """Return the hosts with incidents that take something on them out of service."""
-    query = sa.select(incidents.c.host).distinct().where(_OUT)
+    query = sa.select(incidents.c.host).distinct().where(_out(serving))
     return frozenset(connection.execute(query).scalars())
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from autoglm_recovery.knowledge.faults.classes import ROOT_CAUSE_ORDER
 from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet
@@ -249,7 +248,8 @@ class _Batch:
         A run that is under way or waits for its proof is left to its end, and what comes after it follows the new
         cause.  What waited for a person about an effect is decided anew: its cause is known now.
         """
-        deeper = ROOT_CAUSE_ORDER.index(fault.failure_class) < ROOT_CAUSE_ORDER.index(incident["failure_class"])
+        depth = self._policy.repertoire.depth
+        deeper = depth(fault.failure_class) < depth(incident["failure_class"])
         # What the evidence has denied is not said again by an alert that looks from afar.
         deeper = deeper and fault.failure_class != incident.get("ruled_out")
         values: dict[str, Any] = {}

@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.policy.own import ActionProof
+from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences, runs
@@ -27,7 +29,13 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
 LONGEST_WATCH_S = 3600.0
 
 
-def known_of(connection: sa.Connection, row: sa.Row[Any], watchdog: Stretch, expression: Proof | None) -> ProofFacts:
+def known_of(
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    watchdog: Stretch,
+    expression: Proof | None,
+    repertoire: Repertoire = OURS,
+) -> ProofFacts:
     """Return all that the verdict about an incident depends on."""
     last = runs.newest(connection, row.id)
     return ProofFacts(
@@ -39,6 +47,7 @@ def known_of(connection: sa.Connection, row: sa.Row[Any], watchdog: Stretch, exp
         expression=expression,
         asked_at=first_asked(connection, row.id),
         well_at=first_well(connection, row.id),
+        proof=None if last is None else repertoire.proof(last.action),
     )
 
 
@@ -73,6 +82,10 @@ def obstacle(connection: sa.Connection, row: sa.Row[Any], world: World) -> str |
     """Say why a service cannot be asked at all, or None where it can."""
     if runs.CHECK not in world.playbooks:
         return f"there is no playbook {runs.CHECK} to ask it with"
+    last = runs.newest(connection, row.id)
+    proof = None if last is None else world.policy.repertoire.proof(last.action)
+    if last is not None and proof in (ActionProof.playbook, ActionProof.none):
+        return f"the policy says of {last.action} that its proof is {proof}, and so the service is not asked"
     host = world.fleet.hosts.get(row.host)
     if host is None or not world.fleet.limitable(host.name):
         return f"host {row.host} is not in the inventory any more"

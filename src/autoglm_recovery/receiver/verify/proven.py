@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.receiver.values.alerts import IncidentAlerts
 from autoglm_recovery.receiver.values.model import NO_ATTEMPT, RunState
 from autoglm_recovery.receiver.values.watchdog import Stretch
@@ -40,6 +41,7 @@ class ProofFacts:
     """All that a verdict depends on.  ``expression`` is what Prometheus says to ``verify``, None where nobody asks.
 
     ``asked_at`` is when the service was first asked after the last run, ``well_at`` when it was first found well.
+    ``proof`` is what the last run's action says of its proof; None of a built-in one, whose playbook proves its repair.
     """
 
     alerts: IncidentAlerts
@@ -50,6 +52,7 @@ class ProofFacts:
     expression: Proof | None = None
     asked_at: float | None = None
     well_at: float | None = None
+    proof: ActionProof | None = None
 
     @property
     def fresh(self) -> Check | None:
@@ -114,7 +117,20 @@ def _judge(known: ProofFacts) -> ProofVerdict:
     if check is not None and check.holds is not None:
         words = f", and its own probe says so: {check.said}" if check.holds else f"its own probe: {check.said}"
         return ProofVerdict(ProofState.proven if check.holds else ProofState.failing, words)
-    return _judge_by_ends(known)
+    return _judge_by_action(known) or _judge_by_ends(known)
+
+
+def _judge_by_action(known: ProofFacts) -> ProofVerdict | None:
+    """Say what an own action's playbook proves by ending well; None where the ends of the alerts are to be asked."""
+    if known.last is not RunState.succeeded:
+        return None
+    if known.proof is ActionProof.playbook:
+        return ProofVerdict(ProofState.proven, ", and its playbook has ended well, which is its proof")
+    if known.proof is ActionProof.service:
+        return ProofVerdict(
+            ProofState.unproven, "the alerts alone prove nothing, the service itself is to say that it is well"
+        )
+    return None
 
 
 def _firing_evidence(known: ProofFacts) -> str | None:

@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.operators.orders import (
     CommandRefused,
@@ -101,8 +100,9 @@ class _Api:
         if state is not None and state not in set(IncidentState):
             return problem(400, f"state must be one of {', '.join(IncidentState)}")
         about = {name: request.query_params.get(name) for name in models.About.model_fields}
-        if about["failure_class"] is not None and about["failure_class"] not in FAILURE_CLASSES:
-            return problem(400, f"failure_class must be one of {', '.join(FAILURE_CLASSES)}")
+        classes = self._parts.world().policy.repertoire.classes
+        if about["failure_class"] is not None and about["failure_class"] not in classes:
+            return problem(400, f"failure_class must be one of {', '.join(classes)}")
         if "\x00" in (about["host"] or ""):
             return problem(400, "host holds a NUL character")
         before = _before(request)

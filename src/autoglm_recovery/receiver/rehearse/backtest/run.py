@@ -14,8 +14,8 @@ from typing import Any
 
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
-from autoglm_recovery.receiver.fleet.ansible import installed_playbooks
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
+from autoglm_recovery.receiver.fleet.own_playbooks import runnable
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, events_of
 from autoglm_recovery.receiver.rehearse.backtest.own import without_own
@@ -73,7 +73,7 @@ def _world(record: AlertRecord, policy: Policy) -> World:
     names = {named_host(dict(series.labels)) for series in record.series}
     limitable = Fleet().limitable
     hosts = {name: Host(name) for name in sorted(filter(None, names)) if limitable(name)}
-    return World(policy, Fleet(hosts), installed_playbooks(), Path(os.devnull))
+    return World(policy, Fleet(hosts), runnable(policy.actions), Path(os.devnull))
 
 
 def _said(policy: Policy, assumed: Assumptions) -> Iterator[str]:

@@ -80,7 +80,7 @@ def remove(directory: Path) -> None:
 
 
 def runner_arguments(
-    environment: ExecutionEnvironment | None, directory: Path, inventory: Path, folder: Path
+    environment: ExecutionEnvironment | None, directory: Path, inventory: Path, folder: Path, playbook: str = ""
 ) -> dict[str, Any]:
     """Return what ``ansible_runner.run`` gets beside the playbook and the limit, on this machine or in a container.
 
@@ -88,7 +88,9 @@ def runner_arguments(
     directory; ``folder``, and the inventory for reading (its folder if it is a file, because ``host_vars`` and
     ``group_vars`` lie beside it), are there under their own names, unless that would hide what the image has there.
 
-    :raises LaunchRefused: if the inventory cannot be mounted.
+    So is the folder of a ``playbook`` that is given by its path, with the task files and roles beside it.
+
+    :raises LaunchRefused: if the inventory or the playbook cannot be mounted.
     """
     if environment is None:
         words = ["--inventory", str(inventory), "--extra-vars", f"@{directory / 'vars.yml'}"]
@@ -111,6 +113,7 @@ def runner_arguments(
     mounts = _readable(mounts, fleet, at)
     if inventory.is_symlink() and fleet != inventory:
         mounts = _readable(mounts, inventory.resolve(), inventory.resolve())
+    mounts = _with_playbook(mounts, playbook)
     return {
         "ident": ident(directory),
         "cmdline": shlex.join(words),
@@ -127,6 +130,20 @@ def runner_arguments(
         ],
         **({"container_workdir": str(folder)} if work else {}),
     }
+
+
+def _with_playbook(mounts: Sequence[str], playbook: str) -> list[str]:
+    """:raises LaunchRefused: if a playbook's folder would hide what an image has, or podman cannot mount it."""
+    if not playbook.startswith("/"):
+        return list(mounts)
+    beside = Path(playbook).parent
+    already = any(beside.is_relative_to(mount.split(":")[1]) for mount in mounts)
+    if not already and not mountable(beside):
+        raise LaunchRefused(
+            f"the playbook's folder {beside} cannot be mounted into the execution environment under its own name; put "
+            "the playbook into a folder of its own, such as /etc/autoglm/playbooks, or into a collection of the image"
+        )
+    return list(mounts) if already else _readable(mounts, beside, beside)
 
 
 def _readable(mounts: Sequence[str], what: Path, at: Path) -> list[str]:

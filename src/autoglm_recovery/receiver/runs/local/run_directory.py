@@ -21,7 +21,6 @@ from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunSpec, RunS
 if TYPE_CHECKING:
     from autoglm_recovery.policy.launchers import ExecutionEnvironment
 
-COLLECTION = "autoglm.recovery"
 _TEXTS = ("kind", "text")
 # The year 10000, which no date is.
 _LAST_MOMENT = 253_402_300_800
@@ -44,9 +43,9 @@ def prepare(directory: Path, order: RunSpec, environment: ExecutionEnvironment |
     (directory / "project").mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     request = {
-        "playbook": f"{COLLECTION}.{order.playbook}",
+        "playbook": order.named_in_full,
         "limit": order.limit,
-        "arguments": container.runner_arguments(environment, directory, order.inventory, folder),
+        "arguments": container.runner_arguments(environment, directory, order.inventory, folder, order.named_in_full),
         "folder": str(folder),
         "timeout_s": order.timeout_s,
     }

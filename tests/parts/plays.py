@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,28 @@ _INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 _BLOCKS = ("block", "rescue", "always")
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads a playbook; what is tagged !unsafe is no template and reads nothing."""
+
+
+_Loader.add_constructor("!unsafe", lambda _loader, _node: None)
+
+
+@cache
+def load(path: Path) -> Any:
+    """What a file holds."""
+    return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+
+
 def actions(playbook: str) -> Iterator[tuple[str, Any]]:
     """Every action of a playbook with its options, also in the files of tasks that it includes."""
-    for play in _plays(playbook):
+    for play in load(PLAYBOOKS / f"{playbook}.yml"):
         yield from _actions_of(play)
 
 
 def first_actions(playbook: str) -> Iterator[tuple[str, Any]]:
     """The same of the first play of a playbook."""
-    return _actions_of(_plays(playbook)[0])
+    return _actions_of(load(PLAYBOOKS / f"{playbook}.yml")[0])
 
 
 def asked_of_hosts(playbook: str) -> list[str]:
@@ -43,11 +57,6 @@ def asked_of_hosts(playbook: str) -> list[str]:
         if action not in ON_THE_CONTROLLER:
             modules.add((options["module"] if action == "autoglm.recovery.ask" else action).rpartition(".")[2])
     return sorted(modules)
-
-
-def _plays(playbook: str) -> list[dict[str, Any]]:
-    plays: list[dict[str, Any]] = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text("utf-8"))
-    return plays
 
 
 def _actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -68,4 +77,4 @@ def _actions(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
         yield action, task[action]
         if action in _INCLUDES:
             file = task[action] if isinstance(task[action], str) else task[action]["file"]
-            yield from _actions(yaml.safe_load((PLAYBOOKS / "tasks" / Path(file).name).read_text("utf-8")))
+            yield from _actions(load(PLAYBOOKS / "tasks" / Path(file).name))

@@ -6,29 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import jinja2.meta
-import yaml
 from jinja2 import nodes
 
-from .plays import PLAYBOOKS
+from .plays import PLAYBOOKS, load
 
 FILES = sorted(PLAYBOOKS.rglob("*.yml"))
 EXTRA_VAR, DECLARED = "autoglm.recovery.extra_var", "autoglm.recovery.declared"
 
 # What is an expression without braces around it.
 _EXPRESSIONS = frozenset(("when", "that", "until", "changed_when", "failed_when", "break_when", "var"))
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a playbook; what is tagged !unsafe is no template and reads nothing."""
-
-
-_Loader.add_constructor("!unsafe", lambda _loader, _node: None)
 
 
 class _AnyFilter(dict):  # type: ignore[type-arg]
@@ -39,12 +30,6 @@ class _AnyFilter(dict):  # type: ignore[type-arg]
 
     def __contains__(self, _name: object) -> bool:
         return True
-
-
-@cache
-def load(path: Path) -> Any:
-    """What a file holds."""
-    return yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
 def read(value: Any) -> set[str]:

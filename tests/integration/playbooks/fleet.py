@@ -24,10 +24,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
-from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.leftovers import end_processes_of
 from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 SECONDS = 240
 
@@ -93,7 +93,7 @@ class Fleet:
         """Start the service of a host and wait until it serves; return its process."""
         service = self.service(host)
         pid = acting.start(open_service(service, 5.0), 10).main_pid
-        wait_for("it to serve", lambda: healthy(service["url"]), 60)
+        until("it to serve", lambda: healthy(service["url"]))
         assert pid is not None
         return pid
 

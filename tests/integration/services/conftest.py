@@ -15,9 +15,9 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import cgroups
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import MARK
 
-from tests.lab.waiting import wait_for
 from tests.parts import containers, docker
 from tests.parts.containers import LABEL, Runtime
+from tests.parts.waiting import until
 
 
 @pytest.fixture(scope="package")
@@ -77,5 +77,5 @@ def memory_group() -> Iterator[Path]:
             (group / "memory.swap.max").write_text("0")
         yield group
     finally:
-        wait_for("the group to be left", lambda: not cgroups.processes_in(group), 10)
+        until("the group to be left", lambda: not cgroups.processes_in(group))
         group.rmdir()

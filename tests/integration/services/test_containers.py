@@ -19,9 +19,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services import a
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError, Status
 
-from tests.lab.waiting import wait_for
 from tests.parts import containers
 from tests.parts.containers import LABEL, Runtime
+from tests.parts.waiting import until
 
 SLEEPS = (
     "sh",
@@ -43,7 +43,7 @@ def service(runtime: Runtime) -> Callable[..., Container]:
 
 
 def ended(one: Container) -> Status:
-    return wait_for("the container to end", lambda: status if (status := one.status()).process_gone else None, 10)
+    return until("the container to end", lambda: status if (status := one.status()).process_gone else None)
 
 
 def test_a_running_container_is_told_as_its_host_sees_it(runtime: Runtime, service) -> None:
@@ -72,7 +72,7 @@ def test_it_stops_on_the_first_word_and_starts_again(runtime: Runtime, service) 
 
 def test_both_streams_are_logged_in_order(runtime: Runtime, service) -> None:
     one = service(runtime.run("a", *SLEEPS))
-    logs = wait_for("both lines", lambda: text if "trouble" in (text := one.logs(10).text) else None, 10)
+    logs = until("both lines", lambda: text if "trouble" in (text := one.logs(10).text) else None)
     assert [line.split(" ", 1)[1] for line in logs.splitlines()] == ["begun", "trouble"]
 
 
@@ -100,7 +100,7 @@ def test_what_stands_still_is_stopped_all_the_same(runtime: Runtime, service, ho
         assert one.status().state == "paused"
     else:
         os.kill(one.status().main_pid, signal.SIGSTOP)
-        wait_for("it to stand still", lambda: one.status().process_state == "T", 5)
+        until("it to stand still", lambda: one.status().process_state == "T")
     assert acting.stop(one, 0.3, True).by == "SIGKILL"
     assert one.status().process_gone
 
@@ -123,7 +123,7 @@ def test_a_restart_policy_is_said_and_does_not_undo_a_stop(runtime: Runtime, ser
 
 def test_a_container_that_ends_again_and_again_is_stopped_between_two_starts(runtime: Runtime, service) -> None:
     one = service(runtime.run("a", "sh", "-c", "exit 3", options=("--restart=always",)))
-    wait_for("some starts", lambda: runtime.inspect(one.name)["RestartCount"] > 2, 20)
+    until("some starts", lambda: runtime.inspect(one.name)["RestartCount"] > 2)
     acting.stop(one, 1, True)
     count = runtime.inspect(one.name)["RestartCount"]
     time.sleep(1.5)  # again it is that nothing happens that has to be seen
@@ -151,14 +151,14 @@ def test_want_of_memory_is_told_even_where_podman_does_not(runtime: Runtime, ser
     options = ("--memory=30m", "--memory-swap=30m")
     one = service(runtime.run("a", "sh", "-c", GREEDY, options=options))
     ended(one)
-    status = wait_for("the evidence", lambda: seen if (seen := read_service(one, 10.0)).oom else None, 10)
+    status = until("the evidence", lambda: seen if (seen := read_service(one, 10.0)).oom else None)
     assert "in the service's control group" in " ".join(status.oom_evidence)
 
 
 def test_a_worker_that_fell_is_counted_while_its_server_lives(runtime: Runtime, service) -> None:
     words = ("sh", "-c", f"sleep 0.5; (exec sh -c '{GREEDY}'); while :; do sleep 1; done")
     one = service(runtime.run("a", *words, options=("--memory=30m", "--memory-swap=30m")))
-    status = wait_for("the kill", lambda: seen if (seen := read_service(one, 10.0)).oom_kills else None, 10)
+    status = until("the kill", lambda: seen if (seen := read_service(one, 10.0)).oom_kills else None)
     assert (status.state, status.oom_kills) == ("running", 1)
 
 

@@ -24,9 +24,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
 from tests.lab.places import PROGRAMS
-from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 HANGS = """
 import threading, time
@@ -67,7 +67,7 @@ def test_python_stacks_of_a_server_that_hangs(tmp_path: Path, pid_path: str, pro
     pid = acting.start(service, 10).main_pid
     if frozen:
         os.kill(pid, signal.SIGSTOP)
-        wait_for("it to stand still", lambda: service.status().process_state == "T", 5)
+        until("it to stand still", lambda: service.status().process_state == "T")
     scope = snapshot.Scope(service=service, py_spy=str(PROGRAMS / "py-spy"), gpus=False)
 
     parts = taken(tmp_path, scope)
@@ -96,7 +96,7 @@ def test_an_engine_tells_its_metrics_and_open_requests(tmp_path: Path, monkeypat
     monkeypatch.setenv("LLAMA_SERVER_SLOTS_DEBUG", "1")  # without it this llama.cpp tells no texts, unlike older ones
     with llama.running(tmp_path) as server:
         threading.Thread(target=_long_request, args=(server.url,), daemon=True).start()
-        wait_for("the request", lambda: "requests_processing 1" in httpx.get(f"{server.url}/metrics").text, 10)
+        until("the request", lambda: "requests_processing 1" in httpx.get(f"{server.url}/metrics").text)
         scope = snapshot.Scope(
             engine=open_engine("llama_cpp", server.url),
             server=EngineServer(server.url, HttpTransport()),
@@ -123,7 +123,7 @@ def test_an_engine_that_hangs_costs_its_deadlines_and_no_part_of_the_rest(tmp_pa
     chroot, *rest = llama.command(port)
     service = PidFileService(pid_path, SpawnCommand((shutil.which(chroot) or chroot, *rest)), 5.0)
     pid = acting.start(service, 10).main_pid
-    wait_for("it to listen", lambda: httpx.get(f"http://127.0.0.1:{port}/health").is_success, 30)
+    until("it to listen", lambda: httpx.get(f"http://127.0.0.1:{port}/health").is_success)
     os.kill(pid, signal.SIGSTOP)
     url = f"http://127.0.0.1:{port}"
     scope = snapshot.Scope(

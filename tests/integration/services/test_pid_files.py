@@ -24,9 +24,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
-from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 PROC = Path("/proc")
@@ -63,7 +63,7 @@ def test_a_real_server_is_started_serves_and_stops(service, pid_path: str) -> No
     status = acting.start(one, 10)
     assert Path(pid_path).read_text() == f"{status.main_pid}\n"
     assert stat.S_IMODE(os.stat(pid_path).st_mode) == 0o644
-    wait_for("it to serve", lambda: _serves(port), 30)
+    until("it to serve", lambda: _serves(port))
     assert "llama" in one.logs(500).text
     assert os.getsid(status.main_pid) == status.main_pid
     stopped = acting.stop(one, 20, True)
@@ -78,9 +78,9 @@ def test_a_server_that_waits_for_its_clients_is_killed_when_its_time_is_over(ser
     one = service(f"/usr/sbin/{chroot}", *rest)
     acting.start(one, 10)
     url = f"http://127.0.0.1:{port}"
-    wait_for("it to serve", lambda: _serves(port), 30)
+    until("it to serve", lambda: _serves(port))
     threading.Thread(target=_long_request, args=(url,), daemon=True).start()
-    wait_for("the request", lambda: "llamacpp:requests_processing 1" in httpx.get(f"{url}/metrics").text, 10)
+    until("the request", lambda: "llamacpp:requests_processing 1" in httpx.get(f"{url}/metrics").text)
     assert acting.stop(one, 1.0, True).by == "SIGKILL"
     assert one.status().process_gone
 
@@ -117,7 +117,7 @@ def test_what_stands_still_is_stopped_all_the_same(service) -> None:
     one = service(*DEAF)
     pid = acting.start(one, 5).main_pid
     os.kill(pid, signal.SIGSTOP)
-    wait_for("it to stand still", lambda: one.status().process_state == "T", 5)
+    until("it to stand still", lambda: one.status().process_state == "T")
     assert acting.stop(one, 0.3, True).by == "SIGKILL"
     assert not os.path.exists(f"/proc/{pid}") or process.state_of(PROC, pid) == "Z"
 
@@ -135,7 +135,7 @@ def test_workers_of_a_server_that_crashed_are_leftovers_and_nobody_else_is(servi
     one = service("/bin/sh", "-c", "sleep 7179 & wait")
     pid = acting.start(one, 5).main_pid
     os.kill(pid, signal.SIGKILL)
-    wait_for("its end", lambda: one.status().process_gone, 5)
+    until("its end", lambda: one.status().process_gone)
     ownership = one.ownership()
     found = selection.select(processes.read(PROC, ownership, 5.0), ownership)
     assert [worker.pid for worker in found.own if worker.pid != pid] == [_pid_of("7179")]
@@ -158,7 +158,7 @@ def _pid_of(argument: str) -> int | None:
 def test_kill_9_is_a_crash(service) -> None:
     one = service(*DEAF)
     os.kill(acting.start(one, 5).main_pid, signal.SIGKILL)
-    wait_for("its end", lambda: one.status().process_gone, 5)
+    until("its end", lambda: one.status().process_gone)
     status = read_service(one, 10.0)
     assert (status.state, status.oom, status.end.clean) == ("failed", False, None)
 
@@ -167,8 +167,8 @@ def test_want_of_memory_is_told_by_the_number(service, memory_group: Path) -> No
     greedy = "echo $$ > $GROUP/cgroup.procs; sleep 1.5; x=a; while :; do x=$x$x; done"
     one = service("/bin/sh", "-c", greedy, environment={"GROUP": str(memory_group)})
     pid = acting.start(one, 5).main_pid
-    wait_for("its end", lambda: one.status().process_gone, 30)
-    status = wait_for("the evidence", lambda: seen if (seen := read_service(one, 10.0)).oom else None, 10)
+    until("its end", lambda: one.status().process_gone)
+    status = until("the evidence", lambda: seen if (seen := read_service(one, 10.0)).oom else None)
     assert f"ended process {pid} (sh), the service's main process" in " ".join(status.oom_evidence)
 
 
@@ -273,7 +273,7 @@ def test_it_has_its_own_environment_user_place_and_files(service, tmp_path: Path
         pid = acting.start(one, 5).main_pid
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    told = wait_for("its word", lambda: one.logs(5).text, 5)
+    told = until("its word", lambda: one.logs(5).text)
     assert told.startswith("user 65534 in /usr umask 0022 variables ")
     variables = set(told.partition("variables")[2].split()) - {"PWD", "OLDPWD", "SHLVL", "_"}  # these are the shell's
     assert variables == {"AUTOGLM_SERVICE", "HF_HOME", "HOME", "LANG", "LOGNAME", "PATH", "USER"}

@@ -24,10 +24,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 from tests.lab import model
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
-from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.containers import Runtime
 from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 SECONDS = 120
 
@@ -82,9 +82,9 @@ def test_a_container_that_crashed_is_healed(podman: Runtime, restart, tmp_path: 
     port, file = free_port(), model.ensure(CACHE)
     options = (f"--volume={CACHE}:/models:ro", "--env=HF_TOKEN=s3cret-value")
     name = podman.run("llama", *llama.words(f"/models/{file.name}", port), options=options)
-    wait_for("it to serve", lambda: healthy(port), 30)
+    until("it to serve", lambda: healthy(port))
     os.kill(podman.inspect(name)["State"]["Pid"], signal.SIGKILL)
-    wait_for("it to be down", lambda: not podman.inspect(name)["State"]["Running"], 10)
+    until("it to be down", lambda: not podman.inspect(name)["State"]["Running"])
 
     done = restart({"url": f"http://127.0.0.1:{port}", "container": name}, *podman.prefix)
 
@@ -107,7 +107,7 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
         "log_file": str(tmp_path / "llama.log"),
     }
     pid = acting.start(open_service(service, 5.0), 10).main_pid
-    wait_for("it to serve", lambda: healthy(port), 30)
+    until("it to serve", lambda: healthy(port))
     checked = restart(service, playbook="check_service")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     os.kill(pid, signal.SIGSTOP)
@@ -137,7 +137,7 @@ def test_a_full_server_is_left_alone_by_an_incident(restart, pid_path: str, tmp_
         "log_file": str(tmp_path / "llama.log"),
     }
     pid = acting.start(open_service(service, 5.0), 10).main_pid
-    wait_for("it to serve", lambda: healthy(port), 30)
+    until("it to serve", lambda: healthy(port))
     stop = threading.Event()
     clients = [threading.Thread(target=keep_asking, args=(port, stop)) for _ in range(8)]
     for client in clients:
@@ -177,7 +177,7 @@ def test_a_deadlock_behind_an_api_that_answers_is_healed(restart, pid_path: str,
         "stall_seconds": 3,
     }
     pid = acting.start(open_service(service, 5.0), 10).main_pid
-    wait_for("it to serve", lambda: healthy(port), 30)
+    until("it to serve", lambda: healthy(port))
 
     done = restart(service, autoglm_incident={"id": 1, "attempt": 1})
 

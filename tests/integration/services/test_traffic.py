@@ -22,9 +22,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 from tests.integration.balancers.running import Haproxy, started
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
-from tests.lab.waiting import wait_for
 from tests.parts import llama
 from tests.parts.ports import free_port
+from tests.parts.waiting import until
 
 SECONDS = 180
 INCIDENT = {"id": 7, "attempt": 1, "failure_class": "crash", "action": "restart_process"}
@@ -99,7 +99,7 @@ def pool(tmp_path: Path, pid_path: str) -> Iterator[Pool]:
     }
     named = {key: service[key] for key in ("pid_file", "start_command")}
     acting.start(open_service(named, 5.0), 10)
-    wait_for("it to serve", lambda: healthy(port), 60)
+    until("it to serve", lambda: healthy(port))
     with llama.running(tmp_path) as other:
         engines = {"p1": SimpleNamespace(port=port, url=f"http://127.0.0.1:{port}"), "p2": other}
         with started(Haproxy(engines)) as haproxy:
@@ -125,7 +125,7 @@ def test_one_that_serves_again_by_itself_is_brought_back_without_a_restart(pool:
     assert pool.play("rolling_restart", broken=True, pool="chat").returncode != 0
     named = {key: pool.service[key] for key in ("pid_file", "start_command")}
     pid = acting.start(open_service(named, 5.0), 10).main_pid
-    wait_for("it to serve", lambda: healthy(pool.port), 60)
+    until("it to serve", lambda: healthy(pool.port))
     done = pool.repair()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Already healthy" in done.stdout

@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from autoglm_recovery.exporter.traffic import look, traffic_metrics
 from autoglm_recovery.knowledge.locks import host_lock
 from autoglm_recovery.knowledge.locks.holding import Holder
-
-CHECKOUT = Path(__file__).parents[3]
+from tests.parts.plays import PLAYBOOKS, load
 
 
 def note(folder: Path, service: str, content: object = None) -> Path:
@@ -99,5 +97,5 @@ def test_looking_keeps_no_run_waiting(tmp_path: Path, locks: Path) -> None:
 def test_the_default_places_are_those_of_the_playbooks() -> None:
     from autoglm_recovery.exporter.traffic import NOTES  # noqa: PLC0415
 
-    run = yaml.safe_load((CHECKOUT / "playbooks/vars/run.yml").read_text())
+    run = load(PLAYBOOKS / "vars/run.yml")
     assert f"default='{NOTES}'" in run["autoglm_taken_out_dir"]

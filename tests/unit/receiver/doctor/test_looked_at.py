@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor import trying
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, well
 from autoglm_recovery.receiver.doctor.looked_at import CLOCK, TASKS, read_run
+from tests.parts.plays import PLAYBOOKS, load
 
-PLAYBOOKS = Path(__file__).parents[4] / "playbooks"
 URL = {"url": "http://me:hunter2hunter2@127.0.0.1:80", "ca_path": None}
 BALANCER = {"balancer": {"kind": "haproxy", "backend": "llm", "socket": "/run/h.sock"}, "servers": ["node-a"]}
 CONTAINER = {"name": "c", "runtime": "podman"}
@@ -135,7 +133,7 @@ def test_a_run_that_did_not_end_as_ansible_ends_is_unknown(rc: int | None, said:
 
 def test_the_tasks_are_those_of_the_playbooks() -> None:
     def names(playbook: str) -> list[str]:
-        (play,) = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text("utf-8"))
+        (play,) = load(PLAYBOOKS / f"{playbook}.yml")
         return [task["name"] for task in play["tasks"]]
 
     assert names("look_at_hosts")[1:] == [CLOCK, *TASKS.values()]

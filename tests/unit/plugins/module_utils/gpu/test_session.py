@@ -20,7 +20,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml 
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import MAX_ABANDONED, NvmlSession
 
 from tests.fake_nvml import FakeNvml
-from tests.lab.waiting import wait_for
+from tests.parts.waiting import until
 
 D_STATE = "9 (autoglm-nvml:3) D 1 9 9 0"
 KILLED = "Name:\tautoglm-nvml\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000100\n"
@@ -114,7 +114,7 @@ def test_an_idle_child_that_was_killed_is_replaced(fake_nvml: FakeNvml) -> None:
     with session(fake_nvml, device_timeout=5) as one:
         one.read(IDENTITY)
         os.kill(one._child.pid, signal.SIGKILL)
-        wait_for("it to be dead", lambda: psutil.Process(one._child.pid).status() == psutil.STATUS_ZOMBIE, 60)
+        until("it to be dead", lambda: psutil.Process(one._child.pid).status() == psutil.STATUS_ZOMBIE)
         assert [gpu["state"] for gpu in one.read(IDENTITY).gpus] == ["read"] * 8
 
 

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.attributes.info_module
+  - autoglm.recovery.verdict
 requirements:
   - The Python package C(nvidia-ml-py) on the target. Not the package named C(pynvml), which is an older one.
     Without it the verdict is V(unknown).
@@ -128,13 +129,6 @@ options:
       - Seconds for each command, such as C(systemctl).
     type: float
     default: 10.0
-  fail_on:
-    description:
-      - Which verdicts make the task fail.
-      - V(unhealthy) lets the task pass when the verdict is V(unknown). V(not_healthy) passes on V(healthy) alone.
-    type: str
-    choices: [never, unhealthy, not_healthy]
-    default: never
 seealso:
   - module: autoglm.recovery.inference_health
   - module: autoglm.recovery.clean_leftovers
@@ -297,13 +291,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT
+from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
-
-_FAILS = {
-    "never": (),
-    "unhealthy": ("unhealthy",),
-    "not_healthy": ("unhealthy", "unknown"),
-}
 
 
 def argument_spec() -> dict[str, Any]:
@@ -327,7 +316,7 @@ def argument_spec() -> dict[str, Any]:
         "kernel_since": {"type": "float"},
         "overrides": {"type": "dict", "default": {}},
         "timeout": {"type": "float", "default": 10.0},
-        "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},
+        **ending.arguments(),
     }
 
 
@@ -374,9 +363,7 @@ def main() -> None:
     except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     result["warnings_found"] = result.pop("warnings")  # Ansible shows and keeps a key "warnings" itself
-    if result["verdict"] in _FAILS[module.params["fail_on"]]:
-        module.fail_json(msg=f"{result['verdict']}: {'; '.join(result['reasons'])}", **result)
-    module.exit_json(changed=False, **result)
+    ending.end(module, result)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.info_module
   - autoglm.recovery.engine
   - autoglm.recovery.service
+  - autoglm.recovery.verdict
 options:
   engine:
     required: true
@@ -88,13 +89,6 @@ options:
         well, since a first request may wait for kernels that are being compiled.
     type: float
     default: 120.0
-  fail_on:
-    description:
-      - Which verdicts make the task fail.
-      - V(unhealthy) lets the task pass when the verdict is V(unknown). V(not_healthy) passes on V(healthy) alone.
-    type: str
-    choices: [never, unhealthy, not_healthy]
-    default: never
 seealso:
   - module: autoglm.recovery.crash_snapshot
 """
@@ -240,6 +234,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments, engine_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
+from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.motion import DEFAULT_STALL_SECONDS
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import (
     CompletionAsked,
@@ -250,12 +245,6 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import DEFAULT_START_GRACE, judge
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import registry
-
-_FAILS = {
-    "never": (),
-    "unhealthy": ("unhealthy",),
-    "not_healthy": ("unhealthy", "unknown"),
-}
 
 
 def argument_spec() -> dict[str, Any]:
@@ -270,7 +259,7 @@ def argument_spec() -> dict[str, Any]:
         "stall_seconds": {"type": "float", "default": DEFAULT_STALL_SECONDS},
         "answers_suffice": {"type": "bool", "default": False},
         "start_grace": {"type": "float", "default": DEFAULT_START_GRACE},
-        "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},
+        **ending.arguments(),
     }
 
 
@@ -301,9 +290,7 @@ def main() -> None:
         result = look(module.params)
     except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
-    if result["verdict"] in _FAILS[module.params["fail_on"]]:
-        module.fail_json(msg=f"{result['verdict']}: {'; '.join(result['reasons'])}", **result)
-    module.exit_json(changed=False, **result)
+    ending.end(module, result)
 
 
 if __name__ == "__main__":

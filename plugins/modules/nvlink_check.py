@@ -26,6 +26,7 @@ author:
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.verdict
 attributes:
   check_mode:
     support: full
@@ -146,13 +147,6 @@ options:
       - Whether to look at InfiniBand and RoCE ports.
     type: bool
     default: true
-  fail_on:
-    description:
-      - Which verdicts make the task fail.
-      - V(unhealthy) lets the task pass when the verdict is V(unknown). V(not_healthy) passes on V(healthy) alone.
-    type: str
-    choices: [never, unhealthy, not_healthy]
-    default: never
 seealso:
   - module: autoglm.recovery.gpu_health
 """
@@ -287,14 +281,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.look i
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import ExpectedLinks
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT, NvmlSession
+from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
-
-_FAILS = {
-    "never": (),
-    "unhealthy": ("unhealthy",),
-    "not_healthy": ("unhealthy", "unknown"),
-}
 
 
 def argument_spec() -> dict[str, Any]:
@@ -316,7 +305,7 @@ def argument_spec() -> dict[str, Any]:
         "kernel_lines": {"type": "str", "choices": ["auto", "required", "never"], "default": "auto"},
         "kernel_window": {"type": "float", "default": DEFAULT_KERNEL_WINDOW},
         "network_ports": {"type": "bool", "default": True},
-        "fail_on": {"type": "str", "choices": ["never", "unhealthy", "not_healthy"], "default": "never"},
+        **ending.arguments(),
     }
 
 
@@ -375,9 +364,7 @@ def main() -> None:
         except OSError as error:
             # The verdict stands without it; rates cannot be told the next time.
             said["warnings_found"].append(f"the baseline could not be kept in {asked.state_dir}: {error}")
-    if said["verdict"] in _FAILS[params["fail_on"]]:
-        module.fail_json(msg=f"{said['verdict']}: {'; '.join(said['reasons'])}", **said)
-    module.exit_json(changed=params["reset_baseline"] and result.kept is not None, **said)
+    ending.end(module, said, changed=params["reset_baseline"] and result.kept is not None)
 
 
 if __name__ == "__main__":

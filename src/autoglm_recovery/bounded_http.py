@@ -10,11 +10,13 @@ packed, and what comes packed all the same is refused unread.
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpcore
@@ -52,10 +54,33 @@ class Transport(httpx.HTTPTransport):
         return answer
 
 
+def client(token: str | None = None, verify: ssl.SSLContext | Path | None = None, **more: Any) -> httpx.Client:
+    """Return a client of one server: bounded, and without what the environment says of proxies and passwords.
+
+    C(token): a bearer token.  C(verify): a context, or a file of authorities in place of httpx's own.
+
+    :raises OSError: if that file cannot be read.
+    """
+    headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    context = ssl.create_default_context(cafile=verify) if isinstance(verify, Path) else verify
+    return httpx.Client(headers=headers, transport=Transport(context), trust_env=False, **more)
+
+
+def document(body: bytes) -> Any:
+    """Read an answer as JSON.
+
+    :raises ValueError: if it is none, or nested beyond all sense.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("the answer is nested too deeply") from error
+
+
 def whole(answer: httpx.Response, most_bytes: int, within_s: float) -> bytes:
     """Read a streamed answer.
 
-    :raises TooLong: if there is no end of it.
+    :raises AnswerTooLong: if there is no end of it.
     """
     packed = answer.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
@@ -83,7 +108,7 @@ def exchange(
 ) -> tuple[httpx.Response, bytes]:
     """Ask, and read the whole answer.
 
-    :raises TooLong: if there is no end of it.  :raises httpx.HTTPError: if there is none.
+    :raises AnswerTooLong: if there is no end of it.  :raises httpx.HTTPError: if there is none.
     """
     with client.stream(method, url, **more) as answer:
         return answer, whole(answer, most_bytes, within_s)

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 from pathlib import Path
@@ -42,19 +41,13 @@ def ask(
     """Ask the receiver, and end with exit code 1 and a sentence where it does not answer or refuses."""
     try:
         # A receiver on this machine or in the fleet is no business of a proxy's.
-        with httpx.Client(
-            headers=_authorization(token_file),
-            auth=_user(),
-            transport=bounded_http.Transport(_tls()),
-            timeout=_TIMEOUT_S,
-            trust_env=False,
-        ) as client:
+        with bounded_http.client(_token(token_file), _tls(), auth=_user(), timeout=_TIMEOUT_S) as client:
             place = url.rstrip("/") + path
             answer, said = bounded_http.exchange(
                 client, method, place, _LARGEST_ANSWER, _LONGEST_ANSWER_S, params=query or {}, json=body
             )
-        told = json.loads(said)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, RecursionError, ValueError) as error:
+        told = bounded_http.document(said)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         typer.echo(f"the receiver at {url} cannot be asked: {plain(error)}", err=True)
         raise typer.Exit(1) from error
     if answer.is_error or not isinstance(told, dict):
@@ -64,11 +57,8 @@ def ask(
     return told
 
 
-def _authorization(token_file: Path | None) -> dict[str, str]:
-    token = os.environ.get("AUTOGLM_TOKEN", "")
-    if token_file is not None:
-        token = first_token(token_file)
-    return {"Authorization": f"Bearer {token}"} if token else {}
+def _token(token_file: Path | None) -> str:
+    return os.environ.get("AUTOGLM_TOKEN", "") if token_file is None else first_token(token_file)
 
 
 def _user() -> httpx.BasicAuth | None:

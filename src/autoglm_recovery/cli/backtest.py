@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import structlog
 import typer
 from rich.console import Console
@@ -121,14 +120,13 @@ def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
 def _record(asked: _BacktestOptions, told: Callable[[float], None]) -> AlertRecord:
     from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError  # noqa: PLC0415 - as above
 
-    headers = {"Authorization": f"Bearer {_token(asked.token_file)}"} if asked.token_file else {}
+    token = _token(asked.token_file) if asked.token_file else None
     try:
         verify = ssl.create_default_context(cafile=asked.ca_file)
     except OSError as error:
         raise RecordError(f"--ca-file {asked.ca_file} cannot be used: {error.strerror or error}") from error
     # Whoever needs a proxy for Prometheus names the proxy's own address.
-    transport = bounded_http.Transport(verify)
-    with httpx.Client(headers=headers, transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
+    with bounded_http.client(token, verify, timeout=_TIMEOUT_S) as client:
         return PrometheusRecord(client, asked.url).read(asked.since, asked.until, asked.step, told)
 
 

@@ -127,7 +127,7 @@ class AlertSender:
 
     def _run(self) -> None:
         pause = 0.0
-        with httpx.Client(timeout=self.timeout, transport=bounded_http.Transport(), trust_env=False) as client:
+        with bounded_http.client(timeout=self.timeout) as client:
             self._learn_skew(client)
             while True:
                 batch = self._wait(pause)

@@ -18,7 +18,6 @@ from autoglm_recovery.exporter.alertmanager import skew_of
 from autoglm_recovery.knowledge.balancers import kubernetes_api
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
 from autoglm_recovery.receiver.doctor import looked_at, servers, targets, trying
-from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.observe import alertmanager
 from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
@@ -233,7 +232,7 @@ TARGETS = (
     Target("prometheus-flags", _look_back, _json(_FLAGS), holds=_look_back_holds),
     Target("prometheus-answer", _asked, _json(_ANSWER, {"status": "error", "error": "no"}), holds=_asked_holds),
     Target("prometheus-range", _recorded, _json(_MATRIX), growth=64),
-    Target("server-document", fleet_http.document, _json(_MATRIX), (ValueError,)),
+    Target("server-document", bounded_http.document, _json(_MATRIX), (ValueError,)),
     Target("prometheus-targets", _scraped, _json(_ACTIVE), growth=64),
     Target("doctor-events", _looked, _json(_EVENTS), growth=64),
     Target("kubernetes-answer", lambda data: _Kubernetes(data).get_pod("a"), _json({"kind": "Pod"}), (BalancerError,)),

@@ -84,7 +84,7 @@ def watch(at, heard):
     ("answer", "said"),
     [
         ((200, b"<html>"), "Expecting value"),
-        ((200, b"[" * 100_000), "recursion"),
+        ((200, b"[" * 100_000), "nested too deeply"),
         ((200, b"{}"), "not as Prometheus gives it"),
         ((200, b"x" * (LARGEST_ANSWER + 1)), "more than 4 MiB"),
         (

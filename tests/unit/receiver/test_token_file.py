@@ -26,7 +26,7 @@ def of_fleet(file) -> str:
 
 READERS = {
     "itself": first_token,
-    "commands": lambda file: asking._authorization(file)["Authorization"].removeprefix("Bearer "),
+    "commands": asking._token,
     "backtest": backtest._token,
     "exporter": lambda file: exporter._authorization(file)["Authorization"].removeprefix("Bearer "),
     "Prometheus and Alertmanager": of_fleet,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,8 +76,8 @@ def active_targets(
 
 def _active(said: bytes) -> list[Any] | None:
     try:
-        active = json.loads(said)["data"]["activeTargets"]
-    except (KeyError, RecursionError, TypeError, ValueError):
+        active = bounded_http.document(said)["data"]["activeTargets"]
+    except (KeyError, TypeError, ValueError):
         return None
     known = isinstance(active, list) and all(
         isinstance(target, dict) and isinstance(target.get("labels"), dict) for target in active

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -33,25 +31,8 @@ def client(url: str, setting: Setting) -> httpx.Client:
 
     :raises OSError, ValueError: if a file cannot be read, or holds no token.
     """
-    headers = {"Accept": "application/json"}
-    if setting.token_file is not None:
-        headers["Authorization"] = f"Bearer {first_token(setting.token_file)}"
-    verify = ssl.create_default_context(cafile=setting.ca_path) if setting.ca_path else None
-    transport = bounded_http.Transport(verify)
-    return httpx.Client(
-        base_url=url, headers=headers, timeout=setting.timeout.total_seconds(), transport=transport, trust_env=False
-    )
-
-
-def document(body: bytes) -> object:
-    """Read an answer as JSON.
-
-    :raises ValueError: if it is none, or nested beyond all sense.
-    """
-    try:
-        return json.loads(body)
-    except RecursionError as error:
-        raise ValueError("the answer is nested too deeply") from error
+    token = None if setting.token_file is None else first_token(setting.token_file)
+    return bounded_http.client(token, setting.ca_path, base_url=url, timeout=setting.timeout.total_seconds())
 
 
 def shown(url: str) -> str:

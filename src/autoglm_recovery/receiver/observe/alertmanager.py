@@ -156,7 +156,7 @@ class AlertmanagerClient:
             if not answer.is_success:
                 said = one_line(told[:200].decode("utf-8", "replace"))
                 raise Unanswered(f"{method} {path.partition('?')[0]}: HTTP {answer.status_code} {said}")
-            return (fleet_http.document(told) if told else None), answer.headers.get("date", "")
+            return (bounded_http.document(told) if told else None), answer.headers.get("date", "")
         except (httpx.HTTPError, OSError, ValueError) as error:
             raise Unanswered(_why(error)) from error
 

@@ -83,4 +83,4 @@ def _ask(setting: Prometheus) -> object:
     ):
         answer.raise_for_status()
         within_s = _TIMEOUTS_OF_A_BODY * setting.timeout.total_seconds()
-        return fleet_http.document(bounded_http.whole(answer, LARGEST_ANSWER, within_s))
+        return bounded_http.document(bounded_http.whole(answer, LARGEST_ANSWER, within_s))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -142,7 +141,7 @@ def look_back(client: httpx.Client, within_s: float) -> float:
         answer.raise_for_status()
     try:
         with client.stream("GET", "/api/v1/status/flags") as answer:
-            flags = json.loads(bounded_http.whole(answer, LARGEST_ANSWER, within_s))
+            flags = bounded_http.document(bounded_http.whole(answer, LARGEST_ANSWER, within_s))
         answer.raise_for_status()
         return parse_duration(flags["data"]["query.lookback-delta"]).total_seconds()
     except (httpx.HTTPStatusError, KeyError, RecursionError, TypeError, ValueError):
@@ -167,10 +166,11 @@ def _ask_prometheus(client: httpx.Client, expression: str, row: sa.Row[Any], wit
         with client.stream("POST", "/api/v1/query", data=query) as answer:
             told = bounded_http.whole(answer, LARGEST_ANSWER, within_s)
         if answer.status_code in _REFUSED:
-            return Proof(None, f"Prometheus does not take the expression: {str(json.loads(told)['error'])[:300]}")
+            said = str(bounded_http.document(told)["error"])[:300]
+            return Proof(None, f"Prometheus does not take the expression: {said}")
         # Before the body is read: one that starts or stops answers with a word of plain text.
         answer.raise_for_status()
-        return read(json.loads(told))
+        return read(bounded_http.document(told))
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         # About this incident or its expression: the others have answers of their own.
         return Proof(None, str(error)[:300])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +122,7 @@ class PrometheusRecord:
             raise _TooMuch(f"{answer.status_code} {_said(body)}")
         if answer.status_code != 200:
             raise RecordError(f"Prometheus at {self._shown} refused ({answer.status_code}): {_said(body)}")
-        read = json.loads(body)
+        read = bounded_http.document(body)
         if read["status"] != "success" or read["data"]["resultType"] != "matrix":
             raise ValueError(f"status {read['status']!r}")
         return dict(read)
@@ -139,7 +138,7 @@ def chunks(first: float, last: float, step: float) -> Iterator[tuple[float, floa
 def _said(body: bytes) -> str:
     """Return what a server said, short and in one line that cannot paint on a terminal."""
     try:
-        said = str(json.loads(body)["error"])
+        said = str(bounded_http.document(body)["error"])
     except (KeyError, RecursionError, TypeError, ValueError):
         said = body[:1000].decode(errors="replace")
     return one_line(said, 300)

@@ -72,8 +72,7 @@ class AwxClient:
         """:raises OSError: if the CA file cannot be read.  :raises ssl.SSLError: if it holds no certificate."""
         self._settings = settings
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        # trust_env=False: neither ~/.netrc nor proxy variables may send the credentials elsewhere.
-        self._http = httpx.Client(transport=bounded_http.Transport(context), follow_redirects=False, trust_env=False)
+        self._http = bounded_http.client(verify=context)
 
     def close(self) -> None:
         """Close the connections."""
@@ -200,8 +199,8 @@ def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
 
 def _json(content: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
+        answer = bounded_http.document(content)
+    except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
 

@@ -157,8 +157,8 @@ class OwnClass(Section):
     """A failure class of the site's own.
 
     ``ladder`` are its actions in order, built-in or own; without any a person is called.  ``serving`` is true where
-    what has failed like this still serves, if badly.  ``cause_before`` is the class of which this one is rather the cause
-    than the effect; without it, it explains nothing but ``unknown``.
+    what has failed like this still serves, if badly.  ``cause_before`` is the class of which this one is rather the
+    cause than the effect; without it, it explains nothing but ``unknown``.
     """
 
     ladder: tuple[Action, ...] = ()

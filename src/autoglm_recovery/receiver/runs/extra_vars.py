@@ -38,8 +38,8 @@ class Errand:
     """What a run is told of itself.
 
     ``key`` names it over all databases, and ``installation`` the database that it is of: the number of an incident
-    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  ``host_wide`` is told to own actions:
-    whether to fence and lock the host as a whole.
+    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  ``host_wide`` is told to own
+    actions: whether to fence and lock the host as a whole.
     """
 
     action: str

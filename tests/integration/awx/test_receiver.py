@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,43 @@ def test_a_receiver_that_is_killed_follows_the_same_job_when_it_is_back(
         incident = finish(awx, receiver)
     assert len(awx.launches()) == 1
     assert [run["state"] for run in incident["runs"]] == ["succeeded"]
+
+
+OWN = """
+actions:
+  free_disk:
+    playbook: acme.ops.free_disk
+    destructive: false
+    host_wide: false
+    launcher: awx
+    template: Free a disk
+    extra_vars: {keep_days: 3, note: "{{ 7 }}"}
+    proof: playbook
+classes:
+  disk_full: {ladder: [free_disk], serving: true}
+"""
+
+
+def test_an_own_action_is_a_job_of_its_template_also_when_the_policy_changes(
+    tmp_path: Path, awx: Running, token: Path
+) -> None:
+    for name in ("Free a disk", "Free a disk well"):
+        (first,) = (each for each in awx.awx.all("job_templates") if each["name"] == "autoglm restart_process")
+        given = {key: value for key, value in first.items() if key not in ("id", "name", "playbook")}
+        awx.awx.add("job_templates", **{**given, "name": name, "playbook": "free_disk.yml"})
+    (tmp_path / "r").mkdir()
+    where = f"launchers: {{awx: {{url: '{awx.url}', token_file: '{token}'}}}}\n"
+    with serving(tmp_path / "r", policy=where + OWN) as receiver:
+        receiver.post(payload(alert("node-a", failure_class="disk_full", start=now())))
+        job = until("the job", lambda: the_job(awx))
+        assert job["name"] == "Free a disk"
+        given = json.loads(job["extra_vars"])
+        assert (given["keep_days"], given["note"]) == (3, "{ { 7 }}")
+        assert given["autoglm_incident"]["action"] == "free_disk"
+        assert job["limit"] == "node-a"
+        (receiver.directory / "policy.yaml").write_text(where + OWN.replace("a disk", "a disk well"))
+        assert receiver.process is not None
+        receiver.process.send_signal(signal.SIGHUP)
+        until("the policy to be read", lambda: "Free a disk well" in receiver.client.get(f"{receiver.url}/policy").text)
+        receiver.post(payload(alert("node-b", failure_class="disk_full", start=now())))
+        until("the other job", lambda: [job["name"] for job in awx.awx.all("jobs")][1:] == ["Free a disk well"])

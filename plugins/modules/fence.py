@@ -132,7 +132,7 @@ def main() -> None:
         module.exit_json(changed=False, fence=fence)
     if not 1 <= token <= mark.HIGHEST:
         module.fail_json(msg=f"token must be between 1 and {mark.HIGHEST}, not {token}", fence=fence)
-    shown = mark.Showing(host, service or None, token, module.params["run"], module.params["incident"])
+    shown = mark.ShownToken(host, service or None, token, module.params["run"], module.params["incident"])
     try:
         fence["before"], fence["highest"] = mark.show(directory, shown, module.check_mode)
     except mark.Fenced as refusal:

@@ -237,7 +237,7 @@ def main() -> None:
         changed = act(module.params, module.check_mode)
     except host_lock.HostHeld as error:
         module.fail_json(msg=refusal(error), holder=None if error.holder is None else asdict(error.holder))
-    except host_lock.Unusable as error:
+    except host_lock.HostLockUnusable as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", holder=None)
     module.exit_json(changed=changed)
 

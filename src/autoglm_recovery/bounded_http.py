@@ -57,7 +57,7 @@ class Transport(httpx.HTTPTransport):
 def client(token: str | None = None, verify: ssl.SSLContext | Path | None = None, **more: Any) -> httpx.Client:
     """Return a client of one server: bounded, and without what the environment says of proxies and passwords.
 
-    C(token): a bearer token.  C(verify): a context, or a file of authorities in place of httpx's own.
+    ``token``: a bearer token.  ``verify``: a context, or a file of authorities in place of httpx's own.
 
     :raises OSError: if that file cannot be read.
     """

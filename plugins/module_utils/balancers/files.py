@@ -59,7 +59,7 @@ def read(path: str) -> bytes:
         with os.fdopen(paths.open_file(path), "rb") as file:
             return _content(file, path)
     except OSError as error:
-        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "unreachable"
+        kind = "denied" if isinstance(error, (PermissionError, paths.UnsafePath)) else "unreachable"
         raise BalancerError(kind, f"{path} cannot be read: {error.strerror}") from error
 
 
@@ -90,7 +90,7 @@ def replace(path: str, before: bytes, after: bytes) -> bool:
         finally:
             os.close(directory)
     except OSError as error:
-        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "refused"
+        kind = "denied" if isinstance(error, (PermissionError, paths.UnsafePath)) else "refused"
         raise BalancerError(kind, f"{path} cannot be changed: {error.strerror}") from error
 
 

@@ -54,7 +54,7 @@ def master_of(pid_file: str) -> int:
         # A number that no process has is as good as none: /proc has nothing of it.
         title = "" if master is None else _title(master)
     except OSError as error:
-        kind = "denied" if isinstance(error, (PermissionError, paths.Unsafe)) else "unreachable"
+        kind = "denied" if isinstance(error, (PermissionError, paths.UnsafePath)) else "unreachable"
         raise BalancerError(kind, f"nginx cannot be found by {pid_file}: {error.strerror}") from error
     except ValueError as error:
         raise BalancerError("unreadable", f"{pid_file} holds no process number") from error

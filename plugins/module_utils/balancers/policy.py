@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .pool import Needed, describe, may_serve, serving, total
+from .pool import MinimumActive, describe, may_serve, serving, total
 from .protocol import ACTIVE, DOWN, UP, Count, PoolMember
 
 SETTLE = 3.0
@@ -32,7 +32,7 @@ REMAINING = ("fail", "wait", "abort")
 class DrainRules:
     """What the operator asked for. Deadlines are seconds: the second one begins where the first one ends."""
 
-    needed: Needed
+    needed: MinimumActive
     count_unchecked: bool = False
     witnesses: str = "all"
     deadline: float = 300.0

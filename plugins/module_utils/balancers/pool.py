@@ -16,7 +16,7 @@ _NEEDED = re.compile(r"(?P<number>[0-9]{1,6})(?P<percent>%?)\Z")
 
 
 @dataclass(frozen=True)
-class Needed:
+class MinimumActive:
     """At least this many servers, or this share of the pool."""
 
     number: int
@@ -30,12 +30,12 @@ class Needed:
         return f"{self.number}%" if self.percent else str(self.number)
 
 
-def parse_needed(text: str) -> Needed:
+def parse_needed(text: str) -> MinimumActive:
     """Read C(2) or C(50%). Raises ValueError."""
     match = _NEEDED.match(str(text).strip())
     if not match or (match["percent"] and int(match["number"]) > 100):
         raise ValueError(f"min_available must be a number of servers such as 2, or a share such as 50%, not {text!r}")
-    return Needed(int(match["number"]), bool(match["percent"]))
+    return MinimumActive(int(match["number"]), bool(match["percent"]))
 
 
 def serves(member: PoolMember, count_unchecked: bool) -> bool:

@@ -53,5 +53,5 @@ def _directory(path: str, make: int | None = None) -> Iterator[int]:
 def _name(path: str) -> str:
     name = os.path.basename(path)
     if name in ("", ".", ".."):
-        raise paths.Unsafe(path, "names no file")
+        raise paths.UnsafePath(path, "names no file")
     return name

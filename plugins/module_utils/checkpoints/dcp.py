@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from . import torch_zip
 from .names import check_relative, is_count
-from .pickles import Made, Name, read_pickle
+from .pickles import PickledObject, PickleGlobal, read_pickle
 from .problems import Damaged
 from .tree import Tree
 
@@ -40,10 +40,14 @@ def verify(tree: Tree) -> tuple[int, tuple[str, ...]]:
     return sum(map(len, slices.values())), remarks
 
 
-def _slices(made: Iterable[Made]) -> dict[str, list[tuple[int, int]]]:
+def _slices(made: Iterable[PickledObject]) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {}
     for each in made:
-        if not isinstance(each.of, Name) or each.of.name != "_StorageInfo" or not isinstance(each.state, Made):
+        if (
+            not isinstance(each.of, PickleGlobal)
+            or each.of.name != "_StorageInfo"
+            or not isinstance(each.state, PickledObject)
+        ):
             continue
         state = {key: value for key, value in each.state.pairs if isinstance(key, str)}
         offset, length = state.get("offset"), state.get("length")

@@ -34,7 +34,7 @@ _HARMFUL_BUILTINS = frozenset((
 
 
 @dataclass(frozen=True)
-class Name:
+class PickleGlobal:
     """A global that the pickle refers to."""
 
     module: str
@@ -42,7 +42,7 @@ class Name:
 
 
 @dataclass(eq=False)
-class Made:
+class PickledObject:
     """What would have come of a call, an instance with its state, or a container with pairs."""
 
     of: Any = None
@@ -52,13 +52,13 @@ class Made:
 
 
 @dataclass(eq=False)
-class Contents:
+class PickleContents:
     """What was found: persistent ids, globals, text constants, and instances in the order in which they were built."""
 
     persistent: list[Any] = field(default_factory=list)
-    names: set[Name] = field(default_factory=set)
+    names: set[PickleGlobal] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
-    made: list[Made] = field(default_factory=list)
+    made: list[PickledObject] = field(default_factory=list)
 
     def harmful(self) -> list[str]:
         """Globals that would let the pickle run code of its own when it is loaded."""
@@ -72,7 +72,7 @@ class _Mark:
 _MARK = _Mark()
 
 
-def read_pickle(stream: BinaryIO, what: str) -> Contents:
+def read_pickle(stream: BinaryIO, what: str) -> PickleContents:
     """Read one pickle up to its STOP. what: how an error calls it. Raises Damaged."""
     machine = _Machine()
     try:
@@ -90,7 +90,7 @@ class _Machine:
     """The stack, the memo, and what was found so far."""
 
     def __init__(self) -> None:
-        self.contents = Contents()
+        self.contents = PickleContents()
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
@@ -118,7 +118,7 @@ class _Machine:
         for _taken in before:
             self._stack.pop()
         for _put in opcode.stack_after:
-            self._stack.append(argument if argument is not None else Made(of=opcode.name))
+            self._stack.append(argument if argument is not None else PickledObject(of=opcode.name))
         if isinstance(argument, str) and opcode.stack_after:
             self.contents.texts.add(argument)
 
@@ -154,7 +154,7 @@ class _Machine:
         self._make(self._stack.pop(), arguments)
 
     def _name(self, module: str, name: str) -> None:
-        found = Name(module, name)
+        found = PickleGlobal(module, name)
         self.contents.names.add(found)
         self._stack.append(found)
 
@@ -165,13 +165,13 @@ class _Machine:
     _newobj = _reduce
 
     def _make(self, function: Any, arguments: Any) -> None:
-        made = Made(function, arguments)
+        made = PickledObject(function, arguments)
         self.contents.made.append(made)
         self._stack.append(made)
 
     def _build(self, _argument: Any) -> None:
         state = self._stack.pop()
-        if isinstance(self._stack[-1], Made):
+        if isinstance(self._stack[-1], PickledObject):
             self._stack[-1].state = state
 
     def _setitem(self, _argument: Any) -> None:
@@ -183,11 +183,11 @@ class _Machine:
 
     def _dict(self, _argument: Any) -> None:
         items = self._to_mark()
-        self._stack.append(Made(of="DICT"))
+        self._stack.append(PickledObject(of="DICT"))
         self._pair(items)
 
     def _pair(self, items: list[Any]) -> None:
-        if isinstance(self._stack[-1], Made):
+        if isinstance(self._stack[-1], PickledObject):
             self._stack[-1].pairs.extend(zip(items[::2], items[1::2]))
 
     def _persid(self, argument: Any) -> None:
@@ -198,7 +198,7 @@ class _Machine:
 
     def _persistent(self, which: Any) -> None:
         self.contents.persistent.append(which)
-        self._stack.append(Made(of="PERSISTENT", arguments=which))
+        self._stack.append(PickledObject(of="PERSISTENT", arguments=which))
 
 
 _TUPLES: dict[str, int | None] = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None}
@@ -206,7 +206,7 @@ _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 
 
-def _is_harmful(name: Name) -> bool:
+def _is_harmful(name: PickleGlobal) -> bool:
     if name.module in ("builtins", "__builtin__"):
         return name.name.partition(".")[0] in _HARMFUL_BUILTINS
     # A dotted name reaches into a module from an innocent one, as in  torch.serialization os.system.

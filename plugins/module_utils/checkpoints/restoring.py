@@ -69,7 +69,7 @@ def restore(
     try:
         with _holding(target) as held:
             return _restore_newest(store, series, held, key, identity, began)
-    except paths.Unsafe as error:
+    except paths.UnsafePath as error:
         raise CheckpointError(f"{error.filename}: {error.strerror}") from error
 
 

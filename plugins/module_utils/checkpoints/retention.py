@@ -23,7 +23,7 @@ class RetentionRules:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneResult:
     """removed: ids. left: id -> why it stayed although it was due. leftovers: of saves that were killed."""
 
     removed: list[str]
@@ -49,16 +49,18 @@ def taken(identity: str) -> float:
 
 def prune(
     store: Store, series: str, rules: RetentionRules, key: str | None, proven: str | None = None, dry: bool = False
-) -> Pruned:
+) -> PruneResult:
     """Apply the rules. proven: one that was verified just now. Raises CheckpointError."""
     leftovers = store.leftovers(series, remove=not dry)
     newest_first = store.ids(series)
     due = surplus(newest_first, rules, time.time(), proven)
     if not due:
-        return Pruned([], {}, leftovers)
+        return PruneResult([], {}, leftovers)
     protected = _newest_proven(store, series, key, newest_first, proven)
     if protected is None:
-        return Pruned([], dict.fromkeys(due, "no checkpoint of the series verifies, so none is removed"), leftovers)
+        return PruneResult(
+            [], dict.fromkeys(due, "no checkpoint of the series verifies, so none is removed"), leftovers
+        )
     removed, left = [], {}
     for identity in surplus(newest_first, rules, time.time(), protected):
         reason = None if dry else store.remove(series, identity)
@@ -66,7 +68,7 @@ def prune(
             removed.append(identity)
         else:
             left[identity] = reason
-    return Pruned(removed, left, leftovers)
+    return PruneResult(removed, left, leftovers)
 
 
 def _newest_proven(

@@ -43,7 +43,7 @@ class SaveRequest:
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedCheckpoint:
     """What is in the store now."""
 
     id: str
@@ -55,7 +55,7 @@ class Saved:
     seconds: float
 
 
-def save(store: Store, order: SaveRequest) -> Saved:
+def save(store: Store, order: SaveRequest) -> SavedCheckpoint:
     """Save one checkpoint. Raises CheckpointError and Damaged, and then the store has nothing new."""
     began = time.monotonic()
     before = signature(order.source, order.only)
@@ -81,7 +81,7 @@ def save(store: Store, order: SaveRequest) -> Saved:
     read = manifest.decode(content, order.series, draft.id, order.signing_key)
     seconds = round(time.monotonic() - began, 3)
     location = store.location(order.series, draft.id)
-    return Saved(draft.id, location, proof, files, read.sha256, read.taken_at, seconds)
+    return SavedCheckpoint(draft.id, location, proof, files, read.sha256, read.taken_at, seconds)
 
 
 def check_room(room: int | None, needed: int, min_free: int, where: str) -> None:

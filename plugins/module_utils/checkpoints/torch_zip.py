@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from .pickles import Contents, Name, read_pickle
+from .pickles import PickleContents, PickleGlobal, read_pickle
 from .problems import Damaged, Unsupported
 
 MAGIC = b"PK\x03\x04"
@@ -116,13 +116,13 @@ def _check_bytes(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo
     return remarks
 
 
-def _refuse_harmful(contents: Contents, what: str) -> None:
+def _refuse_harmful(contents: PickleContents, what: str) -> None:
     harmful = contents.harmful()
     if harmful:
         raise Damaged(f"{what}: would run {', '.join(harmful[:5])[:200]} when it is loaded, which no checkpoint needs")
 
 
-def _check_storages(contents: Contents, sizes: Mapping[str, int], what: str, remarks: list[str]) -> int:
+def _check_storages(contents: PickleContents, sizes: Mapping[str, int], what: str, remarks: list[str]) -> int:
     needed: dict[str, int | None] = {}
     for found in contents.persistent:
         key, length = _storage(found, what)
@@ -146,5 +146,5 @@ def _storage(found: object, what: str) -> tuple[str, int | None]:
     kind, key, count = found[1], found[2], found[4]
     if not isinstance(key, str) or not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise Damaged(f"{what}: holds a persistent id without key or length")
-    element = _ELEMENT.get(kind.name) if isinstance(kind, Name) else None
+    element = _ELEMENT.get(kind.name) if isinstance(kind, PickleGlobal) else None
     return key, None if element is None else element * count

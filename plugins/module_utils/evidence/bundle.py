@@ -49,7 +49,7 @@ class BundleLimits:
 
 
 @dataclass(frozen=True)
-class Written:
+class FinishedBundle:
     """A finished bundle. unreadable: part -> reason."""
 
     path: Path
@@ -77,7 +77,7 @@ def write(
     parts: Sequence[Part],
     limits: BundleLimits,
     read: Callable[[Part, int], Collected] = collect,
-) -> Written:
+) -> FinishedBundle:
     """Collect the parts in order, most important first, into a bundle at path. Raises SnapshotError.
 
     head: what the manifest says of the incident, beside its parts.
@@ -103,7 +103,7 @@ def write(
                 raise SnapshotError(f"{path}: something else was put in its place while it was written")
         except OSError as error:
             raise SnapshotError(f"the bundle could not be finished: {error.strerror}") from error
-    return Written(
+    return FinishedBundle(
         path=path.with_name(published.name),
         size=size,
         parts=tuple(entry["name"] for entry in entries),

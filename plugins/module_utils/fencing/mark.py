@@ -59,7 +59,7 @@ class MarkUnreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Showing:
+class ShownToken:
     """What a run shows. run: its name over all installations, empty for one that has none; incident: for people.
 
     All are data from outside. service: None for an action on the whole host.
@@ -88,7 +88,7 @@ def file_name(host: str, service: str | None) -> str:
     return f"{told}-{hashlib.sha256(target).hexdigest()[:16]}"
 
 
-def show(directory: Path, shown: Showing, check_mode: bool = False) -> tuple[int | None, int]:
+def show(directory: Path, shown: ShownToken, check_mode: bool = False) -> tuple[int | None, int]:
     """Show a token: return the highest one before, and now. In check mode nothing is written.
 
     A service's run and one on the whole host are refused by each other's newer tokens; runs of two services are not.
@@ -116,7 +116,7 @@ def show(directory: Path, shown: Showing, check_mode: bool = False) -> tuple[int
         raise MarkUnreadable(f"{error.filename or own}: {error.strerror}") from error
 
 
-def _judge(marks: list[_Mark | None], shown: Showing) -> int | None:
+def _judge(marks: list[_Mark | None], shown: ShownToken) -> int | None:
     """The highest token before. The highest mark refuses: above that one the next run is above them all."""
     highest = max((mark for mark in marks if mark is not None), key=lambda mark: mark.token, default=None)
     if highest is None:
@@ -127,11 +127,11 @@ def _judge(marks: list[_Mark | None], shown: Showing) -> int | None:
     return highest.token
 
 
-def _anothers(mark: _Mark, shown: Showing) -> bool:
+def _anothers(mark: _Mark, shown: ShownToken) -> bool:
     return bool(mark.run and shown.run and mark.run != shown.run)
 
 
-def _refusal(mark: _Mark, shown: Showing) -> str:
+def _refusal(mark: _Mark, shown: ShownToken) -> str:
     whose = f", shown by {mark.incident}" if mark.incident else ""
     return (
         f"a newer run has been here: its fencing token is {_told(mark.token)}{whose}, and this one's is "
@@ -147,7 +147,7 @@ def _told(token: int) -> str:
     return f"{token} (of {clocks.in_words(token / 1e6)})"
 
 
-def _raise(path: Path, shown: Showing) -> None:
+def _raise(path: Path, shown: ShownToken) -> None:
     mark = _read(path)
     # The highest of all services may be another one's.
     if mark is not None and (mark.token > shown.token or (mark.token == shown.token and mark.run == shown.run)):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..faults.lines.kernel import parse_kernel_text
 from ..host.kernel_log import KernelLine
 from ..services.ownership import of_a_unit, unit_among
-from ..services.protocol import End
+from ..services.protocol import ProcessEnd
 
 _KILLS = frozenset(("oom_kill", "oom_kill_record"))
 
@@ -21,7 +21,7 @@ _EARLIEST_SECONDS, _LATEST_SECONDS = 30.0, 1.0
 _NEAR_SECONDS = 5.0
 
 
-def oom_evidence(end: End, kernel: Iterable[KernelLine], *, contained: bool = False) -> list[str]:
+def oom_evidence(end: ProcessEnd, kernel: Iterable[KernelLine], *, contained: bool = False) -> list[str]:
     """Sentences that show that the last main process fell to the OOM killer; empty when there is none.
 
     A kernel line counts when it names that process or the service's control group, in the time in which the process
@@ -39,7 +39,7 @@ def oom_evidence(end: End, kernel: Iterable[KernelLine], *, contained: bool = Fa
     return found
 
 
-def _groups(lines: Iterable[KernelLine], end: End) -> Iterator[tuple[int, str]]:
+def _groups(lines: Iterable[KernelLine], end: ProcessEnd) -> Iterator[tuple[int, str]]:
     """The processes that fell in that time, and the control group that the kernel has named of each."""
     for line in lines:
         kill = parse_kernel_text(line.text)
@@ -47,13 +47,15 @@ def _groups(lines: Iterable[KernelLine], end: End) -> Iterator[tuple[int, str]]:
             yield kill["pid"], str(kill.get("task_memcg") or "")
 
 
-def _is_its_group(kill: Mapping[str, object], end: End, contained: bool) -> bool:
+def _is_its_group(kill: Mapping[str, object], end: ProcessEnd, contained: bool) -> bool:
     path = str(kill.get("task_memcg") or "")
     named = bool(end.unit) and unit_among(path, (end.unit,), contained=contained) is not None
     return named or bool(set(end.groups) & set(path.split("/")))
 
 
-def _attribute(line: KernelLine, end: End, others: set[int], contained: bool) -> Iterator[tuple[int, float, str]]:
+def _attribute(
+    line: KernelLine, end: ProcessEnd, others: set[int], contained: bool
+) -> Iterator[tuple[int, float, str]]:
     """Doubt (0 is none), distance in seconds, and a sentence, if a line tells of a kill that may be the service's.
 
     others: processes of which the kernel has named a unit's or a container's group.
@@ -76,7 +78,7 @@ def _attribute(line: KernelLine, end: End, others: set[int], contained: bool) ->
         yield 2, distance, f"{what} in the moment in which the service's main process died by signal 9"
 
 
-def _distance(at: float, end: End) -> float | None:
+def _distance(at: float, end: ProcessEnd) -> float | None:
     """How far from the end a line is, None for one that is of another time."""
     if end.at is not None:
         return abs(at - end.at) if -_EARLIEST_SECONDS <= at - end.at <= _LATEST_SECONDS else None

@@ -17,7 +17,7 @@ from ..host.command import Runner, run
 from ..host.contained import in_container
 from ..host.processes import read_file
 from ..host.unread import Unread
-from ..services.protocol import PAUSED, STOPPED_STATES, End, Service, Status
+from ..services.protocol import PAUSED, STOPPED_STATES, ProcessEnd, Service, Status
 from .motion import DEFAULT_STALL_SECONDS, NOT_ASKED, UNREAD, Motion, judge_motion, undecided
 from .observations import Observations
 from .oom import oom_evidence
@@ -154,7 +154,7 @@ def read_service(service: Service, timeout: float, run_command: Runner = run, pr
     return replace(status, oom=oom, oom_evidence=evidence)
 
 
-def _oom(end: End, run_command: Runner, timeout: float, proc: Path) -> tuple[bool | None, tuple[str, ...]]:
+def _oom(end: ProcessEnd, run_command: Runner, timeout: float, proc: Path) -> tuple[bool | None, tuple[str, ...]]:
     try:
         lines = kernel_log.read(run_command, timeout).lines
     except Unread:

@@ -93,7 +93,7 @@ def make_directory(directory: int, name: str, shown: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise paths.Unsafe(shown, "was removed by somebody else again and again while it was made")
+    raise paths.UnsafePath(shown, "was removed by somebody else again and again while it was made")
 
 
 def try_directory(directory: int, name: str) -> int | None:

@@ -32,7 +32,7 @@ _HELD = re.compile(r"/proc/self/fd/[0-9]+(?=/|\Z)")
 _MADE_UP = ("/proc", "/sys")
 
 
-class Unsafe(OSError):
+class UnsafePath(OSError):
     """A path leads where somebody without root's rights could lead it, or to what is no plain file or directory."""
 
     def __init__(self, path: str, why: str) -> None:
@@ -46,7 +46,7 @@ def open_directory(path: str, follow: bool = True, make: int | None = None, own:
     C(own): nobody but root and this user may be able to change the directory, or to put another one in its place.
     """
     if not os.path.isabs(path):
-        raise Unsafe(path, "is not an absolute path")
+        raise UnsafePath(path, "is not an absolute path")
     begins = _HELD.match(path)
     waiting, links = [part for part in path[begins.end() if begins else 0 :].split("/") if part], 0
     descriptor = os.open(begins[0], _PASS & ~os.O_NOFOLLOW) if begins else os.open("/", _PASS)
@@ -92,7 +92,7 @@ def make_directory(directory: int, name: str, shown: str) -> int:
 def _check_made(descriptor: int, shown: str) -> None:
     about = os.fstat(descriptor)
     if about.st_mode & 0o777 != 0o700 or os.listdir(descriptor) or about.st_uid != _makes_as(descriptor, about):
-        raise Unsafe(shown, "was replaced by something else while it was made")
+        raise UnsafePath(shown, "was replaced by something else while it was made")
 
 
 def _makes_as(directory: int, about: os.stat_result) -> int:
@@ -134,12 +134,14 @@ def _check_own(directory: int, path: str, last: bool) -> None:
     shared = about.st_mode & _OTHERS_WRITE and (last or not about.st_mode & stat.S_ISVTX)
     if about.st_uid not in (0, os.geteuid()) or shared:
         which = "it" if last else "each directory on the way"
-        raise Unsafe(path, f"{which} must belong to root and be writable for nobody else; look who made or opened it")
+        raise UnsafePath(
+            path, f"{which} must belong to root and be writable for nobody else; look who made or opened it"
+        )
 
 
 def _check_links(path: str, name: str, links: int, follow: bool) -> None:
     if not follow:
-        raise Unsafe(path, f"leads through the link {name}")
+        raise UnsafePath(path, f"leads through the link {name}")
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
@@ -153,7 +155,7 @@ def _link(directory: int, name: str, path: str) -> str | None:
             return None
         ours = (0, os.geteuid())
         if about.st_uid not in ours or around.st_uid not in ours or around.st_mode & _OTHERS_WRITE:
-            raise Unsafe(path, f"leads through the link {name}, which others than root may have put there")
+            raise UnsafePath(path, f"leads through the link {name}, which others than root may have put there")
         return os.readlink("", dir_fd=looked)
     finally:
         os.close(looked)
@@ -184,7 +186,7 @@ def open_socket(path: str) -> int:
         os.close(directory)
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Unsafe(path, "is no socket")
+        raise UnsafePath(path, "is no socket")
     return descriptor
 
 
@@ -207,7 +209,7 @@ def open_at(directory: int, name: str, shown: str, flags: int = os.O_RDONLY, mod
         descriptor = os.open(name, flags, mode, dir_fd=directory)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise Unsafe(shown, "is a link, and no plain file") from error
+            raise UnsafePath(shown, "is a link, and no plain file") from error
         raise
     try:
         _check_file(descriptor, directory, shown)
@@ -220,11 +222,11 @@ def open_at(directory: int, name: str, shown: str, flags: int = os.O_RDONLY, mod
 def _check_file(descriptor: int, directory: int, shown: str) -> None:
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode):
-        raise Unsafe(shown, "is not a plain file")
+        raise UnsafePath(shown, "is not a plain file")
     if about.st_dev in _made_up_devices():
-        raise Unsafe(shown, "is no file on a disk, but the kernel's own")
+        raise UnsafePath(shown, "is no file on a disk, but the kernel's own")
     if about.st_nlink > 1 and about.st_uid != os.fstat(directory).st_uid:
-        raise Unsafe(shown, "has another name elsewhere, and belongs to another user than its directory")
+        raise UnsafePath(shown, "has another name elsewhere, and belongs to another user than its directory")
 
 
 def _made_up_devices() -> set[int]:

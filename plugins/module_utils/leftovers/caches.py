@@ -24,7 +24,7 @@ _TOO_GENERAL = frozenset(
 
 
 @dataclass
-class Emptied:
+class EmptiedCaches:
     """removed: entries directly in the declared directories, with all that was in them. left: path and why."""
 
     removed: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ def refuse(path: str) -> str:
     return ""
 
 
-def empty(path: str, dry_run: bool) -> Emptied:
+def empty(path: str, dry_run: bool) -> EmptiedCaches:
     """Remove what is in a directory, and keep the directory. Raises ValueError for a path that refuse() refuses.
 
     The directory is opened once, and everything is done below it: what is put in its place meanwhile is not touched.
@@ -52,7 +52,7 @@ def empty(path: str, dry_run: bool) -> Emptied:
     reason = refuse(path)
     if reason:
         raise ValueError(reason)
-    done = Emptied()
+    done = EmptiedCaches()
     try:
         directory = paths.open_directory(path, follow=False)
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def empty(path: str, dry_run: bool) -> Emptied:
     return done
 
 
-def _remove(directory: int, name: str, shown: str, device: int, dry_run: bool, done: Emptied) -> None:
+def _remove(directory: int, name: str, shown: str, device: int, dry_run: bool, done: EmptiedCaches) -> None:
     try:
         size, foreign = _measure(directory, name, shown, device)
         if foreign:

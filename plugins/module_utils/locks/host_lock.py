@@ -36,7 +36,7 @@ class HostHeld(Exception):
         self.holder = holder
 
 
-class Unusable(Exception):
+class HostLockUnusable(Exception):
     """The lock cannot be read or kept, so that nobody knows who is at work here."""
 
 
@@ -49,7 +49,7 @@ def boot() -> str:
     """Name this boot. Raises Unusable."""
     named = clocks.boot_id()
     if named is None:
-        raise Unusable("the kernel of this host does not say which boot this is, and so how old a lock is")
+        raise HostLockUnusable("the kernel of this host does not say which boot this is, and so how old a lock is")
     return named
 
 
@@ -111,7 +111,7 @@ def at_work(directory: str = DIRECTORY) -> None:
 
     Where that cannot be said the process goes on: the lock itself is refused there.
     """
-    with contextlib.suppress(OSError, Unusable), _directory(directory) as place:
+    with contextlib.suppress(OSError, HostLockUnusable), _directory(directory) as place:
         # Never closed: the kernel does when the process ends. What it starts does not inherit it.
         fcntl.flock(_open(place, _AT_WORK), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
@@ -131,7 +131,7 @@ def _files(directory: str, dry: bool) -> Iterator[int]:
             finally:
                 os.close(guard)
     except OSError as error:
-        raise Unusable(f"the lock of this host in {directory} cannot be used: {error.strerror}") from error
+        raise HostLockUnusable(f"the lock of this host in {directory} cannot be used: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -181,7 +181,9 @@ def _read(place: int) -> Holder | None:
         value: dict[str, Any] = json.loads(text)
         return _checked(Holder(**{field.name: value[field.name] for field in fields(Holder)}))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise Unusable("the lock of this host cannot be read; look who is at work here, then remove it") from error
+        raise HostLockUnusable(
+            "the lock of this host cannot be read; look who is at work here, then remove it"
+        ) from error
 
 
 def _checked(holder: Holder) -> Holder:

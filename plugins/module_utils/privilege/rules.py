@@ -39,7 +39,7 @@ CHECKPOINT = (
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundOptions:
     """Options that together must be those of one row of a kind; C(optional): or all of them left out."""
 
     kind: str
@@ -48,10 +48,10 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ModuleRule:
     """What one module may be given."""
 
-    bound: tuple[Bound, ...] = ()
+    bound: tuple[BoundOptions, ...] = ()
     free: frozenset[str] = frozenset()
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # these values, or left out
 
@@ -63,50 +63,52 @@ def _free(words: str) -> frozenset[str]:
 _ENGINE_FREE = "api_key validate_certs timeout"
 _GPU_FREE = "device_timeout total_timeout timeout kernel_lines kernel_window fail_on expected_gpus"
 
-RULES: Mapping[str, Rule] = {
-    f"{OURS}ask": Rule(),  # what it runs on a host is another module
-    f"{OURS}fence": Rule(free=_free("host service token run incident")),
-    f"{OURS}host_lock": Rule(free=_free("state host seconds wait token who run process ended")),
-    f"{OURS}inference_health": Rule(
-        (Bound("services", PROCESS, optional=True), Bound("services", ENGINE)),
+RULES: Mapping[str, ModuleRule] = {
+    f"{OURS}ask": ModuleRule(),  # what it runs on a host is another module
+    f"{OURS}fence": ModuleRule(free=_free("host service token run incident")),
+    f"{OURS}host_lock": ModuleRule(free=_free("state host seconds wait token who run process ended")),
+    f"{OURS}inference_health": ModuleRule(
+        (BoundOptions("services", PROCESS, optional=True), BoundOptions("services", ENGINE)),
         _free(
             f"{_ENGINE_FREE} generate model prompt max_tokens generate_timeout stall_seconds answers_suffice "
             "start_grace fail_on"
         ),
     ),
-    f"{OURS}crash_snapshot": Rule(
+    f"{OURS}crash_snapshot": ModuleRule(
         (
-            Bound("services", PROCESS, optional=True),
-            Bound("services", ENGINE, optional=True),
-            Bound("evidence", ("dest",)),
+            BoundOptions("services", PROCESS, optional=True),
+            BoundOptions("services", ENGINE, optional=True),
+            BoundOptions("evidence", ("dest",)),
         ),
         _free(f"{_ENGINE_FREE} incident run phase attempt host excerpt_bytes log_lines command_timeout deadline gpus"),
     ),
-    f"{OURS}inference_service": Rule(
-        (Bound("services", (*PROCESS, *START)),), _free("state stop_timeout kill_after start_timeout timeout")
+    f"{OURS}inference_service": ModuleRule(
+        (BoundOptions("services", (*PROCESS, *START)),), _free("state stop_timeout kill_after start_timeout timeout")
     ),
-    f"{OURS}clean_leftovers": Rule((Bound("services", (*PROCESS, "cache_paths")),), _free("timeout")),
-    f"{OURS}engine_control": Rule((Bound("services", ENGINE),), _free(f"{_ENGINE_FREE} state order_timeout")),
-    f"{OURS}drain_inference": Rule(
-        (Bound("drains", (*DRAIN, *GUARDS)),),
+    f"{OURS}clean_leftovers": ModuleRule((BoundOptions("services", (*PROCESS, "cache_paths")),), _free("timeout")),
+    f"{OURS}engine_control": ModuleRule(
+        (BoundOptions("services", ENGINE),), _free(f"{_ENGINE_FREE} state order_timeout")
+    ),
+    f"{OURS}drain_inference": ModuleRule(
+        (BoundOptions("drains", (*DRAIN, *GUARDS)),),
         _free(
             "peers api_key validate_certs engine_timeout witnesses wait zeros poll deadline remaining "
             "remaining_deadline require_ready weight slow_start slow_start_steps"
         ),
     ),
-    f"{OURS}checkpoint_model": Rule(
-        (Bound("checkpoints", CHECKPOINT),),
+    f"{OURS}checkpoint_model": ModuleRule(
+        (BoundOptions("checkpoints", CHECKPOINT),),
         _free("api_key validate_certs timeout incident"),
         {"state": ("saved",)},
     ),
-    f"{OURS}gpu_health": Rule(
-        (Bound("gpus", ("services",), optional=True),),
+    f"{OURS}gpu_health": ModuleRule(
+        (BoundOptions("gpus", ("services",), optional=True),),
         _free(
             f"{_GPU_FREE} expected_driver expected_persistence expected_ecc expected_mig expected_pcie_width "
             "expected_pcie_generation expected_nvlinks busy_percent thresholds kernel_since overrides"
         ),
     ),
-    f"{OURS}nvlink_check": Rule(
+    f"{OURS}nvlink_check": ModuleRule(
         free=_free(
             f"{_GPU_FREE} expected_links expected_links_by_gpu expected_ports link_rates port_rates ber_exponents "
             "window reset_baseline network_ports"
@@ -114,10 +116,10 @@ RULES: Mapping[str, Rule] = {
     ),
     # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
     # where a directory lies at their path they work in it, on a name that the caller gives.
-    f"{OURS}taken_out": Rule((Bound("notes", ("path",)),), _free("state service incident")),
+    f"{OURS}taken_out": ModuleRule((BoundOptions("notes", ("path",)),), _free("state service incident")),
     # autoglm doctor: that root can be reached at all, and that a container of root's is there.
-    f"{BUILTIN}command": Rule(
-        (Bound("commands", ("_raw_params", "argv")),),
+    f"{BUILTIN}command": ModuleRule(
+        (BoundOptions("commands", ("_raw_params", "argv")),),
         only={
             "_uses_shell": (False,),
             "expand_argument_vars": (True,),
@@ -159,7 +161,7 @@ def handed_on(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in rule.free or not _absent(value)}
 
 
-def _fits(group: Bound, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def _fits(group: BoundOptions, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     if group.optional and not any(option in given for option in group.options):
         return True
     return all(_same(given.get(option), row.get(option)) for option in group.options)

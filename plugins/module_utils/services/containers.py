@@ -161,5 +161,5 @@ class Container:
             restarts_itself=manager or inspection.restart_policy(found),
             # Docker tells "restarting". podman tells "exited" between the end and the next start.
             may_return=self.kind == "podman" and bool(inspection.restart_policy(found)),
-            end=protocol.End() if pid is not None else inspection.last_end(found),
+            end=protocol.ProcessEnd() if pid is not None else inspection.last_end(found),
         )

@@ -21,7 +21,7 @@ from ..host.numbers import whole_number
 from ..host.unread import Unread
 from . import protocol
 from .ownership import container_components
-from .protocol import End
+from .protocol import ProcessEnd
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 _STATES = {
@@ -88,13 +88,13 @@ def started_at(found: Mapping[str, Any]) -> float | None:
     return clocks.parse_rfc3339(found["State"].get("StartedAt"))
 
 
-def last_end(found: Mapping[str, Any]) -> End:
+def last_end(found: Mapping[str, Any]) -> ProcessEnd:
     """How the main process ended. A container that never ran has no end."""
     finished, started = clocks.parse_rfc3339(found["State"].get("FinishedAt")), started_at(found)
     if started is None:
-        return End(text="it was never started", clean=True)
+        return ProcessEnd(text="it was never started", clean=True)
     code = _exit_code(found)
-    return End(
+    return ProcessEnd(
         text="" if code is None else f"its main process exited with status {code}{_meaning(code)}",
         clean=code in _CLEAN and not _oom(found),
         exit_code=code,

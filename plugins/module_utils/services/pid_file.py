@@ -20,7 +20,7 @@ from . import identity, process, protocol, spawn
 from .identity import PidFile
 from .ownership import Ownership
 from .process import Process
-from .protocol import LONGEST_LOG, End, Logs, ServiceError, Status, last
+from .protocol import LONGEST_LOG, Logs, ProcessEnd, ServiceError, Status, last
 
 _MAX_BYTES = 4096
 _DEATH_SECONDS = 10.0
@@ -212,12 +212,12 @@ class PidFileService:
         return Status(self.kind, self.name, readable=False, reason=reason)
 
     def _without_file(self) -> Status:
-        end = End(text="there is no PID file: it was not started, or stopped by somebody's order", clean=True)
+        end = ProcessEnd(text="there is no PID file: it was not started, or stopped by somebody's order", clean=True)
         return Status(self.kind, self.name, state=protocol.STOPPED, detail="no PID file", end=end)
 
     def _gone(self, file: PidFile, reason: str) -> Status:
         argv = self._command.argv
-        end = End(
+        end = ProcessEnd(
             text=f"{reason}; a PID file does not tell how it ended",
             pid=file.pid,
             since=clocks.to_monotonic(file.written_at),

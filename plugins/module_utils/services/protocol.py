@@ -32,7 +32,7 @@ class ServiceError(Exception):
 
 
 @dataclass(frozen=True)
-class End:
+class ProcessEnd:
     """How the last main process ended, as far as the kind of service tells.
 
     text: for people.  clean: it ended by its own choice or by an order; None where that is not told.  exit_code and
@@ -89,7 +89,7 @@ class Status:
     running_seconds: float | None = None
     restarts_itself: str = ""
     may_return: bool = False
-    end: End = field(default_factory=End)
+    end: ProcessEnd = field(default_factory=ProcessEnd)
     oom: bool | None = None
     oom_evidence: tuple[str, ...] = ()
     oom_kills: int | None = None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ..host.command import Runner
 from ..host.numbers import whole_number
 from ..host.unread import Unread
-from .protocol import End
+from .protocol import ProcessEnd
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z")
 _SUFFIXES = (".service", ".scope", ".slice", ".socket", ".target", ".mount", ".timer", ".path")
@@ -52,7 +52,7 @@ def main_pid(properties: Mapping[str, str]) -> int | None:
     return whole_number(properties.get("MainPID")) or None
 
 
-def last_end(properties: Mapping[str, str]) -> End:
+def last_end(properties: Mapping[str, str]) -> ProcessEnd:
     """How the last main process ended. Its text is empty when systemd does not say."""
     code, status = properties.get("ExecMainCode", ""), properties.get("ExecMainStatus", "")
     number = whole_number(status)
@@ -61,7 +61,7 @@ def last_end(properties: Mapping[str, str]) -> End:
     if killed:
         text = f"its main process was ended by signal {status}"
     result = properties.get("Result", "")
-    return End(
+    return ProcessEnd(
         text=text,
         clean=result == "success" if result else None,
         exit_code=number if exited else None,

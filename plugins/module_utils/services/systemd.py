@@ -113,7 +113,7 @@ class Unit:
             since=None if began is None else clocks.iso(clocks.from_monotonic(began)),
             running_seconds=None if began is None else time.clock_gettime(time.CLOCK_MONOTONIC) - began,
             restarts_itself=_restarts(shown),
-            end=systemctl.last_end(shown) if pid is None else protocol.End(),
+            end=systemctl.last_end(shown) if pid is None else protocol.ProcessEnd(),
         )
 
 

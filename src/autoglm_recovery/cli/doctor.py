@@ -36,7 +36,7 @@ def doctor(  # noqa: PLR0917 - options are arguments
     Exit code 0: nothing has to be done; 1: something is wrong or could not be looked at; 2: wrong usage.
     """
     from autoglm_recovery.receiver.doctor.examine import Installation, examine  # noqa: PLC0415 - see serve
-    from autoglm_recovery.receiver.doctor.finding import Level, well  # noqa: PLC0415
+    from autoglm_recovery.receiver.doctor.finding import FindingLevel, well  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="autoglm-doctor-") as directory:
         given = Installation(
@@ -54,7 +54,7 @@ def doctor(  # noqa: PLR0917 - options are arguments
     if as_json:
         typer.echo(json.dumps({"ok": well(found), "findings": [asdict(finding) for finding in found]}, indent=2))
     else:
-        for finding in sorted(found, key=lambda each: list(Level).index(each.level)):
+        for finding in sorted(found, key=lambda each: list(FindingLevel).index(each.level)):
             where = f"{finding.where}: " if finding.where else ""
             typer.echo(plain(f"{finding.level:8} {finding.check:11} {where}{finding.what}"))
             if finding.do:

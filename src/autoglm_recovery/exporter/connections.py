@@ -27,7 +27,7 @@ MOST_FROM_ONE_ADDRESS = 16
 REQUEST_WITHIN_S = 10.0
 
 
-class Admission:
+class ConnectionLimiter:
     """Counts the connections that are open, by the address that opened them."""
 
     def __init__(self, most: int = MOST_CONNECTIONS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
@@ -72,7 +72,7 @@ class BoundedServer(ThreadingWSGIServer):
     request_queue_size = 128
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._admission = Admission()
+        self._admission = ConnectionLimiter()
         super().__init__(*args, **kwargs)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's

@@ -45,7 +45,7 @@ class CountedFault:
 
 
 @dataclass
-class Observer:
+class FaultObserver:
     """Reads records in their order; some faults take several lines.
 
     The functions say whose process it is, whose GPU, and whether it is a GPU, as far as anybody knows.

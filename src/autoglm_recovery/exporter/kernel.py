@@ -14,9 +14,9 @@ import structlog
 
 from autoglm_recovery.exporter.alertmanager import AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of, summary_of
-from autoglm_recovery.exporter.faults import CountedFault, Observer
+from autoglm_recovery.exporter.faults import CountedFault, FaultObserver
 from autoglm_recovery.exporter.kmsg import KernelLogReader
-from autoglm_recovery.exporter.ledger import Ledger
+from autoglm_recovery.exporter.ledger import FaultLedger
 
 _WAIT = 1.0
 _TRY_AGAIN = 5.0
@@ -52,8 +52,8 @@ class KernelReader:
     """Follows the kernel's log for ever.  ``readable``: whether it can be read now."""
 
     source: KernelLogReader
-    observer: Observer
-    ledger: Ledger
+    observer: FaultObserver
+    ledger: FaultLedger
     fast: FastPath
     fault_seen: Callable[[], None]
     readable: bool = False

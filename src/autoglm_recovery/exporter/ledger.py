@@ -24,7 +24,7 @@ class FaultCount:
     last: float
 
 
-class Ledger:
+class FaultLedger:
     """Counts faults by the labels of their series.  Safe to use from several threads."""
 
     def __init__(self) -> None:

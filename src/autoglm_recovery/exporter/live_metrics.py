@@ -12,14 +12,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.alerts import SERIES
 from autoglm_recovery.exporter.kernel import KernelReader
-from autoglm_recovery.exporter.ledger import Ledger
+from autoglm_recovery.exporter.ledger import FaultLedger
 from autoglm_recovery.exporter.processes import Usage
 from autoglm_recovery.exporter.services import NodeService
 
 _SERVICE = ("service", "pool", "unit")
 
 
-def fault_metrics(ledger: Ledger) -> Iterator[Metric]:
+def fault_metrics(ledger: FaultLedger) -> Iterator[Metric]:
     """Yield the fault counters, and when each was seen last."""
     counts = CounterMetricFamily("autoglm_kernel_faults", "Faults that the kernel has told of", labels=SERIES)
     last = GaugeMetricFamily(

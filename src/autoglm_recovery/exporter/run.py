@@ -27,12 +27,12 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 
 from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import AlertSender
-from autoglm_recovery.exporter.faults import Observer
+from autoglm_recovery.exporter.faults import FaultObserver
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
 from autoglm_recovery.exporter.http import ExporterServer, page
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
 from autoglm_recovery.exporter.kmsg import KernelLogReader
-from autoglm_recovery.exporter.ledger import Ledger
+from autoglm_recovery.exporter.ledger import FaultLedger
 from autoglm_recovery.exporter.links import LinkCounters
 from autoglm_recovery.exporter.live_metrics import (
     alert_metrics,
@@ -89,7 +89,7 @@ class Exporter:
         self._settings = settings
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._ledger = Ledger()
+        self._ledger = FaultLedger()
         self._memory = GpuOwnerMemory(settings.services, settings.expected_gpus)
         self._processes = Processes(settings.services, settings.roots.proc)
         self._state = state.StateFile(settings.state_file)
@@ -188,7 +188,7 @@ class Exporter:
         if settings.kmsg is None:
             return None
         memory = self._memory
-        observer = Observer(
+        observer = FaultObserver(
             settings.services, self._processes.service_of, memory.owner_of, memory.knows, settings.overrides
         )
         fast = FastPath(settings.host, self._senders, dict(settings.labels))

@@ -42,7 +42,7 @@ def look(notes: Path = NOTES, locks: Path = LOCKS) -> Traffic:
     out, readable = _notes(notes)
     try:
         return Traffic(out, readable, host_lock.in_use(str(locks)))
-    except (OSError, host_lock.Unusable):
+    except (OSError, host_lock.HostLockUnusable):
         return Traffic(out, readable, None)
 
 

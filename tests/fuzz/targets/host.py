@@ -379,7 +379,7 @@ TARGETS = (
     Target(
         "fencing-holder", _mark_holder, lambda: [b'{"token": 7, "run": "r", "incident": "1"}'], (mark.MarkUnreadable,)
     ),
-    Target("host-lock", _lock, lambda: [_LOCK], (host_lock.Unusable,)),
+    Target("host-lock", _lock, lambda: [_LOCK], (host_lock.HostLockUnusable,)),
     Target("nvlink-baseline", _baseline, lambda: [_json(_KEPT)], growth=64),
     Target(
         "evidence-manifest",

@@ -19,7 +19,7 @@ from autoglm_recovery.knowledge.faults.lines.reading import KINDS, TRIGGERS, par
 from autoglm_recovery.knowledge.faults.lines.stream import encode_block, encode_stream
 from autoglm_recovery.knowledge.health.oom import oom_evidence
 from autoglm_recovery.knowledge.host import kernel_log
-from autoglm_recovery.knowledge.services.protocol import End
+from autoglm_recovery.knowledge.services.protocol import ProcessEnd
 from tests.fuzz.target import FIXTURES, Target, files, text
 
 _JOURNAL = (
@@ -86,7 +86,7 @@ def _judged(data: bytes) -> object:
 
 def _printed(data: bytes) -> list[str]:
     whole = kernel_log._whole(text(data).split("\n"))
-    end = End("killed", None, None, 9, "", 4242, 12345.0, groups=("a.service",), programs=("vllm",))
+    end = ProcessEnd("killed", None, None, 9, "", 4242, 12345.0, groups=("a.service",), programs=("vllm",))
     return [*map(str, whole), *oom_evidence(end, whole)]
 
 

@@ -54,11 +54,11 @@ guardrails:
 SUPERVISOR = r"""
 import os, re, sys, time
 from pathlib import Path
-from autoglm_recovery.knowledge.fencing.mark import Fenced, Showing, show
+from autoglm_recovery.knowledge.fencing.mark import Fenced, ShownToken, show
 from autoglm_recovery.receiver.runs.local import supervisor
 def step(word, host, fence):
     # As the playbooks do it before each step that changes something.
-    show(Path(sys.argv[2] + ".fence"), Showing(host, None, int(fence), sys.argv[1]))
+    show(Path(sys.argv[2] + ".fence"), ShownToken(host, None, int(fence), sys.argv[1]))
     out = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(out, f"{word} {host} {fence}\n".encode())
     os.close(out)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import FastAlert
-from autoglm_recovery.exporter.faults import CountedFault, Observer
+from autoglm_recovery.exporter.faults import CountedFault, FaultObserver
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
 from autoglm_recovery.exporter.kmsg import KernelLogReader, KernelRecord
-from autoglm_recovery.exporter.ledger import MOST_SERIES, Ledger
+from autoglm_recovery.exporter.ledger import MOST_SERIES, FaultLedger
 from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.policy import parse_policy
 
@@ -26,8 +26,8 @@ LLM = NodeService("llm", "pool-a", "llm.service")
 GPU = "0000:3b:00"
 
 
-def observer() -> Observer:
-    return Observer(
+def observer() -> FaultObserver:
+    return FaultObserver(
         Services([LLM]),
         service_of_pid=lambda pid: LLM if pid == 42 else None,
         owner_of_gpu=lambda gpu: LLM if gpu == GPU else None,
@@ -35,7 +35,7 @@ def observer() -> Observer:
     )
 
 
-def faults(*lines: str, watching: Observer | None = None) -> list[CountedFault]:
+def faults(*lines: str, watching: FaultObserver | None = None) -> list[CountedFault]:
     watching = watching or observer()
     taken = [watching.take(KernelRecord(line, None, 1000.0 + number)) for number, line in enumerate(lines)]
     return [fault for fault in taken if fault is not None]
@@ -160,7 +160,7 @@ def test_a_fault_that_is_long_over_is_counted_and_told_to_nobody(tmp_path: Path)
     path = tmp_path / "kmsg"
     xid = "NVRM: Xid (PCI:0000:3b:00): {}, pid=7, name=x, y"
     path.write_text(f"4,7,10000000,-;{xid.format(79)}\n4,8,3600000000,-;{xid.format(48)}\n")
-    told, ledger = Told(), Ledger()
+    told, ledger = Told(), FaultLedger()
     log = KernelLogReader(path, wall=lambda: 9000.0, since_boot=lambda: 3601.0)
     fast = FastPath("node-a", [told], clock=lambda: 9000.0)  # type: ignore[list-item]
     reader = KernelReader(log, observer(), ledger, fast, lambda: None)
@@ -186,11 +186,11 @@ def test_a_pipe_outlives_its_writers(tmp_path: Path) -> None:
 
 
 def test_figures_only_grow_and_survive() -> None:
-    ledger = Ledger()
+    ledger = FaultLedger()
     labels = {"kind": "xid", "xid": "48"}
     for at in (30.0, 10.0):
         assert ledger.add(labels, at)
-    again = Ledger()
+    again = FaultLedger()
     again.restore(json.loads(json.dumps(ledger.dump())))
     again.add(labels, 20.0)
     ((_labels, seen),) = again.rows()
@@ -198,7 +198,7 @@ def test_figures_only_grow_and_survive() -> None:
 
 
 def test_there_is_room_for_so_many_faults_and_no_more() -> None:
-    ledger = Ledger()
+    ledger = FaultLedger()
     for number in range(MOST_SERIES + 5):
         ledger.add({"kind": "xid", "xid": str(number)}, 1.0)
     assert (len(ledger.rows()), ledger.dropped) == (MOST_SERIES, 5)
@@ -217,7 +217,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_stored_faults_are_taken_or_left(stored: object) -> None:
-    ledger = Ledger()
+    ledger = FaultLedger()
     ledger.restore(stored)
     for labels, seen in ledger.rows():
         assert seen.count >= 1

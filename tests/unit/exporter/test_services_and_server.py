@@ -265,7 +265,7 @@ def test_a_request_that_drips_is_ended_at_its_deadline_however_often_a_byte_come
 
 
 def test_an_address_is_counted_until_it_has_left_and_a_whole_64_is_one() -> None:
-    admission = connections.Admission(most=3, most_from_one=2)
+    admission = connections.ConnectionLimiter(most=3, most_from_one=2)
     assert admission.enter("2001:db8::1")
     assert admission.enter("2001:db8::ffff:2%eth0")
     assert not admission.enter("2001:db8::3")

@@ -43,7 +43,7 @@ from autoglm_recovery.receiver.triage.absorb import absorb
 from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.values.model import ENDED, Alert, RunState, outcome_of
 from autoglm_recovery.receiver.values.principal import Principal, Role
-from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
 
 START = 1_800_000_000.0
@@ -232,7 +232,7 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
     heard = LastHeard(
         lambda: made[0].silences,
         lambda run: made[0].proofs.get(run, NOT_ASKED),
-        lambda _: Stretch(made[0].watchdog_since, made[0].watchdog_at),
+        lambda _: WatchdogStretch(made[0].watchdog_since, made[0].watchdog_at),
     )
     dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard)
     made.append(Desk(database, world, dispatcher, metrics))

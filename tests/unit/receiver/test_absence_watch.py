@@ -27,7 +27,7 @@ from autoglm_recovery.receiver.observe.alertmanager import (
     read_had,
 )
 from autoglm_recovery.receiver.store import absences, runs, schema
-from autoglm_recovery.receiver.store.absences import Fired
+from autoglm_recovery.receiver.store.absences import FiringAlert
 from autoglm_recovery.receiver.values.alerts import ABSENT
 from autoglm_recovery.receiver.values.model import Alert
 from tests.parts.http_answers import Reply, answering_http
@@ -115,7 +115,7 @@ def test_what_it_lacks_tells_something_only_where_it_was_told_all(answer, doubt)
     st.lists(st.tuples(st.booleans(), st.booleans()), max_size=6), st.dictionaries(st.integers(0, 5), st.integers(1))
 )
 def test_nothing_counts_as_lacking_that_it_has_or_never_had(alerts, times):
-    fired = [Fired(n, f"f{n}", LABELS, 1.0 if seen else None) for n, (seen, _there) in enumerate(alerts)]
+    fired = [FiringAlert(n, f"f{n}", LABELS, 1.0 if seen else None) for n, (seen, _there) in enumerate(alerts)]
     answer = had(*((f"f{n}", LABELS) for n, (_seen, there) in enumerate(alerts) if there))
     found = lacking(fired, answer, times)
     assert found == {n: times.get(n, 0) + 1 for n, (seen, there) in enumerate(alerts) if seen and not there}

@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.values.model import IncidentState
 from autoglm_recovery.receiver.values.principal import Principal, Role
 
 ALICE = Principal("alice", Role.operator, "bearer", "192.0.2.1")
-STRANGER = log.Deed(log.LOGIN, log.REFUSED_LOGIN)
+STRANGER = log.AuditEntry(log.LOGIN, log.REFUSED_LOGIN)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from ansible.template import Templar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars, to_yaml
+from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars, to_yaml
 
 HOSTILE = "{{ 7 * 6 }} {{ lookup('pipe', 'touch /tmp/evaluated') }} {% for x in [] %}"
 
@@ -22,7 +22,7 @@ def variables(text: str):
     """Return the variables of an incident whose every text is the same."""
     incident = dict.fromkeys(("failure_class", "fault_mode", "reason", "root_cause", "host", "service", "pool"), text)
     incident |= {"id": 7, "gpu": None}
-    return extra_vars(incident, Errand(text, 1, 3, text, key=text, installation=text, evidence=text))
+    return extra_vars(incident, RunContext(text, 1, 3, text, key=text, installation=text, evidence=text))
 
 
 def loaded_by_ansible(text: str, tmp_path):

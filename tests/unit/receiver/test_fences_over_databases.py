@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from autoglm_recovery.knowledge.fencing.mark import Fenced, Showing, show
+from autoglm_recovery.knowledge.fencing.mark import Fenced, ShownToken, show
 from autoglm_recovery.receiver.store import fences
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import new_key
@@ -178,7 +178,7 @@ class StateDirectories(RuleBasedStateMachine):
         return run
 
     def _step(self, run: Run) -> None:
-        show(self.directory / "marks", Showing(run.host, run.service, run.token, run.key))
+        show(self.directory / "marks", ShownToken(run.host, run.service, run.token, run.key))
         self.went_on.append(run)
 
     @invariant()

@@ -21,7 +21,7 @@ from autoglm_recovery.receiver.notify import own_look, own_state, own_watch, pag
 from autoglm_recovery.receiver.notify.own_look import WatchdogHeard
 from autoglm_recovery.receiver.notify.own_state import OpenPage, OwnObservation
 from autoglm_recovery.receiver.notify.own_watch import FILE, ReceiverMonitor
-from autoglm_recovery.receiver.process.worker import Trouble, Worker, Workers
+from autoglm_recovery.receiver.process.worker import Worker, Workers, WorkerTrouble
 from autoglm_recovery.receiver.store import heard
 from tests.parts.fake_pager import FakePager
 from tests.parts.http_answers import Asked, Reply, answering_http
@@ -79,12 +79,12 @@ def test_a_server_is_unreachable_after_the_policys_time(failing_for, wrong):
     ("trouble", "database", "wrong"),
     [
         (None, True, False),
-        (Trouble("loop", stuck=True, seconds=31), True, True),
-        (Trouble("loop", stuck=True, seconds=31), False, True),
-        (Trouble("loop", stuck=False, seconds=59), True, None),
-        (Trouble("loop", stuck=False, seconds=61), True, True),
+        (WorkerTrouble("loop", stuck=True, seconds=31), True, True),
+        (WorkerTrouble("loop", stuck=True, seconds=31), False, True),
+        (WorkerTrouble("loop", stuck=False, seconds=59), True, None),
+        (WorkerTrouble("loop", stuck=False, seconds=61), True, True),
         # They all fail for one reason, which is told of once.
-        (Trouble("loop", stuck=False, seconds=600), False, None),
+        (WorkerTrouble("loop", stuck=False, seconds=600), False, None),
     ],
 )
 def test_a_thread_that_hangs_or_fails_for_long_is_wrong(trouble, database, wrong):

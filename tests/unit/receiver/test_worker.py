@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Trouble, Worker, Workers
+from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker, Workers, WorkerTrouble
 from autoglm_recovery.receiver.store.standing import Backlog
 
 LONG_S = 60.0
@@ -215,6 +215,6 @@ def test_the_metrics_say_how_each_is():
 def test_the_stuck_come_first():
     workers = Workers()
     for name, stuck in (("a", False), ("b", True), ("c", True)):
-        workers.take(SimpleNamespace(trouble=Trouble(name, stuck, 61.0)))
+        workers.take(SimpleNamespace(trouble=WorkerTrouble(name, stuck, 61.0)))
     assert [trouble.name for trouble in workers.troubles] == ["b", "c", "a"]
     assert str(workers.troubles[0]) == "b is stuck, and has been for 61 s"

@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from autoglm_recovery.receiver.access import passwords
-from autoglm_recovery.receiver.access.buckets import Buckets, key_of
+from autoglm_recovery.receiver.access.buckets import RateBuckets, key_of
 from autoglm_recovery.receiver.access.entries import AccessEntry, AuthError, digest, read_entries
 from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
 from autoglm_recovery.receiver.access.watched import WatchedFiles
@@ -65,11 +65,11 @@ class Authenticator:
     """Knows the credentials in force: those of the access files as they are now."""
 
     def __init__(
-        self, entries: Callable[[], Sequence[AccessEntry]], sessions: Sessions, failures: Buckets | None = None
+        self, entries: Callable[[], Sequence[AccessEntry]], sessions: Sessions, failures: RateBuckets | None = None
     ):
         self._entries = entries
         self._sessions = sessions
-        self._failures = failures or Buckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
+        self._failures = failures or RateBuckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
         self._remembered = _Remembered()
 
     @property

@@ -21,7 +21,7 @@ class _Bucket:
     at: float
 
 
-class Buckets:
+class RateBuckets:
     """One bucket for each key.  The key that was used longest ago is forgotten when there are too many."""
 
     def __init__(

@@ -23,7 +23,7 @@ from autoglm_recovery.receiver.web.parts import WebServices
 T = TypeVar("T")
 
 
-class Desk:
+class PageRenderer:
     """Shows pages."""
 
     def __init__(self, parts: WebServices) -> None:

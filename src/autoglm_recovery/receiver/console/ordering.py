@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from autoglm_recovery.receiver.console.desk import Desk, number
+from autoglm_recovery.receiver.console.desk import PageRenderer, number
 from autoglm_recovery.receiver.console.listing import where
 from autoglm_recovery.receiver.console.words import WHAT_ORDERS_DO, WHAT_TURNS_DO
 from autoglm_recovery.receiver.operators.orders import (
@@ -55,7 +55,7 @@ class Confirmation:
     back: str
 
 
-def routes(desk: Desk) -> list[Guarded]:
+def routes(desk: PageRenderer) -> list[Guarded]:
     """Return the ways to give orders."""
     orders = _Orders(desk)
     return [
@@ -73,7 +73,7 @@ def seen(row: sa.Row[tuple[object, ...]]) -> str:
 
 
 class _Orders:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageRenderer) -> None:
         self._desk = desk
         self._parts = desk.parts
 

@@ -17,7 +17,7 @@ from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.receiver.console.filters import GROUPS
 from autoglm_recovery.receiver.console.listing import Summary, failed_runs, summary
 from autoglm_recovery.receiver.console.moments import moment
-from autoglm_recovery.receiver.process.worker import Trouble
+from autoglm_recovery.receiver.process.worker import WorkerTrouble
 from autoglm_recovery.receiver.store.schema import alerts, incidents, refusals
 from autoglm_recovery.receiver.store.standing import Backlog
 from autoglm_recovery.receiver.values.model import ENDED
@@ -130,7 +130,7 @@ def health(
     now: float,
     enough_disk: bool,
     kept_old: str | None,
-    troubles: Sequence[Trouble] = (),
+    troubles: Sequence[WorkerTrouble] = (),
     watchdog_late: timedelta | None = WATCHDOG_LATE,
 ) -> tuple[Health, ...]:
     """Say how the receiver stands, what is wrong first.

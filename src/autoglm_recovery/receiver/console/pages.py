@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.console import (
     policy,
     refused,
 )
-from autoglm_recovery.receiver.console.desk import Desk, number
+from autoglm_recovery.receiver.console.desk import PageRenderer, number
 from autoglm_recovery.receiver.console.filters import read_filter
 from autoglm_recovery.receiver.console.fleet_filter import read_fleet_filter
 from autoglm_recovery.receiver.console.rendering import THEME_COOKIE, THEMES
@@ -53,7 +53,7 @@ _REPORTS = {
 
 def routes(parts: WebServices) -> list[Guarded | GuardedMount]:
     """Return the console."""
-    desk = Desk(parts)
+    desk = PageRenderer(parts)
     pages = _Pages(desk)
     read = [
         ("/", pages.overview),
@@ -79,7 +79,7 @@ def routes(parts: WebServices) -> list[Guarded | GuardedMount]:
 
 
 class _Pages:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageRenderer) -> None:
         self._desk = desk
         self._parts = desk.parts
 

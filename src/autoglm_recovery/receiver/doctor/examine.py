@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file
 from autoglm_recovery.receiver.access.named_files import NamedFile, named_files
 from autoglm_recovery.receiver.doctor import hosts, looked_at, own_actions, servers, settings, targets
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import PlaybookTrial, try_run
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError
@@ -56,7 +56,9 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
         world = read_world(given.policy, given.inventory)
     except (AnsibleError, InventoryError) as error:
         return [*found, wrong("inventory", str(error), do="ansible-inventory --list -i INVENTORY says more")]
-    found += check_inventory(world.fleet, world.policy) or [DoctorFinding("inventory", Level.ok, "is understood whole")]
+    found += check_inventory(world.fleet, world.policy) or [
+        DoctorFinding("inventory", FindingLevel.ok, "is understood whole")
+    ]
     found += settings.check_settings(_settings())
     found += own_actions.check_present(world)
     if world.policy.actions:
@@ -72,7 +74,9 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
             found += _look_at_hosts(trial, world)
     else:
         found.append(
-            DoctorFinding("runs", Level.note, "run as jobs of AWX: their hosts are AWX's to reach, and not tried here")
+            DoctorFinding(
+                "runs", FindingLevel.note, "run as jobs of AWX: their hosts are AWX's to reach, and not tried here"
+            )
         )
     if given.ask_receiver:
         tell("the receiver")
@@ -126,7 +130,7 @@ def _file(named: NamedFile) -> Iterator[DoctorFinding]:
             yield wrong("files", f"serve refuses to start: {error}")
         else:
             if told:
-                yield DoctorFinding("files", Level.note, told)
+                yield DoctorFinding("files", FindingLevel.note, told)
 
 
 def _access(given: Installation) -> Iterator[DoctorFinding]:
@@ -134,7 +138,7 @@ def _access(given: Installation) -> Iterator[DoctorFinding]:
         try:
             watch_entries(given.access_files)
             told = [judge_access_file(path) for path in given.access_files]
-            yield from (DoctorFinding("tokens", Level.note, what) for what in told if what)
+            yield from (DoctorFinding("tokens", FindingLevel.note, what) for what in told if what)
         except AuthError as error:
             yield wrong("tokens", str(error))
 

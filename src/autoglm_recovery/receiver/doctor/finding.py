@@ -13,7 +13,7 @@ from enum import StrEnum
 from autoglm_recovery.receiver.process.redact import without_secrets
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """``unknown`` could not be looked at, and is no better than ``wrong``; ``note`` needs nobody."""
 
     ok = "ok"
@@ -27,7 +27,7 @@ class DoctorFinding:
     """``where`` is what it is about, such as a host; ``do`` is what to do about it."""
 
     check: str
-    level: Level
+    level: FindingLevel
     what: str
     where: str = ""
     do: str = ""
@@ -40,12 +40,12 @@ class DoctorFinding:
 
 def wrong(check: str, what: str, where: str = "", do: str = "") -> DoctorFinding:
     """Return something that has to be put right."""
-    return DoctorFinding(check, Level.wrong, what, where, do)
+    return DoctorFinding(check, FindingLevel.wrong, what, where, do)
 
 
 def well(findings: Iterable[DoctorFinding]) -> bool:
     """Tell whether nothing has to be done."""
-    return not any(finding.level in (Level.wrong, Level.unknown) for finding in findings)
+    return not any(finding.level in (FindingLevel.wrong, FindingLevel.unknown) for finding in findings)
 
 
 def meant(word: object, words: Iterable[str], likeness: float = 0.6) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.own_actions import check_present
 from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, PlaybookTrial, try_run
@@ -49,12 +49,12 @@ class FirstLook:
             found = try_run(trial, world.fleet, world.inventory, lambda: self.worker.stopping)
             if not self.worker.stopping:
                 _tell(found)
-                log.info("an empty run was tried", well=all(each.level is Level.ok for each in found))
+                log.info("an empty run was tried", well=all(each.level is FindingLevel.ok for each in found))
         return UNTIL_WOKEN
 
 
 def _tell(findings: Iterable[DoctorFinding]) -> None:
-    wrong = [finding for finding in findings if finding.level in (Level.wrong, Level.unknown)]
+    wrong = [finding for finding in findings if finding.level in (FindingLevel.wrong, FindingLevel.unknown)]
     for finding in wrong[:MOST_TOLD]:
         log.warning(f"{finding.check}: {finding.what}", where=finding.where or None, do=finding.do or None)
     if len(wrong) > MOST_TOLD:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery.knowledge.host.plain import one_line
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.doctor.inventory import balancers_of
 from autoglm_recovery.root.declared import options_of
 
@@ -93,7 +93,7 @@ def _of_event(event: Mapping[str, Any]) -> Iterator[DoctorFinding]:
             yield from tuple(_ITEMS[task](host, result))
         except (AttributeError, KeyError, TypeError):
             # What a host answers is anything.
-            yield DoctorFinding(CHECK, Level.unknown, f"{task.lower()}: the answer cannot be read", host)
+            yield DoctorFinding(CHECK, FindingLevel.unknown, f"{task.lower()}: the answer cannot be read", host)
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -109,9 +109,9 @@ def _clock(host: str, said: str, created: str) -> Iterator[DoctorFinding]:
         if not math.isfinite(ahead):
             raise ValueError("no clock says that")  # noqa: TRY301 - as what is no figure
     except (OverflowError, ValueError):
-        yield DoctorFinding(SSH, Level.unknown, f"its clock could not be read: {said[:100]!r}", host)
+        yield DoctorFinding(SSH, FindingLevel.unknown, f"its clock could not be read: {said[:100]!r}", host)
         return
-    yield DoctorFinding(SSH, Level.ok, "is reached as a run would reach it", host)
+    yield DoctorFinding(SSH, FindingLevel.ok, "is reached as a run would reach it", host)
     if abs(ahead) > CLOCK_TOLERATED_S:
         what = f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the receiver's"
         yield wrong("clocks", what, host, "have both keep time by NTP (chrony, systemd-timesyncd)")
@@ -121,7 +121,7 @@ def _unit(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     state = str(result.get("stdout", "")).strip()
     if result.get("rc") != 0 or not state:
         why = result.get("stderr") or result.get("msg")
-        yield DoctorFinding(CHECK, Level.unknown, f"unit {result['item']} could not be looked at: {why}", host)
+        yield DoctorFinding(CHECK, FindingLevel.unknown, f"unit {result['item']} could not be looked at: {why}", host)
     elif state != "loaded":
         yield wrong(
             CHECK, f"has no unit {result['item']} (LoadState is {state})", host, "correct unit in the inventory"
@@ -166,7 +166,9 @@ def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
         what = f"{name} has no server {', '.join(missing[:5])}; it has: {', '.join(has[:20]) or 'none'}"
         yield wrong(BALANCERS, what, host, "give its name there as server of the service, or of the balancer's entry")
     if able and not missing:
-        yield DoctorFinding(BALANCERS, Level.ok, f"{name} is reached as a run would reach it, and would drain", host)
+        yield DoctorFinding(
+            BALANCERS, FindingLevel.ok, f"{name} is reached as a run would reach it, and would drain", host
+        )
 
 
 _ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Balancer": _balancer}

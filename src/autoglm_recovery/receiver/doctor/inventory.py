@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from autoglm_recovery.knowledge.engines.registry import ENGINES
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, meant, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 
 CHECK = "inventory"
@@ -59,9 +59,9 @@ def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[DoctorF
         if name.startswith("autoglm") and name not in HOST_VARIABLES:
             # What resembles none of ours may be read by somebody else's playbooks.
             level = (
-                Level.wrong
+                FindingLevel.wrong
                 if (do := meant(name, HOST_VARIABLES, _LIKE_OURS)).startswith("did you mean")
-                else Level.note
+                else FindingLevel.note
             )
             yield DoctorFinding(CHECK, level, f"nothing reads the variable {name}", host, do)
     services = given.get("autoglm_services") or []
@@ -169,5 +169,5 @@ def _words_of_the_policy(fleet: Fleet, policy: Policy) -> Iterator[DoctorFinding
             if word not in known:
                 do = meant(word, known)
                 yield DoctorFinding(
-                    "policy", Level.wrong, f"{place} names {word}, which the inventory does not have", do=do
+                    "policy", FindingLevel.wrong, f"{place} names {word}, which the inventory does not have", do=do
                 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.knowledge.host.redaction import redact_document
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel
 from autoglm_recovery.receiver.doctor.hosts import CHECK, SSH, name_of_balancer, read_looks, table
 
 CLOCK = "Clock"
@@ -37,11 +37,11 @@ def _how_it_ended(rc: int | None, said: str, events: Iterable[Mapping[str, Any]]
     if said or rc not in _ENDS:
         why = ": ".join(part for part in (f"exit code {rc}" if rc is not None else "", said) if part)
         yield DoctorFinding(
-            SSH, Level.unknown, f"the run that looks at hosts was not done: {why or 'nobody knows why'}"
+            SSH, FindingLevel.unknown, f"the run that looks at hosts was not done: {why or 'nobody knows why'}"
         )
     elif rc != 0 and not any(event.get("event") in _FAILS for event in events):
         what = f"the run that looks at hosts ended with exit code {rc}, and told of no host that failed"
-        yield DoctorFinding(SSH, Level.unknown, what)
+        yield DoctorFinding(SSH, FindingLevel.unknown, what)
 
 
 def _hosts_without_answer(planned: Mapping[str, Looks], events: Iterable[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
@@ -54,7 +54,9 @@ def _hosts_without_answer(planned: Mapping[str, Looks], events: Iterable[Mapping
             names = ", ".join(left[:_MOST_NAMED]) + (
                 f" and {more} more" if (more := len(left) - _MOST_NAMED) > 0 else ""
             )
-            yield DoctorFinding(CHECK if reached else SSH, Level.unknown, f"was not looked at: {names}", host, _EARLY)
+            yield DoctorFinding(
+                CHECK if reached else SSH, FindingLevel.unknown, f"was not looked at: {names}", host, _EARLY
+            )
 
 
 def _expected_looks(looks: Looks) -> Iterator[tuple[str, str, Any]]:

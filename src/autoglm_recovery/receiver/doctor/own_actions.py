@@ -12,11 +12,11 @@ from pathlib import Path
 
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.own import OwnAction
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError, hosts_listed
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.fleet.world import World
-from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars, to_yaml
+from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars, to_yaml
 
 CHECK = "own actions"
 MOST_HOSTS = 3
@@ -56,10 +56,10 @@ def judged(name: str, own: OwnAction, taken: Mapping[str, bool]) -> DoctorFindin
     """Say what it means that a playbook takes some hosts and others not.  Pure."""
     where, refused = f"actions.{name}", [host for host, takes in taken.items() if not takes]
     if not refused:
-        return DoctorFinding(CHECK, Level.ok, f"{own.playbook} is there and takes one host", where)
+        return DoctorFinding(CHECK, FindingLevel.ok, f"{own.playbook} is there and takes one host", where)
     what = f"limited to one host, {own.playbook} has no play for {', '.join(refused)}: a run there would do nothing"
     if len(refused) < len(taken):
-        return DoctorFinding(CHECK, Level.note, what, where)
+        return DoctorFinding(CHECK, FindingLevel.note, what, where)
     return wrong(CHECK, what, where, 'write hosts: "{{ autoglm_target.host }}", or hosts: all')
 
 
@@ -85,5 +85,5 @@ def _listed(world: World, name: str, own: OwnAction, host: str) -> set[str]:
 def _variables(policy: Policy, name: str, host: str) -> dict[str, object]:
     about = {"id": 0, "failure_class": "unknown", "fault_mode": "transient", "reason": "", "root_cause": ""}
     target = {"host": host, "service": None, "gpu": None, "pool": None}
-    errand = Errand(name, 1, 0, "1970-01-01T00:00:00+00:00", host_wide=policy.repertoire.host_wide(name))
+    errand = RunContext(name, 1, 0, "1970-01-01T00:00:00+00:00", host_wide=policy.repertoire.host_wide(name))
     return extra_vars({**about, **target}, errand, policy.repertoire.variables(name))

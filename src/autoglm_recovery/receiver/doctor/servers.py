@@ -16,7 +16,7 @@ import httpx
 from autoglm_recovery import bounded_http
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import targets
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.fleet.fleet_http import shown
 
@@ -46,7 +46,7 @@ def receiver(url: str, ca_path: Path | None) -> Iterator[DoctorFinding]:
     if status != httpx.codes.OK:
         yield wrong("receiver", f"is not ready: {said[:300].decode('utf-8', 'replace')}", shown(url))
     else:
-        yield DoctorFinding("receiver", Level.ok, "is ready", shown(url))
+        yield DoctorFinding("receiver", FindingLevel.ok, "is ready", shown(url))
 
 
 def active_targets(
@@ -59,7 +59,9 @@ def active_targets(
     url = named or (policy.url if policy is not None else None)
     if url is None:
         do = "give --prometheus URL, or monitoring.prometheus in the policy"
-        return None, [DoctorFinding(targets.CHECK, Level.note, "was not asked: nobody has said where it is", do=do)]
+        return None, [
+            DoctorFinding(targets.CHECK, FindingLevel.note, "was not asked: nobody has said where it is", do=do)
+        ]
     asked = _HttpAccess(ca_path=ca_path)
     if policy is not None:
         token = policy.token_file if named is None else None
@@ -86,7 +88,7 @@ def _active(said: bytes) -> list[Any] | None:
 
 
 def _unknown(url: str, why: str) -> DoctorFinding:
-    return DoctorFinding(targets.CHECK, Level.unknown, f"{shown(url)} cannot be asked for its targets: {why}")
+    return DoctorFinding(targets.CHECK, FindingLevel.unknown, f"{shown(url)} cannot be asked for its targets: {why}")
 
 
 def _get(url: str, path: str, asked: _HttpAccess) -> tuple[int, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, meant, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.rules.targets import HAPROXY_JOB, REPLICA_HOST, REPLICA_SERVICE, ScrapeTargets, service_names
 
@@ -20,7 +20,7 @@ _RENDER = "render the targets with autoglm rules -i INVENTORY, or give your job 
 def read_targets(fleet: Fleet, expected: ScrapeTargets, active: list[Mapping[str, Any]]) -> list[DoctorFinding]:
     """Return what is to be said of the targets: that all is well only where each that is expected is scraped."""
     count = sum(len(targets) for targets in expected.jobs.values())
-    well = DoctorFinding(CHECK, Level.ok, f"scrapes what the inventory has: {count} targets")
+    well = DoctorFinding(CHECK, FindingLevel.ok, f"scrapes what the inventory has: {count} targets")
     return check_targets(fleet, expected, active) or [well]
 
 
@@ -45,7 +45,7 @@ def _missing(expected: ScrapeTargets, active: list[Mapping[str, Any]]) -> Iterat
     for host in sorted({target.labels["host"] for target in expected.jobs["autoglm"]} - exporters):
         # Some do without the exporter; what it would see is not seen then.
         what = f"job autoglm has no target with host={host}: what the exporter would tell is not seen"
-        yield DoctorFinding(CHECK, Level.note, what, host, _RENDER)
+        yield DoctorFinding(CHECK, FindingLevel.note, what, host, _RENDER)
     read = {
         (str(target["labels"].get(REPLICA_HOST)), str(target["labels"].get(REPLICA_SERVICE)))
         for target in active
@@ -72,7 +72,9 @@ def _not_scraped(active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:
         else:
             # Prometheus' word for what it has not scraped yet is "unknown".
             what = f"{target.get('scrapeUrl')} was not scraped yet (its health is {str(health)[:50]})"
-            yield DoctorFinding(CHECK, Level.unknown, what, where, "ask again after a scrape_interval of its job")
+            yield DoctorFinding(
+                CHECK, FindingLevel.unknown, what, where, "ask again after a scrape_interval of its job"
+            )
 
 
 def _strangers(fleet: Fleet, active: list[Mapping[str, Any]]) -> Iterator[DoctorFinding]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, wrong
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.doctor.hosts import table
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.runs import heartbeat
@@ -116,10 +116,10 @@ def read_trial(
     ended = {str(data.get("host")) for kind, data in known if kind == "runner_on_ok" and data.get("task") == LAST_TASK}
     if cut := sorted((expected & seen).difference(ended, *failed.values())):
         what = f"an empty run did not come to its end there: {said or f'exit code {rc}'}"
-        found.append(DoctorFinding(CHECK, Level.unknown, what, _listed_names(cut)))
+        found.append(DoctorFinding(CHECK, FindingLevel.unknown, what, _listed_names(cut)))
     if not found and rc != 0:
         found.append(wrong(CHECK, f"an empty run fails: {said or f'exit code {rc}'}"))
-    return found or [DoctorFinding(CHECK, Level.ok, "an empty run sees what the receiver sees")]
+    return found or [DoctorFinding(CHECK, FindingLevel.ok, "an empty run sees what the receiver sees")]
 
 
 def _advice_for(reason: str) -> str:

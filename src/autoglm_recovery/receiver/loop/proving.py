@@ -23,7 +23,7 @@ from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.well import well_since
 from autoglm_recovery.receiver.values.model import Decision, FaultMode, IncidentState, RunState, Verb
-from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 from autoglm_recovery.receiver.verify.checks import (
     LONGEST_PAUSE_S,
     LONGEST_WATCH_S,
@@ -52,7 +52,7 @@ class LastHeard:
 
     silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
     proof: Callable[[int], Proof] = lambda _run: NOT_ASKED
-    watchdog: Callable[[sa.Connection], Stretch] = lambda _connection: Stretch()
+    watchdog: Callable[[sa.Connection], WatchdogStretch] = lambda _connection: WatchdogStretch()
 
 
 NOTHING_HEARD = LastHeard()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.receiver.notify.own_state import OwnObservation
-from autoglm_recovery.receiver.process.worker import Trouble
+from autoglm_recovery.receiver.process.worker import WorkerTrouble
 
 WATCHDOG = "watchdog"
 _WORKER = "worker "
@@ -67,7 +67,7 @@ def reached(name: str, address: str, failing_for: float | None, setting: OwnWatc
 
 
 def workers(
-    names: Iterable[str], troubles: Mapping[str, Trouble], setting: OwnWatch, *, database: bool = True
+    names: Iterable[str], troubles: Mapping[str, WorkerTrouble], setting: OwnWatch, *, database: bool = True
 ) -> list[OwnObservation]:
     """Judge the background threads: one is wrong that hangs or fails for longer than the policy says.
 

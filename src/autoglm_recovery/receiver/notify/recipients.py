@@ -27,7 +27,7 @@ def scheme(url: str) -> str:
 
 
 @dataclass(frozen=True)
-class Reach:
+class RouteRecipients:
     """Whom a route reaches now, and why not the others."""
 
     route: Route
@@ -50,21 +50,21 @@ class CallPlan:
     busy: frozenset[str]
 
 
-def reaches(policy: Policy) -> list[Reach]:
+def reaches(policy: Policy) -> list[RouteRecipients]:
     """Return whom the routes of a policy reach, reading their files."""
     return [_reach(number, route) for number, route in enumerate(policy.notify.routes, 1)]
 
 
-def _reach(number: int, route: Route) -> Reach:
+def _reach(number: int, route: Route) -> RouteRecipients:
     errors: list[str] = []
     at_the_end: list[str] = []
     urls = tuple(of_route(number, route, errors))
     of_route(number, route, at_the_end, may_be_empty=True)
-    return Reach(route, urls, tuple(errors), tuple(at_the_end))
+    return RouteRecipients(route, urls, tuple(errors), tuple(at_the_end))
 
 
 def plan(
-    notice: sa.Row[Any], reached: Sequence[Reach], called: Collection[str], busy: Collection[str], now: float
+    notice: sa.Row[Any], reached: Sequence[RouteRecipients], called: Collection[str], busy: Collection[str], now: float
 ) -> CallPlan:
     """Return what is to be done about a notice.  Pure.
 
@@ -86,7 +86,7 @@ def plan(
     return CallPlan(notice, begin, tuple(errors), frozenset(waits_for))
 
 
-def _wanting(notice: sa.Row[Any], reached: Sequence[Reach], errors: list[str]) -> Iterator[str]:
+def _wanting(notice: sa.Row[Any], reached: Sequence[RouteRecipients], errors: list[str]) -> Iterator[str]:
     """Return the addresses that want a notice, each once."""
     about = {name: notice.about[name] for name in ("failure_class", "pool", "severities")}
     found: dict[str, None] = {}

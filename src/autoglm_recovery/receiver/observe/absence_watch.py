@@ -26,7 +26,7 @@ from autoglm_recovery.receiver.observe.alertmanager import (
 )
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.store import absences
-from autoglm_recovery.receiver.store.absences import Fired
+from autoglm_recovery.receiver.store.absences import FiringAlert
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.clock import Clock, wall
 
@@ -39,7 +39,7 @@ _REQUESTS = 2
 LOOKS = 2
 
 
-def lacking(fired: Iterable[Fired], had: AlertmanagerAlerts, times: Mapping[int, int]) -> dict[int, int]:
+def lacking(fired: Iterable[FiringAlert], had: AlertmanagerAlerts, times: Mapping[int, int]) -> dict[int, int]:
     """Count, for each alert that Alertmanager has had before, the looks in a row in which it lacks it.
 
     Where it has another alert under the fingerprint, nobody can say that it lacks this one.
@@ -48,7 +48,7 @@ def lacking(fired: Iterable[Fired], had: AlertmanagerAlerts, times: Mapping[int,
     return {number: times.get(number, 0) + 1 for number in gone}
 
 
-def found(each: Fired, had: AlertmanagerAlerts) -> ActiveAlert | None:
+def found(each: FiringAlert, had: AlertmanagerAlerts) -> ActiveAlert | None:
     """Return what Alertmanager has of an alert: under its fingerprint, and with its labels."""
     there = had.alerts.get(each.fingerprint)
     return there if there is not None and there.is_stored_as(each.labels) else None
@@ -108,7 +108,12 @@ class AbsenceWatch:
             return client.had()
 
     def _record_absences(
-        self, setting: Alertmanager, fired: list[Fired], absent: list[Fired], had: AlertmanagerAlerts, asked_at: float
+        self,
+        setting: Alertmanager,
+        fired: list[FiringAlert],
+        absent: list[FiringAlert],
+        had: AlertmanagerAlerts,
+        asked_at: float,
     ) -> None:
         seen = [each.id for each in fired if each.unseen(asked_at) and found(each, had)]
         back = [(each, there.starts_at) for each in absent if (there := found(each, had))]

@@ -58,11 +58,11 @@ def carry_out(database: Database, incident_id: int, order: OperatorCommand, by: 
     try:
         with database.writing() as connection:
             _carry_out(connection, incident_id, order, by, comment)
-            audit.record(connection, by, audit.Deed(order, "done", incident_id, comment))
+            audit.record(connection, by, audit.AuditEntry(order, "done", incident_id, comment))
     except (KeyError, CommandRefused) as error:
         why = str(error) if isinstance(error, CommandRefused) else "there is no such incident"
         with database.writing() as connection:
-            audit.record(connection, by, audit.Deed(order, "refused", incident_id, comment, why))
+            audit.record(connection, by, audit.AuditEntry(order, "refused", incident_id, comment, why))
         raise
 
 
@@ -113,7 +113,7 @@ def turn(database: Database, order: PauseCommand, by: Principal, comment: str = 
     with database.writing() as connection:
         line = one_line(comment)
         pauses.turn(connection, paused=order is PauseCommand.pause, who=str(by), reason=line, now=time.time())
-        audit.record(connection, by, audit.Deed(order, "done", None, comment))
+        audit.record(connection, by, audit.AuditEntry(order, "done", None, comment))
         return pause_state(connection)
 
 

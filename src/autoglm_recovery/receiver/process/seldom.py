@@ -15,7 +15,7 @@ TELL_EVERY_S = 60.0
 MOST_REMEMBERED = 256
 
 
-class Seldom:
+class OncePerMinute:
     """Tells each thing once a minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,12 +39,12 @@ class Seldom:
         return unsaid
 
 
-class SeldomTold(logging.Filter):
+class OncePerMinuteFilter(logging.Filter):
     """Lets a library's message through once a minute, whatever it was about."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._seldom = Seldom()
+        self._seldom = OncePerMinute()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to log it."""
@@ -61,5 +61,5 @@ def tell_seldom(*names: str) -> None:
     """Have libraries' loggers tell each thing once a minute."""
     for name in names:
         logger = logging.getLogger(name)
-        if not any(isinstance(each, SeldomTold) for each in logger.filters):
-            logger.addFilter(SeldomTold())
+        if not any(isinstance(each, OncePerMinuteFilter) for each in logger.filters):
+            logger.addFilter(OncePerMinuteFilter())

@@ -29,7 +29,7 @@ UNTIL_WOKEN = math.inf
 
 
 @dataclass(frozen=True)
-class Trouble:
+class WorkerTrouble:
     """What is wrong with a worker: ``stuck``, for so many seconds, or else failing since then.
 
     ``vital``: without this worker no alert is stored, none acted on, or no run kept.
@@ -105,16 +105,16 @@ class Worker:
         return self._stopping.is_set()
 
     @property
-    def trouble(self) -> Trouble | None:
+    def trouble(self) -> WorkerTrouble | None:
         """Tell what is wrong.  One that was not started, or is being stopped, is well."""
         if self._thread.ident is None or self.stopping:
             return None
         now = time.monotonic()
         late = now - self._expected_at
         if not self._thread.is_alive() or late > self._stuck_after():
-            return Trouble(self.name, stuck=True, seconds=max(0.0, late), vital=self.vital)
+            return WorkerTrouble(self.name, stuck=True, seconds=max(0.0, late), vital=self.vital)
         if self._in_a_row:
-            return Trouble(self.name, stuck=False, seconds=now - self._failing_since, vital=self.vital)
+            return WorkerTrouble(self.name, stuck=False, seconds=now - self._failing_since, vital=self.vital)
         return None
 
     def attempt(self) -> float:
@@ -187,7 +187,7 @@ class Workers:
         return iter(self._all)
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def troubles(self) -> tuple[WorkerTrouble, ...]:
         """Return what is wrong with any, the stuck ones first."""
         found = [trouble for worker in self._all if (trouble := worker.trouble) is not None]
         return tuple(sorted(found, key=lambda trouble: (not trouble.stuck, trouble.name)))

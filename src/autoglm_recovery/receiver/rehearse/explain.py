@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.decide.ladder import next_step, rungs
 from autoglm_recovery.receiver.fleet.ansible import COLLECTION
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.payload import parse_webhook
-from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars
+from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars
 from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.triage.absorb import judge
 from autoglm_recovery.receiver.triage.nature import WORDS, nature_of
@@ -194,5 +194,5 @@ def _variables(
     opened_at = datetime.fromtimestamp(known.now, UTC).isoformat()
     evidence = policy.evidence(fault.failure_class, decision.action)
     wide = policy.repertoire.host_wide(decision.action) if decision.action in policy.actions else None
-    errand = Errand(decision.action, 1, fence=0, opened_at=opened_at, evidence=evidence, host_wide=wide)
+    errand = RunContext(decision.action, 1, fence=0, opened_at=opened_at, evidence=evidence, host_wide=wide)
     return extra_vars(incident, errand, policy.repertoire.variables(decision.action))

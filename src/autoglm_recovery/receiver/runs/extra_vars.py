@@ -34,8 +34,8 @@ _UnsafeDumper.add_representer(_Data, lambda dumper, data: dumper.represent_scala
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What a run is told of itself.
+class RunContext:
+    """What the playbook of a run is told of that run.
 
     ``key`` names it over all databases, and ``installation`` the database that it is of: the number of an incident
     means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  ``host_wide`` is told to own
@@ -57,7 +57,7 @@ def incident_key(installation: str, number: int) -> str:
     return f"{installation[:12]}-{number}" if installation else str(number)
 
 
-def extra_vars(incident: Mapping[str, Any], errand: Errand, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def extra_vars(incident: Mapping[str, Any], errand: RunContext, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Build the variables of a run from a row of ``incidents``; ``own`` are those of the policy, and stand for none."""
     return {
         **(own or {}),

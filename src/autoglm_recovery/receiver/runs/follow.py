@@ -20,7 +20,7 @@ import structlog
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.redact import without_secrets
-from autoglm_recovery.receiver.runs.extra_vars import Errand, extra_vars
+from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars
 from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.narrate import VERDICTS
 from autoglm_recovery.receiver.runs.protocol import Launcher, LaunchRefused, RunRecord, RunReport, RunSpec, RunStatus
@@ -154,7 +154,7 @@ class Follower:
         policy, repertoire = world.policy, world.policy.repertoire
         evidence = policy.evidence(incident.failure_class, run.action)
         wide = repertoire.host_wide(run.action) if run.action in policy.actions else None
-        errand = Errand(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence, wide)
+        errand = RunContext(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence, wide)
         variables = extra_vars(incident._asdict(), errand, repertoire.variables(run.action))
         timeout = policy.timeout(incident.failure_class, run.launcher)
         playbook = repertoire.playbook(run.action)

@@ -55,7 +55,7 @@ from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
 from autoglm_recovery.receiver.web.parts import WebServices
-from autoglm_recovery.receiver.web.server import AccessSettings, Doorkeeping, bound, keep_doors, server
+from autoglm_recovery.receiver.web.server import AccessControl, AccessSettings, bound, keep_doors, server
 
 # How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
 # is the time that a restart may take.
@@ -100,7 +100,7 @@ def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None
 
 
 def _run(
-    settings: ReceiverSettings, doors: Doorkeeping, database: Database, world: CurrentWorld, listener: socket.socket
+    settings: ReceiverSettings, doors: AccessControl, database: Database, world: CurrentWorld, listener: socket.socket
 ) -> None:
     def ask() -> Backlog:
         with database.reading() as connection:

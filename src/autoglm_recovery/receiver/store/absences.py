@@ -27,7 +27,7 @@ _COPIED = [column.name for column in alerts.c if column.name != "id"]
 
 
 @dataclass(frozen=True)
-class Fired:
+class FiringAlert:
     """The newest news of an alert; ``active_at`` is when Alertmanager was seen to have it, None if never.
 
     It was first seen then, or first after ``silenced_until``, when a silence of ours had ended.
@@ -46,7 +46,7 @@ class Fired:
         return self.silenced_until is not None and self.active_at <= self.silenced_until < at
 
 
-def firing(connection: sa.Connection) -> list[Fired]:
+def firing(connection: sa.Connection) -> list[FiringAlert]:
     """Return the alerts of incidents that are going on whose newest news is that they fire."""
     newest = (
         sa.select(sa.func.max(alerts.c.id))
@@ -58,7 +58,7 @@ def firing(connection: sa.Connection) -> list[Fired]:
     return _fired(connection, alerts.c.id.in_(newest) & (alerts.c.status == "firing"))
 
 
-def absent(connection: sa.Connection, now: float) -> list[Fired]:
+def absent(connection: sa.Connection, now: float) -> list[FiringAlert]:
     """Return the alerts that were noted as absent not long ago, and of which nothing was told since."""
     lately = (alerts.c.outcome == ABSENT) & (alerts.c.committed_at > now - LOOKED_FOR_S)
     return _fired(connection, lately & _is_newest())
@@ -69,10 +69,10 @@ def _is_newest() -> sa.ColumnElement[bool]:
     return sa.not_(sa.exists().where(later.c.identity == alerts.c.identity, later.c.id > alerts.c.id))
 
 
-def _fired(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Fired]:
+def _fired(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[FiringAlert]:
     silenced, query = own_silences.stood_until(connection), sa.select(alerts).where(which).order_by(alerts.c.id)
     return [
-        Fired(row.id, row.fingerprint, row.labels, row.active_at, silenced.get((row.incident_id, row.identity)))
+        FiringAlert(row.id, row.fingerprint, row.labels, row.active_at, silenced.get((row.incident_id, row.identity)))
         for row in connection.execute(query)
     ]
 

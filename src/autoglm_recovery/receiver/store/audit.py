@@ -49,7 +49,7 @@ audit = sa.Table(
 
 
 @dataclass(frozen=True)
-class Deed:
+class AuditEntry:
     """What somebody did or tried."""
 
     what: str
@@ -59,12 +59,12 @@ class Deed:
     detail: str = ""
 
 
-def record(connection: sa.Connection, principal: Principal, deed: Deed) -> None:
+def record(connection: sa.Connection, principal: Principal, deed: AuditEntry) -> None:
     """Add a row, in the transaction of what it tells of."""
     _add(connection, deed, who=principal.name, role=principal.role.value, how=principal.how, address=principal.address)
 
 
-def record_stranger(connection: sa.Connection, address: str, how: str, deed: Deed) -> None:
+def record_stranger(connection: sa.Connection, address: str, how: str, deed: AuditEntry) -> None:
     """Add a row for somebody who was not recognised, and drop the oldest of that kind beyond the bound."""
     _add(connection, deed, who="", role="", how=how, address=address)
     failed = sa.select(audit.c.id).where(audit.c.outcome == REFUSED_LOGIN).order_by(audit.c.id.desc())
@@ -73,7 +73,7 @@ def record_stranger(connection: sa.Connection, address: str, how: str, deed: Dee
         connection.execute(audit.delete().where(audit.c.outcome == REFUSED_LOGIN, audit.c.id < last_kept))
 
 
-def _add(connection: sa.Connection, deed: Deed, **principal: str) -> None:
+def _add(connection: sa.Connection, deed: AuditEntry, **principal: str) -> None:
     connection.execute(
         audit.insert(),
         {

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from autoglm_recovery.receiver.store.schema import heard
-from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 
 WATCHDOG = "watchdog"
 # Longer than its usual repeat with a delivery that fails. Where Prometheus is gone for longer than an alert lasts by
@@ -38,7 +38,7 @@ def last(connection: sa.Connection) -> float:
     return float(connection.execute(sa.select(heard.c.at).where(heard.c.name == WATCHDOG)).scalar() or 0.0)
 
 
-def stretch(connection: sa.Connection) -> Stretch:
+def stretch(connection: sa.Connection) -> WatchdogStretch:
     """Return since when it has been delivered without a gap, and when it was last."""
     row = connection.execute(sa.select(heard.c.since, heard.c.at).where(heard.c.name == WATCHDOG)).one_or_none()
-    return Stretch() if row is None or row.since is None else Stretch(row.since, row.at)
+    return WatchdogStretch() if row is None or row.since is None else WatchdogStretch(row.since, row.at)

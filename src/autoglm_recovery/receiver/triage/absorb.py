@@ -19,7 +19,7 @@ from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet
 from autoglm_recovery.receiver.observe.metrics import Metrics
-from autoglm_recovery.receiver.process.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import OncePerMinute
 from autoglm_recovery.receiver.store import arrivals, refusals
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.database import Database
@@ -39,7 +39,7 @@ LONGEST_CAUSE = 400
 
 log = structlog.get_logger()
 # Of each sender and kind, for a sender may have as many refused as it likes.  The console's page has them all.
-_seldom = Seldom()
+_seldom = OncePerMinute()
 
 
 def judge(labels: dict[str, str], policy: Policy, fleet: Fleet) -> Fault:

@@ -55,7 +55,7 @@ class SubjectLabel:
 
 
 @dataclass(frozen=True)
-class SetAside:
+class IgnoredLabel:
     """A label that looks as if it named something, and why it does not count."""
 
     label: str
@@ -72,7 +72,7 @@ class Subject:
 
     sender: str
     claims: tuple[SubjectLabel, ...]
-    set_aside: tuple[SetAside, ...]
+    set_aside: tuple[IgnoredLabel, ...]
     doubts: tuple[SubjectLabel, ...] = ()
 
 
@@ -81,11 +81,11 @@ def subject_of(labels: Mapping[str, str]) -> Subject:
     sender = sender_of(labels)
     there = [*_candidates(sender, labels)]
     if labels.get(LAST_WORD):
-        others = tuple(SetAside(label, labels[label], f"{LAST_WORD} decides") for label in there)
+        others = tuple(IgnoredLabel(label, labels[label], f"{LAST_WORD} decides") for label in there)
         return Subject(sender.name, (SubjectLabel(LAST_WORD, labels[LAST_WORD]),), others)
     why_not = {label: _why_not(label, sender, labels) for label in there}
     claims = tuple(SubjectLabel(label, labels[label]) for label, why in why_not.items() if why is None)
-    aside = tuple(SetAside(label, labels[label], why) for label, why in why_not.items() if why is not None)
+    aside = tuple(IgnoredLabel(label, labels[label], why) for label, why in why_not.items() if why is not None)
     only_scraped = bool(claims) and claims[0].label.endswith(INSTANCE)
     doubts = tuple(
         SubjectLabel(label, labels[label])

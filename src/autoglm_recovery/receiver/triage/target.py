@@ -50,7 +50,7 @@ class Refusal(ValueError):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedTarget:
     """A target, the label that named it, and what did not count, in words for people."""
 
     target: Target
@@ -59,7 +59,7 @@ class Named:
     ignored: tuple[str, ...]
 
 
-def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
+def resolve(labels: Mapping[str, str], fleet: Fleet) -> NamedTarget:
     """Return the target of an alert and how it was found.
 
     :raises Refusal: if the labels do not name exactly one host, or name a service of another one.
@@ -80,7 +80,7 @@ def resolve(labels: Mapping[str, str], fleet: Fleet) -> Named:
     pool = next((s.pool for s in host.services if s.name == service), None)
     gpu = next((labels[name] for name in GPU_LABELS if _GPU.match(labels.get(name, ""))), None)
     told = [f"{one.label}={quoted(one.word)}: {one.why}" for one in subject.set_aside]
-    return Named(
+    return NamedTarget(
         Target(host=host.name, service=service, pool=pool, gpu=gpu),
         by=f"{claim.label}={quoted(claim.word)}",
         sender=subject.sender,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Stretch:
+class WatchdogStretch:
     """The newest stretch of time in which the Watchdog was told of as firing, without a gap: ``since`` and ``at`` are
     of its first and its last delivery."""
 
@@ -20,7 +20,7 @@ class Stretch:
 
 
 # As if it had been heard all the time.
-ALWAYS_HEARD = Stretch(0.0, math.inf)
+ALWAYS_HEARD = WatchdogStretch(0.0, math.inf)
 
 
 def is_watchdog(labels: Mapping[str, str]) -> bool:

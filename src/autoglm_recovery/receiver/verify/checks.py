@@ -19,7 +19,7 @@ from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.store.well import first_asked, first_well
 from autoglm_recovery.receiver.values.alerts import Nature, taken_together
 from autoglm_recovery.receiver.values.model import UNFINISHED, RunState
-from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 from autoglm_recovery.receiver.verify.proof import Proof
 from autoglm_recovery.receiver.verify.proven import Check, ProofFacts
 
@@ -32,7 +32,7 @@ LONGEST_WATCH_S = 3600.0
 def known_of(
     connection: sa.Connection,
     row: sa.Row[Any],
-    watchdog: Stretch,
+    watchdog: WatchdogStretch,
     expression: Proof | None,
     repertoire: Repertoire = OURS,
 ) -> ProofFacts:

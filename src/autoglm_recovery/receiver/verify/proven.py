@@ -19,7 +19,7 @@ from enum import StrEnum
 from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.receiver.values.alerts import IncidentAlerts
 from autoglm_recovery.receiver.values.model import NO_ATTEMPT, RunState
-from autoglm_recovery.receiver.values.watchdog import Stretch
+from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 from autoglm_recovery.receiver.verify.proof import Proof
 
 # --rules.alert.resend-delay of Prometheus is 1 minute; as much again for what is on its way.
@@ -47,7 +47,7 @@ class ProofFacts:
     alerts: IncidentAlerts
     last: RunState | None
     last_ended_at: float
-    watchdog: Stretch
+    watchdog: WatchdogStretch
     check: Check | None = None
     expression: Proof | None = None
     asked_at: float | None = None

@@ -15,7 +15,7 @@ import structlog
 
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.watched import WatchedFiles
-from autoglm_recovery.receiver.web.handshakes import TellingObject
+from autoglm_recovery.receiver.web.handshakes import LoggedHandshake
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
         connection.context = newest.now
 
     listening.sni_callback = choose
-    listening.sslobject_class = TellingObject
+    listening.sslobject_class = LoggedHandshake
     return listening
 
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.process.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import OncePerMinute
 from autoglm_recovery.receiver.web.certificates import names_of
 from autoglm_recovery.receiver.web.listening import note_established
 from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS, Requests, refusal
@@ -29,7 +29,7 @@ HEADERS_WITHIN_S = 10.0
 BODY_WITHIN_S = 30.0
 
 _BUSY = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections from this address", b"retry-after: 5")
-_slow = Seldom()
+_slow = OncePerMinute()
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from autoglm_recovery.receiver.access.authenticator import (
     TooManyFailures,
     Unrecognised,
 )
-from autoglm_recovery.receiver.access.buckets import Buckets
+from autoglm_recovery.receiver.access.buckets import RateBuckets
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.store import audit, ended_sessions
@@ -57,7 +57,7 @@ class Gate:
         self.sessions = sessions
         self._database = database
         # Whoever is known and tries what they may not is written down, but does not fill the disk by it.
-        self._forbidden = Buckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
+        self._forbidden = RateBuckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
         # Hashing passwords keeps a core busy each: never all of them, and never the threads that others wait for.
         self._hashing = anyio.CapacityLimiter(2)
 
@@ -102,7 +102,7 @@ class Gate:
         if error.tried is None:
             return
         log.warning("not recognised", address=address, how=error.tried, why=str(error))
-        deed = audit.Deed(audit.LOGIN, audit.REFUSED_LOGIN, detail=str(error)[:500])
+        deed = audit.AuditEntry(audit.LOGIN, audit.REFUSED_LOGIN, detail=str(error)[:500])
 
         def write() -> None:
             with self._database.noting() as connection:
@@ -116,7 +116,7 @@ class Gate:
 
         def write() -> None:
             with self._database.noting() as connection:
-                audit.record(connection, principal, audit.Deed(what, "forbidden", detail=why))
+                audit.record(connection, principal, audit.AuditEntry(what, "forbidden", detail=why))
 
         if self._forbidden.take(principal.name) == 0:
             await self._write(write)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.process.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import OncePerMinute
 
 # By OpenSSL's names of reasons: what it means at this end.
 _MEANS = {
@@ -30,12 +30,12 @@ _MEANS = {
 log = structlog.get_logger()
 
 
-class Teller:
+class HandshakeLog:
     """Tells of failures, each kind from each address once a minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Remember nothing yet."""
-        self._seldom = Seldom(clock)
+        self._seldom = OncePerMinute(clock)
 
     def failed(self, address: str, reason: str) -> None:
         """Tell of a failure, or count it."""
@@ -50,10 +50,10 @@ class Teller:
             )
 
 
-_teller = Teller()
+_teller = HandshakeLog()
 
 
-class TellingObject(ssl.SSLObject):
+class LoggedHandshake(ssl.SSLObject):
     """One connection; ``ssl.SSLContext.sslobject_class`` has asyncio use it."""
 
     def do_handshake(self) -> None:

@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.web.body import check_json, read_json_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, who
 from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import problem, retry_later
-from autoglm_recovery.receiver.web.shares import Shares
+from autoglm_recovery.receiver.web.shares import FairSlots
 
 COMMIT_TIMEOUT_S = 20
 # To hand a body to a thread costs more than to read one of this size.
@@ -49,8 +49,8 @@ class _Webhook:
         self._parts = parts
         # One at a time: two would only take turns at the interpreter.
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="payload")
-        self._large = Shares(MOST_LARGE, MOST_LARGE_OF_ONE_SENDER)
-        self._small = Shares(MOST_SMALL, MOST_SMALL_OF_ONE_SENDER)
+        self._large = FairSlots(MOST_LARGE, MOST_LARGE_OF_ONE_SENDER)
+        self._small = FairSlots(MOST_SMALL, MOST_SMALL_OF_ONE_SENDER)
 
     async def post_alerts(self, request: Request) -> Response:
         """Take a webhook of Alertmanager."""

@@ -25,7 +25,7 @@ from typing import Any
 import structlog
 
 from autoglm_recovery.receiver.access.buckets import key_of
-from autoglm_recovery.receiver.process.seldom import Seldom
+from autoglm_recovery.receiver.process.seldom import OncePerMinute
 
 MOST_ACCEPTED = 1024
 MOST_ACCEPTED_FROM_ONE_ADDRESS = 320
@@ -50,7 +50,7 @@ class CountingListener(socket.socket):
         self._most = most_accepted(limit)
         self._most_from_one = min(MOST_ACCEPTED_FROM_ONE_ADDRESS, max(1, self._most // 3))
         self._accepted = _AllAccepted()
-        self._seldom = Seldom()
+        self._seldom = OncePerMinute()
         # Given up to accept, and end, what there is no other descriptor for: else it waits, and asyncio with it.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         if self._most < MOST_ACCEPTED:

@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
-from autoglm_recovery.receiver.process.worker import Trouble
+from autoglm_recovery.receiver.process.worker import WorkerTrouble
 from autoglm_recovery.receiver.store.database import Database
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class WebServices:
     well: Callable[[], bool]
     world: Callable[[], World]
     silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
-    troubles: Callable[[], tuple[Trouble, ...]] = lambda: ()
+    troubles: Callable[[], tuple[WorkerTrouble, ...]] = lambda: ()
     presence: Callable[[], PresenceRoll] = lambda: NOT_SET_UP
 
     async def ask(self, query: Callable[[sa.Connection], T]) -> T:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from autoglm_recovery.receiver.access.buckets import Buckets, key_of
+from autoglm_recovery.receiver.access.buckets import RateBuckets, key_of
 from autoglm_recovery.receiver.web.gate import address_of
 from autoglm_recovery.receiver.web.problems import problem, retry_later
 
@@ -31,8 +31,8 @@ class Rates:
     def __init__(self, app: ASGIApp, per_second: float, refused: Callable[[], None]) -> None:
         self._app = app
         self._refused = refused
-        self._each = Buckets(per_second, per_second * SECONDS_AT_ONCE)
-        self._all = Buckets(per_second * ADDRESSES, per_second * ADDRESSES * SECONDS_AT_ONCE)
+        self._each = RateBuckets(per_second, per_second * SECONDS_AT_ONCE)
+        self._all = RateBuckets(per_second * ADDRESSES, per_second * ADDRESSES * SECONDS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or turn away."""

@@ -47,7 +47,7 @@ class AccessSettings:
 
 
 @dataclass(frozen=True)
-class Doorkeeping:
+class AccessControl:
     """What the settings come to."""
 
     authenticator: Authenticator
@@ -55,7 +55,7 @@ class Doorkeeping:
     tls: ssl.SSLContext | None
 
 
-def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
+def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
     """Read who may come in.
 
     :raises AuthError: if anybody could, or a file cannot be used.
@@ -68,7 +68,7 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> Doorkeeping:
     key = settings.session_key or state_dir / "session.key"
     sessions = Sessions(read_key(key, make=settings.session_key is None))
     tls = serving_context(settings.tls) if settings.tls else None
-    return Doorkeeping(Authenticator(entries, sessions), sessions, tls)
+    return AccessControl(Authenticator(entries, sessions), sessions, tls)
 
 
 def split_address(listen: str) -> tuple[str, int]:

@@ -73,7 +73,7 @@ class _Session:
             return _form(where, "Name, password or token is wrong.", 401)
         if not principal.may(Need.read):
             return _form(where, f"{principal.name} may post alerts and nothing else.", 403)
-        await self._parts.write(lambda c: audit.record(c, principal, audit.Deed(audit.LOGIN, "done")))
+        await self._parts.write(lambda c: audit.record(c, principal, audit.AuditEntry(audit.LOGIN, "done")))
         answer = RedirectResponse(where, 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 
-class Shares:
+class FairSlots:
     """Places for work that is large.  Who finds none waits in a line of his own, and then with the first of the others.
 
     ``who`` is a name out of the access file, so that there are few.

@@ -85,7 +85,7 @@ def test_a_certificate_of_another_authority_ends_the_handshake(tmp_path, authori
 def test_failed_handshakes_are_told_with_what_to_do(tmp_path, authority, files, monkeypatch):
     """By a client that does not trust us, by one that we do not trust, and by one that speaks no TLS."""
     # What the tests before have told is not told again for a minute.
-    monkeypatch.setattr(handshakes, "_teller", handshakes.Teller())
+    monkeypatch.setattr(handshakes, "_teller", handshakes.HandshakeLog())
     others = Authority(tmp_path, "others")
     with structlog.testing.capture_logs() as logged, serving(tmp_path, WHO, tls=files) as server:
         for tls in (context(others), context(authority, others.sign("robot", ROBOT))):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_recovery.receiver.access.buckets import Buckets, key_of
+from autoglm_recovery.receiver.access.buckets import RateBuckets, key_of
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
 
 def test_a_burst_then_the_rate():
     clock = Clock()
-    buckets = Buckets(2, 3, clock=clock)
+    buckets = RateBuckets(2, 3, clock=clock)
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
     assert buckets.take("b") == 0
     clock.now = 0.5
@@ -34,14 +34,14 @@ def test_a_burst_then_the_rate():
 
 
 def test_to_ask_takes_nothing():
-    buckets = Buckets(1, 1, clock=Clock())
+    buckets = RateBuckets(1, 1, clock=Clock())
     assert [buckets.wait("a"), buckets.take("a"), buckets.wait("a"), buckets.wait("a")] == [0, 0, 1, 1]
 
 
 @given(st.lists(st.floats(0, 3), max_size=60), st.floats(0.1, 10), st.integers(1, 10))
 def test_never_more_than_the_burst_and_the_rate(pauses, rate, burst):
     clock = Clock()
-    buckets = Buckets(rate, burst, clock=clock)
+    buckets = RateBuckets(rate, burst, clock=clock)
     taken = 0
     for pause in pauses:
         clock.now += pause
@@ -50,7 +50,7 @@ def test_never_more_than_the_burst_and_the_rate(pauses, rate, burst):
 
 
 def test_strangers_do_not_fill_the_memory():
-    buckets = Buckets(1, 1, most=10, clock=Clock())
+    buckets = RateBuckets(1, 1, most=10, clock=Clock())
     for n in range(1000):
         buckets.take(str(n))
     assert len(buckets._buckets) == 10

@@ -13,7 +13,7 @@ from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet, listing, overview
 from autoglm_recovery.receiver.console.filters import Filter
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
-from autoglm_recovery.receiver.process.worker import Trouble
+from autoglm_recovery.receiver.process.worker import WorkerTrouble
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.standing import standing
 from tests.unit.receiver.desk import FLEET, desk
@@ -103,7 +103,7 @@ def said(office, **changes):
 def test_a_well_receiver_has_nothing_wrong_and_each_fault_is_told(office):
     assert said(office) == []
     assert said(office, loop_well=False) == ["Acting"]
-    assert said(office, troubles=[Trouble("notifier", stuck=True, seconds=61)]) == ["Background work"]
+    assert said(office, troubles=[WorkerTrouble("notifier", stuck=True, seconds=61)]) == ["Background work"]
     assert said(office, enough_disk=False) == ["Disk"]
     assert said(office, kept_old="policy.yaml:3: unknown key") == ["Policy and inventory"]
     assert said(office, watchdog_at=office.now - 301) == ["Watchdog of Alertmanager"]

@@ -13,7 +13,7 @@ import pytest
 
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, well
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, well
 from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, POOL_KEYS, SERVICE_KEYS, check_inventory
 from autoglm_recovery.receiver.doctor.trying import LAST_TASK, read_trial
 from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
@@ -101,13 +101,15 @@ def test_no_finding_repeats_a_secret_of_what_it_quotes() -> None:
     found = check_inventory(service(url="http://me:hunter2@[x"), Policy())
     (finding,) = [each for each in found if "is no address" in each.what]
     assert "http://[redacted]@" in finding.what
-    said = DoctorFinding("trial", Level.wrong, "ansible said: api_key=hunter2-hunter2", do="use token: hunter2-hunter2")
+    said = DoctorFinding(
+        "trial", FindingLevel.wrong, "ansible said: api_key=hunter2-hunter2", do="use token: hunter2-hunter2"
+    )
     assert "hunter2" not in f"{found}{said}"
 
 
 def test_a_variable_of_somebody_else_is_only_noted() -> None:
     (found,) = check_inventory(fleet(node_a={"autoglm_services": [SERVICE], "autoglm_x": 1}), Policy())
-    assert found.level is Level.note
+    assert found.level is FindingLevel.note
 
 
 def test_what_the_policy_protects_must_be_there() -> None:
@@ -211,7 +213,7 @@ def test_a_host_where_all_is_there_is_well() -> None:
     ]
     found = hosts.read_looks(told)
     assert well(found)
-    assert [(each.check, each.level) for each in found] == [("ssh", Level.ok), ("balancers", Level.ok)]
+    assert [(each.check, each.level) for each in found] == [("ssh", FindingLevel.ok), ("balancers", FindingLevel.ok)]
 
 
 def target(job: str, health: str = "up", **labels: str) -> dict[str, Any]:
@@ -259,16 +261,16 @@ def test_a_target_that_was_not_scraped_yet_is_unknown(number: int, health: str) 
     of, active = service(), scraped()
     expected = targets_of(of.declared, "http://127.0.0.1:9470")
     (ok,) = targets.read_targets(of, expected, [*active, target("theirs", "unknown")])
-    assert (ok.level, ok.what) == (Level.ok, "scrapes what the inventory has: 4 targets")
+    assert (ok.level, ok.what) == (FindingLevel.ok, "scrapes what the inventory has: 4 targets")
     active[number]["health"] = health
     (found,) = targets.read_targets(of, expected, active)
-    assert (found.level, found.where) == (Level.unknown, "x" if number == 2 else "node-a")
+    assert (found.level, found.where) == (FindingLevel.unknown, "x" if number == 2 else "node-a")
 
 
 def test_nobody_says_that_all_is_scraped_where_the_exporter_is_not() -> None:
     of, active = service(), [each for each in scraped() if each["labels"]["job"] != "autoglm"]
     (found,) = targets.read_targets(of, targets_of(of.declared, "http://127.0.0.1:9470"), active)
-    assert (found.level, found.where) == (Level.note, "node-a")
+    assert (found.level, found.where) == (FindingLevel.note, "node-a")
     assert well([found])
 
 
@@ -302,7 +304,7 @@ def test_an_empty_run_is_read() -> None:
     assert not well(read_trial(None, "it took longer than 300 s", [], frozenset("a")))
     begun = [*ok, {"event": "runner_on_ok", "event_data": {"host": "c", "task": "Read what is needed to connect"}}]
     (cut,) = read_trial(0, "", begun, frozenset("abc"))
-    assert (cut.level, cut.where) == (Level.unknown, "c")
+    assert (cut.level, cut.where) == (FindingLevel.unknown, "c")
     assert "did not come to its end there" in cut.what
 
 
@@ -324,5 +326,5 @@ def test_files_that_would_fail_at_night_are_found(tmp_path: Path, text: str | No
         f"monitoring: {{prometheus: {{url: 'http://127.0.0.1:1', token_file: {file}}}}}\n"
         f"notify: [{{urls_file: {file}}}]\n"
     )
-    found = [finding.what for finding in examine._files(policy) if finding.level is Level.wrong]
+    found = [finding.what for finding in examine._files(policy) if finding.level is FindingLevel.wrong]
     assert any(what in each for each in found), found

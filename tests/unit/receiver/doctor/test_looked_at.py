@@ -11,7 +11,7 @@ import pytest
 
 from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor import trying
-from autoglm_recovery.receiver.doctor.finding import DoctorFinding, Level, well
+from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, well
 from autoglm_recovery.receiver.doctor.looked_at import CLOCK, TASKS, read_run
 from tests.parts.plays import PLAYBOOKS, load
 
@@ -51,7 +51,7 @@ def whole() -> list[dict[str, Any]]:
 
 def unknown(found: list[DoctorFinding]) -> list[tuple[str, str]]:
     """Return where and what of all that is unknown, for which the command ends with 1."""
-    left = [(each.where, each.what) for each in found if each.level is Level.unknown]
+    left = [(each.where, each.what) for each in found if each.level is FindingLevel.unknown]
     assert bool(left) <= (not well(found))
     return left
 
@@ -60,8 +60,8 @@ def test_where_all_was_looked_at_all_is_well() -> None:
     found = read_run(PLANNED, 0, "", whole())
     assert well(found)
     assert [(each.check, each.level, each.where) for each in found if each.check == "ssh"] == [
-        ("ssh", Level.ok, "node-a"),
-        ("ssh", Level.ok, "node-b"),
+        ("ssh", FindingLevel.ok, "node-a"),
+        ("ssh", FindingLevel.ok, "node-b"),
     ]
 
 
@@ -90,7 +90,7 @@ def test_a_host_that_left_the_run_after_its_clock_is_not_well() -> None:
     names = "unit llama.service, unit b.service, container c, http://[redacted]@127.0.0.1:80, balancer haproxy llm"
     # That node-b failed is told as wrong, once.
     assert unknown(found) == [("node-a", f"was not looked at: {names}")]
-    assert [each.where for each in found if each.level is Level.wrong] == ["node-b"]
+    assert [each.where for each in found if each.level is FindingLevel.wrong] == ["node-b"]
 
 
 def test_a_host_that_a_failed_task_kept_from_the_rest_is_told_of_too() -> None:

@@ -16,7 +16,7 @@ import pytest
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import servers
-from autoglm_recovery.receiver.doctor.finding import Level
+from autoglm_recovery.receiver.doctor.finding import FindingLevel
 from tests.parts.authority import Authority
 from tests.parts.http_answers import Asked, HttpAnswers, Reply, answering_http
 
@@ -61,7 +61,7 @@ def test_a_certificate_is_verified_by_the_policys_authority(serve: Callable[...,
     assert servers.active_targets(setting(url, ca_path=authority.certificate), url, None)[0]
     assert servers.active_targets(None, url, authority.certificate)[0]
     active, (found,) = servers.active_targets(setting(url), None, None)
-    assert (active, found.level) == (None, Level.unknown)
+    assert (active, found.level) == (None, FindingLevel.unknown)
 
 
 def test_the_policys_token_goes_to_the_policys_prometheus_alone(
@@ -86,7 +86,7 @@ def test_what_cannot_be_asked_is_unknown_and_no_address_tells_its_password(
     server.answer.status, server.answer.body = status, body
     at = f"127.0.0.1:{server.server_port}"
     active, (found,) = servers.active_targets(None, f"http://me:{SECRET}@{at}/?key={SECRET}", None)
-    assert (active, found.level) == (None, Level.unknown)
+    assert (active, found.level) == (None, FindingLevel.unknown)
     assert f"http://{at}/" in found.what
     assert SECRET not in found.what
     basic = base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -99,12 +99,14 @@ def test_an_address_that_leads_nowhere_tells_no_password_either(url: str) -> Non
         *servers.active_targets(None, url.format(SECRET), None)[1],
         *servers.receiver(url.format(SECRET), None),
     ]
-    assert [finding.level for finding in findings] == [Level.unknown, Level.wrong]
+    assert [finding.level for finding in findings] == [FindingLevel.unknown, FindingLevel.wrong]
     assert SECRET not in str(findings)
 
 
-@pytest.mark.parametrize(("status", "level"), [(200, Level.ok), (503, Level.wrong)])
-def test_a_receiver_says_whether_it_is_ready(serve: Callable[..., HttpAnswers], status: int, level: Level) -> None:
+@pytest.mark.parametrize(("status", "level"), [(200, FindingLevel.ok), (503, FindingLevel.wrong)])
+def test_a_receiver_says_whether_it_is_ready(
+    serve: Callable[..., HttpAnswers], status: int, level: FindingLevel
+) -> None:
     server = serve()
     server.answer.status, server.answer.body = status, b"the loop that acts does not turn"
     (found,) = servers.receiver(f"http://me:{SECRET}@127.0.0.1:{server.server_port}", None)

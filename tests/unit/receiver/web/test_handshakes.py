@@ -10,12 +10,12 @@ import logging
 from structlog.testing import capture_logs
 
 from autoglm_recovery.receiver.process.seldom import MOST_REMEMBERED, TELL_EVERY_S, tell_seldom
-from autoglm_recovery.receiver.web.handshakes import Teller
+from autoglm_recovery.receiver.web.handshakes import HandshakeLog
 
 
 def test_the_same_again_is_counted_and_told_later() -> None:
     clock = 0.0
-    teller = Teller(lambda: clock)
+    teller = HandshakeLog(lambda: clock)
     with capture_logs() as logged:
         for clock in range(10):  # noqa: B007 - the teller looks at it
             teller.failed("192.0.2.1", "HTTP_REQUEST")
@@ -34,7 +34,7 @@ def test_the_same_again_is_counted_and_told_later() -> None:
 
 def test_what_is_remembered_and_what_is_told_is_bounded_whoever_comes() -> None:
     clock = 0.0
-    teller = Teller(lambda: clock)
+    teller = HandshakeLog(lambda: clock)
     with capture_logs() as logged:
         for number in range(3 * MOST_REMEMBERED):
             teller.failed(f"198.51.{number // 256}.{number % 256}", "HTTP_REQUEST")

@@ -31,7 +31,7 @@ from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, Awx
 from autoglm_recovery.receiver.runs.awx.finder import JobFinder
 from autoglm_recovery.receiver.runs.awx.following import Following, FollowMemory
 from autoglm_recovery.receiver.runs.awx.jobs import JobId
-from autoglm_recovery.receiver.runs.awx.preflight import Ready, preflight
+from autoglm_recovery.receiver.runs.awx.preflight import LaunchableTemplate, preflight
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunRecord, RunReport, RunSpec, RunStatus
 
@@ -51,7 +51,7 @@ class _Memory:
     unclear_since: float | None = None
     unreachable_since: float | None = None
     next_look_at: float = 0.0
-    ready: Ready | None = None
+    ready: LaunchableTemplate | None = None
     # Why a person wants it ended: what is not launched yet never is.
     cancelled: str | None = None
     cancel_again_at: float = 0.0
@@ -202,7 +202,7 @@ class AwxLauncher:
         return False
 
     def _post(
-        self, run: RunRecord, memory: _Memory, ready: Ready, body: Mapping[str, Any], deadline: Deadline
+        self, run: RunRecord, memory: _Memory, ready: LaunchableTemplate, body: Mapping[str, Any], deadline: Deadline
     ) -> RunReport:
         if deadline.overdue:
             # This process was stopped while it looked: somebody else may have the run now.

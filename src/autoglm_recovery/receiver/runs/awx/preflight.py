@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.runs.protocol import LaunchRefused
 
 
 @dataclass(frozen=True)
-class Ready:
+class LaunchableTemplate:
     """A template that may be launched for a host."""
 
     name: str
@@ -48,7 +48,9 @@ def _collection(workflow: bool) -> str:
     return "workflow_job_templates" if workflow else "job_templates"
 
 
-def preflight(client: AwxClient, wanted: Template, template: Mapping[str, Any], host: str, deadline: Deadline) -> Ready:
+def preflight(
+    client: AwxClient, wanted: Template, template: Mapping[str, Any], host: str, deadline: Deadline
+) -> LaunchableTemplate:
     """Check everything that would make AWX run something else than what was ordered.
 
     ``template`` is the one of that name, as AWX shows it now.
@@ -56,7 +58,7 @@ def preflight(client: AwxClient, wanted: Template, template: Mapping[str, Any], 
     :raises LaunchRefused: with what a person must change in AWX.
     """
     launch_request.check_limit(host)
-    ready = Ready(wanted.name, launch_request.number_of(template), wanted.workflow)
+    ready = LaunchableTemplate(wanted.name, launch_request.number_of(template), wanted.workflow)
     launch_request.check_slicing(template)
     launch_request.check_prompts(client.get(ready.path, deadline), wanted.name)
     inventory = template.get("inventory")
@@ -78,7 +80,7 @@ def preflight(client: AwxClient, wanted: Template, template: Mapping[str, Any], 
     return ready
 
 
-def _check_nodes(client: AwxClient, ready: Ready, inventory: int, deadline: Deadline) -> None:
+def _check_nodes(client: AwxClient, ready: LaunchableTemplate, inventory: int, deadline: Deadline) -> None:
     path = f"workflow_job_templates/{ready.number}/workflow_nodes/"
     nodes = [node for page in client.pages(path, deadline, page_size=200) for node in page]
     templates: dict[int, Mapping[str, Any]] = {}

@@ -17,7 +17,12 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy 
     PoolReading,
     decide,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import Needed, may_serve, serving, total
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import (
+    MinimumActive,
+    may_serve,
+    serving,
+    total,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Count, PoolMember
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +33,7 @@ GONE, SILENT = Count(None, "refused", "gone"), Count(None, "timeout", "silent")
 ACTIVE, OUT = PoolMember("a", "active", "up"), PoolMember("a", "drained", "up")
 DEAD = PoolMember("a", "active", "down")
 B, C = PoolMember("b", "active", "up"), PoolMember("c", "active", "up")
-RULES = DrainRules(Needed(1), deadline=100, remaining_deadline=50)
+RULES = DrainRules(MinimumActive(1), deadline=100, remaining_deadline=50)
 FRESH = DrainProgress("a")
 TOLD = DrainProgress("a", before=(ACTIVE, B), told=True, drained_here=True, seconds=1, out=1)
 
@@ -42,7 +47,7 @@ def look(*pool: PoolMember, balancer: Count = ZERO, engine: Count = ZERO, restar
     [
         (look(ACTIVE, B), RULES, "drain"),
         (look(ACTIVE), RULES, "refuse"),
-        (look(ACTIVE), replace(RULES, needed=Needed(0)), "drain"),
+        (look(ACTIVE), replace(RULES, needed=MinimumActive(0)), "drain"),
         (look(ACTIVE, replace(B, health="down")), RULES, "refuse"),
         (look(ACTIVE, replace(B, admin="drained")), RULES, "refuse"),
         (look(ACTIVE, replace(B, weight=0)), RULES, "refuse"),
@@ -51,8 +56,8 @@ def look(*pool: PoolMember, balancer: Count = ZERO, engine: Count = ZERO, restar
         (look(ACTIVE, replace(B, health="unknown")), replace(RULES, count_unchecked=True), "drain"),
         (look(replace(ACTIVE, health="unknown")), RULES, "refuse"),  # it may serve
         (look(DEAD), RULES, "drain"),  # it surely does not
-        (look(ACTIVE, B, C), replace(RULES, needed=Needed(50, True)), "drain"),  # 2 of 3 stay
-        (look(ACTIVE, B), replace(RULES, needed=Needed(51, True)), "refuse"),
+        (look(ACTIVE, B, C), replace(RULES, needed=MinimumActive(50, True)), "drain"),  # 2 of 3 stay
+        (look(ACTIVE, B), replace(RULES, needed=MinimumActive(51, True)), "refuse"),
         (PoolReading(None, ZERO, ZERO, unread="gone"), RULES, "refuse"),
         (look(B), RULES, "refuse"),  # no such server
         (look(OUT, B), RULES, "wait"),  # zero, once
@@ -182,7 +187,7 @@ pools = st.integers(1, 5).flatmap(lambda size: st.tuples(*(members(name) for nam
 looks = st.builds(PoolReading, st.one_of(st.none(), pools), counts, counts, st.just("?"), st.booleans())
 rules = st.builds(
     DrainRules,
-    st.builds(Needed, st.integers(0, 6)) | st.builds(Needed, st.integers(0, 100), st.just(True)),
+    st.builds(MinimumActive, st.integers(0, 6)) | st.builds(MinimumActive, st.integers(0, 100), st.just(True)),
     st.booleans(),
     st.sampled_from(WITNESSES),
     st.floats(0, 100),

@@ -17,7 +17,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.activat
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.draining import Clock, DrainPeers, drain
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy import DrainRules
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import Needed
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import MinimumActive
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
     BalancerError,
     BalancerNotSupported,
@@ -120,7 +120,7 @@ class MadeUpEngine:
         self.running = 0
 
 
-RULES = DrainRules(Needed(1), deadline=10, remaining_deadline=10)
+RULES = DrainRules(MinimumActive(1), deadline=10, remaining_deadline=10)
 
 
 def test_a_lost_answer_is_not_taken_for_a_no() -> None:

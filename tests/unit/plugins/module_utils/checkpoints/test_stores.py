@@ -31,7 +31,11 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.reten
     prune,
     surplus,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import Saved, SaveRequest, save
+from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import (
+    SavedCheckpoint,
+    SaveRequest,
+    save,
+)
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.store import Store
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.stores import open_store
 from hypothesis import HealthCheck, given, settings
@@ -43,7 +47,7 @@ KEY = "a-key-that-the-store-does-not-have"
 OPEN = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def keep(store: Store, source: Path, fill: float = 1.0, key: str | None = None) -> Saved:
+def keep(store: Store, source: Path, fill: float = 1.0, key: str | None = None) -> SavedCheckpoint:
     """Save a checkpoint whose values are all the same."""
     builders.safetensors_file(source, fill=fill)
     return save(store, SaveRequest("m", source, signing_key=key))
@@ -144,7 +148,9 @@ def test_nothing_is_restored_when_nothing_verifies(store: Store, tmp_path: Path)
 class TestTampering:
     """Somebody changes a file and the manifest with it."""
 
-    def forge(self, store: Store, done: Saved, change: Callable[[dict], None], key: str | None = None) -> None:
+    def forge(
+        self, store: Store, done: SavedCheckpoint, change: Callable[[dict], None], key: str | None = None
+    ) -> None:
         def rewrite(old: bytes) -> bytes:
             document = json.loads(old)
             del document["digest"]

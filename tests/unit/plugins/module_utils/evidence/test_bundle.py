@@ -32,7 +32,7 @@ def reader(part: Part, limit: int) -> Collected:
     return Collected(content[:limit], len(content), "test", ())
 
 
-def write(path: Path, *names: str, limits: bundle.BundleLimits = LIMITS) -> bundle.Written:
+def write(path: Path, *names: str, limits: bundle.BundleLimits = LIMITS) -> bundle.FinishedBundle:
     return bundle.write(path, HEAD, [part(name) for name in names], limits, reader)
 
 

@@ -11,13 +11,13 @@ import time
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence import summary
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine, KernelLog
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End, Status
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ProcessEnd, Status
 from hypothesis import given
 from hypothesis import strategies as st
 
 ABOUT = summary.SnapshotSubject("3f-42", "node-a", 2, 1795888800.0)
 DEAD = Status(
-    "systemd", "llama.service", state="failed", detail="failed/oom-kill", end=End("killed by signal 9", at=100.0)
+    "systemd", "llama.service", state="failed", detail="failed/oom-kill", end=ProcessEnd("killed by signal 9", at=100.0)
 )
 WALL = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 

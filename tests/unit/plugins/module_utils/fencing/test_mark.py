@@ -13,7 +13,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.fencing.mark impo
     HIGHEST,
     Fenced,
     MarkUnreadable,
-    Showing,
+    ShownToken,
     file_name,
     show,
 )
@@ -44,7 +44,7 @@ X = file_name("x", None)
 
 def ask(directory, token, service=None, run="", check_mode=False, incident=""):
     """Show a token on host x."""
-    return show(directory, Showing("x", service, token, run, incident), check_mode)
+    return show(directory, ShownToken("x", service, token, run, incident), check_mode)
 
 
 def test_a_higher_token_is_remembered_and_a_lower_one_refused(tmp_path):
@@ -55,7 +55,7 @@ def test_a_higher_token_is_remembered_and_a_lower_one_refused(tmp_path):
     with pytest.raises(Fenced, match="token is 8, and this one's is 7") as refusal:
         ask(place, 7)
     assert refusal.value.mark == 8
-    assert show(place, Showing("y", None, 7)) == (None, 7)
+    assert show(place, ShownToken("y", None, 7)) == (None, 7)
 
 
 def test_the_whole_host_and_a_service_refuse_each_other_and_two_services_do_not(tmp_path):

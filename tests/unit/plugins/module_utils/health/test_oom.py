@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.oom import oom_evidence
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ProcessEnd
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.systemctl import last_end
 
 UNIT = {
@@ -114,7 +114,7 @@ def test_a_unit_that_never_ran_has_no_evidence() -> None:
     )
 
 
-PID_FILE = End(pid=408, since=2500.0, programs=("llama-server",))  # a PID file tells no end
+PID_FILE = ProcessEnd(pid=408, since=2500.0, programs=("llama-server",))  # a PID file tells no end
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_process_whose_end_nobody_noted_is_known_by_its_number_alone(kernel: l
 
 
 def test_a_container_is_known_by_its_group() -> None:
-    end = End(exit_code=137, since=2500.0, at=2508.9, groups=("libpod-4f", "libpod-4f.scope"), programs=("sh",))
+    end = ProcessEnd(exit_code=137, since=2500.0, at=2508.9, groups=("libpod-4f", "libpod-4f.scope"), programs=("sh",))
     assert len(oom_evidence(end, [line(RECORD, group="/libpod_parent/libpod-4f", name="python3")])) == 1
     assert len(oom_evidence(end, [line(RECORD, group="/machine.slice/libpod-4f.scope/container", name="python3")])) == 1
     assert oom_evidence(end, [line(RECORD, group="/libpod_parent/libpod-4e", name="python3")]) == []

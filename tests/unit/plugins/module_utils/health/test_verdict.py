@@ -14,7 +14,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes im
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.motion import NOT_ASKED, Motion
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.observations import Observations
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End, Status
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ProcessEnd, Status
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,10 +41,10 @@ ZOMBIE = replace(RUNS, process_state="Z", oom=False)
 FORKING = replace(RUNS, main_pid=None, process_state=None, running_seconds=None)
 PAUSED = replace(RUNS, kind="docker", state="paused")
 WORKER_KILLED = replace(RUNS, oom_kills=1)
-CRASHED = Status("systemd", "a.service", state="failed", end=End("exit status 1", clean=False), oom=False)
+CRASHED = Status("systemd", "a.service", state="failed", end=ProcessEnd("exit status 1", clean=False), oom=False)
 KILLED = replace(CRASHED, oom=True, oom_evidence=("the kernel's OOM killer ended it",))
 PERHAPS_OOM = replace(CRASHED, oom=None)
-STOPPED = replace(CRASHED, state="stopped", end=End(clean=True))
+STOPPED = replace(CRASHED, state="stopped", end=ProcessEnd(clean=True))
 RESTARTING = replace(CRASHED, state="starting")
 NO_SUCH = Status("systemd", "a.service", exists=False, state="absent", reason="no such unit", oom=False)
 UNREADABLE = Status("systemd", "a.service", readable=False, reason="no systemd here")
@@ -185,7 +185,7 @@ services = st.builds(
     main_pid=st.none() | st.integers(1, 9),
     process_state=st.sampled_from([None, "R", "S", "D", "T", "Z"]),
     running_seconds=st.none() | st.floats(0, 1e6),
-    end=st.builds(End, clean=st.sampled_from([True, False, None])),
+    end=st.builds(ProcessEnd, clean=st.sampled_from([True, False, None])),
     oom=st.sampled_from([True, False, None]),
     oom_kills=st.none() | st.integers(0, 2),
     reason=st.just("why"),

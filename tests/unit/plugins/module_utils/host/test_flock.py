@@ -73,7 +73,7 @@ def take_host(place: Path) -> None:
 
 
 def show_token(place: Path) -> None:
-    mark.show(place, mark.Showing("node-a", None, 5))
+    mark.show(place, mark.ShownToken("node-a", None, 5))
 
 
 def keep(place: Path) -> None:

@@ -113,12 +113,12 @@ def test_roots_own_links_are_followed_and_no_others(theirs: Path, ours: Path) ->
         paths.open_directory(str(ours / "link"), follow=False)
     for to in (ours, "../ours", "/proc/self/cwd"):
         name = link(theirs / "link", to)
-        with pytest.raises(paths.Unsafe, match="others than root"):
+        with pytest.raises(paths.UnsafePath, match="others than root"):
             paths.open_directory(str(name))
         name.unlink()
     # Also a link of root's own, where others may replace it.
     (theirs / "link").symlink_to(ours)
-    with pytest.raises(paths.Unsafe, match="others than root"):
+    with pytest.raises(paths.UnsafePath, match="others than root"):
         paths.open_file(str(theirs / "link/secret"))
 
 
@@ -142,7 +142,7 @@ def test_a_directory_of_ours_is_not_anothers_that_was_put_in_its_place(
             os.chown(theirs / name, SERVICE_USER, SERVICE_USER)
 
     monkeypatch.setattr(os, "mkdir", make_and_swap)
-    with pytest.raises(paths.Unsafe, match="was replaced"):
+    with pytest.raises(paths.UnsafePath, match="was replaced"):
         paths.make_directory(around, "stage", "stage")
     os.close(around)
 
@@ -173,9 +173,9 @@ def test_what_is_no_plain_file_is_never_opened_for_one(theirs: Path, ours: Path)
     for name in ("pipe", "folder", "hard", "soft"):
         with pytest.raises(OSError):  # noqa: PT011 - each says its own
             paths.open_file(str(theirs / name))
-    with pytest.raises(paths.Unsafe, match="the kernel's own"):
+    with pytest.raises(paths.UnsafePath, match="the kernel's own"):
         paths.open_file("/proc/version")
-    with pytest.raises(paths.Unsafe, match="not an absolute path"):
+    with pytest.raises(paths.UnsafePath, match="not an absolute path"):
         paths.open_file("relative")
 
 
@@ -297,7 +297,7 @@ def take_host(place: str) -> None:
 
 
 def show_token(place: str) -> None:
-    mark.show(Path(place), mark.Showing("node-a", None, 5))
+    mark.show(Path(place), mark.ShownToken("node-a", None, 5))
 
 
 def keep_baseline(place: str) -> None:
@@ -308,7 +308,7 @@ def keep_baseline(place: str) -> None:
     ("work", "refusal"),
     [
         (take_pool, BalancerError),
-        (take_host, host_lock.Unusable),
+        (take_host, host_lock.HostLockUnusable),
         (show_token, mark.MarkUnreadable),
         (keep_baseline, OSError),
     ],
@@ -549,7 +549,7 @@ def test_a_place_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     assert [path.name for path in place.iterdir()] == ["model"]
 
 
-def write_bundle(dest: Path, number: int) -> bundle.Written:
+def write_bundle(dest: Path, number: int) -> bundle.FinishedBundle:
     parts = [Part("a.txt", lambda: Piece("", ""))]
     collected = Collected(b"evidence", 8, "test", ())
     head = {"host": "node-a", "taken_at": f"{number:09}"}

@@ -75,7 +75,7 @@ def test_a_path_through_a_link_is_left(cache: Path) -> None:
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert caches.empty(str(tmp_path / "absent"), False) == caches.Emptied()
+    assert caches.empty(str(tmp_path / "absent"), False) == caches.EmptiedCaches()
 
 
 def test_another_file_system_inside_is_left(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ sys.stdin.read()
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run": "a"}', "[" * 9000])
 def test_a_record_that_cannot_be_read_is_no_free_host(tmp_path: Path, text: str) -> None:
     (tmp_path / "host").write_text(text)
-    with pytest.raises(host_lock.Unusable, match="cannot be read"):
+    with pytest.raises(host_lock.HostLockUnusable, match="cannot be read"):
         host_lock.take(asks("a"), directory=str(tmp_path))
 
 
@@ -145,18 +145,18 @@ def test_a_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "open/link").symlink_to(tmp_path)
     for name in ("open", "open/link"):
-        with pytest.raises(host_lock.Unusable):
+        with pytest.raises(host_lock.HostLockUnusable):
             host_lock.take(asks("a"), directory=str(tmp_path / name))
 
 
 def test_files_that_are_none_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "host.guard")
-    with pytest.raises(host_lock.Unusable, match="not a plain file"):
+    with pytest.raises(host_lock.HostLockUnusable, match="not a plain file"):
         host_lock.take(asks("a"), directory=str(tmp_path))
     (tmp_path / "host.guard").unlink()
     (tmp_path / "target").write_text(json.dumps({}))
     (tmp_path / "host").symlink_to(tmp_path / "target")
-    with pytest.raises(host_lock.Unusable):
+    with pytest.raises(host_lock.HostLockUnusable):
         host_lock.take(asks("a"), directory=str(tmp_path))
 
 
@@ -178,6 +178,6 @@ def test_a_host_whose_kernel_does_not_say_which_boot_this_is_is_not_taken(
 ) -> None:
     asking = asks("one")
     monkeypatch.setattr(host_lock.clocks, "boot_id", lambda: None)
-    with pytest.raises(host_lock.Unusable, match="which boot this is"):
+    with pytest.raises(host_lock.HostLockUnusable, match="which boot this is"):
         host_lock.take(asking, None, str(tmp_path))
     assert not (tmp_path / "host").exists()

@@ -9,11 +9,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
-from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import End, Logs, ServiceError, Status
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import (
+    Logs,
+    ProcessEnd,
+    ServiceError,
+    Status,
+)
 
 RUNS = Status("systemd", "a.service", state="running", detail="active (running)", process_state="S")
-DOWN = Status("systemd", "a.service", state="stopped", detail="inactive (dead)", end=End("it exited", clean=True))
-FAILED = replace(DOWN, state="failed", detail="failed (failed)", end=End("exit status 3", clean=False))
+DOWN = Status(
+    "systemd", "a.service", state="stopped", detail="inactive (dead)", end=ProcessEnd("it exited", clean=True)
+)
+FAILED = replace(DOWN, state="failed", detail="failed (failed)", end=ProcessEnd("exit status 3", clean=False))
 UNREADABLE = Status("systemd", "a.service", readable=False, reason="no systemd here")
 ABSENT = Status("systemd", "a.service", exists=False, state="absent", reason="no such unit")
 
@@ -78,7 +85,7 @@ def test_what_does_not_end_is_killed() -> None:
 
 
 def test_a_kill_by_the_orchestrator_is_told() -> None:
-    killed = replace(FAILED, end=End(signal=9))
+    killed = replace(FAILED, end=ProcessEnd(signal=9))
     stopped = acting.stop(Scripted([RUNS, killed]), 1, True)
     assert stopped.by == "SIGKILL"
     assert "its own orchestrator" in stopped.text

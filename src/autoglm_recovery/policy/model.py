@@ -14,12 +14,13 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.guardrails import Guardrails
-from autoglm_recovery.policy.launchers import AwxTemplate, LauncherName, Launchers, PositiveDuration
+from autoglm_recovery.policy.launchers import AwxTemplate, LauncherName, Launchers
 from autoglm_recovery.policy.monitoring import Monitoring
 from autoglm_recovery.policy.notify import Notify
 from autoglm_recovery.policy.own import ActionName, ClassName, OwnAction, OwnClass
 from autoglm_recovery.policy.proof import PROBE, Verification
 from autoglm_recovery.policy.repertoire import OURS, Circular, Repertoire
+from autoglm_recovery.policy.repetition import Flapping, GpuMemory
 from autoglm_recovery.policy.retention import Retention
 from autoglm_recovery.policy.section import (
     Action,
@@ -141,38 +142,6 @@ class AutonomyScope(Section):
             chosen for chosen in (self.classes.get(failure_class), self.pools.get(pool or "")) if chosen is not None
         ]
         return max(specific, key=caution.index) if specific else self.default
-
-
-class Flapping(Section):
-    """An alert that fires ``times`` times within ``window`` is flapping.
-
-    Each action on it then waits ``delay`` first, twice as long with each time more; from ``person_at`` times on a
-    person is called instead.
-    """
-
-    times: int = Field(default=3, ge=2, le=1000)
-    window: PositiveDuration = timedelta(minutes=15)
-    delay: Duration = timedelta(seconds=30)
-    person_at: int = Field(default=8, ge=2, le=1000)
-
-    @model_validator(mode="after")
-    def _slower_before_a_person(self) -> Flapping:
-        if self.person_at < self.times:
-            raise ValueError(f"person_at ({self.person_at}) must not be below times ({self.times})")
-        return self
-
-    def pause(self, fired: int) -> timedelta:
-        """Return how long an action waits on an alert that has fired so many times within the window."""
-        if fired < self.times:
-            return timedelta(0)
-        return self.delay * (1 << min(fired - self.times, 10))
-
-
-class GpuMemory(Section):
-    """An action on hardware that was run ``attempts`` times for one GPU within ``within`` is not tried on it again."""
-
-    attempts: int = Field(default=2, ge=1, le=1000)
-    within: PositiveDuration = timedelta(hours=24)
 
 
 class Recovery(Section):

@@ -67,7 +67,7 @@ class Dispatcher:
         self._clock = clock
 
     def step(self, incident_id: int, world: World) -> None:
-        """Look at one incident, in one transaction.
+        """Process one incident that is due, in one transaction.
 
         What is decided is worked out again if a power cut undoes it, except for a run: that is made sure to be on disk
         before anything can launch it.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person may order about an incident, and what comes of it."""
+"""What an operator may command about an incident or the fleet, and how the receiver carries it out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.values.principal import Principal
 
 
 class OperatorCommand(StrEnum):
-    """The orders of the API and the command line."""
+    """What an operator may command about one incident, by the API, the console or the command line."""
 
     approve = "approve"
     reject = "reject"
@@ -32,7 +32,7 @@ class OperatorCommand(StrEnum):
 
 
 class CommandRefused(ValueError):
-    """An order that does not fit the incident's state, and why."""
+    """The incident's state does not allow the command; the text says why."""
 
 
 _FROM = {
@@ -102,7 +102,7 @@ def _cancel(connection: sa.Connection, incident_id: int, why: str) -> None:
 
 
 class PauseCommand(StrEnum):
-    """The orders about the whole fleet: begin nothing from now on, also over restarts; or let actions go on."""
+    """What an operator may command about the whole fleet: begin no action, also after a restart, until resumed."""
 
     pause = "pause"
     resume = "resume"

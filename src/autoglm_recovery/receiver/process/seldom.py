@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a stranger can cause is told seldom: a log that grows with each attempt is what an attacker would want."""
+"""Limits how often the log repeats an event that outsiders can cause, so that nobody can fill the disk with it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import logging
 import time
 from collections.abc import Callable, Hashable
 
-# The same again is told after this long, with how often it came meanwhile.
+# An event is logged again after this long, with the number of times that it happened meanwhile.
 TELL_EVERY_S = 60.0
-# So many different things are told in that time, whoever causes them.
+# At most so many different events are logged in that time, whoever causes them.
 MOST_REMEMBERED = 256
 
 
 class OncePerMinute:
-    """Tells each thing once a minute."""
+    """Decides which events are logged: each one at most once a minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Remember nothing yet."""
         self._clock = clock
-        # When it was told, and how often it came since.
+        # For each event: when it was last logged, and how often it happened since.
         self._told: dict[Hashable, tuple[float, int]] = {}
 
     def unsaid(self, what: Hashable) -> int | None:
-        """Return how often a thing came since it was told last, if it is to be told now; else count it."""
+        """Count an event; if it is to be logged now, return how often it was not logged since the last time."""
         now = self._clock()
         told, unsaid = self._told.get(what, (None, 0))
         if told is not None and now - told < TELL_EVERY_S:
@@ -58,7 +58,7 @@ class OncePerMinuteFilter(logging.Filter):
 
 
 def tell_seldom(*names: str) -> None:
-    """Have libraries' loggers tell each thing once a minute."""
+    """Have libraries' loggers log each message at most once a minute."""
     for name in names:
         logger = logging.getLogger(name)
         if not any(isinstance(each, OncePerMinuteFilter) for each in logger.filters):

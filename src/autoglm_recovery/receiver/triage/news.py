@@ -27,7 +27,7 @@ LATE_AT_MOST_S = 60.0
 
 
 class DeliveryKind(StrEnum):
-    """What a delivery is: to be acted on, of before and without meaning, or not to be told for now."""
+    """What a delivery is: ``news`` is acted on, ``late`` repeats what is over, ``doubted`` may be either."""
 
     news = "news"
     late = "late"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was told of alerts: of one, delivery by delivery, and of all of an incident together."""
+"""What deliveries said about alerts: one delivery about one alert, and the latest about all alerts of an incident."""
 
 from __future__ import annotations
 

@@ -38,8 +38,9 @@ class Check:
 
 @dataclass(frozen=True)
 class ProofFacts:
-    """All that a verdict depends on.  ``expression`` is what Prometheus says to ``verify``, None where nobody asks.
+    """Everything the proof verdict depends on.
 
+    ``expression`` is what Prometheus says to ``verify``, None where nobody asks.
     ``asked_at`` is when the service was first asked after the last run, ``well_at`` when it was first found well.
     ``proof`` is what the last run's action says of its proof; None of a built-in one, whose playbook proves its repair.
     """
@@ -81,7 +82,11 @@ class ProofFacts:
 
 
 class ProofState(StrEnum):
-    """Over, well while an alert fires on that would not tell of a second time, not over, or nobody knows."""
+    """What is proven of a fault.
+
+    ``proven``: it is over.  ``watched``: the service is well, but an alert still fires that would not fire anew if the
+    fault came back.  ``failing``: it is not over.  ``unproven``: nobody can tell.
+    """
 
     proven = "proven"
     watched = "watched"
@@ -91,7 +96,7 @@ class ProofState(StrEnum):
 
 @dataclass(frozen=True)
 class ProofVerdict:
-    """What is known, and the words for it."""
+    """What the facts prove about the fault, and the reason in words."""
 
     word: ProofState
     said: str = ""

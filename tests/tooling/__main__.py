@@ -23,6 +23,9 @@ NEWEST = Workplace(".venv-newest", CHECKOUT / ".venv-newest")
 # From here on a Python has an ansible-core that is newer than the one in .venv.
 NEWER_PYTHON = (3, 12)
 
+# Part of another step: `make quick` runs it, and all steps together do not.
+QUICK = "unit-quick"
+
 # The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
 LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
 
@@ -50,6 +53,8 @@ LINTERS = {
 BUDGETS = {
     "lint": 60,
     "unit": 480,
+    # With lint, three minutes.
+    QUICK: 120,
     "integration": 2040,
     "sanity": 150,
     "collection": 15,
@@ -116,6 +121,7 @@ def steps_for(report: Report) -> dict[str, Step]:
     checks: dict[str, Check] = {
         "lint": lint,
         "unit": unit,
+        QUICK: report.pytest("tests/unit", "-m", "not slow", beside=2),
         "integration": integration,
         "sanity": sanity.run,
         "collection": packages.check_collection,
@@ -137,7 +143,7 @@ def main() -> int:
     steps = steps_for(report)
     parser = argparse.ArgumentParser(prog="python -m tests.tooling", description="Runs the checks of this repository.")
     parser.add_argument("step", nargs="*", help=f"one of {', '.join(steps)}; all of them if left out")
-    chosen = parser.parse_args().step or list(steps)
+    chosen = parser.parse_args().step or [name for name in steps if name != QUICK]
     if unknown := set(chosen) - set(steps):
         parser.error(f"there is no step {', '.join(sorted(unknown))}")
     if any(name.endswith("-newest") for name in chosen):

@@ -46,7 +46,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Row:
+class StepRow:
     """What became of a step: ``said`` is what the check returned, or why it failed."""
 
     title: str
@@ -71,7 +71,7 @@ class Report:
     """What has been run so far."""
 
     started: float = field(default_factory=time.monotonic)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[StepRow] = field(default_factory=list)
     tests: Counter[str] = field(default_factory=Counter)
 
     def run(self, step: Step) -> None:
@@ -86,7 +86,7 @@ class Report:
             if self.tests.total() == before or not self.tests["failed"] + self.tests["error"]:
                 self.tests["failed"] += 1  # not a test of pytest's, but a failure all the same
             print(f"---> FAILED: {problem}", flush=True)
-        self.rows.append(Row(title, verdict, time.monotonic() - began, step.budget, said))
+        self.rows.append(StepRow(title, verdict, time.monotonic() - began, step.budget, said))
 
     def pytest(self, *arguments: str, beside: int = 1, once_more: bool = False) -> Check:
         """Make a check out of a pytest run, whose closing line goes to the table and into the sum.

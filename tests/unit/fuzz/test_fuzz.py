@@ -15,6 +15,8 @@ from tests.fuzz.judging import judge
 from tests.fuzz.registry import TARGETS
 from tests.fuzz.target import Refused, Target
 
+pytestmark = pytest.mark.slow
+
 # With the rest of this file, nearly three minutes of one core.
 EXAMPLES, OF_COSTLY = 300, 50
 GROWN = 3

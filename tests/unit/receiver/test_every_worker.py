@@ -44,6 +44,8 @@ from tests.parts.waiting import until
 
 from .desk import desk
 
+pytestmark = pytest.mark.slow
+
 RECEIVER = "autoglm_recovery.receiver"
 DEADLINE_S = 60.0
 ERRORS = [

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -303,7 +304,7 @@ class Life(RuleBasedStateMachine):
         return [row for row in self.desk.rows(schema.incidents) if row.state not in ("resolved", "closed")]
 
 
-TestLife = Life.TestCase
+TestLife = pytest.mark.slow(Life.TestCase)
 TestLife.settings = settings(
     max_examples=12,
     stateful_step_count=20,

@@ -239,7 +239,7 @@ class Telling(RuleBasedStateMachine):
         self.opened, self.unheard = count, False
 
 
-TestTelling = Telling.TestCase
+TestTelling = pytest.mark.slow(Telling.TestCase)
 TestTelling.settings = settings(
     max_examples=30,
     stateful_step_count=20,

@@ -24,6 +24,13 @@ recovery:
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a fleet that is played to promtool out of `make quick`: it is most of what the rules' tests take."""
+    for item in items:
+        if "timeline" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def promtool() -> str:
     return tool("promtool")

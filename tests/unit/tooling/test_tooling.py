@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.tooling import interpreters
-from tests.tooling.__main__ import BUDGETS, LINTERS, lint
+from tests.tooling.__main__ import BUDGETS, LINTERS, QUICK, lint, steps_for
 from tests.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
 from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 HERE = Workplace("here", Path(sys.prefix))
 BUDGET = math.inf
+MAKEFILE = (CHECKOUT / "Makefile").read_text("utf-8")
 
 
 def passes(_: Workplace) -> str:
@@ -163,7 +164,7 @@ def test_every_pytest_run_shows_its_ten_slowest_tests(tmp_path: Path, capsys: py
 
 def test_the_budgets_are_those_of_the_page() -> None:
     page = (CHECKOUT / "docs/testing.md").read_text("utf-8").partition("\n## How long it takes\n")[2]
-    rows = re.findall(r"^\| (\w+) \| [\d.]+ \| (\d+) \| ?[\d.]* \| ?(\d*) ?\|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| ([\w-]+) \| [\d.]+ \| (\d+) \| ?[\d.]* \| ?(\d*) ?\|$", page, re.MULTILINE)
     told = {step: int(budget) for step, budget, _ in rows}
     told |= {f"{step}-newest": int(budget) for step, _, budget in rows if budget}
     assert told == BUDGETS
@@ -182,3 +183,11 @@ def test_all_linters_run_and_the_one_that_complains_is_named(capsys: pytest.Capt
         lint(Grumbles("here", Path(sys.prefix)))
     said = capsys.readouterr().out
     assert all(f"--- {name}\n{command[0]} was here\n" in said for name, command in LINTERS.items())
+
+
+def test_quick_is_lint_and_a_part_of_the_unit_tests_within_three_minutes() -> None:
+    assert BUDGETS["lint"] + BUDGETS[QUICK] <= 180
+    rule = re.search(r"^quick:.*\n\t@\$\(PYTHON\) -m tests\.tooling (.+)$", MAKEFILE, re.MULTILINE)
+    assert rule is not None
+    assert rule[1].split() == ["lint", QUICK]
+    assert set(rule[1].split()) <= set(steps_for(Report()))

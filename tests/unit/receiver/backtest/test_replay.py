@@ -241,6 +241,7 @@ def _did(happened, ran):
     return incidents, [(r.host, r.action, r.attempt, r.started_at, r.ended_at, r.state, r.reason) for r in ran]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_replay_does_what_the_receiver_does(tmp_path, policy):
     record = recorded(*STORY, lasting=3600)
@@ -254,6 +255,7 @@ def test_the_replay_does_what_the_receiver_does(tmp_path, policy):
     assert _did(*rows) == live(tmp_path, events, record.until, policy)
 
 
+@pytest.mark.slow
 def test_the_same_record_gives_the_same_report(tmp_path):
     reports = []
     for name in ("once", "again"):

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The forge runs what a person runs: each workflow calls targets and steps that are there, and may only read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tooling.__main__ import steps_for
+from tests.tooling.report import Report
+
+CHECKOUT = Path(__file__).parents[3]
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (CHECKOUT / ".github/workflows").glob("*.yml")
+}
+TARGETS = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS |= set(re.findall(r"^lint .*(?=:)", (CHECKOUT / "Makefile").read_text("utf-8"), re.MULTILINE)[0].split())
+
+
+def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the steps of all jobs."""
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+def test_quick_sanity_and_the_lab_have_a_workflow() -> None:
+    assert set(WORKFLOWS) == {"quick", "sanity", "lab"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_each_target_of_make_and_each_step_is_there(name: str) -> None:
+    commands = "\n".join(step.get("run", "") for step in steps(WORKFLOWS[name]))
+    targets = set(re.findall(r"^make (\S+)$", commands, re.MULTILINE))
+    assert targets
+    assert targets <= TARGETS
+    if "tests.tooling" in commands:
+        (job,) = WORKFLOWS[name]["jobs"].values()
+        assert {each["step"] for each in job["strategy"]["matrix"]["include"]} <= set(steps_for(Report()))
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_may_only_read_and_pins_what_it_uses(name: str) -> None:
+    assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
+    used = [step["uses"] for step in steps(WORKFLOWS[name]) if "uses" in step]
+    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", each) for each in used)
+
+
+def test_workflows_do_not_ship() -> None:
+    ignored = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text("utf-8"))["build_ignore"]
+    assert ".*" in ignored, "which leaves out .github"

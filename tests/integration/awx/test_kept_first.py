@@ -218,7 +218,7 @@ def test_killed_before_it_has_kept_the_word(awx: Running, tmp_path: Path) -> Non
     kept_in = tmp_path / "kept"
     with subprocess.Popen([sys.executable, "-c", RECEIVER, awx.url, str(kept_in)], stdout=pipe, cwd=checkout) as second:
         assert second.stdout is not None
-        assert any(line.startswith(b"alive job:") for line in second.stdout)
+        assert any(line.startswith(b"running job:") for line in second.stdout)
         second.kill()
     assert json.loads(kept_in.read_text()) == f"job:{awx.awx.all('jobs')[0]['id']}"
     assert len(awx.launches()) == len(awx.awx.all("jobs")) == 1

@@ -117,10 +117,10 @@ def test_killed_between_the_request_and_its_answer(awx: Running, tmp_path: Path)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=checkout) as second:
         assert second.stdout is not None
         seen = second.stdout.readline()
-        assert seen.startswith("alive launching:")
+        assert seen.startswith("running launching:")
         assert "answer was lost" in seen
         fault.release.set()
-        while not seen.startswith("alive job:"):
+        while not seen.startswith("running job:"):
             seen = second.stdout.readline()
             assert seen
         second.kill()

@@ -115,7 +115,7 @@ def test_a_result_that_changes_and_one_that_grows_are_told() -> None:
 
 def test_time_that_grows_with_the_square_is_found() -> None:
     def each_with_each(data: bytes) -> object:
-        return sum(1 for at in range(len(data)) for _byte in range(0, at, 64))
+        return sum(1 for at in range(len(data)) for _byte in range(0, at, 256))
 
     with pytest.raises(Found) as found:
         hunt_growth(Target("it", each_with_each, lambda: SEEDS), 10)

@@ -37,7 +37,7 @@ bench: .venv/made ## figures, each beside its baseline from the same run
 
 # Every check also stands alone: `make unit`, or one test with .venv/bin/pytest tests/unit/rules -k oom.
 .PHONY: quick
-quick: .venv/made ## lint, and the unit tests that are not slow: under three minutes on two cores
+quick: .venv/made ## lint, and the unit tests that are not slow: about three minutes on two cores
 	@$(PYTHON) -m tests.tooling lint unit-quick
 
 .PHONY: test lint unit integration sanity collection wheel lab

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -113,13 +115,22 @@ def test_a_result_that_changes_and_one_that_grows_are_told() -> None:
         judge(target(lambda _data: "a" * 10**6), b"a")
 
 
-def test_time_that_grows_with_the_square_is_found() -> None:
-    def each_with_each(data: bytes) -> object:
-        return sum(1 for at in range(len(data)) for _byte in range(0, at, 256))
+def test_time_that_grows_with_the_square_is_found_and_one_in_proportion_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A clock of the test's own: what a real one says of some milliseconds depends on who else is on the machine.
+    spent = 0.0
+    monkeypatch.setattr("tests.fuzz.judging.time", SimpleNamespace(thread_time=lambda: spent))
+
+    def takes(seconds_of: Callable[[int], float]) -> Target:
+        def read(data: bytes) -> None:
+            nonlocal spent
+            spent += seconds_of(len(data))
+
+        return Target("it", read, lambda: SEEDS)
 
     with pytest.raises(Found) as found:
-        hunt_growth(Target("it", each_with_each, lambda: SEEDS), 10)
+        hunt_growth(takes(lambda length: length**2 * 1e-9), 10)
     assert "ms for" in str(found.value.__cause__)
+    hunt_growth(takes(lambda length: length * 1e-5), 10)
 
 
 def test_an_expression_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

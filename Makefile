@@ -20,8 +20,8 @@ help: ## this list
 venv: .venv/made ## .venv with our package (editable), Ansible and the tools; the rest makes it by itself
 
 # A stamp: a second `make demo` costs nothing, a changed pyproject.toml makes the environment anew.
-.venv/made: pyproject.toml .ci/constraints.txt tests/tooling/make-venv.sh
-	@tests/tooling/make-venv.sh .venv
+.venv/made: pyproject.toml .ci/constraints.txt tests/support/tooling/make-venv.sh
+	@tests/support/tooling/make-venv.sh .venv
 
 .PHONY: demo
 demo: .venv/made ## a fleet in containers loses an inference server to the OOM killer and heals it, as you watch
@@ -38,14 +38,14 @@ bench: .venv/made ## figures, each beside its baseline from the same run
 # Every check also stands alone: `make unit`, or one test with .venv/bin/pytest tests/unit/rules -k oom.
 .PHONY: quick
 quick: .venv/made ## lint, and the unit tests that are not slow: about three minutes on two cores
-	@$(PYTHON) -m tests.tooling lint unit-quick
+	@$(PYTHON) -m tests.support.tooling lint unit-quick
 
 .PHONY: test lint unit integration sanity collection wheel lab
 test: .venv/made ## every check: linters, unit tests, ansible-test, packages, the lab; on two versions of Ansible
-	@$(PYTHON) -m tests.tooling
+	@$(PYTHON) -m tests.support.tooling
 
 lint unit integration sanity collection wheel lab: .venv/made
-	@$(PYTHON) -m tests.tooling $@
+	@$(PYTHON) -m tests.support.tooling $@
 lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog
 unit: ## unit tests
 integration: ## the receiver with its real parts, on this machine

@@ -19,7 +19,7 @@ from pathlib import Path
 from autoglm_recovery.knowledge.checkpoints import proving
 from autoglm_recovery.knowledge.checkpoints.local_store import LocalStore
 from autoglm_recovery.knowledge.checkpoints.saving import SaveRequest, save
-from tests.checkpoints.builders import safetensors_file
+from tests.support.checkpoints.builders import safetensors_file
 
 SHARDS = 4
 SHARD_MIB = 64

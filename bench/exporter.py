@@ -20,8 +20,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.fake_nvml import FakeNvml, HostTree
 from tests.integration.exporter.running import free_port, until
+from tests.support.fake_nvml import FakeNvml, HostTree
 
 GPUS = 8
 SCRAPES = 60

@@ -21,7 +21,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.field
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import Nvml
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
-from tests.fake_nvml import FakeNvml, HostTree
+from tests.support.fake_nvml import FakeNvml, HostTree
 
 GPUS = 8
 ROUNDS = 3

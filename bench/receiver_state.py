@@ -22,7 +22,7 @@ import psycopg
 from bench.load import CONNECTIONS, send
 from tests.integration.receiver.running import alert, now, payload, until
 from tests.integration.replicas.nursery import POLICY, Receiver, wait_for_incidents
-from tests.parts import postgres
+from tests.support.servers import postgres
 
 SECONDS = 6.0
 TAKEOVERS = 5

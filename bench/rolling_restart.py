@@ -15,7 +15,7 @@ from tests.lab.laboratory import Lab
 from tests.lab.memory_limit import UNIT
 from tests.lab.test_rolling_restart import rolling_restart
 from tests.lab.waiting import wait_for
-from tests.parts.traffic import Counts, Traffic
+from tests.support.servers.traffic import Counts, Traffic
 
 # Long enough answers that some are always under way, and so few that one replica serves them all in time.
 TOKENS = 300

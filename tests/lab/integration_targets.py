@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.tooling import ansible_test, interpreters
-from tests.tooling.workplace import Workplace
+from tests.support.tooling import ansible_test, interpreters
+from tests.support.tooling.workplace import Workplace
 
 from .hosts import Host
 from .places import PROGRAMS, STATE

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.parts import account
+from tests.support.servers import account
 
 from .hosts import Host
 from .places import STATE

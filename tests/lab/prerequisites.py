@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.tooling import debian
+from tests.support.tooling import debian
 
 from .errors import LabError
 from .progress import say, step

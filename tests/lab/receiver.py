@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.parts import account
+from tests.support.servers import account
 
 from .errors import LabError
 from .hosts import Host

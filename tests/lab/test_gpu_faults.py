@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_nvml.driver import FakeNvml
+from tests.support.fake_nvml.driver import FakeNvml
 
 from .hosts import Host
 from .laboratory import Lab, environment

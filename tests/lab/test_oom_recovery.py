@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.parts import account
+from tests.support.servers import account
 
 from . import engine, faults
 from .expectations import Footprint, last_end, starts

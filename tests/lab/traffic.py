@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.parts.traffic import PER_SECOND, Counts, Traffic
+from tests.support.servers.traffic import PER_SECOND, Counts, Traffic
 
 __all__ = ["PER_SECOND", "Counts", "Traffic", "retried"]
 

@@ -4,5 +4,6 @@
 """The catalogue of GPU faults for people: facts with their sources, our decisions and the reasons for them.
 
 ``catalogue.json`` holds what NVIDIA and others publish; ``decisions.py`` what we make of it.  Both together give
-``plugins/module_utils/faults/catalogue/data.py``, the small part that targets need: ``python -m tests.tooling.xids``.
+``plugins/module_utils/faults/catalogue/data.py``, the small part that targets need, by
+``python -m tests.support.tooling.xids``.
 """

@@ -28,8 +28,8 @@ from autoglm_recovery.knowledge.checkpoints import (
 )
 from autoglm_recovery.knowledge.checkpoints.problems import Damaged
 from autoglm_recovery.knowledge.checkpoints.tree import Tree
-from tests.checkpoints import builders
 from tests.fuzz.target import FIXTURES, Target, files
+from tests.support.checkpoints import builders
 
 _MANIFEST: dict[str, Any] = {
     "kind": manifest.KIND,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from tests.fake_awx import FakeAwx, running
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import settings
+from tests.support.fake_awx import FakeAwx, running
+from tests.support.fake_awx.server import Running
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import pytest
 from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
-from tests.fake_awx import Fault
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order
 from tests.integration.awx.test_receiver import policy, the_job
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts.waiting import until
+from tests.support.fake_awx import Fault
+from tests.support.fake_awx.server import Running
+from tests.support.servers.waiting import until
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from autoglm_recovery.receiver.store.database import Database
-from tests.fake_awx import Fault
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import DEADLINE_S, RUN, Kept, awaited, order
 from tests.integration.awx.test_once import RECEIVER
+from tests.support.fake_awx import Fault
+from tests.support.fake_awx.server import Running
 from tests.unit.receiver.test_follow import Stage
 
 # A receiver that has taken the word and is about to keep it: for that it waits until it is killed.  It asks a second

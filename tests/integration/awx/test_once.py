@@ -18,9 +18,9 @@ import pytest
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
-from tests.fake_awx import Fault
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import DEADLINE_S, RUN, Kept
+from tests.support.fake_awx import Fault
+from tests.support.fake_awx.server import Running
 
 # A receiver of its own: looks again and again, and keeps what it has seen where the next one finds it.
 RECEIVER = """

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.fake_awx.server import Running
 from tests.integration.receiver.running import Receiver, alert, now, payload, serving
-from tests.parts.waiting import until
+from tests.support.fake_awx.server import Running
+from tests.support.servers.waiting import until
 
 
 def policy(awx: Running, token: Path) -> str:

@@ -19,9 +19,9 @@ from autoglm_recovery.receiver.runs.awx.client import AwxUnavailable
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import Template, Token
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
-from tests.fake_awx import Fault
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import RUN, Kept, awaited, order, settings
+from tests.support.fake_awx import Fault
+from tests.support.fake_awx.server import Running
 
 
 def job_of(awx: Running) -> dict[str, Any]:

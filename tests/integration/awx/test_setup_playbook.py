@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from tests.fake_awx import FakeAwx, running
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import Kept, settings
-from tests.parts.misleading import MISLEADING
-from tests.tooling.awx_collection import awx_collection
+from tests.support.fake_awx import FakeAwx, running
+from tests.support.fake_awx.server import Running
+from tests.support.servers.misleading import MISLEADING
+from tests.support.tooling.awx_collection import awx_collection
 
 CHECKOUT = Path(__file__).parents[3]
 GIVEN = ["awx_project_url=https://git.example.com/recovery.git", 'awx_actions=["restart_process", "quarantine_node"]',

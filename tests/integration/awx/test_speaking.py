@@ -25,9 +25,9 @@ from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, Awx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
 from autoglm_recovery.receiver.runs.awx.settings import Token
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
-from tests.fake_awx import FakeAwx, Fault, running
-from tests.fake_awx.server import Running
 from tests.integration.awx.driving import Kept, settings
+from tests.support.fake_awx import FakeAwx, Fault, running
+from tests.support.fake_awx.server import Running
 
 
 def deadline() -> Deadline:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.parts.ports import free_port
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.ports import free_port
+from tests.support.tooling.prometheus_tools import tool
 
 STEP = 30
 DAY = 86_400

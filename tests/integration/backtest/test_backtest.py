@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.parts.http_answers import Reply, answering_http
+from tests.support.servers.http_answers import Reply, answering_http
 
 from .recorded import DAY, STEP, autoglm, prometheus, write_history
 

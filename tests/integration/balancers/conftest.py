@@ -14,8 +14,8 @@ import pytest
 
 from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Task, started
 from tests.lab.model import Shape
-from tests.parts import llama
-from tests.parts.llama import Llama
+from tests.support.servers import llama
+from tests.support.servers.llama import Llama
 
 # About 3 ms a token: what is in flight is seen to be.
 SLOW = Shape(layers=48)

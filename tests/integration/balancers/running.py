@@ -22,10 +22,10 @@ import psutil
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import Balancer
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registry import balancer_spec, open_balancer
 
-from tests.parts import root
-from tests.parts.llama import Llama
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers import root
+from tests.support.servers.llama import Llama
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 SECONDS = 30
 

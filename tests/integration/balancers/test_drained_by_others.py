@@ -20,9 +20,9 @@ from autoglm_recovery.rules import render_prometheus
 from autoglm_recovery.rules.targets import targets_of
 from tests.integration.balancers.running import Haproxy, started
 from tests.integration.exporter.running import Running
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 PAGE = """
 frontend metrics

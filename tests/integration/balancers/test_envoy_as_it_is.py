@@ -16,8 +16,8 @@ import yaml
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.envoy import Envoy as Adapter
 
 from tests.integration.balancers.running import Envoy, started
-from tests.parts.llama import Llama
-from tests.parts.waiting import until
+from tests.support.servers.llama import Llama
+from tests.support.servers.waiting import until
 
 Layout = dict[str, list[tuple[int, str]]]
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Stream, Task, started
-from tests.parts import llama
-from tests.parts.llama import Llama
-from tests.parts.traffic import Traffic
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.llama import Llama
+from tests.support.servers.traffic import Traffic
+from tests.support.servers.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]

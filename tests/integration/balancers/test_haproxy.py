@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.integration.balancers.running import Haproxy, Stream, Task
-from tests.parts.llama import Llama
-from tests.parts.waiting import until
+from tests.support.servers.llama import Llama
+from tests.support.servers.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 Tasks = Callable[..., Task]

@@ -16,8 +16,8 @@ import pytest
 
 from tests.integration.balancers.dns import Dns
 from tests.integration.balancers.running import Haproxy, started
-from tests.parts.http_answers import Reply, answering_http
-from tests.parts.waiting import until
+from tests.support.servers.http_answers import Reply, answering_http
+from tests.support.servers.waiting import until
 
 HEAD = """global
   stats socket @FOLDER@/admin.sock mode 600 level admin

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.balancers.running import Nginx, started
-from tests.parts.llama import Llama
+from tests.support.servers.llama import Llama
 
 HTTP = """
 pid @FOLDER@/pid;

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration.balancers.running import Envoy, Haproxy, Nginx, Part, Task, started
-from tests.parts.http_answers import Reply, answering_http
+from tests.support.servers.http_answers import Reply, answering_http
 
 NOBODY = 65534
 

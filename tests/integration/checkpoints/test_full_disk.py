@@ -18,7 +18,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.probl
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.restoring import RestoreTarget, restore
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 CHECKOUT = Path(__file__).parents[3]
 

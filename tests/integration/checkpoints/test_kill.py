@@ -13,8 +13,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.resto
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.retention import RetentionRules, prune
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.saving import SaveRequest, save
 
-from tests.checkpoints import builders
 from tests.integration.checkpoints.forked import Killer
+from tests.support.checkpoints import builders
 
 TIMES = 200
 

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import operation
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError
 
-from tests.parts import llama, root
+from tests.support.servers import llama, root
 
 PROMPT = "The operator wrote down what had happened. " * 40
 

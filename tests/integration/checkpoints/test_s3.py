@@ -22,8 +22,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.savin
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.store import Store
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.stores import open_store
 
-from tests.checkpoints import builders
-from tests.parts import s3
+from tests.support.checkpoints import builders
+from tests.support.servers import s3
 
 # More than one part of a multipart upload.
 LARGE = {"w": 10_000_000, "b": 5}

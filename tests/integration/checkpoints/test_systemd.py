@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import timer, timer_install
 
-from tests.checkpoints import builders
 from tests.lab import image, lock, namespace, prerequisites
 from tests.lab.hosts import LIMITS
 from tests.lab.places import LABEL
 from tests.lab.podman import podman, unpack
 from tests.lab.waiting import wait_for
+from tests.support.checkpoints import builders
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root")
 

@@ -19,9 +19,9 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import proving, timer
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.stores import open_store
 
-from tests.checkpoints import builders
-from tests.parts import root
-from tests.tooling import interpreters
+from tests.support.checkpoints import builders
+from tests.support.servers import root
+from tests.support.tooling import interpreters
 
 
 def schedule(**more: Any) -> timer.Schedule:

@@ -19,7 +19,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.trainer import Source
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 # Writes the header, waits, and writes the rest: in between the file is still, and not whole.
 TRAINER = """

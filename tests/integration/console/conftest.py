@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.parts import chromium
+from tests.support.servers import chromium
 
 from .night import OPERATOR, VIEWER, large, night, quiet
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from tests.integration.receiver.running import Receiver, alert, end_runs, now, payload
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 OPERATOR, VIEWER = "operator-" + "o" * 24, "viewer-" + "v" * 24
 ACTIONS = ("clear_queue_and_reset", "reset_gpu")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .night import OPERATOR, VIEWER, authorization, becomes, latest, post
 

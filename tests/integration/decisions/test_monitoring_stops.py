@@ -27,9 +27,9 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.rules import render_prometheus, render_receiver_rules
 from tests.integration.exporter.running import Alertmanager, Running
 from tests.integration.receiver.running import Receiver, serving
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 HOSTS = WELL, ILL, MUTE = "node-well", "node-ill", "node-mute"
 # Another rung after a second, whatever came of the last one; a proof has five seconds.

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts.fake_pager import SECRET, FakePager
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers.fake_pager import SECRET, FakePager
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 
 def autoglm(receiver, *arguments: str) -> subprocess.CompletedProcess[str]:

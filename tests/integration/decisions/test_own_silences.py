@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.values.model import Alert
 from tests.integration.receiver.running import alert, payload, serving
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 from tests.unit.receiver.desk import desk
 
 # Waits while it is told to, as short as a playbook can be.

@@ -9,10 +9,10 @@ import pytest
 
 from tests.integration.exporter.running import Alertmanager, Running
 from tests.integration.receiver.running import payload, serving
-from tests.parts.fake_pager import FakePager
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.fake_pager import FakePager
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 DEADLINE_S = 240
 

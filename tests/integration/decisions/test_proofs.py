@@ -15,10 +15,10 @@ import yaml
 
 from tests.integration.exporter.running import Running
 from tests.integration.receiver.running import Receiver, alert, now, payload, serving
-from tests.parts.http_answers import Asked, Reply, answering_http
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.http_answers import Asked, Reply, answering_http
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 # One that cannot be asked to look back less, as Debian 12's, is believed when that time has passed since the repair.
 LOOKS_BACK_SHORTLY = "--query.lookback-delta=2s"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.integration.receiver.running import now, payload, serving
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 LABELS = {"alertname": "HostOomKillDetected", "instance": "10.20.0.11:9100", "job": "node", "nodename": "node-a"}
 FIRING = {"status": "firing", "labels": LABELS, "annotations": {}, "endsAt": "0001-01-01T00:00:00Z"}

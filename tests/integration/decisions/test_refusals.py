@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts.fake_pager import FakePager
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers.fake_pager import FakePager
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 
 def refused(name: str, namespace: str) -> dict:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import llama, vllm
+from tests.support.servers import llama, vllm
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
 from tests.integration.engines.streams import Stream
-from tests.parts import llama, root
-from tests.parts.waiting import until
+from tests.support.servers import llama, root
+from tests.support.servers.waiting import until
 
 LONG = 4000  # tokens, about as many as a slot's context holds
 PROMPT = "the people of the long day " * 40

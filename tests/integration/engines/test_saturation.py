@@ -18,9 +18,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 from tests.integration.engines.streams import PATIENCE, Stream
 from tests.integration.rules.running import Prometheus
 from tests.lab.model import WORDS, Shape
-from tests.parts import llama
-from tests.parts.vllm import Vllm
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.vllm import Vllm
+from tests.support.servers.waiting import until
 
 ENDLESS = 8000  # tokens; of so many requests some still wait when this test ends
 RUNNING = 4  # at once, as the server was told

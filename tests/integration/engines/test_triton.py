@@ -18,8 +18,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry 
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked, observe
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
-from tests.parts import triton
-from tests.parts.waiting import until
+from tests.support.servers import triton
+from tests.support.servers.waiting import until
 
 
 @pytest.fixture(scope="module")

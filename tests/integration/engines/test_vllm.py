@@ -16,8 +16,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
 from tests.integration.engines.streams import Stream
-from tests.parts.vllm import Vllm
-from tests.parts.waiting import until
+from tests.support.servers.vllm import Vllm
+from tests.support.servers.waiting import until
 
 ENDLESS = 8000  # tokens, which take longer than any of these tests
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_nvml.plugin import fake_gpu_host, fake_nvml, make_fake_nvml
 from tests.integration.exporter.running import Alertmanager, Exporter, KernelFile, Prometheus, Running
+from tests.support.fake_nvml.plugin import fake_gpu_host, fake_nvml, make_fake_nvml
 
 __all__ = ["fake_gpu_host", "fake_nvml", "make_fake_nvml"]
 

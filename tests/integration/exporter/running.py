@@ -22,9 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.rules import render_alertmanager, render_prometheus, render_rules
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.integration.exporter.running import Alertmanager, Exporter, KernelFile, Prometheus, instant
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 GPU = "0000:3b:00"
 LABELS = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_nvml import FakeNvml, HostTree
-from tests.fake_nvml.presets import driver_mismatch, gpu_lost, init_blocks, seven_of_eight
 from tests.integration.exporter.running import Exporter, Page
+from tests.support.fake_nvml import FakeNvml, HostTree
+from tests.support.fake_nvml.presets import driver_mismatch, gpu_lost, init_blocks, seven_of_eight
 
 GPUS = [f"0000:{0x0B + gpu * 0x0F:02x}:00" for gpu in range(8)]
 QUIET = ("--kmsg", "none", "--probe-timeout", "1s")

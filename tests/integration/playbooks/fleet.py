@@ -24,10 +24,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
-from tests.parts import llama
-from tests.parts.leftovers import end_processes_of
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.leftovers import end_processes_of
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 SECONDS = 240
 

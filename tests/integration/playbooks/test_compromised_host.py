@@ -21,8 +21,8 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
-from tests.parts.asked import NOWHERE
-from tests.parts.plays import OF_HOSTS, asked_of_hosts
+from tests.support.servers.asked import NOWHERE
+from tests.support.servers.plays import OF_HOSTS, asked_of_hosts
 
 from .fleet import Fleet, told
 

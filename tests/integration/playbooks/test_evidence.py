@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.asked import INCIDENT
+from tests.support.servers.asked import INCIDENT
 
 from .fleet import Fleet, told
 

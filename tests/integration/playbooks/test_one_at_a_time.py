@@ -21,8 +21,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 
 from tests.lab.places import CHECKOUT
 from tests.lab.waiting import wait_for
-from tests.parts.asked import INCIDENT
-from tests.parts.leftovers import end_processes_of
+from tests.support.servers.asked import INCIDENT
+from tests.support.servers.leftovers import end_processes_of
 
 from .fleet import Fleet, told
 

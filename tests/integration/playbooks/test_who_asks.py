@@ -12,9 +12,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services import a
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
 from autoglm_recovery.receiver.runs import ansible_settings
-from tests.parts.asked import ASKED, INCIDENT, RECEIVERS
-from tests.parts.misleading import MISLEADING
-from tests.tooling.awx_collection import awx_collection
+from tests.support.servers.asked import ASKED, INCIDENT, RECEIVERS
+from tests.support.servers.misleading import MISLEADING
+from tests.support.tooling.awx_collection import awx_collection
 
 from .fleet import Fleet, told
 

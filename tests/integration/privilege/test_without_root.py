@@ -29,8 +29,8 @@ from tests.integration.receiver.running import alert, now, payload
 from tests.lab import model
 from tests.lab.places import CACHE
 from tests.lab.waiting import wait_for
-from tests.parts import account, ansiballz, llama, machine
-from tests.parts.ports import free_port
+from tests.support.servers import account, ansiballz, llama, machine
+from tests.support.servers.ports import free_port
 
 HOST = "node-a"
 PROGRAMS = Path(sys.executable).parent

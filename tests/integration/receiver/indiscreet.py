@@ -20,11 +20,11 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from tests.parts import planted
-from tests.parts.planted import PLANTED, secret
-from tests.parts.repeating import repeating
-from tests.parts.shown import Shown, watched
-from tests.parts.waiting import until
+from tests.support.servers import planted
+from tests.support.servers.planted import PLANTED, secret
+from tests.support.servers.repeating import repeating
+from tests.support.servers.shown import Shown, watched
+from tests.support.servers.waiting import until
 
 from .running import PLAYBOOK, Receiver, alert, now, payload, serving
 

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import httpx
 import yaml
 
-from tests.parts.leftovers import end_processes_of
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers.leftovers import end_processes_of
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 T = TypeVar("T")
 

@@ -23,10 +23,10 @@ import yaml
 from cryptography import x509
 
 from tests.integration.exporter.running import Running, alertmanager_in
-from tests.parts.authority import Authority
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.authority import Authority
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
+from tests.support.tooling.prometheus_tools import tool
 
 from .running import CHECKOUT, alert, end_runs, now
 from .tls import TlsReceiver

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .running import alert, now, payload, serving
 

@@ -17,11 +17,11 @@ import psutil
 import pytest
 import yaml
 
-from tests.parts import containers, execution_environment, planted
-from tests.parts.containers import Runtime
-from tests.parts.planted import PLANTED
-from tests.parts.shown import watched
-from tests.parts.waiting import until
+from tests.support.servers import containers, execution_environment, planted
+from tests.support.servers.containers import Runtime
+from tests.support.servers.planted import PLANTED
+from tests.support.servers.shown import watched
+from tests.support.servers.waiting import until
 
 from . import indiscreet
 from .running import PLAYBOOK, Receiver, alert, now, payload, serving

@@ -15,8 +15,8 @@ import pytest
 from cryptography import x509
 
 from autoglm_recovery.receiver.access import passwords
-from tests.parts.authority import Authority
-from tests.parts.waiting import until
+from tests.support.servers.authority import Authority
+from tests.support.servers.waiting import until
 
 from .floods import FLOODS
 from .running import CHECKOUT, alert, end_runs, now, payload

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .running import DEADLINE_S, Receiver, alert, give_modules, payload, serving
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .running import alert, now, payload, serving
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .running import alert, give_modules, now, payload, serving
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.parts.authority import Authority
-from tests.parts.waiting import until
+from tests.support.servers.authority import Authority
+from tests.support.servers.waiting import until
 
 from .running import Receiver, alert, end_runs, now, payload
 

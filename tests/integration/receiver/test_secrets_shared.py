@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.parts import planted, postgres
+from tests.support.servers import planted, postgres
 
 from . import indiscreet
 from .indiscreet import autoglm, holds, in_environments, kept

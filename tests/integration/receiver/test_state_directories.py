@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .running import alert, give_modules, now, payload, serving
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.parts import postgres
+from tests.support.servers import postgres
 
 from .pair import Pair
 

@@ -34,7 +34,7 @@ from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from autoglm_recovery.receiver.serve import serve as serving
 from tests.integration.receiver.running import alert, end_runs, payload
-from tests.parts.ports import free_port
+from tests.support.servers.ports import free_port
 
 POLICY = """\
 recovery:

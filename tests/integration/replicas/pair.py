@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.receiver.running import Receiver, end_runs
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 LEASE_S = 3
 # A second attempt follows the first at once.

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts import postgres
-from tests.parts.waiting import until
+from tests.support.servers import postgres
+from tests.support.servers.waiting import until
 
 from .outages import link_to
 from .pair import Pair

@@ -13,7 +13,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.principal import Principal, Role
 from tests.integration.decisions.test_outbox_and_pause import autoglm
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .test_takeover import playbooks_of
 

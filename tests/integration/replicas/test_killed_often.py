@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from tests.integration.replicas.nursery import Receiver, Sender, marks_of, wait_for_incidents
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 KILLS = int(os.environ.get("AUTOGLM_KILLS", "60"))
 SEED = int(os.environ.get("AUTOGLM_SEED", "5"))

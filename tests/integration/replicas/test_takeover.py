@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.receiver.running import alert, now, payload
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .pair import Pair, log_of
 

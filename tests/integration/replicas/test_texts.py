@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tests.integration.receiver.running import alert, now, payload, serving
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 POLICY = "recovery: {strategies: {oom: {delay: 0s, then: []}}}"
 SAYS_NUL = """\

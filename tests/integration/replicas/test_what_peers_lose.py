@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.receiver.running import alert, payload
 from tests.integration.replicas.nursery import Receiver, marks_of, wait_for_incidents
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 START = "2026-11-22T20:00:00Z"
 

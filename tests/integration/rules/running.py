@@ -15,8 +15,8 @@ import yaml
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.rules import render_prometheus, render_rules
 from tests.integration.exporter.running import Running
-from tests.parts.ports import free_port
-from tests.tooling.prometheus_tools import tool
+from tests.support.servers.ports import free_port
+from tests.support.tooling.prometheus_tools import tool
 
 POLICY = parse_policy("monitoring: {interval: 2s}")
 

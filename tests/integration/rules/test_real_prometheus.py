@@ -13,10 +13,10 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
-from tests.fake_vllm import FakeVllm, Rank, State
 from tests.integration.rules.running import Prometheus
-from tests.parts.http_answers import Asked, Reply, answering_http
-from tests.parts.waiting import until
+from tests.support.fake_vllm import FakeVllm, Rank, State
+from tests.support.servers.http_answers import Asked, Reply, answering_http
+from tests.support.servers.waiting import until
 
 HUNG, FULL, SLOW, DYING, LEAVING = "hung", "full", "slow", "dying", "leaving"
 # As on servers of which users have told: an engine core that is dead behind an API that answers, one that is full and

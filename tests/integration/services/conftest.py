@@ -15,9 +15,9 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import cgroups
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownership import MARK
 
-from tests.parts import containers, docker
-from tests.parts.containers import LABEL, Runtime
-from tests.parts.waiting import until
+from tests.support.servers import containers, docker
+from tests.support.servers.containers import LABEL, Runtime
+from tests.support.servers.waiting import until
 
 
 @pytest.fixture(scope="package")

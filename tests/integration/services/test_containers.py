@@ -19,9 +19,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services import a
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError, Status
 
-from tests.parts import containers
-from tests.parts.containers import LABEL, Runtime
-from tests.parts.waiting import until
+from tests.support.servers import containers
+from tests.support.servers.containers import LABEL, Runtime
+from tests.support.servers.waiting import until
 
 SLEEPS = (
     "sh",

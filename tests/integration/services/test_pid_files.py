@@ -24,9 +24,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol import ServiceError
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
-from tests.parts import llama
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 DEAF = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 PROC = Path("/proc")

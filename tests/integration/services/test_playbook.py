@@ -24,10 +24,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 from tests.lab import model
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
-from tests.parts import llama
-from tests.parts.containers import Runtime
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.containers import Runtime
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 SECONDS = 120
 
@@ -172,7 +172,7 @@ def test_a_deadlock_behind_an_api_that_answers_is_healed(restart, pid_path: str,
         "engine": "vllm",
         "url": f"http://127.0.0.1:{port}",
         "pid_file": pid_path,
-        "start_command": [sys.executable, "-m", "tests.fake_vllm", str(port), str(sick)],
+        "start_command": [sys.executable, "-m", "tests.support.fake_vllm", str(port), str(sick)],
         "working_dir": str(CHECKOUT),
         "stall_seconds": 3,
     }

@@ -22,9 +22,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 from tests.integration.balancers.running import Haproxy, started
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
-from tests.parts import llama
-from tests.parts.ports import free_port
-from tests.parts.waiting import until
+from tests.support.servers import llama
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 SECONDS = 180
 INCIDENT = {"id": 7, "attempt": 1, "failure_class": "crash", "action": "restart_process"}

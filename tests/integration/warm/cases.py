@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from tests.integration.warm.project import Project
-from tests.parts import person
+from tests.support.servers import person
 
 CALLBACK = """
 from ansible.plugins.callback import CallbackBase

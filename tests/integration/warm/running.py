@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.runs.local.run_directory import RunSpec
 from autoglm_recovery.receiver.runs.warm.playbook import COLD
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 T = TypeVar("T")
 DEADLINE_S = 180.0

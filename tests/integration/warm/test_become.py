@@ -13,7 +13,7 @@ import pytest
 from autoglm_recovery.receiver.runs.local import run_directory
 from tests.integration.warm import cases
 from tests.integration.warm.project import Project
-from tests.parts import person
+from tests.support.servers import person
 
 PASSWORD = "of sudo, with blanks"
 

@@ -21,7 +21,7 @@ from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm import zygote
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, Run, ready
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 CALLBACK = """
 from ansible.plugins.callback import CallbackBase

@@ -23,8 +23,8 @@ import yaml
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from tests.integration.warm import cases
 from tests.integration.warm.project import Project
-from tests.parts import containers, execution_environment, person, sshd
-from tests.parts.containers import Runtime
+from tests.support.servers import containers, execution_environment, person, sshd
+from tests.support.servers.containers import Runtime
 
 PASSWORD = "of sudo, with blanks"
 # Where the image's user is at home.

@@ -18,7 +18,7 @@ import pytest
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, Run
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 
 @pytest.mark.parametrize(

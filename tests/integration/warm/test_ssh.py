@@ -19,7 +19,7 @@ import yaml
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from tests.integration.warm.running import Place, ready
-from tests.parts import sshd
+from tests.support.servers import sshd
 
 UNREACHABLE = 4  # as ansible-playbook says it
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from autoglm_recovery.cli.main import app
-from tests.parts.fake_pager import SECRET, FakePager
+from tests.support.servers.fake_pager import SECRET, FakePager
 
 
 @pytest.fixture

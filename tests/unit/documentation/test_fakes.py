@@ -59,9 +59,9 @@ def test_each_line_is_of_a_fake_that_is_there() -> None:
     assert not said - names
 
 
-@pytest.mark.parametrize("folder", [path.name for path in sorted((CHECKOUT / "tests").glob("fake_*"))])
+@pytest.mark.parametrize("folder", [path.name for path in sorted((CHECKOUT / "tests/support").glob("fake_*"))])
 def test_each_large_fake_has_a_page_with_its_sources_and_differences(folder: str) -> None:
-    assert f"]({folder}/README.md)" in PAGE
-    page = (CHECKOUT / "tests" / folder / "README.md").read_text("utf-8").lower()
+    assert f"](support/{folder}/README.md)" in PAGE
+    page = (CHECKOUT / "tests/support" / folder / "README.md").read_text("utf-8").lower()
     assert "source" in page
     assert "differ" in page

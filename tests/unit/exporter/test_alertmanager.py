@@ -17,8 +17,8 @@ import pytest
 from autoglm_recovery.exporter import alertmanager
 from autoglm_recovery.exporter.alertmanager import MOST, AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of
-from tests.parts.http_answers import Asked, Reply, answering_http
-from tests.parts.waiting import until
+from tests.support.servers.http_answers import Asked, Reply, answering_http
+from tests.support.servers.waiting import until
 
 
 class FakeAlertmanager:

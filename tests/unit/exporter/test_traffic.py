@@ -16,7 +16,7 @@ import pytest
 from autoglm_recovery.exporter.traffic import look, traffic_metrics
 from autoglm_recovery.knowledge.locks import host_lock
 from autoglm_recovery.knowledge.locks.holding import Holder
-from tests.parts.plays import PLAYBOOKS, load
+from tests.support.servers.plays import PLAYBOOKS, load
 
 
 def note(folder: Path, service: str, content: object = None) -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.fake_nvml import FakeNvml
-from tests.fake_nvml.plugin import *  # noqa: F403
+from tests.support.fake_nvml import FakeNvml
+from tests.support.fake_nvml.plugin import *  # noqa: F403
 
 PRELUDE = """
 import json, sys

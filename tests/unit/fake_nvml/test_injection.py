@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from tests.fake_nvml import NEVER_HEALTHY
-from tests.fake_nvml.build import build
-from tests.fake_nvml.host import default_addresses
+from tests.support.fake_nvml import NEVER_HEALTHY
+from tests.support.fake_nvml.build import build
+from tests.support.fake_nvml.host import default_addresses
 
 STAY = """
 import sys

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.places import CHECKOUT
-from tests.parts import plays
+from tests.support.servers import plays
 
 GUARDED = {f"autoglm.recovery.{path.stem}" for path in (CHECKOUT / "plugins/action").glob("[a-z]*.py")}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab.places import CHECKOUT
-from tests.parts import misleading, plays
-from tests.parts.asked import ASKED
+from tests.support.servers import misleading, plays
+from tests.support.servers.asked import ASKED
 
 
 def test_every_playbook_is_run_with_a_misleading_inventory() -> None:

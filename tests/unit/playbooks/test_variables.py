@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.parts.plays import PLAYBOOKS, load
-from tests.parts.variables import DECLARED, EXTRA_VAR, FILES, files_of, given, given_by, looked_up, read
+from tests.support.servers.plays import PLAYBOOKS, load
+from tests.support.servers.variables import DECLARED, EXTRA_VAR, FILES, files_of, given, given_by, looked_up, read
 
 NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
 

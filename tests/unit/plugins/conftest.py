@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport
     TransportError,
 )
 
-from tests.parts.listening import Handle, answering
+from tests.support.servers.listening import Handle, answering
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -16,8 +16,8 @@ from autoglm_recovery.policy import PolicyError
 from autoglm_recovery.policy.load import parse_policy
 from autoglm_recovery.policy.published import json_schema
 from autoglm_recovery.receiver.access.named_files import named_files
-from tests.parts import planted
-from tests.parts.planted import secret
+from tests.support.servers import planted
+from tests.support.servers.planted import secret
 
 # Texts of any kind that are no secret, and why none of them may become one: it is said in the open all over (names,
 # matchers, PromQL, reasons), or what looks like a secret is refused there (REFUSED, below).

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from autoglm_recovery.receiver.store.database import Database
-from tests.parts import postgres
+from tests.support.servers import postgres
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store.absences import FiringAlert
 from autoglm_recovery.receiver.values.alerts import ABSENT
 from autoglm_recovery.receiver.values.model import Alert
-from tests.parts.http_answers import Reply, answering_http
+from tests.support.servers.http_answers import Reply, answering_http
 
 from .desk import START, desk
 

@@ -45,7 +45,7 @@ from autoglm_recovery.receiver.rehearse.backtest import prometheus as backtest
 from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxUnavailable, Deadline
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
 from autoglm_recovery.receiver.verify import proof_watch
-from tests.parts.listening import Handle, answering
+from tests.support.servers.listening import Handle, answering
 
 SHORT_S = 0.15
 # For what never comes back.

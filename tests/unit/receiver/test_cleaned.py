@@ -19,8 +19,8 @@ import yaml
 from autoglm_recovery.receiver.fleet.ansible import playbooks_folder
 from autoglm_recovery.receiver.fleet.fleet import InventoryError, read_fleet
 from autoglm_recovery.receiver.process import cleaned
-from tests.parts import planted
-from tests.parts.planted import secret
+from tests.support.servers import planted
+from tests.support.servers.planted import secret
 
 S = secret("inventory")
 HOST = "all:\n  hosts:\n    node-a:\n      ansible_connection: local\n"

@@ -39,8 +39,8 @@ from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
-from tests.parts.http_answers import Reply, answering_http
-from tests.parts.waiting import until
+from tests.support.servers.http_answers import Reply, answering_http
+from tests.support.servers.waiting import until
 
 from .desk import desk
 

@@ -24,8 +24,8 @@ from autoglm_recovery.receiver.notify.notifier import CLAIM_S, Notifier, pause_a
 from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import incidents, notices, runs, schema
 from autoglm_recovery.receiver.values.model import Alert, IncidentState
-from tests.parts.fake_pager import SECRET, FakePager
-from tests.parts.ports import free_port
+from tests.support.servers.fake_pager import SECRET, FakePager
+from tests.support.servers.ports import free_port
 
 from .desk import GPU, desk
 

@@ -23,8 +23,8 @@ from autoglm_recovery.receiver.notify.own_state import OpenPage, OwnObservation
 from autoglm_recovery.receiver.notify.own_watch import FILE, ReceiverMonitor
 from autoglm_recovery.receiver.process.worker import Worker, Workers, WorkerTrouble
 from autoglm_recovery.receiver.store import heard
-from tests.parts.fake_pager import FakePager
-from tests.parts.http_answers import Asked, Reply, answering_http
+from tests.support.servers.fake_pager import FakePager
+from tests.support.servers.http_answers import Asked, Reply, answering_http
 
 from .desk import desk
 

@@ -13,7 +13,7 @@ import pytest
 from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.verify import proof_watch
 from autoglm_recovery.receiver.verify.proof_watch import LARGEST_ANSWER, ProofWatch
-from tests.parts.http_answers import Asked, Reply, answering_http
+from tests.support.servers.http_answers import Asked, Reply, answering_http
 
 from .desk import desk
 

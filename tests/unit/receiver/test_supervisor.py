@@ -17,7 +17,7 @@ import pytest
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import processes, run_directory
 from autoglm_recovery.receiver.runs.protocol import RunStatus
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 DEADLINE_S = 20
 

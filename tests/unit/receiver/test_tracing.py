@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from autoglm_recovery.receiver.observe.tracing import plan
 from autoglm_recovery.receiver.observe.tracing_otlp import exporter
-from tests.parts.http_answers import Asked, Reply, answering_http
+from tests.support.servers.http_answers import Asked, Reply, answering_http
 
 PROTOBUF = "application/x-protobuf"
 T = "2026-11-22T20:00:{:09.6f}+00:00"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from autoglm_recovery.policy import Policy, parse_policy
-from tests.tooling.prometheus_tools import tool
+from tests.support.tooling.prometheus_tools import tool
 
 DESIGN_POLICY = """\
 monitoring:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tooling import interpreters
-from tests.tooling.__main__ import BUDGETS, LINTERS, QUICK, lint, steps_for
-from tests.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
-from tests.tooling.workplace import CHECKOUT, StepFailedError, Workplace
+from tests.support.tooling import interpreters
+from tests.support.tooling.__main__ import BUDGETS, LINTERS, QUICK, lint, steps_for
+from tests.support.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
+from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 HERE = Workplace("here", Path(sys.prefix))
 BUDGET = math.inf
@@ -187,7 +187,7 @@ def test_all_linters_run_and_the_one_that_complains_is_named(capsys: pytest.Capt
 
 def test_quick_is_lint_and_a_part_of_the_unit_tests_within_three_minutes() -> None:
     assert BUDGETS["lint"] + BUDGETS[QUICK] <= 180
-    rule = re.search(r"^quick:.*\n\t@\$\(PYTHON\) -m tests\.tooling (.+)$", MAKEFILE, re.MULTILINE)
+    rule = re.search(r"^quick:.*\n\t@\$\(PYTHON\) -m tests\.support\.tooling (.+)$", MAKEFILE, re.MULTILINE)
     assert rule is not None
     assert rule[1].split() == ["lint", QUICK]
     assert set(rule[1].split()) <= set(steps_for(Report()))

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tooling.__main__ import steps_for
-from tests.tooling.report import Report
+from tests.support.tooling.__main__ import steps_for
+from tests.support.tooling.report import Report
 
 CHECKOUT = Path(__file__).parents[3]
 WORKFLOWS = {
@@ -40,7 +40,7 @@ def test_each_target_of_make_and_each_step_is_there(name: str) -> None:
     targets = set(re.findall(r"^make (\S+)$", commands, re.MULTILINE))
     assert targets
     assert targets <= TARGETS
-    if "tests.tooling" in commands:
+    if "tests.support.tooling" in commands:
         (job,) = WORKFLOWS[name]["jobs"].values()
         assert {each["step"] for each in job["strategy"]["matrix"]["include"]} <= set(steps_for(Report()))
 

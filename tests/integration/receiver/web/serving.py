@@ -25,7 +25,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
 ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operator {OPERATOR}\n"

@@ -14,7 +14,7 @@ import pytest
 
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.web import connection, intake, listening
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .serving import ACCESS, SENDER, serving
 from .test_access import WEBHOOK

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from autoglm_recovery.receiver.process.worker import Worker, Workers
-from tests.parts.waiting import until
+from tests.support.servers.waiting import until
 
 from .serving import serving
 

@@ -18,8 +18,8 @@ from autoglm_recovery.receiver.access import watched
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.web import handshakes, listening
 from autoglm_recovery.receiver.web.certificates import TlsFiles, names_of, serving_context
-from tests.parts.authority import Authority
-from tests.parts.waiting import until
+from tests.support.servers.authority import Authority
+from tests.support.servers.waiting import until
 
 from .serving import ACCESS, OPERATOR, serving
 

@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.modules import checkpoint_model
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 Run = Callable[..., dict[str, Any]]
 ID = "20261124T204700.123456Z-0123abcd"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import crash_snapshot
 
-from tests.fake_nvml.plugin import fake_nvml, make_fake_nvml
+from tests.support.fake_nvml.plugin import fake_nvml, make_fake_nvml
 
 __all__ = ["fake_nvml", "make_fake_nvml"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import gpu_health
 
-from tests.fake_nvml import FakeNvml
-from tests.fake_nvml.plugin import fake_nvml, make_fake_nvml
+from tests.support.fake_nvml import FakeNvml
+from tests.support.fake_nvml.plugin import fake_nvml, make_fake_nvml
 
 __all__ = ["fake_nvml", "make_fake_nvml"]
 

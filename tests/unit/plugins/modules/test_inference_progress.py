@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The module inference_health judges by progress: servers that answer and are dead, and full ones that are not.
 
-The server is a fake, tests/fake_vllm, whose README names the source of each answer.
+The server is a fake, tests/support/fake_vllm, whose README names the source of each answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.modules import inference_health
 
-from tests.fake_vllm import FakeVllm, Rank, State
+from tests.support.fake_vllm import FakeVllm, Rank, State
 
 HUNG = Rank(waiting=3)
 FULL = Rank(running=256, waiting=100, rate=4000.0, made=100_000, cache=0.97)

@@ -15,8 +15,8 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import look as nvlink_look
 from ansible_collections.autoglm.recovery.plugins.modules import nvlink_check
 
-from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
-from tests.fake_nvml.plugin import *  # noqa: F403
+from tests.support.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
+from tests.support.fake_nvml.plugin import *  # noqa: F403
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from autoglm_recovery.receiver.rehearse.backtest import prometheus
 from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, FiringSpan
 from autoglm_recovery.receiver.rehearse.backtest.prometheus import PrometheusRecord, RecordError
-from tests.parts.http_answers import Asked, Reply, answering_http
+from tests.support.servers.http_answers import Asked, Reply, answering_http
 
 JSON = {"Content-Type": "application/json"}
 Range = tuple[float, float]

@@ -13,7 +13,7 @@ from autoglm_recovery.knowledge.host.redaction import redact_document
 from autoglm_recovery.receiver.doctor import trying
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, well
 from autoglm_recovery.receiver.doctor.looked_at import CLOCK, TASKS, read_run
-from tests.parts.plays import PLAYBOOKS, load
+from tests.support.servers.plays import PLAYBOOKS, load
 
 URL = {"url": "http://me:hunter2hunter2@127.0.0.1:80", "ca_path": None}
 BALANCER = {"balancer": {"kind": "haproxy", "backend": "llm", "socket": "/run/h.sock"}, "servers": ["node-a"]}

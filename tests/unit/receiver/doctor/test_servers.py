@@ -17,8 +17,8 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import servers
 from autoglm_recovery.receiver.doctor.finding import FindingLevel
-from tests.parts.authority import Authority
-from tests.parts.http_answers import Asked, HttpAnswers, Reply, answering_http
+from tests.support.servers.authority import Authority
+from tests.support.servers.http_answers import Asked, HttpAnswers, Reply, answering_http
 
 SECRET = "hunter2hunter2"
 # In the form of Prometheus' HTTP API (prometheus.io/docs/prometheus/latest/querying/api/#targets).

@@ -19,7 +19,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protoco
     BalancerNotSupported,
 )
 
-from tests.fake_kubernetes import FakeKubernetes
+from tests.support.fake_kubernetes import FakeKubernetes
 
 pytest.importorskip("kubernetes", reason="the official client is not installed")
 

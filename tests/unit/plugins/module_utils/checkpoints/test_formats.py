@@ -21,7 +21,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.tree 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 FIXTURES = Path(__file__).parents[4] / "fixtures/checkpoints"
 OPEN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

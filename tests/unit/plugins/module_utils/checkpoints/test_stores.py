@@ -41,7 +41,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 KEY = "a-key-that-the-store-does-not-have"
 OPEN = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -19,16 +19,16 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes im
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tooling.xids import PAGE, TARGET, read_facts, render, render_page
+from tests.support.tooling.xids import PAGE, TARGET, read_facts, render, render_page
 
 
 def test_the_targets_part_is_generated_from_facts_and_decisions():
-    assert TARGET.read_text("utf-8") == render(read_facts()), "run: python -m tests.tooling.xids"
+    assert TARGET.read_text("utf-8") == render(read_facts()), "run: python -m tests.support.tooling.xids"
 
 
 def test_the_table_in_the_documentation_is_generated_too():
     page = PAGE.read_text("utf-8")
-    assert page == render_page(page, read_facts()), "run: python -m tests.tooling.xids"
+    assert page == render_page(page, read_facts()), "run: python -m tests.support.tooling.xids"
 
 
 def test_the_targets_part_is_small_enough_to_travel():

@@ -15,8 +15,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.reada
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.groups import COUNTERS
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
-from tests.fake_nvml import HostTree
-from tests.fake_nvml.plugin import fake_gpu_host, fake_nvml, make_fake_nvml
+from tests.support.fake_nvml import HostTree
+from tests.support.fake_nvml.plugin import fake_gpu_host, fake_nvml, make_fake_nvml
 
 __all__ = ["fake_gpu_host", "fake_nvml", "make_fake_nvml"]
 

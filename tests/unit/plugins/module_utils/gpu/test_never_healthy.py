@@ -10,7 +10,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.presence import Roots
 
-from tests.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
+from tests.support.fake_nvml import BY_ARCHITECTURE, NEVER_HEALTHY, FakeNvml
 
 EXPECTED = {
     "seven_of_eight": ("unhealthy", "gpu_lost"),

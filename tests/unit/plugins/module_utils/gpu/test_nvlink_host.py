@@ -13,7 +13,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.ports 
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.kernel_log import KernelLine, KernelLog
 
-from tests.fake_nvml import HostTree
+from tests.support.fake_nvml import HostTree
 
 
 def ib(root: Path, device: str = "mlx5_0", state: str = "4: ACTIVE", **counters: object) -> Path:

@@ -19,8 +19,8 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.group
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import NvmlFailure
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import MAX_ABANDONED, NvmlSession
 
-from tests.fake_nvml import FakeNvml
-from tests.parts.waiting import until
+from tests.support.fake_nvml import FakeNvml
+from tests.support.servers.waiting import until
 
 D_STATE = "9 (autoglm-nvml:3) D 1 9 9 0"
 KILLED = "Name:\tautoglm-nvml\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000100\n"

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading import groups, stuck
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 
-from tests.fake_nvml import FakeNvml
+from tests.support.fake_nvml import FakeNvml
 
 SIZE = 16 * 1024 * 1024
 

@@ -23,7 +23,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.host import flock
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import holding, host_lock
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import spawn
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 SERVICE_USER = 12345
 ROUNDS = 2000

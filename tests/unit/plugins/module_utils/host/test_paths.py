@@ -38,7 +38,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.locks import hold
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import spawn
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.pid_file import PidFileService
 
-from tests.checkpoints import builders
+from tests.support.checkpoints import builders
 
 SERVICE_USER = 12345
 ROUNDS = 2000

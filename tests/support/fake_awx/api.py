@@ -1,0 +1,254 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API answers to a request: a pure mapping over the state, apart from HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.support.fake_awx import launching, surveys
+from tests.support.fake_awx.lists import Refused, listing
+from tests.support.fake_awx.state import ENDED, KINDS, TYPES, FakeAwx
+
+Answer = tuple[int, Any]
+_NOT_FOUND = Refused(404, {"detail": "Not found."})
+_NOT_ALLOWED = Refused(405, {"detail": "Method not allowed."})
+_NO_PERMISSION = Refused(403, {"detail": "You do not have permission to perform this action."})
+
+
+class Redirected(Exception):
+    """Django sends the client elsewhere, with a page of HTML."""
+
+    def __init__(self, to: str) -> None:
+        """Keep the place."""
+        super().__init__(to)
+        self.to = to
+
+
+class NoSuchPage(Exception):
+    """No view has this address: Django's own page, not an answer of the API."""
+
+
+# Sublists: which kind, and by which of its fields it belongs to its parent.
+_SUBLISTS = {
+    ("inventories", "hosts"): ("hosts", "inventory"),
+    ("inventories", "groups"): ("groups", "inventory"),
+    ("jobs", "job_events"): ("job_events", "job"),
+    ("workflow_jobs", "workflow_nodes"): ("workflow_nodes", "workflow_job"),
+    ("workflow_job_templates", "workflow_nodes"): ("workflow_nodes", "workflow_job_template"),
+}
+
+
+def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:
+    """Answer a request to ``/api/v2/...``.
+
+    :raises Refused: where Django REST framework answers with an error.
+    """
+    if awx.migrating:
+        raise Redirected("/migrations_notran/")
+    if not path.endswith("/"):
+        raise Redirected(f"{path}/")
+    parts = path.removeprefix("/api/v2/").strip("/").split("/")
+    if parts in ([""], ["ping"]):
+        return 200, {"version": "24.6.1", "ha": False}
+    kind = parts[0]
+    if kind not in KINDS:
+        raise NoSuchPage
+    if method != "GET" and not _permitted(awx, parts[-1]):
+        raise _NO_PERMISSION
+    if len(parts) == 1:
+        return _collection(awx, method, path, kind, query, body)
+    found = awx.get(kind, int(parts[1])) if parts[1].isdigit() else None
+    if found is None:
+        raise _NOT_FOUND
+    if len(parts) == 2:
+        return _one(awx, method, kind, found, body)
+    return _below(awx, method, path, (kind, parts[2]), found=found, query=query, body=body)
+
+
+def _permitted(awx: FakeAwx, what: str) -> bool:
+    """Tell whether the token has the scope to write, and its user a role for this: Execute may do two things."""
+    return awx.may_write and (awx.is_superuser or what in ("launch", "cancel"))
+
+
+def _collection(awx: FakeAwx, method: str, path: str, kind: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:
+    if method == "GET":
+        items = [shown(awx, kind, item, detail=False) for item in awx.all(kind)]
+        return 200, listing(path, items, query, _fields(kind), awx.related)
+    if method != "POST" or kind in ("jobs", "workflow_jobs", "job_events"):
+        raise _NOT_ALLOWED
+    _check_fields(kind, body)
+    if any(_same_place(kind, item, body) for item in awx.all(kind)):
+        raise Refused(400, {"__all__": [f"{TYPES[kind]} with this Name already exists."]})
+    return 201, shown(awx, kind, awx.add(kind, **body))
+
+
+def _same_place(kind: str, item: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Tell whether a name is taken: names are unique within the organisation or the inventory."""
+    scope = [field for field in ("organization", "inventory") if field in KINDS[kind] and kind != "job_templates"]
+    keys = ["name", *(["organization"] if kind == "job_templates" else scope)]
+    return all(item.get(key) == body.get(key) for key in keys)
+
+
+def _check_fields(kind: str, body: Mapping[str, Any]) -> None:
+    if not body.get("name"):
+        raise Refused(400, {"name": ["This field is required."]})
+    if kind == "projects" and not body.get("scm_url") and body.get("scm_type"):
+        raise Refused(400, {"scm_url": ["SCM URL is required."]})
+
+
+def _one(awx: FakeAwx, method: str, kind: str, found: dict[str, Any], body: Any) -> Answer:
+    if method == "GET":
+        return 200, shown(awx, kind, found)
+    if method == "PATCH":
+        with awx.lock:
+            found.update({key: value for key, value in body.items() if key in KINDS[kind]})
+        return 200, shown(awx, kind, found)
+    if method == "DELETE":
+        awx.delete(kind, found["id"])
+        return 204, None
+    raise _NOT_ALLOWED
+
+
+def _below(
+    awx: FakeAwx,
+    method: str,
+    path: str,
+    place: tuple[str, str],
+    *,
+    found: dict[str, Any],
+    query: Sequence[tuple[str, str]],
+    body: Any,
+) -> Answer:
+    kind, what = place
+    if place in _SUBLISTS and method == "GET":
+        if kind == "inventories" and awx.hidden_inventories and not awx.is_superuser:
+            raise _NO_PERMISSION
+        below, field = _SUBLISTS[place]
+        items = [shown(awx, below, item, detail=False) for item in awx.all(below, **{field: found["id"]})]
+        return 200, listing(path, items, query, _fields(below), awx.related)
+    if what == "launch" and kind in ("job_templates", "workflow_job_templates"):
+        return (200, launching.launch_view(kind, found)) if method == "GET" else _launch(awx, kind, found, body)
+    if what == "cancel" and kind in ("jobs", "workflow_jobs"):
+        return _cancel(awx, found) if method == "POST" else (200, {"can_cancel": found["status"] not in ENDED})
+    if what == "survey_spec" and kind in ("job_templates", "workflow_job_templates"):
+        return _survey(awx, method, found, body)
+    if what == "credentials" and kind == "job_templates":
+        return _credentials(awx, method, path, found, query, body)
+    if what == "update" and method == "POST" and kind in ("inventory_sources", "projects"):
+        return 202, _update(awx, kind, found)
+    raise _NOT_FOUND
+
+
+def _launch(awx: FakeAwx, kind: str, template: dict[str, Any], body: Mapping[str, Any]) -> Answer:
+    if awx.forbidden_launch:
+        raise _NO_PERMISSION
+    job_kind, job, ignored = launching.launch(awx, kind, template, body)
+    return 201, {TYPES[job_kind]: job["id"], "ignored_fields": ignored, **shown(awx, job_kind, job)}
+
+
+def _cancel(awx: FakeAwx, job: dict[str, Any]) -> Answer:
+    if job["status"] in ENDED:
+        # Who is no superuser is refused before the view is asked: JobAccess.can_cancel (awx/main/access.py).
+        raise _NOT_ALLOWED if awx.is_superuser else _NO_PERMISSION
+    # The dispatcher ends it some time later; until then it goes on, and may even end by itself.
+    awx.cancelled_soon.setdefault(job["id"], awx.looks_until_cancelled)
+    return 202, None
+
+
+def _update(awx: FakeAwx, kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    if kind == "projects":
+        return {"id": 1, "status": "pending"}
+    return shown(awx, "inventory_updates", awx.add("inventory_updates", inventory_source=found["id"]))
+
+
+def _survey(awx: FakeAwx, method: str, template: dict[str, Any], body: Any) -> Answer:
+    if method == "GET":
+        return 200, template["survey_spec"]
+    if method != "POST":
+        raise _NOT_ALLOWED
+    surveys.check_spec(body)
+    with awx.lock:
+        template["survey_spec"] = body
+    return 200, None
+
+
+def _credentials(
+    awx: FakeAwx, method: str, path: str, template: dict[str, Any], query: Sequence[tuple[str, str]], body: Any
+) -> Answer:
+    if method == "GET":
+        items = [shown(awx, "credentials", awx.get("credentials", number) or {}) for number in template["credentials"]]
+        return 200, listing(path, items, query, _fields("credentials"), awx.related)
+    with awx.lock:
+        kept = [number for number in template["credentials"] if number != body["id"]]
+        template["credentials"] = kept if body.get("disassociate") else [*kept, body["id"]]
+    return 204, None
+
+
+def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = True) -> dict[str, Any]:
+    """Return an object as the API shows it: with its address, what is related, and no secrets.
+
+    Lists of jobs leave out what only the ``detail`` of one has.
+    """
+    if detail and kind in ("jobs", "workflow_jobs", "inventory_updates"):
+        awx.looked_at(kind, item["id"])
+    url = f"/api/v2/{kind}/{item['id']}/"
+    view = {key: value for key, value in item.items() if key not in ("survey_spec", "credentials", "passwords_needed")}
+    view |= {"url": url, "related": {}, "summary_fields": {}}
+    if kind in ("jobs", "workflow_jobs"):
+        view["elapsed"] = awx.elapsed(item)
+        view["extra_vars"] = _displayed(view["extra_vars"], view.pop("survey_passwords"))
+        view["related"] = {"cancel": f"{url}cancel/"}
+        if not detail:
+            view.pop("event_processing_finished", None)
+            view.pop("result_traceback", None)
+    if kind == "inventory_sources":
+        view["related"] = {"update": f"{url}update/"}
+    if kind == "jobs":
+        view["related"]["stdout"] = f"{url}stdout/"
+    if kind in ("job_templates", "workflow_job_templates"):
+        view["related"] = {"launch": f"{url}launch/", "survey_spec": f"{url}survey_spec/"}
+    if kind == "job_events" and not detail and not item["event"].startswith("playbook_on"):
+        view["stdout"] = _shortened(item["stdout"])
+    if kind == "credentials":
+        view["inputs"] = dict.fromkeys(item["inputs"], "$encrypted$")
+    if kind == "workflow_nodes":
+        view["summary_fields"] = _node_summary(awx, item)
+    return view
+
+
+def _displayed(variables: str, passwords: Sequence[str]) -> str:
+    """What the survey of the job's template calls a password is not shown (awx/main/models/mixins.py)."""
+    if not passwords:
+        return variables
+    return json.dumps(
+        {key: surveys.HIDDEN if key in passwords else each for key, each in json.loads(variables).items()}
+    )
+
+
+def _shortened(stdout: str) -> str:
+    """EVENT_STDOUT_MAX_BYTES_DISPLAY of AWX' settings, and what JobEventSerializer puts in place of the rest."""
+    return stdout if len(stdout) < 1024 else f"{stdout[:1023]}\u2026"
+
+
+def _node_summary(awx: FakeAwx, node: Mapping[str, Any]) -> dict[str, Any]:
+    template = awx.get("job_templates", node["unified_job_template"]) if node["unified_job_template"] else None
+    workflow = awx.get("workflow_job_templates", node["unified_job_template"] or 0)
+    summary: dict[str, Any] = {}
+    used = template or workflow
+    if used:
+        job_type = "job" if template else "workflow_job"
+        summary["unified_job_template"] = {"id": used["id"], "name": used["name"], "unified_job_type": job_type}
+    job = awx.get("jobs", node["job"]) if node["job"] else None
+    if job:
+        summary["job"] = {key: job[key] for key in ("id", "name", "status", "type", "failed")}
+    if node.get("approval"):
+        summary["job"] = {"type": "workflow_approval", "failed": False, **node["approval"]}
+    return summary
+
+
+def _fields(kind: str) -> set[str]:
+    return {"id", "created", "modified", *KINDS[kind]} - ({"limit"} if kind == "workflow_jobs" else set())

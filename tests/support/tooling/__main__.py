@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test`: every check there is, on the oldest ansible-core that is supported and on the newest that fits.
+
+python -m tests.support.tooling [STEP ...]      without a STEP: all of them
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from tests.support.tooling import interpreters, packages, sanity
+from tests.support.tooling.report import Check, Report, Step
+from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
+
+OLDEST = Workplace(".venv", CHECKOUT / ".venv")
+NEWEST = Workplace(".venv-newest", CHECKOUT / ".venv-newest")
+# From here on a Python has an ansible-core that is newer than the one in .venv.
+NEWER_PYTHON = (3, 12)
+
+# Part of another step: `make quick` runs it, and all steps together do not.
+QUICK = "unit-quick"
+
+# The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
+LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
+
+# Those that take longest begin first: two run at a time.
+LINTERS = {
+    "ansible-lint": ["ansible-lint", "--offline", "--profile", "production"],
+    "mypy": ["mypy"],
+    "collection docs": [
+        *("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--disallow-unknown-collection-refs"),
+        # The collection's own plugins, and Ansible's.
+        *("--validate-collection-refs", "dependent", "."),
+    ],
+    "changelog": ["antsibull-changelog", "lint"],
+    "mypy of the collection": [
+        *("mypy", "--config-file", "tests/support/tooling/mypy-collection.ini"),
+        *("--package", "ansible_collections.autoglm.recovery.plugins"),
+    ],
+    "imports": ["lint-imports", "--no-cache"],
+    "yamllint": ["yamllint", "--strict", "."],
+    "ruff": ["ruff", "check"],
+    "format": ["ruff", "format", "--check", "--quiet"],
+}
+
+# Seconds on two cores with nothing else to do, half as much again as docs/testing.md says was measured.
+BUDGETS = {
+    "lint": 60,
+    "unit": 480,
+    # With lint, three minutes.
+    QUICK: 120,
+    "integration": 2040,
+    "sanity": 150,
+    "collection": 15,
+    "wheel": 60,
+    "lab": 780,
+    "unit-newest": 130,
+    "integration-newest": 330,
+    "sanity-newest": 130,
+    "lab-newest": 300,
+}
+
+
+def lint(workplace: Workplace) -> str:
+    """Run all linters, two at a time, and name the ones that complain."""
+    _name_as_ansible_does()
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        ended = lanes.map(lambda command: workplace.ask(workplace.program(command[0]), *command[1:]), LINTERS.values())
+        complaints = [name for name, done in zip(LINTERS, ended, strict=True) if _complains(name, done)]
+    if complaints:
+        raise StepFailedError(f"complained: {', '.join(complaints)}")
+    return ", ".join(LINTERS)
+
+
+def _complains(name: str, done: subprocess.CompletedProcess[str]) -> bool:
+    """Show what a linter said, and tell whether it was a complaint."""
+    print(f"--- {name}\n{done.stdout}", end="", flush=True)
+    return done.returncode != 0
+
+
+def _name_as_ansible_does() -> None:
+    """Put the checkout where mypy finds it as a collection: it takes no sources from .venv, which has that too."""
+    link = CHECKOUT / ".cache/typed/ansible_collections/autoglm/recovery"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(CHECKOUT)
+
+
+def newer_python() -> interpreters.Interpreter | None:
+    newer = [each for each in interpreters.find() if each.version >= NEWER_PYTHON]
+    return newer[-1] if newer else None
+
+
+def make_newest(python: interpreters.Interpreter) -> bool:
+    command = [
+        "tests/support/tooling/make-venv.sh",
+        str(NEWEST.venv),
+        str(python.path),
+        str(CHECKOUT / ".ci/constraints-newest.txt"),
+    ]
+    return subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def steps_for(report: Report) -> dict[str, Step]:
+    """Declare the steps, in the order in which they run."""
+    # Two at a time: unit tests share nothing, and a machine has two cores.
+    unit = report.pytest("tests/unit", beside=2)
+    # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
+    of_processes = partial(report.pytest, beside=3, once_more=True)
+    integration, lab = of_processes("tests/integration"), report.pytest("tests/lab", once_more=True)
+    # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
+    unit_again = report.pytest("tests/unit/plugins", "tests/unit/cli", beside=2)
+    integration_again = of_processes("tests/integration/receiver/test_recovery.py", "tests/integration/warm")
+    lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN), once_more=True)
+    checks: dict[str, Check] = {
+        "lint": lint,
+        "unit": unit,
+        QUICK: report.pytest("tests/unit", "-m", "not slow", beside=2),
+        "integration": integration,
+        "sanity": sanity.run,
+        "collection": packages.check_collection,
+        "wheel": packages.check_wheel,
+        "lab": lab,
+        "unit-newest": unit_again,
+        "integration-newest": integration_again,
+        "sanity-newest": sanity.run,
+        "lab-newest": lab_again,
+    }
+    return {
+        name: Step(name.removesuffix("-newest"), check, NEWEST if name.endswith("-newest") else OLDEST, BUDGETS[name])
+        for name, check in checks.items()
+    }
+
+
+def main() -> int:
+    report = Report()
+    steps = steps_for(report)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.tooling", description="Runs the checks of this repository."
+    )
+    parser.add_argument("step", nargs="*", help=f"one of {', '.join(steps)}; all of them if left out")
+    chosen = parser.parse_args().step or [name for name in steps if name != QUICK]
+    if unknown := set(chosen) - set(steps):
+        parser.error(f"there is no step {', '.join(sorted(unknown))}")
+    if any(name.endswith("-newest") for name in chosen):
+        python = newer_python()
+        if python is None:
+            print(
+                "No Python 3.12 or newer was found on PATH, under pyenv or in /usr/bin: "
+                "only ansible-core 2.19 is tested on this machine, not the newest."
+            )
+            chosen = [name for name in chosen if not name.endswith("-newest")]
+        elif not make_newest(python):
+            return 1
+    for name in chosen:
+        report.run(steps[name])
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user gets: the collection as ansible-galaxy builds and installs it, and the wheel as pip does."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
+
+# A new folder in the checkout is decided about here: it ships, or galaxy.yml's build_ignore names it.
+SHIPS = {
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "COPYING",
+    "FILES.json",
+    "LICENSES",
+    "MANIFEST.json",
+    "README.md",
+    "REUSE.toml",
+    "SECURITY.md",
+    "changelogs",
+    "docs",
+    "extensions",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+}
+# Understood only where that is installed; tests/integration/awx runs it with the real one.
+NEED_ANOTHER_COLLECTION = {"awx_setup"}
+# The sdist has what a distributor builds, checks and tests with, and no file of the collection's own archive.
+SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
+    ".ansible-lint",
+    ".ci",
+    ".gitignore",
+    ".yamllint",
+    "Makefile",
+    "PKG-INFO",
+    "bench",
+    "galaxy.yml",
+    "pyproject.toml",
+    "src",
+    "tests",
+}
+READY_WITHIN_S = 60
+WHEEL_SHIPS = {"ansible_collections", "autoglm_recovery"}
+COLLECTION_IN_WHEEL = "ansible_collections/autoglm/recovery"
+
+
+def check_collection(workplace: Workplace) -> str:
+    """Build the collection, install it where nothing else is, and use the installed copy."""
+    with tempfile.TemporaryDirectory(prefix="autoglm-collection-") as temporary:
+        work = Path(temporary)
+        workplace.read(workplace.program("ansible-galaxy"), "collection", "build", "--output-path", temporary)
+        archive = next(work.glob("*.tar.gz"))
+        with tarfile.open(archive) as tar:
+            names = [member.name for member in tar.getmembers() if not member.isdir()]
+        _refuse_junk(names, SHIPS)
+        environment = workplace.environment(
+            ANSIBLE_COLLECTIONS_PATH=str(work / "installed"),
+            # The environment links the checkout, which must not be taken for an installed copy.
+            ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="false",
+        )
+        galaxy = [workplace.program("ansible-galaxy"), "collection"]
+        install = [*galaxy, "install", "--offline", "-p", str(work / "installed"), str(archive)]
+        workplace.read(*install, cwd=work, env=environment)
+        workplace.read(*galaxy, "verify", "--offline", "autoglm.recovery", cwd=work, env=environment)
+        _use(workplace, work, environment)
+    return f"{archive.name}, {len(names)} files"
+
+
+def check_wheel(workplace: Workplace) -> str:
+    """Make what a release publishes, the sdist and the wheel of it, and use both halves of the wheel elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="autoglm-wheel-") as temporary:
+        work = Path(temporary)
+        build = [workplace.python, "-m", "build", "--outdir"]
+        workplace.read(*build, str(work / "dist"), str(CHECKOUT))
+        sdist, wheel = next(work.glob("dist/*.tar.gz")), next(work.glob("dist/*.whl"))
+        workplace.read(workplace.python, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
+        names = _names_in_sdist(sdist)
+        _refuse_junk(names, SDIST_SHIPS)
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise StepFailedError(f"the sdist has twice: {', '.join(sorted(twice)[:5])}")
+        files = contents(wheel)
+        _refuse_junk([name for name in files if ".dist-info/" not in name], WHEEL_SHIPS)
+        _same_knowledge(list(files))
+        workplace.read(*build, str(work / "direct"), "--wheel", str(CHECKOUT))
+        if different := differing(files, contents(next(work.glob("direct/*.whl")))):
+            raise StepFailedError(f"the wheel of the sdist is not that of the checkout: {', '.join(different[:5])}")
+        _start(work, workplace, wheel)
+    return f"{sdist.name}, {len(names)} files; {wheel.name}, {len(files)} files"
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """What a wheel has, by name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """Names of files that only one has, or that are not the same in both."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _names_in_sdist(sdist: Path) -> list[str]:
+    """Names below the one folder that a sdist has."""
+    with tarfile.open(sdist) as archive:
+        return [member.name.partition("/")[2] for member in archive.getmembers() if not member.isdir()]
+
+
+def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
+    """Install the wheel where nothing else is, and use it from an empty folder: each module, commands, Ansible."""
+    fresh = Workplace("the wheel", work / "venv")
+    elsewhere = work / "elsewhere"
+    elsewhere.mkdir()
+    workplace.read(workplace.python, "-m", "venv", str(fresh.venv))
+    pip = [fresh.python, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check"]
+    fresh.read(*pip, "install", str(wheel), cwd=elsewhere)
+    fresh.read(fresh.python, "-c", _IMPORT_ALL, cwd=elsewhere)
+    for command in ("--help", "--version", "schema", "rules"):
+        fresh.read(fresh.program("autoglm"), command, cwd=elsewhere)
+    (elsewhere / "auto-recovery.yaml").write_text("monitoring: {interval: 2s}\n")
+    # Its notes name playbooks that are not installed: with none there is no collection.
+    fresh.read(fresh.program("autoglm"), "check", "auto-recovery.yaml", cwd=elsewhere)
+    _serve(fresh, elsewhere)
+    _use(fresh, elsewhere, fresh.environment())
+
+
+def _serve(fresh: Workplace, elsewhere: Path) -> None:
+    """Start the receiver, which needs its migrations, templates and static files, and look at it as a person does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    (elsewhere / "inventory").write_text("localhost ansible_connection=local\n")
+    command = [fresh.program("autoglm"), "serve", "--inventory", "inventory", "--listen", address]
+    with (elsewhere / "log").open("wb") as log:
+        receiver = subprocess.Popen(command, cwd=elsewhere, env=fresh.environment(), stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not all(_answers(f"http://{address}{path}") for path in ("/readyz", "/", "/static/console.css")):
+            if receiver.poll() is not None or time.monotonic() > deadline:
+                raise StepFailedError(f"autoglm serve does not serve: {(elsewhere / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+    finally:
+        receiver.terminate()
+        receiver.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+# What is left out is what needs an extra that a plain installation does not have.
+_IMPORT_ALL = """
+import importlib, pkgutil, autoglm_recovery
+for module in pkgutil.walk_packages(autoglm_recovery.__path__, "autoglm_recovery."):
+    if not module.name.endswith((".tracing_otlp", ".migrations.env")) and ".versions." not in module.name:
+        importlib.import_module(module.name)
+"""
+
+
+def _refuse_junk(names: list[str], expected: set[str]) -> None:
+    """Refuse names whose first part nobody expects, and what editors and interpreters leave."""
+    strangers = sorted(
+        {name for name in names if PurePosixPath(name).parts[0] not in expected}
+        | {name for name in names if "__pycache__" in name or _hidden(name) or name.endswith((".pyc", "~"))}
+    )
+    if strangers:
+        raise StepFailedError(f"ships what should not: {', '.join(strangers[:5])}")
+
+
+def _hidden(name: str) -> bool:
+    """Formats that tests read have files with such names."""
+    return "/." in name and not name.startswith("tests/fixtures/")
+
+
+def _same_knowledge(names: list[str]) -> None:
+    """module_utils is a link in the checkout; in the wheel both places must have the files."""
+    in_collection = _below(names, f"{COLLECTION_IN_WHEEL}/plugins/module_utils/")
+    in_package = _below(names, "autoglm_recovery/knowledge/")
+    if not in_package or in_collection != in_package:
+        raise StepFailedError(f"the knowledge is not the same in both: {sorted(in_collection ^ in_package)[:5]}")
+
+
+def _below(names: list[str], folder: str) -> set[str]:
+    return {name.removeprefix(folder) for name in names if name.startswith(folder)}
+
+
+def _use(workplace: Workplace, elsewhere: Path, environment: dict[str, str]) -> None:
+    """Every module is documented, and every playbook is found by its full name and understood."""
+    modules = [f"autoglm.recovery.{path.stem}" for path in sorted((CHECKOUT / "plugins/modules").glob("[a-z]*.py"))]
+    names = sorted({path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} - NEED_ANOTHER_COLLECTION)
+    playbooks = [f"autoglm.recovery.{name}" for name in names]
+    if not modules or not playbooks:
+        raise StepFailedError("there is no module or no playbook to try")
+    workplace.read(workplace.program("ansible-doc"), "--json", *modules, cwd=elsewhere, env=environment)
+    play = [workplace.program("ansible-playbook"), "--syntax-check", "-i", "localhost,", "-e", "target=localhost"]
+    workplace.read(*play, *playbooks, cwd=elsewhere, env=environment)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.module_utils import faults
+from ansible_collections.autoglm.recovery.plugins.module_utils.faults import lines
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.framing import unframe
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.lines.reading import (
     KINDS,
@@ -145,11 +145,10 @@ def test_a_megabyte_costs_no_more_than_the_longest_message(line) -> None:
 
 
 def _patterns():
-    for module in pkgutil.iter_modules(faults.__path__, f"{faults.__name__}."):
-        if module.name.rpartition(".")[2].startswith("line"):
-            for name, value in vars(importlib.import_module(module.name)).items():
-                if isinstance(value, re.Pattern):
-                    yield f"{module.name.rpartition('.')[2]}.{name}", value
+    for module in pkgutil.iter_modules(lines.__path__, f"{lines.__name__}."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, re.Pattern):
+                yield f"{module.name.rpartition('.')[2]}.{name}", value
 
 
 def _repeats(tree, inside: int = 0):

@@ -27,4 +27,4 @@ def test_a_run_whose_host_says_nul_ends_and_is_told_of(tmp_path, postgresql):
         until("an incident", lambda: receiver.get("/api/v1/incidents")["incidents"])
         until("the run to have failed", lambda: [run for run in receiver.runs(1) if run["state"] == "failed"])
         told = [line["text"] for line in receiver.get("/api/v1/incidents/1")["timeline"]]
-        assert any("begin \ufffd end" in text for text in told), told
+        assert any(r"begin \x00 end" in text for text in told), told

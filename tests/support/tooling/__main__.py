@@ -115,7 +115,9 @@ def steps_for(report: Report) -> dict[str, Step]:
     of_processes = partial(report.pytest, beside=3, once_more=True)
     integration, lab = of_processes("tests/integration"), report.pytest("tests/lab", once_more=True)
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
-    unit_again = report.pytest("tests/unit/plugins", "tests/unit/cli", beside=2)
+    unit_again = report.pytest(
+        "tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", "tests/unit/cli", beside=2
+    )
     # Containers and SSH do not tell one ansible-core from another.
     warm_again = (
         f"tests/integration/warm/test_{name}.py" for name in ("same_as_cold", "conditions", "as_by_hand", "become")

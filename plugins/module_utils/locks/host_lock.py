@@ -46,7 +46,7 @@ def now() -> float:
 
 
 def boot() -> str:
-    """Name this boot. Raises Unusable."""
+    """Name this boot. Raises HostLockUnusable."""
     named = clocks.boot_id()
     if named is None:
         raise HostLockUnusable("the kernel of this host does not say which boot this is, and so how old a lock is")

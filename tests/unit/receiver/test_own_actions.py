@@ -323,6 +323,19 @@ PLAYS = {
 }
 
 
+def test_a_collection_that_cannot_be_loaded_takes_its_own_actions_away_and_nothing_else(tmp_path, monkeypatch) -> None:
+    broken = tmp_path / "ansible_collections/acme/broken"
+    for folder in ("meta", "playbooks"):
+        (broken / folder).mkdir(parents=True)
+    (broken / "playbooks/cycle.yml").write_text("- hosts: all\n")
+    (broken / "meta/runtime.yml").write_text("[no yaml: {\n")
+    install(tmp_path, "restart_process")
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(tmp_path))
+    actions = {"cycle": OwnAction(playbook="acme.broken.cycle"), "free_disk": OwnAction(playbook="acme.none.x")}
+    assert found(actions) == {"cycle": None, "free_disk": None}
+    assert runnable(actions) == {"restart_process"}
+
+
 def test_the_doctor_says_of_each_own_action_whether_it_is_there_and_takes_one_host(tmp_path) -> None:
     for name, (hosts, _) in PLAYS.items():
         (tmp_path / f"{name}.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": []}]))

@@ -9,8 +9,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
+
 from autoglm_recovery.policy.own import OwnAction
-from autoglm_recovery.receiver.fleet.ansible import collections, installed_playbooks
+from autoglm_recovery.receiver.fleet.ansible import AnsibleError, collections, installed_playbooks
+
+log = structlog.get_logger()
 
 # Ansible's own order (``YAML_FILENAME_EXTENSIONS``).
 _SUFFIXES = (".yml", ".yaml", ".json")
@@ -30,13 +34,19 @@ def runnable(actions: Mapping[str, OwnAction], folder: Path | None = None) -> fr
 
 
 def found(actions: Mapping[str, OwnAction]) -> dict[str, Path | None]:
-    """Return where the playbook of each own action is; None where it is not, or cannot be read.
-
-    :raises AnsibleError: if Ansible cannot be asked.
-    """
+    """Return where the playbook of each own action is; None where it is not, or cannot be read."""
     named = {_collection(own.playbook) for own in actions.values() if not own.playbook.startswith("/")}
-    roots = collections(sorted(named)) if named else {}
+    roots = {name: _root(name) for name in sorted(named)}
     return {name: _file(own.playbook, roots) for name, own in actions.items()}
+
+
+def _root(collection: str) -> str | None:
+    """Return where a collection is; one that Ansible cannot load takes its own actions away, and not the receiver."""
+    try:
+        return collections([collection])[collection]
+    except AnsibleError as error:
+        log.warning("own actions cannot be run", collection=collection, error=str(error))
+        return None
 
 
 def _collection(playbook: str) -> str:

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that a policy names: which of them hold secrets, and whether somebody else may read or write them."""
+"""The files that a policy names: which of them hold secrets, and whether somebody else may read or write them.
+
+A playbook of the site's own by its path is one of them: what it says is done as root, on every host.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,11 @@ def named_files(policy: Policy) -> list[NamedFile]:
         if setting is not None:
             found += [(f"{key}.token_file", setting.token_file, True), (f"{key}.ca_path", setting.ca_path, False)]
     found += [("notify.routes.urls_file", route.urls_file, True) for route in policy.notify.routes]
+    found += [
+        (f"actions.{name}.playbook", Path(own.playbook), False)
+        for name, own in policy.actions.items()
+        if own.playbook.startswith("/") and own.launcher != "awx"
+    ]
     return [NamedFile(key, path, secret) for key, path, secret in found if path is not None]
 
 

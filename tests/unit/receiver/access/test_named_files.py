@@ -70,6 +70,19 @@ def test_what_others_may_write_is_refused_with_what_to_do(tmp_path: Path, key: s
     assert f"{key} {tmp_path}/it has mode 0646: others than its owner may write it; chmod" in str(refused.value)
 
 
+def test_an_own_playbook_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    playbook = tmp_path / "it.yml"
+    playbook.write_text("- hosts: all\n")
+    playbook.chmod(0o664)
+    declared = "actions: {flush: {playbook: FILE}}\n".replace("FILE", str(playbook))
+    with pytest.raises(
+        AuthError, match=r"actions\.flush\.playbook .*has mode 0664: others than its owner may write"
+    ):
+        judge_named_files(parse_policy(declared))
+    playbook.chmod(0o644)
+    assert judge_named_files(parse_policy(declared)) == []
+
+
 @pytest.mark.parametrize("key", SECRETS)
 def test_a_secret_that_everybody_may_read_is_refused_and_one_of_a_group_is_told(tmp_path: Path, key: str) -> None:
     with pytest.raises(AuthError, match="everybody on this machine may read it; chmod u=rw,go="):

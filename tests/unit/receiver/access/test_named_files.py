@@ -75,9 +75,7 @@ def test_an_own_playbook_that_others_may_write_is_refused(tmp_path: Path) -> Non
     playbook.write_text("- hosts: all\n")
     playbook.chmod(0o664)
     declared = "actions: {flush: {playbook: FILE}}\n".replace("FILE", str(playbook))
-    with pytest.raises(
-        AuthError, match=r"actions\.flush\.playbook .*has mode 0664: others than its owner may write"
-    ):
+    with pytest.raises(AuthError, match=r"actions\.flush\.playbook .*has mode 0664: others than its owner may write"):
         judge_named_files(parse_policy(declared))
     playbook.chmod(0o644)
     assert judge_named_files(parse_policy(declared)) == []

@@ -25,7 +25,7 @@ from tests.integration.awx.driving import DEADLINE_S, RUN, Kept, awaited, order
 from tests.integration.awx.test_once import RECEIVER
 from tests.support.fake_awx import Fault
 from tests.support.fake_awx.server import Running
-from tests.unit.receiver.test_follow import Stage
+from tests.unit.receiver.runs.test_follow import Stage
 
 # A receiver that has taken the word and is about to keep it: for that it waits until it is killed.  It asks a second
 # time while AWX works on the first look (a line on stdin says when that is), and in the end for another run.

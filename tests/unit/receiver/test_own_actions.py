@@ -41,10 +41,10 @@ from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.triage.classify import classify
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
 from autoglm_recovery.receiver.values.situation import CapacityGroup, Situation
-from tests.unit.receiver.backtest.test_replay import recorded, series
+from tests.unit.receiver.fleet.test_installed_playbooks import install
+from tests.unit.receiver.rehearse.backtest.test_replay import recorded, series
 
 from .desk import FLEET, GPU, desk
-from .test_installed_playbooks import install
 
 NOW = 1_800_000_000.0
 POLICY = """

@@ -17,8 +17,7 @@ from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.principal import Need, Principal, Role
 from autoglm_recovery.receiver.web.gate import Gate
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, GuardedMount, check_guarded, who
-
-from .client import ask
+from tests.unit.receiver.web.client import ask
 
 SESSIONS = Sessions(b"k" * 32)
 TEXT = Contract("text/plain")

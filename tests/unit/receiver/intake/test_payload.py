@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.intake.payload import PayloadError, parse_webhook, redelivery_key
 
-CAPTURED = Path(__file__).parents[2] / "fixtures" / "alertmanager"
+CAPTURED = Path(__file__).parents[3] / "fixtures" / "alertmanager"
 ALERTS = CAPTURED.parent / "alerts"
 
 

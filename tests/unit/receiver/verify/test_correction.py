@@ -12,8 +12,7 @@ from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs, schema
 from autoglm_recovery.receiver.verify.correction import corrected
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from autoglm_recovery.policy.proof import PLACES
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.rehearse.explain import explain
 from autoglm_recovery.receiver.verify.proof import Proof, question, read
-
-from .desk import FLEET, desk
+from tests.unit.receiver.desk import FLEET, desk
 
 POLICY = """
 monitoring: {prometheus: {url: 'http://127.0.0.1:9090'}}

@@ -25,8 +25,7 @@ from autoglm_recovery.receiver.process.worker import Worker, Workers, WorkerTrou
 from autoglm_recovery.receiver.store import heard
 from tests.support.servers.fake_pager import FakePager
 from tests.support.servers.http_answers import Asked, Reply, answering_http
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 MINUTE = 60.0
 SETTING = Setting()

@@ -12,8 +12,7 @@ import pytest
 from autoglm_recovery.receiver.console.incident import incident_page
 from autoglm_recovery.receiver.store import schema, views
 from autoglm_recovery.report import report_on, to_html
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 MANY = 20_000
 

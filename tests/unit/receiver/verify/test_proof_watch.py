@@ -14,8 +14,7 @@ from autoglm_recovery import bounded_http
 from autoglm_recovery.receiver.verify import proof_watch
 from autoglm_recovery.receiver.verify.proof_watch import LARGEST_ANSWER, ProofWatch
 from tests.support.servers.http_answers import Asked, Reply, answering_http
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 JSON = {"Content-Type": "application/json"}
 ONE = json.dumps({"status": "success", "data": {"resultType": "scalar", "result": [7, "1"]}}).encode()

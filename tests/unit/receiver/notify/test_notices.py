@@ -26,8 +26,7 @@ from autoglm_recovery.receiver.store import incidents, notices, runs, schema
 from autoglm_recovery.receiver.values.model import Alert, IncidentState
 from tests.support.servers.fake_pager import SECRET, FakePager
 from tests.support.servers.ports import free_port
-
-from .desk import GPU, desk
+from tests.unit.receiver.desk import GPU, desk
 
 DEADLINE_S = 60.0
 

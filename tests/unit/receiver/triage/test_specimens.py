@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.triage.absorb import judge
 from autoglm_recovery.receiver.triage.target import Refusal, resolve
 
-ALERTS = Path(__file__).parents[2] / "fixtures" / "alerts"
+ALERTS = Path(__file__).parents[3] / "fixtures" / "alerts"
 SPECIMENS = yaml.safe_load((ALERTS / "specimens.yml").read_text("utf-8"))
 
 

@@ -20,8 +20,7 @@ from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.triage.news import LATE_AT_MOST_S
 from autoglm_recovery.receiver.values.alerts import taken_together
 from autoglm_recovery.receiver.values.model import Alert
-
-from .desk import START, desk
+from tests.unit.receiver.desk import START, desk
 
 LABELS = {"alertname": "A", "failure_class": "unknown", "host": "node-c"}
 # Two Alertmanagers with one configuration, whose alert belongs to two groups.

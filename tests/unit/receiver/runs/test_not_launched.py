@@ -20,8 +20,7 @@ from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunReport, RunStatus
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.runs import Lease
-
-from .desk import GPU, desk
+from tests.unit.receiver.desk import GPU, desk
 
 POLICY = """
 launchers: {awx: {url: https://awx.example.org, token_file: /run/awx-token}}

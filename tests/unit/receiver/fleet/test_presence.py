@@ -27,8 +27,7 @@ from autoglm_recovery.receiver.fleet.presence import (
     looked,
 )
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 NOW = 1_800_000_000.0
 FLEET = Fleet(

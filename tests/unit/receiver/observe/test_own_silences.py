@@ -22,9 +22,8 @@ from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.triage.absorb import absorb
 from autoglm_recovery.receiver.values.model import Alert, Fault, FaultMode, Target
-
-from .desk import FLEET, START, desk
-from .test_silences import entry
+from tests.unit.receiver.desk import FLEET, START, desk
+from tests.unit.receiver.observe.test_silences import entry
 
 ROW = SimpleNamespace(key="k" * 32, silence=None, incident_id=3, run_id=7, action="restart_process", host="node-a")
 _labels = st.dictionaries(

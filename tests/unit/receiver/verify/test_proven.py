@@ -15,8 +15,7 @@ from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.triage.nature import nature_of
 from autoglm_recovery.receiver.verify.proof import Proof
 from autoglm_recovery.receiver.verify.proven import EXPIRY_SPREAD_S
-
-from .desk import GPU, desk
+from tests.unit.receiver.desk import GPU, desk
 
 # As Prometheus with node_exporter and the rules of the table has it.
 OOM_KILL = {"alertname": "HostOomKillDetected", "instance": "10.20.0.11:9100", "nodename": "node-c"}
@@ -412,8 +411,7 @@ def test_an_alert_that_came_and_went_is_no_recovery_of_ours(at):
 
 def test_a_paused_fleet_is_not_asked_and_that_is_said(at):
     from autoglm_recovery.receiver.operators import orders  # noqa: PLC0415
-
-    from .desk import PERSON  # noqa: PLC0415
+    from tests.unit.receiver.desk import PERSON  # noqa: PLC0415
 
     began = repaired(at)
     with at.clock():

@@ -9,9 +9,8 @@ import pytest
 
 from autoglm_recovery.receiver.observe.silences import SilenceSnapshot, read_silences
 from autoglm_recovery.receiver.store import schema
-
-from .desk import GPU, desk
-from .test_silences import entry, matcher
+from tests.unit.receiver.desk import GPU, desk
+from tests.unit.receiver.observe.test_silences import entry, matcher
 
 OOM = "recovery: {strategies: {oom: {delay: 0s, backoff: 0s}}}"
 SILENCED = "guardrails: {silences: {alertmanager: 'http://127.0.0.1:1'}}\n" + OOM

@@ -15,8 +15,7 @@ from autoglm_recovery.receiver.notify.moot import look_again
 from autoglm_recovery.receiver.notify.refusals import tell_of_refusals
 from autoglm_recovery.receiver.store import notices, refusals, schema
 from autoglm_recovery.receiver.values.model import Alert
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 POLICY = """
 notify: {routes: [{urls: ['json://127.0.0.1:9/'], occasions: [refused, escalated]}], console: 'https://console.example'}

@@ -15,8 +15,7 @@ from autoglm_recovery.receiver.operators import orders
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.values.model import Alert
-
-from .desk import FLEET, GPU, PERSON, START, desk
+from tests.unit.receiver.desk import FLEET, GPU, PERSON, START, desk
 
 SLOW = "recovery: {strategies: {oom: {delay: 1h}, overload: {delay: 1h}, gpu_lost: {delay: 1h}}}"
 

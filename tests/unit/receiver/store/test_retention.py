@@ -13,8 +13,7 @@ from autoglm_recovery.receiver.intake.payload import Rejected, fingerprint
 from autoglm_recovery.receiver.store import retention, schema
 from autoglm_recovery.receiver.store.forgetting import Forgetting
 from autoglm_recovery.receiver.values.model import Alert
-
-from .desk import START, desk
+from tests.unit.receiver.desk import START, desk
 
 DAY = 86400.0
 

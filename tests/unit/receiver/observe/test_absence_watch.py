@@ -31,8 +31,7 @@ from autoglm_recovery.receiver.store.absences import FiringAlert
 from autoglm_recovery.receiver.values.alerts import ABSENT
 from autoglm_recovery.receiver.values.model import Alert
 from tests.support.servers.http_answers import Reply, answering_http
-
-from .desk import START, desk
+from tests.unit.receiver.desk import START, desk
 
 POLICY = """
 monitoring: {alertmanager: {url: 'http://127.0.0.1:1'}}

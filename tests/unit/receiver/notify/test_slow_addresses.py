@@ -21,8 +21,7 @@ from autoglm_recovery.receiver.notify.letters import Letter
 from autoglm_recovery.receiver.notify.notifier import CLAIM_S, Notifier, pause_after
 from autoglm_recovery.receiver.notify.recipients import digest
 from autoglm_recovery.receiver.store import notices, schema
-
-from .desk import desk
+from tests.unit.receiver.desk import desk
 
 DEADLINE_S = 60.0
 HANGS = "json://127.0.0.1:1/hangs"

@@ -16,10 +16,9 @@ from autoglm_recovery.receiver.observe.silencer import Silencer
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.store import pauses, runs, schema
 from autoglm_recovery.receiver.verify.proof import Proof
-
-from .desk import desk
-from .test_absence_watch import had, stored
-from .test_silences import entry
+from tests.unit.receiver.desk import desk
+from tests.unit.receiver.observe.test_absence_watch import had, stored
+from tests.unit.receiver.observe.test_silences import entry
 
 POLICY = """
 monitoring: {alertmanager: {url: 'http://127.0.0.1:1', silence: true}}

@@ -342,7 +342,7 @@ def act(params: dict[str, Any], check_mode: bool) -> draining.DrainOutcome:
     if params["state"] == "queried":
         return querying.query(balancer, params["balancer"]["lock_dir"], server)
     rules = _rules(params)
-    parts = draining.DrainPeers(
+    parts = draining.DrainContext(
         balancer,
         params["server"],
         _engine(params, params["engine_url"]) if params["engine_url"] else None,

@@ -1,15 +1,15 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any other balancer, by commands of the operator's: word lists that are run without a shell.
+"""Any other balancer, by commands that the operator configures: word lists that are run without a shell.
 
 In each word C({server}), C({backend}) and C({weight}) are replaced by their values. Exit status 0 is success; anything
-else is failure, and what the command said on standard error is the reason. C(state) answers with JSON about the pool:
+else is failure, with the command's standard error as the reason. C(state) prints JSON about the pool:
 
     [{"name": "a:80", "admin": "active|drained|maintenance", "health": "up|down|unknown", "weight": 10, "in_flight": 3}]
 
-health, weight and in_flight may be left out, and are then not known. C(in_flight) answers with a number, for whom the
-list does not tell it.
+health, weight and in_flight may be left out, and are then unknown. C(in_flight) prints a number, for balancers whose
+list does not contain it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BLANK = re.compile(r"\{(server|backend|weight)\}")
 
 
 class CommandBalancer:
-    """One pool. C(commands): state, drain, ready, and if there are such, in_flight and weight."""
+    """One pool. C(commands) has state, drain and ready; in_flight and weight are optional."""
 
     name = "command"
     needs: ClassVar[tuple[str, ...]] = ("commands",)
@@ -75,27 +75,27 @@ class CommandBalancer:
         return cls(options["commands"], options.get("backend") or "", options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
-        return tuple(map(_member, self._entries()))
+        return tuple(map(_member, self._read_state()))
 
     def state(self, server: str) -> PoolMember:
         return find_member(server, self.members(), "commands.state")
 
     def drain(self, server: str) -> None:
-        self._change("drain", server, DRAINED)
+        self._run_and_confirm("drain", server, DRAINED)
 
     def ready(self, server: str) -> None:
-        self._change("ready", server, ACTIVE)
+        self._run_and_confirm("ready", server, ACTIVE)
 
     def in_flight(self, server: str) -> Count:
         try:
             if self._commands.get("in_flight"):
-                return _count(self._answer("in_flight", server).strip(), "commands.in_flight")
-            entries = [entry for entry in self._entries() if entry["name"] == server]
+                return _parse_count(self._run_command("in_flight", server).strip(), "commands.in_flight")
+            entries = [entry for entry in self._read_state() if entry["name"] == server]
         except BalancerError as error:
             return Count(None, error.reason, "unread")
         if not entries or "in_flight" not in entries[0]:
             return Count(None, "commands.state tells no in_flight, and there is no commands.in_flight", "unsupported")
-        return _count(entries[0]["in_flight"], "commands.state")
+        return _parse_count(entries[0]["in_flight"], "commands.state")
 
     def weight(self, server: str) -> Weight:
         weight = self.state(server).weight
@@ -106,7 +106,7 @@ class CommandBalancer:
     def set_weight(self, server: str, value: int) -> None:
         if not self._commands.get("weight"):
             raise BalancerNotSupported("there is no commands.weight")
-        self._answer("weight", server, value)
+        self._run_command("weight", server, value)
         now = self.weight(server).current
         if now != value:
             raise BalancerError("unproven", f"commands.weight succeeded, and commands.state says {now} and not {value}")
@@ -115,7 +115,7 @@ class CommandBalancer:
         return "command"
 
     def obstacles(self) -> list[Obstacle]:
-        """Whether the programs are there. Whether they would do it, only they know; members() runs C(state)."""
+        """Name the programs that are missing. Whether the others would succeed is only known by running them."""
         programs = {name: words[0] for name, words in self._commands.items() if words}
         return [
             Obstacle(f"there is no program {program}, or it may not be run", f"correct commands.{name}")
@@ -126,16 +126,16 @@ class CommandBalancer:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"command {' '.join(self._commands['state'])} {self._backend}", self._lock_dir)
 
-    def _change(self, name: str, server: str, wanted: str) -> None:
-        self._answer(name, server)
+    def _run_and_confirm(self, name: str, server: str, wanted: str) -> None:
+        self._run_command(name, server)
         now = self.state(server)
         if now.admin != wanted:
             raise BalancerError(
                 "unproven", f"commands.{name} succeeded, and commands.state says {now.admin} of {server}"
             )
 
-    def _entries(self) -> list[dict[str, Any]]:
-        answer = self._answer("state", "")
+    def _read_state(self) -> list[dict[str, Any]]:
+        answer = self._run_command("state", "")
         try:
             document = json.loads(answer)
         except (ValueError, RecursionError) as error:
@@ -146,9 +146,9 @@ class CommandBalancer:
             )
         return document
 
-    def _answer(self, name: str, server: str, weight: int | None = None) -> str:
+    def _run_command(self, name: str, server: str, weight: int | None = None) -> str:
         values = {"server": server, "backend": self._backend, "weight": "" if weight is None else str(weight)}
-        # In one pass: what was filled in is not looked at again.
+        # One pass, so that a value which contains a placeholder is not expanded again.
         words = [_BLANK.sub(lambda match: values[match[1]], word) for word in self._commands[name]]
         outcome = self._run(words, self._timeout)
         complaint = outcome.complaint()
@@ -165,7 +165,7 @@ def _is_entry(entry: Any) -> bool:
     return (
         entry.get("admin") in (ACTIVE, DRAINED, MAINTENANCE)
         and entry.get("health", UNKNOWN) in (UP, DOWN, UNKNOWN)
-        and (weight is None or _whole(weight))
+        and (weight is None or _is_whole_number(weight))
         and isinstance(entry.get("backup", False), bool)
     )
 
@@ -176,13 +176,13 @@ def _member(entry: Mapping[str, Any]) -> PoolMember:
     return PoolMember(entry["name"], entry["admin"], health, entry.get("weight"), entry.get("backup", False), says)
 
 
-def _count(value: Any, source: str) -> Count:
+def _parse_count(value: Any, source: str) -> Count:
     if isinstance(value, str):
         value = whole_number(value) if whole_number(value) is not None else value
-    if not _whole(value):
+    if not _is_whole_number(value):
         return Count(None, f"{source} answered {str(value)[:50]!r}, which is no number of requests", "unread")
     return Count(value, f"{source}: {value} in flight")
 
 
-def _whole(value: Any) -> bool:
+def _is_whole_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

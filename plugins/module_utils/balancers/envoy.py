@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Envoy, by the file of its endpoints (EDS) and its admin API.
 
-The file is renamed into place, which a C(watched_directory) of Envoy's sees at once; an endpoint with C(health_status:
-DRAINING) gets no new request. What is in force is told by C(/clusters?format=json) of the admin API, and nothing counts
-before it is there. Where a server is in other clusters too, C(/config_dump) names their files, which are changed only
-where they are declared: an answer decides about no file of this host. Format:
+The file is renamed into place, which Envoy's C(watched_directory) notices at once; an endpoint with C(health_status:
+DRAINING) gets no new request. A change counts once C(/clusters?format=json) of the admin API shows it in force. Where a
+server is in other clusters too, C(/config_dump) names their files. Those are changed only if the operator declared
+them: an answer of Envoy must not decide which files of this host are written. Format:
 https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--clusters?format=json and
 envoy.config.endpoint.v3.LbEndpoint. Seen on Envoy 1.40, which leaves out a value that is zero.
 """
@@ -34,9 +34,9 @@ _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
 
 
 class Envoy:
-    """One cluster with its endpoints in one file. C(timeout) is seconds for a question, and for a change to arrive.
+    """One cluster with its endpoints in one file. C(timeout) is seconds for a request, and for a change to arrive.
 
-    more_files: files of other clusters that may be changed too, or their directories; the file's own if none is given.
+    more_files: files of other clusters that may be changed too, or their directories; by default the file's directory.
     """
 
     name = "envoy"
@@ -74,10 +74,10 @@ class Envoy:
         return cls(cluster=options["backend"], more_files=more, **{name: options[name] for name in names})
 
     def members(self) -> tuple[PoolMember, ...]:
-        ours = [each for each in self._endpoints(self._file) if each.cluster == self._cluster]
-        hosts = self._hosts()
+        ours = [each for each in self._read_endpoints(self._file) if each.cluster == self._cluster]
+        hosts = self._hosts_in_force()
         if not ours:
-            raise BalancerError("unknown_backend", self._why_not_here(hosts))
+            raise BalancerError("unknown_backend", self._why_cluster_is_missing(hosts))
         checked = self._checks_health()
         first = min(each.priority for each in ours)
         by_address: dict[str, list[Endpoint]] = {}
@@ -86,13 +86,13 @@ class Envoy:
         members = []
         for address, same in by_address.items():
             member = _member(address, same, hosts.get(self._cluster, {}).get(address, []), checked, first)
-            elsewhere = self._others(hosts, address)
+            elsewhere = self._other_clusters_with(hosts, address)
             if member.admin == DRAINED and elsewhere:
                 member = replace(member, pending=True, says=f"{member.says}; in use by cluster {', '.join(elsewhere)}")
             members.append(member)
         return tuple(members)
 
-    def _why_not_here(self, hosts: Mapping[str, Any]) -> str:
+    def _why_cluster_is_missing(self, hosts: Mapping[str, Any]) -> str:
         words = f"{self._file} has no endpoints of a cluster {self._cluster!r}"
         if self._cluster in hosts:
             words += ". Envoy has it from elsewhere: only endpoints of a file (EDS) can be drained, not static ones"
@@ -102,33 +102,33 @@ class Envoy:
         return find(server, self.members(), f"cluster {self._cluster!r} in {self._file}")
 
     def drain(self, server: str) -> None:
-        """In every cluster whose endpoints a file holds. Refused where one would be left without any, or is static."""
+        """Drain in every cluster that a file holds. Refused where one is static or would have no endpoint left."""
         self.state(server)
-        others = self._others(self._hosts(), server)
-        places = self._files_of(server, others)
+        others = self._other_clusters_with(self._hosts_in_force(), server)
+        places = self._files_of_clusters(server, others)
         alone = [
             cluster
             for file in sorted({places[cluster] for cluster in others} | {self._file})
-            for cluster in envoy_endpoints.left_alone(self._endpoints(file), server, self._cluster)
+            for cluster in envoy_endpoints.left_alone(self._read_endpoints(file), server, self._cluster)
         ]
         if alone:
             raise BalancerError("refused", f"{server} is also the only endpoint of cluster {', '.join(alone)}")
         for cluster in others:
-            self._edit(places[cluster], server, "health_status", "DRAINING")
-        self._change(server, "health_status", "DRAINING", lambda member: member.admin == DRAINED)
+            self._edit_file(places[cluster], server, "health_status", "DRAINING")
+        self._change_and_wait(server, "health_status", "DRAINING", lambda member: member.admin == DRAINED)
 
     def ready(self, server: str) -> None:
-        """In every cluster whose endpoints a file holds."""
-        hosts = self._hosts()
+        """Activate in every cluster that a file holds."""
+        hosts = self._hosts_in_force()
         others = [name for name, found in hosts.items() if name != self._cluster and server in found]
         drained = [name for name in others if any(map(envoy_endpoints.is_draining, hosts[name][server]))]
-        places = self._places(server, drained) if others else {}
+        places = self._declared_files(server, drained) if others else {}
         for cluster in others:
             if cluster in places:
-                self._edit(places[cluster], server, "health_status", "HEALTHY")
-        self._change(server, "health_status", "HEALTHY", lambda member: member.admin == ACTIVE)
+                self._edit_file(places[cluster], server, "health_status", "HEALTHY")
+        self._change_and_wait(server, "health_status", "HEALTHY", lambda member: member.admin == ACTIVE)
 
-    def _others(self, hosts: Mapping[str, Mapping[str, list[dict[str, Any]]]], address: str) -> list[str]:
+    def _other_clusters_with(self, hosts: Mapping[str, Mapping[str, list[dict[str, Any]]]], address: str) -> list[str]:
         """The other clusters that send requests to an address now."""
         return [
             cluster
@@ -136,12 +136,12 @@ class Envoy:
             if cluster != self._cluster and any(map(envoy_endpoints.gets_requests, found.get(address, [])))
         ]
 
-    def _places(self, server: str, needed: Sequence[str]) -> dict[str, str]:
-        """Cluster -> the file of its endpoints, of those whose file is declared, and on this host.
+    def _declared_files(self, server: str, needed: Sequence[str]) -> dict[str, str]:
+        """Cluster -> file of its endpoints, for the files that are declared and exist on this host.
 
         Raises BalancerError where one of the C(needed) clusters has a file that is not declared.
         """
-        told = envoy_endpoints.files_of(self._get("/config_dump"))
+        told = envoy_endpoints.files_of(self._get_json("/config_dump"))
         places = {cluster: files.declared(file, self._declared) for cluster, file in told.items()}
         for cluster in needed:
             if cluster in told and places[cluster] is None:
@@ -153,22 +153,22 @@ class Envoy:
                 )
         return {cluster: file for cluster, file in places.items() if file is not None and os.path.isfile(file)}
 
-    def _files_of(self, server: str, others: Sequence[str]) -> dict[str, str]:
-        """As _places(), of each of the other clusters that send to a server. Raises BalancerError for one without."""
-        places = self._places(server, others) if others else {}
+    def _files_of_clusters(self, server: str, others: Sequence[str]) -> dict[str, str]:
+        """Cluster -> file, for the other clusters of a server. Raises BalancerError for a cluster without a file."""
+        places = self._declared_files(server, others) if others else {}
         fixed = [cluster for cluster in others if cluster not in places]
         if fixed:
             words = f"{server} also gets requests by cluster {', '.join(fixed)}, whose endpoints no file here holds"
             raise BalancerError("refused", words)
         return places
 
-    def _endpoints(self, file: str) -> list[Endpoint]:
+    def _read_endpoints(self, file: str) -> list[Endpoint]:
         return envoy_endpoints.in_file(files.parse(file, files.read(file)))
 
     def in_flight(self, server: str) -> Count:
-        """Requests that Envoy has with the host, and those that wait for a connection to it. In all its clusters."""
+        """Requests under way to the host, and those that wait for a connection to it, in all of its clusters."""
         try:
-            clusters = self._hosts()
+            clusters = self._hosts_in_force()
         except BalancerError as error:
             return Count(None, error.reason, "silent" if error.kind == "unreachable" else "unread")
         if not clusters.get(self._cluster, {}).get(server):
@@ -188,28 +188,28 @@ class Envoy:
         return Weight(1 if weight is None else weight)
 
     def set_weight(self, server: str, value: int) -> None:
-        self._change(server, "load_balancing_weight", value, lambda member: member.weight == value)
+        self._change_and_wait(server, "load_balancing_weight", value, lambda member: member.weight == value)
 
     def incarnation(self) -> str:
-        return "file"  # what it was told is in its file, whatever becomes of its process
+        return "file"  # the drain is kept in the file and survives a restart of Envoy
 
     def obstacles(self) -> list[Obstacle]:
-        hosts, places = self._hosts(), {self._file}
-        ours = [each.address for each in self._endpoints(self._file) if each.cluster == self._cluster]
+        hosts, places = self._hosts_in_force(), {self._file}
+        ours = [each.address for each in self._read_endpoints(self._file) if each.cluster == self._cluster]
         for address in dict.fromkeys(ours):
-            others = self._others(hosts, address)
-            found = self._files_of(address, others)
+            others = self._other_clusters_with(hosts, address)
+            found = self._files_of_clusters(address, others)
             places |= {found[cluster] for cluster in others}
         return [obstacle for place in sorted(places) for obstacle in files.obstacles(place, document=True)]
 
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"envoy {self._file}", self._lock_dir)
 
-    def _change(self, server: str, key: str, value: Any, arrived: Callable[[PoolMember], bool]) -> None:
+    def _change_and_wait(self, server: str, key: str, value: Any, arrived: Callable[[PoolMember], bool]) -> None:
         """Change a server's endpoints in the file, and wait until the admin API shows it in force."""
         self.state(server)
 
-        self._edit(self._file, server, key, value)
+        self._edit_file(self._file, server, key, value)
         deadline = time.monotonic() + self._timeout
         while True:
             now = self.state(server)
@@ -223,13 +223,13 @@ class Envoy:
                 )
             time.sleep(0.05)
 
-    def _edit(self, file: str, server: str, key: str, value: Any) -> None:
+    def _edit_file(self, file: str, server: str, key: str, value: Any) -> None:
         def changed(content: bytes) -> bytes:
             document = files.parse(file, content)
             same = [each for each in envoy_endpoints.in_file(document) if each.address == server]
             # A weight is of one cluster; whether a server serves is of the server.
-            found = [each.told for each in same if key == "health_status" or each.cluster == self._cluster]
-            # One that was never told anything is healthy.
+            found = [each.lb_endpoint for each in same if key == "health_status" or each.cluster == self._cluster]
+            # An endpoint without a health_status is healthy.
             if all(endpoint.get(key, "HEALTHY" if key == "health_status" else None) == value for endpoint in found):
                 return content
             for endpoint in found:
@@ -238,9 +238,9 @@ class Envoy:
 
         files.edit(file, changed)
 
-    def _hosts(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
-        """What is in force: cluster -> address -> hosts. Raises BalancerError where our cluster is not among them."""
-        clusters = envoy_endpoints.in_force(self._get("/clusters?format=json"))
+    def _hosts_in_force(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Cluster -> address -> hosts that are in force. Raises BalancerError where our cluster is not among them."""
+        clusters = envoy_endpoints.in_force(self._get_json("/clusters?format=json"))
         if clusters is None:
             raise BalancerError("unreadable", "Envoy's /clusters is not a list of clusters")
         if self._cluster not in clusters:
@@ -249,13 +249,13 @@ class Envoy:
         return clusters
 
     def _checks_health(self) -> bool:
-        """Whether the cluster has health checks that have run. Without any, Envoy calls every host healthy."""
+        """Whether health checks of the cluster have run. Without health checks Envoy reports every host healthy."""
         name = f"cluster.{self._cluster}.health_check.attempt"
-        document = self._get(f"/stats?format=json&filter={quote('^' + name.replace('.', '[.]') + '$', safe='')}")
+        document = self._get_json(f"/stats?format=json&filter={quote('^' + name.replace('.', '[.]') + '$', safe='')}")
         stats = envoy_endpoints.items(document, "stats")
         return any(stat.get("name") == name and stat.get("value") for stat in stats if isinstance(stat, dict))
 
-    def _get(self, path: str) -> Any:
+    def _get_json(self, path: str) -> Any:
         try:
             return self._admin.get_json(path)
         except EngineError as error:
@@ -266,7 +266,7 @@ class Envoy:
 def _member(
     address: str, same: Sequence[Endpoint], hosts: Sequence[Mapping[str, Any]], checked: bool, first: int
 ) -> PoolMember:
-    """One address in one cluster, in whatever localities. A lower priority than the first is a reserve."""
+    """One address of one cluster, over all localities. An endpoint below the first priority is a backup."""
     wanted = DRAINED if all(each.drained for each in same) else ACTIVE
     backup = all(each.priority > first for each in same)
     if not hosts:
@@ -275,18 +275,21 @@ def _member(
     told = [str(status.get("eds_health_status", "UNKNOWN")) for status in statuses]
     admin = DRAINED if all(eds == "DRAINING" for eds in told) else ACTIVE
     weights = [envoy_endpoints.weight_of(host, "weight") for host in hosts]
-    told_weights = [envoy_endpoints.weight_of(each.told, "load_balancing_weight") for each in same]
+    told_weights = [envoy_endpoints.weight_of(each.lb_endpoint, "load_balancing_weight") for each in same]
     # Envoy keeps one host for an address that several localities name.
-    weight = _sum(weights)
-    pending = admin != wanted or weight not in (_sum(told_weights), *(told_weights if len(hosts) < len(same) else ()))
+    weight = _sum_or_unknown(weights)
+    pending = admin != wanted or weight not in (
+        _sum_or_unknown(told_weights),
+        *(told_weights if len(hosts) < len(same) else ()),
+    )
     flags = sorted({key for status in statuses for key, value in status.items() if value is True})
     healths = [_health(eds, flags, checked) for eds in told]
     health = next((each for each in (UP, UNKNOWN) if each in healths), DOWN)
     return PoolMember(address, wanted, health, weight, backup, ", ".join([*dict.fromkeys(told), *flags]), pending)
 
 
-def _sum(weights: Sequence[int | None]) -> int | None:
-    """None where one of them could not be read."""
+def _sum_or_unknown(weights: Sequence[int | None]) -> int | None:
+    """The sum, None where one of the weights could not be read."""
     known = [weight for weight in weights if weight is not None]
     return sum(known) if len(known) == len(weights) else None
 

@@ -19,19 +19,19 @@ DRAINING = "DRAINING"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One endpoint of the file. C(told) is its LbEndpoint, which may be changed in place.
+    """One endpoint of the file. C(lb_endpoint) is its part of the document, which may be changed in place.
 
-    priority: 0 gets the traffic; a higher number only what those before it cannot take.
+    priority: 0 gets the traffic; a higher number gets only what the endpoints before it cannot take.
     """
 
     cluster: str
     address: str
     priority: int
-    told: dict[str, Any]
+    lb_endpoint: dict[str, Any]
 
     @property
     def drained(self) -> bool:
-        return self.told.get("health_status") == DRAINING
+        return self.lb_endpoint.get("health_status") == DRAINING
 
 
 def in_file(document: Any) -> list[Endpoint]:
@@ -85,7 +85,7 @@ def files_of(document: Any) -> dict[str, str]:
 
 
 def gets_requests(host: dict[str, Any]) -> bool:
-    """Unless it is draining, or known to be down."""
+    """Whether Envoy sends requests to a host: unless it is draining or known to be down."""
     status = mapping(host, "health_status")
     eds = status.get("eds_health_status", "UNKNOWN")
     failed = any(value is True and key.startswith("failed_") for key, value in status.items())
@@ -93,12 +93,12 @@ def gets_requests(host: dict[str, Any]) -> bool:
 
 
 def is_draining(host: dict[str, Any]) -> bool:
-    """Whether its file says so."""
+    """Whether a host is draining because its file says so."""
     return mapping(host, "health_status").get("eds_health_status") == DRAINING
 
 
 def left_alone(endpoints: list[Endpoint], address: str, but: str) -> list[str]:
-    """The clusters of the file, but for one, that would have nobody if an address were drained."""
+    """The clusters of the file, except C(but), that would have no endpoint left if an address were drained."""
     clusters = dict.fromkeys(each.cluster for each in endpoints if each.address == address and not each.drained)
     kept = {each.cluster for each in endpoints if each.address != address and not each.drained}
     return [cluster for cluster in clusters if cluster != but and cluster not in kept]
@@ -117,7 +117,7 @@ def mapping(document: Any, key: str) -> dict[str, Any]:
 
 
 def weight_of(told: Any, key: str) -> int | None:
-    """A weight, 1 where none is told; None for what is no number of 32 bits, as which Envoy keeps it."""
+    """A weight, 1 where none is given; None for anything but a number of 32 bits, which is all that Envoy accepts."""
     value = told.get(key, 1)
     number = whole_number(value) if isinstance(value, str) else value
     if not isinstance(number, int) or isinstance(number, bool):

@@ -5,9 +5,9 @@
 
 https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config: a list of groups, each with
 C(targets) and, if it likes, C(labels), in JSON or YAML. A drained target is taken out of the file, and remembered with
-its labels in a file beside it, or is moved to a group with one label more. Who reads the file says nothing about
-itself: health and requests in flight are not told, and how long a reader needs to see a change is for the operator to
-say (C(settle), seconds).
+its labels in a file beside it, or is moved to a group with one label more. Programs that read the file report nothing:
+health and requests in flight are unknown, and the operator states in C(settle) how many seconds a program needs to
+notice a change.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class FileSd:
         return cls(options["file"], options["drained_label"], options["settle"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
-        groups = self._groups(files.read(self._file))
+        groups = self._parse_groups(files.read(self._file))
         found = {target: ACTIVE for group in groups for target in group["targets"]}
-        for target in self._remembered():
+        for target in self._read_memory():
             found.setdefault(target, DRAINED)
         for group in groups:
             if self._label and self._label in group.get("labels", {}):
@@ -76,22 +76,22 @@ class FileSd:
         if self.state(server).admin == DRAINED:
             return
         if self._label:
-            self._change(lambda groups: _move(groups, server, self._label or "", True))
+            self._edit_groups(lambda groups: _set_label(groups, server, self._label or "", True))
         else:
-            # Remembered before it is taken out: whoever is killed in between has lost nothing.
-            self._remember(server, _labels(self._groups(files.read(self._file)), server))
-            self._change(lambda groups: _take_out(groups, server))
-        self._prove(server, DRAINED)
+            # Remember first, then take out: a task that is killed in between loses nothing.
+            self._update_memory(server, _labels_of_target(self._parse_groups(files.read(self._file)), server))
+            self._edit_groups(lambda groups: _take_out(groups, server))
+        self._confirm_state(server, DRAINED)
 
     def ready(self, server: str) -> None:
         if self.state(server).admin == DRAINED:
             if self._label:
-                self._change(lambda groups: _move(groups, server, self._label or "", False))
+                self._edit_groups(lambda groups: _set_label(groups, server, self._label or "", False))
             else:
-                labels = self._remembered()[server]
-                self._change(lambda groups: _put_in(groups, server, labels))
-        self._remember(server, None)
-        self._prove(server, ACTIVE)
+                labels = self._read_memory()[server]
+                self._edit_groups(lambda groups: _put_in(groups, server, labels))
+        self._update_memory(server, None)
+        self._confirm_state(server, ACTIVE)
 
     def in_flight(self, server: str) -> Count:  # noqa: ARG002
         return Count(None, "a file of targets tells nothing of requests", "unsupported")
@@ -114,34 +114,34 @@ class FileSd:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"file_sd {self._file}", self._lock_dir)
 
-    def _change(self, change: Callable[[list[Group]], list[Group]]) -> None:
+    def _edit_groups(self, change: Callable[[list[Group]], list[Group]]) -> None:
         def changed(content: bytes) -> bytes:
-            return files.render(self._file, change(self._groups(content)), content)
+            return files.render(self._file, change(self._parse_groups(content)), content)
 
         files.edit(self._file, changed)
 
-    def _prove(self, server: str, wanted: str) -> None:
+    def _confirm_state(self, server: str, wanted: str) -> None:
         now = self.state(server)
         if now.admin != wanted:
             raise BalancerError("unproven", f"{self._file} was changed and says {now.admin} of {server}")
         time.sleep(self._settle)
 
-    def _groups(self, content: bytes) -> list[Group]:
+    def _parse_groups(self, content: bytes) -> list[Group]:
         document = files.parse(self._file, content)
         if not isinstance(document, list) or not all(map(_is_group, document)):
             raise BalancerError("unreadable", f"{self._file} is not a list of groups with targets")
         return document
 
-    def _remembered(self) -> dict[str, dict[str, str]]:
-        """Target -> labels, of those that were taken out."""
+    def _read_memory(self) -> dict[str, dict[str, str]]:
+        """Target -> labels, for the targets that were taken out."""
         if self._label or not os.path.exists(self._memory):
             return {}
         document = files.parse(self._memory, files.read(self._memory))
         return document if isinstance(document, dict) else {}
 
-    def _remember(self, server: str, labels: dict[str, str] | None) -> None:
-        """Note a target, or forget it."""
-        remembered = self._remembered()
+    def _update_memory(self, server: str, labels: dict[str, str] | None) -> None:
+        """Remember a drained target with its labels, or forget it where C(labels) is None."""
+        remembered = self._read_memory()
         if (labels is None and server not in remembered) or self._label:
             return
         if labels is None:
@@ -149,10 +149,10 @@ class FileSd:
         else:
             remembered[server] = labels
         if not os.path.exists(self._memory):
-            self._begin_memory()
+            self._create_memory()
         files.edit(self._memory, lambda _content: json.dumps(remembered, indent=2).encode() + b"\n")
 
-    def _begin_memory(self) -> None:
+    def _create_memory(self) -> None:
         try:
             os.close(paths.open_file(self._memory, os.O_WRONLY | os.O_CREAT, 0o644))
         except OSError as error:
@@ -167,7 +167,7 @@ def _is_group(group: Any) -> bool:
     return isinstance(targets, list) and all(isinstance(target, str) for target in targets)
 
 
-def _labels(groups: list[Group], target: str) -> dict[str, str]:
+def _labels_of_target(groups: list[Group], target: str) -> dict[str, str]:
     return next((dict(group.get("labels", {})) for group in groups if target in group["targets"]), {})
 
 
@@ -177,7 +177,7 @@ def _take_out(groups: list[Group], target: str) -> list[Group]:
 
 
 def _put_in(groups: list[Group], target: str, labels: dict[str, str]) -> list[Group]:
-    """Into the group with these labels, made anew where there is none."""
+    """Add a target to the group with these labels, or to a new group where there is none."""
     groups = _take_out(groups, target)
     for group in groups:
         if group.get("labels", {}) == labels:
@@ -186,6 +186,6 @@ def _put_in(groups: list[Group], target: str, labels: dict[str, str]) -> list[Gr
     return [*groups, {"targets": [target], "labels": labels} if labels else {"targets": [target]}]
 
 
-def _move(groups: list[Group], target: str, label: str, drained: bool) -> list[Group]:
-    labels = {key: value for key, value in _labels(groups, target).items() if key != label}
+def _set_label(groups: list[Group], target: str, label: str, drained: bool) -> list[Group]:
+    labels = {key: value for key, value in _labels_of_target(groups, target).items() if key != label}
     return _put_in(groups, target, {**labels, label: "true"} if drained else labels)

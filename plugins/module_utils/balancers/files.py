@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changing a file that a balancer reads and others edit too: whole or not at all, and nobody's change is lost.
+"""Atomic edits of a file that a balancer reads and other programs edit too, without losing their changes.
 
-The new content is written beside the file and renamed over it, with its mode, owner and extended attributes, so that a
-killed edit leaves the old file and a reader never sees half of one. Just before that the file is read again: if
-somebody who does not know our lock has changed it since, the edit begins anew from what they wrote.
+The new content is written beside the file and renamed over it, with the file's mode, owner and extended attributes. A
+killed edit leaves the old file, and no reader sees a partial one. The file is read again just before the rename: if a
+program that does not use our lock has changed it meanwhile, the edit starts again from the new content.
 
-The file's directory may belong to the balancer's user: everything is done below the opened directory, and a link that
-others than root could have put in the way leads nowhere.
+The file's directory may belong to the balancer's user. Every operation is relative to the opened directory, and links
+that another user than root could have created are not followed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_YAML = 1024 * 1024
 
 
 def real(path: str) -> str:
-    """The path without root's own links. One that cannot be followed is left as it is, for read() to say so."""
+    """The path with root's links resolved. A path that cannot be resolved is returned as it is; read() then fails."""
     path = os.path.abspath(path)
     try:
         return paths.real(path)
@@ -40,9 +40,9 @@ def real(path: str) -> str:
 
 
 def declared(path: str, names: Collection[str]) -> str | None:
-    """The real path of what is, or lies directly in, one of the declared files and directories, which are real paths.
+    """The real path of C(path) if it is one of the declared files or lies directly in a declared directory, else None.
 
-    None for everything else: C(path) is somebody's answer.
+    C(path) comes from a server and is not trusted. C(names) are real paths.
     """
     if not os.path.isabs(path):
         return None
@@ -57,13 +57,13 @@ def read(path: str) -> bytes:
     """The content. Raises BalancerError."""
     try:
         with os.fdopen(paths.open_file(path), "rb") as file:
-            return _content(file, path)
+            return _read_bounded(file, path)
     except OSError as error:
         kind = "denied" if isinstance(error, (PermissionError, paths.UnsafePath)) else "unreachable"
         raise BalancerError(kind, f"{path} cannot be read: {error.strerror}") from error
 
 
-def _content(file: BinaryIO, path: str) -> bytes:
+def _read_bounded(file: BinaryIO, path: str) -> bytes:
     content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise BalancerError("unreadable", f"{path} is larger than {_MAX_BYTES} bytes")
@@ -71,7 +71,7 @@ def _content(file: BinaryIO, path: str) -> bytes:
 
 
 def edit(path: str, change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
-    """Replace the content by what C(change) makes of it; the old and the new. A link is followed, not replaced."""
+    """Replace the content by what C(change) makes of it. Returns old and new content. A link is followed."""
     path = real(path)
     for _try in range(_TRIES):
         before = read(path)
@@ -82,11 +82,11 @@ def edit(path: str, change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
 
 
 def replace(path: str, before: bytes, after: bytes) -> bool:
-    """Put C(after) in the place of C(before); False, and nothing is done, if the file holds something else by now."""
+    """Replace C(before) by C(after). Returns False and changes nothing if the file does not hold C(before) any more."""
     try:
         directory = paths.open_directory(os.path.dirname(path))
         try:
-            return _replace(directory, path, before, after)
+            return _replace_in(directory, path, before, after)
         finally:
             os.close(directory)
     except OSError as error:
@@ -94,27 +94,27 @@ def replace(path: str, before: bytes, after: bytes) -> bool:
         raise BalancerError(kind, f"{path} cannot be changed: {error.strerror}") from error
 
 
-def _replace(directory: int, path: str, before: bytes, after: bytes) -> bool:
+def _replace_in(directory: int, path: str, before: bytes, after: bytes) -> bool:
     name = os.path.basename(path)
-    # Neither *.json nor *.conf finds this name, and the next edit takes away what a killed one left.
+    # Patterns such as *.json and *.conf do not match this name, and the next edit removes a killed edit's file.
     unfinished = f".{name}.autoglm"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(unfinished, dir_fd=directory)
     with whole_file.draft(directory, name, path, unfinished=unfinished) as new:
         with os.fdopen(paths.open_at(directory, name, path), "rb") as model:
             new.file.write(after)
-            _look_like(model.fileno(), new.file.fileno())
+            _copy_attributes(model.fileno(), new.file.fileno())
         new.sync()
         with os.fdopen(paths.open_at(directory, name, path), "rb") as file:
-            same = _content(file, path) == before
+            same = _read_bounded(file, path) == before
         if same:
             new.take_place()
             os.fsync(directory)
     return same
 
 
-def _look_like(model: int, handle: int) -> None:
-    """Owner, mode and attributes such as an SELinux label: the balancer must still be able to read it."""
+def _copy_attributes(model: int, handle: int) -> None:
+    """Copy owner, mode and attributes such as an SELinux label, so that the balancer can still read the file."""
     wanted, now = os.fstat(model), os.fstat(handle)
     if (wanted.st_uid, wanted.st_gid) != (now.st_uid, now.st_gid):
         os.fchown(handle, wanted.st_uid, wanted.st_gid)
@@ -125,9 +125,9 @@ def _look_like(model: int, handle: int) -> None:
 
 
 def obstacles(path: str, document: bool = False) -> list[Obstacle]:
-    """What would keep this user from replacing a file, found without writing. Raises BalancerError where it is unread.
+    """What would keep this user from replacing a file, found without writing.
 
-    C(document): it is to be parsed and rendered too.
+    C(document): whether the file must also be parsed and rendered. Raises BalancerError where it cannot be read.
     """
     content = read(path)
     if document:
@@ -160,7 +160,7 @@ def parse(path: str, content: bytes) -> Any:
     try:
         if not is_yaml(path):
             return json.loads(content)
-        _yaml(path)
+        _import_yaml(path)
         return bounded_yaml.load(content)
     except BalancerError:
         raise
@@ -174,13 +174,13 @@ def render(path: str, document: Any, before: bytes) -> bytes:
     if not is_yaml(path):
         indent = 2 if b"\n" in before.strip() else None
         return json.dumps(document, indent=indent, ensure_ascii=False).encode() + b"\n"
-    head, inner = _comments(before.decode("utf-8", "replace"))
+    head, inner = _split_comments(before.decode("utf-8", "replace"))
     if inner:
         raise BalancerError(
             "refused",
             f"{path} has comments in line {inner}, which rewriting would lose: move them to its head, or use JSON",
         )
-    text: str = _yaml(path).safe_dump(document, sort_keys=False, allow_unicode=True)
+    text: str = _import_yaml(path).safe_dump(document, sort_keys=False, allow_unicode=True)
     return (head + text).encode()
 
 
@@ -188,8 +188,8 @@ def is_yaml(path: str) -> bool:
     return path.endswith((".yml", ".yaml"))
 
 
-def _comments(text: str) -> tuple[str, int]:
-    """The comment at the head of a YAML file, which is kept, and the line of the first one elsewhere, 0 for none."""
+def _split_comments(text: str) -> tuple[str, int]:
+    """The comment at the head of a YAML file, and the line of the first later comment, 0 for none."""
     lines = text.splitlines(keepends=True)
     first = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith(("#", "---"))), len(lines))
     for number, line in enumerate(lines[first:], first + 1):
@@ -198,7 +198,7 @@ def _comments(text: str) -> tuple[str, int]:
     return "".join(lines[:first]), 0
 
 
-def _yaml(path: str) -> Any:
+def _import_yaml(path: str) -> Any:
     try:
         import yaml  # noqa: PLC0415  # only those who have such a file need it
     except ImportError as error:

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HAProxy, by its runtime API.
 
-Seen on HAProxy 2.6 and 3.2 and documented in its management guide: a command that fails answers with a sentence, and
-nothing else tells it from success, which answers with an empty line.  So no answer is believed: every change is read
-back.  C(show stat) tells columns by name and has grown with each version; of a drained server that is down it says
-C(DOWN) only, so what people asked for is read from C(show servers state), where it is a bit field.
+Seen on HAProxy 2.6 and 3.2 and documented in its management guide: a command that succeeds answers with an empty line,
+and one that fails with a sentence and no status. So this adapter trusts no answer and reads every change back.
+C(show stat) names its columns, which grow with each version. It shows a drained server that is down as C(DOWN) only, so
+the administrative state is read from the bit field in C(show servers state).
 """
 
 from __future__ import annotations
@@ -75,23 +75,23 @@ class Haproxy:
         return cls(options["socket"], options["backend"], options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
-        rows = self._rows()
+        rows = self._read_servers()
         states = haproxy_rows.servers_of(rows, self._backend)
-        figures = parse_stat(self._ask("show stat")).get(self._backend, {})
+        figures = parse_stat(self._send("show stat")).get(self._backend, {})
         addresses = haproxy_rows.Addresses(rows)
         members = (_member(name, state, figures.get(name, {})) for name, state in states.items())
-        return tuple(self._beside(member, addresses) for member in members)
+        return tuple(self._with_other_backends(member, addresses) for member in members)
 
     def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"backend {self._backend!r} of HAProxy")
 
     def drain(self, server: str) -> None:
-        """In every backend that sends to the same address. Refused where one of the others would be left without any.
+        """Drain in every backend that sends to the same address. Refused where one would be left without a server.
 
-        An agent that says C(ready) would undo it at once, so that it is not listened to until ready().
+        An agent check that answers C(ready) would undo the drain, so agent checks are disabled until ready().
         """
         _check_word("server", server)
-        rows = self._rows()
+        rows = self._read_servers()
         addresses = haproxy_rows.Addresses(rows)
         others = addresses.same(self._backend, server)
         alone = [
@@ -106,31 +106,32 @@ class Haproxy:
             raise BalancerError("refused", words)
         for place in (haproxy_rows.place_of(rows, self._backend, server), *others):
             if place.agent & _AGENT_ENABLED:
-                self._command(f"disable agent {place.label}")
+                self._run_command(f"disable agent {place.label}")
             if not place.in_maintenance:
-                self._set(place, "state drain", DRAINED)
+                self._set_state(place, "state drain", DRAINED)
 
     def ready(self, server: str) -> None:
-        """In every backend that sends to the same address, but for those where it is in maintenance by itself."""
+        """Activate in every backend that sends to the same address, except where another one is in maintenance."""
         _check_word("server", server)
-        rows = self._rows()
+        rows = self._read_servers()
         for other in haproxy_rows.Addresses(rows).same(self._backend, server):
             if not other.in_maintenance:
                 self._bring_back(other)
         self._bring_back(haproxy_rows.place_of(rows, self._backend, server))
 
     def _bring_back(self, place: haproxy_rows.BackendServer) -> None:
-        self._set(place, "state ready", ACTIVE)
+        self._set_state(place, "state ready", ACTIVE)
         if place.agent & _AGENT_CONFIGURED and not place.agent & _AGENT_ENABLED:
-            self._command(f"enable agent {place.label}")
+            self._run_command(f"enable agent {place.label}")
 
     def in_flight(self, server: str) -> Count:
-        """Sessions with the server, and requests in its own queue: those will still go to it. In all its backends."""
+        """Sessions with the server and requests in its own queue, which will still go to it, in all of its backends."""
         try:
-            others = haproxy_rows.Addresses(self._rows()).same(self._backend, server)
-            figures = parse_stat(self._ask("show stat"))
+            others = haproxy_rows.Addresses(self._read_servers()).same(self._backend, server)
+            figures = parse_stat(self._send("show stat"))
             counts = [
-                _count(figures, *place) for place in ((self._backend, server), *((o.backend, o.name) for o in others))
+                _sessions_and_queue(figures, *place)
+                for place in ((self._backend, server), *((o.backend, o.name) for o in others))
             ]
         except BalancerError as error:
             return Count(None, error.reason, "unread" if error.kind != "unreachable" else "silent")
@@ -138,30 +139,30 @@ class Haproxy:
         return Count(current + queued, f"HAProxy: {current} sessions, {queued} queued")
 
     def weight(self, server: str) -> Weight:
-        row = haproxy_rows.servers_of(self._rows(), self._backend).get(server)
-        current = _number(row.get("srv_uweight")) if row else None
+        row = haproxy_rows.servers_of(self._read_servers(), self._backend).get(server)
+        current = _parse_number(row.get("srv_uweight")) if row else None
         if row is None or current is None:
             raise BalancerError("unknown_server", f"HAProxy tells no weight of {self._backend}/{server}")
-        return Weight(current, _number(row.get("srv_iweight")))
+        return Weight(current, _parse_number(row.get("srv_iweight")))
 
     def set_weight(self, server: str, value: int) -> None:
         _check_word("server", server)
-        self._command(f"set server {self._backend}/{server} weight {int(value)}")
+        self._run_command(f"set server {self._backend}/{server} weight {int(value)}")
         now = self.weight(server).current
         if now != value:
             raise BalancerError("unproven", f"HAProxy was told weight {value} for {server} and has {now}")
 
     def incarnation(self) -> str:
-        """Its process and when that began. In containers every process has the same number."""
-        lines = self._ask("show info").splitlines()
+        """HAProxy's process number and start time: in containers the number alone is always the same."""
+        lines = self._send("show info").splitlines()
         info = dict(line.split(": ", 1) for line in lines if ": " in line)
         if "Pid" not in info:
             raise BalancerError("unreadable", "HAProxy's show info has no Pid")
         return f"{info['Pid']} {info.get('Start_time_sec', '')}".strip()
 
     def obstacles(self) -> list[Obstacle]:
-        """Who reads the tables may still not change them: that takes C(level admin) of the socket."""
-        level = one_line(self._ask("show cli level"), 160)
+        """Reading the tables does not prove that they may be changed: that takes C(level admin) on the socket."""
+        level = one_line(self._send("show cli level"), 160)
         if level == "admin":
             return []
         what = f"the socket {self._socket.address} has level {level}, and a drain needs level admin"
@@ -170,14 +171,14 @@ class Haproxy:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"haproxy {self._socket.address} {self._backend}", self._lock_dir)
 
-    def _rows(self) -> list[dict[str, str]]:
+    def _read_servers(self) -> list[dict[str, str]]:
         """All servers of all backends."""
-        # Asked by its name first: a HAProxy that has no such backend says so, and which.
-        self._ask(f"show servers state {self._backend}")
-        return haproxy_rows.parse(self._ask("show servers state"))
+        # Ask for the backend first: HAProxy answers with an error that names it where there is none.
+        self._send(f"show servers state {self._backend}")
+        return haproxy_rows.parse(self._send("show servers state"))
 
-    def _beside(self, member: PoolMember, addresses: haproxy_rows.Addresses) -> PoolMember:
-        """Drained here and not elsewhere is not yet drained: requests come through the other backend."""
+    def _with_other_backends(self, member: PoolMember, addresses: haproxy_rows.Addresses) -> PoolMember:
+        """Mark a server as pending that is drained here but still gets requests through another backend."""
         if member.admin == ACTIVE:
             return member
         active, number = addresses.active(self._backend, member.name)
@@ -188,27 +189,25 @@ class Haproxy:
             member, pending=True, says=f"{member.says}; active as {', '.join(o.label for o in active)}{more}"
         )
 
-    def _set(self, place: haproxy_rows.BackendServer, words: str, wanted: str) -> None:
-        self._command(f"set server {place.label} {words}")
+    def _set_state(self, place: haproxy_rows.BackendServer, words: str, wanted: str) -> None:
+        self._run_command(f"set server {place.label} {words}")
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
-            now = haproxy_rows.place_of(self._rows(), place.backend, place.name)
-            if _admin(now.admin) == wanted:
+            now = haproxy_rows.place_of(self._read_servers(), place.backend, place.name)
+            if _admin_state(now.admin) == wanted:
                 return
             if time.monotonic() >= deadline:
-                told = (
-                    f"HAProxy was told {words!r} for {place.label}, which is {_admin(now.admin)} (state {now.admin:#x})"
-                )
-                raise BalancerError("unproven", told)
+                state = f"{_admin_state(now.admin)} (state {now.admin:#x})"
+                raise BalancerError("unproven", f"HAProxy was told {words!r} for {place.label}, which is {state}")
             time.sleep(0.05)
 
-    def _command(self, command: str) -> None:
+    def _run_command(self, command: str) -> None:
         """Run a command whose success is an empty answer."""
-        answer = self._ask(command).strip()
+        answer = self._send(command).strip()
         if answer:
             raise BalancerError("refused", f"HAProxy answered {quoted(answer, 160)} to {command!r}")
 
-    def _ask(self, command: str) -> str:
+    def _send(self, command: str) -> str:
         answer = self._socket.ask(command)
         for sentence, kind in _COMPLAINTS:
             if answer.startswith(sentence):
@@ -234,33 +233,35 @@ def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
 
 
 def _member(name: str, state: Mapping[str, str], figures: Mapping[str, str]) -> PoolMember:
-    bits = _number(state.get("srv_admin_state"))
+    bits = _parse_number(state.get("srv_admin_state"))
     if bits is None:
         raise BalancerError("unreadable", f"HAProxy tells no admin state of {name}")
-    admin = _admin(bits)
+    admin = _admin_state(bits)
     status, check = figures.get("status", ""), figures.get("check_status", "").lstrip("* ")
     says = f"{status}, {check}" if check else status
     backup = figures.get("bck") == "1"
-    return PoolMember(name, admin, _health(state, status, check), _number(state.get("srv_uweight")), backup, says)
+    return PoolMember(name, admin, _health(state, status, check), _parse_number(state.get("srv_uweight")), backup, says)
 
 
-def _admin(bits: int) -> str:
+def _admin_state(bits: int) -> str:
     return MAINTENANCE if bits & _MAINTENANCE_BITS else DRAINED if bits & _DRAIN_BITS else ACTIVE
 
 
-def _count(figures: Mapping[str, Mapping[str, Mapping[str, str]]], backend: str, server: str) -> tuple[int, int]:
+def _sessions_and_queue(
+    figures: Mapping[str, Mapping[str, Mapping[str, str]]], backend: str, server: str
+) -> tuple[int, int]:
     """Sessions and queued requests, out of C(show stat). Raises BalancerError."""
     row = figures.get(backend, {}).get(server)
     if row is None:
         raise BalancerError("unreadable", f"HAProxy's show stat has no {backend}/{server}")
-    current, queued = _number(row.get("scur")), _number(row.get("qcur"))
+    current, queued = _parse_number(row.get("scur")), _parse_number(row.get("qcur"))
     if current is None or queued is None:
         raise BalancerError("unreadable", "HAProxy's show stat has no number in scur or qcur")
     return current, queued
 
 
 def _health(state: Mapping[str, str], status: str, check: str) -> str:
-    """A server is up before its first check has ended (INI), and when nobody checks it: neither is known to be so."""
+    """Health by HAProxy's checks; unknown for a server that HAProxy reports up without a finished check (INI)."""
     if state.get("srv_op_state") == "0" or status.startswith(("DOWN", "NOLB")):
         return DOWN
     if state.get("srv_op_state") == "3":  # disable-on-404: finishing what it has
@@ -268,11 +269,11 @@ def _health(state: Mapping[str, str], status: str, check: str) -> str:
     return UP if check and not check.startswith(("INI", "UNK")) else UNKNOWN
 
 
-def _number(text: str | None) -> int | None:
+def _parse_number(text: str | None) -> int | None:
     return int(text) if text is not None and re.match(r"[0-9]{1,12}\Z", text) else None
 
 
 def _check_word(what: str, value: str) -> None:
-    """A blank, a semicolon or a line end in a name would begin another command."""
+    """Raise ValueError for a name with a blank, a semicolon or a line end, which would begin another command."""
     if not re.match(r"[A-Za-z0-9_.:-]+\Z", value):
         raise ValueError(f"{what} {value[:100]!r} is no name that HAProxy allows")

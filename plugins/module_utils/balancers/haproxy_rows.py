@@ -23,11 +23,11 @@ _BY_RESOLUTION = 0x20
 _OUT = 0x01 | 0x02 | 0x20
 _DRAIN = 0x08 | 0x10
 _RUNNING = "2"
-_NO_ADDRESS = ("-", "0.0.0.0", "::", "")  # noqa: S104  # what is not resolved, and nothing that anybody listens at
+_NO_ADDRESS = ("-", "0.0.0.0", "::", "")  # noqa: S104  # HAProxy's addresses of servers that are not resolved
 _SLOT = re.compile(r"(?P<prefix>.*?)[0-9]+\Z")
 
-# So many of the other places of a server are named.
-_TOLD = 8
+# At most so many other entries of a server are named in a reason.
+_MOST_NAMED = 8
 
 Row = dict[str, str]
 _Address = Optional[tuple[str, str]]
@@ -78,51 +78,51 @@ def servers_of(rows: Sequence[Row], backend: str) -> dict[str, Row]:
 
 
 def place_of(rows: Sequence[Row], backend: str, name: str) -> BackendServer:
-    """One server, or BalancerError."""
+    """One server of a backend. Raises BalancerError where there is none of that name."""
     row = servers_of(rows, backend).get(name)
     if row is None:
         names = ", ".join(list(servers_of(rows, backend))[:20])
         raise BalancerError("unknown_server", f"backend {backend!r} of HAProxy has no server {name!r}; it has: {names}")
-    return _place(row)
+    return _backend_server(row)
 
 
 class Addresses:
-    """Which servers are the same one, by their address and port. Looked up, however many there are."""
+    """Index of the servers by address and port: several entries with one address are the same server."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._of: dict[tuple[str, str], _Address] = {}
-        self._at: dict[_Address, list[BackendServer]] = {}
+        self._address_of: dict[tuple[str, str], _Address] = {}
+        self._servers_at: dict[_Address, list[BackendServer]] = {}
         self._serving: dict[str, set[_Address]] = {}
         for row in rows:
-            address, place = _address(row), _place(row)
-            self._of.setdefault((place.backend, place.name), address)
+            address, place = _address(row), _backend_server(row)
+            self._address_of.setdefault((place.backend, place.name), address)
             if address is not None:
-                self._at.setdefault(address, []).append(place)
+                self._servers_at.setdefault(address, []).append(place)
             if place.is_active and row.get("srv_op_state") == _RUNNING and row.get("srv_uweight") != "0":
                 self._serving.setdefault(place.backend, set()).add(address)
-        self._active = {address: [place for place in at if place.is_active] for address, at in self._at.items()}
+        self._active = {address: [place for place in at if place.is_active] for address, at in self._servers_at.items()}
 
     def same(self, backend: str, name: str) -> list[BackendServer]:
-        """The other places by which requests come to the address and port of a server."""
-        at = self._at.get(self._of.get((backend, name)), [])
+        """The other entries with the address and port of a server: requests reach it through them too."""
+        at = self._servers_at.get(self._address_of.get((backend, name)), [])
         return [place for place in at if (place.backend, place.name) != (backend, name)]
 
     def active(self, backend: str, name: str) -> tuple[list[BackendServer], int]:
-        """Of the other places of a server that is not active itself those that are: some, and how many."""
-        active = self._active.get(self._of.get((backend, name)), [])
-        return active[:_TOLD], len(active)
+        """The active entries with the address of an inactive server: the first few, and how many there are."""
+        active = self._active.get(self._address_of.get((backend, name)), [])
+        return active[:_MOST_NAMED], len(active)
 
     def others_serve(self, place: BackendServer) -> bool:
-        """Is there another server than this one in its backend that gets requests?"""
+        """Whether another server of the same backend gets requests."""
         serving = self._serving.get(place.backend, set())
-        return len(serving) > (self._of.get((place.backend, place.name)) in serving)
+        return len(serving) > (self._address_of.get((place.backend, place.name)) in serving)
 
 
 def _is_empty_slot(row: Row, slots: Mapping[_Template, int]) -> bool:
-    """One of several of a template, which are numbered and resolve the same name, and has no address of it now."""
+    """Whether a row is an unused slot of a C(server-template): one of several that resolve a name, without address."""
     resolved = _template(row)
     several = resolved is not None and slots[resolved] > 1
-    return several and (_address(row) is None or bool(_number(row.get("srv_admin_state")) & _BY_RESOLUTION))
+    return several and (_address(row) is None or bool(_bit_field(row.get("srv_admin_state")) & _BY_RESOLUTION))
 
 
 def _template(row: Row) -> _Template | None:
@@ -134,9 +134,9 @@ def _template(row: Row) -> _Template | None:
     return None if slot is None or (host, record) == ("-", "-") else (slot["prefix"], host, record)
 
 
-def _place(row: Row) -> BackendServer:
+def _backend_server(row: Row) -> BackendServer:
     return BackendServer(
-        row["be_name"], row["srv_name"], _number(row.get("srv_admin_state")), _number(row.get("srv_agent_state"))
+        row["be_name"], row["srv_name"], _bit_field(row.get("srv_admin_state")), _bit_field(row.get("srv_agent_state"))
     )
 
 
@@ -145,6 +145,6 @@ def _address(row: Row) -> _Address:
     return None if address in _NO_ADDRESS else (address, port)
 
 
-def _number(text: str | None) -> int:
-    """0 for what is no number: a bit field that is not told has no bit that we know of."""
+def _bit_field(text: str | None) -> int:
+    """A bit field as a number; 0, which has no bit set, where HAProxy gives no number."""
     return whole_number(text) or 0

@@ -29,9 +29,9 @@ class RuntimeSocket:
         try:
             with self._connect() as connection:
                 connection.sendall(command.encode("ascii") + b"\n")
-                return self._read(connection, deadline)
+                return self._read_answer(connection, deadline)
         except OSError as error:
-            raise self._explain(error) from error
+            raise self._error_for(error) from error
 
     def _connect(self) -> socket.socket:
         if self.address.startswith("/"):
@@ -46,7 +46,7 @@ class RuntimeSocket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(self.timeout)
-            # By its descriptor: the directory of the socket may be the balancer's user's, who could swap it.
+            # Through a descriptor: the balancer's user may own the directory and could replace the socket.
             connection.connect(f"/proc/self/fd/{place}")
         except OSError:
             connection.close()
@@ -55,7 +55,7 @@ class RuntimeSocket:
             os.close(place)
         return connection
 
-    def _read(self, connection: socket.socket, deadline: float) -> str:
+    def _read_answer(self, connection: socket.socket, deadline: float) -> str:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -68,7 +68,7 @@ class RuntimeSocket:
             if size > _MAX_ANSWER:
                 raise BalancerError("unreadable", f"the answer of {self.address} is larger than {_MAX_ANSWER} bytes")
 
-    def _explain(self, error: OSError) -> BalancerError:
+    def _error_for(self, error: OSError) -> BalancerError:
         if isinstance(error, FileNotFoundError):
             return BalancerError(
                 "unreachable", f"there is no socket {self.address}: does HAProxy run, with this stats socket?"

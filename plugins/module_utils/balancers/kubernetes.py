@@ -54,7 +54,7 @@ _RIGHTS = (
 
 @dataclass(frozen=True)
 class ServicePlace:
-    """Which Service, and how the API is reached. C(settle): seconds that proxies need to follow an EndpointSlice."""
+    """A Service and how its API is reached. C(settle): seconds that proxies need to follow an EndpointSlice."""
 
     service: str
     namespace: str = "default"
@@ -65,7 +65,7 @@ class ServicePlace:
 
 
 class Kubernetes:
-    """The pods of one Service. C(timeout) is seconds for a question, and for a change to reach the EndpointSlices."""
+    """The pods of one Service. C(timeout) is seconds for a request, and for a change to reach the EndpointSlices."""
 
     name = "kubernetes"
     needs: ClassVar[tuple[str, ...]] = ("backend",)
@@ -91,28 +91,28 @@ class Kubernetes:
         return cls(place, options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
-        place, pods = self._place, self._pods()
-        ready = ready_pods(items_of(self._ask("list_slices", f"kubernetes.io/service-name={place.service}")))
+        place, pods = self._place, self._running_pods()
+        ready = ready_pods(items_of(self._call_api("list_slices", f"kubernetes.io/service-name={place.service}")))
         return tuple(read_pod(pod, place.condition, ready) for pod in pods)
 
-    def _pods(self) -> list[Any]:
-        """Those of the Service that have not ended."""
+    def _running_pods(self) -> list[Any]:
+        """The pods of the Service that have not ended."""
         place = self._place
-        service = self._ask("get_service", place.service)
+        service = self._call_api("get_service", place.service)
         selector = _mapping(_mapping(service, "spec"), "selector")
         if not selector:
             raise BalancerError("refused", f"Service {place.namespace}/{place.service} selects no pods")
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        return [pod for pod in items_of(self._ask("list_pods", labels)) if _runs(pod)]
+        return [pod for pod in items_of(self._call_api("list_pods", labels)) if _has_not_ended(pod)]
 
     def state(self, server: str) -> PoolMember:
         return find(server, self.members(), f"Service {self._place.namespace}/{self._place.service}")
 
     def drain(self, server: str) -> None:
-        self._set(server, "False", "Drained", lambda member: member.admin == DRAINED and not member.pending)
+        self._set_condition(server, "False", "Drained", lambda member: member.admin == DRAINED and not member.pending)
 
     def ready(self, server: str) -> None:
-        self._set(server, "True", "Active", lambda member: member.admin == ACTIVE and not member.pending)
+        self._set_condition(server, "True", "Active", lambda member: member.admin == ACTIVE and not member.pending)
 
     def in_flight(self, server: str) -> Count:  # noqa: ARG002
         return Count(None, "Kubernetes does not count requests", "unsupported")
@@ -127,17 +127,23 @@ class Kubernetes:
         return "api"
 
     def obstacles(self) -> list[Obstacle]:
-        """By the API's own word on what this user may do; nothing is kept of such a question."""
-        # A role may allow the one Service by its name; pods come and go.
+        """Ask the API what this user may do. The API stores nothing of such a request."""
+        # A role may name the one Service, but hardly the pods, whose names change.
         named = {"services": self._place.service}
         refused = [
-            right for right in _RIGHTS if not is_allowed(self._ask("review_access", *right, named.get(right[2], "")))
+            right
+            for right in _RIGHTS
+            if not is_allowed(self._call_api("review_access", *right, named.get(right[2], "")))
         ]
         if refused:
             words = ", ".join(f"{verb} {f'{what}/{below}' if below else what}" for verb, _group, what, below in refused)
             what = f"the Kubernetes API would refuse in namespace {self._place.namespace}: {words}"
             return [Obstacle(what, "give the user of the kubeconfig a Role with these verbs, and a RoleBinding")]
-        closed = [_name(_mapping(pod, "metadata")) for pod in self._pods() if self._place.condition not in _gates(pod)]
+        closed = [
+            _name_of(_mapping(pod, "metadata"))
+            for pod in self._running_pods()
+            if self._place.condition not in _readiness_gates(pod)
+        ]
         if closed:
             names = ", ".join(closed[:5]) + (f" and {len(closed) - 5} more" if len(closed) > 5 else "")
             do = f"add spec.readinessGates: [{{conditionType: {self._place.condition}}}] to their template"
@@ -147,9 +153,9 @@ class Kubernetes:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"kubernetes {self._place.namespace}/{self._place.service}", self._lock_dir)
 
-    def _set(self, server: str, status: str, reason: str, arrived: Callable[[PoolMember], bool]) -> None:
-        pod = self._ask("get_pod", server)
-        if self._place.condition not in _gates(pod):
+    def _set_condition(self, server: str, status: str, reason: str, arrived: Callable[[PoolMember], bool]) -> None:
+        pod = self._call_api("get_pod", server)
+        if self._place.condition not in _readiness_gates(pod):
             raise BalancerError(
                 "refused",
                 f"pod {server} has no readiness gate {self._place.condition!r}; its template needs"
@@ -157,11 +163,11 @@ class Kubernetes:
             )
         now = clocks.iso_second(time.time())
         condition = {"type": self._place.condition, "status": status, "reason": reason, "lastTransitionTime": now}
-        self._ask("patch_pod", server, {"status": {"conditions": [condition]}})
-        self._await(server, status, arrived)
+        self._call_api("patch_pod", server, {"status": {"conditions": [condition]}})
+        self._wait_for_slices(server, status, arrived)
         time.sleep(self._place.settle)
 
-    def _await(self, server: str, status: str, arrived: Callable[[PoolMember], bool]) -> None:
+    def _wait_for_slices(self, server: str, status: str, arrived: Callable[[PoolMember], bool]) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
             member = self.state(server)
@@ -172,16 +178,16 @@ class Kubernetes:
                 raise BalancerError("unproven", f"{said}, and after {self._timeout:g} s it is: {member.says}")
             time.sleep(0.1)
 
-    def _ask(self, what: str, *arguments: Any) -> Any:
-        api = self._api()
+    def _call_api(self, what: str, *arguments: Any) -> Any:
+        api = self._client()
         try:
             return getattr(api, what)(*arguments)
         except BalancerError:
             raise
         except Exception as error:  # pylint: disable=broad-except  # of a library that we may lack
-            raise _explain(error, what, arguments) from error
+            raise _error_for(error, what, arguments) from error
 
-    def _api(self) -> Any:
+    def _client(self) -> Any:
         if self._given_api is None:
             place = self._place
             self._given_api = KubernetesClient(place.kubeconfig, place.context, place.namespace, self._timeout)
@@ -189,14 +195,14 @@ class Kubernetes:
 
 
 def items_of(document: Any) -> list[Any]:
-    """The things in a list of the API's. Raises BalancerError."""
+    """The objects in a list of the API. Raises BalancerError."""
     if not isinstance(document, dict) or document.get("items") is None:
         raise BalancerError("unreadable", "the Kubernetes API answered no list of things")
     return _list(document, "items")
 
 
 def is_allowed(review: Any) -> bool:
-    """What a SelfSubjectAccessReview came to. Raises BalancerError."""
+    """Whether a SelfSubjectAccessReview allows the request. Raises BalancerError."""
     allowed = _mapping(review, "status").get("allowed")
     if not isinstance(allowed, bool):
         raise BalancerError("unreadable", "the Kubernetes API answered no review of what this user may do")
@@ -213,39 +219,39 @@ def ready_pods(slices: list[Any]) -> frozenset[str]:
         for endpoint in _list(piece, "endpoints"):
             pod, ready = _mapping(endpoint, "targetRef"), _mapping(endpoint, "conditions").get("ready")
             if pod.get("kind") == "Pod" and (ready is None or ready is True):
-                found.add(_name(pod))
+                found.add(_name_of(pod))
     return frozenset(found)
 
 
 def read_pod(pod: Mapping[str, Any], condition: str, ready: frozenset[str]) -> PoolMember:
-    """A pod as a member of the pool. One whose gate nobody has opened yet is out of traffic. Raises BalancerError."""
+    """A pod as a member of the pool. A pod whose gate is not open yet is out of traffic. Raises BalancerError."""
     metadata = _mapping(pod, "metadata")
-    name = _name(metadata)
+    name = _name_of(metadata)
     conditions = _list(_mapping(pod, "status"), "conditions")
     status = {str(entry.get("type")): str(entry.get("status")) for entry in conditions}
-    opened = status.get(condition) == "True" or condition not in _gates(pod)
+    opened = status.get(condition) == "True" or condition not in _readiness_gates(pod)
     containers = status.get("ContainersReady")
     health = {"True": UP, "False": DOWN}.get(containers or "", UNKNOWN)
     if metadata.get("deletionTimestamp"):
         health = DOWN
-    # What the Service does: out although it should be in, or in although it should be out.
+    # The Service lags behind: the pod is out although it should be in, or in although it should be out.
     pending = (name in ready) if not opened else (name not in ready and health == UP)
     endpoint = "ready" if name in ready else "not ready"
     if opened and pending:
-        health = UNKNOWN  # it is fine, and the Service does not think so yet
+        health = UNKNOWN  # the pod is ready, and the Service does not show it yet
     says = f"gate {status.get(condition, 'absent')[:40]}, containers ready {str(containers)[:40]}, endpoint {endpoint}"
     return PoolMember(name, ACTIVE if opened else DRAINED, health, says=says, pending=pending)
 
 
-def _gates(pod: Mapping[str, Any]) -> list[str]:
+def _readiness_gates(pod: Mapping[str, Any]) -> list[str]:
     return [str(gate.get("conditionType", "")) for gate in _list(_mapping(pod, "spec"), "readinessGates")]
 
 
-def _runs(pod: Mapping[str, Any]) -> bool:
+def _has_not_ended(pod: Mapping[str, Any]) -> bool:
     return _mapping(pod, "status").get("phase") not in ("Succeeded", "Failed")
 
 
-def _name(thing: Mapping[str, Any]) -> str:
+def _name_of(thing: Mapping[str, Any]) -> str:
     name = thing.get("name")
     # RFC 1123, as every name of a pod is.
     if not isinstance(name, str) or not 0 < len(name) <= 253:
@@ -264,7 +270,7 @@ def _mapping(document: Any, key: str) -> Mapping[str, Any]:
 
 
 def _list(document: Mapping[str, Any], key: str) -> list[Any]:
-    """The list of mappings at a key, likewise."""
+    """The list of mappings at a key, or an empty one where there is none. Raises BalancerError for anything else."""
     value = document.get(key)
     if value is None:
         return []
@@ -273,8 +279,8 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _explain(error: Exception, what: str, arguments: tuple[Any, ...]) -> BalancerError:
-    """By the HTTP status that the client's exception carries; without one there was no answer."""
+def _error_for(error: Exception, what: str, arguments: tuple[Any, ...]) -> BalancerError:
+    """Translate an exception of the client by its HTTP status; without a status there was no answer."""
     status = getattr(error, "status", None)
     name = arguments[0] if arguments else ""
     words = one_line(getattr(error, "reason", None) or error, 200)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Asking the Kubernetes API, under one deadline and a cap for each answer.
 
-The official client finds the configuration and makes the connections, with certificates, tokens and proxies.  What it
-does not is bound an answer: its timeout is for each piece, and it reads all of it, also of an error.
+The official client finds the configuration and makes the connections, with certificates, tokens and proxies. It does
+not bound an answer: its timeout is for each read, and it reads the whole body, also of an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PIECE = 65536
 
 
 class KubernetesClient:
-    """The questions, asked with what the official client makes of its configuration; answers as documents."""
+    """The requests that the adapter needs, sent with the official client's configuration; answers as documents."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, namespace: str, timeout: float) -> None:
         """Raises BalancerError."""
@@ -49,37 +49,37 @@ class KubernetesClient:
         self._api, self._namespace, self._timeout = api, quote(namespace, safe=""), timeout
 
     def get_service(self, name: str) -> Any:
-        return self._ask("GET", f"/api/v1/namespaces/{self._namespace}/services/{quote(name, safe='')}")
+        return self._request("GET", f"/api/v1/namespaces/{self._namespace}/services/{quote(name, safe='')}")
 
     def get_pod(self, name: str) -> Any:
-        return self._ask("GET", self._pod(name))
+        return self._request("GET", self._path_of_pod(name))
 
     def list_pods(self, labels: str) -> Any:
         asked = urlencode({"labelSelector": labels})
-        return self._ask("GET", f"/api/v1/namespaces/{self._namespace}/pods?{asked}")
+        return self._request("GET", f"/api/v1/namespaces/{self._namespace}/pods?{asked}")
 
     def list_slices(self, labels: str) -> Any:
         asked = urlencode({"labelSelector": labels})
         place = f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices"
-        return self._ask("GET", f"{place}?{asked}")
+        return self._request("GET", f"{place}?{asked}")
 
     def patch_pod(self, name: str, body: Mapping[str, Any]) -> Any:
-        return self._ask("PATCH", f"{self._pod(name)}/status", body)
+        return self._request("PATCH", f"{self._path_of_pod(name)}/status", body)
 
     def review_access(self, verb: str, group: str, resource: str, subresource: str, name: str) -> Any:
-        """A SelfSubjectAccessReview: whoever may log in may ask, and nothing is kept of it."""
+        """A SelfSubjectAccessReview, which any authenticated user may request and which the API does not store."""
         asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name}
         kind = {"kind": "SelfSubjectAccessReview", "apiVersion": _REVIEWS}
         review = {**kind, "spec": {"resourceAttributes": {**asked, "namespace": self._namespace}}}
-        return self._ask("POST", f"/apis/{_REVIEWS}/selfsubjectaccessreviews", review)
+        return self._request("POST", f"/apis/{_REVIEWS}/selfsubjectaccessreviews", review)
 
-    def _pod(self, name: str) -> str:
+    def _path_of_pod(self, name: str) -> str:
         return f"/api/v1/namespaces/{self._namespace}/pods/{quote(name, safe='')}"
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The client's own way of asking waits for each piece of an answer, and reads all of it whatever its size."""
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send a request and parse the answer. Unlike the official client, bound its whole time and size."""
         try:
-            status, reason, told = within(self._timeout, lambda: self._exchange(method, path, body))
+            status, reason, told = within(self._timeout, lambda: self._send(method, path, body))
         except TransportError as error:
             kind = "unreadable" if error.kind == "too_large" else "unreachable"
             raise BalancerError(kind, f"the Kubernetes API at {path.partition('?')[0]}: {error.reason}") from error
@@ -92,7 +92,7 @@ class KubernetesClient:
                 "unreadable", f"the Kubernetes API answered no JSON at {path.partition('?')[0]}"
             ) from error
 
-    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str, bytes]:
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str, bytes]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": self._api.user_agent}
         if body is not None:
             headers["Content-Type"] = _TYPES[method]
@@ -111,13 +111,13 @@ class KubernetesClient:
             preload_content=False,
         )
         try:
-            return answer.status, str(answer.reason), _whole(answer, time.monotonic() + self._timeout)
+            return answer.status, str(answer.reason), _read_body(answer, time.monotonic() + self._timeout)
         finally:
             answer.close()
 
 
-def _whole(answer: Any, until: float) -> bytes:
-    """In pieces, so that a thread for which nobody waits any longer does not read on. Raises TransportError."""
+def _read_body(answer: Any, until: float) -> bytes:
+    """Read in pieces, so that a thread whose caller has given up does not read on. Raises TransportError."""
     told = bytearray()
     while True:
         piece = answer.read(_PIECE, decode_content=False)
@@ -131,7 +131,7 @@ def _whole(answer: Any, until: float) -> bytes:
 
 
 class KubernetesRefused(Exception):
-    """The API's own answer is no."""
+    """The API answered with a status that is not 2xx."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One task at a time: a lock among the tasks of one host.
 
-It ends with the process that holds it, however that ends.  It does not reach other hosts: policy.py says what happens
-when two hosts drain one pool.
+The lock ends with the process that holds it, however that ends. It does not reach other hosts: policy.py says what
+happens when two hosts drain one pool.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def exclusively(key: str, directory: str = DIRECTORY, seconds: float = 30.0) -> 
 
 
 def obstacles(directory: str) -> list[Obstacle]:
-    """Why exclusively() could not be used by this user. Neither the directory nor a lock is made."""
+    """Why this user could not take the lock. Creates neither the directory nor a lock."""
     place = directory
     while True:
         try:

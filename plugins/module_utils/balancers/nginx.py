@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nginx, by a file of its configuration and a reload.
 
-Open-source nginx has no interface to change an upstream and counts nothing for a server of one. What it does well:
-after a reload the old workers finish what they have, with the old configuration, and end. So none of them left means
-that no request is on its way to a server that the new configuration does not use. While one is left, nobody knows to
-whom its requests go: that is not told as a number.
+Open-source nginx has no interface to change an upstream and keeps no counters for its servers. But after a reload the
+old workers finish their requests with the old configuration and exit. Once the last of them has exited, no request is
+on its way to a server that the new configuration does not use. While one is left, it is unknown to which server its
+requests go, so no number in flight is given.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .protocol import ACTIVE, DRAINED, UNKNOWN, BalancerError, Count, Obstacle, 
 
 
 @dataclass(frozen=True)
-class Control:
-    """Where nginx is, and how it is asked about a new configuration and told to use it: word lists, no shell."""
+class NginxControl:
+    """The pid file of nginx, and the commands that test and reload its configuration: word lists, no shell."""
 
     pid_file: str = "/run/nginx.pid"
     test: Sequence[str] = ("nginx", "-t")
@@ -42,16 +42,16 @@ class Nginx:
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "file": FILE,
         "backend": TEXT,
-        "pid_file": {**FILE, "default": Control.pid_file},
-        "test": {**WORDS, "default": list(Control.test)},
-        "reload": {**WORDS, "default": list(Control.reload)},
+        "pid_file": {**FILE, "default": NginxControl.pid_file},
+        "test": {**WORDS, "default": list(NginxControl.test)},
+        "reload": {**WORDS, "default": list(NginxControl.reload)},
     }
 
     def __init__(
         self,
         file: str,
         upstream: str,
-        control: Control,
+        control: NginxControl,
         timeout: float = 5.0,
         lock_dir: str = lock.DIRECTORY,
         runner: Runner = run,
@@ -59,21 +59,23 @@ class Nginx:
         self._file, self._upstream = files.real(file), upstream
         self._control, self._timeout = control, timeout
         self._lock_dir, self._run = lock_dir, runner
-        self._found = False
+        self._file_is_found = False
 
     @classmethod
     def opened(cls, options: Mapping[str, Any]) -> Nginx:
-        control = Control(options["pid_file"], options["test"], options["reload"])
+        control = NginxControl(options["pid_file"], options["test"], options["reload"])
         return cls(options["file"], options["backend"], control, options["timeout"], options["lock_dir"])
 
     def members(self) -> tuple[PoolMember, ...]:
-        self._find()
+        self._find_file()
         text = files.read(self._file).decode("utf-8", "replace")
-        pending = not self._in_force()
-        return tuple(self._member(text, address, same, pending) for address, same in self._servers(text).items())
+        pending = not self._is_in_force()
+        return tuple(
+            self._member(text, address, same, pending) for address, same in self._servers_by_address(text).items()
+        )
 
     def _member(self, text: str, address: str, same: list[nginx_conf.ServerDirective], pending: bool) -> PoolMember:
-        """One address, which may be named twice. Down here and in use by another upstream is not yet drained."""
+        """One address, over all directives that name it. Down here but used by another upstream is not yet drained."""
         down = all(server.down for server in same)
         notes = ["down" if down else "in use"]
         if pending:
@@ -89,13 +91,13 @@ class Nginx:
         return find(server, self.members(), f"upstream {self._upstream!r} in {self._file}")
 
     def drain(self, server: str) -> None:
-        """In every upstream of the file. Refused where another file's sends to it too, or would be left without any."""
+        """Drain in every upstream of the file. Refused where another file uses the server, or one would get empty."""
         self.state(server)
         self._refuse_twins(server)
-        self._change(server, lambda text: nginx_conf.set_all_down(text, server, True))
+        self._change_and_reload(server, lambda text: nginx_conf.set_all_down(text, server, True))
 
     def ready(self, server: str) -> None:
-        self._change(server, lambda text: nginx_conf.set_all_down(text, server, False))
+        self._change_and_reload(server, lambda text: nginx_conf.set_all_down(text, server, False))
 
     def in_flight(self, server: str) -> Count:
         try:
@@ -115,21 +117,21 @@ class Nginx:
 
     def set_weight(self, server: str, value: int) -> None:
         def change(text: str) -> str:
-            same = self._servers(text)[server]
+            same = self._servers_by_address(text)[server]
             if len(same) > 1:
                 words = f"{self._file} names {server} {len(same)} times in {self._upstream!r}: which weight is meant?"
                 raise BalancerError("refused", words)
             return nginx_conf.set_weight(text, same[0], value)
 
-        self._change(server, change)
+        self._change_and_reload(server, change)
 
     def incarnation(self) -> str:
-        return "file"  # what it was told is in its file, whatever becomes of its processes
+        return "file"  # the drain is kept in the file and survives a restart of nginx
 
     def obstacles(self) -> list[Obstacle]:
-        # First: without a running master the test of nginx would leave an empty file of its number.
+        # First, because "nginx -t" without a running master would leave an empty pid file.
         master = nginx_workers.master_of(self._control.pid_file)
-        self._find()
+        self._find_file()
         found = files.obstacles(self._file)
         complaint = self._run(self._control.test, self._timeout).complaint()
         if complaint:
@@ -141,7 +143,7 @@ class Nginx:
         program = self._control.reload[0]
         if not is_there(program):
             return [Obstacle(f"there is no program {program}, by which nginx is reloaded", "correct the option reload")]
-        # Its own way is a signal. What another command needs, only that one knows.
+        # The default command sends a signal. What another command needs cannot be known here.
         if os.path.basename(program) == "nginx":
             try:
                 os.kill(master, 0)
@@ -154,18 +156,18 @@ class Nginx:
     def exclusively(self) -> AbstractContextManager[None]:
         return lock.exclusively(f"nginx {self._file}", self._lock_dir)
 
-    def _find(self) -> None:
-        """Where the named file does not hold the upstream, the one does that nginx reads it from."""
-        if self._found:
+    def _find_file(self) -> None:
+        """Replace the named file, if it lacks the upstream, by the file from which nginx reads it."""
+        if self._file_is_found:
             return
         text = files.read(self._file).decode("utf-8", "replace")
-        with contextlib.suppress(nginx_conf.SyntaxProblem):  # which is told when it is read
+        with contextlib.suppress(nginx_conf.SyntaxProblem):  # reported when the servers are read
             if not nginx_conf.servers(text, self._upstream):
-                self._file = nginx_twins.file_of(self._dump(), self._upstream) or self._file
-        self._found = True
+                self._file = nginx_twins.file_of(self._dump_configuration(), self._upstream) or self._file
+        self._file_is_found = True
 
-    def _dump(self) -> str:
-        """All that nginx reads; nothing where its test is a command of the site's own."""
+    def _dump_configuration(self) -> str:
+        """The whole configuration by C(nginx -T); empty where the operator configured another test command."""
         if "-t" not in self._control.test:
             return ""
         done = self._run(["-T" if word == "-t" else word for word in self._control.test], self._timeout)
@@ -174,7 +176,7 @@ class Nginx:
             raise BalancerError("refused", f"nginx does not accept its configuration as it is: {complaint}")
         return done.stdout.decode("utf-8", "replace")
 
-    def _servers(self, text: str) -> Mapping[str, list[nginx_conf.ServerDirective]]:
+    def _servers_by_address(self, text: str) -> Mapping[str, list[nginx_conf.ServerDirective]]:
         """Address -> the directives that name it."""
         try:
             listed = nginx_conf.servers(text, self._upstream)
@@ -188,18 +190,18 @@ class Nginx:
         return found
 
     def _refuse_twins(self, server: str) -> None:
-        """Look at all that nginx reads, before anything is changed."""
+        """Raise BalancerError where another upstream forbids the drain, before anything is changed."""
         text = files.read(self._file).decode("utf-8", "replace")
         alone = nginx_twins.left_alone(nginx_conf.upstreams(text), server, self._upstream)
         if alone:
             words = f"{server} is also the only server of upstream {', '.join(alone)} of {self._file}"
             raise BalancerError("refused", words)
-        elsewhere = nginx_twins.in_other_files(self._dump(), self._file, text, server)
+        elsewhere = nginx_twins.in_other_files(self._dump_configuration(), self._file, text, server)
         if elsewhere:
             raise BalancerError("refused", f"{server} is also in use by {'; '.join(elsewhere)}: drain it there first")
 
-    def _change(self, server: str, change: Callable[[str], str]) -> None:
-        """Change the file, have nginx try it, and reload; the old content comes back if nginx does not like it."""
+    def _change_and_reload(self, server: str, change: Callable[[str], str]) -> None:
+        """Change the file, have nginx test it, and reload. The old content is restored if nginx rejects the new one."""
         self.state(server)
 
         def changed(content: bytes) -> bytes:
@@ -208,11 +210,11 @@ class Nginx:
         before, after = files.edit(self._file, changed)
         complaint = self._run(self._control.test, self._timeout).complaint()
         if complaint:
-            raise self._put_back(after, before, complaint)
-        self._reload()
+            raise self._restore_file(after, before, complaint)
+        self._reload_and_wait()
 
-    def _put_back(self, after: bytes, before: bytes, complaint: str) -> BalancerError:
-        """Undo a change that nginx does not accept; what is to be said then."""
+    def _restore_file(self, after: bytes, before: bytes, complaint: str) -> BalancerError:
+        """Undo a change that nginx rejects. Returns the error to raise."""
         try:
             why = "" if files.replace(self._file, after, before) else "somebody else has changed it meanwhile"
         except BalancerError as error:
@@ -222,8 +224,8 @@ class Nginx:
         words = f"nginx does not accept {self._file} ({complaint}), and it could NOT be put back: {why}"
         return BalancerError("unproven", words)
 
-    def _reload(self) -> None:
-        """Reload, and wait until every older worker knows that it has to go and a younger one is there."""
+    def _reload_and_wait(self) -> None:
+        """Reload, and wait until a new worker serves and every older worker is shutting down."""
         older = nginx_workers.read(self._control.pid_file)
         complaint = self._run(self._control.reload, self._timeout).complaint()
         if complaint:
@@ -239,7 +241,7 @@ class Nginx:
             "unproven", f"nginx did not begin to use {self._file} within {self._timeout:g} s of its reload"
         )
 
-    def _in_force(self) -> bool:
+    def _is_in_force(self) -> bool:
         """Whether nginx has read the file since it was changed. A task may have been killed before its reload."""
         try:
             changed = os.stat(self._file).st_ctime

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The servers of an upstream in an nginx configuration, found and changed where they stand.
+"""The servers of an upstream in an nginx configuration, found and edited in place.
 
-Nothing but the parameters C(down) and C(weight=) of one C(server) is ever touched: comments, order and spelling stay.
+Only the parameters C(down) and C(weight=) of one C(server) are ever changed: comments, order and spelling stay.
 Syntax: https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server
 """
 
@@ -17,7 +17,7 @@ from ..host.numbers import whole_number
 
 # Comment, quoted word, word (in which ${name} is a variable), or one of ; { }.
 _PART = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[;{}]|(?:\\.|\$\{[^{}\s]*\}|[^\s;{}"'])+""", re.S)
-# Inside of a block of Lua: comments, strings and braces of another language.
+# Inside a block of Lua: comments, strings and braces of that language.
 _LUA = re.compile(r"""--\[\[.*?\]\]|--[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[\[.*?\]\]|[{}]""", re.S)
 _DUMPED = re.compile(r"^# configuration file (?P<path>.+):$", re.M)
 _DEFAULT_PORT = "80"
@@ -63,17 +63,15 @@ class ServerDirective:
 
 
 def servers(text: str, upstream: str) -> list[ServerDirective]:
-    """The servers of an upstream, wherever in the text it stands, or of the whole text where it holds no upstream but
-    is included in one."""
+    """The servers of an upstream of the text. A text without any C(upstream) block is one that a block includes."""
     named = upstreams(text)
     return named.get("", []) if set(named) <= {""} else named.get(upstream, [])
 
 
 def upstreams(text: str) -> dict[str, list[ServerDirective]]:
-    """Name -> servers, of every upstream. Under the empty name those that stand in no block: of a file for an
-    include."""
+    """Name -> servers of every upstream. The empty name has those outside of any block, as in an included file."""
     found: dict[str, list[ServerDirective]] = {}
-    for path, words in _directives(text):
+    for path, words in _simple_directives(text):
         if path and not path[-1].startswith("upstream "):
             continue
         name = path[-1].partition(" ")[2] if path else ""
@@ -92,7 +90,7 @@ def dumped(text: str) -> dict[str, str]:
 
 
 def canonical(address: str) -> str:
-    """By which two spellings of one address are the same: the port that nginx assumes, and the name of this host."""
+    """One spelling for equal addresses: with nginx's default port, and one name for this host."""
     if address.startswith("unix:"):
         return address
     host, colon, port = address.rpartition(":")
@@ -102,7 +100,7 @@ def canonical(address: str) -> str:
 
 
 def set_all_down(text: str, address: str, down: bool) -> str:
-    """The text with an address marked or not, in every upstream of it."""
+    """The text with an address marked down or not, in every upstream of it."""
     listed = [server for found in upstreams(text).values() for server in found]
     same = [server for server in listed if canonical(server.address) == canonical(address)]
     for server in sorted(same, key=lambda each: each.words[0].start, reverse=True):
@@ -111,14 +109,14 @@ def set_all_down(text: str, address: str, down: bool) -> str:
 
 
 def set_down(text: str, server: ServerDirective, down: bool) -> str:
-    """The text with the server marked or not."""
+    """The text with the server marked down or not."""
     if server.down == down:
         return text
     if down:
         at = server.words[-1].end
         return f"{text[:at]} down{text[at:]}"
     for word in reversed([word for word in server.words[2:] if word.text == "down"]):
-        text = _without(text, word)
+        text = _without_word(text, word)
     return text
 
 
@@ -131,7 +129,7 @@ def set_weight(text: str, server: ServerDirective, weight: int) -> str:
     return f"{text[:at]} weight={weight}{text[at:]}"
 
 
-def _without(text: str, word: ConfWord) -> str:
+def _without_word(text: str, word: ConfWord) -> str:
     """The text without a word and the blanks before it."""
     start = word.start
     while start and text[start - 1] in " \t":
@@ -139,11 +137,11 @@ def _without(text: str, word: ConfWord) -> str:
     return text[:start] + text[word.end :]
 
 
-def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[ConfWord, ...]]]:
-    """(the blocks it is in, its words) of each simple directive."""
+def _simple_directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[ConfWord, ...]]]:
+    """Each simple directive: (names of the blocks around it, its words)."""
     path: list[str] = []
     words: list[ConfWord] = []
-    for part in _parts(text):
+    for part in _conf_words(text):
         if part.text == "{":
             path.append(" ".join(word.text for word in words))
             words = []
@@ -161,7 +159,7 @@ def _directives(text: str) -> Iterator[tuple[tuple[str, ...], tuple[ConfWord, ..
         raise SyntaxProblem("the file ends in the middle of a directive or block")
 
 
-def _parts(text: str) -> Iterator[ConfWord]:
+def _conf_words(text: str) -> Iterator[ConfWord]:
     """The words as they are spelt, without comments and without what stands in blocks of Lua."""
     at, lua = 0, False
     while True:
@@ -178,7 +176,7 @@ def _parts(text: str) -> Iterator[ConfWord]:
 
 
 def _end_of_lua(text: str, at: int) -> int:
-    """Where the brace stands that ends a block of Lua which has begun before this place."""
+    """The position of the brace that ends the block of Lua around this position."""
     depth = 1
     for match in _LUA.finditer(text, at):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)

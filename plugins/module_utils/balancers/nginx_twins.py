@@ -17,28 +17,28 @@ Upstreams = Mapping[str, Sequence[ServerDirective]]
 
 
 def in_use(found: Upstreams, address: str, but: str = "") -> list[str]:
-    """The upstreams that send to an address, without one of them."""
+    """The upstreams that send to an address, except C(but)."""
     return [
         name
         for name, servers in found.items()
-        if name != but and any(_same(server, address) and not server.down for server in servers)
+        if name != but and any(_has_address(server, address) and not server.down for server in servers)
     ]
 
 
 def left_alone(found: Upstreams, address: str, but: str) -> list[str]:
-    """The upstreams that would be left without a server if an address were down, without one of them."""
+    """The upstreams, except C(but), that would be left without a server if an address were down."""
     return [
         name
         for name in in_use(found, address, but)
-        if name and all(_same(server, address) or server.down for server in found[name])
+        if name and all(_has_address(server, address) or server.down for server in found[name])
     ]
 
 
 def in_other_files(dump: str, file: str, text: str, address: str) -> list[str]:
-    """Where else an address is in use, a sentence each: of all files that C(nginx -T) prints but this one.
+    """Where else C(nginx -T) shows an address in use, one sentence for each file except this one.
 
-    Raises BalancerError for a file that may hold it and cannot be read.  nginx may see its files elsewhere than we do,
-    in a container or a chroot: the one with our content is ours.
+    nginx may see its files under other paths, in a container or a chroot: the file with our content is ours. Raises
+    BalancerError for a file that may hold the address and cannot be read.
     """
     told = []
     for path, content in dumped(dump).items():
@@ -55,7 +55,7 @@ def in_other_files(dump: str, file: str, text: str, address: str) -> list[str]:
 
 
 def file_of(dump: str, upstream: str) -> str | None:
-    """The file of this host that holds an upstream, out of what C(nginx -T) prints; None where that is not clear."""
+    """The file of this host that holds an upstream, by the output of C(nginx -T); None where that is ambiguous."""
     found = []
     for path, content in dumped(dump).items():
         try:
@@ -68,5 +68,5 @@ def file_of(dump: str, upstream: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _same(server: ServerDirective, address: str) -> bool:
+def _has_address(server: ServerDirective, address: str) -> bool:
     return canonical(server.address) == canonical(address)

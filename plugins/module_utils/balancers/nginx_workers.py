@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The workers of an nginx, and which of them only finish what they have."""
+"""The workers of an nginx: those that serve, and those that only finish their requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(pid_file: str) -> NginxWorkers:
             continue
         try:
             started = _start_of_child(int(name), master)
-            title = _title(int(name)) if started is not None else ""
+            title = _process_title(int(name)) if started is not None else ""
         except (OSError, ValueError):  # it has ended meanwhile
             continue
         if started is None or not title.startswith("nginx: worker process"):
@@ -51,8 +51,8 @@ def master_of(pid_file: str) -> int:
     try:
         with os.fdopen(paths.open_file(files.real(pid_file)), encoding="ascii") as file:
             master = whole_number(file.read(64).strip())
-        # A number that no process has is as good as none: /proc has nothing of it.
-        title = "" if master is None else _title(master)
+        # Too large a number for a process counts as none; a number without a process fails below, at /proc.
+        title = "" if master is None else _process_title(master)
     except OSError as error:
         kind = "denied" if isinstance(error, (PermissionError, paths.UnsafePath)) else "unreachable"
         raise BalancerError(kind, f"nginx cannot be found by {pid_file}: {error.strerror}") from error
@@ -65,7 +65,7 @@ def master_of(pid_file: str) -> int:
     return master
 
 
-def _title(pid: int) -> str:
+def _process_title(pid: int) -> str:
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         return file.read(256).replace(b"\0", b" ").decode("utf-8", "replace")
 
@@ -78,9 +78,9 @@ def _start_of_child(pid: int, parent: int) -> float | None:
 
 
 def ticks_of_child(stat: str, parent: int) -> int | None:
-    """When a child of the parent started, of its C(/proc/PID/stat), in ticks since boot; None for another process.
+    """Start of a child of the parent in ticks since boot, from its C(/proc/PID/stat); None for another process.
 
-    Raises ValueError for what is no such text. A process may have brackets and blanks in its name.
+    A process may have brackets and blanks in its name. Raises ValueError for a malformed text.
     """
     fields = stat.rpartition(")")[2].split()
     its_parent, ticks = (whole_number(fields[place]) if len(fields) > place else None for place in (1, 19))
@@ -90,9 +90,9 @@ def ticks_of_child(stat: str, parent: int) -> int | None:
 
 
 def _boot_time() -> float:
-    """When the kernel's clock of starts was zero, in seconds of the epoch: at most a little too early, never too late.
+    """The time of boot in seconds of the epoch: at most a little too early, never too late.
 
-    What comes between the two readings would make workers older than they are, and so at worst costs a reload; the
-    other way round, a change that nginx has not read would be taken for one in force.
+    A boot time that is too early makes workers look older, which at worst costs a reload. One that is too late could
+    make a change that nginx has not read look as if it were in force.
     """
     return max(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) for _reading in range(3))

@@ -1,10 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of a balancer that several kinds have, or all: in each of them the option is this one.
-
-An option is a piece of an argument spec; each kind says which it has.
-"""
+"""Options that several kinds of balancer share, as pieces of an argument spec; each kind says which it has."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ FILE: Mapping[str, Any] = {"type": "path"}
 WORDS: Mapping[str, Any] = {"type": "list", "elements": "str"}
 SETTLE: Mapping[str, Any] = {"type": "float", "default": 0.0}
 
-# What all kinds have, beside C(kind).
+# The options of every kind, beside C(kind).
 COMMON: Mapping[str, Mapping[str, Any]] = {
     "timeout": {"type": "float", "default": 5.0},
     "lock_dir": {"type": "path", "default": DIRECTORY},
@@ -27,7 +24,7 @@ COMMON: Mapping[str, Mapping[str, Any]] = {
 
 
 def check_seconds(options: Mapping[str, Any]) -> None:
-    """Raise ValueError for times that cannot be."""
+    """Raise ValueError for a settle time or a timeout that is negative or not finite."""
     if not 0 <= options.get("settle", 0) < math.inf:
         raise ValueError("the balancer's settle must be a number of seconds, 0 or more")
     if not 0 < options["timeout"] < math.inf:

@@ -1,17 +1,18 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do next with a server that is to leave the traffic, and why: one pure function.
+"""The next step of a drain, and the reason for it: one pure function.
 
 Promises, each a property of tests/unit/plugins/module_utils/balancers/test_policy.py:
 
-- a pool is never taken below what must serve, and what was taken is put back if it turns out to be below;
-- a server is never called drained while any witness that can be read counts a request, nor on one look alone;
-- what cannot be read is never zero: it is named, and waited for until the deadline;
-- the deadline always ends it.
+- a drain never takes a pool below the minimum that must serve, and is undone where the pool turns out to be below;
+- a server is never called drained while any readable witness counts a request, nor after a single reading;
+- an unreadable count is never zero: the reason names it, and the drain waits for it until the deadline;
+- the deadline always ends the drain.
 
-Two hosts may drain one pool at once, and no balancer here has a compare-and-swap. Each looks again after its change. If
-both left, the one with the greater name puts its server back at once; the other gives it SETTLE seconds, then does too.
+Two hosts may drain one pool at once, and no balancer here has a compare-and-swap. Each reads the pool again after its
+change. If both servers left, the one with the greater name is put back at once; the other one waits SETTLE seconds for
+that, and is then put back too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .protocol import ACTIVE, DOWN, UP, Count, PoolMember
 
 SETTLE = 3.0
 
-# How the witnesses decide. C(all): all that can answer. C(any): one suffices. The others name the one that must.
+# Which witnesses must report zero. C(all): all that can answer. C(any): one suffices. Other values name that one.
 WITNESSES = ("all", "any", "balancer", "engine")
 REMAINING = ("fail", "wait", "abort")
 
@@ -39,26 +40,26 @@ class DrainRules:
     remaining: str = "fail"
     remaining_deadline: float = 600.0
     zeros: int = 2
-    wait: bool = True  # False: out of traffic is enough, somebody else waits for what is in flight
+    wait: bool = True  # False: being out of traffic is enough, the caller waits for requests in flight
 
 
 @dataclass(frozen=True)
 class PoolReading:
-    """One look. C(pool) None means that the balancer could not be read, and C(unread) says why."""
+    """One reading. C(pool) None means that the balancer could not be read, and C(unread) says why."""
 
     pool: tuple[PoolMember, ...] | None
     balancer: Count
     engine: Count
     unread: str = ""
-    restarted: bool = False  # the balancer began anew since it was told to drain
+    restarted: bool = False  # the balancer has restarted since the drain
 
 
 @dataclass(frozen=True)
 class DrainProgress:
     """What this task has done so far.
 
-    before: the pool as it was found.  told: the server was found out of traffic, or the balancer was told.
-    drained_here: it was told by this task.  quiet: how many looks before this one were zero without a break.
+    before: the pool before this task.  told: the server was out of traffic already, or the balancer was told to drain
+    it.  drained_here: this task drained it.  quiet: how many consecutive readings before this one were zero.
     seconds: since the task began.  out: seconds since the server left the traffic.
     """
 
@@ -75,9 +76,12 @@ class DrainProgress:
 
 @dataclass(frozen=True)
 class DrainStep:
-    """C(verb): C(drain), C(wait), C(abort), C(done); or the task ends in failure: C(refuse) (nothing was changed),
-    C(put_back) (if this task drained it, make it active again) or C(fail) (leave it as it is).  C(quiet): this look was
-    zero."""
+    """The next step of a drain.
+
+    verb: C(drain), C(wait), C(abort) or C(done); or the task ends in failure: C(refuse) (nothing was changed),
+    C(put_back) (make the server active again if this task drained it) or C(fail) (leave the server as it is).
+    quiet: this reading was zero.
+    """
 
     verb: str
     reason: str
@@ -88,7 +92,7 @@ def decide(look: PoolReading, progress: DrainProgress, rules: DrainRules) -> Dra
     """The next step."""
     if look.pool is None:
         reason = f"the balancer cannot be read: {look.unread}"
-        return _wait(reason, progress, rules) if progress.told else DrainStep("refuse", reason)
+        return _wait_or_give_up(reason, progress, rules) if progress.told else DrainStep("refuse", reason)
     me = next((member for member in look.pool if member.name == progress.server), None)
     if me is None:
         names = ", ".join(member.name for member in look.pool) or "none"
@@ -96,7 +100,7 @@ def decide(look: PoolReading, progress: DrainProgress, rules: DrainRules) -> Dra
         return DrainStep("fail" if progress.told else "refuse", reason)
     if me.admin == ACTIVE or me.pending:
         return _in_traffic(me, look, progress, rules)
-    return _below(me, look.pool, progress, rules) or _out_of_traffic(me, look, progress, rules)
+    return _step_below_minimum(me, look.pool, progress, rules) or _out_of_traffic(me, look, progress, rules)
 
 
 def _out_of_traffic(me: PoolMember, look: PoolReading, progress: DrainProgress, rules: DrainRules) -> DrainStep:
@@ -104,15 +108,15 @@ def _out_of_traffic(me: PoolMember, look: PoolReading, progress: DrainProgress, 
     if not rules.wait:
         return DrainStep("done", f"{me.name} is out of traffic, and what is in flight is not waited for: {reason}")
     if not quiet:
-        return _wait(reason, progress, rules)
+        return _wait_or_give_up(reason, progress, rules)
     if progress.quiet + 1 >= rules.zeros:
         return DrainStep("done", reason, quiet=True)
-    return replace(_wait(f"{reason}; looking again to be sure", progress, rules), quiet=True)
+    return replace(_wait_or_give_up(f"{reason}; looking again to be sure", progress, rules), quiet=True)
 
 
 def at_rest(me: PoolMember, look: PoolReading, rules: DrainRules) -> tuple[bool, str]:
-    """Whether nothing is in flight, and by whom that is known."""
-    balancer, engine = look.balancer, _believed(look.engine, me)
+    """Whether nothing is in flight, and which witnesses say so."""
+    balancer, engine = look.balancer, _trusted_engine_count(look.engine, me)
     for who, count in (("balancer", balancer), ("engine", engine)):
         if count.value:
             return False, f"{count.value} in flight by the {who} ({count.reason})"
@@ -134,25 +138,25 @@ def at_rest(me: PoolMember, look: PoolReading, rules: DrainRules) -> tuple[bool,
 
 
 def _in_traffic(me: PoolMember, look: PoolReading, progress: DrainProgress, rules: DrainRules) -> DrainStep:
-    """The server takes new requests: it was not told yet, or the balancer forgot, or somebody decided otherwise."""
+    """The step for a server in traffic: not drained yet, forgotten by a restart, or made active by another person."""
     pool = look.pool or ()
-    reason = _too_few(me, pool, rules)
+    reason = _why_it_must_stay(me, pool, rules)
     if not progress.told:
         return (
             DrainStep("refuse", reason)
             if reason
-            else DrainStep("drain", f"{me.name} is active and {_left(me, pool, rules)}")
+            else DrainStep("drain", f"{me.name} is active and {_describe_rest(me, pool, rules)}")
         )
     if not look.restarted and not me.pending:
         return DrainStep("fail", f"somebody made {me.name} active again while it was being drained")
     if reason:  # after a restart its first checks may not be over
-        return _wait(f"the balancer restarted and forgot the drain; for now {reason}", progress, rules)
-    late = _wait("", progress, rules)
+        return _wait_or_give_up(f"the balancer restarted and forgot the drain; for now {reason}", progress, rules)
+    late = _wait_or_give_up("", progress, rules)
     return DrainStep("drain", "the balancer restarted and forgot the drain") if late.verb != "put_back" else late
 
 
-def _too_few(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
-    """Why the server may not leave; empty if it may. What is surely down takes nothing with it."""
+def _why_it_must_stay(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
+    """Why the server may not leave; empty if it may. A server that is known to be down may always leave."""
     left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
     if len(left) >= needed or not may_serve(me):
         return ""
@@ -164,16 +168,16 @@ def _too_few(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) ->
     )
 
 
-def _left(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
+def _describe_rest(me: PoolMember, pool: tuple[PoolMember, ...], rules: DrainRules) -> str:
     left = serving(pool, rules.count_unchecked, without=me.name)
     dead = f" (it is down: {me.says})" if me.health == DOWN else ""
     return f"without it {len(left)} of {total(pool)} serve{dead}"
 
 
-def _below(
+def _step_below_minimum(
     me: PoolMember, pool: tuple[PoolMember, ...], progress: DrainProgress, rules: DrainRules
 ) -> DrainStep | None:
-    """What to do if fewer serve than must, with the server out; None if all is well, or it was not taken out by us."""
+    """The step if the pool is below its minimum with the server out; None if it is not, or another task drained it."""
     left, needed = serving(pool, rules.count_unchecked, without=me.name), rules.needed.of(total(pool))
     if len(left) >= needed or not progress.drained_here or me.health == DOWN:
         return None
@@ -189,8 +193,8 @@ def _below(
     return DrainStep("put_back", reason)
 
 
-def _wait(reason: str, progress: DrainProgress, rules: DrainRules) -> DrainStep:
-    """Wait while there is time; after the deadline, what the operator said about what remains."""
+def _wait_or_give_up(reason: str, progress: DrainProgress, rules: DrainRules) -> DrainStep:
+    """Wait until the deadline; after it, do what the operator chose for requests that remain."""
     if progress.seconds < rules.deadline:
         return DrainStep("wait", reason)
     late = f"after {rules.deadline:g} s: {reason}"
@@ -205,8 +209,8 @@ def _wait(reason: str, progress: DrainProgress, rules: DrainRules) -> DrainStep:
     return DrainStep("wait", late)
 
 
-def _believed(engine: Count, me: PoolMember) -> Count:
-    """Nothing listens: a dead engine has nothing in flight. Unless the balancer has just seen it alive."""
+def _trusted_engine_count(engine: Count, me: PoolMember) -> Count:
+    """The engine's count; zero for an engine that is gone, unless the balancer's checks say that it is up."""
     if engine.kind != "gone":
         return engine
     if me.health == UP:
@@ -215,5 +219,5 @@ def _believed(engine: Count, me: PoolMember) -> Count:
 
 
 def _can_answer(count: Count, me: PoolMember) -> bool:
-    """A hung engine that the balancer's own checks call down is no witness any more; a silent one else still is."""
+    """Whether a witness can be asked. A silent engine still counts, unless the balancer's own checks say it is down."""
     return count.kind != "unsupported" and not (count.kind == "silent" and me.health == DOWN)

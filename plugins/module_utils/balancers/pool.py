@@ -23,7 +23,7 @@ class MinimumActive:
     percent: bool = False
 
     def of(self, total: int) -> int:
-        """Servers that must serve, in a pool of so many. A share is rounded up: half of three is two."""
+        """How many servers of a pool of this size must serve. A share is rounded up: half of three is two."""
         return math.ceil(self.number * total / 100) if self.percent else self.number
 
     def __str__(self) -> str:
@@ -39,18 +39,18 @@ def parse_needed(text: str) -> MinimumActive:
 
 
 def serves(member: PoolMember, count_unchecked: bool) -> bool:
-    """Whether new requests go to it and somebody knows that it answers. A backup waits, and weight 0 gets nothing."""
+    """Whether a server gets new requests and is known to be healthy. Backups and servers of weight 0 get none."""
     healthy = member.health == UP or (count_unchecked and member.health == UNKNOWN)
     return member.admin == ACTIVE and healthy and member.weight != 0 and not member.backup
 
 
 def may_serve(member: PoolMember) -> bool:
-    """Whether users could lose something with it. Only of what is known to be down is it known that they do not."""
+    """Whether users may depend on a server: in or entering traffic, not known to be down, and with a weight."""
     return (member.admin == ACTIVE or member.pending) and member.health != DOWN and member.weight != 0
 
 
 def serving(pool: Iterable[PoolMember], count_unchecked: bool, without: str = "") -> list[str]:
-    """The names of those that serve, without one of them."""
+    """The names of the servers that serve, except C(without)."""
     return [member.name for member in pool if member.name != without and serves(member, count_unchecked)]
 
 

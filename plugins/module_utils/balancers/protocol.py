@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every load balancer is asked, and the shapes of the answers.
+"""The protocol of every load balancer, and the types of its answers.
 
-A balancer that cannot do a thing raises NotSupported; one that was asked and did not do it raises BalancerError.  A
-count that could not be read is None with a reason and never zero: whoever reads it is about to stop a server.
+An adapter raises BalancerNotSupported for what its balancer cannot do, and BalancerError where the balancer failed. A
+count that could not be read is None with a reason and never zero: the caller is about to stop a server.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any, ClassVar, Protocol
 ACTIVE, DRAINED, MAINTENANCE = "active", "drained", "maintenance"
 UP, DOWN, UNKNOWN = "up", "down", "unknown"
 
-# Names reach command lines, sockets and paths of an API. What no balancer allows in a name is refused before that.
+# Names reach command lines, sockets and API paths. Characters that no balancer allows in a name are refused first.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\[\]/-]*\Z")
 
 
 class BalancerNotSupported(Exception):
-    """This balancer, or this configuration of it, cannot do what was asked. The text says which."""
+    """This balancer, or its configuration, cannot do this. The text says what is missing."""
 
 
-# Names of a balancer's making stand in a reason, and there may be thousands of them, or a long one.
+# A reason quotes names that the balancer chose: there may be thousands of them, or a very long one.
 _LONGEST_REASON = 4000
 
 
 class BalancerError(Exception):
-    """The balancer was asked and did not do it.
+    """The balancer failed to do what the adapter asked.
 
-    C(kind): C(unreachable), C(denied), C(unknown_backend), C(unknown_server), C(refused) (it said no), C(unreadable)
-    (its answer was not understood) or C(unproven) (it said yes, and reading it back shows otherwise).  C(reason) is cut
-    where nobody would read on.
+    C(kind): C(unreachable), C(denied), C(unknown_backend), C(unknown_server), C(refused) (the balancer said no),
+    C(unreadable) (its answer was not understood) or C(unproven) (it said yes, and reading back shows otherwise).
+    C(reason) is cut to a readable length.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -48,12 +48,12 @@ class BalancerError(Exception):
 
 @dataclass(frozen=True)
 class PoolMember:
-    """One server of the pool as the balancer has it now.
+    """One server of the pool as the balancer reports it now.
 
-    admin: what people told the balancer, C(active), C(drained) or C(maintenance).  health: what its own checks say,
-    C(up), C(down) or C(unknown) where it does not check, or has not yet.  weight: its share of the traffic, None where
-    untold.  backup: gets traffic only when no other server does.  says: the balancer's own words.  pending: it was
-    told so and does not do so yet, because somebody was killed between the two.
+    admin: the state that operators set, C(active), C(drained) or C(maintenance).  health: by the balancer's own checks,
+    C(up), C(down), or C(unknown) without checks or before the first one.  weight: share of the traffic, None where
+    unknown.  backup: gets traffic only when no other server does.  says: the balancer's own words.  pending: admin is
+    not in force yet, for example because a task was killed before its reload.
     """
 
     name: str
@@ -67,10 +67,10 @@ class PoolMember:
 
 @dataclass(frozen=True)
 class Count:
-    """A number of requests in flight. C(value) None means that it could not be told, and C(reason) says why.
+    """A number of requests in flight. C(value) None means that it is unknown, and C(reason) says why.
 
-    kind: C(read); C(unsupported), the witness never tells; C(unread), it answered and did not tell; C(gone), nothing
-    listens there; C(silent), no answer in time, or no way to it.
+    kind: C(read); C(unsupported), the witness has no such number; C(unread), its answer had no number; C(gone), nothing
+    listens there; C(silent), no answer in time, or unreachable.
     """
 
     value: int | None
@@ -88,16 +88,17 @@ class Weight:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """What would keep a drain from being done, and what a person does about it, which may be empty."""
+    """What would keep a drain from succeeding, and what a person can do about it, which may be empty."""
 
     what: str
     do: str = ""
 
 
 class Balancer(Protocol):
-    """One pool behind one balancer. All methods raise BalancerError; those that change something prove it first.
+    """One pool behind one balancer. All methods may raise BalancerError.
 
-    Whoever decides on what state() said and then changes something holds exclusively() for both.
+    Methods that change something return only once reading back shows the change. A caller that decides by state() and
+    then changes something holds exclusively() around both.
     """
 
     name: str
@@ -109,10 +110,10 @@ class Balancer(Protocol):
         """One server."""
 
     def drain(self, server: str) -> None:
-        """No new requests; those in flight go on. Returns when reading it back shows so."""
+        """Stop new requests; those in flight go on."""
 
     def ready(self, server: str) -> None:
-        """New requests again. Returns when reading it back shows so."""
+        """Let the server get new requests again."""
 
     def in_flight(self, server: str) -> Count:
         """Requests that the balancer has with the server now. Does not raise."""
@@ -121,23 +122,23 @@ class Balancer(Protocol):
         """The server's share of the traffic."""
 
     def set_weight(self, server: str, value: int) -> None:
-        """Change it. Returns when reading it back shows so."""
+        """Change the server's share of the traffic."""
 
     def incarnation(self) -> str:
-        """Another value means that the balancer has restarted, and may have forgotten what it was told."""
+        """A value that changes when the balancer restarts, and may have forgotten a drain."""
 
     def obstacles(self) -> list[Obstacle]:
-        """What would keep a drain by this user from being done, as far as asking tells. Changes nothing."""
+        """What would keep a drain by this user from succeeding, as far as can be found without a change."""
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Keep every other task of ours on this host from changing this pool."""
 
 
 class BalancerKind(Balancer, Protocol):
-    """What the class of a kind of balancer says of itself, so that the registry needs no more than its name.
+    """A class of balancer with its own options, so that the registry needs nothing but the class.
 
-    needs: the options without which it cannot be opened, beside its kind.  options: the argument spec of those that it
-    has, beside the ones that all kinds have; see options.py.
+    needs: the options that are required, beside C(kind).  options: the argument spec of its own options, beside those
+    of every kind; see options.py.
     """
 
     needs: ClassVar[tuple[str, ...]]
@@ -145,18 +146,18 @@ class BalancerKind(Balancer, Protocol):
 
     @classmethod
     def opened(cls, options: Mapping[str, Any]) -> Balancer:
-        """The adapter of one pool, by options that are there and were looked at. Asks nothing. Raises ValueError."""
+        """The adapter of one pool, from complete and checked options. Contacts nothing. Raises ValueError."""
 
 
 def check_name(what: str, name: str) -> str:
-    """The name, or ValueError if no balancer could have a thing of that name."""
+    """The name. Raises ValueError for one that no balancer allows."""
     if not _NAME.match(name):
         raise ValueError(f"{what} {name[:100]!r} is no name of one: letters, digits and . _ : - / [ ] are allowed")
     return name
 
 
 def find(server: str, pool: tuple[PoolMember, ...], where: str) -> PoolMember:
-    """The server in the pool, or BalancerError that names those which are there."""
+    """The server in the pool. Raises BalancerError, with the names that there are, where it is missing."""
     for member in pool:
         if member.name == server:
             return member

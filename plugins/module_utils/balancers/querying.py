@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Could a drain be done here now? Asked as the drain would ask, and nothing is changed."""
+"""Whether a drain would succeed now, by the requests that a drain would make, without changing anything."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from . import lock
 from .draining import Clock, DrainOutcome
 from .protocol import Balancer, BalancerError, Obstacle, find
 
-# By the kind of a BalancerError, where its reason does not say what to do.
-_DO: Mapping[str, str] = {
+# What a person can do, by the kind of a BalancerError.
+_ADVICE: Mapping[str, str] = {
     "unreachable": "does it run, and are these its addresses and files, seen from this host?",
     "denied": "give the user by whom tasks run on this host the right to it, or let them become root",
     "unknown_backend": "correct the balancer's backend or file",
@@ -21,10 +21,10 @@ _DO: Mapping[str, str] = {
 
 
 def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: Clock | None = None) -> DrainOutcome:
-    """The pool, and what would keep a drain from being done; C(refused) where that is anything.
+    """The pool, and what would keep a drain from succeeding; C(refused) where there is any obstacle.
 
-    server: one that the pool must have, None for none.  lock_dir: where exclusively() would put its lock.
-    Raises nothing that a balancer may cause.
+    server: one that the pool must have, or None.  lock_dir: where exclusively() would put its lock. Errors of the
+    balancer end up in the outcome.
     """
     clock = clock or Clock()
     began, outcome = clock.now(), DrainOutcome()
@@ -39,19 +39,19 @@ def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: C
         if server is not None:
             outcome.before = outcome.after = find(server, outcome.pool, "the balancer")
     except BalancerError as error:
-        # Who could not be asked at all is told once; what may not be read has its reason among those before.
+        # Obstacles often repeat the error that kept the pool from being read: it is reported once.
         if not of_balancer or error.kind == "unknown_server":
             outcome.obstacles.append(_obstacle(error))
     outcome.outcome = "refused" if outcome.obstacles else "queried"
-    outcome.reasons = [each.what for each in outcome.obstacles] or [f"a drain could be done; {_pool(outcome)}"]
+    outcome.reasons = [each.what for each in outcome.obstacles] or [f"a drain could be done; {_describe_pool(outcome)}"]
     outcome.seconds = round(clock.now() - began, 3)
     return outcome
 
 
 def _obstacle(error: BalancerError) -> Obstacle:
-    return Obstacle(error.reason, _DO.get(error.kind, ""))
+    return Obstacle(error.reason, _ADVICE.get(error.kind, ""))
 
 
-def _pool(outcome: DrainOutcome) -> str:
+def _describe_pool(outcome: DrainOutcome) -> str:
     names = [member.name for member in outcome.pool]
     return f"the pool has {', '.join(names[:20])}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which balancers there are, the options that describe one, and how one is opened.
+"""The kinds of balancer, their options, and how one is opened.
 
-A balancer is one file, and its class a word in the list here: it says itself what it needs and which options it has.
+A balancer is one file whose class is listed here; the class declares its own options.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def balancer_spec() -> dict[str, Any]:
 
 
 def open_balancer(options: Mapping[str, Any]) -> Balancer:
-    """The adapter of one pool. Asks nothing yet. Raises ValueError."""
+    """The adapter of one pool. Contacts nothing yet. Raises ValueError."""
     name = options["kind"]
     if name not in BALANCERS:
         raise ValueError(f"unknown kind of balancer {name!r}; known are {', '.join(sorted(BALANCERS))}")

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The note on a host that a run of ours keeps a service out of traffic.
 
-Whoever can make or remove it decides whether a service is brought back, so that it is kept only where nobody but root,
-and whoever runs the tasks, can change its directory or put another one in its place.
+A user who can create or remove the note decides whether a service is brought back. So it is kept only in a directory
+that nobody but root and the user who runs the tasks can change or replace.
 """
 
 from __future__ import annotations
@@ -19,30 +19,33 @@ _LONGEST = 64 * 1024
 
 
 def read(path: str) -> str | None:
-    """What the note says, None where there is none.  Raises OSError, and Unsafe where others could have put it."""
+    """The text of the note, None where there is none. Raises OSError, and UnsafePath where others could write it."""
     try:
-        with _directory(path) as directory, os.fdopen(paths.open_at(directory, _name(path), path), "rb") as note:
+        with (
+            _opened_directory(path) as directory,
+            os.fdopen(paths.open_at(directory, _file_name(path), path), "rb") as note,
+        ):
             return note.read(_LONGEST).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
 
 
 def write(path: str, text: str) -> None:
-    """Put a note there, for its owner alone, or leave the one that was there.  Raises OSError, and Unsafe."""
-    with _directory(path, make=0o700) as directory:
-        whole_file.put(directory, _name(path), path, text)
+    """Write or atomically replace the note, readable by its owner alone. Raises OSError and UnsafePath."""
+    with _opened_directory(path, make=0o700) as directory:
+        whole_file.put(directory, _file_name(path), path, text)
         os.fsync(directory)
 
 
 def remove(path: str) -> None:
-    """Take the note away, if there is one.  Raises OSError, and Unsafe where others could have put it."""
-    with contextlib.suppress(FileNotFoundError), _directory(path) as directory:
-        os.unlink(_name(path), dir_fd=directory)
+    """Remove the note, if there is one. Raises OSError, and UnsafePath where others could write it."""
+    with contextlib.suppress(FileNotFoundError), _opened_directory(path) as directory:
+        os.unlink(_file_name(path), dir_fd=directory)
         os.fsync(directory)
 
 
 @contextlib.contextmanager
-def _directory(path: str, make: int | None = None) -> Iterator[int]:
+def _opened_directory(path: str, make: int | None = None) -> Iterator[int]:
     descriptor = paths.open_directory(os.path.dirname(path), make=make, own=True)
     try:
         yield descriptor
@@ -50,7 +53,7 @@ def _directory(path: str, make: int | None = None) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     name = os.path.basename(path)
     if name in ("", ".", ".."):
         raise paths.UnsafePath(path, "names no file")

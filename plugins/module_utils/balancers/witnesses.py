@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engines say while a server is drained: how much is in flight, and whether the others of the pool serve."""
+"""What engines report during a drain: requests in flight, and whether the other servers of the pool are healthy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SILENT = ("timeout", "reset", "unreachable", "tls")
 
 
 def engine_in_flight(engine: Engine | None) -> Count:
-    """Requests that the engine has, running and waiting. Does not raise."""
+    """Requests that the engine has, running and waiting. Errors of the engine end up in the count."""
     if engine is None:
         return Count(None, "no engine_url was given", "unsupported")
     live = engine.live()
@@ -23,25 +23,27 @@ def engine_in_flight(engine: Engine | None) -> Count:
         return Count(None, live.reason, "gone")
     if live.kind in _SILENT:
         return Count(None, live.reason, "silent")
-    return _from_stats(engine.stats())
+    return _count_from_stats(engine.stats())
 
 
 def with_peers(pool: tuple[PoolMember, ...], peers: Mapping[str, Engine]) -> tuple[PoolMember, ...]:
-    """The pool, where those whose health the balancer does not know were asked themselves, if it was told where."""
+    """The pool, with engines in C(peers) asked for their health where the balancer does not know it."""
     return tuple(
-        _asked(member, peers[member.name].ready()) if member.health == UNKNOWN and member.name in peers else member
+        _with_own_answer(member, peers[member.name].ready())
+        if member.health == UNKNOWN and member.name in peers
+        else member
         for member in pool
     )
 
 
-def _asked(member: PoolMember, ready: Reading) -> PoolMember:
+def _with_own_answer(member: PoolMember, ready: Reading) -> PoolMember:
     if ready.value:
         return replace(member, health=UP, says=ready.reason)
     gone = ready.value is False or ready.kind == "refused"
     return replace(member, health=DOWN if gone else UNKNOWN, says=ready.reason)
 
 
-def _from_stats(stats: Stats) -> Count:
+def _count_from_stats(stats: Stats) -> Count:
     if stats.in_flight is None:
         return Count(None, f"engine: {stats.in_flight_unread or 'it does not tell'}", "unread")
     return Count(stats.in_flight, f"engine: {stats.running} running, {stats.waiting} waiting")

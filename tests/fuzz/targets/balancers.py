@@ -166,7 +166,7 @@ def _file_sd(name: str) -> Any:
                 balancer = file_sd.FileSd(str(Path(folder, name)), label)
                 try:
                     members = balancer.members()
-                    groups = balancer._groups(data)
+                    groups = balancer._parse_groups(data)
                 except BalancerError as error:
                     raise BalancerError(error.kind, error.reason.replace(folder, "")) from error
                 for member in members[:2]:
@@ -321,5 +321,5 @@ TARGETS = (
     ),
     Target("nginx-worker", lambda data: nginx_workers.ticks_of_child(text(data), 77), lambda: [_STAT], (ValueError,)),
     Target("balancer-command", _command, lambda: [_ENTRIES], (BalancerError,)),
-    Target("balancer-count", lambda data: command._count(text(data).strip(), "it"), lambda: [b"17\n"]),
+    Target("balancer-count", lambda data: command._parse_count(text(data).strip(), "it"), lambda: [b"17\n"]),
 )

@@ -107,7 +107,7 @@ def test_one_whose_host_name_was_changed_at_run_time_is_active(configured, dns, 
         f"  server b 127.0.0.1:{ports[1]}\n"
     )
     until("a is resolved", lambda: haproxy.admins()["a"] == "active")
-    haproxy.open()._ask("set server llm/a fqdn two.internal")
+    haproxy.open()._send("set server llm/a fqdn two.internal")
     until("a is up at its new name", lambda: haproxy.serving() == 2)
 
 

@@ -55,7 +55,7 @@ def test_there_and_back(path: Path, label: str | None) -> None:
 
 def test_a_task_killed_between_its_two_files_has_lost_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     balancer = FileSd(str(path), lock_dir=str(path.parent))
-    monkeypatch.setattr(balancer, "_change", lambda _change: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(balancer, "_edit_groups", lambda _change: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         balancer.drain("a:80")
     again = FileSd(str(path), lock_dir=str(path.parent))

@@ -245,7 +245,7 @@ def test_time_and_words_are_in_proportion_to_the_servers(recorded: Callable[[str
     class Recorded(Haproxy):
         """Answers from a table, without a socket between."""
 
-        def _ask(self, command: str) -> str:
+        def _send(self, command: str) -> str:
             return recorded("haproxy_3.2_stat.csv") if command == "show stat" else self.states
 
     def read(data: bytes) -> object:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx as adapter
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import nginx_conf, nginx_twins
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Control, Nginx
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx import Nginx, NginxControl
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.nginx_workers import NginxWorkers
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import BalancerError
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
@@ -149,7 +149,7 @@ def recorded_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(adapter.nginx_workers, "read", lambda _pid_file: state["workers"])
     state["path"] = path
-    state["nginx"] = Nginx(str(path), "llm", Control("pid", ["test"], ["reload"]), 0.2, str(tmp_path), run)
+    state["nginx"] = Nginx(str(path), "llm", NginxControl("pid", ["test"], ["reload"]), 0.2, str(tmp_path), run)
     return state
 
 
@@ -222,12 +222,12 @@ def test_the_upstream_is_found_in_the_file_that_nginx_reads_it_from(tmp_path: Pa
     nginx = Nginx(
         str(main),
         "llm",
-        Control("pid", ["nginx", "-t"]),
+        NginxControl("pid", ["nginx", "-t"]),
         1,
         str(tmp_path),
         lambda *_words: CommandResult(0, dump.encode(), b""),
     )
-    nginx._find()
+    nginx._find_file()
     assert nginx._file == str(included)
     included.write_text("# of another nginx")
     assert nginx_twins.file_of(dump, "llm") is None, "what nginx reads is not what is here"
@@ -241,7 +241,7 @@ def test_a_configuration_that_nginx_refuses_already_is_not_touched(tmp_path: Pat
         asked.append(argv)
         return CommandResult(1, b"", b"unknown directive")
 
-    control = Control("pid", ["nginx", "-t", "-c", "x"], ["reload"])
+    control = NginxControl("pid", ["nginx", "-t", "-c", "x"], ["reload"])
     nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", control, 0.2, str(tmp_path), run)
     with pytest.raises(BalancerError, match="as it is: exit status 1: unknown directive"):
         nginx._refuse_twins("10.0.0.1:80")
@@ -266,7 +266,7 @@ def test_old_workers_may_have_requests_for_anyone(recorded_nginx) -> None:
 
 def test_a_pid_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "upstream.conf").write_text(TEXT)
-    nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", Control(str(tmp_path / "no.pid")), 1, str(tmp_path))
+    nginx = Nginx(str(tmp_path / "upstream.conf"), "llm", NginxControl(str(tmp_path / "no.pid")), 1, str(tmp_path))
     with pytest.raises(BalancerError, match=r"nginx cannot be found by .*no\.pid"):
         nginx.members()
     (tmp_path / "no.pid").write_text(str(os.getpid()))
@@ -281,7 +281,7 @@ def test_what_keeps_nginx_from_being_told(recorded_nginx, monkeypatch: pytest.Mo
     own = folder / "nginx"
     own.write_text("#!/bin/false\n")
     own.chmod(0o755)
-    nginx._control = Control("pid", ["test"], [str(own), "-s", "reload"])
+    nginx._control = NginxControl("pid", ["test"], [str(own), "-s", "reload"])
     assert nginx.obstacles() == []
     recorded_nginx["rc"]["test"] = 1
     (refused,) = nginx.obstacles()

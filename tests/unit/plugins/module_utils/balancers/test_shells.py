@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.activat
     activate,
     ramp_weights,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.draining import Clock, DrainPeers, drain
+from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.draining import Clock, DrainContext, drain
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.policy import DrainRules
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.pool import MinimumActive
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.protocol import (
@@ -126,7 +126,7 @@ RULES = DrainRules(MinimumActive(1), deadline=10, remaining_deadline=10)
 def test_a_lost_answer_is_not_taken_for_a_no() -> None:
     balancer = MemoryBalancer()
     balancer.fails["drain"] = [GONE]  # it was done, and the answer did not come
-    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainContext(balancer, "a", clock=FastClock()), RULES)
     assert outcome.outcome == "failed"
     assert outcome.changed is False
     assert balancer.pool["a"].admin == "active"
@@ -136,7 +136,7 @@ def test_a_lost_answer_is_not_taken_for_a_no() -> None:
 def test_a_no_changes_nothing() -> None:
     balancer = MemoryBalancer()
     balancer.fails["no"] = [BalancerError("denied", "level admin is needed")]
-    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainContext(balancer, "a", clock=FastClock()), RULES)
     assert (outcome.outcome, outcome.changed) == ("refused", False)
 
 
@@ -144,9 +144,9 @@ def test_what_cannot_be_put_back_is_tried_again_and_told() -> None:
     balancer = MemoryBalancer()
     balancer.counts["a"] = 1
     balancer.fails["ready"] = [GONE] * 5
-    assert drain(DrainPeers(balancer, "a", clock=FastClock()), RULES).reasons[-1] == "a was made active again"
+    assert drain(DrainContext(balancer, "a", clock=FastClock()), RULES).reasons[-1] == "a was made active again"
     balancer.fails["ready"] = [GONE] * 1000
-    outcome = drain(DrainPeers(balancer, "a", clock=FastClock()), RULES)
+    outcome = drain(DrainContext(balancer, "a", clock=FastClock()), RULES)
     assert "could NOT be made active again: nobody answers" in outcome.reasons[-1]
     assert outcome.changed
     assert balancer.pool["a"].admin == "drained"
@@ -162,7 +162,7 @@ def test_a_balancer_that_goes_and_comes_back_is_waited_for() -> None:
         if now == 4:
             balancer.counts["a"] = 0
 
-    outcome = drain(DrainPeers(balancer, "a", clock=FastClock(at)), RULES)
+    outcome = drain(DrainContext(balancer, "a", clock=FastClock(at)), RULES)
     assert outcome.outcome == "drained", outcome.reasons
 
 
@@ -174,7 +174,7 @@ def test_a_pool_that_falls_below_gets_its_server_back() -> None:
         if now == 2:
             balancer.pool["b"] = replace(balancer.pool["b"], health="down")
 
-    outcome = drain(DrainPeers(balancer, "a", clock=FastClock(at)), RULES)
+    outcome = drain(DrainContext(balancer, "a", clock=FastClock(at)), RULES)
     assert outcome.outcome == "failed"
     assert balancer.pool["a"].admin == "active"
     assert outcome.seconds == 2
@@ -185,14 +185,14 @@ def test_what_remains_is_aborted_where_the_engine_can(can_abort: bool, result: s
     engine = MadeUpEngine(running=2)
     engine.can_abort = can_abort
     balancer = MemoryBalancer()
-    outcome = drain(DrainPeers(balancer, "a", engine, clock=FastClock()), replace(RULES, remaining="abort"))
+    outcome = drain(DrainContext(balancer, "a", engine, clock=FastClock()), replace(RULES, remaining="abort"))
     assert outcome.outcome == result
     assert outcome.aborted is can_abort
     assert balancer.pool["a"].admin == ("drained" if can_abort else "active")
 
 
 def test_an_engine_that_cannot_be_read_is_named_and_never_zero() -> None:
-    outcome = drain(DrainPeers(MemoryBalancer(), "a", MadeUpEngine(running=None), clock=FastClock()), RULES)
+    outcome = drain(DrainContext(MemoryBalancer(), "a", MadeUpEngine(running=None), clock=FastClock()), RULES)
     assert outcome.outcome == "failed"
     assert "unknown, by the engine" in outcome.reasons[-2]
     assert "no metrics" in outcome.reasons[-2]
@@ -228,7 +228,7 @@ def test_peers_answer_only_for_those_whom_the_balancer_does_not_know() -> None:
 def test_a_slow_start_climbs() -> None:
     balancer = MemoryBalancer(a=PoolMember("a", "drained", "up", 100), b=PoolMember("b", "active", "up"))
     clock = FastClock()
-    outcome = activate(DrainPeers(balancer, "a", clock=clock), ActivationPlan(ramp=40, steps=4))
+    outcome = activate(DrainContext(balancer, "a", clock=clock), ActivationPlan(ramp=40, steps=4))
     assert outcome.outcome == "active", outcome.reasons
     assert balancer.weights == [25, 50, 75, 100]
     assert clock.time == 40
@@ -236,7 +236,7 @@ def test_a_slow_start_climbs() -> None:
 
 def test_a_slow_start_that_was_interrupted_goes_on() -> None:
     balancer = MemoryBalancer(a=PoolMember("a", "active", "up", 50))
-    assert activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(ramp=40, steps=4)).changed
+    assert activate(DrainContext(balancer, "a", clock=FastClock()), ActivationPlan(ramp=40, steps=4)).changed
     assert balancer.weights == [75, 100]
 
 
@@ -247,7 +247,7 @@ def test_who_is_drained_during_a_slow_start_stays_so() -> None:
         if now == 10:
             balancer.pool["a"] = replace(balancer.pool["a"], admin="drained")
 
-    outcome = activate(DrainPeers(balancer, "a", clock=FastClock(at)), ActivationPlan(ramp=30, steps=4))
+    outcome = activate(DrainContext(balancer, "a", clock=FastClock(at)), ActivationPlan(ramp=30, steps=4))
     assert outcome.outcome == "failed"
     assert balancer.weights == [25]
 
@@ -255,17 +255,17 @@ def test_who_is_drained_during_a_slow_start_stays_so() -> None:
 def test_no_traffic_for_an_engine_that_is_not_ready() -> None:
     balancer = MemoryBalancer(a=PoolMember("a", "drained", "up", 100))
     outcome = activate(
-        DrainPeers(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), ActivationPlan(deadline=5)
+        DrainContext(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), ActivationPlan(deadline=5)
     )
     assert (outcome.outcome, outcome.changed) == ("failed", False)
     assert balancer.pool["a"].admin == "drained"
     plan = ActivationPlan(deadline=5, require_ready=False)
-    assert activate(DrainPeers(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), plan).outcome == "active"
+    assert activate(DrainContext(balancer, "a", MadeUpEngine(ready=None), clock=FastClock()), plan).outcome == "active"
 
 
 def test_active_and_down_is_a_failure_that_is_told() -> None:
     balancer = MemoryBalancer(a=PoolMember("a", "drained", "down", 100, says="DOWN, L4CON"))
-    outcome = activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(deadline=5))
+    outcome = activate(DrainContext(balancer, "a", clock=FastClock()), ActivationPlan(deadline=5))
     assert (outcome.outcome, outcome.changed) == ("failed", True)
     assert "DOWN, L4CON" in outcome.reasons[-1]
 
@@ -276,7 +276,7 @@ def test_a_balancer_without_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
     balancer = MemoryBalancer(a=PoolMember("a", "drained", "up"))
     monkeypatch.setattr(balancer, "weight", cannot)
-    outcome = activate(DrainPeers(balancer, "a", clock=FastClock()), ActivationPlan(ramp=10))
+    outcome = activate(DrainContext(balancer, "a", clock=FastClock()), ActivationPlan(ramp=10))
     assert (outcome.outcome, outcome.reasons) == ("failed", ["it has no weights"])
 
 

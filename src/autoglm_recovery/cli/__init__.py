@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command ``autoglm``.  Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+"""The command ``autoglm``.  What its exit codes say is in ``exit_codes``."""
 
 from __future__ import annotations
 

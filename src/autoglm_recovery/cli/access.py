@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.knowledge.host.plain import plain
 
@@ -56,8 +57,7 @@ def _print_line(line: str) -> None:
     try:
         parse_entry(line)
     except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        refuse(error, ExitCode.usage)
     typer.echo(line)
 
 

@@ -18,6 +18,8 @@ import httpx
 import typer
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.cli.exit_codes import of_status
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.token_file import first_token
 
@@ -38,7 +40,7 @@ def ask(
     query: dict[str, str] | None = None,
     body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Ask the receiver, and end with exit code 1 and a sentence where it does not answer or refuses."""
+    """Ask the receiver, and end with a sentence where it does not answer (exit code 3) or refuses (1)."""
     try:
         # A receiver on this machine or in the fleet is no business of a proxy's.
         with bounded_http.client(_token(token_file), _tls(), auth=_user(), timeout=_TIMEOUT_S) as client:
@@ -48,12 +50,12 @@ def ask(
             )
         told = bounded_http.document(said)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        typer.echo(f"the receiver at {url} cannot be asked: {plain(error)}", err=True)
-        raise typer.Exit(1) from error
-    if answer.is_error or not isinstance(told, dict):
+        cannot_ask(f"the receiver at {url} cannot be asked: {plain(error)}")
+    if answer.is_error:
         detail = told.get("detail") if isinstance(told, dict) else told
-        typer.echo(f"refused ({answer.status_code}): {plain(detail)}", err=True)
-        raise typer.Exit(1)
+        refuse(f"refused ({answer.status_code}): {plain(detail)}", of_status(answer.status_code))
+    if not isinstance(told, dict):
+        cannot_ask(f"the receiver at {url} answers, but not as a receiver does: {plain(str(told)[:200])}")
     return told
 
 

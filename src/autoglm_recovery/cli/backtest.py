@@ -22,7 +22,7 @@ from rich.console import Console
 from autoglm_recovery import bounded_http
 from autoglm_recovery.cli.backtest_tables import print_report
 from autoglm_recovery.cli.options import duration, moment
-from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.token_file import NoTokenError, first_token
 
@@ -89,7 +89,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options are arguments
 
 
 def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
-    """Do it, and end with exit code 1 and a sentence where it cannot be done."""
+    """Do it, and end with a sentence where it cannot be done."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
     from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415
@@ -109,11 +109,12 @@ def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
             record = _record(asked, told)
         with _progress("replaying") as told:
             found = replayed(record, world, rules, assumed, told)
-    except (AnsibleError, InventoryError, OSError, PolicyError, RecordError, ReplayTooLong) as error:
+    except RecordError as error:
+        cannot_ask(error)
+    except (AnsibleError, InventoryError, OSError, PolicyError, ReplayTooLong) as error:
         refuse(error)
     except SQLAlchemyError as error:
-        typer.echo(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}", err=True)
-        raise typer.Exit(1) from error
+        cannot_ask(f"the temporary database cannot be used: {getattr(error, 'orig', None) or error}")
     return {"prometheus": shown(asked.url), "policy": str(asked.policy) if asked.policy else None, **found}
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from autoglm_recovery.cli.options import database_url
-from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host import clocks
 
 StateDir = Annotated[Path, typer.Option(help="The receiver's state directory.")]
@@ -98,7 +98,7 @@ def restore(
 def _database_of(state_dir: Path) -> Path:
     path = state_dir / "receiver.db"
     if not path.is_file():
-        refuse(f"{path} is not there; give the --state-dir of the receiver, or its --database")
+        cannot_ask(f"{path} is not there; give the --state-dir of the receiver, or its --database")
     return path.resolve()
 
 

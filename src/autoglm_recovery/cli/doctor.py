@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autoglm_recovery.cli.asking import DEFAULT_URL
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.knowledge.host.plain import plain
+
+if TYPE_CHECKING:
+    from autoglm_recovery.receiver.doctor.finding import FindingLevel
 
 
 def doctor(  # noqa: PLR0917 - options are arguments
@@ -33,7 +38,7 @@ def doctor(  # noqa: PLR0917 - options are arguments
 ) -> None:
     """Check a whole installation, and say what to do.  Run it where serve runs: same folder, account and environment.
 
-    Exit code 0: nothing has to be done; 1: something is wrong or could not be looked at; 2: wrong usage.
+    Exit code 0: nothing has to be done; 1: something is wrong; 3: nothing that was seen, but not all could be seen.
     """
     from autoglm_recovery.receiver.doctor.examine import Installation, examine  # noqa: PLC0415 - see serve
     from autoglm_recovery.receiver.doctor.finding import FindingLevel, well  # noqa: PLC0415
@@ -59,4 +64,10 @@ def doctor(  # noqa: PLR0917 - options are arguments
             typer.echo(plain(f"{finding.level:8} {finding.check:11} {where}{finding.what}"))
             if finding.do:
                 typer.echo(plain(f"{'':20} -> {finding.do}"))
-    raise typer.Exit(0 if well(found) else 1)
+    raise typer.Exit(_comes_to({finding.level for finding in found}))
+
+
+def _comes_to(levels: Collection[FindingLevel]) -> ExitCode:
+    if "wrong" in levels:
+        return ExitCode.no
+    return ExitCode.unasked if "unknown" in levels else ExitCode.done

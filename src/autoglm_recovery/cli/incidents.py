@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
+from autoglm_recovery.cli.refusing import cannot_ask
 from autoglm_recovery.cli.watching import follow, heading, timeline_line, watch_list, watch_list_as_json
 from autoglm_recovery.knowledge.host.plain import plain
 
@@ -118,8 +119,7 @@ def report(
     try:
         out.write_text(text, "utf-8")
     except OSError as error:
-        typer.echo(f"{out} cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(1) from error
+        cannot_ask(f"{out} cannot be written: {error.strerror}")
     typer.echo(f"wrote {out}")
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.knowledge.faults.joining.joining import KernelFault, LineJoiner
 from autoglm_recovery.knowledge.faults.lines.stream import UNREADABLE, LineStream, as_utf8, encode_stream
 
@@ -56,17 +57,13 @@ def kernel_events(
             for encoded in encode_stream(chunks):
                 unreadable += encoded.count(UNREADABLE)
                 _write(sys.stdout.fileno(), encoded)
-    except BrokenPipeError:
-        # The reader has gone. Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except KeyboardInterrupt:
         pass  # how a person ends "dmesg -w | autoglm kernel-events"
     if unreadable:
         lines = "a line that tells of a fault" if unreadable == 1 else f"{unreadable} lines that tell of faults"
         typer.echo(f"autoglm kernel-events: {lines} could not be read (kind unreadable)", err=True)
         if strict:
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.no)
 
 
 def _faults(chunks: Iterator[bytes], joiner: LineJoiner) -> Iterator[bytes]:

@@ -19,16 +19,18 @@ from autoglm_recovery.cli import incidents, notify
 from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.backtest import backtest
 from autoglm_recovery.cli.backup import backup, restore
+from autoglm_recovery.cli.command_line import CommandLine
 from autoglm_recovery.cli.doctor import doctor
+from autoglm_recovery.cli.exit_codes import MEANING, ExitCode, of_error
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.cli.options import database_url, duration, moment
-from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.cli.refusing import refuse, tell
 from autoglm_recovery.cli.root import root
 from autoglm_recovery.cli.rules import rules
+from autoglm_recovery.cli.version import version
 from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.monitoring import METRICS
 from autoglm_recovery.policy.published import json_schema
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from autoglm_recovery.receiver.web.certificates import TlsFiles
 
 app = typer.Typer(
+    cls=CommandLine,
     help="Keep LLM inference fleets serving: alert in, decision, playbook, proof.",
+    epilog="\n\n".join(("Exit codes:", *(f"{int(code)}: {meaning}" for code, meaning in MEANING.items()))),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -58,6 +62,7 @@ app.command()(root)
 app.command()(rules)
 app.command()(xid)
 app.command()(exporter)
+app.command()(version)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]
@@ -65,7 +70,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Print the version where asked."""
     if show:
         typer.echo(__version__)
@@ -168,7 +173,7 @@ def check(file: Annotated[Path, typer.Argument(help="A policy file.")], as_json:
         if as_json:
             problems = [vars(problem) for problem in error.problems]
             typer.echo(json.dumps({"ok": False, "problems": problems, "notes": []}))
-            raise typer.Exit(1) from error
+            raise typer.Exit(of_error(error)) from error
         refuse(error)
     notes = list(_notes(policy))
     if as_json:
@@ -265,7 +270,7 @@ def main() -> None:
     try:
         app()
     except BrokenPipeError:
-        sys.exit(1)
+        sys.exit(ExitCode.unheard)
     except Exception:  # noqa: BLE001 - a mistake of ours, told as Python would, but for what may be a secret in it
-        sys.stderr.write(redact_text(traceback.format_exc()))
-        sys.exit(1)
+        tell(traceback.format_exc().rstrip(), ExitCode.broken)
+        sys.exit(ExitCode.broken)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.policy import PolicyError, load_policy
 
@@ -41,8 +42,7 @@ def try_routes(
     except PolicyError as error:
         refuse(error)
     if not routes:
-        typer.echo(f"{policy}: notify has no routes, so nobody is told when a person is needed", err=True)
-        raise typer.Exit(1)
+        refuse(f"{policy}: notify has no routes, so nobody is told when a person is needed")
     body = f"A test from {socket.gethostname()}: this route works. Nothing is wrong, and nothing is to be done."
     letter = Letter("[autoglm] test page", body, "info", ())
     found = []
@@ -59,4 +59,4 @@ def try_routes(
         else:
             typer.echo(f"route {number}: {address}: {'sent' if wrong is None else wrong}")
     if any(wrong is not None for _, _, wrong in found):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.no)

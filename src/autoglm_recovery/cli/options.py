@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host.redaction import redact_text
 from autoglm_recovery.policy.durations import parse_duration
 
@@ -36,32 +37,26 @@ def moment(value: str, option: str) -> float:
 
 
 def database_url(given: str | None, file: Path | None) -> str | None:
-    """Return the URL that one of two options gives: itself, or the file that holds it; exit code 1 if it does not.
+    """Return the URL that one of two options gives: itself, or the file that holds it; end where it does not.
 
     A URL with a password is refused where it was given on the command line, which everybody on the machine can read.
     """
     if file is None:
         # Not where the environment gave it: nobody else can read that.
         if given is not None and _holds_password(given) and any(given in word for word in sys.argv):
-            typer.echo(
+            refuse(
                 "--database holds a password, which everybody on this machine can read in the list of processes; "
-                "put the URL into a file for --database-file, or into AUTOGLM_DATABASE, and change the password",
-                err=True,
+                "put the URL into a file for --database-file, or into AUTOGLM_DATABASE, and change the password"
             )
-            raise typer.Exit(1)
         return given
     if given is not None:
         raise typer.BadParameter("give --database or --database-file, not both", param_hint="--database-file")
     try:
         lines = file.read_text("utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        typer.echo(f"--database-file {file} cannot be read: {error}", err=True)
-        raise typer.Exit(1) from error
+        cannot_ask(f"--database-file {file} cannot be read: {error}")
     if len(lines) != 1:
-        typer.echo(
-            f"--database-file {file} must hold one URL, for example postgresql://user:password@host/name", err=True
-        )
-        raise typer.Exit(1)
+        refuse(f"--database-file {file} must hold one URL, for example postgresql://user:password@host/name")
     return lines[0]
 
 

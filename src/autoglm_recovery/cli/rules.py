@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 
 RULES_FILES = ("autoglm.rules.yml", "receiver.rules.yml")
@@ -93,7 +93,7 @@ def rules(  # noqa: PLR0917 - options are arguments
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_text(text, "utf-8")
     except OSError as error:
-        refuse(f"{out} cannot be written: {error.strerror}")
+        cannot_ask(f"{out} cannot be written: {error.strerror}")
     typer.echo(f"wrote {', '.join(sorted(files))} to {out}")
 
 

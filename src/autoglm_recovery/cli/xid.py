@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.knowledge.host.plain import one_line
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
@@ -50,7 +51,7 @@ def xid(
     told = explain.explain_sxid(number, own) if kind == "sxid" else explain.explain_xid(number, own)
     typer.echo(json.dumps(told, indent=2) if as_json else "\n".join(_page(told)))
     if not told["known"] and not told["overridden"]:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.no)
 
 
 def _asked(words: list[str], sxid: bool, everything: bool) -> tuple[str, int | None]:

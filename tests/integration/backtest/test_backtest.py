@@ -113,7 +113,7 @@ def test_the_token_is_sent_and_never_shown(fleet):
     (fleet / "token").write_text("s3cret-token\n")
     with answering_http(lambda _asked: refusal) as server:
         result = backtest(fleet, server.url, "--token-file", "token")
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert [asked.headers["Authorization"] for asked in server.asked] == ["Bearer s3cret-token"]
     assert "(401): token expired" in result.stderr
     assert "s3cret" not in result.stderr + result.stdout
@@ -123,7 +123,7 @@ def test_what_is_no_prometheus_is_told_so(fleet):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         result = backtest(fleet, f"http://127.0.0.1:{nobody.getsockname()[1]}")
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert "cannot be asked" in result.stderr
     assert "Traceback" not in result.stderr
 

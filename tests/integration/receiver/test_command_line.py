@@ -100,7 +100,7 @@ def test_explain_refuses_what_the_receiver_would_refuse(watching):
     result = explain(watching, b"{")
     assert result.returncode == 1
     assert b"not JSON" in result.stderr
-    assert explain(watching, payload(), "--policy", "none.yaml").returncode == 1
+    assert explain(watching, payload(), "--policy", "none.yaml").returncode == 3
 
 
 def test_explain_paints_nothing_on_the_terminal(watching):
@@ -177,7 +177,7 @@ def test_a_report_is_written(watching, held):
     assert report("--format", "html", "--out", "report.html").returncode == 0
     assert (watching.directory / "report.html").read_text().startswith("<!doctype html>")
     unwritable = report("--out", "nowhere/report.md")
-    assert (unwritable.returncode, b"cannot be written" in unwritable.stderr) == (1, True)
+    assert (unwritable.returncode, b"cannot be written" in unwritable.stderr) == (3, True)
     assert report("--format", "pdf").returncode == 2
 
 

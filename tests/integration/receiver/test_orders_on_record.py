@@ -78,7 +78,7 @@ def test_only_an_operator_approves_and_everybody_who_tried_is_on_record(asking):
         refused = autoglm(asking, "incidents", "approve", "1", AUTOGLM_TOKEN=token)
         assert refused.returncode == 1
         assert "may not order" in refused.stderr
-    assert autoglm(asking, "incidents", "approve", "1", AUTOGLM_TOKEN="guessed-token-0000").returncode == 1
+    assert autoglm(asking, "incidents", "approve", "1", AUTOGLM_TOKEN="guessed-token-0000").returncode == 3
     assert asking.marks == []
     robot = {"AUTOGLM_CLIENT_CERT": str(asking.robot.certificate), "AUTOGLM_CLIENT_KEY": str(asking.robot.key)}
     done = autoglm(asking, "incidents", "approve", "1", "-m", "ticket 42", **robot)

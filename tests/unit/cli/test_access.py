@@ -56,5 +56,5 @@ def test_what_would_be_no_line_of_the_file_is_refused(arguments, given, code, sa
 def test_a_receiver_that_cannot_be_asked_is_an_error_and_no_traceback(tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOGLM_CA_FILE", str(tmp_path / "none"))
     result = run("audit", "--url", "https://127.0.0.1:1")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "cannot be asked" in result.stderr

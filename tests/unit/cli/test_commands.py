@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 
 import pytest
 from hypothesis import given
@@ -86,11 +87,15 @@ def test_wrong_usage_exits_2(arguments):
 
 def test_version():
     assert run("--version").stdout.strip() == __version__
+    told = json.loads(run("version", "--json").stdout)
+    assert told["autoglm_recovery"] == __version__
+    assert told["ansible_core"] == metadata.version("ansible-core")
+    assert f"ansible-core     {told['ansible_core']}" in run("version").stdout
 
 
-def test_a_receiver_that_is_not_there_is_a_sentence_and_exit_1():
+def test_a_receiver_that_is_not_there_is_a_sentence_and_exit_3():
     result = run("incidents", "list", "--url", "http://127.0.0.1:1")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "cannot be asked" in result.stderr
 
 

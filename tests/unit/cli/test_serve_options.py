@@ -42,14 +42,17 @@ def test_a_file_with_no_url_is_refused(serve, tmp_path, content):
 
 def test_a_file_that_is_not_there_is_refused(serve, tmp_path):
     result = serve("--database-file", str(tmp_path / "none"))
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "cannot be read" in result.output
 
 
-@pytest.mark.parametrize("url", ["not a url", "mysql://u:hidden-word@h/d", "postgresql://u:hidden-word@127.0.0.1:1/d"])
-def test_a_database_that_cannot_be_used_is_said_without_its_password(serve, url):
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("not a url", 1), ("mysql://u:hidden-word@h/d", 1), ("postgresql://u:hidden-word@127.0.0.1:1/d", 3)],
+)
+def test_a_database_that_cannot_be_used_is_said_without_its_password(serve, url, code):
     for result in (serve("--database", url), serve(env={"AUTOGLM_DATABASE": url})):
-        assert result.exit_code == 1
+        assert result.exit_code == code
         assert "database" in result.output
         assert "hidden-word" not in result.output
 

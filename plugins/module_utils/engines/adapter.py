@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every adapter begins with: it can do nothing, and says why.
+"""The base class of the adapters: every method that acts raises NotSupported.
 
-An adapter overrides what its engine can do, and explains each of the other methods in C(cannot).
+An adapter overrides what its engine can do, and gives a reason for each of the other methods in C(cannot).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ACTS = (
 
 
 class Adapter(ABC):
-    """One server of one kind of engine. C(options): what else may be said about it, beside its address.
+    """One server of one kind of engine. C(options): the engine's options beside the address of a server.
 
-    watched: which of its metrics tell of its work; None where there are none.  scraped: how Prometheus reads them.
-    requests_path: where it lists its open requests one by one; the others tell only how many there are.  state_format:
-    the format, as checkpoints know them, of what save_state writes.
+    watched: the metrics that show its work; None where there are none.  scraped: how Prometheus reads its metrics.
+    requests_path: where it lists its open requests one by one, None where it only counts them.  state_format: the
+    checkpoint format that save_state writes.
     """
 
     name = ""
@@ -53,7 +53,7 @@ class Adapter(ABC):
     state_format: ClassVar[str | None] = None
 
     def __init__(self, server: EngineServer, given: Mapping[str, Any] | None = None) -> None:
-        """Raises ValueError for options that cannot be."""
+        """Raises ValueError for options that the engine does not accept."""
         self._server = server
         self._options = read_options(self.name, self.options, given or {})
 

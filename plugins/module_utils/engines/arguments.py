@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a module's options name one inference server; the documentation fragment C(engine) in code."""
+"""The module options that describe one inference server; the documentation fragment C(engine) in code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .transport import HttpTransport
 
 
 def engine_arguments(required: bool = False) -> dict[str, Any]:
-    """The part of an argument spec that names a server. C(required): a module that is about nothing else."""
+    """The part of an argument spec that describes a server. C(required): whether the module needs one."""
     return {
         "engine": {"type": "str", "choices": sorted(ENGINES), "required": required},
         "engine_options": {"type": "dict", "default": {}},
@@ -27,7 +27,7 @@ def engine_arguments(required: bool = False) -> dict[str, Any]:
 
 
 def engine_of(params: Mapping[str, Any], generate_timeout: float | None = None) -> Engine:
-    """The server that a module's options name. Asks nothing yet. Raises ValueError for options that cannot be."""
+    """The server that a module's options describe. Contacts nothing yet. Raises ValueError for bad options."""
     return open_engine(
         params["engine"],
         params["url"],

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking for a tiny completion, and accepting only what proves that tokens were produced.
+"""Requests for a tiny completion, and the proof that an answer contains generated tokens.
 
 A 200 alone proves nothing: an aborted request ends with 200 too, with text and tokens.  Whatever the shape of the
 answer, the proof is the same: text that is not empty, a token count of at least one, and a finish reason that only a
@@ -24,7 +24,7 @@ TGI_ENDS = ("length", "eos_token", "stop_sequence")
 
 
 def ask(server: EngineServer, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
-    """Post a request for a completion; its document and its seconds. Raises EngineError."""
+    """Post a request for a completion. Returns the document and the seconds it took. Raises EngineError."""
     try:
         answer = server.post(path, body, server.patience)
     except TransportError as error:
@@ -43,7 +43,14 @@ def openai(
     path: str | None = None,
 ) -> Generation:
     """OpenAI's C(/v1/completions), with more fields that only this engine knows."""
-    body = {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "stream": False, **_model(model), **more}
+    body = {
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+        "temperature": 0,
+        "stream": False,
+        **_model_field(model),
+        **more,
+    }
     return prove_openai(*ask(server, path or "/v1/completions", body))
 
 
@@ -57,7 +64,14 @@ def openai_chat(
 ) -> Generation:
     """OpenAI's C(/v1/chat/completions)."""
     messages = [{"role": "user", "content": prompt}]
-    body = {"messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": False, **_model(model), **more}
+    body = {
+        "messages": messages,
+        "max_tokens": max_tokens,
+        "temperature": 0,
+        "stream": False,
+        **_model_field(model),
+        **more,
+    }
     return prove_openai_chat(*ask(server, path or "/v1/chat/completions", body))
 
 
@@ -85,19 +99,19 @@ def ollama(
 ) -> Generation:
     """Ollama's C(/api/generate). It loads the model if it is not in memory."""
     options = {"num_predict": max_tokens, "temperature": 0}
-    body = {"prompt": prompt, "raw": True, "stream": False, "options": options, **_model(model), **more}
+    body = {"prompt": prompt, "raw": True, "stream": False, "options": options, **_model_field(model), **more}
     return prove_ollama(*ask(server, path or "/api/generate", body))
 
 
 def prove_openai(document: Any, seconds: float) -> Generation:
     """The completion in an answer of C(/v1/completions)."""
-    choice, tokens, model = _choice(document)
+    choice, tokens, model = _first_choice(document)
     return proven(choice.get("text"), tokens, choice.get("finish_reason"), OPENAI_ENDS, seconds, model)
 
 
 def prove_openai_chat(document: Any, seconds: float) -> Generation:
-    """The completion in an answer of C(/v1/chat/completions). What a model thinks aloud is text as well."""
-    choice, tokens, model = _choice(document)
+    """The completion in an answer of C(/v1/chat/completions). Reasoning content counts as text too."""
+    choice, tokens, model = _first_choice(document)
     message = choice.get("message")
     texts = [message.get(key) for key in ("content", "reasoning_content")] if isinstance(message, dict) else []
     text = next((each for each in texts if each), None)
@@ -105,7 +119,7 @@ def prove_openai_chat(document: Any, seconds: float) -> Generation:
 
 
 def prove_tgi(document: Any, seconds: float, model: str | None = None) -> Generation:
-    """The completion in an answer of TGI's C(/generate), which has the count only where details were asked for."""
+    """The completion in an answer of TGI's C(/generate), which has a token count only if details were requested."""
     whole = document if isinstance(document, dict) else {}
     told = whole.get("details")
     details: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -114,7 +128,7 @@ def prove_tgi(document: Any, seconds: float, model: str | None = None) -> Genera
 
 
 def prove_ollama(document: Any, seconds: float) -> Generation:
-    """The completion in an answer of Ollama's C(/api/generate). C(load) and C(unload) are reasons without one."""
+    """The completion in an answer of Ollama's C(/api/generate). Finish reasons C(load) and C(unload) have none."""
     whole = document if isinstance(document, dict) else {}
     if whole.get("done") is not True:
         raise EngineError("not_proven", "the answer is not the end of a completion", 200)
@@ -123,7 +137,7 @@ def prove_ollama(document: Any, seconds: float) -> Generation:
 
 
 def proven(text: Any, tokens: Any, finish: Any, ends: tuple[str, ...], seconds: float, model: Any) -> Generation:
-    """The Generation, if all of text, count and finish reason prove it; else EngineError that names what does not."""
+    """The Generation, if text, count and finish reason all prove it. Raises EngineError that names what does not."""
     if finish not in ends:
         raise EngineError("not_proven", f"the completion ended with finish_reason {finish!r}"[:200], 200)
     if not isinstance(text, str) or not text:
@@ -136,11 +150,11 @@ def proven(text: Any, tokens: Any, finish: Any, ends: tuple[str, ...], seconds: 
 FORMATS = {"openai": openai, "openai_chat": openai_chat, "tgi": tgi, "ollama": ollama}
 
 
-def _model(name: str | None) -> dict[str, str]:
+def _model_field(name: str | None) -> dict[str, str]:
     return {} if name is None else {"model": name}
 
 
-def _choice(document: Any) -> tuple[dict[str, Any], Any, Any]:
+def _first_choice(document: Any) -> tuple[dict[str, Any], Any, Any]:
     """The first choice, the count of tokens and the model's name in an answer of OpenAI's form."""
     choices = document.get("choices") if isinstance(document, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An operator's order to one server: what it takes to bring it into a state, decided from what was read of it."""
+"""The states that an operator can order a server into, and whether a server has reached one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """What was read of a server before or after an order. C(reasons): why a None is None."""
+    """The readings of a server before or after an order. C(reasons): one for each reading that is None."""
 
     accepting: bool | None
     awake: bool | None
@@ -33,7 +33,7 @@ class Condition:
 
 
 def look(engine: Engine) -> Condition:
-    """Read a server's condition. Does not raise."""
+    """Read a server's condition. Errors of the server end up in the reasons."""
     accepting, awake, stats = engine.accepting(), engine.awake(), engine.stats()
     told = (("accepting", accepting), ("awake", awake))
     reasons = [f"{name}: {reading.reason}" for name, reading in told if reading.value is None]
@@ -43,10 +43,10 @@ def look(engine: Engine) -> Condition:
 
 
 def is_reached(state: str, seen: Condition) -> bool:
-    """Is a server in the state already? What is not known is not reached, and the order is given once more.
+    """Whether a server is known to be in the state already, so that no order is needed.
 
-    A cache cannot be seen to be empty, so that C(reset) is never reached.  What holds back new requests is left alone,
-    whether it froze the others or let them end.
+    C(reset) is never reached, because an empty cache cannot be observed. C(stopped) and C(paused) are not told apart: a
+    server that holds back new requests has reached both.
     """
     if state == "accepting":
         return seen.accepting is True
@@ -58,7 +58,7 @@ def is_reached(state: str, seen: Condition) -> bool:
 
 
 def expected(state: str, seen: Condition) -> Condition:
-    """What an order should make of a server, as far as it can be told beforehand."""
+    """The condition that an order should lead to, as far as it can be predicted."""
     if state in ("accepting", "stopped", "paused"):
         return replace(seen, accepting=state == "accepting")
     if state in ("asleep", "awake"):
@@ -67,7 +67,7 @@ def expected(state: str, seen: Condition) -> Condition:
 
 
 def contradiction(state: str, seen: Condition) -> str | None:
-    """What shows that an order was answered as done and was not, or None when nothing does."""
+    """Why the readings show that an order was not carried out although the server said so; None if they do not."""
     if state == "accepting" and seen.accepting is False:
         return "it still holds back new requests"
     if state in ("stopped", "paused") and seen.accepting is True:

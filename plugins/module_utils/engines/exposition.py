@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prometheus text exposition, read the way a scraper must: what does not parse is left out and counted, never guessed.
+"""A parser of the Prometheus text exposition: a line that does not parse is left out and counted, never guessed.
 
 Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/ (text format 0.0.4).
 """
@@ -32,21 +32,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Exposition:
-    """All samples in order, and how many lines were neither sample, comment nor blank."""
+    """All samples in order. C(rubbish) counts the lines that are neither sample, comment nor blank."""
 
     samples: tuple[Sample, ...]
     rubbish: int
 
     def values(self, name: str, **labels: str) -> list[float]:
         """Every finite value of a metric, over all its label sets, or over those that have these labels."""
-        return [value for value in self._all(name, labels) if math.isfinite(value)]
+        return [value for value in self._values_with(name, labels) if math.isfinite(value)]
 
     def total(self, name: str, **labels: str) -> float | None:
         """The sum over all these label sets, or None when there is none or any of the values is not finite.
 
         A sum that leaves out the one NaN among several engines would look like a smaller queue than there is.
         """
-        values = self._all(name, labels)
+        values = self._values_with(name, labels)
         if not values or not all(math.isfinite(value) for value in values):
             return None
         return math.fsum(values)
@@ -55,7 +55,7 @@ class Exposition:
         """The largest value over all label sets, under the same condition as total()."""
         return None if self.total(name) is None else max(self.values(name))
 
-    def _all(self, name: str, labels: Mapping[str, str]) -> list[float]:
+    def _values_with(self, name: str, labels: Mapping[str, str]) -> list[float]:
         return [s.value for s in self.samples if s.name == name and labels.items() <= dict(s.labels).items()]
 
 
@@ -82,8 +82,8 @@ def parse_line(line: str) -> Sample | None:
     fields = rest.split()
     if not 1 <= len(fields) <= 2:
         return None
-    value = _number(fields[0])
-    if value is None or (len(fields) == 2 and _number(fields[1]) is None):
+    value = _parse_number(fields[0])
+    if value is None or (len(fields) == 2 and _parse_number(fields[1]) is None):
         return None
     return Sample(name.group(), labels, value)
 
@@ -112,7 +112,7 @@ def _labels(line: str, at: int) -> tuple[dict[str, str] | None, str]:
         position = match.end()
 
 
-def _number(word: str) -> float | None:
+def _parse_number(word: str) -> float | None:
     special = _SPECIAL.get(word.lower())
     if special is not None:
         return special

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Building Stats field by field, so that whatever could not be read keeps its reason."""
+"""A builder of Stats, field by field, that keeps a reason for each field that could not be read."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .transport import TransportError
 
 _NOTHING = Exposition((), 0)
 
-# Kinds after which asking the same server again would only spend another deadline.
-# Of any figure: JSON has whole numbers that no float can hold, and infinity by an exponent.
+# The largest figure: JSON has whole numbers that no float can hold, and infinity by an exponent.
 LARGEST = 1e300
+# Kinds of error after which another request to the same server would only spend another deadline.
 _HOPELESS = ("refused", "timeout", "reset", "unreachable", "tls", "invalid")
 
 
 class Figures:
-    """Collects fields for one Stats. The first hopeless failure answers for every field asked after it."""
+    """Collects fields for one Stats. After the first hopeless failure, no later field is requested."""
 
     def __init__(self, server: EngineServer) -> None:
         self._server = server
         self._values: dict[str, Any] = {}
         self._unread: dict[str, str] = {}
-        self._gone: str | None = None
+        self._hopeless_reason: str | None = None
 
     def metrics(self, path: str = "/metrics", server: EngineServer | None = None) -> Exposition:
-        """The metrics at a path, of another address if need be. Empty when there are none; missing fields say why."""
-        self._metrics_reason = self._gone or ""
-        if self._gone is not None:
+        """The metrics at a path, of C(server) if given. Empty where they cannot be read; fields then get the reason."""
+        self._metrics_reason = self._hopeless_reason or ""
+        if self._hopeless_reason is not None:
             return _NOTHING
         try:
             answer = (server or self._server).get(path)
@@ -57,16 +57,16 @@ class Figures:
         if value is None:
             self._unread[field] = f"{source} is not among the metrics, or not a number"
         else:
-            self._take(field, value, source, whole)
+            self._set_number(field, value, source, whole)
 
     def document(self, field: str, path: str, read: Callable[[Any], Any]) -> bool:
         """Set a field from a JSON document; C(read) returns None or raises EngineError when it is not there."""
         return self.given(field, lambda: read(self._server.get_json(path)), path)
 
     def given(self, field: str, ask: Callable[[], Any], source: str = "the server") -> bool:
-        """Set a field to what a question gives, which is None or EngineError when it is not there."""
-        if self._gone is not None:
-            self._unread[field] = self._gone
+        """Set a field to the result of C(ask), which returns None or raises EngineError when there is no value."""
+        if self._hopeless_reason is not None:
+            self._unread[field] = self._hopeless_reason
             return False
         try:
             value = ask()
@@ -81,8 +81,8 @@ class Figures:
         return True
 
     def ask(self, ask: Callable[[], Any]) -> Any:
-        """What a question gives, or None; for documents that hold several fields, which number() then sets."""
-        if self._gone is not None:
+        """The result of C(ask), or None after an error; for documents with several fields, which number() then sets."""
+        if self._hopeless_reason is not None:
             return None
         try:
             return ask()
@@ -91,23 +91,23 @@ class Figures:
             return None
 
     def number(self, field: str, value: Any, source: str, whole: bool = True) -> None:
-        """Set a field from a number in a document that was read already."""
-        if self._gone is not None:
-            self._unread[field] = self._gone
+        """Set a field from a number of a document that has been read already."""
+        if self._hopeless_reason is not None:
+            self._unread[field] = self._hopeless_reason
         elif isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
             self._unread[field] = f"{source} is not there, or not a number"
         else:
-            self._take(field, value, source, whole)
+            self._set_number(field, value, source, whole)
 
     def missing(self, field: str, reason: str) -> None:
-        """A field that this engine does not tell, or not truly now. Takes back what was set."""
+        """Mark a field as unread and drop its value: the engine has none, or none that can be trusted."""
         self._values.pop(field, None)
         self._unread[field] = reason
 
     def stats(self) -> Stats:
         return Stats(**self._values, unread=self._unread)
 
-    def _take(self, field: str, value: float, source: str, whole: bool) -> None:
+    def _set_number(self, field: str, value: float, source: str, whole: bool) -> None:
         share = field == "kv_cache_usage" and value > 1
         if value < 0 or share or (whole and value != int(value)):
             self._unread[field] = f"{source} is {value:g}, which cannot be"
@@ -119,7 +119,7 @@ class Figures:
 
     def _note_hopeless(self, kind: str, reason: str) -> None:
         if kind in _HOPELESS:
-            self._gone = reason
+            self._hopeless_reason = reason
 
 
 def text_at(*path: str) -> Callable[[Any], str | None]:

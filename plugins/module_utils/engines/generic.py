@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any server that answers HTTP: what is asked, and where, is said by whoever knows it.
+"""Any server that speaks HTTP, with its paths and metrics given by the operator as options.
 
-What was not said is not supported, and said so: nothing is guessed from an answer of an unknown server.
+Whatever has no option set raises NotSupported: nothing is guessed from an answer of an unknown server.
 """
 
 from __future__ import annotations
@@ -123,27 +123,27 @@ class Generic(Adapter):
         return FORMATS[form](self._server, prompt, max_tokens, model, {}, self._options["completion_path"])
 
     def stop_accepting(self) -> None:
-        self._order("stop_accepting")
+        self._post_order("stop_accepting")
 
     def pause(self) -> None:
-        self._order("pause")
+        self._post_order("pause")
 
     def resume_accepting(self) -> None:
-        self._order("resume_accepting")
+        self._post_order("resume_accepting")
 
     def abort_all(self) -> None:
-        self._order("abort_all")
+        self._post_order("abort_all")
 
     def reset(self) -> None:
-        self._order("reset")
+        self._post_order("reset")
 
     def sleep(self) -> None:
-        self._order("sleep")
+        self._post_order("sleep")
 
     def wake(self) -> None:
-        self._order("wake")
+        self._post_order("wake")
 
-    def _order(self, method: str) -> None:
+    def _post_order(self, method: str) -> None:
         option = _ORDERS[method]
         path = self._options[option]
         if path is None:

@@ -4,8 +4,8 @@
 """llama.cpp's C(llama-server).
 
 Seen on llama-server 0.7 (build 11669) and documented in its tools/server/README.md: C(/health) needs no key and is 200
-or 503 "loading model"; a feature that was not switched on answers 501 with the flag it wants; there are no request ids,
-so nothing but its own client can end a request.
+or 503 "loading model"; a feature that is not enabled answers 501 with the flag that enables it; there are no request
+ids, so only the client of a request can end it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WATCHED = WatchedMetrics(
 )
 # llama.cpp, tools/server: a prompt's and an answer's tokens are counted at their end, each decoding when it is over.  A
 # prompt is decoded in batches of C(--batch-size) tokens, 2048 unless told otherwise: a second or two on a GPU, half a
-# minute where weights lie in main memory.  Newer releases answer meanwhile, and nothing they say moves.
+# minute where weights lie in main memory.  Newer releases answer meanwhile, but none of their counters moves.
 PROGRESS = Progress(
     requests=("llamacpp:requests_processing", "llamacpp:requests_deferred"),
     work=("llamacpp:n_decode_total", "llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total"),
@@ -78,15 +78,15 @@ class LlamaCpp(Adapter):
         return figures.stats()
 
     def work(self) -> WorkSample:
-        """The slots tell of tokens whose request has not ended, where the server has them."""
+        """Add the tokens of requests that have not ended, from C(/slots), where the server offers it."""
         work, _found = look(self._server, "/metrics", WATCHED, time.monotonic())
         lane = work.lanes.get("")
         if lane is None or not lane.in_hand:
             return work
-        return replace(work, lanes={"": replace(lane, made={**lane.made, **self._decoded()})})
+        return replace(work, lanes={"": replace(lane, made={**lane.made, **self._decoded_tokens()})})
 
-    def _decoded(self) -> dict[str, float]:
-        """Tokens of each request that has a slot now; nothing where that cannot be read."""
+    def _decoded_tokens(self) -> dict[str, float]:
+        """Tokens generated so far for each request that has a slot; empty where the slots cannot be read."""
         try:
             slots = self._server.get_json("/slots")
         except EngineError:
@@ -110,7 +110,7 @@ class LlamaCpp(Adapter):
         return Reading(not asleep, f"/props says is_sleeping {str(asleep).lower()}", status=200)
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
-        # Without ignore_eos a model may well end at once and prove nothing; a cached prompt skips half of the work.
+        # Without ignore_eos a model may end at once, which proves nothing; a cached prompt skips half of the work.
         more = {"ignore_eos": True, "cache_prompt": False}
         return completions.openai(self._server, prompt, max_tokens, model, more)
 
@@ -171,7 +171,7 @@ def _read_metrics(figures: Figures, found: Exposition) -> None:
     read("tokens_per_second", "predicted_tokens_seconds", whole=False)
     read("prompt_tokens_total", "prompt_tokens_total")
     read("generation_tokens_total", "tokens_predicted_total")
-    # Older servers told it; newer ones have no such metric, and a guess from the slots would be one.
+    # Only older servers have this metric. It is not estimated from the slots.
     read("kv_cache_usage", "kv_cache_usage_ratio", whole=False)
 
 

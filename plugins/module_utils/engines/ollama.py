@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ollama.
 
-Read in Ollama's docs/api.md and server/routes.go (0.5 and later); not run here.  One server has many models, loads one
-when it is asked for and unloads it after C(keep_alive).  It tells which are loaded (C(/api/ps)), and nothing about
-requests: neither those that run nor those that wait.
+Read in Ollama's docs/api.md and server/routes.go (0.5 and later); not run here. One server has many models, loads one
+when a request names it and unloads it after C(keep_alive). It lists the loaded models (C(/api/ps)), but says nothing
+about running or waiting requests.
 """
 
 from __future__ import annotations
@@ -46,31 +46,31 @@ class Ollama(Adapter):
         return health(self._server, "/api/version", {200: (True, "")})
 
     def ready(self) -> Reading:
-        """Has it the model, loaded or not? Without O(model), has it any?"""
+        """Whether the server has the model, loaded or not; without O(model), whether it has any."""
         try:
-            names = _names(self._server.get_json("/api/tags"))
+            names = _model_names(self._server.get_json("/api/tags"))
         except EngineError as error:
             return unread(error)
         wanted = self._options["model"]
-        if wanted is not None and _tagged(wanted) not in names:
+        if wanted is not None and _with_tag(wanted) not in names:
             return Reading(False, f"/api/tags does not list {wanted}", status=200)
         if not names:
             return Reading(False, "/api/tags lists no model", status=200)
         return Reading(True, f"/api/tags lists {', '.join(names)}"[:200], status=200)
 
     def awake(self) -> Reading:
-        """Is the model loaded? Without O(model), is any? An idle one is unloaded without anybody's order."""
+        """Whether the model is loaded; without O(model), whether any is. Ollama unloads idle models by itself."""
         try:
-            loaded = self._loaded()
+            loaded = self._loaded_models()
         except EngineError as error:
             return unread(error)
         wanted = self._options["model"]
-        there = bool(loaded) if wanted is None else _tagged(wanted) in loaded
+        there = bool(loaded) if wanted is None else _with_tag(wanted) in loaded
         return Reading(there, f"/api/ps lists {', '.join(loaded) or 'no model'}"[:200], status=200)
 
     def stats(self) -> Stats:
         figures = Figures(self._server)
-        figures.document("models", "/api/tags", _names)
+        figures.document("models", "/api/tags", _model_names)
         figures.document("version", "/api/version", text_at("version"))
         for field in ("running", "waiting"):
             figures.missing(field, _UNTOLD)
@@ -79,23 +79,23 @@ class Ollama(Adapter):
         return figures.stats()
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
-        """Without a model: O(model), else one that is loaded, else the first that there is."""
-        return completions.ollama(self._server, prompt, max_tokens, model or self._choose(), {})
+        """Ask for a completion. The default model is O(model), else a loaded one, else the first in the list."""
+        return completions.ollama(self._server, prompt, max_tokens, model or self._default_model(), {})
 
     def sleep(self) -> None:
-        """Unload what is loaded. Ollama does so when the requests in flight have ended."""
+        """Unload O(model), or every loaded model. Ollama does so once the requests in flight have ended."""
         wanted = self._options["model"]
-        for name in self._loaded() if wanted is None else (wanted,):
-            self._keep(name, {"keep_alive": 0}, "unload")
+        for name in self._loaded_models() if wanted is None else (wanted,):
+            self._set_keep_alive(name, {"keep_alive": 0}, "unload")
 
     def wake(self) -> None:
         """Load the model, until its C(keep_alive) runs out."""
         wanted = self._options["model"]
         if wanted is None:
             raise NotSupported("which model to load has to be said: the option model of engine ollama")
-        self._keep(wanted, {}, "load")
+        self._set_keep_alive(wanted, {}, "load")
 
-    def _keep(self, name: str, more: Mapping[str, Any], expected: str) -> None:
+    def _set_keep_alive(self, name: str, more: Mapping[str, Any], expected: str) -> None:
         document = self._server.post_json(
             "/api/generate", {"model": name, "stream": False, **more}, self._server.patience
         )
@@ -103,26 +103,26 @@ class Ollama(Adapter):
         if told.get("done") is not True or told.get("done_reason") not in (expected, None):
             raise EngineError("answered", f"/api/generate did not {expected} {name}: {str(document)[:150]}", 200)
 
-    def _loaded(self) -> tuple[str, ...]:
-        return _names(self._server.get_json("/api/ps"))
+    def _loaded_models(self) -> tuple[str, ...]:
+        return _model_names(self._server.get_json("/api/ps"))
 
-    def _choose(self) -> str:
+    def _default_model(self) -> str:
         wanted = self._options["model"]
         if wanted is not None:
             return wanted
-        names = self._loaded() or _names(self._server.get_json("/api/tags"))
+        names = self._loaded_models() or _model_names(self._server.get_json("/api/tags"))
         if not names:
             raise EngineError("answered", "/api/tags lists no model", 200)
         return names[0]
 
 
-def _names(document: Any) -> tuple[str, ...]:
+def _model_names(document: Any) -> tuple[str, ...]:
     entries = document.get("models") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise EngineError("answered", "the answer is not Ollama's list of models", 200)
     return tuple(each["name"] for each in entries if isinstance(each, dict) and isinstance(each.get("name"), str))
 
 
-def _tagged(name: str) -> str:
+def _with_tag(name: str) -> str:
     """The name as Ollama lists it: a name without a tag means C(latest)."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Servers of ONNX models on ONNX Runtime.
 
-C(sessions): ONNX Runtime Server (github.com/kibae/onnxruntime-server), which people run now; read in its
+C(sessions): ONNX Runtime Server (github.com/kibae/onnxruntime-server), the maintained one; read in its
 docs/swagger/openapi.yaml, version 1.30.0.  C(predict): Microsoft's C(onnxruntime_server), retired in 2021; read in
 docs/ONNX_Runtime_Server_Usage.md and onnxruntime/server/main.cc of ONNX Runtime 1.8, which has one path, to which
 predictions are posted.  Neither was run here.  An ONNX model behind Triton, OpenVINO Model Server or another server of
-the Open Inference Protocol is asked as engine C(triton).  The servers take tensors and know no text, so that there is
-no completion to ask for.
+the Open Inference Protocol is engine C(triton) here. These servers take tensors and not text, so there is no completion
+to request.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class OnnxRuntime(Adapter):
         return Reading(True, reason, status=answer.status, seconds=answer.seconds)
 
     def ready(self) -> Reading:
-        """Is there the session of the model, or any session? They are made by whoever wants one, not at the start."""
+        """Whether the model's session exists, or any session. Clients create sessions; a started server has none."""
         if self._options["api"] == "predict":
             return self._untold("whether it is ready; its model is loaded before it listens")
         try:
-            names = _sessions(self._server.get_json("/api/sessions"))
+            names = _session_names(self._server.get_json("/api/sessions"))
         except EngineError as error:
             return unread(error)
         wanted = self._options["model"]
@@ -81,8 +81,8 @@ class OnnxRuntime(Adapter):
     def stats(self) -> Stats:
         figures = Figures(self._server)
         if self._options["api"] == "sessions":
-            figures.document("models", "/api/sessions", _sessions)
-            figures.given("version", self._version, "/api/version")
+            figures.document("models", "/api/sessions", _session_names)
+            figures.given("version", self._runtime_version, "/api/version")
         else:
             figures.missing("models", "onnxruntime_server does not tell its model")
             figures.missing("version", "onnxruntime_server does not tell its version")
@@ -95,7 +95,7 @@ class OnnxRuntime(Adapter):
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:  # noqa: ARG002
         raise NotSupported("ONNX Runtime servers take tensors and know no text, so there is no completion to ask for")
 
-    def _version(self) -> str | None:
+    def _runtime_version(self) -> str | None:
         """The version of ONNX Runtime, as plain text."""
         try:
             answer = self._server.get("/api/version")
@@ -105,7 +105,7 @@ class OnnxRuntime(Adapter):
         return text if text and text.isprintable() else None
 
 
-def _sessions(document: Any) -> tuple[str, ...]:
+def _session_names(document: Any) -> tuple[str, ...]:
     if not isinstance(document, list):
         raise EngineError("answered", "/api/sessions is not a list of sessions", 200)
     named = [(entry.get("model"), entry.get("version")) for entry in document if isinstance(entry, dict)]

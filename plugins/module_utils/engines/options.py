@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be said about an engine besides its address. A typing error is an error, never a silent default."""
+"""The options of an engine beside its address. An unknown option is an error, never silently ignored."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def read_options(engine: str, known: Mapping[str, Option], given: Mapping[str, A
         if name not in known:
             instead = f"known are {', '.join(sorted(known))}" if known else "it has none"
             raise ValueError(f"engine {engine} has no option {name!r}; {instead}")
-    return {name: _read(engine, name, option, given.get(name)) for name, option in known.items()}
+    return {name: _read_option(engine, name, option, given.get(name)) for name, option in known.items()}
 
 
-def _read(engine: str, name: str, option: Option, value: Any) -> str | None:
+def _read_option(engine: str, name: str, option: Option, value: Any) -> str | None:
     if value is None:
         return option.default
     if option.kind == "flag":
@@ -47,7 +47,7 @@ def _read(engine: str, name: str, option: Option, value: Any) -> str | None:
 
 
 def _complaint(option: Option, value: Any) -> str:
-    """What is wrong with a value, or nothing."""
+    """What is wrong with a value, or an empty text."""
     if not isinstance(value, str) or not value or not value.isprintable():
         return "must be a text"
     choices = ("true", "false") if option.kind == "flag" else option.choices

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every inference engine is asked, and the shapes of the answers.
+"""The protocol of every inference engine, and the types of its answers.
 
-An engine that cannot do a thing raises NotSupported; an answer that could not be read is None with a reason.  Neither
-is ever turned into a success or a zero, because what stands above decides over other people's traffic.
+An adapter raises NotSupported for what its engine cannot do, and returns None with a reason for what it could not read.
+Neither is ever turned into a success or a zero, because callers decide about production traffic.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .work import WorkSample
 
 
 class NotSupported(Exception):
-    """This engine, or this configuration of it, cannot do what was asked. The text says which, and what would help."""
+    """This engine, or its configuration, cannot do this. The text says what is missing, and what would help."""
 
 
 class EngineError(Exception):
-    """The engine was asked and did not do it. C(kind) is a transport kind, C(answered) or C(not_proven)."""
+    """The engine failed to do what the adapter asked. C(kind) is a transport kind, C(answered) or C(not_proven)."""
 
     def __init__(self, kind: str, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -32,10 +32,10 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """One yes-or-no question. C(value) None means that it could not be read, and C(reason) says why.
+    """The answer to a yes-or-no question. C(value) None means that it is unknown, and C(reason) says why.
 
-    C(kind) is C(answered) when the server answered (C(status) is then its HTTP status), C(not_asked) when the
-    question was pointless after an earlier one, C(not_supported) when this engine does not tell, else the kind of the
+    C(kind) is C(answered) when the server answered (C(status) is then its HTTP status), C(not_asked) when an earlier
+    answer made the question pointless, C(not_supported) when this engine has no such answer, else the kind of the
     transport's error.
     """
 
@@ -66,9 +66,9 @@ class Stats:
 
     @property
     def in_flight(self) -> int | None:
-        """Requests that the engine has taken and not ended: running + waiting. None unless both are known.
+        """Requests that the engine has accepted and not finished: running + waiting. None unless both are known.
 
-        Half of a sum is not less work, and a figure that was not read is not zero: in_flight_unread says which one.
+        An unread figure is not zero: in_flight_unread says which one is missing.
         """
         if self.running is None or self.waiting is None:
             return None
@@ -95,7 +95,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class SavedState:
-    """What save_state() or load_state() moved: C(parts) maps a file name to its number of tokens."""
+    """The files that save_state() wrote or load_state() read: C(parts) maps a file name to its number of tokens."""
 
     parts: Mapping[str, int]
 
@@ -103,44 +103,44 @@ class SavedState:
 class Engine(Protocol):
     """One running server. Every method that acts raises NotSupported or EngineError instead of pretending.
 
-    C(cannot) names the acting methods that this kind of engine never has, and why. One that is not named there may
-    still raise NotSupported, where the server was started without what it takes.
+    C(cannot) names the acting methods that this kind of engine never has, and why. Other methods may still raise
+    NotSupported, where the server was started without the option that they need.
     """
 
     name: str
     cannot: ClassVar[Mapping[str, str]]
 
     def live(self) -> Reading:
-        """Does the server process answer? False only when it says itself that its engine is dead."""
+        """Whether the server process answers. False only when the server itself reports that its engine is dead."""
 
     def ready(self) -> Reading:
-        """Would it take a request now: model loaded, not paused, not asleep?"""
+        """Whether the server would serve a request now: model loaded, not paused, not asleep."""
 
     def stats(self) -> Stats:
-        """Figures for people and policies. Does not raise."""
+        """Figures for people and policies. Errors of the server end up in C(unread)."""
 
     def work(self) -> WorkSample:
-        """What it has in hand and has done, by its counters. Does not raise: C(unread) says why there are none."""
+        """The work in hand and done, by the server's counters. Errors of the server end up in C(unread)."""
 
     def patient(self, seconds: float) -> Engine:
-        """The same server, with this deadline for each question and at least this one for a completion."""
+        """The same server with another deadline: for each request, and at least that long for a completion."""
 
     def accepting(self) -> Reading:
-        """Does it start on new requests? False after stop_accepting(), None where the engine does not tell."""
+        """Whether the server starts new requests: False after stop_accepting(), None where the engine does not say."""
 
     def awake(self) -> Reading:
-        """Does it hold its model in memory? False after sleep(), None where the engine does not tell."""
+        """Whether the model is in memory: False after sleep(), None where the engine does not say."""
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
-        """Ask for a tiny completion. Raises EngineError when it does not come, or proves nothing."""
+        """Ask for a tiny completion. Raises EngineError for a missing answer, or one that proves nothing."""
 
     def stop_accepting(self) -> None:
-        """Hold back new requests, and let those in flight come to their end."""
+        """Hold back new requests, and let those in flight finish."""
 
     def pause(self) -> None:
-        """Freeze: hold back new requests, and stop those in flight where they are, to go on after resume_accepting().
+        """Hold back new requests and freeze those in flight, until resume_accepting().
 
-        A drain must not use it: what is frozen never ends.
+        A drain must not use this, because frozen requests never finish.
         """
 
     def resume_accepting(self) -> None:
@@ -150,16 +150,16 @@ class Engine(Protocol):
         """End every request in flight."""
 
     def reset(self) -> None:
-        """Drop cached state, so that the next request starts from nothing."""
+        """Drop cached state, so that the next request starts without a cache."""
 
     def sleep(self) -> None:
-        """Give the accelerator's memory back, the process staying. Requests that come meanwhile are not served."""
+        """Free the accelerator's memory but keep the process. Requests are not served meanwhile."""
 
     def wake(self) -> None:
         """Undo sleep()."""
 
     def save_state(self, name: str) -> SavedState:
-        """Save what generation state the server can save, under a name of the caller's."""
+        """Save the generation state that the server can save, under a name that the caller chooses."""
 
     def load_state(self, name: str) -> SavedState:
         """Load what save_state() saved under this name."""

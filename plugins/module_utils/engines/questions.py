@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The questions and commands that several engines have in common, and what their answers mean."""
+"""Requests that several engines have in common, and the meaning of their answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .transport import Response, TransportError
 
 
 def health(server: EngineServer, path: str, meanings: Mapping[int, tuple[bool, str]]) -> Reading:
-    """Ask a health endpoint. C(meanings): HTTP status to its value and a remark; every other status means nothing."""
+    """Ask a health endpoint. C(meanings): HTTP status -> (value, remark); any other status is an unknown value."""
     try:
         answer = server.get(path)
     except TransportError as error:
@@ -28,12 +28,12 @@ def health(server: EngineServer, path: str, meanings: Mapping[int, tuple[bool, s
 
 
 def unread(error: EngineError) -> Reading:
-    """The reading of a question whose answer could not be used."""
+    """The reading of a request whose answer could not be used."""
     return Reading(None, error.reason, kind=error.kind, status=error.status)
 
 
 def lists_a_model(server: EngineServer, path: str = "/v1/models") -> Reading:
-    """Does the server list at least one model in OpenAI's form?"""
+    """Whether the server lists at least one model in OpenAI's form."""
     try:
         models = model_names(server.get_json(path))
     except EngineError as error:
@@ -52,7 +52,7 @@ def first_model(server: EngineServer, path: str = "/v1/models") -> str:
 
 
 def model_names(document: Any) -> tuple[str, ...]:
-    """The ids in an answer of C(/v1/models), or EngineError when it has another shape."""
+    """The ids in an answer of C(/v1/models). Raises EngineError for an answer of another form."""
     entries = document.get("data") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise EngineError("answered", "the answer is not a list of models", 200)
@@ -75,7 +75,7 @@ def flag(server: EngineServer, path: str, key: str, absent: str) -> bool:
 
 
 def command(server: EngineServer, path: str, absent: str, body: Mapping[str, Any] | None = None) -> Response:
-    """Order a thing, and wait as long as for a completion: many orders are answered when they have been carried out.
+    """Post a command, and wait as long as for a completion: many servers answer only after carrying it out.
 
     Raises NotSupported with C(absent) for HTTP 404, EngineError for every status but 200.
     """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which engines there are, and how one is opened."""
+"""The engines, and how one is opened."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ def open_engine(
     options: Mapping[str, Any] | None = None,
     transport: Transport | None = None,
 ) -> Engine:
-    """The adapter of one server. Asks nothing yet. Raises ValueError.
+    """The adapter of one server. Contacts nothing yet. Raises ValueError.
 
-    timeout: seconds for each question.  generate_timeout: seconds for a completion, and for an order that
-    is answered when it was carried out, if they are other ones.
-    options: what this kind of engine may be told besides; each adapter's C(options) lists them.
+    timeout: seconds for each request.  generate_timeout: seconds for a completion, and for a command that the server
+    answers after carrying it out; C(timeout) by default.  options: those that the adapter's C(options) lists.
     """
     try:
         adapter = ENGINES[name]

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Prometheus reads an engine, and by which metrics the alert rules see that it has work and does some of it.
+"""How Prometheus scrapes an engine, and the metrics by which the alert rules see pending work and progress.
 
-Here only counters count that grow while a request is under way: one that grows when a request has ended says nothing
-about a long one.  A module that looks itself knows more of a page than PromQL says in a line: see watched.py.
+A counter that only grows when a request ends says nothing about a long request, so only counters that grow during one
+are listed. A module that reads the metrics itself can judge more than a line of PromQL: see watched.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 class Progress:
     """Names of one engine's metrics.
 
-    C(requests) are gauges of what runs or waits.  C(work) are counters, the first of which has to be there for the
-    engine to be judged.  C(cache) are gauges of the KV cache's use, which grows while a long prompt is read in pieces.
-    C(pace) are counters of the seconds and of the tokens of all prompts that were read, for an engine that counts
-    nothing while it reads a batch of a prompt.
+    requests: gauges of running and waiting requests.  work: counters, of which the first must exist for the engine to
+    be judged.  cache: gauges of the KV cache's use, which grows while a long prompt is read in pieces.  pace: counters
+    of the seconds and tokens of all prompts, for an engine that counts nothing while it reads a batch of a prompt.
     """
 
     requests: tuple[str, ...]
@@ -32,8 +31,8 @@ class Progress:
 class Scraped:
     """Where an engine has its metrics.
 
-    path, port: where they are not at C(/metrics) of its address.  path_option: the option that says where; without it
-    there are none.  none: why there never are any.  progress: None where the rules cannot judge it.
+    path, port: if not C(/metrics) at the engine's address.  path_option: the option that gives the path, for an engine
+    without a default.  none: why the engine has no metrics.  progress: None where the rules cannot judge it.
     """
 
     path: str = "/metrics"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One server's address and key, and how its answers are read and told."""
+"""One server's address and key, and the decoding of its answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .transport import EngineRequest, Response, Transport, TransportError, check
 class EngineServer:
     """One server. Raises ValueError for an unusable URL or key.
 
-    timeout: seconds for each single question.  generate_timeout: seconds for what takes its time, which is a completion
-    and an order that is answered when it is done.
+    timeout: seconds for each request.  generate_timeout: seconds for a completion, and for a command that the server
+    answers after carrying it out.
     """
 
     url: str
@@ -40,34 +40,34 @@ class EngineServer:
     def at(self, url: str) -> EngineServer:
         """The same server at another address, such as the port of its metrics. Raises ValueError.
 
-        The key is not sent there: it may be another program, and the way to it may not be encrypted.
+        The key is not sent there: it may be another program, and the connection may not be encrypted.
         """
         return replace(self, url=url, api_key=None)
 
     @property
     def patience(self) -> float:
-        """Seconds for what takes its time."""
+        """Seconds for a completion or a slow command."""
         return self.timeout if self.generate_timeout is None else self.generate_timeout
 
     def get(self, path: str) -> Response:
         """Raises TransportError."""
-        return self._ask("GET", path, None, self.timeout)
+        return self._send("GET", path, None, self.timeout)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, timeout: float | None = None) -> Response:
         """Raises TransportError."""
         payload = None if body is None else json.dumps(body).encode()
-        return self._ask("POST", path, payload, timeout or self.timeout)
+        return self._send("POST", path, payload, timeout or self.timeout)
 
     def get_json(self, path: str) -> Any:
-        """The document at a path, or EngineError when there is no answer, not 200, or not JSON."""
-        return self._json(path, lambda: self.get(path))
+        """The document at a path. Raises EngineError for no answer, another status than 200, or no JSON."""
+        return self._decoded_answer(path, lambda: self.get(path))
 
     def post_json(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Any:
-        """The document that answers a question with a body, under the same conditions."""
-        return self._json(path, lambda: self.post(path, body, timeout))
+        """The document that answers a POST. Raises EngineError as get_json() does."""
+        return self._decoded_answer(path, lambda: self.post(path, body, timeout))
 
     @staticmethod
-    def _json(path: str, ask: Callable[[], Response]) -> Any:
+    def _decoded_answer(path: str, ask: Callable[[], Response]) -> Any:
         try:
             answer = ask()
         except TransportError as error:
@@ -76,7 +76,7 @@ class EngineServer:
             raise EngineError("answered", f"{path} answered {describe(answer)}", answer.status)
         return decode(answer)
 
-    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Response:
+    def _send(self, method: str, path: str, body: bytes | None, timeout: float) -> Response:
         headers = {"Accept": "*/*"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -86,7 +86,7 @@ class EngineServer:
 
 
 def decode(answer: Response) -> Any:
-    """The JSON of an answer, or EngineError. A lone NaN or Infinity is not JSON and is refused."""
+    """The JSON of an answer. NaN and Infinity are not JSON. Raises EngineError."""
     try:
         return json.loads(answer.body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -94,13 +94,13 @@ def decode(answer: Response) -> Any:
 
 
 def describe(answer: Response) -> str:
-    """Status and the beginning of the error text, on one line, for a reason."""
+    """Status and the beginning of the body on one line, for use in a reason."""
     words = one_line(answer.body[:400].decode("utf-8", "replace"), 200)
     return f"HTTP {answer.status}" + (f": {words}" if words else "")
 
 
 def no_answer(error: TransportError) -> Reading:
-    """The reading of a question that got no answer."""
+    """The reading of a request that got no answer."""
     return Reading(None, error.reason, kind=error.kind)
 
 

@@ -4,10 +4,10 @@
 """SGLang's HTTP server.
 
 Read in SGLang 0.5.23 (srt/entrypoints/http_server.py, v1_loads.py, srt/managers/tokenizer_manager.py, load_snapshot.py,
-scheduler_components/weight_updater.py); not run here.  C(/ready) is 503 while it starts, is paused, unhealthy or
-shutting down, C(/ping) is not 503 for a pause alone; older servers have neither.  C(/health) asks for a token, and
-takes up to 20 s to say that there is none.  C(/server_info) is answered by the schedulers themselves, C(/v1/loads) from
-what they last wrote into shared memory.
+scheduler_components/weight_updater.py); not run here. C(/ready) is 503 while the server starts, is paused, unhealthy or
+shutting down; C(/ping) likewise, but not for a pause; older servers have neither. C(/health) generates a token, and may
+take 20 s to report a failure. The schedulers answer C(/server_info) themselves; C(/v1/loads) shows what they last wrote
+into shared memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .watched import WatchedMetrics, each
 _OLDER = "this server does not have it; SGLang 0.5 has"
 _HEALTH = {200: (True, ""), 503: (False, "")}
 
-# One load for each data-parallel rank: requests add up, cache use is that of the fullest.
+# One load for each data-parallel rank: requests are summed, cache use is the highest.
 _LOADS = (
     ("running", "num_running_reqs", math.fsum, True),
     ("waiting", "num_waiting_reqs", math.fsum, True),
@@ -78,11 +78,11 @@ class Sglang(Adapter):
     }
 
     def live(self) -> Reading:
-        """Does the HTTP server answer? Whether the schedulers behind it do is for ready() and a completion to say."""
+        """Whether the HTTP server answers. ready() and a completion show whether its schedulers do."""
         return health(self._server, "/v1/models", {200: (True, "")})
 
     def ready(self) -> Reading:
-        """Where the server has no C(/ready), C(/health) alone: it generates a token when nothing else runs."""
+        """By C(/ready) where there is one, C(/health), which makes an idle server generate a token, and the models."""
         told = health(self._server, "/ready", _HEALTH)
         if told.value is False or told.kind != "answered":
             return told
@@ -105,7 +105,7 @@ class Sglang(Adapter):
         fresh = figures.document("version", "/server_info", text_at("version"))
         loads = figures.ask(lambda: _loads(self._server.get_json("/v1/loads?include=core"))) or []
         for field, key, join, whole in _LOADS:
-            figures.number(field, _over(loads, key, join), f"{key} of /v1/loads", whole)
+            figures.number(field, _combine_ranks(loads, key, join), f"{key} of /v1/loads", whole)
         _read_totals(figures, figures.metrics())
         if not fresh:
             for field in ("running", "waiting"):
@@ -121,14 +121,14 @@ class Sglang(Adapter):
         return completions.openai(self._server, prompt, max_tokens, asked, more)
 
     def pause(self) -> None:
-        """C(in_place): requests in flight stay where they are, with their KV cache."""
+        """Pause in mode C(in_place): requests in flight keep their state and their KV cache."""
         command(self._server, "/pause_generation", _OLDER, {"mode": "in_place"})
 
     def resume_accepting(self) -> None:
         command(self._server, "/continue_generation", _OLDER, {})
 
     def abort_all(self) -> None:
-        """SGLang answers before the requests have ended."""
+        """Abort all requests. SGLang answers before they have ended."""
         command(self._server, "/abort_request", _OLDER, {"abort_all": True})
 
     def reset(self) -> None:
@@ -168,7 +168,7 @@ def _loads(document: Any) -> list[Mapping[str, Any]]:
     return loads
 
 
-def _over(loads: list[Mapping[str, Any]], key: str, join: Any) -> float | None:
+def _combine_ranks(loads: list[Mapping[str, Any]], key: str, join: Any) -> float | None:
     """Sum or maximum over all ranks, or None unless every rank has a number."""
     values = [load.get(key) for load in loads]
     if not values or not all(map(_is_figure, values)):

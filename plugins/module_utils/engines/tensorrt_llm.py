@@ -4,9 +4,9 @@
 """TensorRT-LLM's own server, C(trtllm-serve).
 
 Read in TensorRT-LLM 1.x (docs/source/commands/trtllm-serve, tensorrt_llm/serve/openai_server.py and
-tensorrt_llm/metrics/collector.py); not run here.  C(/metrics) is a queue of iterations that its reader empties, so
-that it is left to its owner.  C(/prometheus/metrics) is there with C(return_perf_metrics: true), and its gauges are
-written when a request ends: what they say of running and waiting requests is of that moment.
+tensorrt_llm/metrics/collector.py); not run here. C(/metrics) is a queue of iterations that reading empties, so this
+adapter does not read it. C(/prometheus/metrics) exists with C(return_perf_metrics: true). Its gauges are written when a
+request ends, so its running and waiting requests are those of that moment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .scraped import Scraped
 from .watched import WatchedMetrics, each, look
 from .work import WorkSample
 
-# Written when a request ends: they prove progress by growing, and nothing by standing still.
+# Written when a request ends: growth proves progress, but standing still proves nothing.
 WATCHED = WatchedMetrics(
     by=(),
     running=(),

@@ -4,8 +4,8 @@
 """Hugging Face's Text Generation Inference.
 
 Read in TGI 2.4 to 3.3 (docs/openapi.json, docs/source/reference/metrics.md, backends/v3/src/backend.rs and queue.rs);
-not run here.  C(/health) asks the shards to allocate, or to generate after a failure.  A request that was taken out of
-the queue is counted in no gauge until its prefill is done, but prefills begun and ended are counted apart.
+not run here. C(/health) asks the shards to allocate, or to generate after a failure. Between the queue and the end of
+its prefill a request is in no gauge, but there are counters of prefills begun and ended.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Tgi(Adapter):
     def stats(self) -> Stats:
         figures = Figures(self._server)
         found = figures.metrics()
-        figures.metric("running", lambda: _running(found), "tgi_batch_current_size")
+        figures.metric("running", lambda: _running_at_least(found), "tgi_batch_current_size")
         figures.metric("waiting", lambda: found.total("tgi_queue_size"), "tgi_queue_size")
         # Histograms whose sums are tokens: of the prompts, and of what was generated.
         for field, name in (
@@ -91,10 +91,10 @@ class Tgi(Adapter):
         return completions.tgi(self._server, prompt, max_tokens, model, {})
 
 
-def _running(found: Exposition) -> float | None:
-    """The batch that is decoding, and 1 for a prefill that is under way: so many requests at least.
+def _running_at_least(found: Exposition) -> float | None:
+    """A lower bound of the running requests: the batch that is decoding, plus 1 for a prefill under way.
 
-    A server that has answered nothing yet has not made the gauge; a prefill that was never begun is no prefill.
+    None where neither is known: a server creates the gauge with its first batch.
     """
     begun = found.total("tgi_batch_inference_count", method="prefill")
     if begun is None:

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTTP edge of the engines: one callable that asks once and answers or says why not.
+"""The HTTP transport of the engines: one callable that sends one request and returns its answer.
 
-What is asked is never retried, never redirected and never sent through a proxy: each of those would let another
-machine's answer stand for the server's.  The deadline covers the whole exchange, name lookup and TLS included, so
-that a server which accepts and never answers, or answers one byte a second, ends as C(timeout).
+A request is never retried, redirected or sent through a proxy: each of those could return another machine's answer as
+the server's. The deadline covers the whole exchange, name lookup and TLS included, so that a server which accepts and
+never answers, or sends one byte a second, ends as C(timeout).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ERROR_KINDS = ("refused", "timeout", "reset", "unreachable", "tls", "too_large",
 
 
 class TransportError(Exception):
-    """There is no answer. C(kind) is one of ERROR_KINDS; the text is for people and holds no credential."""
+    """A request got no answer. C(kind) is one of ERROR_KINDS; the text is for people and holds no credential."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -40,7 +40,7 @@ class TransportError(Exception):
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """One question. C(timeout) is seconds for the whole exchange; C(max_bytes) caps the body of the answer."""
+    """One request. C(timeout) is seconds for the whole exchange; C(max_bytes) caps the body of the answer."""
 
     method: str
     url: str
@@ -64,7 +64,7 @@ Answer = TypeVar("Answer")
 
 
 def check_url(url: str) -> str:
-    """Return the base URL without a trailing slash, or raise ValueError with a sentence for the operator."""
+    """The base URL without a trailing slash. Raises ValueError with a sentence for the operator."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"the URL must begin with http:// or https://, not {parts.scheme or 'nothing'!r}")
@@ -76,7 +76,7 @@ def check_url(url: str) -> str:
         raise ValueError("the URL must not hold a query or a fragment")
     if any(ord(char) < 33 or ord(char) == 127 for char in url):
         raise ValueError("the URL must not hold blanks or control characters")
-    if parts.port == 0:  # asking also raises ValueError for a port that is no port
+    if parts.port == 0:  # reading .port also raises ValueError for an invalid port
         raise ValueError("the URL's port must not be 0")
     return url.rstrip("/")
 
@@ -89,17 +89,17 @@ class HttpTransport:
         self._ca_path = ca_path
 
     def __call__(self, request: EngineRequest) -> Response:
-        connection = self._connection(request)
-        return within(request.timeout, lambda: _ask(connection, request), lambda: _cut(connection))
+        connection = self._new_connection(request)
+        return within(request.timeout, lambda: _send_request(connection, request), lambda: _shut_down(connection))
 
-    def _connection(self, request: EngineRequest) -> http.client.HTTPConnection:
+    def _new_connection(self, request: EngineRequest) -> http.client.HTTPConnection:
         parts = urlsplit(request.url)
         host = parts.hostname or ""
         if parts.scheme != "https":
             return http.client.HTTPConnection(host, parts.port, timeout=request.timeout)
-        return http.client.HTTPSConnection(host, parts.port, timeout=request.timeout, context=self._tls())
+        return http.client.HTTPSConnection(host, parts.port, timeout=request.timeout, context=self._tls_context())
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self._ca_path)
         except OSError as error:
@@ -111,17 +111,17 @@ class HttpTransport:
 
 
 def within(seconds: float, ask: Callable[[], Answer], cut: Callable[[], None] = lambda: None) -> Answer:
-    """Ask in a thread of its own, so that the deadline needs nobody's cooperation; what it raises is raised here.
+    """Call C(ask) in a thread, so that the deadline holds whatever C(ask) does. Its exceptions are raised here.
 
-    cut: wakes the thread, which nobody waits for any longer; one that cannot be woken ends with the process.
-    Raises TransportError C(timeout) where there is no answer in time.
+    cut: called after the deadline to wake the thread; one that cannot be woken ends with the process.
+    Raises TransportError of kind C(timeout) where there is no answer in time.
     """
     told: list[tuple[Answer | None, Exception | None]] = []
 
     def run() -> None:
         try:
             told.append((ask(), None))
-        except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # a thread has nobody above it
+        except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # raised again in the caller's thread
             told.append((None, error))
 
     worker = threading.Thread(target=run, daemon=True)
@@ -136,17 +136,17 @@ def within(seconds: float, ask: Callable[[], Answer], cut: Callable[[], None] = 
     return cast("Answer", answer)
 
 
-def _ask(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
-    """Raises TransportError."""
+def _send_request(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
+    """Send the request and return the answer. Raises TransportError."""
     try:
-        return _exchange(connection, request)
+        return _send_and_read(connection, request)
     except Exception as error:  # pylint: disable=broad-except  # whatever it is, there is no answer
-        raise _explain(error, request) from error
+        raise _transport_error(error, request) from error
     finally:
         connection.close()
 
 
-def _exchange(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
+def _send_and_read(connection: http.client.HTTPConnection, request: EngineRequest) -> Response:
     began = time.monotonic()
     parts = urlsplit(request.url)
     path = parts.path or "/"
@@ -162,16 +162,16 @@ def _exchange(connection: http.client.HTTPConnection, request: EngineRequest) ->
     return Response(status=answer.status, body=body, seconds=time.monotonic() - began)
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """Wake the thread if it waits in the socket. One that waits in the resolver ends with the process."""
+def _shut_down(connection: http.client.HTTPConnection) -> None:
+    """Shut the socket down, which wakes a thread that waits in it. One in the resolver ends with the process."""
     waiting = connection.sock
     if waiting is None:
         return
-    with contextlib.suppress(OSError):  # it has ended by itself in the meantime
+    with contextlib.suppress(OSError):  # the connection has ended meanwhile
         waiting.shutdown(socket.SHUT_RDWR)
 
 
-# The first that fits counts. socket.timeout is TimeoutError only since Python 3.10.
+# The first match counts. socket.timeout is TimeoutError only since Python 3.10.
 _CAUSES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((ConnectionRefusedError,), "refused", "nothing listens at {host} (connection refused)"),
     ((socket.timeout, TimeoutError), "timeout", "no complete answer within {timeout:g} s"),
@@ -181,8 +181,8 @@ _CAUSES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
 )
 
 
-def _explain(error: Exception, request: EngineRequest) -> TransportError:
-    """Name what went wrong. The texts never hold headers: http.client quotes a bad header with its value."""
+def _transport_error(error: Exception, request: EngineRequest) -> TransportError:
+    """Translate an exception. Its text is not used as it is: http.client quotes a bad header with its value."""
     if isinstance(error, TransportError):
         return error
     host = urlsplit(request.url).netloc

@@ -4,9 +4,9 @@
 """NVIDIA Triton Inference Server, and in part every server of the Open Inference Protocol (KServe v2).
 
 Seen on Triton 2.51, without its LLM backends; those read in docs/additional_outputs.md of vllm_backend (24.12 and
-later) and README.md of tensorrtllm_backend.  Triton does not count the requests that run, only those that wait for a
-backend; the TensorRT-LLM backend counts those that it has taken.  Metrics are at a port of their own.  Models can be
-loaded and unloaded when the server was started with C(--model-control-mode=explicit).
+later) and README.md of tensorrtllm_backend. Triton counts the requests that wait for a backend, but not those that run;
+the TensorRT-LLM backend counts its active ones. Metrics have a port of their own. Models can be loaded and unloaded
+when the server was started with C(--model-control-mode=explicit).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .triton_generate import BACKENDS
 from .watched import WatchedMetrics, each, look
 from .work import WorkSample
 
-# The TensorRT-LLM backend counts its iterations; that of vLLM tells vLLM's totals. What Triton itself counts is
-# requests that have ended, which does not move at every step.
+# The TensorRT-LLM backend counts its iterations; the vLLM backend has vLLM's totals. Triton itself counts only finished
+# requests, which do not move at every step.
 WATCHED = WatchedMetrics(
     by=("model", "version"),
     running=(("nv_trt_llm_request_metrics", {"request_type": "active"}),),
@@ -45,8 +45,8 @@ WATCHED = WatchedMetrics(
 )
 _READY = {200: (True, ""), 400: (False, ""), 503: (False, "")}
 _ACTIVE = "more than zero active requests in nv_trt_llm_request_metrics (of the TensorRT-LLM backend alone)"
-# Triton answers HTTP 400 to every inference that fails. This one is no fault of the question: the process of a Python
-# backend, which vLLM's is, has died. The model calls itself ready all the same.
+# Triton answers HTTP 400 to every inference that fails. This text means that the process of a Python backend, such as
+# vLLM's, has died, although the model still reports ready.
 _DEAD_BACKEND = "is not healthy"
 _EXPLICIT = "Triton loads and unloads models only when started with --model-control-mode=explicit"
 
@@ -85,12 +85,12 @@ class Triton(Adapter):
         return health(self._server, path, _READY)
 
     def awake(self) -> Reading:
-        """Is the model loaded?"""
+        """Whether the model is loaded."""
         model = self._options["model"]
         if model is None:
             return self._untold("whether it sleeps, unless its option model says which model is meant")
         try:
-            loaded = self._loaded()
+            loaded = self._loaded_models()
         except EngineError as error:
             return unread(error)
         return Reading(model in loaded, f"loaded are {', '.join(loaded) or 'no models'}"[:200], status=200)
@@ -101,12 +101,12 @@ class Triton(Adapter):
         found = figures.metrics("/metrics", self._metrics_server())
         pending = "nv_inference_pending_request_count"
         figures.metric("waiting", lambda: found.total(pending), pending)
-        figures.metric("running", lambda: _active(found) or None, _ACTIVE)
+        figures.metric("running", lambda: _active_requests(found) or None, _ACTIVE)
         blocks = "nv_trt_llm_kv_cache_block_metrics (of the TensorRT-LLM backend alone)"
         figures.metric("kv_cache_usage", lambda: _used_blocks(found), blocks, whole=False)
         for field in ("tokens_per_second", "prompt_tokens_total", "generation_tokens_total"):
             figures.missing(field, "Triton counts requests, not tokens")
-        figures.given("models", self._loaded)
+        figures.given("models", self._loaded_models)
         return figures.stats()
 
     def work(self) -> WorkSample:
@@ -125,13 +125,13 @@ class Triton(Adapter):
             raise
 
     def sleep(self) -> None:
-        """Unload the model. New requests for it fail, those in flight come to their end."""
-        self._control("unload")
+        """Unload the model. New requests for it fail, those in flight finish."""
+        self._control_model("unload")
 
     def wake(self) -> None:
-        self._control("load")
+        self._control_model("load")
 
-    def _control(self, order: str) -> None:
+    def _control_model(self, order: str) -> None:
         model = self._options["model"]
         if model is None:
             raise NotSupported(f"which model to {order} has to be said: the option model of engine triton")
@@ -145,7 +145,7 @@ class Triton(Adapter):
         if answer.status != 200:
             raise EngineError("answered", f"{path} answered {describe(answer)}", answer.status)
 
-    def _loaded(self) -> tuple[str, ...]:
+    def _loaded_models(self) -> tuple[str, ...]:
         """The names of the models that are ready, from the repository's index. Raises EngineError."""
         document = self._server.post_json("/v2/repository/index", {"ready": True})
         if not isinstance(document, list) or not all(isinstance(entry, dict) for entry in document):
@@ -161,10 +161,10 @@ class Triton(Adapter):
         return self._server.at(f"http://{f'[{host}]' if ':' in host else host}:{self.scraped.port}")
 
 
-def _active(found: Exposition) -> float | None:
-    """What the TensorRT-LLM backend had taken at the end of its last iteration.
+def _active_requests(found: Exposition) -> float | None:
+    """Active requests of the TensorRT-LLM backend at the end of its last iteration.
 
-    A request in its first iteration is not among them, so that only more than zero says something.
+    A request in its first iteration is not counted, so zero does not prove idleness.
     """
     return found.total("nv_trt_llm_request_metrics", request_type="active")
 

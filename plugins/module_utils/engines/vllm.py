@@ -5,9 +5,9 @@
 
 Seen on vLLM 0.32 (facts of the endpoints: vllm/entrypoints/serve and rl): C(/health) is 503 once the engine core is
 dead, but stays 200 while it is paused, asleep, shutting down or stopped by a signal, so only a completion proves the
-service.  The administrative endpoints exist when the server was started with C(VLLM_SERVER_DEV_MODE=1), else they are
-404.  C(/is_sleeping) is true for a pause as well, C(/wake_up) ends a pause as well, and the metrics count none of the
-requests that a pause or a sleep makes wait; C(/load) counts them, with C(--enable-server-load-tracking) and only then.
+service. The administrative endpoints exist when the server was started with C(VLLM_SERVER_DEV_MODE=1), else they are
+404. C(/is_sleeping) is true for a pause as well, C(/wake_up) ends a pause as well, and the metrics do not count the
+requests that a pause or a sleep makes wait; C(/load) counts them, but only with C(--enable-server-load-tracking).
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from .watched import WatchedMetrics, each, look
 from .work import WorkSample
 
 _BAD_REQUEST = (400, 422)
-# Read in vLLM 0.32, vllm/v1/metrics/loggers.py and stats.py: the engine core tells its gauges after each step, and the
-# tokens of a prompt are counted with the first token that it yields, so that nothing but a cache that fills shows a
-# long prompt. The requests that wait as "deferred" wait for somebody else's data. Aborted ones are counted by the API
-# process.
+# Read in vLLM 0.32, vllm/v1/metrics/loggers.py and stats.py: the engine core updates its gauges after each step, and
+# counts the tokens of a prompt with the first generated token, so only a growing cache shows work on a long prompt.
+# Requests that wait as "deferred" wait for another server's data. The API process counts aborted ones.
 WATCHED = WatchedMetrics(
     by=("engine", "model_name"),
     running=each("vllm:num_requests_running"),
@@ -97,18 +96,18 @@ class Vllm(Adapter):
 
     def stats(self) -> Stats:
         figures = Figures(self._server)
-        # Answered by the engine core, between two of its steps: the metrics that are read next are not older.
-        states = (self._is_not("/is_sleeping", "is_sleeping"), self.accepting())
+        # The engine core answers these between two steps, so the metrics that are read next are not older.
+        states = (self._read_negated("/is_sleeping", "is_sleeping"), self.accepting())
         found = figures.metrics()
         _read_metrics(figures, found)
-        _doubt(figures, states, self._tracked(found))
+        _withdraw_stale_counts(figures, states, self._requests_beyond_running(found))
         figures.missing("tokens_per_second", "vLLM tells totals only; a rate needs two readings")
         figures.document("models", "/v1/models", model_names)
         figures.document("version", "/version", text_at("version"))
         return figures.stats()
 
     def work(self) -> WorkSample:
-        """One that sleeps keeps what it was given in hand until somebody wakes it."""
+        """The work by the metrics; a sleeping server counts as held back."""
         work, found = look(self._server, "/metrics", WATCHED, time.monotonic())
         awake = found.values("vllm:engine_sleep_state", sleep_state="awake")
         if awake and min(awake) == 0:
@@ -116,47 +115,47 @@ class Vllm(Adapter):
         return work
 
     def accepting(self) -> Reading:
-        return self._is_not("/is_paused", "is_paused")
+        return self._read_negated("/is_paused", "is_paused")
 
     def awake(self) -> Reading:
-        told = self._is_not("/is_sleeping", "is_sleeping")
+        told = self._read_negated("/is_sleeping", "is_sleeping")
         if told.value is not False or self.accepting().value is not False:
             return told
-        # Asleep, or no more than paused: only the metrics tell them apart.
+        # Asleep or only paused: the metrics alone distinguish the two.
         figures = Figures(self._server)
         if figures.metrics().total("vllm:engine_sleep_state", sleep_state="awake") == 1:
             return Reading(True, "vllm:engine_sleep_state says awake, and /is_paused true: it is paused", status=200)
         return told
 
     def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
-        """Without a model, the first one that the server lists is asked."""
+        """Ask for a completion, of the first model that the server lists where C(model) is None."""
         asked = first_model(self._server) if model is None else model
-        # min_tokens keeps the model from choosing its end first, whose token has no text.
+        # min_tokens keeps the model from generating the end token first, which has no text.
         more = {"ignore_eos": True, "min_tokens": max_tokens}
         return completions.openai(self._server, prompt, max_tokens, asked, more)
 
     def stop_accepting(self) -> None:
-        """Let the requests in flight end and hold back new ones: vLLM accepts them and makes them wait.
+        """Let the requests in flight finish and hold back new ones, which vLLM accepts and makes wait.
 
-        vLLM answers only when the last request has ended. It has stopped all the same when nobody waits for that.
+        vLLM answers only when the last request has ended, but has stopped even if the caller does not wait for that.
         """
         try:
-            self._command("/pause?mode=wait")
+            self._post_command("/pause?mode=wait")
         except EngineError as error:
             if error.kind != "timeout" or self.accepting().value is not False:
                 raise
 
     def pause(self) -> None:
-        self._command("/pause?mode=keep")
+        self._post_command("/pause?mode=keep")
 
     def resume_accepting(self) -> None:
-        """Refused while it sleeps: vLLM would schedule requests onto memory that it has given back."""
+        """Resume. Refused for a sleeping server: vLLM would schedule requests onto memory that it has freed."""
         if self.awake().value is False:
             raise EngineError("answered", "vLLM is asleep: wake it, which lets it accept requests as well", 200)
-        self._command("/resume")
+        self._post_command("/resume")
 
     def abort_all(self) -> None:
-        """End every request in flight. An older vLLM wants ids, which only clients know: that one is paused for it."""
+        """End every request in flight. An older vLLM needs request ids, so it is paused instead."""
         try:
             command(self._server, "/abort_requests", _DEV_MODE, {})
         except EngineError as error:
@@ -165,21 +164,21 @@ class Vllm(Adapter):
             self._abort_by_pause()
 
     def _abort_by_pause(self) -> None:
-        """A server that was paused before stays paused."""
+        """Abort by a pause in mode C(abort). A server that was paused before stays paused."""
         paused_before = flag(self._server, "/is_paused", "is_paused", _DEV_MODE)
-        self._command("/pause?mode=abort")
+        self._post_command("/pause?mode=abort")
         if not paused_before:
-            self._command("/resume")
+            self._post_command("/resume")
 
     def reset(self) -> None:
-        """Drop the prefix cache. Refused while blocks of it are in use; older servers do not say whether they are."""
+        """Drop the prefix cache. Fails while requests use it, which older servers do not report."""
         answer = command(self._server, "/reset_prefix_cache", _DEV_MODE)
         if answer.body.strip() and decode(answer) == {"success": False}:
             raise EngineError("answered", "vLLM did not drop its prefix cache: requests still use it", 200)
 
     def sleep(self) -> None:
         """Level 1: weights go to main memory, the KV cache is dropped. Ends the requests in flight."""
-        self._command("/sleep?level=1")
+        self._post_command("/sleep?level=1")
 
     def wake(self) -> None:
         answer = command(self._server, "/wake_up", _DEV_MODE)
@@ -187,10 +186,10 @@ class Vllm(Adapter):
         if isinstance(told, dict) and told.get("status") == "sleeping":
             raise EngineError("answered", "vLLM is not fully awake", 200)
 
-    def _tracked(self, found: Exposition) -> int | None:
-        """The requests that the API server has in hand beyond those that run, where it was told to keep count.
+    def _requests_beyond_running(self, found: Exposition) -> int | None:
+        """Requests that the API server counts beyond those that run; None where it keeps no count.
 
-        Fewer in hand than run: it does not keep count after all, or a request asked for several answers.
+        None too where it counts fewer than run: tracking is off, or a request asked for several completions.
         """
         if self._options["load_tracking"] != "true":
             return None
@@ -204,8 +203,8 @@ class Vllm(Adapter):
             return None
         return max(load - int(running), int(waiting))
 
-    def _is_not(self, path: str, key: str) -> Reading:
-        """The opposite of a flag that the server tells."""
+    def _read_negated(self, path: str, key: str) -> Reading:
+        """The negation of a flag that the server reports."""
         try:
             value = flag(self._server, path, key, _DEV_MODE)
         except NotSupported as error:
@@ -214,14 +213,14 @@ class Vllm(Adapter):
             return unread(error)
         return Reading(not value, f"{path} says {str(value).lower()}", status=200)
 
-    def _command(self, path: str) -> None:
+    def _post_command(self, path: str) -> None:
         command(self._server, path, _DEV_MODE)
 
 
-def _doubt(figures: Figures, states: tuple[Reading, ...], tracked: int | None) -> None:
-    """Take back counts that may be of the past, or that leave out the requests that vLLM makes wait.
+def _withdraw_stale_counts(figures: Figures, states: tuple[Reading, ...], tracked: int | None) -> None:
+    """Withdraw counts that may be stale, or that lack the requests which a pause or a sleep makes wait.
 
-    The metrics stay as they were when the engine core is stopped, and a paused or sleeping one counts nobody new.
+    The metrics of a stopped engine core do not change, and a paused or sleeping one does not count new requests.
     """
     for told in states:
         if told.value is None and told.kind != "not_supported":
@@ -238,7 +237,7 @@ def _read_metrics(figures: Figures, found: Exposition) -> None:
     def total(field: str, name: str) -> None:
         figures.metric(field, lambda: found.total(f"vllm:{name}"), f"vllm:{name}")
 
-    # One label set for each engine of a data-parallel server: requests add up, cache use is that of the fullest.
+    # One label set for each engine of a data-parallel server: requests are summed, cache use is the highest.
     total("running", "num_requests_running")
     total("waiting", "num_requests_waiting")
     total("prompt_tokens_total", "prompt_tokens_total")

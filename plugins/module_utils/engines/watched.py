@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what an engine has in hand and has done out of its metrics.
+"""An engine's work in hand and work done, read from its metrics.
 
-One page may tell of several engines (data-parallel ranks, models): each is a lane of its own, because the sum over all
-of them grows while one of them is dead.  Which metrics mean what is a table for each engine, beside its adapter.
+One page may cover several engines (data-parallel ranks, models): each is a lane of its own, because the sum over all of
+them grows even while one of them is dead. Each adapter has a table of the metrics and their meaning.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Match = tuple[str, Mapping[str, str]]  # a metric's name, and labels that it mus
 
 @dataclass(frozen=True)
 class WatchedMetrics:
-    """Which metrics of one kind of engine tell of its work.
+    """The metrics of one kind of engine that show its work.
 
-    by: labels that tell one engine from another.  not_ours: counted in C(waiting), and waiting for somebody else.
+    by: labels that distinguish engines.  not_ours: requests counted in C(waiting) that wait for another server.
     steady: metrics of which one moves at every step.
     """
 
@@ -46,7 +46,7 @@ def each(*names: str) -> tuple[Match, ...]:
 
 
 def look(server: EngineServer, path: str, watched: WatchedMetrics, at: float) -> tuple[WorkSample, Exposition]:
-    """Ask for the metrics once. C(at) is added the time that the answer took."""
+    """Read the metrics once. C(at): when the request began; the sample's time is when it was answered."""
     try:
         answer = server.get(path)
     except TransportError as error:
@@ -59,22 +59,22 @@ def look(server: EngineServer, path: str, watched: WatchedMetrics, at: float) ->
 
 
 def read(found: Exposition, watched: WatchedMetrics, at: float, path: str = "/metrics") -> WorkSample:
-    """What the metrics tell of the work, engine by engine."""
+    """The work that the metrics show, one lane for each engine."""
     groups: dict[str, list[Sample]] = {}
     for sample in found.samples:
-        if math.isfinite(sample.value) and _named(sample, watched):
+        if math.isfinite(sample.value) and _is_watched(sample, watched):
             groups.setdefault(_lane_of(sample, watched.by), []).append(sample)
     common = groups.pop("", []) if len(groups) == 2 else []
-    lanes = {name: _lane([*samples, *common], watched) for name, samples in groups.items()}
+    lanes = {name: _lane_from([*samples, *common], watched) for name, samples in groups.items()}
     if not any(lane.made or lane.done or lane.in_hand is not None for lane in lanes.values()):
         return WorkSample(at, unread=f"{path} holds no figure of the engine's work")
     return WorkSample(at, lanes, lag=watched.lag)
 
 
-def _lane(samples: list[Sample], watched: WatchedMetrics) -> Lane:
-    running, waiting = (_values(samples, matches) for matches in (watched.running, watched.waiting))
-    made, done, levels = (_values(samples, m) for m in (watched.made, watched.done, watched.levels))
-    others = sum(_values(samples, watched.not_ours).values())
+def _lane_from(samples: list[Sample], watched: WatchedMetrics) -> Lane:
+    running, waiting = (_matching_values(samples, matches) for matches in (watched.running, watched.waiting))
+    made, done, levels = (_matching_values(samples, m) for m in (watched.made, watched.done, watched.levels))
+    others = sum(_matching_values(samples, watched.not_ours).values())
     in_hand = None
     if running or waiting:
         in_hand = sum(running.values()) + max(0.0, sum(waiting.values()) - others)
@@ -82,8 +82,8 @@ def _lane(samples: list[Sample], watched: WatchedMetrics) -> Lane:
     return Lane(in_hand, made, done, levels, steady)
 
 
-def _values(samples: Iterable[Sample], matches: tuple[Match, ...]) -> dict[str, float]:
-    """Value by metric and labels, of the samples that match one of these."""
+def _matching_values(samples: Iterable[Sample], matches: tuple[Match, ...]) -> dict[str, float]:
+    """Metric and labels -> value, for the samples that match one of C(matches)."""
     return {
         f"{sample.name}{dict(sorted(sample.labels.items()))}": sample.value
         for sample in samples
@@ -91,11 +91,11 @@ def _values(samples: Iterable[Sample], matches: tuple[Match, ...]) -> dict[str, 
     }
 
 
-def _named(sample: Sample, watched: WatchedMetrics) -> bool:
+def _is_watched(sample: Sample, watched: WatchedMetrics) -> bool:
     matches = (*watched.running, *watched.waiting, *watched.made, *watched.done, *watched.levels, *watched.not_ours)
     return any(sample.name == name for name, _labels in matches)
 
 
 def _lane_of(sample: Sample, by: tuple[str, ...]) -> str:
-    """The lane's name, such as C(engine=0): empty for what is told of all of them together."""
+    """The lane's name, such as C(engine=0); empty for a sample of all engines together."""
     return ", ".join(f"{label}={sample.labels[label]}" for label in by if label in sample.labels)

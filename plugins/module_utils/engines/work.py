@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an engine has in hand and has done: two such looks show whether it makes progress."""
+"""Samples of an engine's work: two of them show whether the engine makes progress."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 class Lane:
     """One engine behind the address.
 
-    in_hand: requests that run or wait, None where it does not tell.  made: counters that only a generated token moves.
+    in_hand: requests that run or wait, None where unknown.  made: counters that only a generated token moves.
     done: counters of other work, such as prompt tokens and finished requests.  levels: gauges that rise while a prompt
-    is worked on.  steady: one of these moves at every step, so that standing still means something.
+    is worked on.  steady: one of the counters moves at every step, so that standing still is a finding.
     """
 
     in_hand: float | None = None
@@ -27,10 +27,10 @@ class Lane:
 
 @dataclass(frozen=True)
 class WorkSample:
-    """One look. C(at): seconds of a clock that only goes forward, when the answer had come.
+    """One sample. C(at): when the answer had arrived, in seconds of a monotonic clock.
 
-    lanes: by the labels that tell one engine from another.  held_back: why nothing moves by somebody's order, if so.
-    unread: why there are no lanes.  waited: seconds that the question took in vain.  lag: seconds by which the engine's
+    lanes: by the labels that distinguish engines.  held_back: why the server was ordered to do nothing, if so.
+    unread: why there are no lanes.  waited: seconds that a failed request took.  lag: seconds by which the engine's
     gauges may be late.
     """
 

@@ -10,12 +10,15 @@ hash of the package list. LAB_IMAGE names an image to use instead.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import LabError
@@ -44,12 +47,31 @@ def ensure() -> str:
     if named := os.environ.get("LAB_IMAGE"):
         return named
     if not succeeds("image", "exists", tag()):
-        _build()
+        with _building(wait=True):
+            if not succeeds("image", "exists", tag()):
+                _build()
     return tag()
 
 
 def discard_unfinished() -> None:
-    """Remove what an interrupted build has left."""
+    """Remove what an interrupted build has left, unless one goes on in another process."""
+    try:
+        with _building(wait=False):
+            _discard()
+    except BlockingIOError:
+        return
+
+
+@contextmanager
+def _building(*, wait: bool) -> Iterator[None]:
+    """Keep other processes from building: of two builds in one folder, the first to end removes the other's."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "image.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _discard() -> None:
     for leftover in CACHE.glob("build-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -68,13 +90,12 @@ def mirror() -> str:
 
 def _build() -> None:
     """Bootstrap into a scratch folder, import under a scratch tag, and only then give it its name."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     log = CACHE / "debootstrap.log"
     try:
         with step("Building the lab's image, once on this machine (about 70 s)", lambda: _last_line(log)):
             _import(_bootstrap(log))
     finally:
-        discard_unfinished()
+        _discard()
 
 
 def _bootstrap(log: Path) -> Path:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from tests.support.tooling import interpreters, packages, sanity
+from tests.support.tooling.beside import Beside, keep
 from tests.support.tooling.report import Check, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -25,6 +29,9 @@ NEWER_PYTHON = (3, 12)
 
 # Part of another step: `make quick` runs it, and all steps together do not.
 QUICK = "unit-quick"
+
+# These wait for other processes half of their time; the others only compute, and run beside them.
+WAITING = {"integration", "lab", "integration-newest", "lab-newest"}
 
 # The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
 LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
@@ -144,6 +151,38 @@ def steps_for(report: Report) -> dict[str, Step]:
     }
 
 
+def chosen_steps(names: list[str], steps: Mapping[str, Step]) -> list[str]:
+    """Return the steps to run, those with the newest ansible-core only where they can be; make its environment."""
+    chosen = names or [name for name in steps if name != QUICK]
+    if not any(name.endswith("-newest") for name in chosen):
+        return chosen
+    python = newer_python()
+    if python is None:
+        print(
+            "No Python 3.12 or newer was found on PATH, under pyenv or in /usr/bin: "
+            "only ansible-core 2.19 is tested on this machine, not the newest."
+        )
+        return [name for name in chosen if not name.endswith("-newest")]
+    if not make_newest(python):
+        raise StepFailedError("the environment with the newest ansible-core could not be made")
+    return chosen
+
+
+def run_all(chosen: list[str], steps: Mapping[str, Step], report: Report) -> None:
+    """Run the steps, those that only compute beside those that wait if there are both."""
+    computing = [name for name in chosen if name not in WAITING]
+    waiting = [name for name in chosen if name in WAITING]
+    if not computing or not waiting:
+        for name in chosen:
+            report.run(steps[name])
+        return
+    print(f"In a process beside this one, told of at its end: {', '.join(computing)}.", flush=True)
+    with tempfile.TemporaryDirectory(prefix="autoglm-beside-") as folder, Beside(computing, Path(folder)) as beside:
+        for name in waiting:
+            report.run(steps[name])
+        beside.join(report)
+
+
 def main() -> int:
     report = Report()
     steps = steps_for(report)
@@ -151,21 +190,21 @@ def main() -> int:
         prog="python -m tests.support.tooling", description="Runs the checks of this repository."
     )
     parser.add_argument("step", nargs="*", help=f"one of {', '.join(steps)}; all of them if left out")
-    chosen = parser.parse_args().step or [name for name in steps if name != QUICK]
-    if unknown := set(chosen) - set(steps):
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="what came of the steps, instead of a table")
+    asked = parser.parse_args()
+    if unknown := set(asked.step) - set(steps):
         parser.error(f"there is no step {', '.join(sorted(unknown))}")
-    if any(name.endswith("-newest") for name in chosen):
-        python = newer_python()
-        if python is None:
-            print(
-                "No Python 3.12 or newer was found on PATH, under pyenv or in /usr/bin: "
-                "only ansible-core 2.19 is tested on this machine, not the newest."
-            )
-            chosen = [name for name in chosen if not name.endswith("-newest")]
-        elif not make_newest(python):
-            return 1
-    for name in chosen:
-        report.run(steps[name])
+    if asked.keep:  # the process that prints the table has made the environments
+        for name in asked.step:
+            report.run(steps[name])
+        keep(report, asked.keep)
+        return 0
+    try:
+        chosen = chosen_steps(asked.step, steps)
+    except StepFailedError as problem:
+        print(problem)
+        return 1
+    run_all(chosen, steps, report)
     return report.finish()
 
 

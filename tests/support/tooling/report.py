@@ -24,6 +24,8 @@ _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?
 LONGEST_PYTEST_RUN = 40 * 60
 _TESTS_FAILED = 1
 SLOWEST = "--durations=10"
+# What failed is kept there; another pytest run beside this one would write over what it finds in the usual place.
+OWN_CACHE = "cache_dir=.pytest_cache/once-more"
 # Of more than these no machine was the cause.
 MOST_RUN_ONCE_MORE = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
@@ -98,13 +100,16 @@ class Report:
         """
 
         def check(workplace: Workplace) -> str:
-            processes = [f"-n{beside}"] if beside > 1 else []
-            status, closing = _run_pytest(workplace, *processes, *arguments)
+            options = [f"-n{beside}"] if beside > 1 else []
+            if once_more:
+                options += ["-o", OWN_CACHE]
+            status, closing = _run_pytest(workplace, *options, *arguments)
             counts = _counts(closing)
             failed = counts["failed"] + counts["error"]
             if status == _TESTS_FAILED and once_more and failed <= MOST_RUN_ONCE_MORE:
                 print(f"---> {closing}; what failed is run once more, by itself", flush=True)
-                status, again = _run_pytest(workplace, "--last-failed", "--last-failed-no-failures=none", *arguments)
+                only_failed = ("--last-failed", "--last-failed-no-failures=none", "-o", OWN_CACHE)
+                status, again = _run_pytest(workplace, *only_failed, *arguments)
                 counts = counts - Counter(failed=counts["failed"], error=counts["error"]) + _counts(again)
                 closing = f"{closing}; what failed, by itself: {again}"
             self.tests.update(counts)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.tooling import interpreters
 from tests.support.tooling.__main__ import BUDGETS, LINTERS, QUICK, lint, steps_for
+from tests.support.tooling.beside import Beside
 from tests.support.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -105,6 +106,58 @@ def test_where_many_fail_none_is_given_another_run(tmp_path: Path, capsys: pytes
     report.run(Step("lab", check, HERE, BUDGET))
     assert report.finish() == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"===== {MOST_RUN_ONCE_MORE + 1} failed, 1 passed in ")
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.support.tooling.beside import keep
+from tests.support.tooling.report import Report, Step
+from tests.support.tooling.workplace import StepFailedError, Workplace
+
+def fails(_):
+    print("it said why")
+    raise StepFailedError("not fine")
+
+report = Report()
+for name in sys.argv[3:]:
+    report.run(Step(name, {"good": lambda _: "fine", "bad": fails}[name], Workplace("here", Path(sys.prefix)), 100))
+keep(report, Path(sys.argv[2]))
+"""
+
+
+def test_what_steps_beside_said_and_came_to_is_in_the_one_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report()
+    with Beside(["good", "bad"], tmp_path, [sys.executable, "-c", DRIVER]) as beside:
+        report.run(Step("waits", passes, HERE, BUDGET))
+        beside.join(report)
+    assert report.finish() == 1
+    said = capsys.readouterr().out
+    assert "it said why" in said
+    verdicts = [line.split()[0] for line in said.splitlines() if " (here)  " in line]
+    assert verdicts == ["ok", "ok", "FAILED"]
+    assert said.splitlines()[-1].startswith("===== 1 failed in ")
+
+
+def test_a_process_beside_that_dies_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    with Beside([], tmp_path, [sys.executable, "-c", "raise SystemExit('no more memory')"]) as beside:
+        beside.join(report)
+    assert report.finish() == 1
+    said = capsys.readouterr().out
+    assert "no more memory" in said
+    assert "their process exited with 1" in said
+
+
+def test_nothing_is_left_beside_a_run_that_was_broken_off(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Beside([], tmp_path, [sys.executable, "-c", "import time; time.sleep(3600)"]) as beside,
+    ):
+        raise KeyboardInterrupt
+    assert beside.ended
 
 
 def test_pythons_are_found_under_pyenv_and_shims_are_not_trusted(

@@ -54,3 +54,13 @@ attributes:
     details:
       - This module does not change anything.
 """
+
+    RECEIVER_GROUP = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/autoglm.recovery.receiver) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - autoglm.recovery.receiver
+"""

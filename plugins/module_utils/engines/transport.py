@@ -71,7 +71,7 @@ def check_url(url: str) -> str:
     if not parts.hostname:
         raise ValueError("the URL names no host")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("the URL must not hold a user or password; use the API key instead")
+        raise ValueError("the URL must not hold a user or password; a secret has an option of its own")
     if parts.query or parts.fragment:
         raise ValueError("the URL must not hold a query or a fragment")
     if any(ord(char) < 33 or ord(char) == 127 for char in url):

@@ -33,7 +33,7 @@ def drawn(head: str) -> Iterator[str]:
     for line in (first, *lines):
         if len(line) - len(line.lstrip()) < depth:
             return
-        if inside := re.match(rf" {{{depth}}}([a-z]+)/ ", line):
+        if inside := re.match(rf" {{{depth}}}([a-z_]+)/ ", line):
             yield inside[1]
 
 

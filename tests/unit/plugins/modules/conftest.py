@@ -5,31 +5,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from ansible.module_utils import basic
+
+from tests.support.servers.in_process import run_in_process
 
 
 @pytest.fixture
 def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     """Call a module's main() with arguments; its result, with ``failed`` as Ansible would have it."""
-
-    def run(module: Any, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        arguments["_ansible_check_mode"] = check
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        before = os.umask(0)
-        os.umask(before)
-        try:
-            with pytest.raises(SystemExit):
-                module.main()
-        finally:
-            os.umask(before)  # some take one of their own, which would be that of all later tests
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
-
-    return run
+    return partial(run_in_process, monkeypatch, capsys)

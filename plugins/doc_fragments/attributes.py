@@ -28,14 +28,15 @@ attributes:
     platforms: linux
 """
 
+    # Each module names its groups itself: of two fragments that both name some, Ansible keeps those of one.
     ACTION_GROUP = r"""
 options: {}
 attributes:
   action_group:
-    description: Use C(group/autoglm.recovery.recovery) in C(module_defaults) to set defaults for this module.
+    description:
+      - Use C(group/) and the name of a group in C(module_defaults) to set an option for every module of it.
+      - All modules of a group but C(autoglm.recovery.recovery) have the options that the group is named after.
     support: full
-    membership:
-      - autoglm.recovery.recovery
 """
 
     INFO_MODULE = r"""
@@ -53,14 +54,4 @@ attributes:
     support: full
     details:
       - This module does not change anything.
-"""
-
-    RECEIVER_GROUP = r"""
-options: {}
-attributes:
-  action_group:
-    description: Use C(group/autoglm.recovery.receiver) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - autoglm.recovery.receiver
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Address, key and deadline of one inference server."""
+    """Address and key of one inference server."""
 
     DOCUMENTATION = r"""
 options:
@@ -46,6 +46,11 @@ options:
     description:
       - File of certificates that are trusted in place of those of the system.
     type: path
+"""
+
+    # Apart: a module with another clock of its own, such as checkpoint_model, has the rest.
+    TIMEOUT = r"""
+options:
   timeout:
     description:
       - Seconds for each single question, from the look-up of the name to the last byte of the answer.

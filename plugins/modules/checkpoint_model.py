@@ -29,6 +29,8 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.engine
 attributes:
+  action_group:
+    membership: [autoglm.recovery.engine, autoglm.recovery.recovery]
   check_mode:
     support: full
     details:
@@ -39,7 +41,7 @@ attributes:
     support: partial
     details:
       - A O(source) of which the newest checkpoint was taken, and to which nobody has written since, is not saved again.
-      - What O(engine), O(command) or O(signal) produce is new each time, and so is the state that an engine has loaded.
+      - What an engine, O(command) or O(signal) produce is new each time, and so is the state that an engine has loaded.
 options:
   state:
     description:
@@ -99,9 +101,11 @@ options:
     default: /var/tmp
   engine_state_dir:
     description:
-      - The directory, on the host, into which the engine saves. With llama.cpp that of C(--slot-save-path).
-      - With O(engine), O(state=saved) has the engine save its state and keeps that, and O(state=restored) puts the
-        files back and has the engine load them. It must have no requests.
+      - The directory, on the host, into which the O(engine) at O(url) saves. With llama.cpp that of
+        C(--slot-save-path).
+      - With it, O(state=saved) has the engine save its state and keeps that, and O(state=restored) puts the files back
+        and has the engine load them. It must have no requests.
+      - Without it no engine is asked anything, whatever O(engine) says.
     type: path
   signal:
     description:
@@ -344,7 +348,7 @@ leftovers:
 engine_state:
   description: The files that the engine loaded, with the number of tokens of each.
   type: dict
-  returned: when O(state=restored) with O(engine)
+  returned: when O(state=restored) with O(engine_state_dir)
   sample: {"autoglm-chat-slot0.bin": 405}
 verdict:
   description:
@@ -396,16 +400,16 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.formats import FORMATS
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.names import check_series
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
-from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import ENGINES
+from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
-# What a timer's save needs of the parameters, and nothing else of them.
+# What a timer's save needs of the parameters, and nothing else of them: it is written down on the host.
 # fmt: off
 _OF_A_SAVE = (
-    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine", "engine_options",
-    "url", "api_key", "validate_certs", "ca_path", "engine_state_dir", "signal", "timeout", "signing_key", "read_back",
-    "min_free", "keep", "max_age",
+    "name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "signal", "timeout",
+    "signing_key", "read_back", "min_free", "keep", "max_age",
 )
+_OF_AN_ENGINE = ("engine", "engine_options", "url", "api_key", "validate_certs", "ca_path", "engine_state_dir")
 # fmt: on
 
 
@@ -424,12 +428,7 @@ def argument_spec() -> dict[str, Any]:
         "format": {"type": "str", "choices": list(FORMATS)},
         "command": {"type": "list", "elements": "str"},
         "workdir": {"type": "path", "default": "/var/tmp"},  # noqa: S108 - a private directory is made in it
-        "engine": {"type": "str", "choices": sorted(ENGINES)},
-        "engine_options": {"type": "dict", "default": {}},
-        "url": {"type": "str"},
-        "api_key": {"type": "str", "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
+        **engine_arguments(),
         "engine_state_dir": {"type": "path"},
         "signal": {
             "type": "dict",
@@ -439,7 +438,7 @@ def argument_spec() -> dict[str, Any]:
                 "signal": {"type": "str", "default": "SIGUSR1"},
             },
         },
-        "timeout": {"type": "float", "default": 600.0},
+        "timeout": {"type": "float", "default": 600.0},  # of commands and trainers too
         "id": {"type": "str"},
         "dest": {"type": "path"},
         "signing_key": {"type": "str", "no_log": True},
@@ -497,7 +496,8 @@ def _schedule(params: dict[str, Any], wanted: bool, check_mode: bool) -> dict[st
         change = timer_install.uninstall(name, check_mode)
     else:
         operation.check(params, "saved")
-        files = timer.files(_timer_of(params), {key: params[key] for key in _OF_A_SAVE if params[key] is not None})
+        needed = (*_OF_A_SAVE, *_OF_AN_ENGINE) if params["engine_state_dir"] else _OF_A_SAVE
+        files = timer.files(_timer_of(params), {key: params[key] for key in needed if params[key] is not None})
         if params["schedule"]["calendar"]:
             timer_install.check_calendar(params["schedule"]["calendar"])
         if params["store"].startswith("/") and not check_mode:

@@ -24,6 +24,8 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.service
 attributes:
+  action_group:
+    membership: [autoglm.recovery.recovery, autoglm.recovery.service]
   check_mode:
     support: full
   diff_mode:

@@ -35,8 +35,11 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.engine
+  - autoglm.recovery.engine.timeout
   - autoglm.recovery.service
 attributes:
+  action_group:
+    membership: [autoglm.recovery.engine, autoglm.recovery.recovery, autoglm.recovery.service]
   check_mode:
     support: full
     details:

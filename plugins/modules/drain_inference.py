@@ -28,6 +28,8 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.balancer
 attributes:
+  action_group:
+    membership: [autoglm.recovery.balancer, autoglm.recovery.recovery]
   check_mode:
     support: full
     details:

@@ -21,7 +21,10 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.engine
+  - autoglm.recovery.engine.timeout
 attributes:
+  action_group:
+    membership: [autoglm.recovery.engine, autoglm.recovery.recovery]
   check_mode:
     support: full
     details:

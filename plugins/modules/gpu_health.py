@@ -26,29 +26,18 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.attributes.info_module
+  - autoglm.recovery.gpu
   - autoglm.recovery.verdict
+attributes:
+  action_group:
+    membership: [autoglm.recovery.gpu, autoglm.recovery.recovery, autoglm.recovery.verdict]
 requirements:
   - The Python package C(nvidia-ml-py) on the target. Not the package named C(pynvml), which is an older one.
     Without it the verdict is V(unknown).
 options:
-  nvml_library:
-    description:
-      - Path of C(libnvidia-ml.so.1), where the system does not find it by itself.
-        (A C(become) strips C(LD_LIBRARY_PATH), but not this option.)
-    type: path
-  device_timeout:
-    description:
-      - Seconds without any answer after which a GPU, or the driver, is hung.
-    type: float
-    default: 5.0
-  total_timeout:
-    description:
-      - Seconds for all GPUs together. Defaults to four times O(device_timeout).
-    type: float
   expected_gpus:
     description:
       - How many GPUs NVML has to see. Without it, as many as the PCI bus has.
-    type: int
   expected_driver:
     description:
       - The version of the driver.
@@ -100,19 +89,6 @@ options:
     type: list
     elements: str
     default: []
-  kernel_lines:
-    description:
-      - Whether to read the kernel's log. With V(auto) a log that cannot be read is a warning, with V(required) it makes
-        the verdict V(unknown).
-    type: str
-    choices: [auto, required, never]
-    default: auto
-  kernel_window:
-    description:
-      - How many seconds a line of the kernel's log counts against a GPU. What was repaired must not be held against it
-        for ever.
-    type: float
-    default: 900.0
   kernel_since:
     description:
       - Seconds since the epoch. What the kernel logged before does not count. Give the time of the last repair, when
@@ -124,11 +100,6 @@ options:
         code, C(kind), each with C(failure_class), C(severity) and C(action).
     type: dict
     default: {}
-  timeout:
-    description:
-      - Seconds for each command, such as C(systemctl).
-    type: float
-    default: 10.0
 seealso:
   - module: autoglm.recovery.inference_health
   - module: autoglm.recovery.clean_leftovers
@@ -290,17 +261,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.arguments import gpu_arguments
 from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 
 def argument_spec() -> dict[str, Any]:
     return {
-        "nvml_library": {"type": "path"},
-        "device_timeout": {"type": "float", "default": DEVICE_TIMEOUT},
-        "total_timeout": {"type": "float"},
-        "expected_gpus": {"type": "int"},
+        **gpu_arguments(),
         "expected_driver": {"type": "str"},
         "expected_persistence": {"type": "bool"},
         "expected_ecc": {"type": "bool"},
@@ -311,11 +279,8 @@ def argument_spec() -> dict[str, Any]:
         "busy_percent": {"type": "int", "default": 10},
         "thresholds": {"type": "dict", "default": {}},
         "services": {"type": "list", "elements": "str", "default": []},
-        "kernel_lines": {"type": "str", "choices": ["auto", "required", "never"], "default": "auto"},
-        "kernel_window": {"type": "float", "default": 900.0},
         "kernel_since": {"type": "float"},
         "overrides": {"type": "dict", "default": {}},
-        "timeout": {"type": "float", "default": 10.0},
         **ending.arguments(),
     }
 

@@ -23,6 +23,8 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
 attributes:
+  action_group:
+    membership: [autoglm.recovery.recovery]
   check_mode:
     support: full
     details:

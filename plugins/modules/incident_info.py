@@ -15,9 +15,12 @@ author:
   - autoglm.recovery maintainers (@autoglm)
 extends_documentation_fragment:
   - autoglm.recovery.attributes
-  - autoglm.recovery.attributes.receiver_group
+  - autoglm.recovery.attributes.action_group
   - autoglm.recovery.attributes.info_module
   - autoglm.recovery.receiver
+attributes:
+  action_group:
+    membership: [autoglm.recovery.receiver]
 options:
   id:
     description:

@@ -27,8 +27,12 @@ extends_documentation_fragment:
   - autoglm.recovery.attributes.action_group
   - autoglm.recovery.attributes.info_module
   - autoglm.recovery.engine
+  - autoglm.recovery.engine.timeout
   - autoglm.recovery.service
   - autoglm.recovery.verdict
+attributes:
+  action_group:
+    membership: [autoglm.recovery.engine, autoglm.recovery.recovery, autoglm.recovery.service, autoglm.recovery.verdict]
 options:
   engine:
     required: true

@@ -24,6 +24,8 @@ extends_documentation_fragment:
   - autoglm.recovery.service
   - autoglm.recovery.service.start
 attributes:
+  action_group:
+    membership: [autoglm.recovery.recovery, autoglm.recovery.service]
   check_mode:
     support: full
   diff_mode:

@@ -26,8 +26,11 @@ author:
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.gpu
   - autoglm.recovery.verdict
 attributes:
+  action_group:
+    membership: [autoglm.recovery.gpu, autoglm.recovery.recovery, autoglm.recovery.verdict]
   check_mode:
     support: full
     details:
@@ -44,29 +47,6 @@ attributes:
 requirements:
   - nvidia-ml-py on the host, for the Python that runs the module (the PyPI package named C(pynvml) is not it)
 options:
-  nvml_library:
-    description:
-      - Path of C(libnvidia-ml.so.1), where the linker does not find it by itself.
-      - C(become) takes C(LD_LIBRARY_PATH) away. This option is not taken away.
-    type: path
-  device_timeout:
-    description:
-      - Seconds without any answer after which a GPU, or the driver, is hung.
-    type: float
-    default: 5.0
-  total_timeout:
-    description:
-      - Seconds for all GPUs together. Defaults to four times O(device_timeout).
-    type: float
-  timeout:
-    description:
-      - Seconds for each command, such as C(systemctl).
-    type: float
-    default: 10.0
-  expected_gpus:
-    description:
-      - How many GPUs the host has.
-    type: int
   expected_links:
     description:
       - How many NVLinks of each GPU have to be up. V(0) says that none is used.
@@ -130,18 +110,6 @@ options:
       - Whether to forget the baseline and begin a new one, after a repair or a change of cabling.
     type: bool
     default: false
-  kernel_lines:
-    description:
-      - Whether to look for NVSwitch and NVLink errors in the kernel's log. With V(auto) a log that cannot be read is a
-        warning, with V(required) it makes the verdict V(unknown).
-    type: str
-    choices: [auto, required, never]
-    default: auto
-  kernel_window:
-    description:
-      - How many seconds a line of the kernel's log counts.
-    type: float
-    default: 900.0
   network_ports:
     description:
       - Whether to look at InfiniBand and RoCE ports.
@@ -273,14 +241,14 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findi
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import NvlinkLimits
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.look import (
-    DEFAULT_KERNEL_WINDOW,
     DEFAULT_WINDOW,
     NvlinkOptions,
     NvlinkResult,
     look,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import ExpectedLinks
-from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import DEVICE_TIMEOUT, NvmlSession
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.arguments import gpu_arguments
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
@@ -288,11 +256,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread impor
 
 def argument_spec() -> dict[str, Any]:
     return {
-        "nvml_library": {"type": "path"},
-        "device_timeout": {"type": "float", "default": DEVICE_TIMEOUT},
-        "total_timeout": {"type": "float"},
-        "timeout": {"type": "float", "default": 10.0},
-        "expected_gpus": {"type": "int"},
+        **gpu_arguments(),
         "expected_links": {"type": "int", "aliases": ["expected_nvlinks"]},
         "expected_links_by_gpu": {"type": "dict", "default": {}},
         "expected_ports": {"type": "list", "elements": "str", "default": []},
@@ -302,8 +266,6 @@ def argument_spec() -> dict[str, Any]:
         "window": {"type": "float", "default": DEFAULT_WINDOW},
         "state_dir": {"type": "path", "default": "/var/lib/autoglm/nvlink"},
         "reset_baseline": {"type": "bool", "default": False},
-        "kernel_lines": {"type": "str", "choices": ["auto", "required", "never"], "default": "auto"},
-        "kernel_window": {"type": "float", "default": DEFAULT_KERNEL_WINDOW},
         "network_ports": {"type": "bool", "default": True},
         **ending.arguments(),
     }

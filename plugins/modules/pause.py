@@ -17,9 +17,11 @@ author:
   - autoglm.recovery maintainers (@autoglm)
 extends_documentation_fragment:
   - autoglm.recovery.attributes
-  - autoglm.recovery.attributes.receiver_group
+  - autoglm.recovery.attributes.action_group
   - autoglm.recovery.receiver
 attributes:
+  action_group:
+    membership: [autoglm.recovery.receiver]
   check_mode:
     support: full
     details:

@@ -159,24 +159,25 @@ def check(params: Params, state: str) -> None:
     for name in ("keep", "max_age", "min_free"):
         if params.get(name) is not None and params[name] < (1 if name == "keep" else 0):
             raise ValueError(f"{name} must be {'1 or more' if name == 'keep' else '0 or more'}")
-    if params.get("engine") and not (params.get("url") and params.get("engine_state_dir")):
-        raise ValueError("engine needs url and engine_state_dir, the directory into which the engine saves")
+    if params.get("engine_state_dir") and not (params.get("engine") and params.get("url")):
+        raise ValueError("engine_state_dir needs engine and url, where the engine is that saves into it")
     if state == "saved":
         _check_source(params)
-    if state == "restored" and bool(params.get("dest")) == bool(params.get("engine")):
-        raise ValueError("give one of dest and engine: where to restore, or which engine is to load its state")
+    if state == "restored" and bool(params.get("dest")) == bool(params.get("engine_state_dir")):
+        raise ValueError("give one of dest and engine_state_dir: where to restore, or whence the engine is to load")
 
 
 def _format_of(params: Params) -> str | None:
     """An engine writes its own format, where it has one; all else is in the one that was named."""
-    engine = ENGINES.get(params.get("engine") or "")
+    engine = ENGINES.get(params["engine"]) if params.get("engine_state_dir") else None
     return (engine and engine.state_format) or params.get("format")
 
 
 def _check_source(params: Params) -> None:
-    given = [name for name in ("source", "command", "engine") if params.get(name)]
+    given = [name for name in ("source", "command", "engine_state_dir") if params.get(name)]
     if len(given) != 1:
-        raise ValueError(f"give one of source, command and engine, not {' and '.join(given) or 'none of them'}")
+        named = " and ".join(given) or "none of them"
+        raise ValueError(f"give one of source, command and engine_state_dir, not {named}")
     for name in ("signal", "pattern"):
         if params.get(name) and not params.get("source"):
             raise ValueError(f"{name} needs source, the place where the trainer writes")
@@ -221,7 +222,8 @@ def _ask(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path
 
 
 def _engine(params: Params) -> Engine | None:
-    if not params.get("engine"):
+    """The engine whose state it is about. One that is only named, as by a group of module_defaults, is left alone."""
+    if not params.get("engine_state_dir"):
         return None
     transport = HttpTransport(params.get("validate_certs", True), params.get("ca_path"))
     return open_engine(

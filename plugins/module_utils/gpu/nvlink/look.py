@@ -13,6 +13,7 @@ from typing import Any
 from ...host.command import Runner
 from ..judging.findings import GpuFinding
 from ..judging.host import gpus_on_bus
+from ..reading.arguments import KERNEL_WINDOW
 from ..reading.presence import Roots, read_host
 from ..reading.session import NvmlSession
 from . import baseline, host
@@ -24,7 +25,6 @@ from .verdict import ExpectedLinks, NvlinkEvidence, judge, key_of
 from .verdict_ports import port_key
 
 DEFAULT_WINDOW = 3600.0
-DEFAULT_KERNEL_WINDOW = 900.0
 NEVER, REQUIRED = "never", "required"
 
 
@@ -38,7 +38,7 @@ class NvlinkOptions:
     window: float = DEFAULT_WINDOW
     command_timeout: float = 10.0
     kernel_lines: str = "auto"
-    kernel_window: float = DEFAULT_KERNEL_WINDOW
+    kernel_window: float = KERNEL_WINDOW
     network_ports: bool = True
     reset_baseline: bool = False
     proc: Path = Path("/proc")

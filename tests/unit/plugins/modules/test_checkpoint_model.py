@@ -92,11 +92,18 @@ def test_a_restore_says_what_it_passed_over(run: Run, source: str, tmp_path: Pat
     assert not run(state="restored", dest=str(tmp_path / "back"), signing_key="key")["changed"]
 
 
+def test_an_engine_that_is_only_named_is_left_alone(run: Run, source: str, tmp_path: Path) -> None:
+    """As by module_defaults for all modules that take an engine: here it is the directory that asks for its state."""
+    named = {"engine": "llama_cpp", "url": "http://127.0.0.1:1"}
+    assert run(source=source, **named)["checkpoint"]["format"] == "safetensors"
+    assert run(state="restored", dest=str(tmp_path / "back"), **named)["changed"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({}, "give one of source, command and engine"),
-        ({"source": "/x", "command": ["y"]}, "give one of source, command and engine"),
+        ({}, "give one of source, command and engine_state_dir"),
+        ({"source": "/x", "command": ["y"]}, "give one of source, command and engine_state_dir"),
         ({"source": "/no/such/place"}, "No such file"),
         ({"source": "/dev/null"}, "neither a file nor a directory"),
         ({"source": "/x", "name": "../x"}, "must begin with"),
@@ -109,8 +116,10 @@ def test_a_restore_says_what_it_passed_over(run: Run, source: str, tmp_path: Pat
         ({"source": "/x", "store": "relative"}, "must be an absolute path"),
         ({"source": "/x", "storage_options": {"key": "x"}}, "a directory has none"),
         ({"source": "/x", "store": "nosuchprotocol://x"}, "nosuchprotocol"),
-        ({"engine": "llama_cpp"}, "engine needs url and engine_state_dir"),
-        ({"state": "restored"}, "give one of dest and engine"),
+        ({"engine": "llama_cpp"}, "give one of source, command and engine_state_dir"),
+        ({"engine_state_dir": "/x", "engine": "llama_cpp"}, "engine_state_dir needs engine and url"),
+        ({"engine_state_dir": "/x", "url": "http://127.0.0.1:1"}, "engine_state_dir needs engine and url"),
+        ({"state": "restored"}, "give one of dest and engine_state_dir"),
         ({"state": "restored", "dest": "/tmp/x/y", "id": "../../etc"}, "is no id of a checkpoint"),
         ({"state": "absent"}, "id"),
         ({"state": "scheduled", "source": "/x"}, "schedule"),
@@ -183,6 +192,15 @@ class TestSchedule:
         assert not run(source=source, **WANTED)["changed"]
         (tmp_path / "units/autoglm-checkpoint-m.timer").write_text("changed by hand")
         assert run(source=source, **WANTED)["changed"]
+
+    def test_a_key_is_written_down_only_for_an_engine_that_is_asked(
+        self, run: Run, source: str, tmp_path: Path
+    ) -> None:
+        engine = {"engine": "llama_cpp", "url": "http://127.0.0.1:1", "api_key": "key-of-the-engine"}
+        run(source=source, **engine, **WANTED)
+        assert "key-of-the-engine" not in (tmp_path / "etc/m.json").read_text()
+        run(engine_state_dir=str(tmp_path), **engine, **WANTED)
+        assert json.loads((tmp_path / "etc/m.json").read_text())["api_key"] == "key-of-the-engine"
 
     def test_check_mode_shows_what_would_be(self, run: Run, source: str, places: FakeSystemctl, tmp_path: Path) -> None:
         would = run(check=True, source=source, **WANTED)

@@ -10,11 +10,11 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from autoglm_recovery import __version__, logs
+from autoglm_recovery import __version__
 from autoglm_recovery.cli import incidents, notify
 from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.backtest import backtest
@@ -24,19 +24,17 @@ from autoglm_recovery.cli.doctor import doctor
 from autoglm_recovery.cli.exit_codes import MEANING, ExitCode, of_error
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
-from autoglm_recovery.cli.options import database_url, duration, moment
+from autoglm_recovery.cli.options import moment
 from autoglm_recovery.cli.refusing import refuse, tell
 from autoglm_recovery.cli.root import root
 from autoglm_recovery.cli.rules import rules
+from autoglm_recovery.cli.serve import serve
 from autoglm_recovery.cli.version import version
 from autoglm_recovery.cli.xid import override_notes, xid
 from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.policy.monitoring import METRICS
 from autoglm_recovery.policy.published import json_schema
-
-if TYPE_CHECKING:
-    from autoglm_recovery.receiver.web.certificates import TlsFiles
 
 app = typer.Typer(
     cls=CommandLine,
@@ -62,6 +60,7 @@ app.command()(root)
 app.command()(rules)
 app.command()(xid)
 app.command()(exporter)
+app.command()(serve)
 app.command()(version)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
@@ -75,93 +74,6 @@ def _root(show: Annotated[bool, typer.Option("--version", help="Print the versio
     if show:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@app.command()
-def serve(  # noqa: PLR0913, PLR0917 - options are arguments
-    inventory: Inventory,
-    policy: PolicyFile = None,
-    listen: Annotated[str, typer.Option(help="HOST:PORT or [IPv6]:PORT.")] = "127.0.0.1:9470",
-    state_dir: Annotated[Path, typer.Option(help="Where alerts, incidents and runs are kept.")] = Path("autoglm-state"),
-    access_file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--access-file", "--token-file", help="Who may come in: NAME ROLE CREDENTIAL, or one token a line."
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Serve TLS with this chain (PEM); read again on change.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="The key of --tls-cert.")] = None,
-    client_ca: Annotated[Path | None, typer.Option(help="Authorities whose client certificates count (PEM).")] = None,
-    session_key: Annotated[
-        Path | None, typer.Option(help="Signs sessions of browsers; the same for all replicas. Made where not given.")
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None, typer.Option(help="Answer only to this name in the Host header; once for each.")
-    ] = None,
-    rate_limit: Annotated[
-        float, typer.Option(min=1, help="Requests a second from one address; four times that from all.")
-    ] = 1000,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AUTOGLM_DATABASE",
-            help="postgresql://USER@HOST/NAME for several receivers; SQLite in the state directory by default.",
-        ),
-    ] = None,
-    database_file: Annotated[
-        Path | None, typer.Option(help="A file with the database's URL, for one that has a password.")
-    ] = None,
-    lease: Annotated[
-        str | None,
-        typer.Option(help="How long a run goes on without its receiver; 5s on PostgreSQL, 5m on SQLite."),
-    ] = None,
-    largest_body: Annotated[int, typer.Option(min=1024, help="Bytes of the largest webhook taken.")] = 8 << 20,
-    log_format: Annotated[str, typer.Option(help="json or text.")] = "text",
-) -> None:
-    """Run the receiver."""
-    from autoglm_recovery.receiver.access.entries import AuthError  # noqa: PLC0415 - other commands start faster without
-    from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.serve.serve import ReceiverSettings, ServeError  # noqa: PLC0415
-    from autoglm_recovery.receiver.serve.serve import serve as run  # noqa: PLC0415
-    from autoglm_recovery.receiver.web.server import AccessSettings, ListenError  # noqa: PLC0415
-
-    if log_format not in ("json", "text"):
-        raise typer.BadParameter("must be json or text", param_hint="--log-format")
-    logs.configure(log_format)
-    access = AccessSettings(
-        listen=listen,
-        access_files=tuple(access_file or ()),
-        session_key=session_key,
-        tls=_tls(tls_cert, tls_key, client_ca),
-        allowed_hosts=tuple(allowed_host or ()),
-        requests_per_second=rate_limit,
-    )
-    settings = ReceiverSettings(
-        policy,
-        inventory,
-        access,
-        state_dir,
-        database_url(database, database_file),
-        largest_body,
-        duration(lease, "--lease") if lease else None,
-    )
-    try:
-        run(settings)
-    except (AnsibleError, AuthError, InventoryError, ListenError, PolicyError, ServeError) as error:
-        refuse(error)
-
-
-def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:
-    from autoglm_recovery.receiver.web.certificates import TlsFiles  # noqa: PLC0415 - as in serve
-
-    if certificate is None and key is None and client_ca is None:
-        return None
-    if certificate is None or key is None:
-        raise typer.BadParameter("TLS needs both --tls-cert and --tls-key", param_hint="--tls-cert")
-    return TlsFiles(certificate, key, client_ca)
 
 
 @app.command()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -75,3 +76,42 @@ def test_a_lease_is_a_duration_that_can_be_renewed_in(serve, lease, code, says):
     result = serve("--lease", lease)
     assert result.exit_code == code
     assert says in result.output
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Run ``serve --check`` with a file of settings, and nothing else."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {node-a: {ansible_connection: local}}}")
+
+    def run(**settings):
+        given = {"inventory": "hosts.yml", "state-dir": "state", "listen": "127.0.0.1:9", **settings}
+        (tmp_path / "serve.yaml").write_text(json.dumps(given))
+        return CliRunner().invoke(app, ["serve", "--config", str(tmp_path / "serve.yaml"), "--check", "--json"])
+
+    return run
+
+
+def test_a_check_says_with_what_it_would_start_and_makes_nothing(check, tmp_path):
+    result = check()
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["ok"], told["hosts"], told["services"]) == (True, 1, 0)
+    assert told["database"].startswith("a new one would be made")
+    assert "no host has services: nothing can be repaired" in told["notes"]
+    assert {path.name for path in tmp_path.iterdir()} == {"hosts.yml", "serve.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "says"),
+    [
+        ({"listen": "0.0.0.0:9470"}, 1, "give --access-file"),
+        ({"listen": "nowhere"}, 1, "is not HOST:PORT"),
+        ({"access-file": "none"}, 3, "cannot be read"),
+        ({"inventory": "none.yml"}, 1, "does not exist"),
+        ({"database": "mysql://x"}, 1, "is not supported"),
+        ({"tls-cert": "none", "tls-key": "none"}, 3, "TLS cannot be served"),
+    ],
+)
+def test_a_check_refuses_what_a_start_would(check, settings, code, says):
+    result = check(**settings)
+    assert (result.exit_code, says in result.stderr) == (code, True), result.output

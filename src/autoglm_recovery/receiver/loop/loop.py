@@ -11,6 +11,7 @@ from autoglm_recovery.receiver.fleet.world import CurrentWorld, World
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.notify.refusals import tell_of_refusals
 from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.process.service_manager import ServiceManager
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.runs.follow import Follower
 from autoglm_recovery.receiver.runs.local.artifacts import Sweeper
@@ -34,7 +35,7 @@ _LONGEST_TURN_S = 30.0
 class Loop:
     """Moves every incident along.  All it knows is in the database, so that it may end and begin anywhere."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it moves everything
         self,
         database: Database,
         world: CurrentWorld,
@@ -45,6 +46,7 @@ class Loop:
         sweeper: Sweeper | None = None,
         notified: Callable[[], None] = lambda: None,
         clock: Clock = wall,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._database = database
         self._world = world
@@ -55,12 +57,14 @@ class Loop:
         self._notified = notified
         self._clock = clock
         self._decided_by: World | None = None
+        self._manager = manager or ServiceManager()
+        self._longest_sleep_s = min(_LONGEST_SLEEP_S, self._manager.longest_silence_s)
         self.worker = Worker(
             "loop",
             self._step,
             stuck_after=lambda: _LONGEST_TURN_S,
             first_pause_s=_AFTER_AN_ERROR_S,
-            longest_pause_s=_LONGEST_SLEEP_S,
+            longest_pause_s=self._longest_sleep_s,
             vital=True,
         )
 
@@ -90,6 +94,8 @@ class Loop:
             return pause
         finally:
             self._metrics.turned(well=well)
+            # From here alone: a turn that hangs is not alive, whatever other threads do.  One that fails is.
+            self._manager.alive()
 
     def turn(self) -> float:
         """Do everything that is due; return for how many seconds nothing will be."""
@@ -115,8 +121,11 @@ class Loop:
             next_due = store.next_due(connection)
         lapse = self._follower.next_lapse()
         # Just after the end of a lease, so that it is over by then.
-        waits = ((next_due or store.NEVER) - self._clock(), _LONGEST_SLEEP_S if lapse is None else lapse + _A_LITTLE_S)
-        return max(0.0, min(_LONGEST_SLEEP_S, *waits))
+        waits = (
+            (next_due or store.NEVER) - self._clock(),
+            self._longest_sleep_s if lapse is None else lapse + _A_LITTLE_S,
+        )
+        return max(0.0, min(self._longest_sleep_s, *waits))
 
     def _sweep(self) -> None:
         """Remove what is left of old runs, now and then, when there is nothing more urgent."""

@@ -14,6 +14,7 @@ from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.fleet.ansible import TIMEOUT_S
 from autoglm_recovery.receiver.fleet.world import CurrentWorld
 from autoglm_recovery.receiver.observe.metrics import Metrics
+from autoglm_recovery.receiver.process.service_manager import ServiceManager
 from autoglm_recovery.receiver.process.worker import Worker
 
 # A new host or a repaired playbook directory is seen after this long, or at once with SIGHUP.
@@ -25,10 +26,17 @@ log = structlog.get_logger()
 class Reloader:
     """Keeps the world as new as its files.  ``changed`` is called after each reading."""
 
-    def __init__(self, world: CurrentWorld, metrics: Metrics, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: CurrentWorld,
+        metrics: Metrics,
+        changed: Callable[[], None],
+        manager: ServiceManager | None = None,
+    ) -> None:
         self._world = world
         self._metrics = metrics
         self._changed = changed
+        self._manager = manager or ServiceManager()
         self._asked = False
         self._told: list[str] = []
         self.worker = Worker(
@@ -50,6 +58,15 @@ class Reloader:
 
     def _step(self) -> float:
         asked, self._asked = self._asked, False
+        if not asked:
+            return self._read(asked=False)
+        self._manager.reading()
+        try:
+            return self._read(asked=True)
+        finally:
+            self._manager.ready()
+
+    def _read(self, *, asked: bool) -> float:
         wrong: str | None = "it could not be read"
         try:
             wrong = self._world.read_again()

@@ -12,11 +12,11 @@ import resource
 import secrets
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import sqlalchemy as sa
 import structlog
@@ -39,6 +39,7 @@ from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from autoglm_recovery.receiver.observe.silencer import Silencer
 from autoglm_recovery.receiver.observe.silences import SilenceWatch
 from autoglm_recovery.receiver.observe.tracing import Tracer
+from autoglm_recovery.receiver.process.service_manager import ServiceManager
 from autoglm_recovery.receiver.process.worker import Background, Workers
 from autoglm_recovery.receiver.runs.follow import Follower
 from autoglm_recovery.receiver.runs.leases import LeaseRenewer
@@ -89,18 +90,24 @@ def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None
     :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
     """
     access = settings.access
+    manager = ServiceManager.of(os.environ, os.getpid())
     _no_core_files()
     _private(settings.state_dir)
-    _judge_files(settings)
+    _tell(judge_files(settings))
     doors = keep_doors(access, settings.state_dir)
     with only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
         current = world or CurrentWorld(settings.policy, settings.inventory)
         _tell(judge_named_files(current.now.policy))
-        _run(settings, doors, database, current, listener)
+        _run(settings, doors, database, current, listener, manager)
 
 
 def _run(
-    settings: ReceiverSettings, doors: AccessControl, database: Database, world: CurrentWorld, listener: socket.socket
+    settings: ReceiverSettings,
+    doors: AccessControl,
+    database: Database,
+    world: CurrentWorld,
+    listener: socket.socket,
+    manager: ServiceManager,
 ) -> None:
     def ask() -> Backlog:
         with database.reading() as connection:
@@ -110,7 +117,7 @@ def _run(
     workers = Workers()
     metrics.watch(workers)
     metrics.world_read(len(world.now.fleet.hosts))
-    lease = Lease(identity(settings.state_dir), _lease_seconds(settings, database), database.now())
+    lease = Lease(identity(settings.state_dir), lease_seconds(settings, database), database.now())
     keeper = LeaseRenewer(database, lease)
     try:
         with database.reading() as connection:
@@ -129,7 +136,9 @@ def _run(
     dispatcher = Dispatcher(database, lease, runs_directory, metrics, heard=heard, notified=notifier.wake)
     follower = Follower(database, metrics, keeper, launchers)
     sweeper = Sweeper(runs_directory, kept)
-    loop = Loop(database, world, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake)
+    loop = Loop(
+        database, world, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake, manager=manager
+    )
     intake = Intake(database, loop.wake)
     access = settings.access
 
@@ -155,7 +164,7 @@ def _run(
         silences=lambda: silences.now,
         presence=lambda: presence.now,
     )
-    reader = Reloader(world, metrics, loop.wake)
+    reader = Reloader(world, metrics, loop.wake, manager)
     presence = PresenceWatch(lambda: world.now)
     own = ReceiverMonitor(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
     background: list[Background] = [
@@ -180,18 +189,44 @@ def _run(
         log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=engines.shown(database.url))
         signal.signal(signal.SIGHUP, lambda _signal, _frame: reader.read_now())
         log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
-        server(build(parts), doors.tls).run(sockets=[listener])
+        server(build(parts), doors.tls, manager).run(sockets=[listener])
 
 
 def _tracer(database: Database) -> Tracer | None:
     """Return what exports traces, where OpenTelemetry is installed and somebody has said where to."""
+    exporter = needs_tracing()
+    return None if exporter is None else Tracer(database, exporter())
+
+
+def needs_tracing() -> Callable[[], Any] | None:
+    """Return what makes the exporter of traces, or None where nobody has said where to.
+
+    :raises ServeError: if somebody has, and OpenTelemetry is not installed.
+    """
     if not any(name.startswith("OTEL_EXPORTER_OTLP") for name in os.environ):
         return None
     try:
         from autoglm_recovery.receiver.observe.tracing_otlp import exporter  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise ServeError(f"OTEL_EXPORTER_OTLP... is set, and {error}; install autoglm-recovery[otel]") from error
-    return Tracer(database, exporter())
+    return exporter
+
+
+def database_of(settings: ReceiverSettings) -> Database:
+    """Return the database that the settings name; it is not opened yet.
+
+    :raises ServeError: if they name none that there is.
+    """
+    try:
+        return Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
+    except ValueError as error:
+        raise ServeError(f"--database: {error}") from error
+
+
+def unusable(database: Database, error: sa.exc.SQLAlchemyError) -> ServeError:
+    """Return what to say of a database, without its password."""
+    why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return ServeError(f"the database {engines.shown(database.url)} cannot be used: {why}")
 
 
 @contextmanager
@@ -200,23 +235,23 @@ def _database(settings: ReceiverSettings) -> Iterator[Database]:
 
     :raises ServeError: if it cannot be used.
     """
-    try:
-        database = Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
-    except ValueError as error:
-        raise ServeError(f"--database: {error}") from error
+    database = database_of(settings)
     try:
         database.migrate()
     except sa.exc.SQLAlchemyError as error:
         database.close()
-        why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise ServeError(f"the database {engines.shown(database.url)} cannot be used: {why}") from error
+        raise unusable(database, error) from error
     try:
         yield database
     finally:
         database.close()
 
 
-def _lease_seconds(settings: ReceiverSettings, database: Database) -> float:
+def lease_seconds(settings: ReceiverSettings, database: Database) -> float:
+    """Return how long a run goes on without its receiver.
+
+    :raises ServeError: if it could not be renewed in that time.
+    """
     if settings.lease_s is None:
         return SHARED_LEASE_S if database.shared else LONE_LEASE_S
     if settings.lease_s < SHORTEST_LEASE_S:
@@ -246,8 +281,8 @@ def _private(directory: Path) -> None:
         raise ServeError(f"state directory {directory} cannot be used: {error.strerror}") from error
 
 
-def _judge_files(settings: ReceiverSettings) -> None:
-    """Look at whose the files are that decide who comes in.
+def judge_files(settings: ReceiverSettings) -> list[str | None]:
+    """Return what a person should know about the files that decide who comes in, by whose they are.
 
     :raises AuthError: if one may be changed, or a secret read, by somebody else.
     """
@@ -259,7 +294,7 @@ def _judge_files(settings: ReceiverSettings) -> None:
         told.append(judge("TLS key", access.tls.key, secret=True))
         others = [path for path in access.tls.all if path != access.tls.key]
         told += [judge("certificate file", path, secret=False) for path in others]
-    _tell(told)
+    return told
 
 
 def _no_core_files() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from autoglm_recovery.receiver.access.authenticator import Authenticator, check_open, watch_entries
-from autoglm_recovery.receiver.access.entries import AuthError
+from autoglm_recovery.receiver.access.entries import AccessEntry, AuthError
 from autoglm_recovery.receiver.access.sessions import Sessions, read_key
 from autoglm_recovery.receiver.process.seldom import tell_seldom
+from autoglm_recovery.receiver.process.service_manager import ServiceManager
 from autoglm_recovery.receiver.web.certificates import TlsFiles, serving_context
 from autoglm_recovery.receiver.web.connection import Connection
 from autoglm_recovery.receiver.web.listening import CountingListener
@@ -60,15 +62,35 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
 
     :raises AuthError: if anybody could, or a file cannot be used.
     """
+    entries = _entries(settings)
+    sessions = Sessions(read_key(_session_key(settings, state_dir), make=settings.session_key is None))
+    tls = serving_context(settings.tls) if settings.tls else None
+    return AccessControl(Authenticator(entries, sessions), sessions, tls)
+
+
+def try_doors(settings: AccessSettings, state_dir: Path) -> None:
+    """Read all that ``keep_doors`` reads, and make nothing.
+
+    :raises AuthError: as there.
+    """
+    _entries(settings)
+    key = _session_key(settings, state_dir)
+    if settings.session_key is not None or key.exists():
+        read_key(key, make=False)
+    if settings.tls:
+        serving_context(settings.tls)
+
+
+def _entries(settings: AccessSettings) -> Callable[[], Sequence[AccessEntry]]:
     host, _ = split_address(settings.listen)
     check_open(host, settings.access_files)
     if settings.tls is not None and settings.tls.client_ca is not None and not settings.access_files:
         raise AuthError("--client-ca says whose certificates count; --access-file must say who may do what with them")
-    entries = watch_entries(settings.access_files)
-    key = settings.session_key or state_dir / "session.key"
-    sessions = Sessions(read_key(key, make=settings.session_key is None))
-    tls = serving_context(settings.tls) if settings.tls else None
-    return AccessControl(Authenticator(entries, sessions), sessions, tls)
+    return watch_entries(settings.access_files)
+
+
+def _session_key(settings: AccessSettings, state_dir: Path) -> Path:
+    return settings.session_key or state_dir / "session.key"
 
 
 def split_address(listen: str) -> tuple[str, int]:
@@ -105,7 +127,26 @@ def bound(listen: str) -> socket.socket:
     return listener
 
 
-def server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
+class TellingServer(uvicorn.Server):
+    """Tells the service manager when it answers, and when no longer."""
+
+    def __init__(self, config: uvicorn.Config, manager: ServiceManager) -> None:
+        super().__init__(config)
+        self._manager = manager
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._manager.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was asked, and end; uvicorn then ends the process by the signal that it got."""
+        self._manager.stopping()
+        await super().shutdown(sockets)
+
+
+def server(app: Starlette, tls: ssl.SSLContext | None, manager: ServiceManager | None = None) -> uvicorn.Server:
     """Return a server; ``run(sockets=[...])`` serves until it is told to stop."""
     config = uvicorn.Config(
         app,
@@ -125,4 +166,4 @@ def server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
     tell_seldom("uvicorn.error", "asyncio")
     config.load()
     config.ssl = tls
-    return uvicorn.Server(config)
+    return TellingServer(config, manager or ServiceManager())

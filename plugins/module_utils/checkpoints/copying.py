@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copying a file once while its SHA-256 is taken: one thread reads and writes, another one hashes the same bytes."""
+"""Copying a file and computing its SHA-256 in one pass: one thread reads and writes, another hashes the same bytes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _BUFFERS = 3
 
 
 class Sink(Protocol):
-    """Where bytes go."""
+    """The destination of copied bytes."""
 
     def write(self, data: Any, /) -> Any:
-        """Take all of them."""
+        """Write bytes, as a binary file does."""
 
 
 def copy(source: BinaryIO, sink: Sink | None) -> ManifestEntry:
-    """Read a file to its end, into a sink if there is one. hashlib and the kernel let go of Python's lock meanwhile."""
+    """Read a file to its end, into a sink if given. hashlib and system calls release Python's global lock."""
     digest = hashlib.sha256()
     first = memoryview(bytearray(CHUNK))
-    total = _fill(source, first)
+    total = _fill_buffer(source, first)
     if total < CHUNK:
         digest.update(first[:total])
         if sink is not None:
-            _write(sink, first[:total])
+            _write_all(sink, first[:total])
         return ManifestEntry(total, digest.hexdigest())
-    # A buffer is filled again only after it was hashed.
+    # A buffer is reused only after it has been hashed.
     free = [memoryview(bytearray(CHUNK)) for _each in range(_BUFFERS - 1)]
     pending: list[tuple[Future[None], memoryview]] = []
     count, buffer = total, first
@@ -44,19 +44,19 @@ def copy(source: BinaryIO, sink: Sink | None) -> ManifestEntry:
             part = buffer[:count]
             pending.append((hasher.submit(digest.update, part), buffer))
             if sink is not None:
-                _write(sink, part)
+                _write_all(sink, part)
             if not free:
                 done, emptied = pending.pop(0)
                 done.result()
                 free.append(emptied)
             buffer = free.pop()
-            count = _fill(source, buffer)
+            count = _fill_buffer(source, buffer)
             total += count
     return ManifestEntry(total, digest.hexdigest())
 
 
 def for_each(names: list[str], work: Callable[[str], ManifestEntry]) -> dict[str, ManifestEntry]:
-    """Do work for several files at once. The first error is raised after what was begun has ended."""
+    """Run C(work) for several files at once. The first error is raised after the running ones have ended."""
     if len(names) == 1:
         return {names[0]: work(names[0])}
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
@@ -69,8 +69,8 @@ def for_each(names: list[str], work: Callable[[str], ManifestEntry]) -> dict[str
             raise
 
 
-def _fill(source: BinaryIO, view: memoryview) -> int:
-    """Read until the buffer is full or the file ends; returns how much came."""
+def _fill_buffer(source: BinaryIO, view: memoryview) -> int:
+    """Read until the buffer is full or the file ends. Returns the number of bytes read."""
     filled = 0
     readinto = getattr(source, "readinto", None)
     while filled < len(view):
@@ -86,8 +86,8 @@ def _fill(source: BinaryIO, view: memoryview) -> int:
     return filled
 
 
-def _write(sink: Sink, part: memoryview) -> None:
-    """Write all of it: an unbuffered file may take less at once."""
+def _write_all(sink: Sink, part: memoryview) -> None:
+    """Write all of it: an unbuffered file may accept fewer bytes per call."""
     while part:
         written = sink.write(part)
         if not isinstance(written, int) or written >= len(part):

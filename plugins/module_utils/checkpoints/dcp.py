@@ -24,13 +24,13 @@ METADATA = ".metadata"
 
 
 def verify(tree: Tree) -> tuple[int, tuple[str, ...]]:
-    """Prove that every slice is where the metadata says. Returns their number, and remarks."""
+    """Prove that every slice is where the metadata says. Returns the number of slices, and remarks."""
     with tree.open(METADATA) as stream:
         contents = read_pickle(stream, METADATA)
     harmful = contents.harmful()
     if harmful:
         raise Damaged(f"{METADATA}: would run {', '.join(harmful[:5])[:200]} when it is loaded")
-    slices = _slices(contents.made)
+    slices = _slices_by_file(contents.made)
     if not slices:
         raise Damaged(f"{METADATA}: names no slice of any file")
     opaque = 0
@@ -40,7 +40,7 @@ def verify(tree: Tree) -> tuple[int, tuple[str, ...]]:
     return sum(map(len, slices.values())), remarks
 
 
-def _slices(made: Iterable[PickledObject]) -> dict[str, list[tuple[int, int]]]:
+def _slices_by_file(made: Iterable[PickledObject]) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {}
     for each in made:
         if (
@@ -59,7 +59,7 @@ def _slices(made: Iterable[PickledObject]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _check_file(tree: Tree, name: str, spans: list[tuple[int, int]]) -> int:
-    """Compare one file with its slices; returns how many of them are no tensors."""
+    """Compare one file with its slices. Returns how many slices are not tensors."""
     if name not in tree.files:
         raise Damaged(f"{name}: is missing")
     end = max(offset + length for offset, length in spans)
@@ -81,7 +81,7 @@ def _check_file(tree: Tree, name: str, spans: list[tuple[int, int]]) -> int:
 
 
 class FileWindow(io.RawIOBase):
-    """A part of a file, as if it were one."""
+    """A part of a file, read as a file of its own."""
 
     def __init__(self, stream: BinaryIO, offset: int, length: int) -> None:
         super().__init__()

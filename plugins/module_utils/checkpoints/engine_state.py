@@ -13,7 +13,7 @@ from .problems import CheckpointError, Damaged
 
 
 def state_name(series: str) -> str:
-    """Under which name the engine keeps it. One per series: the directory does not grow with each save."""
+    """The name of a saved state in the engine's directory. One per series, so that the directory does not grow."""
     return f"autoglm-{series}"
 
 
@@ -36,7 +36,7 @@ def write(engine: Engine, series: str, directory: Path) -> SavedState:
 
 
 def load(engine: Engine, series: str) -> SavedState:
-    """Have the engine load what was put into its directory. Raises CheckpointError."""
+    """Have the engine load the state in its directory. Raises CheckpointError."""
     try:
         return engine.load_state(state_name(series))
     except (NotSupported, EngineError) as error:

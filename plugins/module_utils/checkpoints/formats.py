@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which format a checkpoint has, and whether it is whole as far as its own structure can show."""
+"""The format of a checkpoint, and the proof by its structure that it is complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import dcp, gguf, hf_index, llama_slot, onnx, safetensors, torch_zip
 from .problems import Damaged
 from .tree import Tree
 
-# C(files) is anything: what proves it later is its manifest alone.
+# C(files) stands for any files, which only the manifest can prove later.
 FORMATS = ("torch", "safetensors", "hf_sharded", "dcp", "gguf", "onnx", "llama_slots", "files")
 _TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 _START = 64
@@ -20,7 +20,7 @@ _START = 64
 
 @dataclass(frozen=True)
 class FormatProof:
-    """What the structure shows. parts: how many tensors, storages, slices or slots; remarks: what it cannot show."""
+    """The result of a proof. parts: how many tensors, storages, slices or slots; remarks: what was not proven."""
 
     format: str
     parts: int
@@ -28,7 +28,7 @@ class FormatProof:
 
 
 def prove(tree: Tree, wanted: str | None = None) -> FormatProof:
-    """Check a checkpoint by its structure. wanted: the format it must have. Raises Damaged."""
+    """Check a checkpoint by its structure. wanted: the format that it must have. Raises Damaged."""
     if not tree.files:
         raise Damaged(f"{tree.root} holds no file")
     kind = wanted or detect(tree)
@@ -36,17 +36,17 @@ def prove(tree: Tree, wanted: str | None = None) -> FormatProof:
 
 
 def detect(tree: Tree) -> str:
-    """The format by content; C(files) when it is none that is known. Whether it is whole is not asked."""
+    """The format by content; C(files) for an unknown one. Does not check that the checkpoint is complete."""
     if dcp.METADATA in tree.files:
         return "dcp"
     if hf_index.indexes(tree):
         return "hf_sharded"
-    kinds = {_kind(tree, name) for name in tree.files} - {"files"}
-    # Which of two would not matter to anybody who can read one of them only.
+    kinds = {_format_of_file(tree, name) for name in tree.files} - {"files"}
+    # A directory with several formats is none that could be proven as a whole.
     return kinds.pop() if len(kinds) == 1 else "files"
 
 
-def _kind(tree: Tree, name: str) -> str:
+def _format_of_file(tree: Tree, name: str) -> str:
     lower = name.lower()
     with tree.open(name) as stream:
         start = stream.read(_START)
@@ -63,16 +63,16 @@ def _kind(tree: Tree, name: str) -> str:
     return next((kind for kind, there in signs.items() if there), "files")
 
 
-def _each(tree: Tree, kind: str) -> list[str]:
-    names = list(tree.files) if tree.is_file else [name for name in tree.files if _kind(tree, name) == kind]
+def _files_of_format(tree: Tree, kind: str) -> list[str]:
+    names = list(tree.files) if tree.is_file else [name for name in tree.files if _format_of_file(tree, name) == kind]
     if not names:
         raise Damaged(f"{tree.root} holds no file of the format {kind}")
     return names
 
 
-def _torch(tree: Tree) -> FormatProof:
+def _prove_torch(tree: Tree) -> FormatProof:
     parts, remarks = 0, list[str]()
-    for name in _each(tree, "torch"):
+    for name in _files_of_format(tree, "torch"):
         with tree.open(name) as stream:
             found = torch_zip.verify(stream, name)
         parts += found.storages
@@ -80,37 +80,37 @@ def _torch(tree: Tree) -> FormatProof:
     return FormatProof("torch", parts, tuple(remarks))
 
 
-def _safetensors(tree: Tree) -> FormatProof:
+def _prove_safetensors(tree: Tree) -> FormatProof:
     parts = 0
-    for name in _each(tree, "safetensors"):
+    for name in _files_of_format(tree, "safetensors"):
         with tree.open(name) as stream:
             parts += len(safetensors.verify(stream, name))
     return FormatProof("safetensors", parts, (_NO_CHECKSUM,))
 
 
-def _gguf(tree: Tree) -> FormatProof:
+def _prove_gguf(tree: Tree) -> FormatProof:
     parts = 0
-    for name in _each(tree, "gguf"):
+    for name in _files_of_format(tree, "gguf"):
         with tree.open(name) as stream:
             parts += gguf.verify(stream, name)
     return FormatProof("gguf", parts, (_NO_CHECKSUM,))
 
 
-def _llama_slots(tree: Tree) -> FormatProof:
-    for name in _each(tree, "llama_slots"):
+def _prove_llama_slots(tree: Tree) -> FormatProof:
+    for name in _files_of_format(tree, "llama_slots"):
         with tree.open(name) as stream:
             llama_slot.verify(stream, name)
     return FormatProof("llama_slots", len(tree.files), (_NO_CHECKSUM,))
 
 
-def _onnx(tree: Tree) -> FormatProof:
-    names = _each(tree, "onnx")
+def _prove_onnx(tree: Tree) -> FormatProof:
+    names = _files_of_format(tree, "onnx")
     for name in names:
         onnx.verify(tree, name)
     return FormatProof("onnx", len(names), (_NO_CHECKSUM,))
 
 
-def _hf_sharded(tree: Tree) -> FormatProof:
+def _prove_hf_sharded(tree: Tree) -> FormatProof:
     names = hf_index.indexes(tree)
     if tree.is_file or not names:
         raise Damaged(f"{tree.root} is no directory with an index of shards")
@@ -122,14 +122,14 @@ def _hf_sharded(tree: Tree) -> FormatProof:
     return FormatProof("hf_sharded", parts, tuple(remarks))
 
 
-def _dcp(tree: Tree) -> FormatProof:
+def _prove_dcp(tree: Tree) -> FormatProof:
     if tree.is_file or dcp.METADATA not in tree.files:
         raise Damaged(f"{tree.root} has no {dcp.METADATA}, which torch writes last")
     parts, remarks = dcp.verify(tree)
     return FormatProof("dcp", parts, remarks)
 
 
-def _files(tree: Tree) -> FormatProof:
+def _prove_files(tree: Tree) -> FormatProof:
     return FormatProof(
         "files", len(tree.files), ("nothing but the manifest shows later whether these files are whole",)
     )
@@ -137,12 +137,12 @@ def _files(tree: Tree) -> FormatProof:
 
 _NO_CHECKSUM = "the format has no checksums: changed values are seen by the manifest only"
 _PROVERS: dict[str, Callable[[Tree], FormatProof]] = {
-    "torch": _torch,
-    "safetensors": _safetensors,
-    "hf_sharded": _hf_sharded,
-    "dcp": _dcp,
-    "gguf": _gguf,
-    "onnx": _onnx,
-    "llama_slots": _llama_slots,
-    "files": _files,
+    "torch": _prove_torch,
+    "safetensors": _prove_safetensors,
+    "hf_sharded": _prove_hf_sharded,
+    "dcp": _prove_dcp,
+    "gguf": _prove_gguf,
+    "onnx": _prove_onnx,
+    "llama_slots": _prove_llama_slots,
+    "files": _prove_files,
 }

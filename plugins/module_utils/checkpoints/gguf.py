@@ -37,18 +37,18 @@ BLOCKS = {
 
 
 def verify(stream: BinaryIO, what: str) -> int:
-    """The number of tensors, all of which are within the file. Raises Damaged."""
+    """The number of tensors. Raises Damaged unless all of them are within the file."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    reader = _Reader(stream, size, what)
+    reader = _HeaderReader(stream, size, what)
     if reader.take(4) != MAGIC:
         raise Damaged(f"{what}: does not begin with GGUF")
     version = reader.number("<I")
     if version not in (2, 3):
         raise Unsupported(f"{what}: is of GGUF version {version}; 2 and 3 of little-endian machines are known here")
     tensors, pairs = reader.count("tensors"), reader.count("pairs")
-    alignment = _alignment(reader, pairs)
-    spans = [_tensor(reader, alignment) for _each in range(tensors)]
+    alignment = _read_alignment(reader, pairs)
+    spans = [_read_tensor_info(reader, alignment) for _each in range(tensors)]
     begin = -(-stream.tell() // alignment) * alignment
     at = 0
     for offset, length, name in sorted(spans):
@@ -60,8 +60,8 @@ def verify(stream: BinaryIO, what: str) -> int:
     return tensors
 
 
-class _Reader:
-    """Reads what must be there. Raises Damaged at the end of the file."""
+class _HeaderReader:
+    """Reads the fields of a header. Raises Damaged where the file ends too early."""
 
     def __init__(self, stream: BinaryIO, size: int, what: str) -> None:
         self.stream, self.size, self.what = stream, size, what
@@ -91,7 +91,7 @@ class _Reader:
             raise Damaged(f"{self.what}: holds a text that is no UTF-8") from error
 
     def value(self, kind: int, depth: int = 0) -> None:
-        """Read over one value."""
+        """Skip one value."""
         if kind in _SCALARS:
             self.take(_SCALARS[kind])
         elif kind == _STRING:
@@ -107,7 +107,7 @@ class _Reader:
             raise Damaged(f"{self.what}: holds a value of type {kind}, which is not known")
 
 
-def _alignment(reader: _Reader, pairs: int) -> int:
+def _read_alignment(reader: _HeaderReader, pairs: int) -> int:
     alignment = _DEFAULT_ALIGNMENT
     for _each in range(pairs):
         key, kind = reader.text(), reader.number("<I")
@@ -120,7 +120,7 @@ def _alignment(reader: _Reader, pairs: int) -> int:
     return alignment
 
 
-def _tensor(reader: _Reader, alignment: int) -> tuple[int, int, str]:
+def _read_tensor_info(reader: _HeaderReader, alignment: int) -> tuple[int, int, str]:
     """Offset in the data, bytes, and name of one tensor."""
     name, dimensions = reader.text(), reader.number("<I")
     if dimensions > _MAX_DIMENSIONS:

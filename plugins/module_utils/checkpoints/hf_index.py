@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sharded directories of Hugging Face: an index that says which tensor is in which file."""
+"""Sharded directories of Hugging Face: an index maps each tensor to a file."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def indexes(tree: Tree) -> list[str]:
 
 
 def verify(tree: Tree, index: str) -> tuple[int, tuple[str, ...]]:
-    """Prove all shards of one index, and that each holds the tensors it should. Returns their number, and remarks."""
-    weight_map = _weight_map(tree, index)
+    """Prove all shards of one index and that each has its tensors. Returns the number of shards, and remarks."""
+    weight_map = _read_weight_map(tree, index)
     shards: dict[str, set[str]] = {}
     for tensor, shard in weight_map.items():
         shards.setdefault(check_relative(shard, f"{index}: shard"), set()).add(tensor)
     remarks: list[str] = []
     for shard, wanted in sorted(shards.items()):
-        # An index names its shards beside itself.
+        # The names of shards are relative to the index.
         name = index.rpartition("/")[0] + "/" + shard if "/" in index else shard
         if name not in tree.files:
             raise Damaged(f"{index}: shard {name[:120]} is missing")
-        missing = sorted(wanted - _tensors(tree, name, remarks))
+        missing = sorted(wanted - _tensors_of_shard(tree, name, remarks))
         if missing:
             raise Damaged(f"{name}: lacks {len(missing)} of the tensors that {index} says it has: {missing[0][:80]}")
     return len(shards), tuple(remarks)
 
 
-def _tensors(tree: Tree, name: str, remarks: list[str]) -> frozenset[str]:
+def _tensors_of_shard(tree: Tree, name: str, remarks: list[str]) -> frozenset[str]:
     with tree.open(name) as stream:
         if name.endswith(".safetensors"):
             return frozenset(safetensors.verify(stream, name))
@@ -49,7 +49,7 @@ def _tensors(tree: Tree, name: str, remarks: list[str]) -> frozenset[str]:
         return found.texts
 
 
-def _weight_map(tree: Tree, index: str) -> dict[str, Any]:
+def _read_weight_map(tree: Tree, index: str) -> dict[str, Any]:
     if tree.files[index] > _MAX_INDEX:
         raise Damaged(f"{index}: has {tree.files[index]} bytes, which no index needs")
     try:

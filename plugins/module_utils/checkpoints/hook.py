@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A trainer's own command that writes a checkpoint into a directory it is given. A list of words, never a shell."""
+"""The operator's command that writes a checkpoint into a given directory. A list of words, never a shell."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ PLACEHOLDER = "{directory}"
 
 @dataclass(frozen=True)
 class HookWorkspace:
-    """Where a command writes. inside: through our descriptor. told: what the command is given. shown: for people.
+    """The directory that a command writes to.
 
-    The command is given the plain path, unless others could put another directory there.
+    inside: through our descriptor.  given: the path that the command gets, which is the plain one unless other users
+    could replace the directory.  shown: the path for messages.
     """
 
     inside: Path
-    told: Path
+    given: Path
     shown: str
 
 
 @contextlib.contextmanager
 def workplace(parent: Path) -> Iterator[HookWorkspace]:
-    """A directory of our own for a command. It is gone at the end. Raises CheckpointError."""
+    """A private directory for a command, removed at the end. Raises CheckpointError."""
     name = f"autoglm-checkpoint-{secrets.token_hex(6)}"
     with contextlib.ExitStack() as opened:
         try:
@@ -43,13 +44,13 @@ def workplace(parent: Path) -> Iterator[HookWorkspace]:
             opened.callback(os.close, around)
             own = paths.make_directory(around, name, str(parent / name))
             opened.callback(os.close, own)
-            opened.callback(_remove_work, own, around, name)
+            opened.callback(_remove_workspace, own, around, name)
             os.mkdir("files", 0o700, dir_fd=own)
         except OSError as error:
             raise CheckpointError(f"workdir {parent}: {error.strerror}") from error
         path = Path(os.path.abspath(parent)) / name / "files"
-        told = path if _is_own(path) else Path(f"/proc/{os.getpid()}/fd/{own}/files")
-        yield HookWorkspace(Path(f"/proc/self/fd/{own}/files"), told, str(path))
+        given = path if _is_own(path) else Path(f"/proc/{os.getpid()}/fd/{own}/files")
+        yield HookWorkspace(Path(f"/proc/self/fd/{own}/files"), given, str(path))
 
 
 def _is_own(path: Path) -> bool:
@@ -60,7 +61,7 @@ def _is_own(path: Path) -> bool:
     return True
 
 
-def _remove_work(own: int, around: int, name: str) -> None:
+def _remove_workspace(own: int, around: int, name: str) -> None:
     with contextlib.suppress(OSError):
         paths.remove_open(own, around, name)
 
@@ -68,8 +69,8 @@ def _remove_work(own: int, around: int, name: str) -> None:
 def write(argv: Sequence[str], directory: Path, timeout: float, runner: Runner = run) -> None:
     """Run the command. Raises CheckpointError unless it exits 0 in time and has left at least one file.
 
-    The directory takes the place of C({directory}) in any word, and is in the environment.  Its group of processes is
-    killed when the time is over.
+    The directory replaces C({directory}) in any word, and is in the environment. The command's process group is killed
+    at the time-out.
     """
     words = [word.replace(PLACEHOLDER, str(directory)) for word in argv]
     outcome = runner(["env", f"{VARIABLE}={directory}", *words], timeout)

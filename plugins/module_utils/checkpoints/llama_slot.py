@@ -21,7 +21,7 @@ _HEADER = struct.Struct("<4sII")
 
 
 def verify(stream: BinaryIO, what: str) -> int:
-    """The number of tokens of a slot. Raises Damaged. Only its header can be proven; the rest is up to the manifest."""
+    """The number of tokens of a slot. Only the header can be proven, the rest by the manifest. Raises Damaged."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     start = stream.read(_HEADER.size)

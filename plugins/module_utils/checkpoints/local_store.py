@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checkpoints in a directory: DIRECTORY/SERIES/ID/{manifest.json,files/...}.
 
-A draft is a directory whose name begins with C(.draft-), locked for as long as its saver lives; one that nobody has
-locked was left by a saver that was killed.  The commit is a rename.  What is removed is renamed first, so that it is a
-checkpoint or none at every moment.
+A draft is a directory whose name begins with C(.draft-), locked for as long as its saver lives; an unlocked one was
+left by a saver that was killed. The commit is a rename. A removal begins with a rename too, so that a directory is a
+complete checkpoint or none at every moment.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _FILES = "files"
 
 
 class LocalDraft:
-    """One draft, which its lock shows to be alive.
+    """One draft, whose lock shows that its saver lives.
 
-    around, lock: the open directories of the series and of the draft, which others may move and cannot exchange.
+    around, lock: descriptors of the directories of the series and of the draft, so that nobody can exchange them.
     """
 
     def __init__(self, around: int, lock: int, final: Path) -> None:
@@ -67,33 +67,33 @@ class LocalDraft:
             os.fsync(self._around)
         except OSError as error:
             raise CheckpointError(f"{self._final}: could not be finished: {error.strerror}") from error
-        self._close()
+        self._close_directories()
 
     def abandon(self) -> None:
         if self._lock < 0:
             return
         with contextlib.suppress(OSError):
-            if paths.is_at(self._lock, self._around, self.id):  # it was finished but for its last step
+            if paths.is_at(self._lock, self._around, self.id):  # renamed already
                 os.rename(self.id, self._name, src_dir_fd=self._around, dst_dir_fd=self._around)
         with contextlib.suppress(OSError):
             paths.remove_open(self._lock, self._around, self._name)
-        self._close()
+        self._close_directories()
 
-    def _close(self) -> None:
+    def _close_directories(self) -> None:
         os.close(self._lock)
         os.close(self._around)
         self._lock = self._around = -1
 
 
 class LocalStore:
-    """A directory of this machine, or one that is mounted on it."""
+    """A directory on this machine, local or mounted."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = str(root)
 
     def draft(self, series: str, identity: str) -> LocalDraft:
-        place = self._series(series)
+        place = self._series_path(series)
         with contextlib.ExitStack() as undo:
             try:
                 around = paths.open_directory(str(place), make=0o700)
@@ -108,7 +108,7 @@ class LocalStore:
             return draft
 
     def ids(self, series: str) -> list[str]:
-        place = self._series(series)
+        place = self._series_path(series)
         try:
             with paths.held(str(place)) as around, os.scandir(around) as entries:
                 found = [
@@ -125,16 +125,16 @@ class LocalStore:
 
     @contextlib.contextmanager
     def hold(self, series: str, identity: str) -> Iterator[None]:
-        path = self._checkpoint(series, identity)
+        path = self._checkpoint_path(series, identity)
         with contextlib.ExitStack() as opened:
             try:
-                around, lock = opened.enter_context(_both(path))
+                around, lock = opened.enter_context(_open_series_and_checkpoint(path))
             except OSError as error:
                 raise Damaged(f"it is gone: {error.strerror}") from error
             try:
                 flock.take(lock, fcntl.LOCK_SH, str(path))
             except OSError as error:
-                # Not damaged: an older one is not brought back because somebody keeps us from this one.
+                # Not Damaged: a restore must not fall back to an older checkpoint because this one is locked.
                 if paths.is_at(lock, around, identity):
                     raise CheckpointError(f"{path}: cannot be kept from removal: {error.strerror}") from error
             if not paths.is_at(lock, around, identity):
@@ -142,14 +142,14 @@ class LocalStore:
             yield
 
     def manifest(self, series: str, identity: str) -> bytes:
-        with open_regular(self._checkpoint(series, identity) / manifest.FILE) as file:
+        with open_regular(self._checkpoint_path(series, identity) / manifest.FILE) as file:
             content = file.read(manifest.MAX_BYTES + 1)
         if len(content) > manifest.MAX_BYTES:
             raise Damaged("the manifest is larger than any can be")
         return content
 
     def sizes(self, series: str, identity: str) -> dict[str, int]:
-        root = self._checkpoint(series, identity)
+        root = self._checkpoint_path(series, identity)
         with paths.held(str(root)) as inside:
             unknown = set(os.listdir(inside)) - {_FILES, manifest.FILE}
         if unknown:
@@ -160,19 +160,19 @@ class LocalStore:
         return tree.files
 
     def open(self, series: str, identity: str, name: str) -> BinaryIO:
-        return open_regular(self._checkpoint(series, identity) / _FILES / names.check_relative(name))
+        return open_regular(self._checkpoint_path(series, identity) / _FILES / names.check_relative(name))
 
     def tree(self, series: str, identity: str) -> Path:
-        return self._checkpoint(series, identity) / _FILES
+        return self._checkpoint_path(series, identity) / _FILES
 
     def location(self, series: str, identity: str) -> str:
-        return str(self._checkpoint(series, identity))
+        return str(self._checkpoint_path(series, identity))
 
     def remove(self, series: str, identity: str) -> str | None:
-        path = self._checkpoint(series, identity)
+        path = self._checkpoint_path(series, identity)
         with contextlib.ExitStack() as opened:
             try:
-                around, lock = opened.enter_context(_both(path))
+                around, lock = opened.enter_context(_open_series_and_checkpoint(path))
                 if not _try_lock(lock):
                     return f"it is being read by {flock.holders(lock)}"
                 gone = f"{_DRAFT}removed-{identity}"
@@ -188,7 +188,7 @@ class LocalStore:
         return None
 
     def leftovers(self, series: str, remove: bool) -> list[str]:
-        place = self._series(series)
+        place = self._series_path(series)
         found = []
         try:
             around = paths.open_directory(str(place))
@@ -211,7 +211,7 @@ class LocalStore:
         return found
 
     def room(self, series: str) -> int:
-        place = self._series(series)
+        place = self._series_path(series)
         there = next(parent for parent in (place, *place.parents) if parent.exists())
         try:
             status = os.statvfs(there)
@@ -219,18 +219,18 @@ class LocalStore:
             raise CheckpointError(f"{there}: its free space cannot be read: {error.strerror}") from error
         return status.f_bavail * status.f_frsize
 
-    def _series(self, series: str) -> Path:
+    def _series_path(self, series: str) -> Path:
         return self.root / names.check_series(series)
 
-    def _checkpoint(self, series: str, identity: str) -> Path:
+    def _checkpoint_path(self, series: str, identity: str) -> Path:
         if not names.is_id(identity):
             raise ValueError(f"{identity[:80]!r} is no id of a checkpoint")
-        return self._series(series) / identity
+        return self._series_path(series) / identity
 
 
 @contextlib.contextmanager
-def _both(path: Path) -> Iterator[tuple[int, int]]:
-    """The descriptors of a checkpoint's series and of the checkpoint. Raises OSError."""
+def _open_series_and_checkpoint(path: Path) -> Iterator[tuple[int, int]]:
+    """Open the directories of a checkpoint's series and of the checkpoint. Raises OSError."""
     around = paths.open_directory(str(path.parent))
     try:
         inside = paths.open_below(around, path.name)
@@ -251,7 +251,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> ManifestEntry:
-    """Write a new file and make it durable. Raises OSError; an existing file is one."""
+    """Write a new file and make it durable. Raises OSError, also where the file exists."""
     descriptor = paths.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb", buffering=0) as sink:
         entry = copy(source, sink)
@@ -260,6 +260,6 @@ def write_file(path: Path, source: BinaryIO, mode: int = 0o600) -> ManifestEntry
 
 
 def sync_tree(root: Path) -> None:
-    """Make all names below a directory durable, the innermost first."""
+    """Sync every directory of a tree, the innermost first."""
     for directory in reversed([directory for directory, _directories, _files in walk(root)]):
         sync_directory(directory)

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest of a checkpoint: what belongs to it. Its presence is the commit, and its digest guards itself.
+"""The manifest of a checkpoint: the list of its files. A checkpoint is committed by writing its manifest.
 
 C(digest) is the SHA-256 of the manifest without C(digest) and C(hmac), as JSON with sorted keys and no blanks, so that
-any changed byte of meaning is seen.  Whoever changes files on purpose can compute it anew; C(hmac), the HMAC-SHA256 of
-the same text under a key that the store does not have, cannot be.
+any change of content is detected. An attacker can compute it for changed files, but not C(hmac), the HMAC-SHA256 of the
+same text under a key that the store does not have.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ManifestEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest. signed: whether it carries an HMAC, which was right if a key was given."""
+    """A checked manifest. signed: whether it has an HMAC, which was verified if a key was given."""
 
     id: str
     series: str
@@ -58,7 +58,7 @@ class Manifest:
 
 def encode(document: Mapping[str, Any], key: str | None) -> bytes:
     """The bytes of a manifest, with its digest and, with a key, its HMAC."""
-    text = _canonical(document)
+    text = _canonical_json(document)
     guarded = {**document, "digest": hashlib.sha256(text).hexdigest()}
     if key:
         guarded["hmac"] = _hmac(text, key)
@@ -66,10 +66,10 @@ def encode(document: Mapping[str, Any], key: str | None) -> bytes:
 
 
 def decode(content: bytes, series: str, identity: str, key: str | None) -> Manifest:
-    """Read and check a manifest that was found as this checkpoint's. Raises Damaged."""
-    document = _document(content)
+    """Parse and check the manifest of this checkpoint. Raises Damaged."""
+    document = _parse_document(content)
     digest, signature = document.pop("digest", None), document.pop("hmac", None)
-    text = _canonical(document)
+    text = _canonical_json(document)
     if digest != hashlib.sha256(text).hexdigest():
         raise Damaged("the manifest was changed: its digest is not the one of its text")
     if key:
@@ -80,7 +80,7 @@ def decode(content: bytes, series: str, identity: str, key: str | None) -> Manif
         raise Damaged("the manifest is the one of another checkpoint")
     if document.get("format") not in FORMATS or document.get("layout") not in _LAYOUTS:
         raise Damaged("the manifest names a format or a layout that is not known")
-    files = _files(document.get("files"))
+    files = _parse_files(document.get("files"))
     if document["layout"] == "file" and len(files) != 1:
         raise Damaged(f"the manifest is of one file and names {len(files)}")
     return Manifest(
@@ -96,7 +96,7 @@ def decode(content: bytes, series: str, identity: str, key: str | None) -> Manif
     )
 
 
-def _document(content: bytes) -> dict[str, Any]:
+def _parse_document(content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -113,7 +113,7 @@ def _check_signature(signature: Any, text: bytes, key: str) -> None:
         raise Damaged("the manifest's signature is wrong: it was changed, or signed with another key")
 
 
-def _files(listed: Any) -> dict[str, ManifestEntry]:
+def _parse_files(listed: Any) -> dict[str, ManifestEntry]:
     if not isinstance(listed, dict) or not listed:
         raise Damaged("the manifest names no file")
     files: dict[str, ManifestEntry] = {}
@@ -135,7 +135,7 @@ def _is_digest(text: Any) -> bool:
     return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
+def _canonical_json(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that become parts of paths and of object keys, and lengths. Manifests and indexes are somebody else's text."""
+"""Checks of names and lengths from manifests and indexes, which are not trusted: they end up in paths and keys."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def check_series(name: str) -> str:
 
 
 def new_id(at: float) -> str:
-    """An id that sorts by time and that no other saver makes. at: seconds since the epoch."""
+    """A unique id that sorts by time. at: seconds since the epoch."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at))
     return f"{stamp}.{int(at % 1 * 1e6):06d}Z-{secrets.token_hex(4)}"
 
 
 def is_id(text: str) -> bool:
-    """Whether this is a name that new_id() makes. One of a month 13 is somebody else's, and has no age."""
+    """Whether new_id() could have made a name, with a valid date."""
     found = _ID.match(text)
     try:
         return found is not None and time.strptime(found[1], "%Y%m%dT%H%M%S") is not None
@@ -44,12 +44,12 @@ def is_id(text: str) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Whether somebody else's value can be a length or an offset. True is none, though Python takes it for 1."""
+    """Whether a value is a length or an offset. True is not one, although Python takes it for 1."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def check_relative(name: object, what: str = "file") -> str:
-    """A path below a directory, in plain parts. Raises Damaged for anything that could lead outside of it."""
+    """A relative path of plain parts. Raises Damaged for one that could lead outside of its directory."""
     if not isinstance(name, str) or not name or len(name) > _MAX_PATH:
         raise Damaged(f"{what} name {quoted(name)} is empty, too long or no text")
     parts = name.split("/")

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checkpoints behind any fsspec URL: URL/SERIES/ID/{files/...,manifest.json}.
 
-Object stores have no rename and no directories.  The files come first and the manifest last; an object is there whole
-or not at all, so the manifest is the commit.  A reader puts a lease beside the manifest before it reads that; who
-removes takes the manifest away first and looks for leases then, so that one of the two always sees the other.
+Object stores have no rename and no directories. The files are written first and the manifest last; an object is
+complete or absent, so the manifest is the commit. A reader writes a lease beside the manifest before it reads the
+manifest. A removal deletes the manifest first and then looks for leases, so that one of the two always sees the other.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ except ImportError:
 
 _FILES = "files/"
 _LEASE = "reading-"
-# No reading takes this long; a lease that is older was left by a reader that was killed.
+# No read takes this long; an older lease was left by a reader that was killed.
 LEASE_SECONDS = 6 * 3600.0
-# Nor does a save: files without a manifest that are older were left by a saver that was killed.
+# No save takes this long; older files without a manifest were left by a saver that was killed.
 ABANDONED_SECONDS = 24 * 3600.0
 _BLOCK = 16 << 20
-# Asking these to remove a directory means asking once more for everything below it.
+# For these protocols, removing a directory means another request for everything below it.
 _WITHOUT_DIRECTORIES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci"}
 
 
 class ObjectDraft:
-    """One draft. Its files are in their final place; without a manifest they are nothing."""
+    """One draft. Its files are in their final place, but are no checkpoint without a manifest."""
 
     def __init__(self, store: ObjectStore, series: str, identity: str) -> None:
         self.id = identity
@@ -49,8 +49,8 @@ class ObjectDraft:
 
     def add(self, name: str, source: BinaryIO) -> ManifestEntry:
         path = self._base + _FILES + names.check_relative(name)
-        with self._store.said(f"{name} could not be written"):
-            # On an error the upload must not be completed, which leaving the block would do.
+        with self._store.translated_errors(f"{name} could not be written"):
+            # After an error the upload must not be completed, which a "with" block would do.
             sink = self._store.fs.open(path, "wb", block_size=_BLOCK)
             try:
                 entry = copy(source, sink)
@@ -69,7 +69,7 @@ class ObjectDraft:
         return None
 
     def commit(self, content: bytes) -> None:
-        with self._store.said("the manifest could not be written"):
+        with self._store.translated_errors("the manifest could not be written"):
             self._store.fs.pipe_file(self._base + manifest.FILE, content)
 
     def abandon(self) -> None:
@@ -85,7 +85,7 @@ class ObjectStore:
         if fsspec is None:
             raise CheckpointError(f"{self.url}: the Python on this host has no fsspec (pip install fsspec)")
         try:
-            # A listing from a cache would show checkpoints that are gone, or hide those that others have made.
+            # A cached listing would show removed checkpoints, or hide new ones of other savers.
             self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
         except (ImportError, ValueError, TypeError) as error:
             raise CheckpointError(f"{self.url}: {_first_line(error)}") from error
@@ -95,13 +95,13 @@ class ObjectStore:
         return ObjectDraft(self, series, identity)
 
     def ids(self, series: str) -> list[str]:
-        there = self._all(series)
+        there = self._list_objects(series)
         return sorted((identity for identity, found in there.items() if manifest.FILE in found), reverse=True)
 
     @contextlib.contextmanager
     def hold(self, series: str, identity: str) -> Iterator[None]:
         lease = f"{self.base(series, identity)}{_LEASE}{secrets.token_hex(8)}"
-        with self.said("no lease could be written"):
+        with self.translated_errors("no lease could be written"):
             self.fs.pipe_file(lease, b"{}")
         try:
             yield
@@ -111,13 +111,13 @@ class ObjectStore:
 
     def manifest(self, series: str, identity: str) -> bytes:
         path = self.base(series, identity) + manifest.FILE
-        with self.said("the manifest cannot be read"), self.missing("the manifest"):
+        with self.translated_errors("the manifest cannot be read"), self.missing_as_damaged("the manifest"):
             if self.fs.info(path)["size"] > manifest.MAX_BYTES:
                 raise Damaged("the manifest is larger than any can be")
             return bytes(self.fs.cat_file(path))
 
     def sizes(self, series: str, identity: str) -> dict[str, int]:
-        found = self._all(series).get(identity, {})
+        found = self._list_objects(series).get(identity, {})
         others = [name for name in found if not name.startswith((_FILES, _LEASE)) and name != manifest.FILE]
         if others:
             raise Damaged(f"it holds {others[0][:80]!r}, which no save has written")
@@ -125,8 +125,8 @@ class ObjectStore:
 
     def open(self, series: str, identity: str, name: str) -> BinaryIO:
         path = self.base(series, identity) + _FILES + names.check_relative(name)
-        with self.said(f"{name} cannot be read"), self.missing(name):
-            return cast("BinaryIO", _Reader(self, self.fs.open(path, "rb", block_size=_BLOCK), name))
+        with self.translated_errors(f"{name} cannot be read"), self.missing_as_damaged(name):
+            return cast("BinaryIO", _RemoteFile(self, self.fs.open(path, "rb", block_size=_BLOCK), name))
 
     def tree(self, series: str, identity: str) -> None:  # noqa: ARG002 - nothing is on this machine
         return None
@@ -137,11 +137,11 @@ class ObjectStore:
     def remove(self, series: str, identity: str) -> str | None:
         base = self.base(series, identity)
         try:
-            if self._leases(series, identity):
+            if self._has_lease(series, identity):
                 return "it is being read"
             content = self.manifest(series, identity)
             self.fs.rm_file(base + manifest.FILE)
-            if self._leases(series, identity):
+            if self._has_lease(series, identity):
                 self.fs.pipe_file(base + manifest.FILE, content)
                 return "it is being read"
             self.clear(series, identity)
@@ -152,12 +152,12 @@ class ObjectStore:
     def leftovers(self, series: str, remove: bool) -> list[str]:
         limit = time.time() - ABANDONED_SECONDS
         found = []
-        for identity, objects in self._all(series).items():
+        for identity, objects in self._list_objects(series).items():
             if manifest.FILE in objects or not all(_written_before(info, limit) for info in objects.values()):
                 continue
             found.append(self.location(series, identity))
             if remove:
-                with self.said("an abandoned save could not be removed"):
+                with self.translated_errors("an abandoned save could not be removed"):
                     self.clear(series, identity)
         return found
 
@@ -165,8 +165,8 @@ class ObjectStore:
         return None
 
     @contextlib.contextmanager
-    def said(self, what: str) -> Iterator[None]:
-        """Whatever the client raises becomes a sentence about this store."""
+    def translated_errors(self, what: str) -> Iterator[None]:
+        """Translate errors of the client into a CheckpointError about this store."""
         try:
             yield
         except (CheckpointError, Damaged):
@@ -175,22 +175,22 @@ class ObjectStore:
             raise CheckpointError(f"{self.url}: {what}: {_first_line(error)}") from error
 
     @contextlib.contextmanager
-    def missing(self, what: str) -> Iterator[None]:
-        """What is not there makes a checkpoint damaged; a store that does not answer does not."""
+    def missing_as_damaged(self, what: str) -> Iterator[None]:
+        """Translate a missing object into Damaged. A store that does not answer is not that."""
         try:
             yield
         except FileNotFoundError as error:
             raise Damaged(f"{what} is missing") from error
 
-    def _leases(self, series: str, identity: str) -> bool:
+    def _has_lease(self, series: str, identity: str) -> bool:
         limit = time.time() - LEASE_SECONDS
-        found = self._all(series).get(identity, {})
+        found = self._list_objects(series).get(identity, {})
         return any(name.startswith(_LEASE) and not _written_before(info, limit) for name, info in found.items())
 
-    def _all(self, series: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """Every object of a series: id -> name -> what the store says of it."""
+    def _list_objects(self, series: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """Every object of a series: id -> name -> details from the store."""
         base = self._root + names.check_series(series) + "/"
-        with self.said("cannot be listed"):
+        with self.translated_errors("cannot be listed"):
             try:
                 self.fs.invalidate_cache()
                 listed = self.fs.find(base, detail=True)
@@ -204,11 +204,11 @@ class ObjectStore:
         return found
 
     def clear(self, series: str, identity: str) -> None:
-        """Remove all objects of a checkpoint, and the directories of stores that have some."""
+        """Remove all objects of a checkpoint, and its directories in stores that have directories."""
         base = self.base(series, identity)
-        found = self._all(series).get(identity, {})
+        found = self._list_objects(series).get(identity, {})
         if manifest.FILE in found:
-            self.fs.rm_file(base + manifest.FILE)  # first, so that what is half removed is no checkpoint
+            self.fs.rm_file(base + manifest.FILE)  # first, so that a partial removal leaves no checkpoint
         objects = [base + name for name in found if name != manifest.FILE]
         if objects:
             self.fs.rm(objects)
@@ -223,8 +223,8 @@ class ObjectStore:
         return f"{self._root}{names.check_series(series)}/{identity}/"
 
 
-class _Reader(io.RawIOBase):
-    """A remote file whose errors are about the store."""
+class _RemoteFile(io.RawIOBase):
+    """A remote file whose errors are CheckpointError or Damaged."""
 
     def __init__(self, store: ObjectStore, file: Any, name: str) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, view: Any) -> int:
-        with self._store.said(f"{self._name} cannot be read"), self._store.missing(self._name):
+        with self._store.translated_errors(f"{self._name} cannot be read"), self._store.missing_as_damaged(self._name):
             data = self._file.read(len(view))
         view[: len(data)] = data
         return len(data)
@@ -246,7 +246,7 @@ class _Reader(io.RawIOBase):
 
 
 def _written_before(info: dict[str, Any], limit: float) -> bool:
-    """Whether an object is older than a moment. One whose age nobody tells is not."""
+    """Whether an object is older than the limit. An object of unknown age is not."""
     at: Any = info.get("LastModified") or info.get("mtime") or info.get("created")
     seconds = at.timestamp() if hasattr(at, "timestamp") else at
     return isinstance(seconds, (int, float)) and seconds < limit

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ONNX: a protobuf message, and the files beside it that hold its larger tensors.
 
-After onnx/onnx.proto (field numbers) and onnx/docs/ExternalData.md.  Protobuf has no checksum and no end mark; what can
-be proven is that every field ends within its parent, that tensors have as many bytes as their shape says, that the
-graph and the opset (which writers put after it) are there, and that external data is within its file.
+After onnx/onnx.proto (field numbers) and onnx/docs/ExternalData.md. Protobuf has no checksum and no end mark. The proof
+is that every field ends within its parent, that tensors have as many bytes as their shape requires, that the graph and
+the opset (which writers put after it) exist, and that external data is within its file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TOP = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
 
 @dataclass(frozen=True)
 class ByteSpan:
-    """Where the bytes of a field are."""
+    """The position of a field's bytes."""
 
     begin: int
     end: int
@@ -60,7 +60,7 @@ Field = tuple[int, Union[int, ByteSpan]]
 
 
 @dataclass
-class _Tensor:
+class _TensorInfo:
     name: str = ""
     dims: list[int] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class _Tensor:
 
     @property
     def bytes(self) -> int | None:
-        """What the shape and the type ask for; None for texts and for types of later versions."""
+        """The size by shape and type; None for texts and for types of later versions."""
         bits = BITS.get(self.numbers.get(2, 0))
         return None if bits is None else -(-math.prod(self.dims) * bits // 8)
 
@@ -81,7 +81,7 @@ class _Tensor:
 def verify(tree: Tree, name: str) -> list[str]:
     """Names of the external files of a model. Raises Damaged."""
     with tree.open(name) as stream:
-        walk = _Walk(stream, tree.path(name).stat().st_size, name)
+        walk = _ModelReader(stream, tree.path(name).stat().st_size, name)
         present = walk.model()
     if not {7, 8} <= present:
         raise Damaged(f"{name}: has no {'graph' if 7 not in present else 'opset, which follows the graph'}")
@@ -89,43 +89,43 @@ def verify(tree: Tree, name: str) -> list[str]:
 
 
 def looks_like(stream: BinaryIO, size: int) -> bool:
-    """Whether a file reads as a model at its top: an ir_version, a graph and an opset. A torn one does not."""
+    """Whether the top level of a file is a model with ir_version, graph and opset. A truncated file is not."""
     if stream.read(1) != b"\x08" or size < 16:
         return False
     try:
-        numbers = {number for number, _value in _Walk(stream, size, "").fields(ByteSpan(0, size))}
+        numbers = {number for number, _value in _ModelReader(stream, size, "").fields(ByteSpan(0, size))}
     except Damaged:
         return False
     return {1, 7, 8} <= numbers <= _TOP
 
 
-class _Walk:
-    """Reads over a model from its beginning to its end, tensors' bytes excepted."""
+class _ModelReader:
+    """Reads a model from beginning to end, but skips the bytes of tensors."""
 
     def __init__(self, stream: BinaryIO, size: int, what: str) -> None:
         self._stream, self._size, self._what = stream, size, what
-        self.external: list[_Tensor] = []
+        self.external: list[_TensorInfo] = []
 
     def model(self) -> set[int]:
-        """Walk over everything; returns the numbers of the fields at the top."""
+        """Read everything. Returns the field numbers at the top level."""
         whole = ByteSpan(0, self._size)
         present = {number for number, _value in self.fields(whole)}
-        self._message("model", whole, 0)
+        self._read_message("model", whole, 0)
         return present
 
     def fields(self, span: ByteSpan) -> Iterator[Field]:
-        """The fields of a message. Raises Damaged where one leads beyond it."""
+        """The fields of a message. Raises Damaged where one ends beyond the message."""
         at = span.begin
         while at < span.end:
             self._stream.seek(at)
-            key = self._varint(span.end)
+            key = self._read_varint(span.end)
             number, wire = key >> 3, key & 7
             value: int | ByteSpan
             if wire == _VARINT:
-                value = self._varint(span.end)
+                value = self._read_varint(span.end)
                 at = self._stream.tell()
             elif wire in (_BYTES, _FIXED64, _FIXED32):
-                length = self._varint(span.end) if wire == _BYTES else 8 if wire == _FIXED64 else 4
+                length = self._read_varint(span.end) if wire == _BYTES else 8 if wire == _FIXED64 else 4
                 begin = self._stream.tell()
                 at = begin + length
                 value = ByteSpan(begin, at)
@@ -135,7 +135,7 @@ class _Walk:
                 raise Damaged(f"{self._what}: a field at byte {self._stream.tell()} ends at {at}, outside its message")
             yield number, value
 
-    def _varint(self, end: int) -> int:
+    def _read_varint(self, end: int) -> int:
         number = shift = 0
         while shift < 70 and self._stream.tell() < end:
             byte = self._stream.read(1)
@@ -147,7 +147,7 @@ class _Walk:
             shift += 7
         raise Damaged(f"{self._what}: ends, or is no protobuf, at byte {self._stream.tell()}")
 
-    def _message(self, kind: str, span: ByteSpan, depth: int) -> None:
+    def _read_message(self, kind: str, span: ByteSpan, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise Damaged(f"{self._what}: nests graphs deeper than {_MAX_DEPTH}")
         for number, value in self.fields(span):
@@ -155,44 +155,44 @@ class _Walk:
             if into is None or not isinstance(value, ByteSpan):
                 continue
             if into == "tensor":
-                self._tensor(value)
+                self._read_tensor(value)
             else:
-                self._message(into, value, depth + 1)
+                self._read_message(into, value, depth + 1)
 
-    def _tensor(self, span: ByteSpan) -> None:
-        tensor = _Tensor()
+    def _read_tensor(self, span: ByteSpan) -> None:
+        tensor = _TensorInfo()
         for number, value in self.fields(span):
             if number == 1:
-                tensor.dims.extend([value] if isinstance(value, int) else self._packed(value))
+                tensor.dims.extend([value] if isinstance(value, int) else self._read_packed(value))
             elif isinstance(value, int):
                 tensor.numbers[number] = value
             elif number == 8:
-                tensor.name = self._text(value)
+                tensor.name = self._read_text(value)
             elif number == 9:
                 tensor.raw = value.end - value.begin
             elif number == 13:
-                pair = {key: self._text(text) for key, text in self.fields(value) if isinstance(text, ByteSpan)}
+                pair = {key: self._read_text(text) for key, text in self.fields(value) if isinstance(text, ByteSpan)}
                 tensor.external[pair.get(1, "")] = pair.get(2, "")
         if tensor.location == _EXTERNAL:
             self.external.append(tensor)
         elif tensor.raw is not None and tensor.bytes not in (None, tensor.raw):
             raise Damaged(f"{self._what}: tensor {tensor.name[:80]!r} has {tensor.raw} bytes, not {tensor.bytes}")
 
-    def _packed(self, span: ByteSpan) -> list[int]:
+    def _read_packed(self, span: ByteSpan) -> list[int]:
         self._stream.seek(span.begin)
         numbers = []
         while self._stream.tell() < span.end:
-            numbers.append(self._varint(span.end))
+            numbers.append(self._read_varint(span.end))
         return numbers
 
-    def _text(self, span: ByteSpan) -> str:
+    def _read_text(self, span: ByteSpan) -> str:
         if span.end - span.begin > _MAX_TEXT:
             raise Damaged(f"{self._what}: holds a name of {span.end - span.begin} bytes")
         self._stream.seek(span.begin)
         return self._stream.read(span.end - span.begin).decode("utf-8", "replace")
 
 
-def _check_external(tree: Tree, model: str, tensor: _Tensor) -> str:
+def _check_external(tree: Tree, model: str, tensor: _TensorInfo) -> str:
     what = f"{model}: tensor {tensor.name[:80]!r}"
     location = check_relative(tensor.external.get("location"), f"{what}: external file")
     try:

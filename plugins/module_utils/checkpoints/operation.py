@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person or a timer asks for, as a whole: get hold of the state, save it, apply retention; restore, verify."""
+"""The operations of the module and the timer: save (obtain the state, store it, apply retention), restore, verify."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class _Taken:
-    """State in files, ready to be saved. fresh: it was made just now, so it is no earlier save's."""
+class _StateFiles:
+    """State in files, ready to be saved. fresh: the files were written for this save."""
 
     path: Path
     only: frozenset[str] | None = None
@@ -43,16 +43,20 @@ class _Taken:
 
 
 def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
-    """Save what the parameters name. Returns the keys of the module's result. Raises as everything here does."""
+    """Save the state that the parameters name. Returns the module's result. Raises CheckpointError and Damaged."""
     check(params, "saved")
     store = open_store(params["store"], params.get("storage_options"))
     if check_mode:
-        return _would_save(store, params)
-    with _taken(params) as taken:
-        notes = {**taken.notes, "source_state": _state_of(taken), "incident": _told(params.get("incident"))}
-        there = _unchanged(store, params, notes["source_state"])
+        return _predict_save(store, params)
+    with _obtained_state(params) as taken:
+        notes = {**taken.notes, "source_state": _digest_of_state(taken), "incident": _safe_text(params.get("incident"))}
+        there = _newest_if_unchanged(store, params, notes["source_state"])
         if there is not None:
-            return {**there, "passed_over": _listed(taken.skipped), **_prune(store, params, there["checkpoint"]["id"])}
+            return {
+                **there,
+                "passed_over": _as_list(taken.skipped),
+                **_apply_retention(store, params, there["checkpoint"]["id"]),
+            }
         order = saving.SaveRequest(
             series=params["name"],
             source=taken.path,
@@ -77,24 +81,24 @@ def save(params: Params, check_mode: bool = False) -> dict[str, Any]:
         "seconds": done.seconds,
         "signed": bool(params.get("signing_key")),
     }
-    result = {"changed": True, "checkpoint": checkpoint, "passed_over": _listed(taken.skipped)}
-    return {**result, **_prune(store, params, done.id)}
+    result = {"changed": True, "checkpoint": checkpoint, "passed_over": _as_list(taken.skipped)}
+    return {**result, **_apply_retention(store, params, done.id)}
 
 
 def restore(params: Params, check_mode: bool = False) -> dict[str, Any]:
     """Restore the newest checkpoint that verifies; with an engine, have it load the state."""
     check(params, "restored")
     store = open_store(params["store"], params.get("storage_options"))
-    engine = _engine(params)
+    engine = _open_engine(params)
     dest = Path(params["engine_state_dir"] if engine else params["dest"])
     target = RestoreTarget(dest, merge=engine is not None, min_free=params.get("min_free") or 0, check_only=check_mode)
     done = restoring.restore(store, params["name"], target, params.get("signing_key"), params.get("id"))
     checkpoint = {**described(store, done.manifest), "seconds": done.seconds}
-    result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "passed_over": _listed(done.skipped)}
+    result: dict[str, Any] = {"changed": done.changed, "checkpoint": checkpoint, "passed_over": _as_list(done.skipped)}
     result["leftovers"] = done.removed
     if engine is not None and not check_mode:
         result["engine_state"] = dict(engine_state.load(engine, params["name"]).parts)
-        result["changed"] = True  # what the engine held before is replaced, whatever that was
+        result["changed"] = True  # loading replaces whatever state the engine had
     return result
 
 
@@ -108,20 +112,20 @@ def verify(params: Params) -> dict[str, Any]:
             checkpoints.append({"id": each.id, "verifies": each.reason is None, "reason": each.reason or ""})
             found = found or (described(store, each.manifest) if each.manifest else None)
     except CheckpointError as error:
-        return _verdict("unknown", [str(error)], found, checkpoints)
+        return _verdict_result("unknown", [str(error)], found, checkpoints)
     bad = [f"{each['id']}: {each['reason']}" for each in checkpoints if not each["verifies"]]
     if not checkpoints:
-        return _verdict("unhealthy", [f"{store.url} has no checkpoint of {params['name']}"], found, checkpoints)
+        return _verdict_result("unhealthy", [f"{store.url} has no checkpoint of {params['name']}"], found, checkpoints)
     if found is None or not checkpoints[0]["verifies"]:
-        return _verdict("unhealthy", bad, found, checkpoints)
-    return _verdict("healthy", [f"{found['id']} verifies", *bad], found, checkpoints)
+        return _verdict_result("unhealthy", bad, found, checkpoints)
+    return _verdict_result("healthy", [f"{found['id']} verifies", *bad], found, checkpoints)
 
 
 def prune(params: Params, check_mode: bool = False) -> dict[str, Any]:
     """Apply retention, and clean up after saves that were killed."""
     check(params, "pruned")
     store = open_store(params["store"], params.get("storage_options"))
-    result = _prune(store, params, None, check_mode)
+    result = _apply_retention(store, params, None, check_mode)
     return {"changed": bool(result["removed"] or result["leftovers"]), **result}
 
 
@@ -151,7 +155,7 @@ def described(store: Store, found: Manifest) -> dict[str, Any]:
 
 
 def check(params: Params, state: str) -> None:
-    """Refuse what makes no sense together. Raises ValueError."""
+    """Check that the parameters fit together. Raises ValueError."""
     check_series(params["name"])
     identity = params.get("id")
     if identity is not None and not is_id(identity):
@@ -168,7 +172,7 @@ def check(params: Params, state: str) -> None:
 
 
 def _format_of(params: Params) -> str | None:
-    """An engine writes its own format, where it has one; all else is in the one that was named."""
+    """The format that the engine writes, if it has one, else the one that the parameters name."""
     engine = ENGINES.get(params["engine"]) if params.get("engine_state_dir") else None
     return (engine and engine.state_format) or params.get("format")
 
@@ -189,31 +193,31 @@ def _check_source(params: Params) -> None:
 
 
 @contextlib.contextmanager
-def _taken(params: Params) -> Iterator[_Taken]:
-    """Get hold of the state. What was made for this alone is gone at the end."""
-    engine = _engine(params)
+def _obtained_state(params: Params) -> Iterator[_StateFiles]:
+    """Obtain the state as files. Temporary files are removed at the end."""
+    engine = _open_engine(params)
     if engine is not None:
         directory = Path(params["engine_state_dir"])
         saved = engine_state.write(engine, params["name"], directory)
-        yield _Taken(
+        yield _StateFiles(
             directory, frozenset(saved.parts), {"engine": engine.name, "tokens": dict(saved.parts)}, fresh=True
         )
     elif params.get("command"):
         with hook.workplace(Path(params.get("workdir") or "/var/tmp")) as work:  # noqa: S108 - private, in it
-            hook.write(params["command"], work.told, params["timeout"])
-            yield _Taken(work.inside, notes={"source": work.shown}, fresh=True)
+            hook.write(params["command"], work.given, params["timeout"])
+            yield _StateFiles(work.inside, notes={"source": work.shown}, fresh=True)
     else:
         source = trainer.Source(Path(params["source"]), params.get("pattern"), params.get("format"))
         if params.get("signal"):
-            yield _Taken(_ask(source, params["signal"], params["timeout"]))
+            yield _StateFiles(_ask_trainer(source, params["signal"], params["timeout"]))
         elif source.pattern:
             path, skipped = trainer.newest_whole(source)
-            yield _Taken(path, skipped=skipped)
+            yield _StateFiles(path, skipped=skipped)
         else:
-            yield _Taken(source.path)
+            yield _StateFiles(source.path)
 
 
-def _ask(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path:
+def _ask_trainer(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path:
     pid_file = Path(how["pid_file"]) if how.get("pid_file") else None
     asked = trainer.find(pid_file, how.get("unit"))
     before = trainer.snapshot(source)
@@ -221,8 +225,8 @@ def _ask(source: trainer.Source, how: Mapping[str, Any], timeout: float) -> Path
     return trainer.wait_for_new(source, before, asked.pid, timeout)
 
 
-def _engine(params: Params) -> Engine | None:
-    """The engine whose state it is about. One that is only named, as by a group of module_defaults, is left alone."""
+def _open_engine(params: Params) -> Engine | None:
+    """The engine whose state is saved or restored. An engine that module_defaults merely name is ignored."""
     if not params.get("engine_state_dir"):
         return None
     transport = HttpTransport(params.get("validate_certs", True), params.get("ca_path"))
@@ -236,19 +240,19 @@ def _engine(params: Params) -> Engine | None:
     )
 
 
-def _would_save(store: Store, params: Params) -> dict[str, Any]:
-    """What a save would do, without one. Whether an engine or a command would answer is not tried."""
+def _predict_save(store: Store, params: Params) -> dict[str, Any]:
+    """The result that a save would have, for check mode. Runs no command and does not contact the engine."""
     if params.get("source") and not params.get("signal"):
-        with _taken(params) as taken:
+        with _obtained_state(params) as taken:
             prove(read_tree(taken.path), params.get("format"))
-            there = _unchanged(store, params, _state_of(taken))
+            there = _newest_if_unchanged(store, params, _digest_of_state(taken))
         if there is not None:
             return there
     return {"changed": True, "checkpoint": None, "passed_over": [], "removed": [], "leftovers": []}
 
 
-def _unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any] | None:
-    """The newest checkpoint, if it was taken of the same files and nobody has written to them since."""
+def _newest_if_unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any] | None:
+    """The newest checkpoint, if it was taken from the same files and they have not changed since."""
     if state is None or params.get("force"):
         return None
     for identity in store.ids(params["name"])[:1]:
@@ -261,21 +265,21 @@ def _unchanged(store: Store, params: Params, state: str | None) -> dict[str, Any
     return None
 
 
-def _state_of(taken: _Taken) -> str | None:
-    """A digest by which the same files are known again."""
+def _digest_of_state(taken: _StateFiles) -> str | None:
+    """A digest of the files' signatures, by which unchanged files are recognised."""
     if taken.fresh:
         return None
     seen = {"path": os.path.abspath(taken.path), "files": sorted(signature(taken.path).items())}
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
-def _prune(store: Store, params: Params, proven: str | None, dry: bool = False) -> dict[str, Any]:
+def _apply_retention(store: Store, params: Params, proven: str | None, dry: bool = False) -> dict[str, Any]:
     rules = RetentionRules(params.get("keep"), params.get("max_age"))
     done = retention.prune(store, params["name"], rules, params.get("signing_key"), proven, dry)
-    return {"removed": done.removed, "kept": _listed(done.left), "leftovers": done.leftovers}
+    return {"removed": done.removed, "kept": _as_list(done.left), "leftovers": done.leftovers}
 
 
-def _verdict(
+def _verdict_result(
     verdict: str, reasons: list[str], found: dict[str, Any] | None, checkpoints: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
@@ -290,10 +294,10 @@ def _verdict(
     }
 
 
-def _listed(reasons: Mapping[str, str]) -> list[dict[str, str]]:
+def _as_list(reasons: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"id": identity, "reason": reason} for identity, reason in reasons.items()]
 
 
-def _told(incident: str | None) -> str | None:
-    """A text from outside, as it may stand in a manifest."""
+def _safe_text(incident: str | None) -> str | None:
+    """A text from outside, made valid and short enough for a manifest."""
     return None if incident is None else incident.encode("utf-8", "replace").decode()[:256]

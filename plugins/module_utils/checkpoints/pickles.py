@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pickle says, without doing it.
+"""The contents of a pickle, read without executing it.
 
-C(pickle.load) runs whatever the pickle asks for.  Here its opcodes are read with C(pickletools.genops) and played on a
-stack of inert values: a global is its name, a call is a record of the call, and nothing is imported or called.  The
-stack effects come from C(pickletools) itself, so that opcodes which nobody here cares about are balanced all the same.
+C(pickle.load) runs any code that the pickle names. Here its opcodes are read with C(pickletools.genops) and applied to
+a stack of inert values: a global is its name, a call is a record of the call, and nothing is imported or called. The
+stack effects come from C(pickletools) itself, so that opcodes without a handler keep the stack balanced too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .problems import Damaged
 
 _MAX_OPCODES = 50_000_000
 
-# Asked for by no checkpoint and by many attacks.  The list cannot be complete: whoever loads a checkpoint of a stranger
-# should do so with C(weights_only=True).
+# Globals that no checkpoint needs and many attacks use. The list cannot be complete: a checkpoint from an untrusted
+# source should be loaded with C(weights_only=True).
 # fmt: off
 _HARMFUL_MODULES = frozenset((
     "os", "posix", "nt", "subprocess", "sys", "runpy", "socket", "shutil", "importlib", "ctypes", "pty", "commands",
@@ -43,7 +43,7 @@ class PickleGlobal:
 
 @dataclass(eq=False)
 class PickledObject:
-    """What would have come of a call, an instance with its state, or a container with pairs."""
+    """The record of a call's result, of an instance with its state, or of a container with pairs."""
 
     of: Any = None
     arguments: Any = None
@@ -53,7 +53,7 @@ class PickledObject:
 
 @dataclass(eq=False)
 class PickleContents:
-    """What was found: persistent ids, globals, text constants, and instances in the order in which they were built."""
+    """Persistent ids, globals, text constants, and the objects in the order in which they were built."""
 
     persistent: list[Any] = field(default_factory=list)
     names: set[PickleGlobal] = field(default_factory=set)
@@ -61,19 +61,19 @@ class PickleContents:
     made: list[PickledObject] = field(default_factory=list)
 
     def harmful(self) -> list[str]:
-        """Globals that would let the pickle run code of its own when it is loaded."""
+        """Globals by which the pickle would run arbitrary code when it is loaded."""
         return sorted(f"{each.module}.{each.name}" for each in self.names if _is_harmful(each))
 
 
-class _Mark:
+class _StackMark:
     pass
 
 
-_MARK = _Mark()
+_MARK = _StackMark()
 
 
 def read_pickle(stream: BinaryIO, what: str) -> PickleContents:
-    """Read one pickle up to its STOP. what: how an error calls it. Raises Damaged."""
+    """Read one pickle up to its STOP. what: its name in errors. Raises Damaged."""
     machine = _Machine()
     try:
         for opcode, argument, _at in itertools.islice(pickletools.genops(stream), _MAX_OPCODES):
@@ -81,13 +81,13 @@ def read_pickle(stream: BinaryIO, what: str) -> PickleContents:
             if opcode.name == "STOP":
                 return machine.contents
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, EOFError, AttributeError) as error:
-        # genops and int() meet bytes that are no pickle in many ways; all of them mean the same.
+        # genops and int() fail in many ways on bytes that are no pickle; all of them mean the same.
         raise Damaged(f"{what}: is no whole pickle ({type(error).__name__}: {str(error)[:120]})") from error
     raise Damaged(f"{what}: has more than {_MAX_OPCODES} opcodes")
 
 
 class _Machine:
-    """The stack, the memo, and what was found so far."""
+    """The stack, the memo, and the contents found so far."""
 
     def __init__(self) -> None:
         self.contents = PickleContents()
@@ -100,7 +100,7 @@ class _Machine:
             special(argument)
         elif opcode.name in _TUPLES:
             count = _TUPLES[opcode.name]
-            items = self._to_mark() if count is None else [self._stack.pop() for _each in range(count)][::-1]
+            items = self._pop_to_mark() if count is None else [self._stack.pop() for _each in range(count)][::-1]
             self._stack.append(tuple(items))
         elif opcode.name in _PUTS:
             self._memo[int(argument)] = self._stack[-1]
@@ -110,10 +110,10 @@ class _Machine:
             self._balance(opcode, argument)
 
     def _balance(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Take off what the opcode takes off, and put on what it puts on."""
+        """Pop and push as many values as the opcode would."""
         before = list(opcode.stack_before)
         if pickletools.markobject in before:
-            self._to_mark()
+            self._pop_to_mark()
             before = before[: before.index(pickletools.markobject)]
         for _taken in before:
             self._stack.pop()
@@ -122,7 +122,7 @@ class _Machine:
         if isinstance(argument, str) and opcode.stack_after:
             self.contents.texts.add(argument)
 
-    def _to_mark(self) -> list[Any]:
+    def _pop_to_mark(self) -> list[Any]:
         items = []
         while (top := self._stack.pop()) is not _MARK:
             items.append(top)
@@ -142,29 +142,29 @@ class _Machine:
 
     def _global(self, argument: Any) -> None:
         module, _blank, name = argument.partition(" ")
-        self._name(module, name)
+        self._push_global(module, name)
 
     def _stack_global(self, _argument: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
-        self._name(str(module), str(name))
+        self._push_global(str(module), str(name))
 
     def _inst(self, argument: Any) -> None:
-        arguments = self._to_mark()
+        arguments = self._pop_to_mark()
         self._global(argument)
-        self._make(self._stack.pop(), arguments)
+        self._push_call(self._stack.pop(), arguments)
 
-    def _name(self, module: str, name: str) -> None:
+    def _push_global(self, module: str, name: str) -> None:
         found = PickleGlobal(module, name)
         self.contents.names.add(found)
         self._stack.append(found)
 
     def _reduce(self, _argument: Any) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        self._make(function, arguments)
+        self._push_call(function, arguments)
 
     _newobj = _reduce
 
-    def _make(self, function: Any, arguments: Any) -> None:
+    def _push_call(self, function: Any, arguments: Any) -> None:
         made = PickledObject(function, arguments)
         self.contents.made.append(made)
         self._stack.append(made)
@@ -176,17 +176,17 @@ class _Machine:
 
     def _setitem(self, _argument: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
-        self._pair([key, value])
+        self._add_pairs([key, value])
 
     def _setitems(self, _argument: Any) -> None:
-        self._pair(self._to_mark())
+        self._add_pairs(self._pop_to_mark())
 
     def _dict(self, _argument: Any) -> None:
-        items = self._to_mark()
+        items = self._pop_to_mark()
         self._stack.append(PickledObject(of="DICT"))
-        self._pair(items)
+        self._add_pairs(items)
 
-    def _pair(self, items: list[Any]) -> None:
+    def _add_pairs(self, items: list[Any]) -> None:
         if isinstance(self._stack[-1], PickledObject):
             self._stack[-1].pairs.extend(zip(items[::2], items[1::2]))
 
@@ -209,6 +209,6 @@ _GETS = ("GET", "BINGET", "LONG_BINGET")
 def _is_harmful(name: PickleGlobal) -> bool:
     if name.module in ("builtins", "__builtin__"):
         return name.name.partition(".")[0] in _HARMFUL_BUILTINS
-    # A dotted name reaches into a module from an innocent one, as in  torch.serialization os.system.
+    # A dotted name can reach another module through a harmless one, as in  torch.serialization os.system.
     words = {name.module.partition(".")[0], *name.name.split(".")[:-1]}
     return bool(words & _HARMFUL_MODULES)

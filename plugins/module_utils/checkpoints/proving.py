@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a checkpoint in a store is whole and unchanged."""
+"""Whether a checkpoint in a store is complete and unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tree import Tree, read_tree
 
 @dataclass(frozen=True)
 class CheckpointFinding:
-    """One checkpoint, and why it does not verify; reason None: it does."""
+    """The result for one checkpoint. reason: why it does not verify, None if it does."""
 
     id: str
     manifest: Manifest | None
@@ -27,7 +27,7 @@ class CheckpointFinding:
 
 
 def read(store: Store, series: str, identity: str, key: str | None) -> Manifest:
-    """The manifest, checked, and compared with the names and sizes of what is there. Raises Damaged."""
+    """The manifest, checked and compared with the names and sizes of the stored files. Raises Damaged."""
     found = manifest.decode(store.manifest(series, identity), series, identity, key)
     there = store.sizes(series, identity)
     for name, entry in found.files.items():
@@ -42,7 +42,7 @@ def read(store: Store, series: str, identity: str, key: str | None) -> Manifest:
 
 
 def check(store: Store, series: str, identity: str, key: str | None) -> Manifest:
-    """Read every byte and compare. Raises Damaged, and CheckpointError when the store does not answer."""
+    """Compare every byte with the manifest. Raises Damaged, and CheckpointError where the store does not answer."""
     with store.hold(series, identity):
         found = read(store, series, identity, key)
 
@@ -59,14 +59,14 @@ def check(store: Store, series: str, identity: str, key: str | None) -> Manifest
 
 
 def same(files: dict[str, ManifestEntry], wanted: Manifest) -> None:
-    """Raises Damaged for the first file that is not what the manifest says."""
+    """Compare digests with the manifest. Raises Damaged for the first file that differs."""
     for name, entry in files.items():
         if entry != wanted.files[name]:
             raise Damaged(f"{name} was changed: its SHA-256 is not the one in the manifest")
 
 
 def holds(tree: Tree, wanted: Manifest) -> bool:
-    """Whether a place holds exactly what a manifest names. Raises Damaged when it cannot be read."""
+    """Whether a tree holds exactly the files of a manifest. Raises Damaged where it cannot be read."""
     name_of = {tree.root.name: next(iter(wanted.files))} if wanted.layout == "file" else {}
     sizes = {name_of.get(name, name): size for name, size in tree.files.items()}
     if tree.is_file != (wanted.layout == "file") or sizes != {name: each.bytes for name, each in wanted.files.items()}:
@@ -79,7 +79,7 @@ def holds(tree: Tree, wanted: Manifest) -> bool:
 
 
 def survey(store: Store, series: str, key: str | None, identity: str | None = None) -> Iterator[CheckpointFinding]:
-    """Every checkpoint of a series, newest first, or one of them. Raises CheckpointError when the store is silent."""
+    """Verify every checkpoint of a series, newest first, or one. Raises CheckpointError if the store is silent."""
     for each in store.ids(series) if identity is None else [identity]:
         try:
             yield CheckpointFinding(each, check(store, series, each, key), None)

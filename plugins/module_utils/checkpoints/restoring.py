@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing back the newest checkpoint that verifies: the old state is in place until the new one is whole."""
+"""Restoring the newest checkpoint that verifies: the old state stays in place until the new one is complete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RENAME_EXCHANGE = 2
 
 @dataclass(frozen=True)
 class RestoredCheckpoint:
-    """What was brought back. skipped: id -> reason, for each newer one that was passed over."""
+    """The restored checkpoint. skipped: id -> reason, for each newer one that was passed over."""
 
     manifest: Manifest
     changed: bool
@@ -46,10 +46,10 @@ class RestoredCheckpoint:
 
 @dataclass(frozen=True)
 class RestoreTarget:
-    """Where to. merge: put single files into a directory that has others, as an engine's directory of slots has.
+    """Where a checkpoint is restored to. merge: put files into a directory with others, such as an engine's slots.
 
-    dest: while a restore is under way it leads through the descriptor of the directory around it, so that whoever owns
-    that directory cannot lead root elsewhere. shown: the same for messages.
+    dest: during a restore, a path through the descriptor of the parent directory, so that the owner of that directory
+    cannot redirect root.  shown: the path for messages.
     """
 
     dest: Path
@@ -67,15 +67,15 @@ def restore(
     began = time.monotonic()
     _check_dest(target)
     try:
-        with _holding(target) as held:
+        with _with_open_directory(target) as held:
             return _restore_newest(store, series, held, key, identity, began)
     except paths.UnsafePath as error:
         raise CheckpointError(f"{error.filename}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
-def _holding(target: RestoreTarget) -> Iterator[RestoreTarget]:
-    """The same target, in a directory that stays the same whatever is put in its place."""
+def _with_open_directory(target: RestoreTarget) -> Iterator[RestoreTarget]:
+    """The target with a path through an open descriptor, which renames and links cannot redirect."""
     if target.merge:
         with paths.held(str(target.dest)) as dest:
             yield replace(target, dest=dest, shown=str(target.dest))
@@ -87,28 +87,30 @@ def _holding(target: RestoreTarget) -> Iterator[RestoreTarget]:
 def _restore_newest(
     store: Store, series: str, target: RestoreTarget, key: str | None, identity: str | None, began: float
 ) -> RestoredCheckpoint:
-    removed = [] if target.check_only else _clean(target)
+    removed = [] if target.check_only else _remove_leftovers(target)
     for each in store.ids(series) if identity is None else [identity]:
         try:
             with store.hold(series, each):
-                found, changed = _restore(store, series, each, target, key)
+                found, changed = _restore_one(store, series, each, target, key)
         except Damaged as error:
             target.skipped[each] = str(error)
             continue
         return RestoredCheckpoint(found, changed, target.skipped, removed, round(time.monotonic() - began, 3))
-    raise CheckpointError(f"{store.url}: {series} has no checkpoint that verifies" + _reasons(target.skipped))
+    raise CheckpointError(f"{store.url}: {series} has no checkpoint that verifies" + _list_reasons(target.skipped))
 
 
-def _restore(store: Store, series: str, identity: str, target: RestoreTarget, key: str | None) -> tuple[Manifest, bool]:
+def _restore_one(
+    store: Store, series: str, identity: str, target: RestoreTarget, key: str | None
+) -> tuple[Manifest, bool]:
     found = proving.read(store, series, identity, key)
     _check_kind(target, found)
-    if _is_there(target, found):
+    if _is_restored(target, found):
         return found, False
     if target.check_only:
         proving.check(store, series, identity, key)
         return found, True
-    check_room(_room(_place(target)), found.bytes, target.min_free, os.path.dirname(target.shown))
-    with _stage(target) as stage:
+    check_room(_free_bytes(_stage_parent(target)), found.bytes, target.min_free, os.path.dirname(target.shown))
+    with _stage_directory(target) as stage:
         files = stage / "files"
         files.mkdir(mode=0o750)
 
@@ -125,9 +127,9 @@ def _restore(store: Store, series: str, identity: str, target: RestoreTarget, ke
         only = next(iter(found.files))
         prove(read_tree(files / only if found.layout == "file" else files), found.format)
         try:
-            _own(files, target)
+            _copy_owner(files, target)
             sync_tree(files)
-            _put(files, found, target)
+            _put_in_place(files, found, target)
         except OSError as error:
             raise CheckpointError(f"{target.shown}: cannot be replaced: {error.strerror}") from error
     return found, True
@@ -156,7 +158,7 @@ def _check_kind(target: RestoreTarget, found: Manifest) -> None:
         )
 
 
-def _is_there(target: RestoreTarget, found: Manifest) -> bool:
+def _is_restored(target: RestoreTarget, found: Manifest) -> bool:
     try:
         if not target.merge:
             return target.dest.exists() and proving.holds(read_tree(target.dest), found)
@@ -166,29 +168,29 @@ def _is_there(target: RestoreTarget, found: Manifest) -> bool:
         return False
 
 
-def _place(target: RestoreTarget) -> Path:
-    """Where stages are made: on the file system of what they replace."""
+def _stage_parent(target: RestoreTarget) -> Path:
+    """The directory for stages, on the file system of the target."""
     return target.dest if target.merge else target.dest.parent
 
 
-def _around(target: RestoreTarget) -> str:
-    """The same for people."""
+def _stage_parent_shown(target: RestoreTarget) -> str:
+    """The path of the stages' directory for messages."""
     return target.shown if target.merge else os.path.dirname(target.shown)
 
 
-def _prefix(target: RestoreTarget) -> str:
+def _stage_prefix(target: RestoreTarget) -> str:
     return f"{_STAGE}{os.path.basename(target.shown)}-"
 
 
 @contextlib.contextmanager
-def _stage(target: RestoreTarget) -> Iterator[Path]:
-    """A directory that is gone at the end, whatever it holds then."""
-    name = f"{_prefix(target)}{secrets.token_hex(6)}"
+def _stage_directory(target: RestoreTarget) -> Iterator[Path]:
+    """A temporary directory, removed at the end with whatever it holds then."""
+    name = f"{_stage_prefix(target)}{secrets.token_hex(6)}"
     place = lock = -1
     try:
-        place = paths.open_directory(str(_place(target)))
-        lock = flock.make_directory(place, name, os.path.join(_around(target), name))
-        # By its descriptor: whoever owns the directory around it may rename it, and put a link in its place.
+        place = paths.open_directory(str(_stage_parent(target)))
+        lock = flock.make_directory(place, name, os.path.join(_stage_parent_shown(target), name))
+        # By its descriptor: the owner of the parent directory may rename it, and put a link in its place.
         yield Path(f"/proc/self/fd/{lock}")
     except OSError as error:
         raise CheckpointError(f"{target.shown}: no stage can be made beside it: {error.strerror}") from error
@@ -201,27 +203,27 @@ def _stage(target: RestoreTarget) -> Iterator[Path]:
             os.close(place)
 
 
-def _clean(target: RestoreTarget) -> list[str]:
-    """Remove what restores that were killed have left. A living one holds a lock."""
+def _remove_leftovers(target: RestoreTarget) -> list[str]:
+    """Remove the stages of killed restores. A running restore holds a lock on its stage."""
     removed = []
-    place = paths.open_directory(str(_place(target)))
+    place = paths.open_directory(str(_stage_parent(target)))
     try:
-        for name in sorted(name for name in os.listdir(place) if name.startswith(_prefix(target))):
+        for name in sorted(name for name in os.listdir(place) if name.startswith(_stage_prefix(target))):
             with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
                 stage = flock.try_directory(place, name)
                 if stage is not None:
                     opened.callback(os.close, stage)
                     paths.remove_open(stage, place, name)
-                    removed.append(os.path.join(_around(target), name))
+                    removed.append(os.path.join(_stage_parent_shown(target), name))
     finally:
         os.close(place)
     return removed
 
 
-def _own(files: Path, target: RestoreTarget) -> None:
-    """Whoever owned what is replaced, or else the directory around it, owns the new files."""
+def _copy_owner(files: Path, target: RestoreTarget) -> None:
+    """Give the new files the owner of the replaced state, or of the parent directory where there was none."""
     there = target.dest.exists() and not target.merge
-    owner = os.lstat(target.dest) if there else os.stat(_place(target))
+    owner = os.lstat(target.dest) if there else os.stat(_stage_parent(target))
     if (owner.st_uid, owner.st_gid) == (os.geteuid(), os.getegid()):
         return
     for directory, _names, inside in walk(files):
@@ -229,24 +231,24 @@ def _own(files: Path, target: RestoreTarget) -> None:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def _put(files: Path, found: Manifest, target: RestoreTarget) -> None:
+def _put_in_place(files: Path, found: Manifest, target: RestoreTarget) -> None:
     dest = target.dest
     if target.merge:
         for name in found.files:
-            _put_one(files, dest, name)
+            _put_file(files, dest, name)
         sync_tree(dest)
         return
     if found.layout == "file":
         os.replace(files / next(iter(found.files)), dest)
     elif dest.exists():
-        _exchange(files, dest)
+        _exchange_directories(files, dest)
     else:
         os.rename(files, dest)
     sync_directory(dest.parent)
 
 
-def _put_one(files: Path, dest: Path, name: str) -> None:
-    """Put one file below a directory of somebody else's: no directory on the way there may be a link."""
+def _put_file(files: Path, dest: Path, name: str) -> None:
+    """Put one file below a directory that another user may own: no directory on the path may be a link."""
     *folders, last = name.split("/")
     directory = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -261,8 +263,8 @@ def _put_one(files: Path, dest: Path, name: str) -> None:
         os.close(directory)
 
 
-def _exchange(new: Path, dest: Path) -> None:
-    """Put a directory in the place of another one, which goes where the new one was."""
+def _exchange_directories(new: Path, dest: Path) -> None:
+    """Exchange two directories."""
     libc = ctypes.CDLL(None, use_errno=True)
     renameat2 = getattr(libc, "renameat2", None)
     if renameat2 is not None:
@@ -272,7 +274,7 @@ def _exchange(new: Path, dest: Path) -> None:
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOSYS):
             raise OSError(code, os.strerror(code), str(dest))
-    # A file system that cannot exchange: a kill between these two leaves the old state beside, whole.
+    # The file system cannot exchange: a kill between the two renames leaves the old state complete beside its place.
     previous = dest.with_name(f"{dest.name}.previous-{secrets.token_hex(4)}")
     os.rename(dest, previous)
     try:
@@ -281,10 +283,10 @@ def _exchange(new: Path, dest: Path) -> None:
         os.rename(previous, dest)
         raise
     with contextlib.suppress(OSError):
-        _remove(previous)
+        _remove_tree(previous)
 
 
-def _remove(path: Path) -> None:
+def _remove_tree(path: Path) -> None:
     around = paths.open_directory(str(path.parent))
     try:
         paths.remove_below(around, path.name)
@@ -292,10 +294,10 @@ def _remove(path: Path) -> None:
         os.close(around)
 
 
-def _room(directory: Path) -> int:
+def _free_bytes(directory: Path) -> int:
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
 
 
-def _reasons(skipped: dict[str, str]) -> str:
+def _list_reasons(skipped: dict[str, str]) -> str:
     return "".join(f"; {identity}: {reason}" for identity, reason in skipped.items())[:1500]

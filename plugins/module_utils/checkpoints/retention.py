@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which checkpoints are old enough to go, and taking them away."""
+"""The checkpoints that retention removes, and their removal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from .store import Store
 
 @dataclass(frozen=True)
 class RetentionRules:
-    """keep: how many stay, None for all. max_age: seconds after which one may go, None for never."""
+    """The rules of retention.
+
+    keep: how many checkpoints stay, None for all.  max_age: seconds after which one is due, None for never.
+    """
 
     keep: int | None = None
     max_age: float | None = None
@@ -24,7 +27,7 @@ class RetentionRules:
 
 @dataclass(frozen=True)
 class PruneResult:
-    """removed: ids. left: id -> why it stayed although it was due. leftovers: of saves that were killed."""
+    """removed: ids.  left: id -> why it stayed although it was due.  leftovers: removed drafts of killed saves."""
 
     removed: list[str]
     left: dict[str, str]
@@ -34,7 +37,7 @@ class PruneResult:
 def surplus(newest_first: Sequence[str], rules: RetentionRules, now: float, protected: str | None) -> list[str]:
     """The ids that are due, oldest first: beyond the count, or too old. Never the protected one.
 
-    now: seconds since the epoch. protected: the newest that verifies, without which there would be nothing to restore.
+    now: seconds since the epoch.  protected: the newest that verifies, without which nothing could be restored.
     """
     due = set(newest_first[rules.keep :]) if rules.keep is not None else set()
     if rules.max_age is not None:
@@ -50,7 +53,7 @@ def taken(identity: str) -> float:
 def prune(
     store: Store, series: str, rules: RetentionRules, key: str | None, proven: str | None = None, dry: bool = False
 ) -> PruneResult:
-    """Apply the rules. proven: one that was verified just now. Raises CheckpointError."""
+    """Apply the rules. proven: the id of one that was verified just now. Raises CheckpointError."""
     leftovers = store.leftovers(series, remove=not dry)
     newest_first = store.ids(series)
     due = surplus(newest_first, rules, time.time(), proven)

@@ -30,7 +30,7 @@ _BITS = {
 
 
 def verify(stream: BinaryIO, what: str) -> dict[str, int]:
-    """Bytes of each tensor, by its name. Raises Damaged."""
+    """Name -> bytes of each tensor. Raises Damaged."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     start = stream.read(8)
@@ -39,7 +39,7 @@ def verify(stream: BinaryIO, what: str) -> dict[str, int]:
     (length,) = struct.unpack("<Q", start)
     if length > min(_MAX_HEADER, size - 8):
         raise Damaged(f"{what}: its header should have {length} bytes, the file has {size}")
-    spans = _spans(_header(stream.read(length), what), what)
+    spans = _tensor_spans(_parse_header(stream.read(length), what), what)
     at = 0
     for begin, end, name in sorted(spans):
         if begin != at:
@@ -55,7 +55,7 @@ def looks_like(start: bytes) -> bool:
     return len(start) >= 9 and struct.unpack("<Q", start[:8])[0] <= _MAX_HEADER and start[8:9] == b"{"
 
 
-def _header(text: bytes, what: str) -> dict[str, Any]:
+def _parse_header(text: bytes, what: str) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
@@ -74,11 +74,11 @@ def _header(text: bytes, what: str) -> dict[str, Any]:
     return header
 
 
-def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
+def _tensor_spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
     spans = []
     for name, described in header.items():
         entry = described if isinstance(described, dict) else {}
-        shape, offsets = _numbers(entry.get("shape")), _numbers(entry.get("data_offsets"))
+        shape, offsets = _counts_or_none(entry.get("shape")), _counts_or_none(entry.get("data_offsets"))
         if shape is None or offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
             raise Damaged(f"{what}: tensor {name[:80]!r} has no usable shape and data_offsets")
         dtype = str(entry.get("dtype"))
@@ -91,6 +91,6 @@ def _spans(header: dict[str, Any], what: str) -> list[tuple[int, int, str]]:
     return spans
 
 
-def _numbers(value: Any) -> list[int] | None:
+def _counts_or_none(value: Any) -> list[int] | None:
     fit = isinstance(value, list) and all(map(is_count, value))
     return value if fit else None

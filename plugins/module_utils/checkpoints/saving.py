@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Saving a checkpoint: it is in the store whole and proven, or not at all."""
+"""Saving a checkpoint: afterwards it is in the store complete and proven, or not at all."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .problems import CheckpointError, Damaged
 from .store import Draft, Store
 from .tree import Signature, Tree, read_tree, signature
 
-# Written beside the files: manifest and directories.
+# Space for the manifest and directories, beside the files.
 _OVERHEAD = 1 << 20
 
 
 @dataclass(frozen=True)
 class SaveRequest:
-    """What to save. format None: by content. min_free: bytes to leave free. notes: what the manifest says besides.
+    """What to save. format None: by content.  min_free: bytes to leave free.  notes: further keys of the manifest.
 
-    only: the files of source that belong to it, when others are beside them.
+    only: the files of the source directory that belong to the checkpoint, None for all.
     """
 
     series: str
@@ -44,7 +44,7 @@ class SaveRequest:
 
 @dataclass(frozen=True)
 class SavedCheckpoint:
-    """What is in the store now."""
+    """A checkpoint that has been saved."""
 
     id: str
     location: str
@@ -56,7 +56,7 @@ class SavedCheckpoint:
 
 
 def save(store: Store, order: SaveRequest) -> SavedCheckpoint:
-    """Save one checkpoint. Raises CheckpointError and Damaged, and then the store has nothing new."""
+    """Save one checkpoint. Raises CheckpointError and Damaged, after which the store has nothing new."""
     began = time.monotonic()
     before = signature(order.source, order.only)
     tree = read_tree(order.source, order.only)
@@ -66,18 +66,18 @@ def save(store: Store, order: SaveRequest) -> SavedCheckpoint:
     at = time.time()
     draft = store.draft(order.series, names.new_id(at))
     try:
-        # A draft on this disk is proven itself; what only the store can see is proven before it leaves.
+        # A draft on this disk is proven itself. For a remote store the local source is proven.
         proof = prove(tree, order.format) if draft.written() is None else None
-        files = for_each(list(tree.files), lambda name: _add(draft, tree, name))
+        files = for_each(list(tree.files), lambda name: _add_file(draft, tree, name))
         _refuse_changed(before, order)
-        proof = proof or prove(_copied(draft, tree), order.format)
-        content = _manifest(order, draft.id, tree, files, proof, at)
+        proof = proof or prove(_tree_to_prove(draft, tree), order.format)
+        content = _encode_manifest(order, draft.id, tree, files, proof, at)
         draft.commit(content)
     except BaseException:
         draft.abandon()
         raise
     if order.read_back:
-        _read_back(store, order.series, draft.id, files)
+        _compare_stored(store, order.series, draft.id, files)
     read = manifest.decode(content, order.series, draft.id, order.signing_key)
     seconds = round(time.monotonic() - began, 3)
     location = store.location(order.series, draft.id)
@@ -85,7 +85,7 @@ def save(store: Store, order: SaveRequest) -> SavedCheckpoint:
 
 
 def check_room(room: int | None, needed: int, min_free: int, where: str) -> None:
-    """Refuse to begin what cannot end. Raises CheckpointError."""
+    """Check that there is enough space. Raises CheckpointError."""
     if room is not None and room < needed + min_free + _OVERHEAD:
         raise CheckpointError(
             f"{where} has {room} bytes free; {needed} are to be written and {min_free} must stay free"
@@ -97,19 +97,19 @@ def _refuse_changed(before: Mapping[str, Signature], order: SaveRequest) -> None
         raise CheckpointError(f"{order.source} was written to while it was read; nothing was saved")
 
 
-def _add(draft: Draft, tree: Tree, name: str) -> ManifestEntry:
+def _add_file(draft: Draft, tree: Tree, name: str) -> ManifestEntry:
     with tree.open(name) as source:
         return draft.add(name, source)
 
 
-def _copied(draft: Draft, tree: Tree) -> Tree:
+def _tree_to_prove(draft: Draft, tree: Tree) -> Tree:
     written = draft.written()
     if written is None:
         return tree
     return read_tree(written / tree.root.name) if tree.is_file else read_tree(written)
 
 
-def _manifest(
+def _encode_manifest(
     order: SaveRequest, identity: str, tree: Tree, files: Mapping[str, ManifestEntry], proof: FormatProof, at: float
 ) -> bytes:
     document = {
@@ -132,7 +132,7 @@ def _manifest(
     return manifest.encode(document, order.signing_key)
 
 
-def _read_back(store: Store, series: str, identity: str, files: Mapping[str, ManifestEntry]) -> None:
+def _compare_stored(store: Store, series: str, identity: str, files: Mapping[str, ManifestEntry]) -> None:
     for name, entry in files.items():
         with store.open(series, identity, name) as stream:
             if copy(stream, None) != entry:

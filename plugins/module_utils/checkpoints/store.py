@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of a place where checkpoints are kept. A checkpoint is there when its manifest is, and not before."""
+"""The protocol of a store for checkpoints. A checkpoint exists from the moment when its manifest exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .manifest import ManifestEntry
 
 
 class Draft(Protocol):
-    """A checkpoint that is being written. Until commit() returns nobody takes it for one."""
+    """A checkpoint that is being written. No reader sees it before commit()."""
 
     id: str
 
@@ -21,7 +21,7 @@ class Draft(Protocol):
         """Copy one file in."""
 
     def written(self) -> Path | None:
-        """Where the files can be looked at before the commit; None where only the store can."""
+        """The local directory of the draft's files; None where they are not on this machine."""
 
     def commit(self, manifest: bytes) -> None:
         """Make everything durable, and then make it a checkpoint."""
@@ -31,7 +31,7 @@ class Draft(Protocol):
 
 
 class Store(Protocol):
-    """A place. Errors are CheckpointError; a checkpoint that is gone or unreadable is Damaged."""
+    """A store. Methods raise CheckpointError, and Damaged for a checkpoint that is gone or unreadable."""
 
     url: str
 
@@ -42,28 +42,28 @@ class Store(Protocol):
         """The checkpoints of a series that have a manifest, newest first."""
 
     def hold(self, series: str, identity: str) -> AbstractContextManager[None]:
-        """While this is open, no retention removes the checkpoint. Raises Damaged when it is gone."""
+        """Keep retention from removing the checkpoint inside the C(with) block. Raises Damaged where it is gone."""
 
     def manifest(self, series: str, identity: str) -> bytes:
-        """The manifest as it stands there."""
+        """The bytes of the manifest, unchecked."""
 
     def sizes(self, series: str, identity: str) -> dict[str, int]:
-        """Every file that is there, without the manifest, and its bytes."""
+        """Name -> bytes of every stored file, without the manifest."""
 
     def open(self, series: str, identity: str, name: str) -> BinaryIO:
         """Open one file for reading."""
 
     def tree(self, series: str, identity: str) -> Path | None:
-        """Where the files are on this machine, if they are."""
+        """The local directory of the files, None where they are not on this machine."""
 
     def location(self, series: str, identity: str) -> str:
-        """What to tell a person."""
+        """The checkpoint's path or URL, for messages."""
 
     def remove(self, series: str, identity: str) -> str | None:
-        """Remove a checkpoint. None when it is gone, else the reason why it was left alone."""
+        """Remove a checkpoint. Returns None if it is gone, else why it was not removed."""
 
     def leftovers(self, series: str, remove: bool) -> list[str]:
-        """What killed saves left; removed if asked for."""
+        """The drafts that killed saves left; C(remove): remove them too."""
 
     def room(self, series: str) -> int | None:
-        """Bytes that can still be written, or None where nobody can know."""
+        """Bytes that can still be written, or None where that is unknown."""

@@ -4,8 +4,8 @@
 """Periodic saves: a systemd timer, a hardened service, a program and its parameters, all of them plain files.
 
 The program is a zip of the modules that this process has loaded from our own package, so a target needs nothing but the
-Python that Ansible uses there.  Parameters, and with them keys, are in a file that only root reads; a command line has
-none of them.
+Python that Ansible uses there. The parameters, which include keys, are in a file that only root can read, and never on
+a command line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROGRAM = "/usr/local/lib/autoglm/checkpoint.pyz"
 PARAMETERS = "/etc/autoglm/checkpoints"
 UNITS = "/etc/systemd/system"
 _PACKAGE = __name__.rpartition(".")[0].rpartition(".")[0]
-# scheduled is loaded here, and with it all that it needs, so that the program has it.
+# Importing "scheduled" loads all modules that the program needs, which is how program() finds them.
 _MAIN = f"""import sys
 
 from autoglm_knowledge{scheduled.__name__[len(_PACKAGE) :]} import main
@@ -39,7 +39,7 @@ _INTERVAL = re.compile(r"\d+ ?(?:s|sec|m|min|h|hr|d|day|w)?(?: ?\d+ ?(?:s|sec|m|
 
 @dataclass(frozen=True)
 class Schedule:
-    """When, for how long at most, and where the service may write. Exactly one of calendar and interval."""
+    """When a save runs, its time limit, and where the service may write. Has either a calendar or an interval."""
 
     name: str
     calendar: str | None
@@ -53,7 +53,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class File:
-    """A file that belongs to a schedule. secret: its text is not for a diff."""
+    """A file that belongs to a schedule. secret: a diff must not show its text."""
 
     path: str
     content: bytes
@@ -67,7 +67,7 @@ def unit(name: str) -> str:
 
 
 def check(schedule: Schedule) -> None:
-    """Raises ValueError."""
+    """Check a schedule. Raises ValueError."""
     if (schedule.calendar is None) == (schedule.interval is None):
         raise ValueError("schedule needs one of calendar and interval")
     if schedule.calendar is not None and not _CALENDAR.match(schedule.calendar):
@@ -88,18 +88,18 @@ def files(schedule: Schedule, params: Mapping[str, Any]) -> list[File]:
     return [
         File(PROGRAM, program(), 0o755),
         File(f"{PARAMETERS}/{schedule.name}.json", parameters, 0o600, secret=True),
-        File(f"{UNITS}/{name}.service", _service(schedule).encode(), 0o644),
-        File(f"{UNITS}/{name}.timer", _timer(schedule).encode(), 0o644),
+        File(f"{UNITS}/{name}.service", _service_unit(schedule).encode(), 0o644),
+        File(f"{UNITS}/{name}.timer", _timer_unit(schedule).encode(), 0o644),
     ]
 
 
 def removable(name: str) -> list[str]:
-    """What goes with a schedule. The program stays: other schedules share it."""
+    """The files to remove with a schedule. The program stays, because other schedules share it."""
     return [f"{UNITS}/{unit(name)}.timer", f"{UNITS}/{unit(name)}.service", f"{PARAMETERS}/{name}.json"]
 
 
 def program() -> bytes:
-    """The zip, the same bytes each time."""
+    """The zip, reproducible byte by byte."""
     sources = {"__main__.py": _MAIN, "autoglm_knowledge/__init__.py": ""}
     for name in sorted(sys.modules):
         if not name.startswith(_PACKAGE + "."):
@@ -107,7 +107,7 @@ def program() -> bytes:
         inside = name[len(_PACKAGE) + 1 :]
         module = sys.modules[name]
         path = inside.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
-        sources[f"autoglm_knowledge/{path}"] = _source(module)
+        sources[f"autoglm_knowledge/{path}"] = _module_source(module)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(sources):
@@ -115,27 +115,27 @@ def program() -> bytes:
     return out.getvalue()
 
 
-def _source(module: Any) -> str:
+def _module_source(module: Any) -> str:
     loader = module.__spec__.loader
     return str(loader.get_source(module.__name__) or "")
 
 
-def _service(schedule: Schedule) -> str:
-    """Root reads any trainer's files and signals it; what root does not need for that is taken away."""
+def _service_unit(schedule: Schedule) -> str:
+    """The service unit: root with no more rights than it needs to read a trainer's files and signal it."""
     lines = [
         "[Unit]",
         f"Description=Save a checkpoint of {schedule.name} (autoglm.recovery)",
         "",
         "[Service]",
         "Type=oneshot",
-        f"ExecStart={_quoted(schedule.python)} -I {PROGRAM} {PARAMETERS}/{schedule.name}.json",
+        f"ExecStart={_quote_path(schedule.python)} -I {PROGRAM} {PARAMETERS}/{schedule.name}.json",
         f"TimeoutStartSec={schedule.timeout}",
         "Nice=10",
         "IOSchedulingClass=idle",
         "UMask=0077",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
-        *(f"ReadWritePaths={_quoted(path)}" for path in schedule.writes),
+        *(f"ReadWritePaths={_quote_path(path)}" for path in schedule.writes),
         "ProtectKernelTunables=yes",
         "ProtectKernelModules=yes",
         "ProtectControlGroups=yes",
@@ -147,7 +147,7 @@ def _service(schedule: Schedule) -> str:
         "SystemCallArchitectures=native",
     ]
     if not schedule.hook:
-        # A trainer's own command may need a GPU; we do not.
+        # The operator's command may need a GPU; our own code does not.
         lines += [
             "PrivateDevices=yes",
             "ProtectHome=read-only",
@@ -157,7 +157,7 @@ def _service(schedule: Schedule) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _timer(schedule: Schedule) -> str:
+def _timer_unit(schedule: Schedule) -> str:
     if schedule.calendar is not None:
         when = [f"OnCalendar={schedule.calendar}", "Persistent=yes"]
     else:
@@ -177,6 +177,6 @@ def _timer(schedule: Schedule) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _quoted(path: str) -> str:
-    """A path as a unit takes it: blanks do not part it, and a percent sign is one."""
+def _quote_path(path: str) -> str:
+    """A path quoted for a unit file, with percent signs escaped."""
     return '"' + path.replace("%", "%%") + '"'

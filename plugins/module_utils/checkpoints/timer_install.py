@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Putting a schedule's files in place, and taking them away. What is as it should be is not touched."""
+"""Installing and removing the files of a schedule. A file that is already as it should be is not touched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS = 30.0
 
 @dataclass
 class Change:
-    """What is, or would be, done. before and after: texts for a diff, without secrets."""
+    """What was done, or would be in check mode. before and after: texts for a diff, without secrets."""
 
     changed: bool = False
     before: str = ""
@@ -30,25 +30,25 @@ class Change:
 
 
 def install(name: str, wanted: Sequence[File], check_mode: bool, runner: Runner = run) -> Change:
-    """Write what differs and start the timer. Raises CheckpointError."""
+    """Write the files that differ and start the timer. Raises CheckpointError."""
     change = Change()
     for file in wanted:
-        _compare(file, change)
-    enabled = _says(runner, "is-enabled", name) and _says(runner, "is-active", name)
+        _note_difference(file, change)
+    enabled = _ask_systemctl(runner, "is-enabled", name) and _ask_systemctl(runner, "is-active", name)
     change.changed = change.changed or not enabled
     if not change.changed or check_mode:
         return change
     for file in wanted:
-        _write(file)
-    _systemctl(runner, "daemon-reload")
-    # A timer that runs already would keep its old time.
-    _systemctl(runner, "enable", f"{unit(name)}.timer")
-    _systemctl(runner, "restart", f"{unit(name)}.timer")
+        _write_file(file)
+    _run_systemctl(runner, "daemon-reload")
+    # A running timer would keep its old schedule.
+    _run_systemctl(runner, "enable", f"{unit(name)}.timer")
+    _run_systemctl(runner, "restart", f"{unit(name)}.timer")
     return change
 
 
 def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
-    """Stop the timer and the save that it may have begun, and remove what belongs to this schedule alone.
+    """Stop the timer and a save that it may have started, and remove the files of this schedule.
 
     Raises CheckpointError.
     """
@@ -56,41 +56,41 @@ def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
     change = Change(bool(there), "".join(f"{path}\n" for path in there), "", there)
     if not there or check_mode:
         return change
-    # Of a schedule of which somebody has removed a part systemd refuses to disable a timer, and to stop a save, that it
-    # does not have; a timer that runs without its file can be stopped.
+    # If a unit file is missing, systemd refuses to disable that timer or to stop that service. But a timer that runs
+    # without its file can be stopped.
     for kind, words in (("timer", ("disable", "--now")), ("service", ("stop",))):
         if any(path.endswith(f"{unit(name)}.{kind}") for path in there):
-            # Its program goes: it would end as failed, and systemd would show a failed unit that nobody can find.
-            _systemctl(runner, *words, f"{unit(name)}.{kind}")
+            # Without its program the save would fail, and systemd would show a failed unit that no longer exists.
+            _run_systemctl(runner, *words, f"{unit(name)}.{kind}")
         else:
             runner(["systemctl", "stop", f"{unit(name)}.{kind}"], _SECONDS)
     for path in there:
         os.unlink(path)
-    _systemctl(runner, "daemon-reload")
-    # One that systemd has forgotten already is told as an error.
+    _run_systemctl(runner, "daemon-reload")
+    # systemctl reports an error for a unit that it has forgotten already.
     runner(["systemctl", "reset-failed", f"{unit(name)}.service"], _SECONDS)
     return change
 
 
 def check_calendar(calendar: str, runner: Runner = run) -> None:
-    """Have systemd read a calendar event, where it is there to ask. Raises ValueError."""
+    """Have systemd parse a calendar event, where systemd is installed. Raises ValueError."""
     outcome = runner(["systemd-analyze", "calendar", "--", calendar], _SECONDS)
     if outcome.rc not in (0, None):
         raise ValueError(f"calendar {calendar[:80]!r} is not understood by systemd: {outcome.complaint()}")
 
 
-def _compare(file: File, change: Change) -> None:
-    current = _read(Path(file.path))
+def _note_difference(file: File, change: Change) -> None:
+    current = _read_file(Path(file.path))
     same = current is not None and current == (file.content, file.mode)
     change.paths.append(file.path)
     if same:
         return
     change.changed = True
-    change.before += _shown(file, None if current is None else current[0])
-    change.after += _shown(file, file.content)
+    change.before += _shown_text(file, None if current is None else current[0])
+    change.after += _shown_text(file, file.content)
 
 
-def _shown(file: File, content: bytes | None) -> str:
+def _shown_text(file: File, content: bytes | None) -> str:
     if content is None:
         return ""
     if file.secret or file.path.endswith(".pyz"):
@@ -99,7 +99,7 @@ def _shown(file: File, content: bytes | None) -> str:
     return f"# {file.path}\n{content.decode('utf-8', 'replace')}"
 
 
-def _read(path: Path) -> tuple[bytes, int] | None:
+def _read_file(path: Path) -> tuple[bytes, int] | None:
     try:
         return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def _read(path: Path) -> tuple[bytes, int] | None:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _write(file: File) -> None:
+def _write_file(file: File) -> None:
     path = Path(file.path)
     try:
         _make_directory(path.parent, 0o700 if file.secret else 0o755)
@@ -118,7 +118,7 @@ def _write(file: File) -> None:
 
 
 def _make_directory(path: Path, mode: int) -> None:
-    """Make a directory and those above it, whatever the umask is. Only the innermost may be private."""
+    """Create a directory and its parents, whatever the umask is. C(mode) is for the innermost alone."""
     if path.is_dir():
         return
     _make_directory(path.parent, 0o755)
@@ -126,11 +126,11 @@ def _make_directory(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-def _says(runner: Runner, question: str, name: str) -> bool:
+def _ask_systemctl(runner: Runner, question: str, name: str) -> bool:
     return runner(["systemctl", question, "--quiet", f"{unit(name)}.timer"], _SECONDS).rc == 0
 
 
-def _systemctl(runner: Runner, *words: str) -> None:
+def _run_systemctl(runner: Runner, *words: str) -> None:
     outcome = runner(["systemctl", *words], _SECONDS)
     if outcome.complaint():
         raise CheckpointError(f"systemctl {' '.join(words)}: {outcome.complaint()}")

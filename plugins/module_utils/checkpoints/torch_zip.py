@@ -20,7 +20,7 @@ from .pickles import PickleContents, PickleGlobal, read_pickle
 from .problems import Damaged, Unsupported
 
 MAGIC = b"PK\x03\x04"
-# The first bytes of the pickles that older versions wrote: PROTO 2, then the number 0x1950a86a20f9469cfc6c.
+# The first bytes of the pickles of older versions: PROTO 2, then the number 0x1950a86a20f9469cfc6c.
 LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 # Bytes of an element, by the name of the storage's class.
@@ -33,13 +33,13 @@ _ELEMENT = {
     "ComplexDoubleStorage": 16,
 }
 _CHUNK = 1 << 20
-# Storages are never compressed; code of TorchScript is. No program inflates to this.
+# Storages are never compressed; code of TorchScript is, but no code inflates to this size.
 _MAX_INFLATED = 1 << 30
 
 
 @dataclass(frozen=True)
 class TorchFile:
-    """What a file holds. texts: all text constants of its pickle, which the names of its tensors are among."""
+    """The contents of a file. texts: all text constants of its pickle, which include the names of its tensors."""
 
     storages: int
     texts: frozenset[str]
@@ -53,16 +53,16 @@ def verify(stream: BinaryIO, what: str) -> TorchFile:
     stream.seek(0)
     try:
         with zipfile.ZipFile(stream) as archive:
-            return _verify(archive, what)
+            return _verify_archive(archive, what)
     except Damaged:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise Damaged(f"{what}: is no whole zip: {str(error)[:160]}") from error
 
 
-def _verify(archive: zipfile.ZipFile, what: str) -> TorchFile:
-    entries = _entries(archive, what)
-    root = _root(entries, what)
+def _verify_archive(archive: zipfile.ZipFile, what: str) -> TorchFile:
+    entries = _entries_by_name(archive, what)
+    root = _archive_root(entries, what)
     remarks = _check_bytes(archive, entries, what)
     texts: set[str] = set()
     storages = 0
@@ -78,7 +78,7 @@ def _verify(archive: zipfile.ZipFile, what: str) -> TorchFile:
     return TorchFile(storages, frozenset(texts), tuple(remarks))
 
 
-def _entries(archive: zipfile.ZipFile, what: str) -> dict[str, zipfile.ZipInfo]:
+def _entries_by_name(archive: zipfile.ZipFile, what: str) -> dict[str, zipfile.ZipInfo]:
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         if entry.filename in entries:
@@ -91,7 +91,7 @@ def _entries(archive: zipfile.ZipFile, what: str) -> dict[str, zipfile.ZipInfo]:
     return entries
 
 
-def _root(entries: Mapping[str, zipfile.ZipInfo], what: str) -> str:
+def _archive_root(entries: Mapping[str, zipfile.ZipInfo], what: str) -> str:
     roots = {name.partition("/")[0] for name in entries}
     if len(roots) != 1:
         raise Damaged(f"{what}: has {len(roots)} top folders in place of one, so torch did not write it")
@@ -108,7 +108,7 @@ def _check_bytes(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo
     if all(entry.CRC == 0 for entry in entries.values() if entry.file_size):
         remarks.append(f"{what}: carries no CRCs, so nothing but lengths shows whether its storages were whole")
         for entry in entries.values():
-            entry.CRC = cast("int", None)  # zipfile compares with nothing then
+            entry.CRC = cast("int", None)  # zipfile then compares nothing
     for entry in entries.values():
         with archive.open(entry) as stream:
             while stream.read(_CHUNK):  # raises BadZipFile at the end when the CRC differs
@@ -125,7 +125,7 @@ def _refuse_harmful(contents: PickleContents, what: str) -> None:
 def _check_storages(contents: PickleContents, sizes: Mapping[str, int], what: str, remarks: list[str]) -> int:
     needed: dict[str, int | None] = {}
     for found in contents.persistent:
-        key, length = _storage(found, what)
+        key, length = _key_and_size(found, what)
         if key not in sizes:
             raise Damaged(f"{what}: storage {key!r} is missing")
         if length is not None and sizes[key] != length:
@@ -139,8 +139,8 @@ def _check_storages(contents: PickleContents, sizes: Mapping[str, int], what: st
     return len(needed)
 
 
-def _storage(found: object, what: str) -> tuple[str, int | None]:
-    """Key and bytes of one persistent id; bytes None when the type of the elements is not known."""
+def _key_and_size(found: object, what: str) -> tuple[str, int | None]:
+    """Key and bytes of one persistent id; bytes None where the type of the elements is unknown."""
     if not isinstance(found, tuple) or len(found) < 5 or found[0] != "storage":
         raise Damaged(f"{what}: holds a persistent id that is none of torch's")
     kind, key, count = found[1], found[2], found[4]

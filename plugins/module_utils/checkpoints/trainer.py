@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking a running trainer, by a signal, to write a checkpoint, and choosing which of its checkpoints to save.
+"""Asking a running trainer by a signal to write a checkpoint, and choosing which of its checkpoints to save.
 
-A file that has stopped growing is not finished: what is taken has proven itself by its structure.
+A file that has stopped growing may still be unfinished, so a checkpoint is chosen only if its structure proves it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .problems import CheckpointError, Damaged
 from .tree import Signature, read_tree, signature
 
 _POLL_SECONDS = 0.1
-# What it wrote last is seen twice before it is judged.
+# Polls after the trainer has ended: a file counts once two polls have seen it unchanged.
 _POLLS_AFTER_END = 3
 # No trainer nests deeper; each level is one more open directory.
 _DEEPEST = 32
@@ -36,14 +36,14 @@ _DEEPEST = 32
 
 @dataclass(frozen=True)
 class Source:
-    """Where a trainer writes. pattern: which entries of a directory are checkpoints; None: path itself is the one."""
+    """Where a trainer writes. pattern: selects the checkpoints in a directory; None: the path is the checkpoint."""
 
     path: Path
     pattern: str | None = None
     format: str | None = None
 
     def entries(self) -> list[Path]:
-        """What may be a checkpoint, newest first. Raises CheckpointError."""
+        """The possible checkpoints, newest first. Raises CheckpointError."""
         if self.pattern is None:
             return [self.path]
         parts = check_relative(self.pattern, "pattern").split("/")
@@ -61,9 +61,9 @@ class Source:
 
 
 def _matching(directory: int, parts: list[str], before: str) -> Iterator[tuple[str, int]]:
-    """What matches a pattern below an open directory, and when it was changed, in ns. No link matches, or leads on.
+    """The matches of a pattern below an open directory, and when they changed, in ns. Links are not followed.
 
-    A part of two asterisks stands for any directories, also none, as in pathlib.
+    A part of two asterisks stands for any number of directories, as in pathlib.
     """
     part, rest = parts[0], parts[1:]
     anywhere = part == "**"
@@ -79,7 +79,7 @@ def _matching(directory: int, parts: list[str], before: str) -> Iterator[tuple[s
             if is_directory and deeper and name.count("/") < _DEEPEST:
                 try:
                     below = paths.open_below(directory, entry.name)
-                except OSError:  # it is gone, or may not be read
+                except OSError:  # removed meanwhile, or not readable
                     continue
                 try:
                     yield from _matching(below, deeper, name + "/")
@@ -88,7 +88,7 @@ def _matching(directory: int, parts: list[str], before: str) -> Iterator[tuple[s
 
 
 def newest_whole(source: Source) -> tuple[Path, dict[str, str]]:
-    """The newest entry that proves itself, and why newer ones do not. Raises CheckpointError."""
+    """The newest entry that its structure proves, and why newer ones are not proven. Raises CheckpointError."""
     skipped: dict[str, str] = {}
     for path in source.entries():
         try:
@@ -103,13 +103,13 @@ def newest_whole(source: Source) -> tuple[Path, dict[str, str]]:
 
 
 def snapshot(source: Source) -> dict[Path, dict[str, Signature]]:
-    """What is there before the trainer is asked."""
+    """The entries and their signatures before the trainer is asked."""
     return {path: signature(path) for path in source.entries()}
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """A process that is to be asked. owner: the user who named it, and may name their own alone; None: root did."""
+    """A trainer's process. owner: the user who named it and must own it; None if root named it."""
 
     pid: int
     owner: int | None = None
@@ -123,9 +123,9 @@ def ask(trainer: Trainer, name: str) -> None:
     except OSError as error:
         raise CheckpointError(f"process {pid}: {error.strerror}") from error
     try:
-        # Held first, asked then: the number cannot go to another process any more.
+        # The descriptor is opened before the checks, so that the number cannot go to another process in between.
         _check_owner(trainer)
-        if not _catches(pid, number):
+        if not _handles_signal(pid, number):
             raise CheckpointError(f"process {pid} has no handler for {name}, which would end it; it was not sent")
         if descriptor is not None and hasattr(signal, "pidfd_send_signal"):
             signal.pidfd_send_signal(descriptor, number)
@@ -155,18 +155,18 @@ def _check_owner(trainer: Trainer) -> None:
 
 
 def wait_for_new(source: Source, before: Mapping[Path, dict[str, Signature]], pid: int, timeout: float) -> Path:
-    """Wait for an entry that was not there before, or has changed, and proves itself. Raises CheckpointError."""
+    """Wait for a new or changed entry that its structure proves. Raises CheckpointError."""
     deadline = time.monotonic() + timeout
     last: dict[Path, dict[str, Signature]] = {}
     why = "it wrote nothing new"
     polls_after_end = 0
     while True:
-        polls_after_end += not _runs(pid)
+        polls_after_end += not _is_running(pid)
         for path in source.entries():
             seen = signature(path)
             quiet = seen and seen != before.get(path) and seen == last.get(path)
             last[path] = seen
-            problem = _unfinished(path, source.format, seen) if quiet else None
+            problem = _why_not_whole(path, source.format, seen) if quiet else None
             if quiet and problem is None:
                 return path
             why = problem or why
@@ -177,8 +177,8 @@ def wait_for_new(source: Source, before: Mapping[Path, dict[str, Signature]], pi
         time.sleep(_POLL_SECONDS)
 
 
-def _unfinished(path: Path, wanted: str | None, seen: Mapping[str, Signature]) -> str | None:
-    """Why an entry cannot be taken; None when it proves itself. Plain files never show that they are finished."""
+def _why_not_whole(path: Path, wanted: str | None, seen: Mapping[str, Signature]) -> str | None:
+    """Why an entry is not proven, None if it is. Plain files are never proven to be finished."""
     try:
         tree = read_tree(path)
         if not tree.files or (wanted or detect(tree)) == "files":
@@ -201,9 +201,9 @@ def signal_number(name: str) -> signal.Signals:
 
 
 def find(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout: float = 10.0) -> Trainer:
-    """The main process, and whose word that is. Raises CheckpointError."""
+    """The trainer's main process, by its pid file or its systemd unit. Raises CheckpointError."""
     if pid_file is not None:
-        return _named_by(str(pid_file))
+        return _trainer_of_pid_file(str(pid_file))
     try:
         pid = systemctl.main_pid(systemctl.show(systemctl.unit_name(unit or ""), runner, timeout))
     except Unread as error:
@@ -213,14 +213,14 @@ def find(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout:
     return Trainer(pid)
 
 
-def _named_by(pid_file: str) -> Trainer:
+def _trainer_of_pid_file(pid_file: str) -> Trainer:
     try:
         with os.fdopen(paths.open_file(pid_file), encoding="ascii") as file:
             about = os.fstat(file.fileno())
             if about.st_mode & stat.S_IWOTH:
                 raise CheckpointError(f"{pid_file} may be written by anybody, who could have us signal any process")
             if about.st_uid == 0:
-                _check_roots(file.fileno(), about, pid_file)
+                _check_written_by_root(file.fileno(), about, pid_file)
             text = file.read(64).strip()
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{pid_file}: cannot be read: {error}") from error
@@ -230,10 +230,10 @@ def _named_by(pid_file: str) -> Trainer:
     return Trainer(number, about.st_uid or None)
 
 
-def _check_roots(descriptor: int, about: os.stat_result, pid_file: str) -> None:
-    """See that root put the file there, and nobody else wrote to it: then it may name anybody's process.
+def _check_written_by_root(descriptor: int, about: os.stat_result, pid_file: str) -> None:
+    """Check that only root can have put the file there: then it may name any user's process. Raises OSError.
 
-    What root wrote elsewhere in a service's own directory the service could give this name. Raises OSError.
+    A file in a directory that a service owns does not count: the service could move a file of root's to this name.
     """
     if about.st_mode & stat.S_IWGRP:
         raise CheckpointError(
@@ -247,7 +247,7 @@ def _check_roots(descriptor: int, about: os.stat_result, pid_file: str) -> None:
         os.close(directory)
 
 
-def _catches(pid: int, number: int) -> bool:
+def _handles_signal(pid: int, number: int) -> bool:
     try:
         lines = Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
     except OSError as error:
@@ -256,12 +256,12 @@ def _catches(pid: int, number: int) -> bool:
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    return state not in ("Z", "X")  # ended, and not yet waited for by its parent
+    return state not in ("Z", "X")  # such a process has ended
 
 
 def _changed_at(entry: os.DirEntry[str]) -> int:

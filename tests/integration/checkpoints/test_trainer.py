@@ -256,5 +256,5 @@ class TestCommand:
 
 def test_plain_files_never_show_that_they_are_finished(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("hello")
-    assert "no structure" in (trainer._unfinished(tmp_path, None, {}) or "")
+    assert "no structure" in (trainer._why_not_whole(tmp_path, None, {}) or "")
     assert Source(tmp_path).entries() == [tmp_path]

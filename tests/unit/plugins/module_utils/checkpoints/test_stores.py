@@ -349,7 +349,7 @@ class TestObjects:
     ) -> None:
         old = keep(store, tmp_path / "m.safetensors")
         leases = iter([False, True])
-        monkeypatch.setattr(store, "_leases", lambda _series, _identity: next(leases))
+        monkeypatch.setattr(store, "_has_lease", lambda _series, _identity: next(leases))
         assert store.remove("m", old.id) == "it is being read"
         assert problem(store, old.id) is None
 

@@ -21,7 +21,9 @@ def test_every_playbook_is_run_with_a_misleading_inventory() -> None:
 
 
 def test_every_documented_short_name_misleads_there() -> None:
-    told = set(re.findall(r"^\| [^|]*\| `(\w+)[=`]", (CHECKOUT / "docs/playbooks.md").read_text("utf-8"), re.MULTILINE))
+    by_hand = (CHECKOUT / "docs/playbooks.md").read_text("utf-8").partition("\n## From the inventory\n")
+    assert by_hand[1]
+    told = set(re.findall(r"^\| [^|]*\| `(\w+)[=`]", by_hand[0], re.MULTILINE))
     assert told >= {"target", "force", "pool"}
     assert told == {name for name in misleading.SHORT if not name.startswith("awx_")}
     assert told <= set(misleading.MISLEADING)

@@ -14,7 +14,6 @@ import typer
 from autoglm_recovery.cli import asking, backtest, exporter
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.runs.awx import client as awx
-from autoglm_recovery.receiver.runs.awx.settings import Token
 from autoglm_recovery.token_file import NoTokenError, first_token
 
 
@@ -30,7 +29,7 @@ READERS = {
     "backtest": backtest._token,
     "exporter": lambda file: exporter._authorization(file)["Authorization"].removeprefix("Bearer "),
     "Prometheus and Alertmanager": of_fleet,
-    "AWX": lambda file: awx._token(Token(file=file)),
+    "AWX": awx._token,
 }
 reads = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 

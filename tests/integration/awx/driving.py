@@ -5,23 +5,40 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template
 from autoglm_recovery.receiver.runs.protocol import RunRecord, RunReport, RunSpec, RunStatus
 
 DEADLINE_S = 180.0
+GOOD_TOKEN = "a-token"
 RUN = RunRecord(7, 3, "node-a", "restart_process", 1, 11, Path("/nowhere"), 1.0)
 
 
-def settings(url: str, **changes: Any) -> AwxSettings:
-    """Return settings that poll without a pause."""
-    quick = AwxSettings(url, Token("a-token"), poll_every_s=0.0, call_timeout_s=2.0, look_timeout_s=4.0, settle_s=1.0)
+_TOKENS = tempfile.TemporaryDirectory(prefix="autoglm-awx-tokens-")
+
+
+def settings(
+    url: str, *, token: str = GOOD_TOKEN, templates: Mapping[str, Template] | None = None, **changes: Any
+) -> AwxSettings:
+    """Return settings that poll without a pause.  ``templates``: those that are not named ``autoglm ACTION``."""
+    file = Path(_TOKENS.name) / token
+    file.write_text(token)
+    quick = AwxSettings(
+        url,
+        file,
+        lambda action: (templates or {}).get(action) or Template(f"autoglm {action}"),
+        poll_every_s=0.0,
+        call_timeout_s=2.0,
+        look_timeout_s=4.0,
+        settle_s=1.0,
+    )
     return replace(quick, **changes)
 
 

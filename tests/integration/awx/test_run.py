@@ -17,7 +17,7 @@ from autoglm_recovery.receiver.runs import kept_evidence
 from autoglm_recovery.receiver.runs.awx import following
 from autoglm_recovery.receiver.runs.awx.client import AwxUnavailable
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.awx.settings import Template, Token
+from autoglm_recovery.receiver.runs.awx.settings import Template
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.integration.awx.driving import RUN, Kept, awaited, order, settings
 from tests.support.fake_awx import Fault
@@ -206,7 +206,7 @@ def test_a_job_that_has_ended_needs_no_cancel_whoever_asks(
     awx: Running, make_launcher: Callable[..., AwxLauncher], token: str
 ) -> None:
     """Who is no superuser is told 403 by AWX, and not 405."""
-    launcher, kept = make_launcher(credentials=Token(token)), Kept()
+    launcher, kept = make_launcher(token=token), Kept()
     kept.launched(launcher)
     awx.awx.succeed(job_of(awx))
     launcher.cancel(kept.run, "closed by ann")
@@ -256,7 +256,7 @@ def test_two_templates_of_one_name_need_an_organization(
     with pytest.raises(LaunchRefused, match="say which organization"):
         Kept().launched(make_launcher())
     kept = Kept()
-    kept.launched(make_launcher(organization="Default"))
+    kept.launched(make_launcher(templates={"restart_process": Template("autoglm restart_process", "Default")}))
     assert job_of(awx)["job_template"] == awx.awx.all("job_templates")[0]["id"]
 
 

@@ -23,7 +23,6 @@ from cryptography.x509.oid import NameOID
 
 from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxRefused, AwxUnavailable, Deadline
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.awx.settings import Token
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunStatus
 from tests.integration.awx.driving import Kept, settings
 from tests.support.fake_awx import FakeAwx, Fault, running
@@ -97,14 +96,14 @@ def test_a_ca_file_that_is_none_is_an_error_at_once(tmp_path: Path) -> None:
 
 
 def test_a_wrong_token_refuses_the_launch(awx: Running) -> None:
-    launcher = AwxLauncher(settings(awx.url, credentials=Token("wrong")))
+    launcher = AwxLauncher(settings(awx.url, token="wrong"))
     with pytest.raises(LaunchRefused) as refused:
         Kept().launched(launcher)
     assert "wrong" not in str(refused.value)
 
 
 def test_a_token_that_may_only_read_launches_nothing(awx: Running) -> None:
-    launcher = AwxLauncher(settings(awx.url, credentials=Token("a-reading-token")))
+    launcher = AwxLauncher(settings(awx.url, token="a-reading-token"))
     with pytest.raises(LaunchRefused, match=r"role Execute.*scope write") as refused:
         Kept().launched(launcher)
     assert not refused.value.launched
@@ -114,7 +113,7 @@ def test_a_token_that_may_only_read_launches_nothing(awx: Running) -> None:
 def test_a_token_that_may_only_read_from_now_on_cannot_cancel_and_says_so(awx: Running) -> None:
     kept = Kept()
     kept.launched(AwxLauncher(settings(awx.url)))
-    launcher = AwxLauncher(settings(awx.url, credentials=Token("a-reading-token")))
+    launcher = AwxLauncher(settings(awx.url, token="a-reading-token"))
     with pytest.raises(AwxUnavailable, match="could not be cancelled"):
         launcher.cancel(kept.run, "closed by ann")
     awx.awx.succeed(awx.awx.all("jobs")[0])
@@ -123,7 +122,7 @@ def test_a_token_that_may_only_read_from_now_on_cannot_cancel_and_says_so(awx: R
 
 def test_a_token_in_a_file_may_change(awx: Running, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    client = AwxClient(settings(awx.url, credentials=Token(file=file)))
+    client = AwxClient(settings(awx.url, token_file=file))
     with pytest.raises(AwxUnavailable, match="cannot be read"):
         client.get("jobs/", deadline())
     file.write_text("old\n")

@@ -43,7 +43,7 @@ from autoglm_recovery.receiver.observe import presence_watch
 from autoglm_recovery.receiver.observe.alertmanager import AlertmanagerClient, Unanswered
 from autoglm_recovery.receiver.rehearse.backtest import prometheus as backtest
 from autoglm_recovery.receiver.runs.awx.client import AwxClient, AwxUnavailable, Deadline
-from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template
 from autoglm_recovery.receiver.verify import proof_watch
 from tests.support.servers.listening import Handle, answering
 
@@ -161,8 +161,9 @@ def kubernetes(url: str, folder: Path) -> None:
     assert refused.value.kind in ("unreachable", "unreadable")
 
 
-def awx(url: str, _folder: Path) -> None:
-    client = AwxClient(AwxSettings(url, Token("t"), call_timeout_s=SHORT_S))
+def awx(url: str, folder: Path) -> None:
+    (folder / "token").write_text("t")
+    client = AwxClient(AwxSettings(url, folder / "token", Template, call_timeout_s=SHORT_S))
     with pytest.raises(AwxUnavailable):
         client.get("ping", Deadline(2 * SHORT_S))
     client.close()

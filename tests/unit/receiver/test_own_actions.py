@@ -30,11 +30,12 @@ from autoglm_recovery.receiver.rehearse.backtest.events import events_of
 from autoglm_recovery.receiver.rehearse.backtest.replay import replaying
 from autoglm_recovery.receiver.rehearse.backtest.report import report
 from autoglm_recovery.receiver.rehearse.explain import explain
+from autoglm_recovery.receiver.runs.awx.settings import Template
 from autoglm_recovery.receiver.runs.extra_vars import to_yaml
 from autoglm_recovery.receiver.runs.local.container import runner_arguments
 from autoglm_recovery.receiver.runs.local.run_directory import prepare
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunSpec
-from autoglm_recovery.receiver.serve.launchers import TemplatesInForce
+from autoglm_recovery.receiver.serve.launchers import templates_in_force
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.runs import CHECK
@@ -360,11 +361,11 @@ def test_the_doctor_says_of_each_own_action_whether_it_is_there_and_takes_one_ho
 
 def test_templates_are_those_of_the_policy_in_force() -> None:
     policies = [KNOWN]
-    templates = TemplatesInForce(lambda: policies[-1], "Ops")
-    assert (templates["power_cycle"].name, templates["power_cycle"].organization) == ("Power cycle", "Ops")
-    assert [templates[each].name for each in ("reset_gpu", "reboot_node")] == ["Reset", "autoglm reboot_node"]
+    template = templates_in_force(lambda: policies[-1], "Ops")
+    assert template("power_cycle") == Template("Power cycle", "Ops")
+    assert [template(each).name for each in ("reset_gpu", "reboot_node")] == ["Reset", "autoglm reboot_node"]
     policies.append(parse_policy(POLICY.replace("Power cycle", "Cycle it")))
-    assert templates["power_cycle"].name == "Cycle it"
+    assert template("power_cycle").name == "Cycle it"
 
 
 def test_the_console_knows_own_classes_and_actions() -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from autoglm_recovery.policy.launchers import AwxLauncherSettings as AwxPolicy
@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import Background
 from autoglm_recovery.receiver.runs.awx.background import BackgroundAwx
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
-from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template, Token
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Template
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.local.artifacts import ArtifactRetention
 from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
@@ -23,26 +23,17 @@ from autoglm_recovery.receiver.runs.protocol import Launcher
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 
 
-class TemplatesInForce(Mapping[str, Template]):
-    """The job template of each action, as the policy that is in force has it."""
+def templates_in_force(policy: Callable[[], Policy], organization: str | None) -> Callable[[str], Template]:
+    """Return what tells the job template of an action, as the policy that is in force has it.
 
-    def __init__(self, policy: Callable[[], Policy], organization: str | None) -> None:
-        """``organization`` is the one in which all of them are."""
-        self._policy = policy
-        self._organization = organization
+    ``organization`` is the one in which all of them are.
+    """
 
-    def __getitem__(self, action: str) -> Template:
-        """Return the template of an action."""
-        named = self._policy().template(action)
-        return Template(named.name, self._organization, named.workflow)
+    def template(action: str) -> Template:
+        named = policy().template(action)
+        return Template(named.name, organization, named.workflow)
 
-    def __iter__(self) -> Iterator[str]:
-        """Go through all actions."""
-        return iter(self._policy().repertoire.actions)
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self._policy().repertoire.actions)
+    return template
 
 
 def open_launchers(
@@ -83,11 +74,10 @@ def awx_settings(policy: AwxPolicy, installation: str, in_force: Callable[[], Po
     """
     return AwxSettings(
         policy.url,
-        Token(file=policy.token_file),
+        policy.token_file,
+        templates_in_force(in_force, policy.organization),
         ca_file=policy.ca_path,
         api_path=policy.api_path,
-        organization=policy.organization,
-        templates=TemplatesInForce(in_force, policy.organization),
         call_timeout_s=policy.timeout.total_seconds(),
         installation=installation,
         look_timeout_s=1.5 * policy.timeout.total_seconds(),

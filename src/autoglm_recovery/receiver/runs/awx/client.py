@@ -9,6 +9,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ import httpx
 from autoglm_recovery import bounded_http
 from autoglm_recovery.knowledge.host.numbers import whole_number
 from autoglm_recovery.knowledge.host.plain import one_line
-from autoglm_recovery.receiver.runs.awx.settings import AwxSettings, Token
+from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
 from autoglm_recovery.token_file import NoTokenError, first_token
 
 # Where AWX sends every request while its database is being migrated: awx/main/middleware.py
@@ -131,7 +132,7 @@ class AwxClient:
             address,
             params=params or None,
             json=body,
-            headers={"Accept": "application/json", "Authorization": f"Bearer {_token(self._settings.credentials)}"},
+            headers={"Accept": "application/json", "Authorization": f"Bearer {_token(self._settings.token_file)}"},
         )
         response, content = self._send(request, deadline)
         return read_answer(response, content), response.headers.get("date")
@@ -157,12 +158,9 @@ class AwxClient:
             raise AwxUnavailable(f"{place}: {reason or type(error).__name__}", processed=True) from error
 
 
-def _token(token: Token) -> str:
-    if token.text is not None:
-        return token.text
-    assert token.file is not None  # noqa: S101 - Token says so
+def _token(file: Path) -> str:
     try:
-        return first_token(token.file)
+        return first_token(file)
     except OSError as error:
         raise AwxUnavailable(f"the AWX token cannot be read: {error}", processed=False) from error
     except NoTokenError as error:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,25 +22,12 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Token:
-    """A personal access token: its text, or a file that is read for every request, so that it may rotate."""
-
-    text: str | None = field(default=None, repr=False)
-    file: Path | None = None
-
-    def __post_init__(self) -> None:
-        """:raises ValueError: unless exactly one of the two is given."""
-        if (self.text is None) == (self.file is None):
-            raise ValueError("an AWX token is either given as text or read from a file")
-
-
-@dataclass(frozen=True)
 class AwxSettings:
     """Where AWX is and how to speak to it.  All times are seconds.
 
     ``installation`` tells the runs of one receiver database from those of another one that uses the same AWX: two
-    receivers with databases of their own must have different names.  ``templates`` says which template carries out
-    which action; an action that is not there is carried out by the job template ``template_prefix`` + action.
+    receivers with databases of their own must have different names.  ``token_file`` is read for every request, so that
+    the token may rotate; ``template`` says which template carries out an action.
 
     ``settle_s``: for so long after a launch whose answer was lost the job may still appear.  AWX's own web server ends
     a request after 120 s.  ``queue_s``: a job that has waited so long for capacity is cancelled.  ``give_up_s``: a run
@@ -48,12 +35,10 @@ class AwxSettings:
     """
 
     url: str
-    credentials: Token
+    token_file: Path
+    template: Callable[[str], Template]
     ca_file: Path | None = None
     api_path: str = "/api/v2"
-    organization: str | None = None
-    templates: Mapping[str, Template] = field(default_factory=dict)
-    template_prefix: str = "autoglm "
     installation: str = "autoglm"
     call_timeout_s: float = 4.0
     look_timeout_s: float = 6.0
@@ -63,18 +48,14 @@ class AwxSettings:
     give_up_s: float = 900.0
 
     def __post_init__(self) -> None:
-        """:raises ValueError: if the address is none, or would send the credentials unencrypted over a network."""
+        """:raises ValueError: if the address is none, or would send the token unencrypted over a network."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{self.url!r} is no address of an AWX; it looks like https://awx.example.com")
         if parts.username or parts.password:
-            raise ValueError("the address of AWX must not hold a password; give it as credentials")
+            raise ValueError("the address of AWX must not hold a password; its token is in token_file")
         if parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise ValueError(f"{self.url} would send the credentials unencrypted; use https")
-
-    def template(self, action: str) -> Template:
-        """Return the template that carries out an action."""
-        return self.templates.get(action) or Template(f"{self.template_prefix}{action}", self.organization)
+            raise ValueError(f"{self.url} would send the token unencrypted; use https")
 
 
 def _is_loopback(host: str) -> bool:

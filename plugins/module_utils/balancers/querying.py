@@ -20,13 +20,13 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
-def query(balancer: Balancer, lock_dir: str, server: str | None = None, clock: Clock | None = None) -> DrainOutcome:
+def query(balancer: Balancer, lock_dir: str, server: str | None = None) -> DrainOutcome:
     """The pool, and what would keep a drain from succeeding; C(refused) where there is any obstacle.
 
     server: one that the pool must have, or None.  lock_dir: where exclusively() would put its lock. Errors of the
     balancer end up in the outcome.
     """
-    clock = clock or Clock()
+    clock = Clock()
     began, outcome = clock.now(), DrainOutcome()
     outcome.obstacles = lock.obstacles(lock_dir)
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import whole_file
-from ..host.command import Runner, run
+from ..host.command import run
 from .problems import CheckpointError
 from .timer import File, removable, unit
 
@@ -29,25 +29,25 @@ class Change:
     paths: list[str] = field(default_factory=list)
 
 
-def install(name: str, wanted: Sequence[File], check_mode: bool, runner: Runner = run) -> Change:
+def install(name: str, wanted: Sequence[File], check_mode: bool) -> Change:
     """Write the files that differ and start the timer. Raises CheckpointError."""
     change = Change()
     for file in wanted:
         _note_difference(file, change)
-    enabled = _ask_systemctl(runner, "is-enabled", name) and _ask_systemctl(runner, "is-active", name)
+    enabled = _ask_systemctl("is-enabled", name) and _ask_systemctl("is-active", name)
     change.changed = change.changed or not enabled
     if not change.changed or check_mode:
         return change
     for file in wanted:
         _write_file(file)
-    _run_systemctl(runner, "daemon-reload")
+    _run_systemctl("daemon-reload")
     # A running timer would keep its old schedule.
-    _run_systemctl(runner, "enable", f"{unit(name)}.timer")
-    _run_systemctl(runner, "restart", f"{unit(name)}.timer")
+    _run_systemctl("enable", f"{unit(name)}.timer")
+    _run_systemctl("restart", f"{unit(name)}.timer")
     return change
 
 
-def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
+def uninstall(name: str, check_mode: bool) -> Change:
     """Stop the timer and a save that it may have started, and remove the files of this schedule.
 
     Raises CheckpointError.
@@ -61,20 +61,20 @@ def uninstall(name: str, check_mode: bool, runner: Runner = run) -> Change:
     for kind, words in (("timer", ("disable", "--now")), ("service", ("stop",))):
         if any(path.endswith(f"{unit(name)}.{kind}") for path in there):
             # Without its program the save would fail, and systemd would show a failed unit that no longer exists.
-            _run_systemctl(runner, *words, f"{unit(name)}.{kind}")
+            _run_systemctl(*words, f"{unit(name)}.{kind}")
         else:
-            runner(["systemctl", "stop", f"{unit(name)}.{kind}"], _SECONDS)
+            run(["systemctl", "stop", f"{unit(name)}.{kind}"], _SECONDS)
     for path in there:
         os.unlink(path)
-    _run_systemctl(runner, "daemon-reload")
+    _run_systemctl("daemon-reload")
     # systemctl reports an error for a unit that it has forgotten already.
-    runner(["systemctl", "reset-failed", f"{unit(name)}.service"], _SECONDS)
+    run(["systemctl", "reset-failed", f"{unit(name)}.service"], _SECONDS)
     return change
 
 
-def check_calendar(calendar: str, runner: Runner = run) -> None:
+def check_calendar(calendar: str) -> None:
     """Have systemd parse a calendar event, where systemd is installed. Raises ValueError."""
-    outcome = runner(["systemd-analyze", "calendar", "--", calendar], _SECONDS)
+    outcome = run(["systemd-analyze", "calendar", "--", calendar], _SECONDS)
     if outcome.rc not in (0, None):
         raise ValueError(f"calendar {calendar[:80]!r} is not understood by systemd: {outcome.complaint()}")
 
@@ -126,11 +126,11 @@ def _make_directory(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-def _ask_systemctl(runner: Runner, question: str, name: str) -> bool:
-    return runner(["systemctl", question, "--quiet", f"{unit(name)}.timer"], _SECONDS).rc == 0
+def _ask_systemctl(question: str, name: str) -> bool:
+    return run(["systemctl", question, "--quiet", f"{unit(name)}.timer"], _SECONDS).rc == 0
 
 
-def _run_systemctl(runner: Runner, *words: str) -> None:
-    outcome = runner(["systemctl", *words], _SECONDS)
+def _run_systemctl(*words: str) -> None:
+    outcome = run(["systemctl", *words], _SECONDS)
     if outcome.complaint():
         raise CheckpointError(f"systemctl {' '.join(words)}: {outcome.complaint()}")

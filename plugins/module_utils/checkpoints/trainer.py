@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..host import paths
-from ..host.command import Runner, run
+from ..host.command import run
 from ..host.numbers import whole_number
 from ..host.unread import Unread
 from ..services import process, systemctl
@@ -28,6 +28,7 @@ from .problems import CheckpointError, Damaged
 from .tree import Signature, read_tree, signature
 
 _POLL_SECONDS = 0.1
+_SYSTEMCTL_SECONDS = 10.0
 # Polls after the trainer has ended: a file counts once two polls have seen it unchanged.
 _POLLS_AFTER_END = 3
 # No trainer nests deeper; each level is one more open directory.
@@ -200,12 +201,12 @@ def signal_number(name: str) -> signal.Signals:
     return number
 
 
-def find(pid_file: Path | None, unit: str | None, runner: Runner = run, timeout: float = 10.0) -> Trainer:
+def find(pid_file: Path | None, unit: str | None) -> Trainer:
     """The trainer's main process, by its pid file or its systemd unit. Raises CheckpointError."""
     if pid_file is not None:
         return _trainer_of_pid_file(str(pid_file))
     try:
-        pid = systemctl.main_pid(systemctl.show(systemctl.unit_name(unit or ""), runner, timeout))
+        pid = systemctl.main_pid(systemctl.show(systemctl.unit_name(unit or ""), run, _SYSTEMCTL_SECONDS))
     except Unread as error:
         raise CheckpointError(f"{unit}: {error}") from error
     if pid is None:

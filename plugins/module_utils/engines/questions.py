@@ -43,11 +43,11 @@ def lists_a_model(server: EngineServer, path: str = "/v1/models") -> Reading:
     return Reading(True, f"{path} lists {', '.join(models)}"[:200], status=200)
 
 
-def first_model(server: EngineServer, path: str = "/v1/models") -> str:
+def first_model(server: EngineServer) -> str:
     """The first model that the server lists in OpenAI's form. Raises EngineError."""
-    names = model_names(server.get_json(path))
+    names = model_names(server.get_json("/v1/models"))
     if not names:
-        raise EngineError("answered", f"{path} lists no model", 200)
+        raise EngineError("answered", "/v1/models lists no model", 200)
     return names[0]
 
 

@@ -80,10 +80,6 @@ def destroys(action):  # type: (str) -> int
     return DESTRUCTIVENESS.get(action, COSTS_SERVICE)
 
 
-# What may cost more than the service that has failed: state, other services of the host, capacity of the pool.  None of
-# these is ever done to a failure that nobody has named, with the one exception that a policy may ask for safe_shutdown.
-DESTRUCTIVE_ACTIONS = frozenset(action for action in DESTRUCTIVENESS if destroys(action) >= COSTS_STATE)
-
 # These take the whole host out, whatever the target on it was.
 HOST_WIDE_ACTIONS = frozenset({"isolate_and_snapshot", "quarantine_node", "reboot_node", "safe_shutdown"})
 

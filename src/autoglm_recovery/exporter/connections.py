@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -116,16 +115,15 @@ class BoundedHandler(WSGIRequestHandler):
 
 
 class _Until(io.RawIOBase):
-    def __init__(self, connection: socket.socket, deadline: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline
-        self._clock = clock
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left = self._deadline - self._clock()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the request did not arrive in time")
         allowed = self._connection.gettimeout()

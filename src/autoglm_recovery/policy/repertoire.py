@@ -64,7 +64,11 @@ class Repertoire:
         return COSTS_HOST if own.host_wide else COSTS_STATE
 
     def destructive(self, action: str) -> bool:
-        """Tell whether an action may cost more than the service that has failed."""
+        """Tell whether an action may cost more than the service that has failed: state, other services, capacity.
+
+        None of these is ever done to a failure that nobody has named, but for a ``safe_shutdown`` that the policy asks
+        for.
+        """
         return self.cost(action) >= COSTS_STATE
 
     def host_wide(self, action: str) -> bool:

@@ -11,7 +11,6 @@ import yaml
 
 from autoglm_recovery.knowledge.faults.classes import (
     ACTIONS,
-    DESTRUCTIVE_ACTIONS,
     FAILURE_CLASSES,
     GPU_ACTIONS,
     HOST_WIDE_ACTIONS,
@@ -91,7 +90,14 @@ def test_one_place_says_of_own_and_built_in_alike_what_they_are() -> None:
 
 def test_without_own_ones_nothing_is_other_than_it_was() -> None:
     assert Policy().repertoire.causes == OURS.causes == ROOT_CAUSE_ORDER
-    assert {each for each in ACTIONS if OURS.destructive(each)} == DESTRUCTIVE_ACTIONS
+    assert {each for each in ACTIONS if OURS.destructive(each)} == {
+        "failover_and_rebuild",
+        "isolate_and_snapshot",
+        "quarantine_node",
+        "reboot_node",
+        "reset_gpu",
+        "safe_shutdown",
+    }
     assert {each for each in ACTIONS if OURS.host_wide(each)} == HOST_WIDE_ACTIONS
     assert {each for each in ACTIONS if OURS.wears_gpu(each)} == GPU_ACTIONS
     assert [OURS.cost(each) for each in (*ACTIONS, "of nobody")] == [destroys(each) for each in (*ACTIONS, "of nobody")]

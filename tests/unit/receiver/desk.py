@@ -41,7 +41,7 @@ from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.triage.absorb import absorb
 from autoglm_recovery.receiver.values.alerts import taken_together
-from autoglm_recovery.receiver.values.model import ENDED, Alert, RunState, outcome_of
+from autoglm_recovery.receiver.values.model import ENDED, Alert, Fault, FaultMode, RunState, Target, outcome_of
 from autoglm_recovery.receiver.values.principal import Principal, Role
 from autoglm_recovery.receiver.values.watchdog import WatchdogStretch
 from autoglm_recovery.receiver.verify.proof import NOT_ASKED, Proof
@@ -58,6 +58,13 @@ FLEET = Fleet(
         "node-c": Host("node-c", services=(InferenceService("llama", "chat"),)),
     }
 )
+
+
+def open_incident(connection: sa.Connection, target: Target, now: float = 1.0) -> int:
+    """Open an incident of a target, past intake and triage, and return its number."""
+    fault = Fault("oom", "said so", target)
+    row = store.beginning(fault, target, mode=FaultMode.transient, root_cause="X", starts_at=1.0, now=now)
+    return store.open_incidents(connection, [row])[0]
 
 
 @dataclass

@@ -38,13 +38,13 @@ BOMBS = (
 )
 
 
-def judge_bombs(snapshot: Mapping[str, Any], bombs: tuple[Bomb, ...] = BOMBS) -> Iterator[GpuFinding]:
+def judge_bombs(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:
     uptime = snapshot["host"]["uptime_seconds"]["value"]
     driver = snapshot["nvml"]["values"].get("driver_version") or snapshot["host"]["kernel_driver"]["value"]
     names = [gpu["values"].get("name") for gpu in snapshot["gpus"]]
     if uptime is None or driver is None:
         return
-    for bomb in bombs:
+    for bomb in BOMBS:
         if not any(driver == one or (one.endswith(".") and driver.startswith(one)) for one in bomb.drivers):
             continue
         # A GPU that has not told its name may be one of them.

@@ -64,12 +64,10 @@ class TooManyFailures(Unrecognised):
 class Authenticator:
     """Knows the credentials in force: those of the access files as they are now."""
 
-    def __init__(
-        self, entries: Callable[[], Sequence[AccessEntry]], sessions: Sessions, failures: RateBuckets | None = None
-    ):
+    def __init__(self, entries: Callable[[], Sequence[AccessEntry]], sessions: Sessions) -> None:
         self._entries = entries
         self._sessions = sessions
-        self._failures = failures or RateBuckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
+        self._failures = RateBuckets(1 / FAILURE_EVERY_S, FAILURES_AT_ONCE)
         self._remembered = _Remembered()
 
     @property

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The console at ``/``: what engineers look at when something has failed.
 
-``pages`` and ``orders`` are the shells: they ask the database, and answer with HTML.  What a page shows is worked out
+``pages`` and ``ordering`` are the shells: they ask the database, and answer with HTML.  What a page shows is worked out
 by pure functions, one file a page, from plain rows; templates only lay it out.  Every page is whole without JavaScript;
 with it, a page asks for itself again and puts in what has changed.
 

@@ -16,7 +16,7 @@ from autoglm_recovery.receiver.fleet import fleet_http, presence
 from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, PresenceRoll
 from autoglm_recovery.receiver.fleet.world import World
 from autoglm_recovery.receiver.process.worker import Worker
-from autoglm_recovery.receiver.values.clock import Clock, wall
+from autoglm_recovery.receiver.values.clock import wall
 
 log = structlog.get_logger()
 
@@ -31,9 +31,8 @@ _TIMEOUTS_OF_A_BODY = 4
 class PresenceWatch:
     """Keeps the newest roll."""
 
-    def __init__(self, world: Callable[[], World], clock: Clock = wall) -> None:
+    def __init__(self, world: Callable[[], World]) -> None:
         self._world = world
-        self._clock = clock
         self._failing = False
         self.now = PresenceRoll()
         self.worker = Worker("presence", self._step, stuck_after=self._longest_look)
@@ -56,16 +55,16 @@ class PresenceWatch:
         try:
             answer = _ask(setting)
             good_for = _LOOKS_MISSED * (every + timeout)
-            self.now = presence.looked(self.now, answer, world.fleet, self._clock(), good_for)
+            self.now = presence.looked(self.now, answer, world.fleet, wall(), good_for)
         except (httpx.HTTPError, OSError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"[:300]
             if not self._failing:
                 log.warning("who is heard of cannot be asked for", prometheus=setting.url, reason=why)
             self._failing = True
-            self.now = presence.cannot_ask(self.now, f"Prometheus cannot be asked: {why}", self._clock())
+            self.now = presence.cannot_ask(self.now, f"Prometheus cannot be asked: {why}", wall())
         except BaseException as error:
             why = f"what Prometheus says cannot be read: {type(error).__name__}"
-            self.now = presence.cannot_ask(self.now, why, self._clock())
+            self.now = presence.cannot_ask(self.now, why, wall())
             raise
         else:
             self._failing = False

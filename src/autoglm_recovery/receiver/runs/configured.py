@@ -71,9 +71,9 @@ def _become(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def path_variables(manager: Any = None) -> frozenset[str]:
+def path_variables() -> frozenset[str]:
     """Return the names of variables whose values are paths on the machine where Ansible runs."""
-    definitions = (manager or configuration()).get_configuration_definitions().values()
+    definitions = configuration().get_configuration_definitions().values()
     return frozenset({"ANSIBLE_CONFIG"}) | frozenset(
         str(entry["name"])
         for definition in definitions

@@ -176,11 +176,6 @@ def open_incidents(connection: sa.Connection, fresh: Sequence[Mapping[str, Any]]
     return list(connection.execute(statement, list(fresh)).scalars()) if fresh else []
 
 
-def open_incident(connection: sa.Connection, fault: Fault, target: Target, **beginning_of: Any) -> int:
-    """Begin one incident and return its number; see beginning."""
-    return open_incidents(connection, [beginning(fault, target, **beginning_of)])[0]
-
-
 def beginning(
     fault: Fault,
     target: Target,

@@ -31,7 +31,6 @@ NAMES = (
     "fqdn",
 )
 INSTANCE = "instance"
-HOST_LABELS = (LAST_WORD, *NAMES, INSTANCE)
 # Labels by which balancers, probers and clients tell of somebody else.  They name nothing unless their sender is known
 # for it; but where nothing better than instance names a host, one that names another host makes that doubtful.
 OF_OTHERS = ("server", "url", "api_base", "backend", "peer", "address", "remote", "destination")

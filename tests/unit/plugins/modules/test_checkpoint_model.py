@@ -174,9 +174,7 @@ class TestSchedule:
         systemd = FakeSystemctl(tmp_path / "units")
         for name, where in (("PROGRAM", "lib/checkpoint.pyz"), ("PARAMETERS", "etc"), ("UNITS", "units")):
             monkeypatch.setattr(timer, name, str(tmp_path / where))
-        for name in ("install", "uninstall"):
-            whole = getattr(timer_install, name)
-            monkeypatch.setattr(timer_install, name, lambda *words, whole=whole: whole(*words, runner=systemd))
+        monkeypatch.setattr(timer_install, "run", systemd)
         monkeypatch.setattr(timer_install, "check_calendar", lambda _calendar: None)
         return systemd
 

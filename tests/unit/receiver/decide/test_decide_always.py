@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from autoglm_recovery.knowledge.faults.classes import (
     ACTIONS,
-    DESTRUCTIVE_ACTIONS,
     FAILURE_CLASSES,
     GPU_ACTIONS,
     OUT_OF_SERVICE,
@@ -20,6 +19,7 @@ from autoglm_recovery.knowledge.faults.classes import (
 )
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.guardrails import allowed
+from autoglm_recovery.policy.repertoire import OURS
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
 from autoglm_recovery.receiver.decide.decide import decide
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
@@ -160,7 +160,7 @@ def test_a_run_is_on_the_ladder_and_installed_and_never_too_often(policy, situat
     assert decision.action in situation.playbooks
     above = ladder[ladder.index(decision.action) + 1 :]
     # What is installed nowhere above is no reason to give up, if the action destroys nothing.
-    repeatable = decision.action not in DESTRUCTIVE_ACTIONS and above and not situation.playbooks & set(above)
+    repeatable = not OURS.destructive(decision.action) and above and not situation.playbooks & set(above)
     tried = sum(attempt.action == decision.action for attempt in situation.attempts)
     assert repeatable or tried <= strategy.retries
     if tried or (situation.attempts == () and decision.action in situation.earlier_actions):
@@ -216,7 +216,7 @@ def test_never_without_leave(policy, situation):
 @given(_policies, _calm)
 def test_never_destructive_on_what_nobody_has_named_or_in_a_partition(policy, situation):
     decision = decide(policy, situation)
-    if decision.verb is Verb.run and decision.action in DESTRUCTIVE_ACTIONS:
+    if decision.verb is Verb.run and OURS.destructive(decision.action):
         assert situation.mode is not FaultMode.partitioned
         asked_for = policy.recovery.strategy("unknown").action
         assert situation.failure_class != "unknown" or (decision.action == asked_for == "safe_shutdown")
@@ -239,7 +239,7 @@ def test_never_above_a_guardrail(policy, situation):
     for crowd, share in zip(
         situation.capacity_groups, (rails.max_pool_unavailable, rails.max_fleet_unavailable), strict=True
     ):
-        takes_nothing_away = situation.failure_class in OUT_OF_SERVICE and decision.action not in DESTRUCTIVE_ACTIONS
+        takes_nothing_away = situation.failure_class in OUT_OF_SERVICE and not OURS.destructive(decision.action)
         assert takes_nothing_away or crowd.others_out + crowd.affected <= allowed(share, crowd.size)
 
 

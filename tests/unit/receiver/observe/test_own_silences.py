@@ -21,8 +21,8 @@ from autoglm_recovery.receiver.store import absences, runs, schema
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences as rows
 from autoglm_recovery.receiver.triage.absorb import absorb
-from autoglm_recovery.receiver.values.model import Alert, Fault, FaultMode, Target
-from tests.unit.receiver.desk import FLEET, START, desk
+from autoglm_recovery.receiver.values.model import Alert, Target
+from tests.unit.receiver.desk import FLEET, START, desk, open_incident
 from tests.unit.receiver.observe.test_silences import entry
 
 ROW = SimpleNamespace(key="k" * 32, silence=None, incident_id=3, run_id=7, action="restart_process", host="node-a")
@@ -127,15 +127,7 @@ def test_it_is_off_by_default_and_planned_with_the_run_where_it_is_on(tmp_path):
 
 def test_both_databases_keep_what_was_planned_asked_made_and_ended(database):
     with database.writing() as connection:
-        incident = store.open_incident(
-            connection,
-            Fault("oom", "r", Target("node-a")),
-            Target("node-a"),
-            mode=FaultMode.transient,
-            root_cause="Oom",
-            starts_at=1.0,
-            now=1.0,
-        )
+        incident = open_incident(connection, Target("node-a"))
         values = {"incident_id": incident, "host": "node-a", "action": "restart_process", "attempt": 1, "reason": "r"}
         values |= {"state": "running", "launcher": "local", "directory": "/d", "started_at": 1.0}
         run = runs.create(connection, runs.Lease("me", 60.0, database.now()), **values)

@@ -19,7 +19,8 @@ from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunReport, RunStatus
 from autoglm_recovery.receiver.store import fences, history, incidents, runs, schema
 from autoglm_recovery.receiver.store.runs import Lease
-from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
+from autoglm_recovery.receiver.values.model import Target
+from tests.unit.receiver.desk import open_incident
 
 
 @dataclasses.dataclass
@@ -84,17 +85,8 @@ class Stage:
         return Follower(self.database, self.counts, LeaseRenewer(self.database, self.lease(owner)), players)
 
     def begin(self, launcher, owner="a"):
-        target = Target("node-a")
         with self.database.writing() as connection:
-            incident = incidents.open_incident(
-                connection,
-                Fault("oom", "said so", target),
-                target,
-                mode=FaultMode.transient,
-                root_cause="X",
-                starts_at=1.0,
-                now=1.0,
-            )
+            incident = open_incident(connection, Target("node-a"))
             incidents.update(connection, incident, 1.0, state="running")
             runs.create(
                 connection,

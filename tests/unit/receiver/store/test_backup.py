@@ -31,22 +31,15 @@ from autoglm_recovery.receiver.store import database as transactions
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store.backup import BackupError
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
+from autoglm_recovery.receiver.values.model import Target
+from tests.unit.receiver.desk import open_incident
 
 
 def work(database, host: str, state: str) -> int:
     """Have an incident in a state, with a run, a notice and a line."""
     target = Target(host)
     with database.writing() as connection:
-        number = store.open_incident(
-            connection,
-            Fault("oom", "said so", target),
-            target,
-            mode=FaultMode.transient,
-            root_cause="X",
-            starts_at=1.0,
-            now=1.0,
-        )
+        number = open_incident(connection, target)
         store.update(connection, number, 1.0, state=state)
         store.tell(connection, number, 1.0, "decided", "ü\n" * 3)
         lease = runs.Lease("a", 5.0, database.now())

@@ -11,10 +11,11 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.store import fences, incidents, runs
+from autoglm_recovery.receiver.store import fences, runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Lease, RunClaim, Superseded
-from autoglm_recovery.receiver.values.model import Fault, FaultMode, Target
+from autoglm_recovery.receiver.values.model import Target
+from tests.unit.receiver.desk import open_incident
 
 
 def lease(owner: str, at: float, seconds: float = 5.0) -> Lease:
@@ -26,15 +27,7 @@ def begun(database, by: Lease, host: str = "node-a") -> int:
     """Have a run going on and return its number."""
     with database.writing() as connection:
         target = Target(host)
-        incident = incidents.open_incident(
-            connection,
-            Fault("oom", "said so", target),
-            target,
-            mode=FaultMode.transient,
-            root_cause="X",
-            starts_at=1.0,
-            now=1.0,
-        )
+        incident = open_incident(connection, target)
         return runs.create(
             connection,
             by,

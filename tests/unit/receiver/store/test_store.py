@@ -16,7 +16,8 @@ from autoglm_recovery.receiver.intake.commit import MOST_WAITING, Delivery, Inta
 from autoglm_recovery.receiver.intake.payload import Rejected
 from autoglm_recovery.receiver.store import incidents, runs, schema
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.values.model import Alert, Fault, FaultMode, Target
+from autoglm_recovery.receiver.values.model import Alert, Target
+from tests.unit.receiver.desk import open_incident
 
 
 def alert(n: int, status: str = "firing", start: float = 1.0) -> Alert:
@@ -171,10 +172,7 @@ LLAMA = Target("node-a", "llama")
 
 
 def _open(connection, target=LLAMA):
-    fault = Fault("oom", "said so", target)
-    return incidents.open_incident(
-        connection, fault, target, mode=FaultMode.transient, root_cause="X", starts_at=1.0, now=time.time()
-    )
+    return open_incident(connection, target, now=time.time())
 
 
 def _run(connection, incident_id, host="node-a"):

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.fleet.fleet import fleet_from
-from autoglm_recovery.receiver.triage.subject import HOST_LABELS
+from autoglm_recovery.receiver.triage.subject import INSTANCE, LAST_WORD, NAMES
 from autoglm_recovery.receiver.triage.target import Refusal, named_host, resolve
 from autoglm_recovery.receiver.values.refusal import RefusalReason
 
+HOST_LABELS = (LAST_WORD, *NAMES, INSTANCE)
 FLEET = fleet_from(
     {
         "_meta": {

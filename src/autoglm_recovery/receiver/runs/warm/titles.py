@@ -19,13 +19,9 @@ _ARGUMENTS = (48, 49)
 _ENVIRONMENT = (50, 51)
 
 
-# A variable that only leaves room for the environments of forks.
+# A variable, and a word, that only leave room for the environments and the command lines of forks.
 PADDING = "AUTOGLM_PADDING"
-
-
-def padding(size: int = 8192) -> str:
-    """Return a word that only leaves room for the command lines, or environments, of forks."""
-    return "-" * size
+ROOM = "-" * 8192
 
 
 def set_environment(environment: Mapping[str, str]) -> None:

@@ -158,14 +158,14 @@ class Warmer:
         self.socket = place / "socket"
         self._next_start = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE_S, self._pause * 2)
-        command = [sys.executable, "-m", zygote.__name__, str(self.socket), titles.padding()]
+        command = [sys.executable, "-m", zygote.__name__, str(self.socket), titles.ROOM]
         with open(self._log_file, "ab") as output:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**inherited.environment(), titles.PADDING: titles.padding()},
+                env={**inherited.environment(), titles.PADDING: titles.ROOM},
                 start_new_session=True,
             )
 

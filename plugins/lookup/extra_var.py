@@ -26,12 +26,24 @@ options:
       - What is returned if none of them was given.
     type: raw
     default: ""
+  given:
+    description:
+      - Return whether one of them was given, and evaluate none. What is in a variable that holds what strangers wrote,
+        such as the C(ansible_eda) of Event-Driven Ansible, would otherwise be read as a template by ansible-core 2.18
+        and older, C(is defined) included.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Say whom the person who started this means
   ansible.builtin.debug:
     msg: "{{ lookup('autoglm.recovery.extra_var', 'autoglm_target_host', 'target', default='nobody') }}"
+
+- name: Do something that only a person may wish for
+  ansible.builtin.debug:
+    msg: a person asked
+  when: not lookup('autoglm.recovery.extra_var', 'ansible_eda', given=true)
 """
 
 RETURN = r"""
@@ -58,6 +70,8 @@ class LookupModule(LookupBase):
         if self._loader is None or self._templar is None:
             raise AnsibleError("a lookup is asked without a loader or a templar, which Ansible gives to each")
         given = load_extra_vars(loader=self._loader)
+        if self.get_option("given"):
+            return [any(name in given for name in terms)]
         for name in terms:
             if name in given:
                 return [self._templar.template(given[name])]

@@ -46,7 +46,8 @@ def test_what_is_launched_does_what_it_would_do_under_any_inventory(misleading: 
     [
         # Event-Driven Ansible, whatever else its rulebook gives.
         {"target": "p1", "ansible_eda": {"event": {"alert": {}}}},
-        {"target": "p1", "ansible_eda": {"event": {"alert": {}}}, "force": True},
+        # What strangers wrote is in it: nothing of it is evaluated, or this would make it no variable that is defined.
+        {"target": "p1", "ansible_eda": "{{ of_a_stranger }}", "force": True},
     ],
 )
 def test_a_machine_is_no_person(misleading: Fleet, extra: dict[str, Any]) -> None:

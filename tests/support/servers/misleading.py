@@ -15,7 +15,7 @@ from .variables import DECLARED, EXTRA_VAR, FILES, given_by, load, looked_up
 _LOOKED_UP = {one for path in FILES for one in looked_up(load(path))}
 
 # The short names of the documentation, which a person gives with -e.
-SHORT = {name for plugin, name in _LOOKED_UP if plugin == EXTRA_VAR and not name.startswith("autoglm_")}
+SHORT = {name for plugin, name in _LOOKED_UP if plugin == EXTRA_VAR and not name.startswith(("autoglm_", "ansible_"))}
 
 # Values that would show most where somebody read them; of every other name a word, which fits nothing.
 _HARMFUL = {

@@ -17,10 +17,11 @@ from tests.support.servers.variables import DECLARED, EXTRA_VAR, FILES, files_of
 
 NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
 
-# What Ansible gives itself, whatever an inventory or a host says; ansible_eda is what Event-Driven Ansible gives.
+# What Ansible gives itself, whatever an inventory or a host says.  Not ansible_eda, which holds what strangers wrote:
+# only the lookup extra_var tells whether it was given without evaluating it.
 ANSIBLES = frozenset(
     (
-        *("ansible_check_mode", "ansible_eda", "ansible_failed_result", "ansible_failed_task", "ansible_limit"),
+        *("ansible_check_mode", "ansible_failed_result", "ansible_failed_task", "ansible_limit"),
         *(
             "ansible_play_batch",
             "ansible_play_hosts",

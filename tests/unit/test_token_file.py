@@ -25,7 +25,7 @@ def of_fleet(file) -> str:
 
 READERS = {
     "itself": first_token,
-    "commands": asking._token,
+    "commands": lambda file: asking.AskedReceiver("", token_file=file)._token(),
     "backtest": backtest._token,
     "exporter": lambda file: exporter._authorization(file)["Authorization"].removeprefix("Bearer "),
     "Prometheus and Alertmanager": of_fleet,

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
+from autoglm_recovery.cli.asking import AskedReceiver, asks_receiver
 from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.knowledge.host.plain import plain
@@ -61,14 +61,14 @@ def _print_line(line: str) -> None:
     typer.echo(line)
 
 
+@asks_receiver
 def audit(
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
+    receiver: AskedReceiver,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rows, newest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Show who ordered what, and who tried."""
-    rows = ask("GET", url, "/api/v1/audit", token_file, {"limit": str(limit)})
+    rows = receiver.ask("GET", "/api/v1/audit", {"limit": str(limit)})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return

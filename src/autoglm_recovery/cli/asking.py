@@ -1,16 +1,16 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a running receiver, as whoever the options and the environment say.
-
-``AUTOGLM_TOKEN`` or a token file, ``AUTOGLM_USER`` with ``AUTOGLM_PASSWORD``, ``AUTOGLM_CLIENT_CERT`` with
-``AUTOGLM_CLIENT_KEY``; ``AUTOGLM_CA_FILE`` for a receiver whose certificate is of an authority of one's own.
-"""
+"""Ask a running receiver, as whoever the options, the environment and the client's file say."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,58 +18,148 @@ import httpx
 import typer
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.cli import config_file
 from autoglm_recovery.cli.exit_codes import of_status
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.token_file import first_token
-
-Url = Annotated[str, typer.Option("--url", envvar="AUTOGLM_URL", help="The receiver's address.")]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", envvar="AUTOGLM_TOKEN_FILE", help="The bearer token.")]
 
 _TIMEOUT_S, _LONGEST_ANSWER_S = 10.0, 60.0
 _LARGEST_ANSWER = 64 << 20
 
 DEFAULT_URL = "http://127.0.0.1:9470"
 
-
-def ask(
-    method: str,
-    url: str,
-    path: str,
-    token_file: Path | None,
-    query: dict[str, str] | None = None,
-    body: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Ask the receiver, and end with a sentence where it does not answer (exit code 3) or refuses (1)."""
-    try:
-        # A receiver on this machine or in the fleet is no business of a proxy's.
-        with bounded_http.client(_token(token_file), _tls(), auth=_user(), timeout=_TIMEOUT_S) as client:
-            place = url.rstrip("/") + path
-            answer, said = bounded_http.exchange(
-                client, method, place, _LARGEST_ANSWER, _LONGEST_ANSWER_S, params=query or {}, json=body
-            )
-        told = bounded_http.document(said)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        cannot_ask(f"the receiver at {url} cannot be asked: {plain(error)}")
-    if answer.is_error:
-        detail = told.get("detail") if isinstance(told, dict) else told
-        refuse(f"refused ({answer.status_code}): {plain(detail)}", of_status(answer.status_code))
-    if not isinstance(told, dict):
-        cannot_ask(f"the receiver at {url} answers, but not as a receiver does: {plain(str(told)[:200])}")
-    return told
+# Where a file is looked for that nobody names; the first that is there counts.
+FILES = (Path("~/.config/autoglm/client.yaml"), Path("/etc/autoglm/client.yaml"))
+# What the parser says of where a value is from; the environment has two secrets that are no options.
+_STRENGTH = {"COMMANDLINE": 3, "ENVIRONMENT": 2, "DEFAULT_MAP": 1}
 
 
-def _token(token_file: Path | None) -> str:
-    return os.environ.get("AUTOGLM_TOKEN", "") if token_file is None else first_token(token_file)
+@dataclass(frozen=True)
+class AskedReceiver:
+    """Which receiver is asked, and by whom."""
+
+    url: str
+    token: str | None = None
+    token_file: Path | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Ask, and end with a sentence where the receiver does not answer (exit code 3) or refuses (1)."""
+        try:
+            # A receiver on this machine or in the fleet is no business of a proxy's.
+            with bounded_http.client(self._token(), self._tls(), auth=self._user(), timeout=_TIMEOUT_S) as client:
+                place = self.url.rstrip("/") + path
+                answer, said = bounded_http.exchange(
+                    client, method, place, _LARGEST_ANSWER, _LONGEST_ANSWER_S, params=query or {}, json=body
+                )
+            told = bounded_http.document(said)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            cannot_ask(f"the receiver at {self.url} cannot be asked: {plain(error)}")
+        if answer.is_error:
+            detail = told.get("detail") if isinstance(told, dict) else told
+            refuse(f"refused ({answer.status_code}): {plain(detail)}", of_status(answer.status_code))
+        if not isinstance(told, dict):
+            cannot_ask(f"the receiver at {self.url} answers, but not as a receiver does: {plain(str(told)[:200])}")
+        return told
+
+    def _token(self) -> str | None:
+        return self.token if self.token_file is None else first_token(self.token_file)
+
+    def _user(self) -> httpx.BasicAuth | None:
+        if not self.user:
+            return None
+        if self.password_file is None:
+            return httpx.BasicAuth(self.user, os.environ.get("AUTOGLM_PASSWORD", ""))
+        return httpx.BasicAuth(self.user, self.password_file.read_text("utf-8").partition("\n")[0])
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.client_cert is not None:
+            context.load_cert_chain(self.client_cert, self.client_key, password="")
+        return context
 
 
-def _user() -> httpx.BasicAuth | None:
-    user = os.environ.get("AUTOGLM_USER")
-    return httpx.BasicAuth(user, os.environ.get("AUTOGLM_PASSWORD", "")) if user else None
+def _option(variable: str, says: str, **more: Any) -> Any:
+    return typer.Option(envvar=variable, help=says, rich_help_panel="Receiver", **more)
 
 
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=os.environ.get("AUTOGLM_CA_FILE"))
-    if certificate := os.environ.get("AUTOGLM_CLIENT_CERT"):
-        context.load_cert_chain(certificate, os.environ.get("AUTOGLM_CLIENT_KEY"), password="")
-    return context
+def _take(ctx: typer.Context, file: Path | None) -> Path | None:
+    """Read the client's file: the one that is named, or the first that is there."""
+    found = file or next((each for each in map(Path.expanduser, FILES) if each.is_file()), None)
+    return config_file.take(ctx, found, only=_NAMES)
+
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "url": (Annotated[str, _option("AUTOGLM_URL", "The receiver's address.")], DEFAULT_URL),
+    "token_file": (
+        Annotated[Path | None, _option("AUTOGLM_TOKEN_FILE", "Who asks: a bearer token, or one in AUTOGLM_TOKEN.")],
+        None,
+    ),
+    "user": (Annotated[str | None, _option("AUTOGLM_USER", "Who asks: a person's name.")], None),
+    "password_file": (
+        Annotated[Path | None, _option("AUTOGLM_PASSWORD_FILE", "That person's password, or in AUTOGLM_PASSWORD.")],
+        None,
+    ),
+    "ca_file": (Annotated[Path | None, _option("AUTOGLM_CA_FILE", "Authorities of its certificate (PEM).")], None),
+    "client_cert": (Annotated[Path | None, _option("AUTOGLM_CLIENT_CERT", "Who asks: a certificate (PEM).")], None),
+    "client_key": (Annotated[Path | None, _option("AUTOGLM_CLIENT_KEY", "The key of --client-cert.")], None),
+    "config": (
+        Annotated[
+            Path | None,
+            _option(
+                "AUTOGLM_CONFIG",
+                f"A YAML file with these options; else {' or '.join(map(str, FILES))}.",
+                is_eager=True,
+                callback=_take,
+            ),
+        ],
+        None,
+    ),
+}
+_NAMES = frozenset(_OPTIONS) - {"config"}
+
+
+def asks_receiver(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the client, of which it gets a ``receiver``."""
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def with_client(*, ctx: typer.Context, config: Path | None, **given: Any) -> None:  # noqa: ARG001 - it was read
+        said = {name: given.pop(name) for name in _NAMES}
+        sources = {name: getattr(ctx.get_parameter_source(name), "name", "") for name in _NAMES}
+        command(receiver=client_of(said, sources, os.environ.get("AUTOGLM_TOKEN")), **given)
+
+    own = [each for name, each in signature.parameters.items() if name != "receiver"]
+    ours = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in _OPTIONS.items()
+    ]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own] + [*ours, context]
+    with_client.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_client.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_client
+
+
+def client_of(said: Mapping[str, Any], sources: Mapping[str, str], token: str | None) -> AskedReceiver:
+    """Return who asks.  Of a token and a person's name that one counts which was given nearer to the command."""
+    strength = {name: _STRENGTH.get(source, 0) for name, source in sources.items()}
+    file = said["token_file"]
+    if token and strength["token_file"] < _STRENGTH["ENVIRONMENT"]:
+        file = None
+    by_token = max(strength["token_file"] if file else 0, _STRENGTH["ENVIRONMENT"] if token else 0)
+    given = {each.name: said[each.name] for each in fields(AskedReceiver) if each.name != "token"}
+    if said["user"] and strength["user"] >= by_token:
+        return AskedReceiver(**{**given, "token_file": None})
+    return AskedReceiver(**{**given, "token_file": file, "user": None}, token=token)

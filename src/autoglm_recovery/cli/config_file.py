@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, cast
 
 import typer
 import yaml
 
-from autoglm_recovery.cli.refusing import cannot_ask
+from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host import bounded_yaml
 
 LARGEST_FILE = 1 << 20
@@ -25,20 +26,26 @@ LARGEST_FILE = 1 << 20
 _NEVER = {"config", "check", "json", "help"}
 
 
-def take(ctx: typer.Context, file: Path | None) -> Path | None:
-    """Have what the file says count where neither command line nor environment says something."""
+def take(ctx: typer.Context, file: Path | None, only: Container[str] | None = None) -> Path | None:
+    """Have what the file says count where neither command line nor environment says something.
+
+    ``only`` are the names of the parameters that may stand there, where not all of the command's may.
+    """
     if file is not None and not ctx.resilient_parsing:
-        ctx.default_map = {**(ctx.default_map or {}), **_read(ctx, file)}
+        ctx.default_map = {**(ctx.default_map or {}), **_read(ctx, file, only)}
     return file
 
 
-def options_of(ctx: typer.Context) -> dict[str, Any]:
-    """Return what may stand in a file: the command's options by their long names."""
-    longest = {max(each.opts, key=len).lstrip("-"): each for each in ctx.command.params if each.opts[0][:1] == "-"}
-    return {name: each for name, each in longest.items() if name not in _NEVER}
+def _options_of(ctx: typer.Context, only: Container[str] | None) -> dict[str, Any]:
+    """Return what may stand in a file: the command's options by their first names."""
+    all_of_them = {each.opts[0].lstrip("-"): each for each in ctx.command.params if each.opts[0].startswith("--")}
+    return {
+        name: each for name, each in all_of_them.items() if name not in _NEVER and (only is None or each.name in only)
+    }
 
 
-def _read(ctx: typer.Context, file: Path) -> dict[str, Any]:
+def _read(ctx: typer.Context, file: Path, only: Container[str] | None) -> dict[str, Any]:
+    _judge(file)
     try:
         with open(file, "rb") as stream:
             text = stream.read(LARGEST_FILE + 1)
@@ -53,7 +60,7 @@ def _read(ctx: typer.Context, file: Path) -> dict[str, Any]:
         return {}
     if len(text) > LARGEST_FILE or not isinstance(found, dict) or not isinstance(root, yaml.MappingNode):
         raise typer.BadParameter(f"{file} must be a mapping of options", param_hint="--config")
-    known, read = options_of(ctx), dict[str, Any]()
+    known, read = _options_of(ctx, only), dict[str, Any]()
     for key, node in root.value:
         place = f"{file}:{key.start_mark.line + 1}: {key.value}"
         option = known.get(str(key.value).replace("_", "-"))
@@ -63,6 +70,17 @@ def _read(ctx: typer.Context, file: Path) -> dict[str, Any]:
             raise typer.BadParameter(f"{place}: given twice", param_hint="--config")
         read[option.name] = _value(ctx, option, found.get(key.value, node.value), place, file.parent)
     return read
+
+
+def _judge(file: Path) -> None:
+    """Refuse a file of somebody else's, or that others may write: it says whom a token is sent to, and who comes in."""
+    from autoglm_recovery.receiver.access.entries import AuthError  # noqa: PLC0415 - only who has a file pays for it
+    from autoglm_recovery.receiver.access.file_modes import judge  # noqa: PLC0415
+
+    try:
+        judge("--config", file, secret=False)
+    except AuthError as error:
+        refuse(error)
 
 
 def _meant(word: object, known: dict[str, Any]) -> str:

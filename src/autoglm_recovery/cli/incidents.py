@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autoglm_recovery.cli.asking import DEFAULT_URL, TokenFile, Url, ask
+from autoglm_recovery.cli.asking import AskedReceiver, asks_receiver
 from autoglm_recovery.cli.refusing import cannot_ask
 from autoglm_recovery.cli.watching import follow, heading, timeline_line, watch_list, watch_list_as_json
 from autoglm_recovery.knowledge.host.plain import plain
@@ -38,9 +38,9 @@ class Format(StrEnum):
 
 
 @app.command("list")
-def list_(  # noqa: PLR0917 - options are arguments
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
+@asks_receiver
+def list_(
+    receiver: AskedReceiver,
     state: Annotated[str | None, typer.Option(help="Only incidents in this state.")] = None,
     failure_class: Annotated[str | None, typer.Option("--class", help="Only incidents of this failure class.")] = None,
     host: Annotated[str | None, typer.Option(help="Only incidents on this host, by its exact name.")] = None,
@@ -52,7 +52,7 @@ def list_(  # noqa: PLR0917 - options are arguments
     query = {name: value for name, value in wanted.items() if value is not None}
 
     def look() -> dict[str, Any]:
-        return ask("GET", url, "/api/v1/incidents", token_file, query)
+        return receiver.ask("GET", "/api/v1/incidents", query)
 
     if watch:
         watch_list_as_json(look) if as_json else watch_list(look, _table)
@@ -84,13 +84,12 @@ def _table(answer: dict[str, Any]) -> Table:
 
 
 @app.command()
-def show(
-    number: Number, url: Url = DEFAULT_URL, token_file: TokenFile = None, watch: Watch = False, as_json: AsJson = False
-) -> None:
+@asks_receiver
+def show(receiver: AskedReceiver, number: Number, watch: Watch = False, as_json: AsJson = False) -> None:
     """Show one incident as a timeline; with --watch as it grows, until the incident has ended."""
 
     def look() -> dict[str, Any]:
-        return ask("GET", url, f"/api/v1/incidents/{number}", token_file)
+        return receiver.ask("GET", f"/api/v1/incidents/{number}")
 
     if watch:
         follow(look, as_json=as_json)
@@ -101,17 +100,17 @@ def show(
 
 
 @app.command()
+@asks_receiver
 def report(
+    receiver: AskedReceiver,
     number: Number,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
     form: Annotated[Format, typer.Option("--format", help="Markdown, one HTML file, or plain text.")] = Format.markdown,
     out: Annotated[Path | None, typer.Option(help="Write it here; to standard output by default.")] = None,
 ) -> None:
     """Write what happened in one incident, for the people who look at it afterwards."""
     from autoglm_recovery.report import report_on, to_html, to_markdown, to_text  # noqa: PLC0415 - others start faster without
 
-    told = report_on(ask("GET", url, f"/api/v1/incidents/{number}", token_file))
+    told = report_on(receiver.ask("GET", f"/api/v1/incidents/{number}"))
     text = {Format.html: to_html, Format.markdown: to_markdown, Format.text: to_text}[form](told)
     if out is None:
         typer.echo(text, nl=False)
@@ -126,15 +125,10 @@ def report(
 def _offer(order: str, does: str) -> None:
     """Make an order a command of its own."""
 
-    def give(
-        number: Number,
-        url: Url = DEFAULT_URL,
-        token_file: TokenFile = None,
-        comment: Comment = "",
-        as_json: AsJson = False,
-    ) -> None:
+    @asks_receiver
+    def give(receiver: AskedReceiver, number: Number, comment: Comment = "", as_json: AsJson = False) -> None:
         body = {"comment": comment} if comment else None
-        incident = ask("POST", url, f"/api/v1/incidents/{number}/{order}", token_file, body=body)
+        incident = receiver.ask("POST", f"/api/v1/incidents/{number}/{order}", body=body)
         typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")
 
     app.command(order, help=does)(give)
@@ -147,20 +141,20 @@ _offer("close", "Close an incident by hand.")
 _offer("cancel", "End the run that is under way; the incident is left with a person.")
 
 
-def pause(comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+@asks_receiver
+def pause(receiver: AskedReceiver, comment: Comment = "", as_json: AsJson = False) -> None:
     """Stop all actions on the whole fleet until resume, also over restarts.  Runs under way go on to their end."""
-    _turn("pause", comment, url, token_file, as_json)
+    _turn(receiver, "pause", comment, as_json)
 
 
-def resume(
-    comment: Comment = "", url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: AsJson = False
-) -> None:
+@asks_receiver
+def resume(receiver: AskedReceiver, comment: Comment = "", as_json: AsJson = False) -> None:
     """Let actions be begun again after pause."""
-    _turn("resume", comment, url, token_file, as_json)
+    _turn(receiver, "resume", comment, as_json)
 
 
-def _turn(turn: str, comment: str, url: str, token_file: Path | None, as_json: bool) -> None:
-    state = ask("POST", url, f"/api/v1/{turn}", token_file, body={"comment": comment} if comment else None)
+def _turn(receiver: AskedReceiver, turn: str, comment: str, as_json: bool) -> None:
+    state = receiver.ask("POST", f"/api/v1/{turn}", body={"comment": comment} if comment else None)
     said = "paused" if state["paused"] else "not paused"
     typer.echo(json.dumps(state, indent=2) if as_json else f"actions are {said}, by {plain(state['by'])}")
 

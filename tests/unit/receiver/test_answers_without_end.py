@@ -227,7 +227,7 @@ def exporter(url: str, _folder: Path) -> None:
 
 def command(url: str, _folder: Path) -> None:
     with pytest.raises(typer.Exit):
-        asking.ask("GET", url, "/api/v1/incidents", None)
+        asking.AskedReceiver(url).ask("GET", "/api/v1/incidents")
 
 
 EDGES = (

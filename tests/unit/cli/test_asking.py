@@ -9,11 +9,11 @@ import base64
 
 import pytest
 import typer
-from tests.support.servers.http_answers import Reply, answering_http
 from typer.testing import CliRunner
 
 from autoglm_recovery.cli import asking
 from autoglm_recovery.cli.main import app
+from tests.support.servers.http_answers import Reply, answering_http
 
 ANSWER = Reply(200, b'{"incidents": []}', {"Content-Type": "application/json"})
 CLIENTS = [

@@ -60,7 +60,7 @@ class Declarations:
     def of_host(self, name: str) -> HostDeclarations:
         """Return the variables of one host.
 
-        :raises AnsibleLookupError: if the inventory has no such host.
+        Raises AnsibleLookupError if the inventory has no such host.
         """
         if name not in self._read:
             host = self._inventory.get_host(name)
@@ -95,7 +95,7 @@ class HostDeclarations(Mapping[str, Any]):
         return self._variables
 
     def __getitem__(self, name: str) -> Any:
-        """:raises AnsibleLookupError: if the value cannot be made of what the inventory holds."""
+        """Raises AnsibleLookupError if the value cannot be made of what the inventory holds."""
         if name not in self._values:
             try:
                 self._values[name] = self._templar.template(self._variables[name])

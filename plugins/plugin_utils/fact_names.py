@@ -28,8 +28,8 @@ _KINDS_OF_OPTIONS = tuple(
 def replaced(facts: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
     """Name the facts that stand in for what C(declared) holds, for a variable of ours, or for how a host is reached.
 
-    :param facts: as Ansible injects them, cleaned of what it cleans.
-    :param declared: the variables of the host without facts, as they are written.
+    facts: as Ansible injects them, without those that it removes.
+    declared: the variables of the host without facts, as they are written.
     """
     return sorted(
         name

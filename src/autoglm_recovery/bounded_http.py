@@ -59,7 +59,7 @@ def client(token: str | None = None, verify: ssl.SSLContext | Path | None = None
 
     ``token``: a bearer token.  ``verify``: a context, or a file of authorities in place of httpx's own.
 
-    :raises OSError: if that file cannot be read.
+    Raises OSError if that file cannot be read.
     """
     headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     context = ssl.create_default_context(cafile=verify) if isinstance(verify, Path) else verify
@@ -69,7 +69,7 @@ def client(token: str | None = None, verify: ssl.SSLContext | Path | None = None
 def document(body: bytes) -> Any:
     """Read an answer as JSON.
 
-    :raises ValueError: if it is none, or nested beyond all sense.
+    Raises ValueError if it is none, or nested beyond all sense.
     """
     try:
         return json.loads(body)
@@ -80,7 +80,7 @@ def document(body: bytes) -> Any:
 def whole(answer: httpx.Response, most_bytes: int, within_s: float) -> bytes:
     """Read a streamed answer.
 
-    :raises AnswerTooLong: if there is no end of it.
+    Raises AnswerTooLong if there is no end of it.
     """
     packed = answer.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
@@ -108,7 +108,7 @@ def exchange(
 ) -> tuple[httpx.Response, bytes]:
     """Ask, and read the whole answer.
 
-    :raises AnswerTooLong: if there is no end of it.  :raises httpx.HTTPError: if there is none.
+    Raises AnswerTooLong if there is no end of it. Raises httpx.HTTPError if there is none.
     """
     with client.stream(method, url, **more) as answer:
         return answer, whole(answer, most_bytes, within_s)
@@ -117,7 +117,7 @@ def exchange(
 def moment_of(date: str | None) -> datetime:
     """Read the ``Date`` of an answer.  One without a zone is of UTC, as RFC 9110, 5.6.7, has it.
 
-    :raises ValueError: if there is none, or it is none.
+    Raises ValueError if there is none, or it is none.
     """
     try:
         found = parsedate_to_datetime(date or "")

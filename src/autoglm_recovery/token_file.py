@@ -19,7 +19,7 @@ class NoTokenError(ValueError):
 def first_token(file: Path) -> str:
     """Return the first line that is neither empty nor a comment; the lines after it do not matter.
 
-    :raises OSError: if the file cannot be read.  :raises NoTokenError: if it has no such line, or that is no token.
+    Raises OSError if the file cannot be read. Raises NoTokenError if it has no such line, or that is no token.
     """
     lines = [line.strip() for line in file.read_bytes().splitlines()]
     first = next((line for line in lines if line and not line.startswith(b"#")), b"")

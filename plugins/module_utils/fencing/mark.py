@@ -93,8 +93,8 @@ def show(directory: Path, shown: ShownToken, check_mode: bool = False) -> tuple[
 
     A service's run and one on the whole host are refused by each other's newer tokens; runs of two services are not.
 
-    :raises Fenced: if a higher one was shown before, or the same one by another run.
-    :raises Unreadable: if a mark cannot be read or written.
+    Raises Fenced if a higher one was shown before, or the same one by another run.
+    Raises MarkUnreadable if a mark cannot be read or written.
     """
     own = directory / file_name(shown.host, shown.service)
     host = directory / file_name(shown.host, None)

@@ -88,7 +88,10 @@ def run(argv: Sequence[str], timeout: float) -> CommandResult:
 
 
 def _listen(process: subprocess.Popen[bytes], said: Sequence[bytearray], deadline: float) -> bool:
-    """Read both streams to their ends, and keep the last of each. Whether more was said. Raises TimeoutExpired."""
+    """Read both streams to their ends and keep the last bytes of each. Returns whether anything was cut off.
+
+    Raises subprocess.TimeoutExpired.
+    """
     cut = False
     with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as pipes:
         for pipe, kept in zip((process.stdout, process.stderr), said):

@@ -40,7 +40,7 @@ class LockTimeout(OSError):
 
 
 def take(descriptor: int, how: int, path: str, seconds: float | None = None) -> None:
-    """Wait for the lock of an open file. Raises OSError, and Held when the time is over.
+    """Wait for the lock of an open file. Raises OSError, and LockTimeout when the time is over.
 
     C(how): LOCK_SH or LOCK_EX. C(path): for messages. C(seconds): SECONDS if left out.
     """
@@ -61,7 +61,7 @@ def take(descriptor: int, how: int, path: str, seconds: float | None = None) -> 
 def alone(directory: str, name: str, seconds: float | None = None) -> Iterator[None]:
     """Hold the lock of a name in a directory, which nobody but root and this user may change, and which is made.
 
-    Raises OSError, and Held.
+    Raises OSError, and LockTimeout.
     """
     place = paths.open_directory(directory, make=0o755, own=True)
     try:

@@ -40,7 +40,7 @@ class UnsafePath(OSError):
 
 
 def open_directory(path: str, follow: bool = True, make: int | None = None, own: bool = False) -> int:
-    """The descriptor of a directory. Raises OSError, and Unsafe for a link that others could have put there.
+    """The descriptor of a directory. Raises OSError, and UnsafePath for a link that others could have put there.
 
     C(follow): whether root's own links are followed.  C(make): the mode of directories that are missing and are made.
     C(own): nobody but root and this user may be able to change the directory, or to put another one in its place.
@@ -77,7 +77,7 @@ def open_directory(path: str, follow: bool = True, make: int | None = None, own:
 def make_directory(directory: int, name: str, shown: str) -> int:
     """Make a directory for ourselves alone in an open one, and open it. C(shown): its path for messages.
 
-    Raises OSError, and Unsafe where another directory was put in its place before it was opened.
+    Raises OSError, and UnsafePath where another directory was put in its place before it was opened.
     """
     os.mkdir(name, 0o700, dir_fd=directory)
     descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
@@ -123,7 +123,7 @@ def is_at(descriptor: int, directory: int, name: str) -> bool:
 def check_own(path: str, make: int | None = None) -> None:
     """See that what lies below a directory may be reached by its path.
 
-    Raises OSError, and Unsafe where others than root and this user can change it or put another in its place.
+    Raises OSError, and UnsafePath where others than root and this user can change it or put another in its place.
     """
     os.close(open_directory(path, make=make, own=True))
 
@@ -147,7 +147,7 @@ def _check_links(path: str, name: str, links: int, follow: bool) -> None:
 
 
 def _link(directory: int, name: str, path: str) -> str | None:
-    """Where a component leads, None if it is no link. Raises Unsafe for one that is not root's."""
+    """Where a component leads, None if it is no link. Raises UnsafePath for one that is not root's."""
     looked = os.open(name, _LOOK, dir_fd=directory)
     try:
         about, around = os.fstat(looked), os.fstat(directory)
@@ -162,7 +162,7 @@ def _link(directory: int, name: str, path: str) -> str | None:
 
 
 def real(path: str) -> str:
-    """A path without links, the last name's included. Raises OSError, and Unsafe for a link of others than root's."""
+    """A path with all links resolved. Raises OSError, and UnsafePath for a link that is not root's."""
     for _link_by_link in range(_MOST_LINKS):
         directory, name = open_directory(os.path.dirname(path)), os.path.basename(path)
         try:
@@ -177,7 +177,7 @@ def real(path: str) -> str:
 
 
 def open_socket(path: str) -> int:
-    """The descriptor of a UNIX socket, to be connected to by /proc/self/fd. Raises OSError; Unsafe for what is none."""
+    """The descriptor of a UNIX socket, to connect to by /proc/self/fd. Raises OSError, and UnsafePath for no socket."""
     path = real(path)
     directory = open_directory(os.path.dirname(path))
     try:
@@ -191,7 +191,7 @@ def open_socket(path: str) -> int:
 
 
 def open_file(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
-    """The descriptor of a plain file, which is never waited for. Raises OSError, and Unsafe for what is no plain file.
+    """The descriptor of a plain file, opened without blocking. Raises OSError, and UnsafePath for anything else.
 
     A file with several names is refused where its owner is not the directory's: one of them may be another's.
     """

@@ -56,7 +56,7 @@ def boot() -> str:
 def take(asking: Holder, ended: str | None = None, directory: str = DIRECTORY, dry: bool = False) -> Holder | None:
     """Take the host, or go on holding it; return who held it before. dry: only look.
 
-    Raises Held, or Unusable.
+    Raises HostHeld, or HostLockUnusable.
     """
     with _files(directory, dry) as place:
         held = _read(place)
@@ -71,7 +71,7 @@ def take(asking: Holder, ended: str | None = None, directory: str = DIRECTORY, d
 
 
 def keep(asking: Holder, directory: str = DIRECTORY) -> None:
-    """Hold the host for longer. Raises Held where this run has lost it, or Unusable."""
+    """Hold the host for longer. Raises HostHeld where this run has lost it, or HostLockUnusable."""
     with _files(directory, dry=False) as place:
         held = _read(place)
         reason = why_lost(held, asking)
@@ -81,7 +81,7 @@ def keep(asking: Holder, directory: str = DIRECTORY) -> None:
 
 
 def release(run: str, directory: str = DIRECTORY) -> bool:
-    """Give the host back, and say whether this run had it. Raises Unusable."""
+    """Give the host back, and say whether this run had it. Raises HostLockUnusable."""
     with _files(directory, dry=False) as place:
         held = _read(place)
         if held is None or held.run != run:
@@ -93,7 +93,7 @@ def release(run: str, directory: str = DIRECTORY) -> bool:
 def in_use(directory: str = DIRECTORY) -> bool:
     """Say whether a run holds this host, to whoever only looks: nothing is made, and nobody kept waiting.
 
-    Raises OSError, or Unusable.
+    Raises OSError or HostLockUnusable.
     """
     try:
         place = paths.open_directory(directory, own=True)

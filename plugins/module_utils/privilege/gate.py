@@ -83,7 +83,7 @@ def settle() -> None:
 def declaration(path: str) -> Mapping[str, Any]:
     """Read what root has declared.
 
-    :raises request.GateRefused: if it cannot be read, or anybody but root may have written it.
+    Raises request.GateRefused if it cannot be read, or anybody but root may have written it.
     """
     try:
         with os.fdopen(paths.open_file(path), "rb") as opened:

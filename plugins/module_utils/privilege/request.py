@@ -63,7 +63,7 @@ class GateRequest:
 
 
 def asked(arguments: Sequence[str]) -> GateArguments:
-    """Read the command line.  :raises Refused: for anything but the start of one module."""
+    """Read the command line. Raises GateRefused for anything but the start of one module."""
     words = list(arguments)
     while words and words[0] in _IGNORED:
         del words[0]
@@ -77,7 +77,7 @@ def sent(file: str, owner: int) -> str:
     """Return the text of a file that was sent.
 
     C(owner): who has asked; a file of anybody else's is none that was sent, and root reads it for nobody.
-    :raises Refused: if it is no such file.
+    Raises GateRefused if it is no such file.
     """
     try:
         descriptor = paths.open_file(file)
@@ -90,7 +90,7 @@ def sent(file: str, owner: int) -> str:
 
 
 def text_of(read: Callable[[int], bytes]) -> str:
-    """Read a module's file to its end, within bounds.  :raises Refused: if it is too long or no text."""
+    """Read a module's file to its end, within bounds. Raises GateRefused if it is too long or no text."""
     held = read(MOST_BYTES + 1)
     if len(held) > MOST_BYTES:
         raise GateRefused(f"what was sent is longer than {MOST_BYTES // 2**20} MiB")
@@ -101,7 +101,7 @@ def text_of(read: Callable[[int], bytes]) -> str:
 
 
 def parse(text: str) -> GateRequest:
-    """Find a module's name, options and archive.  :raises Refused: where they are not as ansible-core writes them."""
+    """Find a module's name, options and archive. Raises GateRefused where they are not as ansible-core writes them."""
     begin, call = text.rpartition(_BEGIN)[1:]
     lines = dict(line[:-1].split("=", 1) for line in call.split("\n") if begin and line.endswith(",") and "=" in line)
     wanted = {}

@@ -17,7 +17,7 @@ def parse_duration(value: object) -> timedelta:
 
     A number without a unit is refused, because nobody can know whether seconds or milliseconds were meant.
 
-    :raises ValueError: says what was wrong and what would be right.
+    Raises ValueError, which says what was wrong and what would be right.
     """
     if isinstance(value, timedelta):
         return value

@@ -30,7 +30,7 @@ class Expression(Protocol):
 def compile_expression(text: str) -> Expression:
     """Compile what an operator or a stranger wrote.
 
-    :raises ValueError: says why it is none, or that it is too large.
+    Raises ValueError, which says why it is none, or that it is too large.
     """
     if len(text) > LONGEST:
         raise ValueError(f"it has {len(text)} characters, and may have {LONGEST}")

@@ -58,7 +58,7 @@ class PolicyError(ValueError):
 def load_policy(path: str | Path) -> Policy:
     """Read the policy at ``path``.
 
-    :raises PolicyError: if it cannot be read or is wrong in any way.
+    Raises PolicyError if it cannot be read or is wrong in any way.
     """
     name = str(path)
     try:
@@ -76,7 +76,7 @@ def load_policy(path: str | Path) -> Policy:
 def parse_policy(text: str, name: str = "<policy>") -> Policy:
     """Read a policy from text; ``name`` stands for the file in messages.
 
-    :raises PolicyError: if it is wrong in any way.
+    Raises PolicyError if it is wrong in any way.
     """
     try:
         root = yaml.compose(text, Loader=bounded_yaml.loader())

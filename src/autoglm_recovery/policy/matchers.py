@@ -48,7 +48,7 @@ class Matcher:
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """Read one or more comma-separated matchers, with or without braces.
 
-    :raises ValueError: names the part that could not be read.
+    Raises ValueError, which names the part that could not be read.
     """
     body = text.strip()
     if body.startswith("{") and body.endswith("}"):
@@ -84,7 +84,7 @@ def _build(label: str, operator: str, raw: str) -> Matcher:
 def compile_matcher(label: str, operator: str, value: str, written: str | None = None) -> Matcher:
     """Build a matcher from its parts; ``written`` is how the value stands in the file.
 
-    :raises ValueError: if the value is not a regular expression where one is needed.
+    Raises ValueError if the value is not a regular expression where one is needed.
     """
     if operator not in ("=~", "!~"):
         return Matcher(label, operator, value)

@@ -76,7 +76,7 @@ class Route(Section):
     def addresses(self) -> list[str]:
         """Return the addresses, with those of the file as it is now.
 
-        :raises OSError: if the file cannot be read.
+        Raises OSError if the file cannot be read.
         """
         found = [url.get_secret_value() for url in self.urls]
         if self.urls_file is not None:

@@ -100,7 +100,7 @@ def _variables(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any, deeper: int) -> None:
-    """:raises ValueError: unless a value is plain data, as JSON has it, and shows no secret."""
+    """Raises ValueError unless a value is plain data, as JSON has it, and shows no secret."""
     if not deeper:
         raise ValueError(f"{name} is nested too deeply")
     if isinstance(value, Mapping):

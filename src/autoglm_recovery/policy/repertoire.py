@@ -38,7 +38,7 @@ class Repertoire:
     def __init__(
         self, actions: Mapping[str, OwnAction] | None = None, classes: Mapping[str, OwnClass] | None = None
     ) -> None:
-        """:raises Circular: if no order of the causes is as the classes say."""
+        """Raises Circular if no order of the causes is as the classes say."""
         self._actions = dict(actions or {})
         self._classes = dict(classes or {})
         self.actions: tuple[str, ...] = (*ACTIONS, *self._actions)
@@ -114,7 +114,7 @@ class Repertoire:
 def causes_in_order(classes: Mapping[str, OwnClass]) -> tuple[str, ...]:
     """Put own classes among the root causes, each before the one that it names.
 
-    :raises Circular: if they name each other in a circle.
+    Raises Circular if they name each other in a circle.
     """
     order = list(ROOT_CAUSE_ORDER)
     waiting = dict(classes)

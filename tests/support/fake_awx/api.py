@@ -45,7 +45,7 @@ _SUBLISTS = {
 def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]], body: Any) -> Answer:
     """Answer a request to ``/api/v2/...``.
 
-    :raises Refused: where Django REST framework answers with an error.
+    Raises Refused where Django REST framework answers with an error.
     """
     if awx.migrating:
         raise Redirected("/migrations_notran/")

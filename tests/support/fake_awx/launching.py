@@ -50,7 +50,7 @@ def launch(
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Create a job; return its kind, the job, and what of the request was ignored.  What is no prompt is dropped.
 
-    :raises Refused: if AWX would refuse it.
+    Raises Refused if AWX would refuse it.
     """
     workflow = kind == "workflow_job_templates"
     own = yaml.safe_load(template["extra_vars"] or "{}") or {}

@@ -77,7 +77,7 @@ def _not_offered(question: Mapping[str, Any], name: str, value: Any) -> list[str
 
 
 def check_spec(spec: Mapping[str, Any]) -> None:
-    """:raises Refused: if AWX would not keep this survey."""
+    """Raises Refused if AWX would not keep this survey."""
     for field, expected in (("name", str), ("description", str), ("spec", list)):
         if not isinstance(spec.get(field), expected):
             raise Refused(400, {"error": f"Expected {expected.__name__} for field '{field}' of the survey spec."})

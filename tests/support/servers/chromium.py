@@ -31,7 +31,7 @@ SWITCHES = (
 def program() -> str:
     """Return the path of the browser.
 
-    :raises debian.NotInstalledError: where there is none and none can be installed.
+    Raises debian.NotInstalledError where there is none and none can be installed.
     """
     debian.install(lambda: [] if _found() else [PACKAGE])
     found = _found()

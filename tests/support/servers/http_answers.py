@@ -35,7 +35,7 @@ class Asked:
     def json(self) -> Any:
         """Return the body as the document that it is.
 
-        :raises ValueError: if it is none.
+        Raises ValueError if it is none.
         """
         return json.loads(self.body)
 

@@ -30,7 +30,7 @@ def command(packages: Sequence[str]) -> str:
 def install(missing: Callable[[], Sequence[str]]) -> None:
     """Install the packages that ``missing`` names; it is asked again when no other check installs anything.
 
-    :raises NotInstalledError: where that is not possible here, or has failed.
+    Raises NotInstalledError where that is not possible here, or has failed.
     """
     with _alone():
         packages = missing()

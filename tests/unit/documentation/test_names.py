@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A class name means one thing, and so does a word: the glossary names the file and the class where each lives.
 
-Outside of plugins/ docstrings and comments are written for whoever reads the file, without Ansible's markup.
+Outside of plugins/ docstrings and comments are written for whoever reads the file, without Ansible's markup. What a
+function raises is a sentence of its docstring that names the class.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import functools
 import io
 import re
 import tokenize
@@ -34,11 +37,16 @@ def source_files() -> Iterator[Path]:
     yield from (path for path in (CHECKOUT / "src").rglob("*.py") if knowledge not in path.parents)
 
 
+@functools.cache
+def parsed_sources() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(source_files())}
+
+
 def places_of_classes() -> dict[str, list[str]]:
     """Return in which files a class of each name is defined at the top of the file."""
     places: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(source_files()):
-        for node in ast.parse(path.read_text("utf-8")).body:
+    for path, tree in parsed_sources().items():
+        for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(str(path.relative_to(CHECKOUT)))
     return places
@@ -119,3 +127,46 @@ def test_ansibles_markup_is_for_what_ansible_renders() -> None:
     ]
     assert len(paths) > 500
     assert found == []
+
+
+# --- exceptions ------------------------------------------------------------------------------------------------------
+
+FIELD_OF_A_DOCSTRING = re.compile(r":raises?\b|:param\b|:returns?:|^\s*(?:Raises|Returns|Args):", re.MULTILINE)
+RAISES = re.compile(r"\b[Rr]aises ((?:`*[A-Za-z_.]*[A-Z]\w+`*(?:, and |, or |, | and | or )?)+)")
+CLASS_NAME = re.compile(r"(?:\w+\.)*[A-Z]\w+")
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ast.get_docstring(node) or ""
+
+
+def names_in_code(tree: ast.Module) -> Iterator[str]:
+    """Return the names that a file uses, imports or defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif isinstance(node, ast.ClassDef):
+            yield node.name
+
+
+def test_what_a_function_raises_is_a_sentence_that_names_the_class() -> None:
+    classes = {*places_of_classes(), *vars(builtins)}
+    fields, unknown, named = [], [], 0
+    for path, tree in parsed_sources().items():
+        where = str(path.relative_to(CHECKOUT))
+        text = "\n".join(docstrings(tree))
+        fields += [f"{where}: {found[0]}" for found in FIELD_OF_A_DOCSTRING.finditer(text)]
+        raised = {name for found in RAISES.finditer(text) for name in CLASS_NAME.findall(found[1])}
+        named += len(raised)
+        # A dotted name says itself where it comes from.
+        strange = {name for name in raised - classes if "." not in name}
+        unknown += [f"{where}: {name}" for name in sorted(strange and strange - set(names_in_code(tree)))]
+    assert named > 200
+    assert fields == []
+    assert unknown == []

@@ -113,7 +113,7 @@ def lookup_sxid(
 def overridden(entry: CatalogueEntry, overrides: Overrides | None) -> CatalogueEntry:
     """Apply the fleet's own word.  What it does not mention stays; what is no word of ours is a mistake of the caller.
 
-    :raises ValueError: if the override names what does not exist.
+    Raises ValueError if the override names what does not exist.
     """
     table = (overrides or {}).get(entry.kind) or {}
     named = entry.mnemonic if entry.kind == "kind" else entry.code

@@ -88,7 +88,7 @@ class Authenticator:
     def recognise(self, credentials: Credentials) -> Principal:
         """Return who sent a request.  What was given on purpose counts before what a browser adds by itself.
 
-        :raises Unrecognised: if it carries nothing that is known.
+        Raises Unrecognised if it carries nothing that is known.
         """
         if self.open:
             return Principal("anybody on this machine", Role.operator, "open", credentials.address)
@@ -106,7 +106,7 @@ class Authenticator:
     def session_for(self, credentials: Credentials) -> tuple[Principal, str]:
         """Recognise somebody who logs in, and return with them the cookie of their session.
 
-        :raises Unrecognised: as ``recognise``.
+        Raises Unrecognised as ``recognise``.
         """
         entry = self._entry_of_header(credentials)
         principal = Principal(entry.name, entry.role, entry.kind, credentials.address)
@@ -206,7 +206,7 @@ def _basic(authorization: str | None) -> tuple[str, str] | None:
 def watch_entries(files: Sequence[Path]) -> Callable[[], Sequence[AccessEntry]]:
     """Return a way to the entries of the access files as they are now.
 
-    :raises AuthError: if they cannot be used now; later, the old ones stay in force.
+    Raises AuthError if they cannot be used now; later, the old ones stay in force.
     """
     if not files:
         return tuple
@@ -221,7 +221,7 @@ def watch_entries(files: Sequence[Path]) -> Callable[[], Sequence[AccessEntry]]:
 def check_open(host: str, files: Sequence[Path]) -> None:
     """Refuse to listen beyond this machine where anybody is let in.
 
-    :raises AuthError: says what to do.
+    Raises AuthError, which says what to do.
     """
     if files or is_loopback(host):
         return

@@ -64,7 +64,7 @@ def digest(token: str) -> str:
 def read_entries(path: Path) -> tuple[AccessEntry, ...]:
     """Read an access file.
 
-    :raises AuthError: if it cannot be read, or a line of it is wrong; no message repeats a secret.
+    Raises AuthError if it cannot be read, or a line of it is wrong; no message repeats a secret.
     """
     try:
         lines = path.read_text("ascii").splitlines()
@@ -94,7 +94,7 @@ def holds_open_token(text: str) -> bool:
 def parse_entry(line: str) -> AccessEntry:
     """Read one line.
 
-    :raises ValueError: says what is wrong with it.
+    Raises ValueError, which says what is wrong with it.
     """
     words = line.split(None, 2)
     if len(words) == 1:

@@ -18,7 +18,7 @@ def judge(what: str, path: Path, *, secret: bool) -> str | None:
 
     ``secret``: nobody but its owner and its group is to read it.
 
-    :raises AuthError: if somebody else owns it, may write it, or may read a secret; says what to do.
+    Raises AuthError if somebody else owns it, may write it, or may read a secret; says what to do.
     """
     try:
         found, named = path.stat(), path.lstat()
@@ -47,7 +47,7 @@ def judge_access_file(path: Path) -> str | None:
 
     Digests of tokens are no use to who reads them; tokens in the open are, and hashes of passwords can be guessed at.
 
-    :raises AuthError: as ``judge``.
+    Raises AuthError as ``judge``.
     """
     try:
         text, mode = path.read_text("ascii", "replace"), path.stat().st_mode
@@ -62,7 +62,7 @@ def judge_access_file(path: Path) -> str | None:
 def judge_directory(path: Path) -> None:
     """Refuse a state directory of somebody else's: what is in it decides who comes in and what was done.
 
-    :raises AuthError: says whose it is, and what to do.
+    Raises AuthError, which says whose it is, and what to do.
     """
     ours = os.geteuid()
     owner = path.stat().st_uid if path.stat().st_uid != ours else path.lstat().st_uid

@@ -51,7 +51,7 @@ def judge_named_files(policy: Policy) -> list[str]:
 
     A file of root's that the receiver reads by its group (0440, as Kubernetes mounts a secret) is as it should be.
 
-    :raises AuthError: if somebody else owns one of them or may write it, or anybody may read a secret; names each such.
+    Raises AuthError if somebody else owns one of them or may write it, or anybody may read a secret; names each such.
     """
     told, wrong = list[str](), list[str]()
     for each in named_files(policy):

@@ -29,7 +29,7 @@ _HASH = re.compile(
 def hash_password(password: str, rounds: int = ROUNDS) -> str:
     """Return what is kept of a password.
 
-    :raises ValueError: if it is short enough to be guessed.
+    Raises ValueError if it is short enough to be guessed.
     """
     if len(password) < SHORTEST:
         raise ValueError(f"a password needs {SHORTEST} characters or more")

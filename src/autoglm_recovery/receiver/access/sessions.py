@@ -68,7 +68,7 @@ class Sessions:
 def read_key(path: Path, *, make: bool) -> bytes:
     """Read the key that signs sessions; make it where asked to and there is none.
 
-    :raises AuthError: if it cannot be used.
+    Raises AuthError if it cannot be used.
     """
     try:
         if make and not path.exists():

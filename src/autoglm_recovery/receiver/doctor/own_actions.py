@@ -73,7 +73,7 @@ def _some(fleet: Fleet) -> list[str]:
 def _listed(world: World, name: str, own: OwnAction, host: str) -> set[str]:
     """Return the hosts of a playbook's plays where it is limited to one, with the variables of a run.
 
-    :raises AnsibleError: if Ansible cannot read it.
+    Raises AnsibleError if Ansible cannot read it.
     """
     with tempfile.TemporaryDirectory(prefix="autoglm-own-actions-") as directory:
         variables = Path(directory, "vars.yml")

@@ -48,8 +48,8 @@ class PlaybookTrial:
     ) -> tuple[int | None, str, list[dict[str, Any]]]:
         """Return the exit code, what was said where no task was begun, and ansible-runner's events.
 
-        :raises LaunchRefused: if it can never be launched.
-        :raises OSError: if its directory cannot be used.
+        Raises LaunchRefused if it can never be launched.
+        Raises OSError if its directory cannot be used.
         """
         if self._environment is not None:
             check_podman()

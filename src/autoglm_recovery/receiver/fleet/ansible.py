@@ -31,7 +31,7 @@ def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
     ``group_vars`` and ``host_vars`` beside them count in runs; ``ansible-inventory`` by itself takes those of the
     current folder.
 
-    :raises AnsibleError: if the inventory cannot be read.
+    Raises AnsibleError if the inventory cannot be read.
     """
     # -P: ansible-playbook has its own folder first on its path, not the current one.
     program = [sys.executable, "-P", "-m", read_inventory.__name__]
@@ -43,7 +43,7 @@ def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
 def hosts_listed(playbook: str, inventory: Path, limit: str, variables: Path) -> str:
     """Return what ``ansible-playbook --list-hosts`` prints; it begins no task.
 
-    :raises AnsibleError: if the playbook cannot be read.
+    Raises AnsibleError if the playbook cannot be read.
     """
     program = [sys.executable, "-P", "-m", "ansible", "playbook", "--list-hosts", "--inventory", str(inventory)]
     return _said("ansible-playbook", [*program, "--limit", limit, "--extra-vars", f"@{variables}", playbook])
@@ -91,7 +91,7 @@ def _plain(value: dict[str, Any]) -> Any:
 def collections(names: Iterable[str]) -> dict[str, str | None]:
     """Return where each of these collections is, in the folder in which Ansible finds it first; None where in none.
 
-    :raises AnsibleError: if Ansible cannot be asked.
+    Raises AnsibleError if Ansible cannot be asked.
     """
     # -P: ansible-playbook has its own folder first on its path, not the current one.
     ask = [sys.executable, "-P", "-m", find_collection.__name__, *names]
@@ -101,7 +101,7 @@ def collections(names: Iterable[str]) -> dict[str, str | None]:
 def playbooks_folder() -> Path:
     """Return where the playbooks are that can be run: in the collection that Ansible finds first.
 
-    :raises AnsibleError: if Ansible does not find the collection.
+    Raises AnsibleError if Ansible does not find the collection.
     """
     root = collections([COLLECTION])[COLLECTION]
     if root is None:
@@ -112,6 +112,6 @@ def playbooks_folder() -> Path:
 def installed_playbooks(folder: Path | None = None) -> frozenset[str]:
     """Return the actions that can be run: the names of the playbooks in ``folder``, or else in the collection's.
 
-    :raises AnsibleError: if Ansible does not find the collection.
+    Raises AnsibleError if Ansible does not find the collection.
     """
     return frozenset(path.stem for path in (folder or playbooks_folder()).glob("*.yml"))

@@ -120,7 +120,7 @@ def _is_ipv6(word: str) -> bool:
 def read_fleet(inventory: Path, playbooks: Path) -> Fleet:
     """Ask Ansible, so that every inventory plugin works.  ``playbooks`` is where the playbooks are that runs take.
 
-    :raises InventoryError: with what Ansible said.
+    Raises InventoryError with what Ansible said.
     """
     if not inventory.exists():
         raise InventoryError(f"inventory {inventory} does not exist")
@@ -133,7 +133,7 @@ def read_fleet(inventory: Path, playbooks: Path) -> Fleet:
 def variables_of(listing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the variables of every host in what ``ansible-inventory --list`` prints, those without any included.
 
-    :raises ValueError: if the hosts of a group are no list.
+    Raises ValueError if the hosts of a group are no list.
     """
     variables = _mapping(_mapping(listing.get("_meta")).get("hostvars"))
     grouped = [host for name in listing if name != "_meta" for host in _members(name, listing[name])]
@@ -154,9 +154,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 def fleet_from(listing: Mapping[str, Any]) -> Fleet:
     """Build the fleet from what ``ansible-inventory --list`` prints.
 
-    :raises ValueError: if ``autoglm_services`` of a host is not a list of mappings with names, or ``autoglm_aliases``
-      not
-        one of names.
+    Raises ValueError if ``autoglm_services`` of a host is not a list of mappings with names, or ``autoglm_aliases`` not
+    one of names.
     """
     variables = variables_of(listing)
     hosts = {name: _host(name, given) for name, given in variables.items()}

@@ -29,7 +29,7 @@ class Setting(Protocol):
 def client(url: str, setting: Setting) -> httpx.Client:
     """Return a client of one server.
 
-    :raises OSError, ValueError: if a file cannot be read, or holds no token.
+    Raises OSError or ValueError if a file cannot be read, or holds no token.
     """
     token = None if setting.token_file is None else first_token(setting.token_file)
     return bounded_http.client(token, setting.ca_path, base_url=url, timeout=setting.timeout.total_seconds())

@@ -25,7 +25,7 @@ def runnable(actions: Mapping[str, OwnAction], folder: Path | None = None) -> fr
 
     Where an own action says ``launcher: awx``, its playbook is AWX's to have.
 
-    :raises AnsibleError: if Ansible does not find the collection, or cannot be asked.
+    Raises AnsibleError if Ansible does not find the collection, or cannot be asked.
     """
     there = frozenset(name for name, path in found(actions).items() if path is not None)
     of_awx = frozenset(name for name, own in actions.items() if own.launcher == "awx")

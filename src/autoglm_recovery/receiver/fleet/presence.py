@@ -83,7 +83,7 @@ def looked(before: PresenceRoll, answer: object, fleet: Fleet, now: float, good_
 
     A host is heard of where any of its targets answers, a service where all endpoints of it do, each in any way.
 
-    :raises ValueError: if it is not what Prometheus answers.
+    Raises ValueError if it is not what Prometheus answers.
     """
     ways: dict[_Key, dict[str, tuple[bool, float]]] = {}
     for labels, value in _samples(answer):

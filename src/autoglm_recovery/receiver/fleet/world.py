@@ -37,7 +37,7 @@ class World:
 def read_world(policy: Path | None, inventory: Path) -> World:
     """Read everything.
 
-    :raises PolicyError, InventoryError, AnsibleError: if any of it cannot be used.
+    Raises PolicyError, InventoryError, or AnsibleError if any of it cannot be used.
     """
     read = load_policy(policy) if policy else Policy()
     folder = playbooks_folder()

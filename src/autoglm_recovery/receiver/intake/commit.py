@@ -90,7 +90,7 @@ class Intake:
     def submit(self, delivery: Delivery) -> Future[DeliveryReceipt]:
         """Hand over a delivery.  The future ends when it is on disk, or with the reason why it is not.
 
-        :raises Overloaded: if too much waits already.
+        Raises Overloaded if too much waits already.
         """
         done: Future[DeliveryReceipt] = Future()
         try:

@@ -107,7 +107,7 @@ def parse_webhook(body: bytes) -> WebhookPayload:
 
     Alerts are judged one by one: a malformed one is set aside with a reason, and the others still count.
 
-    :raises PayloadError: if nothing in the payload can be used; the sender must not try it again.
+    Raises PayloadError if nothing in the payload can be used; the sender must not try it again.
     """
     data = _decode(body)
     if data.get("version") not in VERSIONS:

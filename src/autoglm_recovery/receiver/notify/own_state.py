@@ -99,7 +99,7 @@ def written(pages: Pages) -> str:
 def read(text: str) -> dict[str, OpenPage]:
     """Return what a file says.
 
-    :raises ValueError: if it is none of ours.
+    Raises ValueError if it is none of ours.
     """
     try:
         return {str(entry["key"]): _page(entry) for entry in json.loads(text)["pages"]}

@@ -69,7 +69,7 @@ class AlertmanagerAlerts:
 def read_had(alerts: object, status: object, at: float) -> AlertmanagerAlerts:
     """Read what ``GET /api/v2/alerts`` and ``GET /api/v2/status`` answer.
 
-    :raises ValueError: if any part of it is not what Alertmanager's API v2 says.
+    Raises ValueError if any part of it is not what Alertmanager's API v2 says.
     """
     if not isinstance(alerts, list):
         raise ValueError("the answer is no list of alerts")  # noqa: TRY004 - what came over the wire is wrong
@@ -99,7 +99,7 @@ class AlertmanagerClient:
     """Speaks to one Alertmanager.  To be closed, or used as a context."""
 
     def __init__(self, url: str, setting: fleet_http.Setting) -> None:
-        """:raises Unanswered: if a file that the setting names cannot be used."""
+        """Raises Unanswered if a file that the setting names cannot be used."""
         self._within_s = setting.timeout.total_seconds() * 4
         try:
             self._http = fleet_http.client(url, setting)
@@ -115,7 +115,7 @@ class AlertmanagerClient:
     def had(self) -> AlertmanagerAlerts:
         """Ask what it has.
 
-        :raises Unanswered: unless both answers are whole and can be read.
+        Raises Unanswered unless both answers are whole and can be read.
         """
         status, _ = self._ask("GET", "/api/v2/status")
         alerts, date = self._ask("GET", "/api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true")
@@ -127,14 +127,14 @@ class AlertmanagerClient:
     def silences(self) -> object:
         """Return what ``GET /api/v2/silences`` answers.
 
-        :raises Unanswered: unless it is JSON.
+        Raises Unanswered unless it is JSON.
         """
         return self._ask("GET", "/api/v2/silences")[0]
 
     def silence(self, body: Mapping[str, Any]) -> str:
         """Make a silence; return its number.
 
-        :raises Unanswered: if nobody can say that it was made.
+        Raises Unanswered if nobody can say that it was made.
         """
         answer, _ = self._ask("POST", "/api/v2/silences", body)
         if not isinstance(answer, dict) or not isinstance(answer.get("silenceID"), str) or not answer["silenceID"]:
@@ -144,7 +144,7 @@ class AlertmanagerClient:
     def expire(self, number: str) -> None:
         """End a silence.
 
-        :raises Unanswered: if nobody can say that it was ended.
+        Raises Unanswered if nobody can say that it was ended.
         """
         self._ask("DELETE", f"/api/v2/silence/{number}")
 

@@ -44,7 +44,7 @@ def body(labels: Mapping[str, str], *, by: str, comment: str, starts_at: float, 
 
     In Alertmanager a label that is not there equals the empty text.
 
-    :raises ValueError: for an alert that may not be silenced.
+    Raises ValueError for an alert that may not be silenced.
     """
     if not may_be_silenced(labels):
         raise ValueError("an alert about the way to the receiver, or without a name, is never silenced")

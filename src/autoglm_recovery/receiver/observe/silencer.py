@@ -90,7 +90,7 @@ class Silencer:
     def _begin_and_end(self, client: AlertmanagerClient, over: Rows, begins: Rows) -> list[tuple[sa.Row[Any], str]]:
         """Return what did not succeed, and why.
 
-        :raises Unanswered: where Alertmanager does not say what it has; what was ended by then is noted.
+        Raises Unanswered where Alertmanager does not say what it has; what was ended by then is noted.
         """
         # What was asked for and not noted may stand all the same.
         known = _own_silences(client) if over or any(row.asked_at is not None for row in begins) else ()

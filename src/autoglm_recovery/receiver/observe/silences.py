@@ -85,7 +85,7 @@ NONE_ASKED = SilenceSnapshot()
 def read_silences(answer: object) -> tuple[KnownSilence, ...]:
     """Read what ``GET /api/v2/silences`` answers.
 
-    :raises ValueError: if it is not what Alertmanager's API v2 says.
+    Raises ValueError if it is not what Alertmanager's API v2 says.
     """
     if not isinstance(answer, list):
         raise ValueError("the answer is no list of silences")  # noqa: TRY004 - what came over the wire is wrong

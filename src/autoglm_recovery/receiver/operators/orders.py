@@ -52,8 +52,8 @@ def possible(state: IncidentState) -> tuple[OperatorCommand, ...]:
 def carry_out(database: Database, incident_id: int, order: OperatorCommand, by: Principal, comment: str = "") -> None:
     """Carry out an order, and write into the audit log who gave it, in one transaction; a refused one is written too.
 
-    :raises KeyError: if there is no such incident.
-    :raises OrderRefused: if its state does not allow the order.
+    Raises KeyError if there is no such incident.
+    Raises OrderRefused if its state does not allow the order.
     """
     try:
         with database.writing() as connection:

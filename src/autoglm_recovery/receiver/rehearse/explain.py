@@ -40,7 +40,7 @@ _OF_PLAYBOOK = {
 def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
     """Explain each alert of a payload as if it were the first of its incident and had come at ``now``.
 
-    :raises PayloadError: as the receiver would refuse the payload.
+    Raises PayloadError as the receiver would refuse the payload.
     """
     webhook = parse_webhook(body)
     told = [_alert(alert, world, now) for alert in webhook.alerts]

@@ -67,7 +67,7 @@ def given(event: Mapping[str, Any]) -> Given | None:
 def keep(directory: Path, event: Mapping[str, Any]) -> None:
     """Keep what an event has of evidence, under the next name that is free; the same twice is kept once.
 
-    :raises OSError: if it cannot be written.
+    Raises OSError if it cannot be written.
     """
     found = given(event)
     if found is None:
@@ -100,7 +100,7 @@ def kept(directory: Path) -> list[Given]:
 
 
 def _given_again(read: Mapping[str, Any]) -> Given:
-    """:raises KeyError, TypeError: for what keep() has not written."""
+    """Raises KeyError or TypeError for what keep() has not written."""
     excerpts = [Excerpt(str(one["name"]), str(one["text"]), bool(one["cut"])) for one in read["excerpts"]]
     return Given(str(read["host"]), str(read["path"]), tuple(excerpts))
 

@@ -64,7 +64,7 @@ class LeaseRenewer:
     def renew(self) -> None:
         """Renew all leases now.
 
-        :raises SQLAlchemyError: if the database cannot be asked.
+        Raises sqlalchemy.exc.SQLAlchemyError if the database cannot be asked.
         """
         self._renew()
 

@@ -114,7 +114,7 @@ class Launcher(Protocol):
         Idempotent over retries, restarts and replicas: a run is begun at most once.  A launcher that cannot be
         reached answers ``running`` with a reason in ``why`` and tries again at the next look.
 
-        :raises LaunchRefused: if it can never be launched.
+        Raises LaunchRefused if it can never be launched.
         """
 
     def cancel(self, run: RunRecord, why: str) -> None:

@@ -28,7 +28,7 @@ def close(
 ) -> RunState:
     """Write down the end of a run and what it means for its incident; return how it ended.
 
-    :raises Superseded: if the claim is not the run's any more.
+    Raises Superseded if the claim is not the run's any more.
     """
     # Asked for here, because it may have been ordered while the run came to its end.
     cancelled = runs.cancelled(connection, run.id)

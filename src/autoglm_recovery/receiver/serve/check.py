@@ -44,7 +44,7 @@ class StartCheck:
 def check_start(settings: ReceiverSettings) -> StartCheck:
     """Look at all that a start needs.  A receiver that runs already is not disturbed.
 
-    :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: as the start itself would.
+    Raises ServeError, ListenError, AuthError, PolicyError, InventoryError, or AnsibleError as the start itself would.
     """
     split_address(settings.access.listen)
     _state_directory(settings)

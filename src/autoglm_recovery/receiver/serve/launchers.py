@@ -45,7 +45,7 @@ def open_launchers(
 ) -> tuple[dict[str, Launcher], list[Callable[[], None]], list[Background]]:
     """Return the launchers by their names, what ends them, and what of them works in the background once started.
 
-    :raises ValueError: if what the policy says of AWX cannot be used.
+    Raises ValueError if what the policy says of AWX cannot be used.
     """
     policy = in_force().launchers
     warmer = Warmer(run_directory.spawn, state_dir / "warm.log", metrics.run_started)
@@ -70,7 +70,7 @@ def retention(policy: Launchers) -> ArtifactRetention:
 def awx_settings(policy: AwxPolicy, installation: str, in_force: Callable[[], Policy]) -> AwxSettings:
     """Map the policy's words onto the launcher's.  ``installation`` marks the jobs of this receiver's database.
 
-    :raises ValueError: if the address would send the token unencrypted over a network.
+    Raises ValueError if the address would send the token unencrypted over a network.
     """
     return AwxSettings(
         policy.url,

@@ -87,7 +87,7 @@ class ServeError(RuntimeError):
 def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None:
     """Run the receiver, in a world that was read already or else is read now.
 
-    :raises ServeError, ListenError, AuthError, PolicyError, InventoryError, AnsibleError: before it listens.
+    Raises ServeError, ListenError, AuthError, PolicyError, InventoryError, or AnsibleError before it listens.
     """
     access = settings.access
     manager = ServiceManager.of(os.environ, os.getpid())
@@ -201,7 +201,7 @@ def _tracer(database: Database) -> Tracer | None:
 def needs_tracing() -> Callable[[], Any] | None:
     """Return what makes the exporter of traces, or None where nobody has said where to.
 
-    :raises ServeError: if somebody has, and OpenTelemetry is not installed.
+    Raises ServeError if somebody has, and OpenTelemetry is not installed.
     """
     if not any(name.startswith("OTEL_EXPORTER_OTLP") for name in os.environ):
         return None
@@ -215,7 +215,7 @@ def needs_tracing() -> Callable[[], Any] | None:
 def database_of(settings: ReceiverSettings) -> Database:
     """Return the database that the settings name; it is not opened yet.
 
-    :raises ServeError: if they name none that there is.
+    Raises ServeError if they name none that there is.
     """
     try:
         return Database(settings.database or f"sqlite:///{settings.state_dir.resolve() / 'receiver.db'}")
@@ -233,7 +233,7 @@ def unusable(database: Database, error: sa.exc.SQLAlchemyError) -> ServeError:
 def _database(settings: ReceiverSettings) -> Iterator[Database]:
     """Open the database and bring its schema up to date.
 
-    :raises ServeError: if it cannot be used.
+    Raises ServeError if it cannot be used.
     """
     database = database_of(settings)
     try:
@@ -250,7 +250,7 @@ def _database(settings: ReceiverSettings) -> Iterator[Database]:
 def lease_seconds(settings: ReceiverSettings, database: Database) -> float:
     """Return how long a run goes on without its receiver.
 
-    :raises ServeError: if it could not be renewed in that time.
+    Raises ServeError if it could not be renewed in that time.
     """
     if settings.lease_s is None:
         return SHARED_LEASE_S if database.shared else LONE_LEASE_S
@@ -284,7 +284,7 @@ def _private(directory: Path) -> None:
 def judge_files(settings: ReceiverSettings) -> list[str | None]:
     """Return what a person should know about the files that decide who comes in, by whose they are.
 
-    :raises AuthError: if one may be changed, or a secret read, by somebody else.
+    Raises AuthError if one may be changed, or a secret read, by somebody else.
     """
     access, state = settings.access, settings.state_dir
     told = [judge_access_file(path) for path in access.access_files]

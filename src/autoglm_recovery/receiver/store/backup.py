@@ -51,7 +51,7 @@ class BackupInfo:
 def save(source: sa.URL, out: Path) -> tuple[Path, BackupInfo]:
     """Save a database as ``out``, or in that directory under a name that tells installation and time.
 
-    :raises BackupError: if it cannot be read or written, or ``out`` is there already; what was begun is removed.
+    Raises BackupError if it cannot be read or written, or ``out`` is there already; what was begun is removed.
     """
     now = time.time()
     part = (out if out.is_dir() else out.parent) / f".autoglm-backup-{os.getpid()}.part"
@@ -81,7 +81,7 @@ def name(about: BackupInfo) -> str:
 def read(path: Path) -> BackupInfo:
     """Read what a backup says of itself.
 
-    :raises BackupError: if the file is none, or damaged.
+    Raises BackupError if the file is none, or damaged.
     """
     if not path.is_file():
         raise BackupError(f"{path} is no file")

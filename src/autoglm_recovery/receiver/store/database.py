@@ -51,7 +51,7 @@ class Database:
     def __init__(self, url: str, *, lasting: bool = True) -> None:
         """Open nothing yet.  One that is not ``lasting`` is thrown away in the end, and waits for no disk.
 
-        :raises ValueError: if the URL is none, or of a database that is not supported.
+        Raises ValueError if the URL is none, or of a database that is not supported.
         """
         self.url = engines.parse(url)
         self._lock = threading.Lock()

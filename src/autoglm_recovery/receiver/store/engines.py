@@ -30,7 +30,7 @@ _SERVER_KEEPALIVES = {f"tcp_{name}" if name.startswith("keep") else name: value 
 def parse(url: str) -> sa.URL:
     """Read a database URL; ``postgres://`` and ``postgresql://`` mean the driver that we bring.
 
-    :raises ValueError: if it is none, or of a database that is not supported.  The message holds no password.
+    Raises ValueError if it is none, or of a database that is not supported.  The message holds no password.
     """
     try:
         read = sa.make_url(url)

@@ -53,7 +53,7 @@ class RestoredDatabase:
 def into_file(path: Path, target: Path, *, replace: bool) -> RestoredDatabase:
     """Make an SQLite database of a backup.  No receiver may work on the target.
 
-    :raises BackupError: if the backup cannot be used, or there is a database and it is not to be replaced.
+    Raises BackupError if the backup cannot be used, or there is a database and it is not to be replaced.
     """
     about = _usable(path)
     if target.exists() and not replace:
@@ -81,7 +81,7 @@ def into_file(path: Path, target: Path, *, replace: bool) -> RestoredDatabase:
 def into_postgresql(path: Path, url: str) -> RestoredDatabase:
     """Fill an empty PostgreSQL database with a backup.
 
-    :raises BackupError: if the backup cannot be used, or the database holds something.
+    Raises BackupError if the backup cannot be used, or the database holds something.
     """
     about = _usable(path)
     with _migrated_copy(path) as copy:

@@ -92,7 +92,7 @@ def update(connection: sa.Connection, run_id: int, **values: Any) -> None:
 def report(connection: sa.Connection, claim: RunClaim, **values: Any) -> None:
     """Change a run that goes on, as its owner.
 
-    :raises Superseded: if it is another's by now, or has ended.
+    Raises Superseded if it is another's by now, or has ended.
     """
     mine = (runs.c.id == claim.run_id) & (runs.c.owner == claim.owner) & (runs.c.fence == claim.fence)
     if not connection.execute(runs.update().where(mine, _UNFINISHED).values(**values)).rowcount:

@@ -62,7 +62,7 @@ class NamedTarget:
 def resolve(labels: Mapping[str, str], fleet: Fleet) -> NamedTarget:
     """Return the target of an alert and how it was found.
 
-    :raises Refusal: if the labels do not name exactly one host, or name a service of another one.
+    Raises Refusal if the labels do not name exactly one host, or name a service of another one.
     """
     if labels.get("alertname") in _NOTHING_READ:
         raise Refusal(

@@ -40,7 +40,7 @@ NOTHING_TO_PROVE = Proof(True, "nothing else is asked for")
 def question(expression: str, target: Mapping[str, str | None]) -> str:
     """Put an incident's target in for ``$host``, ``$service``, ``$pool`` and ``$gpu``.
 
-    :raises ValueError: where the incident has none, or one that could become a part of the query.
+    Raises ValueError where the incident has none, or one that could become a part of the query.
     """
 
     def put(place: re.Match[str]) -> str:
@@ -59,7 +59,7 @@ def read(answer: object) -> Proof:
 
     So a comparison does with and without ``bool``.  An answer with warnings may be a part of the truth, and is none.
 
-    :raises ValueError: if it is not what Prometheus answers.
+    Raises ValueError if it is not what Prometheus answers.
     """
     try:
         if not isinstance(answer, dict) or answer["status"] != "success":

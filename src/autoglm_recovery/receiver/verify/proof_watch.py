@@ -131,7 +131,7 @@ def look_back(client: httpx.Client, within_s: float) -> float:
     without it passes over it in silence.  One that reads it refuses what is no duration, which no version number has to
     tell, nor the names of those who speak the same API.
 
-    :raises httpx.HTTPError: if there is no answer.
+    Raises httpx.HTTPError if there is no answer.
     """
     with client.stream("POST", "/api/v1/query", data={"query": "1", "lookback_delta": "none"}) as answer:
         told = bounded_http.whole(answer, LARGEST_ANSWER, within_s)
@@ -158,7 +158,7 @@ def counted(proof: Proof, counts_from: float, now: float) -> Proof:
 
 
 def _ask_prometheus(client: httpx.Client, expression: str, row: sa.Row[Any], within_s: float) -> Proof:
-    """:raises httpx.HTTPError: if there is no answer."""
+    """Raises httpx.HTTPError if there is no answer."""
     try:
         # What was measured before the run ended is no proof: for instant vectors Prometheus does not look back so far.
         since = max(_SHORTEST_LOOK_BACK_S, wall() - row.run_ended_at)

@@ -13,7 +13,7 @@ from autoglm_recovery.receiver.intake.payload import PayloadError
 async def read_json_body(request: Request, largest: int) -> bytes:
     """Read the body, but never more than allowed.
 
-    :raises PayloadError: with the status that says why not.
+    Raises PayloadError with the status that says why not.
     """
     check_json(request)
     return await read_body(request, largest)
@@ -22,7 +22,7 @@ async def read_json_body(request: Request, largest: int) -> bytes:
 async def read_body(request: Request, largest: int) -> bytes:
     """Read the body, but never more than allowed.
 
-    :raises PayloadError: if it is larger, or its sender went away.
+    Raises PayloadError if it is larger, or its sender went away.
     """
     # A few bytes may unpack to more than there is memory.
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -46,7 +46,7 @@ async def read_body(request: Request, largest: int) -> bytes:
 def check_json(request: Request) -> None:
     """Refuse a body of another media type: a page of another site cannot send this one without asking us first.
 
-    :raises PayloadError: says which it has.
+    Raises PayloadError, which says which it has.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":

@@ -54,7 +54,7 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
 
     The context that a server listens with stays the same; each handshake goes on in the newest one.
 
-    :raises AuthError: if the files cannot be used now.
+    Raises AuthError if the files cannot be used now.
     """
     newest = WatchedFiles("certificates", files.all, lambda: _context(files))
     listening = _context(files)

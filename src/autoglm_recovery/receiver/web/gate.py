@@ -91,7 +91,7 @@ class Gate:
     async def recognise_login(self, credentials: Credentials) -> tuple[Principal, str]:
         """Recognise somebody who logs in; return them and the cookie of their session.
 
-        :raises Unrecognised: as the authenticator does.
+        Raises Unrecognised as the authenticator does.
         """
         return await anyio.to_thread.run_sync(
             partial(self.authenticator.session_for, credentials), limiter=self._hashing

@@ -111,7 +111,7 @@ def form_token(request: Request) -> str:
 def check_guarded(routes: Sequence[BaseRoute]) -> None:
     """Refuse a route that nobody guards.
 
-    :raises TypeError: names it.
+    Raises TypeError, which names it.
     """
     for route in routes:
         if not isinstance(route, (Guarded, GuardedMount)):

@@ -64,7 +64,7 @@ class CountingListener(socket.socket):
     def accept(self) -> tuple[_Accepted, Any]:
         """Accept the next that may come in.
 
-        :raises BlockingIOError: where there is none for now.
+        Raises BlockingIOError where there is none for now.
         """
         for _ in range(_MOST_TURNED_AWAY_AT_ONCE):
             if self._accepted.ending() >= MOST_ENDING:

@@ -28,7 +28,7 @@ class Requests(h11.Connection):
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return what comes next.
 
-        :raises h11.RemoteProtocolError: its ``error_status_hint`` says what to answer.
+        Raises h11.RemoteProtocolError, whose ``error_status_hint`` says what to answer.
         """
         try:
             if self.their_state is h11.IDLE:

@@ -60,7 +60,7 @@ class AccessControl:
 def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
     """Read who may come in.
 
-    :raises AuthError: if anybody could, or a file cannot be used.
+    Raises AuthError if anybody could, or a file cannot be used.
     """
     entries = _entries(settings)
     sessions = Sessions(read_key(_session_key(settings, state_dir), make=settings.session_key is None))
@@ -71,7 +71,7 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
 def try_doors(settings: AccessSettings, state_dir: Path) -> None:
     """Read all that ``keep_doors`` reads, and make nothing.
 
-    :raises AuthError: as there.
+    Raises AuthError as there.
     """
     _entries(settings)
     key = _session_key(settings, state_dir)
@@ -96,7 +96,7 @@ def _session_key(settings: AccessSettings, state_dir: Path) -> Path:
 def split_address(listen: str) -> tuple[str, int]:
     """Split ``host:port`` or ``[v6]:port``.
 
-    :raises ListenError: if it is neither.
+    Raises ListenError if it is neither.
     """
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -108,7 +108,7 @@ def split_address(listen: str) -> tuple[str, int]:
 def bound(listen: str) -> socket.socket:
     """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches.
 
-    :raises ListenError: says why not.
+    Raises ListenError, which says why not.
     """
     host, port = split_address(listen)
     try:

@@ -26,7 +26,7 @@ class FairSlots:
     async def place(self, who: str, within_s: float) -> AsyncIterator[None]:
         """Have a place until the block ends.
 
-        :raises TimeoutError: if none has become free in time.
+        Raises TimeoutError if none has become free in time.
         """
         own = self._each.setdefault(who, asyncio.Semaphore(self._most_each))
         async with AsyncExitStack() as held:

@@ -79,7 +79,7 @@ class PrometheusRecord:
     ) -> AlertRecord:
         """Read all alerts that fired, on the grid of multiples of ``step``.  ``told`` hears how much is done, 0 to 1.
 
-        :raises RecordError: if it cannot be read as a whole.
+        Raises RecordError if it cannot be read as a whole.
         """
         first, last = -int(-since // step) * step, int(until // step) * step
         if last <= first:

@@ -130,7 +130,7 @@ class Replay:
     def _turn(self) -> None:
         """Do what is due at this moment.
 
-        :raises RuntimeError: if that has no end, which a receiver would have worn itself out on.
+        Raises RuntimeError if that has no end, which a receiver would have worn itself out on.
         """
         for _ in range(_MOST_TURNS):
             if self.loop.turn() > 0:

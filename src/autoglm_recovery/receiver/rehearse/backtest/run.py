@@ -45,7 +45,7 @@ def backtest(
 
     ``told`` hears how much is done, 0 to 1.
 
-    :raises AnsibleError, TooLong: if there is nothing to replay it with, or too much.
+    Raises AnsibleError or ReplayTooLong if there is nothing to replay it with, or too much.
     """
     record, own = without_own(record, policy if world is None else world.policy)
     events = events_of(record, assumed.bridge)

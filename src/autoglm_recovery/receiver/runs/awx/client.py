@@ -70,7 +70,7 @@ class AwxClient:
     """One AWX.  Not for several threads at once."""
 
     def __init__(self, settings: AwxSettings) -> None:
-        """:raises OSError: if the CA file cannot be read.  :raises ssl.SSLError: if it holds no certificate."""
+        """Raises OSError if the CA file cannot be read. Raises ssl.SSLError if it holds no certificate."""
         self._settings = settings
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         self._http = bounded_http.client(verify=context)
@@ -170,8 +170,8 @@ def _token(file: Path) -> str:
 def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
     """Take AWX's answer apart.
 
-    :raises AwxRefused: if AWX says no (400, 401, 403, 404, 405, 409 ...).
-    :raises AwxUnavailable: if this is no answer of AWX's, or AWX says that it cannot now.
+    Raises AwxRefused if AWX says no (400, 401, 403, 404, 405, 409 ...).
+    Raises AwxUnavailable if this is no answer of AWX's, or AWX says that it cannot now.
     """
     status, place = response.status_code, f"{response.request.method} {response.request.url.path}"
     if status in (429, 503):

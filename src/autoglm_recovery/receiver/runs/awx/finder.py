@@ -36,7 +36,7 @@ class JobFinder:
     def template(self, action: str, deadline: Deadline) -> Mapping[str, Any]:
         """Find the template that carries out an action; AWX is asked once in each look.
 
-        :raises LaunchRefused: if there is not exactly one.
+        Raises LaunchRefused if there is not exactly one.
         """
         if self._last is None or self._last[0] is not deadline or self._last[1] != action:
             self._last = deadline, action, find_template(self._client, self._settings.template(action), deadline)
@@ -47,7 +47,7 @@ class JobFinder:
 
         So is one whose limit AWX ignored, of which the answer that said so was lost.
 
-        :raises LaunchRefused: if there is no other.
+        Raises LaunchRefused if there is no other.
         """
         found = self._marked(run, deadline)
         if not found:
@@ -102,7 +102,7 @@ class JobFinder:
     def cancel(self, job: JobId, why: str, deadline: Deadline) -> None:
         """End a job.  Does nothing where it has ended.
 
-        :raises AwxUnavailable: if AWX does not do it now.
+        Raises AwxUnavailable if AWX does not do it now.
         """
         log.warning("cancelling a job in AWX", job=str(job), why=why)
         try:

@@ -54,7 +54,7 @@ class Following:
     ) -> RunReport:
         """Tell how the job stands.
 
-        :raises AwxUnavailable: if AWX does not say.
+        Raises AwxUnavailable if AWX does not say.
         """
         try:
             shown, awx_now = self._client.get_dated(job.path, deadline)

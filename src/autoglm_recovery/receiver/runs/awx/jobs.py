@@ -49,7 +49,7 @@ def parse_reference(reference: str | None) -> JobId | None:
 def job_id(job: Mapping[str, Any], kind: str) -> JobId:
     """Name a job that AWX returned.  A job template that slices its jobs answers with a workflow job.
 
-    :raises ValueError: if AWX returned no job.
+    Raises ValueError if AWX returned no job.
     """
     kind = str(job.get("type") or kind)
     number = job.get("id") or job.get(kind)

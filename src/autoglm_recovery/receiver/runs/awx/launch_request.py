@@ -48,7 +48,7 @@ def mark(installation: str, run: RunRecord) -> str:
 def launch_body(order: RunSpec, marked: str) -> dict[str, Any]:
     """Return what is posted to ``.../launch/``.
 
-    :raises LaunchRefused: if the target's own names hold a template: they cannot be changed without meaning another.
+    Raises LaunchRefused if the target's own names hold a template: they cannot be changed without meaning another.
     """
     target = order.variables.get("autoglm_target", {})
     if neutralised(target) != target or neutralised(order.limit) != order.limit:
@@ -68,7 +68,7 @@ def neutralised(value: Any) -> Any:
 
 
 def check_limit(host: str) -> None:
-    """:raises LaunchRefused: if Ansible would read the name of the host as a pattern."""
+    """Raises LaunchRefused if Ansible would read the name of the host as a pattern."""
     if not Fleet().limitable(host):
         raise LaunchRefused(f"host {host!r} has a name that Ansible would read as a pattern")
 
@@ -76,7 +76,7 @@ def check_limit(host: str) -> None:
 def only_template(found: Iterable[Mapping[str, Any]], wanted: Template) -> Mapping[str, Any]:
     """Return the one template of exactly this name.
 
-    :raises LaunchRefused: if there is none, or more than one.
+    Raises LaunchRefused if there is none, or more than one.
     """
     kind = "workflow job template" if wanted.workflow else "job template"
     where = f" in organization {wanted.organization!r}" if wanted.organization else ""
@@ -94,7 +94,7 @@ def only_template(found: Iterable[Mapping[str, Any]], wanted: Template) -> Mappi
 def number_of(template: Mapping[str, Any]) -> int:
     """Return the number of a template.
 
-    :raises LaunchRefused: if AWX shows none.
+    Raises LaunchRefused if AWX shows none.
     """
     number = template.get("id")
     if not isinstance(number, int) or number < 1:
@@ -105,7 +105,7 @@ def number_of(template: Mapping[str, Any]) -> int:
 def check_prompts(launch: Mapping[str, Any], name: str) -> None:
     """Check what ``GET .../launch/`` says.
 
-    :raises LaunchRefused: if the template would ignore the limit or the variables, or wants what nobody can give.
+    Raises LaunchRefused if the template would ignore the limit or the variables, or wants what nobody can give.
     """
     missing = [word for key, word in _PROMPTS.items() if launch.get(key) is not True]
     if missing:
@@ -154,7 +154,7 @@ def _switch_on(name: str, missing: list[str]) -> str:
 
 
 def check_slicing(template: Mapping[str, Any]) -> None:
-    """:raises LaunchRefused: if the template cuts its jobs into slices, which become a workflow of several jobs."""
+    """Raises LaunchRefused if the template cuts its jobs into slices, which become a workflow of several jobs."""
     slices = template.get("job_slice_count")
     if isinstance(slices, int) and slices > 1:
         raise LaunchRefused(_slices(template.get("name")))
@@ -169,7 +169,7 @@ def check_nodes(nodes: Iterable[Mapping[str, Any]], templates: Mapping[int, Mapp
 
     AWX hands the workflow's limit on only to those job templates that ask for one; the others run on all their hosts.
 
-    :raises LaunchRefused: naming the first template that does not.
+    Raises LaunchRefused, naming the first template that does not.
     """
     for node in nodes:
         summary = node.get("summary_fields")
@@ -193,7 +193,7 @@ def check_nodes(nodes: Iterable[Mapping[str, Any]], templates: Mapping[int, Mapp
 
 
 def check_host(hosts: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str, Any]], name: str) -> None:
-    """:raises LaunchRefused: unless exactly this host, enabled, is in the inventory, and no group has its name."""
+    """Raises LaunchRefused unless exactly this host, enabled, is in the inventory, and no group has its name."""
     exact = [host for host in hosts if host.get("name") == name]
     if not exact:
         raise LaunchRefused(

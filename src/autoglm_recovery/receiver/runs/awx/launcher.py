@@ -127,7 +127,7 @@ class AwxLauncher:
     def cancel(self, run: RunRecord, why: str) -> None:
         """See ``Launcher.cancel``.
 
-        :raises AwxUnavailable: if AWX cannot be asked; the job may be going on, and cancel must be called again.
+        Raises AwxUnavailable if AWX cannot be asked; the job may be going on, and cancel must be called again.
         """
         memory = self._memory.setdefault(run.id, _Memory())
         memory.cancelled = why

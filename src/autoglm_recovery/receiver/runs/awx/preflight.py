@@ -37,7 +37,7 @@ class LaunchableTemplate:
 def find_template(client: AwxClient, wanted: Template, deadline: Deadline) -> Mapping[str, Any]:
     """Find a template by name.
 
-    :raises LaunchRefused: if there is not exactly one.
+    Raises LaunchRefused if there is not exactly one.
     """
     within: dict[str, Any] = {"organization__name": wanted.organization} if wanted.organization else {}
     pages = client.pages(f"{_collection(wanted.workflow)}/", deadline, name=wanted.name, page_size=200, **within)
@@ -55,7 +55,7 @@ def preflight(
 
     ``template`` is the one of that name, as AWX shows it now.
 
-    :raises LaunchRefused: with what a person must change in AWX.
+    Raises LaunchRefused with what a person must change in AWX.
     """
     launch_request.check_limit(host)
     ready = LaunchableTemplate(wanted.name, launch_request.number_of(template), wanted.workflow)

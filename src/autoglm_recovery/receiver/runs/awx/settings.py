@@ -48,7 +48,7 @@ class AwxSettings:
     give_up_s: float = 900.0
 
     def __post_init__(self) -> None:
-        """:raises ValueError: if the address is none, or would send the token unencrypted over a network."""
+        """Raises ValueError if the address is none, or would send the token unencrypted over a network."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{self.url!r} is no address of an AWX; it looks like https://awx.example.com")

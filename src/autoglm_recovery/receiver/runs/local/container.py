@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def check_podman(find: Callable[[str], str | None] = shutil.which) -> None:
-    """:raises LaunchRefused: if there is no podman."""
+    """Raises LaunchRefused if there is no podman."""
     if find("podman") is None:
         raise LaunchRefused("the policy wants an execution environment, and podman is not installed on this machine")
 
@@ -90,7 +90,7 @@ def runner_arguments(
 
     So is the folder of a ``playbook`` that is given by its path, with the task files and roles beside it.
 
-    :raises LaunchRefused: if the inventory or the playbook cannot be mounted.
+    Raises LaunchRefused if the inventory or the playbook cannot be mounted.
     """
     if environment is None:
         words = ["--inventory", str(inventory), "--extra-vars", f"@{directory / 'vars.yml'}"]
@@ -133,7 +133,7 @@ def runner_arguments(
 
 
 def _with_playbook(mounts: Sequence[str], playbook: str) -> list[str]:
-    """:raises LaunchRefused: if a playbook's folder would hide what an image has, or podman cannot mount it."""
+    """Raises LaunchRefused if a playbook's folder would hide what an image has, or podman cannot mount it."""
     if not playbook.startswith("/"):
         return list(mounts)
     beside = Path(playbook).parent

@@ -48,7 +48,7 @@ class LocalLauncher:
     def look(self, run: RunRecord, order: Callable[[], RunSpec]) -> RunReport:
         """Begin the run if no process has begun it, and tell how it stands.
 
-        :raises LaunchRefused: if its process will not start.
+        Raises LaunchRefused if its process will not start.
         """
         process = self._processes.get(run.id)
         gone = process is None or process.poll() is not None

@@ -32,7 +32,7 @@ def prepare(directory: Path, order: RunSpec, environment: ExecutionEnvironment |
     What an earlier receiver has prepared stays as it is, because the supervisor that it spawned may be reading it.  The
     run works in the folder in which this process is, as ``ansible-playbook`` started here would.
 
-    :raises LaunchRefused: if it cannot be run like this.
+    Raises LaunchRefused if it cannot be run like this.
     """
     if (directory / "request.json").exists():
         return

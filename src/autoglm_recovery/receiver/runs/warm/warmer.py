@@ -58,7 +58,7 @@ class WarmProcess:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.
 
-        :raises subprocess.TimeoutExpired: as ``subprocess.Popen`` does.
+        Raises subprocess.TimeoutExpired as ``subprocess.Popen`` does.
         """
         if not self._ended(timeout):
             raise subprocess.TimeoutExpired([str(self.pid)], timeout or 0.0)
@@ -182,7 +182,7 @@ class Warmer:
             self.socket = None
 
     def _ask(self, directory: Path) -> WarmProcess:
-        """:raises OSError: if there is no warm process yet.  :raises ValueError: if it says that cold is right."""
+        """Raises OSError if there is no warm process yet. Raises ValueError if it says that cold is right."""
         if self.socket is None:
             raise OSError("there is no warm process")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -45,15 +45,14 @@ def rules(  # noqa: PLR0917 - options are arguments
     ] = None,
 ) -> None:
     """Render Prometheus rules and the Alertmanager route from the policy.  Without --out, print the rules."""
-    from autoglm_recovery.rules.dashboard import render_dashboard  # noqa: PLC0415 - other commands start faster without
-    from autoglm_recovery.rules.render import (  # noqa: PLC0415
+    from autoglm_recovery.rules.configuration import (  # noqa: PLC0415 - other commands start faster without
         render_alertmanager,
         render_alertmanager_fragment,
         render_prometheus,
         render_prometheus_fragment,
-        render_receiver_rules,
-        render_rules,
     )
+    from autoglm_recovery.rules.dashboard import render_dashboard  # noqa: PLC0415
+    from autoglm_recovery.rules.render import render_receiver_rules, render_rules  # noqa: PLC0415
 
     if not webhook_url.startswith(("http://", "https://")):
         raise typer.BadParameter("must be http://HOST:PORT/api/v1/alerts or https://...", param_hint="--webhook-url")

@@ -2,23 +2,3 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Prometheus and Alertmanager are told, rendered from the policy."""
-
-from __future__ import annotations
-
-from autoglm_recovery.rules.render import (
-    render_alertmanager,
-    render_alertmanager_fragment,
-    render_prometheus,
-    render_prometheus_fragment,
-    render_receiver_rules,
-    render_rules,
-)
-
-__all__ = [
-    "render_alertmanager",
-    "render_alertmanager_fragment",
-    "render_prometheus",
-    "render_prometheus_fragment",
-    "render_receiver_rules",
-    "render_rules",
-]

@@ -17,8 +17,15 @@ _PACES = tuple(engine.pace for engine in _JUDGED if engine.pace)
 PACE_SECONDS = tuple(seconds for seconds, _ in _PACES)
 PACE_TOKENS = tuple(tokens for _, tokens in _PACES)
 ALL = (*REQUESTS, *WORK, *CACHE, *PACE_SECONDS)
+# What is scraped with patience is kept under names of its own.
+SLOW_PREFIX = "autoglm_slow:"
 
 
 def pattern(names: tuple[str, ...]) -> str:
     """Return a regular expression, anchored as Prometheus does it, that finds exactly these names."""
     return "|".join(names)
+
+
+def slow(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of what is scraped with patience."""
+    return tuple(f"{SLOW_PREFIX}{name}" for name in names)

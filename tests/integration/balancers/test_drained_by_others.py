@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.rules import render_prometheus
+from autoglm_recovery.rules.configuration import render_prometheus
 from autoglm_recovery.rules.targets import targets_of
 from tests.integration.balancers.running import Haproxy, started
 from tests.integration.exporter.running import Running

@@ -24,7 +24,8 @@ import pytest
 import yaml
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.rules import render_prometheus, render_receiver_rules
+from autoglm_recovery.rules.configuration import render_prometheus
+from autoglm_recovery.rules.render import render_receiver_rules
 from tests.integration.exporter.running import Alertmanager, Running
 from tests.integration.receiver.running import Receiver, serving
 from tests.support.servers.ports import free_port

@@ -21,7 +21,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.rules import render_alertmanager, render_prometheus, render_rules
+from autoglm_recovery.rules.configuration import render_alertmanager, render_prometheus
+from autoglm_recovery.rules.render import render_rules
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 from tests.support.tooling.prometheus_tools import tool

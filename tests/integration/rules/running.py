@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import yaml
 
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.rules import render_prometheus, render_rules
+from autoglm_recovery.rules.configuration import render_prometheus
+from autoglm_recovery.rules.render import render_rules
 from tests.integration.exporter.running import Running
 from tests.support.servers.ports import free_port
 from tests.support.tooling.prometheus_tools import tool

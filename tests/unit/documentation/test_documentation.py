@@ -21,7 +21,7 @@ from autoglm_recovery.cli.asking import DEFAULT_URL
 from autoglm_recovery.cli.main import app
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.policy.model import Strategy
-from autoglm_recovery.rules import render_alertmanager_fragment
+from autoglm_recovery.rules.configuration import render_alertmanager_fragment
 from autoglm_recovery.rules.targets import EXPORTER_PORT, NODE_PORT
 
 CHECKOUT = Path(__file__).parents[3]

@@ -18,13 +18,8 @@ from hypothesis import strategies as st
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.policy.durations import format_duration
-from autoglm_recovery.rules import (
-    render_alertmanager,
-    render_alertmanager_fragment,
-    render_prometheus,
-    render_receiver_rules,
-    render_rules,
-)
+from autoglm_recovery.rules.configuration import render_alertmanager, render_alertmanager_fragment, render_prometheus
+from autoglm_recovery.rules.render import render_receiver_rules, render_rules
 
 WEBHOOK = "http://127.0.0.1:9470/api/v1/alerts"
 OTHER_PEOPLES_ALERTS = """\

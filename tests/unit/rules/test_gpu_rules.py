@@ -12,7 +12,7 @@ import pytest
 
 from autoglm_recovery.exporter.alerts import BY_CLASS, KERNEL_ALERTS, alert_of, labels_of, summary_of
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.rules import render_rules
+from autoglm_recovery.rules.render import render_rules
 from tests.unit.rules.gpu_timeline import GPUS, HOST, GpuTimeline
 from tests.unit.rules.timeline import Player
 

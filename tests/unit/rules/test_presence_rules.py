@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.rules import render_rules
+from autoglm_recovery.rules.render import render_rules
 from tests.unit.rules.timeline import UNIT, Player, Timeline
 
 DOWN, HOST_GONE, SERVICE_GONE, EXPORTER_GONE = "NodeDown", "HostVanished", "InferenceVanished", "ExporterVanished"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.rules import render_rules
 from autoglm_recovery.rules.engine_metrics import ALL
+from autoglm_recovery.rules.render import render_rules
 from tests.unit.rules.timeline import UNIT, Player, Timeline
 
 STALLED, CRASHED, UNRESPONSIVE, DOWN = "InferenceStalled", "InferenceCrashed", "InferenceUnresponsive", "NodeDown"

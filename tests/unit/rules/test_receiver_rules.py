@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.rules.render import render_alertmanager, render_receiver_rules
+from autoglm_recovery.rules.configuration import render_alertmanager
+from autoglm_recovery.rules.render import render_receiver_rules
 
 JOB = 'job="receiver",instance="ops:9470"'
 WELL = {

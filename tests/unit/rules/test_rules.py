@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.rules import render_rules
+from autoglm_recovery.rules.render import render_rules
 from tests.unit.rules.timeline import UNIT, Player, Timeline
 
 OOM, CRASHED, UNRESPONSIVE = "InferenceOOMKilled", "InferenceCrashed", "InferenceUnresponsive"

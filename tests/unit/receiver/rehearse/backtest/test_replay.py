@@ -31,7 +31,7 @@ from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import schema
 from autoglm_recovery.receiver.store.runs import CHECK
 from autoglm_recovery.receiver.triage.own_alerts import FOR_PEOPLE, for_people
-from autoglm_recovery.rules import render_receiver_rules, render_rules
+from autoglm_recovery.rules.render import render_receiver_rules, render_rules
 from tests.unit.receiver.desk import FLEET, START, desk
 
 STEP = 30.0

@@ -80,6 +80,15 @@ class Silences(Section):
     when_unreachable: Unreachable = Unreachable.act
 
 
+def _always(value: object) -> object:
+    if value is not True:
+        raise ValueError(
+            "cannot be turned off: nothing destructive is ever done to a failure that nobody has named; "
+            "name it with classify, or give recovery.strategies.unknown an action"
+        )
+    return value
+
+
 class Guardrails(Section):
     """Limits that hold whatever the strategies say."""
 
@@ -92,3 +101,4 @@ class Guardrails(Section):
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
     silences: Silences | None = None
     patience: PositiveDuration = timedelta(minutes=30)
+    refuse_unknown: Annotated[bool, BeforeValidator(_always)] = True

@@ -105,6 +105,8 @@ def test_a_window_that_cannot_be_meant_is_refused(text, told):
 
 
 def test_unknown_failures_stay_refused():
+    with pytest.raises(PolicyError, match="cannot be turned off"):
+        parse_policy("guardrails: {refuse_unknown: false}")
     with pytest.raises(PolicyError, match="only safe_shutdown"):
         parse_policy("recovery: {strategies: {unknown: {action: reboot_node}}}")
     with pytest.raises(PolicyError, match="only safe_shutdown"):

@@ -12,9 +12,9 @@ import pytest
 import typer
 
 from autoglm_recovery.cli import asking, backtest, exporter
+from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.runs.awx import client as awx
-from autoglm_recovery.token_file import NoTokenError, first_token
 
 
 def of_fleet(file) -> str:

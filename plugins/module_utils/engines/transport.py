@@ -84,9 +84,17 @@ def check_url(url: str) -> str:
 class HttpTransport:
     """The standard library's HTTP under one deadline. An instance may be shared between threads."""
 
-    def __init__(self, validate_certs: bool = True, ca_path: str | None = None) -> None:
+    def __init__(
+        self,
+        validate_certs: bool = True,
+        ca_path: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+    ) -> None:
         self._validate_certs = validate_certs
         self._ca_path = ca_path
+        self._client_cert = client_cert
+        self._client_key = client_key
 
     def __call__(self, request: EngineRequest) -> Response:
         connection = self._new_connection(request)
@@ -107,6 +115,13 @@ class HttpTransport:
         if not self._validate_certs:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        if self._client_cert:
+            try:
+                # With a password that opens nothing: OpenSSL asks at the terminal for the one of a key that has one.
+                context.load_cert_chain(self._client_cert, self._client_key, password="")
+            except OSError as error:
+                what = f"the client certificate {self._client_cert} or its key cannot be used: {error}"
+                raise TransportError("tls", what) from error
         return context
 
 

@@ -22,7 +22,7 @@ from autoglm_recovery.cli import config_file
 from autoglm_recovery.cli.exit_codes import of_status
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.token_file import first_token
+from autoglm_recovery.knowledge.host.token_file import first_token
 
 _TIMEOUT_S, _LONGEST_ANSWER_S = 10.0, 60.0
 _LARGEST_ANSWER = 64 << 20

@@ -23,8 +23,8 @@ from autoglm_recovery import bounded_http
 from autoglm_recovery.cli.backtest_tables import print_report
 from autoglm_recovery.cli.options import duration, moment
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
+from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.token_file import NoTokenError, first_token
 
 if TYPE_CHECKING:
     from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord

@@ -19,9 +19,9 @@ import typer
 
 from autoglm_recovery import logs
 from autoglm_recovery.cli.refusing import refuse
+from autoglm_recovery.knowledge.host.token_file import first_token
 from autoglm_recovery.policy import PolicyError, load_policy
 from autoglm_recovery.policy.durations import parse_duration
-from autoglm_recovery.token_file import first_token
 
 if TYPE_CHECKING:
     from autoglm_recovery.exporter.run import Exporter

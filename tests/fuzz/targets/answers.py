@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -17,6 +18,11 @@ from autoglm_recovery import bounded_http
 from autoglm_recovery.exporter.alertmanager import skew_of
 from autoglm_recovery.knowledge.balancers import kubernetes_api
 from autoglm_recovery.knowledge.balancers.protocol import BalancerError
+from autoglm_recovery.knowledge.engines.transport import EngineRequest, Response
+from autoglm_recovery.knowledge.host.names import is_one_host
+from autoglm_recovery.knowledge.prometheus import asking
+from autoglm_recovery.knowledge.prometheus.groups import KINDS, Grouped, grouped
+from autoglm_recovery.knowledge.prometheus.hosts import Told, hosts_told
 from autoglm_recovery.receiver.doctor import looked_at, servers, targets, trying
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.observe import alertmanager
@@ -135,6 +141,26 @@ def _scraped(data: bytes) -> object:
     return None if active is None else targets.check_targets(_FLEET, expected, active)
 
 
+def _told(data: bytes) -> object:
+    """A fleet as the inventory plugin is told of it: all answers of one Prometheus in one document."""
+
+    def answer(request: EngineRequest) -> Response:
+        parts = _document(data)
+        part = parts.get("targets" if "targets" in request.url else "vector") if isinstance(parts, dict) else parts
+        return Response(200, json.dumps(part).encode(), 0.0)
+
+    telling = asking.ask(asking.PrometheusServer(("http://a",), answer), asking.Jobs())
+    found = hosts_told([Told(asking.Telling.of_plain(telling.as_plain()))], asking.Jobs(), ("host", "instance"))
+    return grouped(found.hosts, KINDS)
+
+
+def _told_holds(_data: bytes, found: object) -> None:
+    assert isinstance(found, Grouped)
+    assert all(is_one_host(name) for name in found.hosts)
+    assert all(re.fullmatch("[A-Za-z0-9_]+", group) for group in found.groups)
+    assert not found.hosts.keys() & found.groups.keys()
+
+
 def _looked(data: bytes) -> object:
     """The events of the doctor's run, as ansible-runner writes them."""
     events = _document(data)
@@ -190,6 +216,12 @@ _ACTIVE = {"status": "success", "data": {"activeTargets": [
     {"labels": {"job": "node", "host": "node-b", "instance": "b:9100"}, "health": "down", "lastError": "refused"},
     {"labels": {"job": "receiver"}, "health": "unknown", "scrapeUrl": "http://c"}]}}  # fmt: skip
 
+_UP = {"metric": {"job": "node", "host": "node-b", "instance": "b:9100"}, "value": [990.0, "-985"]}
+_GPU = {"__name__": "autoglm_gpu_info", "job": "autoglm", "host": "node-a", "gpu": "0000:3b:00", "name": "H200"}
+_VERDICT = {"__name__": "autoglm_host_verdict", "job": "autoglm", "host": "node-a", "verdict": "healthy"}
+_TOLD = {"targets": _ACTIVE, "vector": {"status": "success", "data": {"resultType": "vector", "result": [
+    _UP, {"metric": _GPU, "value": [990.0, "1"]}, {"metric": _VERDICT, "value": [990.0, "1"]}]}}}  # fmt: skip
+
 
 def _event(kind: str, task: str, **result: Any) -> dict[str, Any]:
     data = {"host": "node-a", "task": task, "res": result}
@@ -234,6 +266,7 @@ TARGETS = (
     Target("prometheus-range", _recorded, _json(_MATRIX), growth=64),
     Target("server-document", bounded_http.document, _json(_MATRIX), (ValueError,)),
     Target("prometheus-targets", _scraped, _json(_ACTIVE), growth=64),
+    Target("fleet-telling", _told, _json(_TOLD), (asking.CannotAsk,), _told_holds, growth=64),
     Target("doctor-events", _looked, _json(_EVENTS), growth=64),
     Target("kubernetes-answer", lambda data: _Kubernetes(data).get_pod("a"), _json({"kind": "Pod"}), (BalancerError,)),
 )

@@ -14,11 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.knowledge.faults.classes import STILL_SERVING
+from autoglm_recovery.knowledge.prometheus.presence import HEARD
 from autoglm_recovery.policy.guardrails import Guardrails, allowed
 from autoglm_recovery.receiver.console.fleet_filter import STANDS, FleetFilter, part
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.fleet.fleet import Fleet, InferenceService
-from autoglm_recovery.receiver.fleet.presence import HEARD, NOT_SET_UP, Presence, PresenceRoll
+from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Presence, PresenceRoll
 from autoglm_recovery.receiver.observe.silences import SilenceSnapshot
 from autoglm_recovery.receiver.store.schema import incidents
 from autoglm_recovery.receiver.store.well import WELL

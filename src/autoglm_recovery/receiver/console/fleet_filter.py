@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from autoglm_recovery.knowledge.prometheus.presence import SILENT, UNKNOWN
 from autoglm_recovery.receiver.console.filters import LONGEST_TEXT
-from autoglm_recovery.receiver.fleet.presence import SILENT, UNKNOWN
 
 A_PAGE = 50
 # How a host stands, worst first.

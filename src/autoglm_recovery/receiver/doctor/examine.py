@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
 from autoglm_recovery.receiver.access.authenticator import watch_entries
 from autoglm_recovery.receiver.access.entries import AuthError
@@ -25,7 +26,6 @@ from autoglm_recovery.receiver.fleet.world import World, read_world
 from autoglm_recovery.receiver.runs import configured
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused
 from autoglm_recovery.rules.targets import targets_of
-from autoglm_recovery.token_file import NoTokenError, first_token
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autoglm_recovery.knowledge.engines.registry import ENGINES
+from autoglm_recovery.knowledge.prometheus.hosts import VARIABLES
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, meant, wrong
 from autoglm_recovery.receiver.fleet.fleet import Fleet
@@ -56,7 +57,8 @@ def check_inventory(fleet: Fleet, policy: Policy) -> list[DoctorFinding]:
 
 def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     for name in sorted(given):
-        if name.startswith("autoglm") and name not in HOST_VARIABLES:
+        # The inventory plugin writes its own for people, and for their playbooks.
+        if name.startswith("autoglm") and name not in HOST_VARIABLES and name not in VARIABLES:
             # What resembles none of ours may be read by somebody else's playbooks.
             level = (
                 FindingLevel.wrong

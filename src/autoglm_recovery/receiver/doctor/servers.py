@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.knowledge.prometheus import answers
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.doctor import targets
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
@@ -78,13 +79,9 @@ def active_targets(
 
 def _active(said: bytes) -> list[Any] | None:
     try:
-        active = bounded_http.document(said)["data"]["activeTargets"]
-    except (KeyError, TypeError, ValueError):
+        return [*answers.active_targets(bounded_http.document(said))]
+    except ValueError:
         return None
-    known = isinstance(active, list) and all(
-        isinstance(target, dict) and isinstance(target.get("labels"), dict) for target in active
-    )
-    return active if known else None
 
 
 def _unknown(url: str, why: str) -> DoctorFinding:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +13,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from autoglm_recovery.knowledge.host.names import is_one_host
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError, listed
 from autoglm_recovery.receiver.fleet.read_inventory import CONCERNS
-
-# What Ansible reads as one name and never as a pattern: no comma, colon, wildcard, bracket, ~, !, & or @.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z", re.ASCII)
 
 
 class InventoryError(RuntimeError):
@@ -99,7 +96,7 @@ class Fleet:
         """Tell whether ``--limit NAME`` means this one host and nothing else."""
         if name in self.groups or name in ("all", "ungrouped"):
             return False
-        return _PLAIN_NAME.match(name) is not None or _is_ipv6(name)
+        return is_one_host(name)
 
 
 def _canonical(word: str) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol
 import httpx
 
 from autoglm_recovery import bounded_http
-from autoglm_recovery.token_file import first_token
+from autoglm_recovery.knowledge.host.token_file import first_token
 
 
 class Setting(Protocol):

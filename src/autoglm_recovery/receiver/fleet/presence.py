@@ -9,22 +9,16 @@ and did not answer, and of ``unknown`` nobody has heard, because nobody asks it 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoglm_recovery.knowledge.prometheus import presence
+from autoglm_recovery.knowledge.prometheus.answers import vector
+from autoglm_recovery.knowledge.prometheus.presence import HEARD, INFERENCE_JOBS, NEWS_FOR_S, SILENT, UNKNOWN
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 
-HEARD, SILENT, UNKNOWN = "heard", "silent", "unknown"
-
-# One query: the time of each target's last scrape, negative where it had no answer.  The time of the sample itself, so
-# that a Prometheus that scrapes no more is not taken for one that does.
-JOBS = "node|inference|inference_slow|autoglm"
-QUERY = f'timestamp(up{{job=~"{JOBS}"}}) * (2 * up{{job=~"{JOBS}"}} - 1)'
-INFERENCE_JOBS = ("inference", "inference_slow")
-# A scrape that is older says nothing about now.
-NEWS_FOR_S = 120.0
+QUERY = presence.query()
 
 _Key = tuple[str, str | None]
 
@@ -81,25 +75,17 @@ def cannot_ask(before: PresenceRoll, why: str, now: float) -> PresenceRoll:
 def looked(before: PresenceRoll, answer: object, fleet: Fleet, now: float, good_for: float) -> PresenceRoll:
     """Read what Prometheus answers to ``QUERY``.
 
-    A host is heard of where any of its targets answers, a service where all endpoints of it do, each in any way.
-
     Raises ValueError if it is not what Prometheus answers.
     """
-    ways: dict[_Key, dict[str, tuple[bool, float]]] = {}
-    for labels, value in _samples(answer):
+
+    def subject(labels: Mapping[str, Any]) -> tuple[str | None, str | None]:
         host = _host(labels, fleet)
-        if host is None or not math.isfinite(value):
-            continue
-        found = (value > 0, abs(value))
-        whole = ways.setdefault((host.name, None), {})
-        whole["any"] = max(whole.get("any", found), found)
-        service = labels.get("service")
-        if labels.get("job") in INFERENCE_JOBS and any(each.name == service for each in host.services):
-            endpoints = ways.setdefault((host.name, service), {})
-            instance = str(labels.get("instance", ""))
-            # The patient job may have an answer where the other has none.
-            endpoints[instance] = max(endpoints.get(instance, found), found)
-    scraped = {key: min(each.values()) for key, each in ways.items()}
+        service = labels.get("service") if labels.get("job") in INFERENCE_JOBS else None
+        if host is None or not any(each.name == service for each in host.services):
+            service = None
+        return None if host is None else host.name, service
+
+    scraped = presence.scraped(vector(answer), subject)
     fresh = {key: at for key, (answered, at) in scraped.items() if answered}
     return PresenceRoll(
         now, good_for, scraped, {**before.answered_at, **fresh}, "" if scraped else "Prometheus has no targets"
@@ -113,12 +99,3 @@ def _host(labels: Mapping[str, Any], fleet: Fleet) -> Host | None:
         return fleet.find(name)
     instance = str(labels.get("instance", ""))
     return fleet.find(instance.rpartition(":")[0].strip("[]") or instance)
-
-
-def _samples(answer: object) -> Iterable[tuple[Mapping[str, Any], float]]:
-    try:
-        if not isinstance(answer, dict) or answer["status"] != "success" or answer["data"]["resultType"] != "vector":
-            raise ValueError(f"the answer is no vector: {str(answer)[:200]}")
-        return [(dict(one["metric"]), float(one["value"][1])) for one in answer["data"]["result"]]
-    except (AttributeError, KeyError, IndexError, OverflowError, TypeError) as error:
-        raise ValueError(f"the answer is not as Prometheus gives it: {error!r}") from error

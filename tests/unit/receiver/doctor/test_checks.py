@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoglm_recovery.knowledge.prometheus.hosts import VARIABLES
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, well
@@ -110,6 +111,11 @@ def test_no_finding_repeats_a_secret_of_what_it_quotes() -> None:
 def test_a_variable_of_somebody_else_is_only_noted() -> None:
     (found,) = check_inventory(fleet(node_a={"autoglm_services": [SERVICE], "autoglm_x": 1}), Policy())
     assert found.level is FindingLevel.note
+
+
+def test_a_variable_of_the_inventory_plugin_is_nobodys_mistake() -> None:
+    told = dict.fromkeys(VARIABLES, "x")
+    assert check_inventory(fleet(node_a={"autoglm_services": [SERVICE], **told}), Policy()) == []
 
 
 def test_what_the_policy_protects_must_be_there() -> None:

@@ -12,20 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_recovery.knowledge.prometheus.presence import HEARD, SILENT, UNKNOWN
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.receiver.console import fleet as console
 from autoglm_recovery.receiver.decide.gather import _capacity_groups
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.presence import (
-    HEARD,
-    NOT_SET_UP,
-    SILENT,
-    UNKNOWN,
-    Presence,
-    PresenceRoll,
-    cannot_ask,
-    looked,
-)
+from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, Presence, PresenceRoll, cannot_ask, looked
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
 from tests.unit.receiver.desk import desk
 

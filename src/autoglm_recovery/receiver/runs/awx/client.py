@@ -18,8 +18,8 @@ import httpx
 from autoglm_recovery import bounded_http
 from autoglm_recovery.knowledge.host.numbers import whole_number
 from autoglm_recovery.knowledge.host.plain import one_line
+from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 from autoglm_recovery.receiver.runs.awx.settings import AwxSettings
-from autoglm_recovery.token_file import NoTokenError, first_token
 
 # Where AWX sends every request while its database is being migrated: awx/main/middleware.py
 _MIGRATING = "/migrations_notran/"

@@ -17,7 +17,7 @@ class NoTokenError(ValueError):
 
 
 def first_token(file: Path) -> str:
-    """Return the first line that is neither empty nor a comment; the lines after it do not matter.
+    """The first line that is neither empty nor a comment; the lines after it do not matter.
 
     Raises OSError if the file cannot be read. Raises NoTokenError if it has no such line, or that is no token.
     """

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 from typer.core import TyperGroup
 
 from autoglm_recovery.cli.exit_codes import ExitCode
@@ -34,6 +35,7 @@ class CommandLine(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command line; one that makes no sense is told to a program as an object too."""
+        completion_init()
         given = list(sys.argv[1:] if args is None else args)
         for_a_program = speak_to(given)
         if not (standalone_mode and for_a_program):

@@ -20,6 +20,7 @@ from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.backtest import backtest
 from autoglm_recovery.cli.backup import backup, restore
 from autoglm_recovery.cli.command_line import CommandLine
+from autoglm_recovery.cli.completion import completion
 from autoglm_recovery.cli.doctor import doctor
 from autoglm_recovery.cli.exit_codes import MEANING, ExitCode, of_error
 from autoglm_recovery.cli.exporter import exporter
@@ -62,6 +63,7 @@ app.command()(xid)
 app.command()(exporter)
 app.command()(serve)
 app.command()(version)
+app.command()(completion)
 
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The policy file; without one, defaults hold.")]
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", help="The Ansible inventory of the fleet.")]

@@ -48,10 +48,13 @@ SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
     "bench",
     "galaxy.yml",
     "pyproject.toml",
+    "share",
     "src",
     "tests",
 }
 READY_WITHIN_S = 60
+# Where a wheel has what an installer puts below share/.
+SHARE_IN_WHEEL = ".data/data/share/"
 WHEEL_SHIPS = {"ansible_collections", "autoglm_recovery"}
 COLLECTION_IN_WHEEL = "ansible_collections/autoglm/recovery"
 
@@ -91,7 +94,7 @@ def check_wheel(workplace: Workplace) -> str:
         if twice := {name for name in names if names.count(name) > 1}:
             raise StepFailedError(f"the sdist has twice: {', '.join(sorted(twice)[:5])}")
         files = contents(wheel)
-        _refuse_junk([name for name in files if ".dist-info/" not in name], WHEEL_SHIPS)
+        _refuse_junk([name for name in files if ".dist-info/" not in name and SHARE_IN_WHEEL not in name], WHEEL_SHIPS)
         _same_knowledge(list(files))
         workplace.read(*build, str(work / "direct"), "--wheel", str(CHECKOUT))
         if different := differing(files, contents(next(work.glob("direct/*.whl")))):

@@ -1,0 +1,1 @@
+complete --command autoglm --no-files --arguments "(env _AUTOGLM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) autoglm)" --condition "env _AUTOGLM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) autoglm"

@@ -97,7 +97,7 @@ def _option(variable: str, says: str, **more: Any) -> Any:
 def _take(ctx: typer.Context, file: Path | None) -> Path | None:
     """Read the client's file: the one that is named, or the first that is there."""
     found = file or next((each for each in map(Path.expanduser, FILES) if each.is_file()), None)
-    return config_file.take(ctx, found, only=_NAMES)
+    return config_file.take_some(ctx, found, _NAMES)
 
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {

@@ -26,11 +26,13 @@ LARGEST_FILE = 1 << 20
 _NEVER = {"config", "check", "json", "help"}
 
 
-def take(ctx: typer.Context, file: Path | None, only: Container[str] | None = None) -> Path | None:
-    """Have what the file says count where neither command line nor environment says something.
+def take(ctx: typer.Context, file: Path | None) -> Path | None:
+    """Have what the file says count where neither command line nor environment says something."""
+    return take_some(ctx, file, None)
 
-    ``only`` are the names of the parameters that may stand there, where not all of the command's may.
-    """
+
+def take_some(ctx: typer.Context, file: Path | None, only: Container[str] | None) -> Path | None:
+    """Do so with a file in which some of the command's options may stand, by the names of their parameters."""
     if file is not None and not ctx.resilient_parsing:
         ctx.default_map = {**(ctx.default_map or {}), **_read(ctx, file, only)}
     return file

@@ -115,3 +115,9 @@ def test_a_check_says_with_what_it_would_start_and_makes_nothing(check, tmp_path
 def test_a_check_refuses_what_a_start_would(check, settings, code, says):
     result = check(**settings)
     assert (result.exit_code, says in result.stderr) == (code, True), result.output
+
+
+def test_a_start_without_a_file_of_settings_is_one(serve, tmp_path):
+    result = serve("--check")
+    assert (result.exit_code, "would start" in result.stdout) == (0, True), result.output
+    assert not (tmp_path / "state").exists()

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A bundle on disk: written under another name, complete with its manifest, and only then given its own.
+"""A bundle on disk: written under a temporary name, complete with its manifest, and then renamed.
 
-A directory whose name begins with C(.partial-) is a bundle that was never finished; nothing takes it for evidence.
+A directory whose name begins with C(.partial-) is a bundle that was never finished, and does not count as evidence.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ FORMAT = "autoglm.recovery/evidence"
 FORMAT_VERSION = 1
 PARTIAL = ".partial-"
 
-# Kept back from the budget so that the manifest always fits; it grows with the number of parts, not with their size.
+# Reserved for the manifest, which grows with the number of parts, not with their size.
 _MANIFEST_RESERVE = 128 * 1024
 _MANIFEST_MOST = 4 * 1024 * 1024
 _SMALLEST_BUDGET = 256 * 1024
 
 
 class SnapshotError(Exception):
-    """The bundle was not written, and nothing was left behind."""
+    """The bundle was not written. Nothing is left behind."""
 
 
 @dataclass(frozen=True)
 class BundleLimits:
-    """What a bundle may take: bytes on disk, and seconds."""
+    """The limits of a bundle: bytes on disk, and seconds."""
 
     size: int
     seconds: float
@@ -60,7 +60,7 @@ class FinishedBundle:
 
 
 def budget(dest: Path, max_bytes: int, min_free: int) -> int:
-    """How many bytes a bundle may take now. Raises SnapshotError when the disk is too full for a useful one."""
+    """How many bytes a bundle may use now. Raises SnapshotError where the disk is too full for a useful one."""
     try:
         free = shutil.disk_usage(_nearest_existing(dest)).free
     except OSError as error:
@@ -80,7 +80,7 @@ def write(
 ) -> FinishedBundle:
     """Collect the parts in order, most important first, into a bundle at path. Raises SnapshotError.
 
-    head: what the manifest says of the incident, beside its parts.
+    head: the keys of the manifest that describe the incident.
     """
     with contextlib.ExitStack() as opened:
         try:
@@ -88,15 +88,15 @@ def write(
             opened.callback(os.close, around)
             dest = Path(f"/proc/self/fd/{around}")
             partial = dest / f"{PARTIAL}{path.name}-{secrets.token_hex(4)}"
-            opened.callback(shutil.rmtree, partial, ignore_errors=True)  # after a success the name is gone already
-            # By its descriptor: whoever owns the directory around it may rename it, and put another in its place.
+            opened.callback(shutil.rmtree, partial, ignore_errors=True)  # after a success it has been renamed
+            # By its descriptor: the owner of the parent directory may rename it, and put another one in its place.
             own = paths.make_directory(around, partial.name, str(path.with_name(partial.name)))
             opened.callback(os.close, own)
             inside = Path(f"/proc/self/fd/{own}")
         except OSError as error:
             raise SnapshotError(f"{path.parent} cannot be written: {error.strerror}") from error
         try:
-            entries, unreadable = _fill(inside, parts, limits, read)
+            entries, unreadable = _write_parts(inside, parts, limits, read)
             size = sum(entry["bytes"] for entry in entries) + _write_manifest(inside, head, entries, unreadable)
             published = _publish(partial, dest / path.name)
             if not os.path.samestat(os.lstat(published), os.stat(inside)):
@@ -130,14 +130,14 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def excerpts(path: Path, limit: int) -> list[dict[str, Any]]:
-    """The beginning of the bundle's parts, of logs the end, in their order, in no more than C(limit) bytes of text.
+    """The beginning of each part, or the end of a log, in order and in no more than C(limit) bytes of text.
 
-    No part takes more than a quarter of it, so that a long log leaves room for what comes after.
+    No part takes more than a quarter of the limit, so that a long log leaves room for the parts after it.
     """
     manifest = read_manifest(path) or {}
     found: list[dict[str, Any]] = []
     for part in manifest.get("parts", []):
-        # Names of our own making; the file may have been altered since.
+        # The names were ours, but the file may have been changed since.
         name = os.path.basename(str(part.get("name", "")))
         room = min(limit, max(limit // 4, 16 * 1024))
         try:
@@ -145,7 +145,7 @@ def excerpts(path: Path, limit: int) -> list[dict[str, Any]]:
                 size = os.fstat(file.fileno()).st_size
                 file.seek(max(0, size - room - 1) if name.endswith(".log") else 0)
                 kept = cut(file.read(room + 1), room, name.endswith(".log"))
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError):  # ValueError: not a valid file name
             continue
         if kept:
             found.append({"name": name, "text": kept.decode("utf-8", "replace"), "cut": len(kept) < size})
@@ -165,10 +165,10 @@ def bundles(dest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield entry, manifest
 
 
-def _fill(
+def _write_parts(
     partial: Path, parts: Sequence[Part], limits: BundleLimits, read: Callable[[Part, int], Collected]
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Write the parts. Returns the manifest's entries, and what could not be read with its reason."""
+    """Write the parts. Returns the manifest's entries, and part -> reason for those that could not be read."""
     deadline = time.monotonic() + limits.seconds
     left = max(limits.size - _MANIFEST_RESERVE, limits.size // 2)
     entries: list[dict[str, Any]] = []
@@ -212,7 +212,7 @@ def _write_part(
     try:
         _write_file(partial / part.name, collected.content)
     except OSError as error:
-        (partial / part.name).unlink(missing_ok=True)  # gives its space back, which the manifest may need
+        (partial / part.name).unlink(missing_ok=True)  # frees space that the manifest may need
         raise Unread(f"could not be written: {error.strerror}") from error
     size = len(collected.content)
     return {
@@ -236,11 +236,11 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 def _publish(partial: Path, final: Path) -> Path:
-    """Give the bundle its name; the next free one if that is taken, for nothing is ever overwritten."""
+    """Rename the bundle to its final name, or the next free one, so that nothing is overwritten."""
     for attempt in range(1, 1000):
         path = final if attempt == 1 else final.with_name(f"{final.name}.{attempt}")
         try:
-            # On Linux an empty directory would be replaced, a filled one is refused; both are avoided by asking first.
+            # A rename would replace an empty directory and fail on a filled one, so the name is checked first.
             if not path.exists():
                 os.rename(partial, path)
                 return path

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which lines of a log say that something went wrong. One list for the headline and for the summary of a bundle."""
+"""The lines of a log that report a problem. One pattern for the headline and for the summary of a bundle."""
 
 from __future__ import annotations
 
 import re
 
-# What engines, runtimes and Python write.  A word that only looks so costs a line; what a server writes when it is told
-# to stop, or prints of its settings, is left out, because it would push the cause out of the headline.
+# Words of engines, runtimes and Python. A false match costs one line. Words of an orderly stop or of a settings dump
+# are left out, because they would push the cause out of the headline.
 _COMPLAINT = re.compile(
     r"error|fail|fatal|critical|exception|traceback|panic|assert|abort|cannot|can't|could not|unable|denied|refused"
     r"|not found|no such|invalid|unsupported|mismatch|corrupt"
@@ -20,5 +20,5 @@ _COMPLAINT = re.compile(
 
 
 def complains(line: str) -> bool:
-    """Whether a line says that something went wrong. Pure."""
+    """Whether a line reports a problem. Pure."""
     return _COMPLAINT.search(line) is not None

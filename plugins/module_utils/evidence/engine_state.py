@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engine's server tells of itself: its metrics as they are, and its open requests without what they say."""
+"""Evidence from the engine's server: its metrics unchanged, and its open requests without their texts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def metrics(server: EngineServer, known_secrets: Iterable[str] = ()) -> Piece:
 
 
 def requests(path: str, server: EngineServer, with_prompts: bool, known_secrets: Iterable[str] = ()) -> Piece:
-    """The open requests, listed at this path. with_prompts: with the texts of users in them. Raises Unread."""
+    """The open requests, listed at this path. with_prompts: keep the texts of users. Raises Unread."""
     try:
         found = server.get_json(path)
     except EngineError as error:
@@ -39,7 +39,7 @@ def requests(path: str, server: EngineServer, with_prompts: bool, known_secrets:
 
 
 def without_texts(document: Any) -> Any:
-    """Figures and switches only; of a text, and of a list of tokens, which can be turned into one, the length."""
+    """The document with numbers and booleans only. A text or a list of tokens is replaced by its length."""
     if isinstance(document, dict):
         return {key: without_texts(value) for key, value in document.items()}
     if isinstance(document, str):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The GPUs of the host, as NVML and the bus tell them."""
+"""The GPUs of the host, by NVML and the PCI bus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..host.unread import Unread
 
 
 def read(library: str | None, seconds: float) -> Piece:
-    """Everything about every GPU. A GPU that hangs is told as hung, and its neighbours all the same. Raises Unread."""
+    """Everything about every GPU. A GPU that hangs is reported as hung and does not affect others. Raises Unread."""
     with NvmlSession(library, device_timeout=seconds / 2, total_timeout=seconds, start=children.FORK) as session:
         seen = snapshot.take(session)
     error = seen["nvml"]["error"]

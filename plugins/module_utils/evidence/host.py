@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the host, its kernel's log and its sockets tell around an incident."""
+"""Evidence from the host: its state, its kernel's log and its sockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILES = (
     "loadavg", "uptime", "version", "meminfo", "vmstat", "pressure/memory", "pressure/cpu", "pressure/io",
     "swaps", "mounts", "sys/vm/overcommit_memory", "sys/vm/panic_on_oom", "driver/nvidia/version",
 )  # fmt: skip
-# Anybody may make any number of files in shared memory.
+# Any user may create any number of files in shared memory.
 _MAX_ENTRIES = 10_000
 _SOCKET_FILES = ("tcp", "tcp6", "unix", "sockstat", "sockstat6")
 
@@ -28,11 +28,11 @@ _SOCKET_FILES = ("tcp", "tcp6", "unix", "sockstat", "sockstat6")
 def state(proc: Path, shared_memory: Path = Path("/dev/shm")) -> Piece:  # noqa: S108  # it is listed, not written
     """Load, memory, pressure and shared memory of the host."""
     text = "".join(section(name, lambda name=name: read_file(proc / name)) for name in _FILES)  # type: ignore[misc]
-    return Piece(text + section(str(shared_memory), lambda: _listing(shared_memory)), str(proc))
+    return Piece(text + section(str(shared_memory), lambda: _list_directory(shared_memory)), str(proc))
 
 
 def kernel(run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
-    """The kernel's log, saying which of its readers worked."""
+    """The kernel's log, with the name of the reader that worked."""
     log = kernel_log.read(run, timeout)
     return Piece(redact_text(log.as_text(), known_secrets), log.source, log.failed)
 
@@ -46,7 +46,7 @@ def sockets(proc: Path, run: Runner, timeout: float) -> Piece:
     return Piece(text, f"{proc}/net", (f"ss: {outcome.complaint()}",))
 
 
-def _listing(directory: Path) -> str:
+def _list_directory(directory: Path) -> str:
     lines = []
     with os.scandir(directory) as entries:
         for entry in sorted(itertools.islice(entries, _MAX_ENTRIES), key=lambda entry: entry.name):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a dead service said last: the few lines of its log that tell a person why it died."""
+"""The last words of a dead service: the few lines of its log that explain its death."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ LONGEST = 240
 
 # "2026-11-28T17:00:00.123456+00:00 host program[42]: ", as journalctl -o short-iso-precise writes it.
 _JOURNAL = re.compile(r"\d{4}-\d\d-\d\dT[\d:.,+Z-]+ \S+ (?P<who>[^\s:\[]+)(?:\[\d+\])?: ")
-# The time that programs put before their lines: llama.cpp's "0.00.036.862 E ", and an ISO date with a time.
+# The time at the beginning of a line: llama.cpp's "0.00.036.862 E ", or an ISO date with a time.
 _STAMP = re.compile(
     r"\d+\.\d\d\.\d{3}\.\d{3} [DIWE] +|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(Z|[+-]\d\d:?\d\d)?\]? *"
 )
-# A line of a Python traceback that says where, and not what.
+# A line of a Python traceback that shows a place and not the error.
 _WHERE = re.compile(r"\s*(File \"|Traceback \(|\^+\s*$|\[stack|During handling|The above exception)")
 _ORCHESTRATORS = frozenset({"systemd", "podman", "dockerd", "conmon"})
 
 
 def last_words(text: str, known: tuple[str, ...] = ()) -> list[str]:
-    """The last complaints in a log, oldest first, each one line without the journal's head; its last lines if there is
-    none. Secrets are redacted. Pure.
+    """The last complaints in a log, oldest first, each one line without the journal's prefix; else its last lines.
 
-    known: values that must not appear.  What the orchestrator writes into the same log says that it died, not why, and
-    is left out.
+    Lines of the orchestrator are left out: they say that the service died, not why. Secrets are redacted; known: values
+    that must not appear. Pure.
     """
     said: list[str] = []
     for line in redact_text(text, known).splitlines():
@@ -53,7 +52,7 @@ def last_words(text: str, known: tuple[str, ...] = ()) -> list[str]:
 
 
 def read_last_words(service: Service) -> list[str]:
-    """What a service said last; nothing where its log cannot be read: it is told beside a verdict, and is none."""
+    """The last words of a service. Empty where its log cannot be read: they only accompany a verdict."""
     try:
         return last_words(service.logs(LINES_READ).text)
     except (OSError, Unread, ValueError):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the threads of a Python process are, by py-spy where it is installed."""
+"""The stacks of the threads of a Python process, by py-spy where it is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PYTHON = re.compile(r"(python|pypy)[0-9.]*(-dbg)?( \(deleted\))?\Z")
 
 
 def is_python(proc: Path, pid: int) -> bool:
-    """By its program's file alone: the memory map, which would tell of an embedded Python too, may not answer."""
+    """Whether a process runs the Python program. An embedded Python is not found: reading a memory map may hang."""
     try:
         return _PYTHON.match(os.path.basename(os.readlink(proc / str(pid) / "exe"))) is not None
     except OSError:
@@ -29,8 +29,8 @@ def is_python(proc: Path, pid: int) -> bool:
 def dump(pid: int, py_spy: str, run: Runner, timeout: float, known_secrets: Iterable[str] = ()) -> Piece:
     """The stacks of all threads. Raises Unread.
 
-    First with the process held still for some milliseconds. A process that is stopped already, by a signal or a
-    debugger, cannot be held; then without, which may show a stack that never was as a whole.
+    py-spy first pauses the process for some milliseconds. A process that a signal or a debugger has stopped cannot be
+    paused; it is then read without a pause, which may show an inconsistent stack.
     """
     said: list[str] = []
     for more in ([], ["--nonblocking"]):
@@ -40,11 +40,11 @@ def dump(pid: int, py_spy: str, run: Runner, timeout: float, known_secrets: Iter
             text = outcome.stdout.decode("utf-8", "replace")
             return Piece(redact_text(text, known_secrets), " ".join(argv), tuple(said))
         if outcome.rc is None and not outcome.problem.endswith(f"{timeout:g} s"):
-            raise Unread(outcome.problem)  # it is not installed: the second attempt would say the same
-        said.append(f"{' '.join(argv)}: {_essence(outcome.complaint())}")
+            raise Unread(outcome.problem)  # not installed: a second attempt would fail in the same way
+        said.append(f"{' '.join(argv)}: {_without_backtrace(outcome.complaint())}")
     raise Unread("; ".join(said))
 
 
-def _essence(complaint: str) -> str:
-    """What py-spy says, without its own stack."""
+def _without_backtrace(complaint: str) -> str:
+    """The message of py-spy, without its own backtrace."""
     return complaint.partition(" Stack backtrace:")[0]

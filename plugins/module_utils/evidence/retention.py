@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which bundles are old enough to go. Only finished bundles of one host, and its abandoned halves, are ever touched."""
+"""Removal of old bundles: only finished bundles of one host, and abandoned partial ones, are ever removed."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import Any
 from ..host import paths
 from .bundle import PARTIAL, bundles
 
-# No snapshot takes this long; what is older was left by one that was killed.
+# No snapshot takes this long; an older partial bundle was left by one that was killed.
 ABANDONED_SECONDS = 3600.0
 
 
 def surplus(found: Iterable[tuple[Path, Mapping[str, Any]]], host: str, keep: int, new: Path) -> list[Path]:
-    """The bundles of a host beyond the newest C(keep), oldest first. keep 0: none is surplus. Never the new one."""
+    """The bundles of a host beyond the newest C(keep), oldest first. keep 0: keep all. Never includes C(new)."""
     own = [(str(manifest.get("taken_at", "")), path) for path, manifest in found if manifest.get("host") == host]
     newest_first = sorted((entry for entry in own if entry[1] != new), reverse=True)
     return [] if keep <= 0 else [path for _taken, path in reversed(newest_first[keep - 1 :])]
 
 
 def apply(dest: Path, host: str, keep: int, new: Path) -> tuple[list[str], list[str]]:
-    """Remove what is surplus and what was abandoned. Returns the removed paths, and complaints about the others."""
+    """Remove surplus and abandoned bundles. Returns the removed paths, and a complaint for each that stayed."""
     removed, complaints = [], []
-    for path in [*surplus(bundles(dest), host, keep, new), *_abandoned(dest)]:
+    for path in [*surplus(bundles(dest), host, keep, new), *_abandoned_bundles(dest)]:
         try:
-            _remove(path)
+            _remove_bundle(path)
             removed.append(str(path))
         except OSError as error:
             complaints.append(f"{path}: {error.strerror}")
     return removed, complaints
 
 
-def _remove(path: Path) -> None:
+def _remove_bundle(path: Path) -> None:
     directory = paths.open_directory(str(path.parent))
     try:
         paths.remove_below(directory, path.name)
@@ -45,7 +45,7 @@ def _remove(path: Path) -> None:
         os.close(directory)
 
 
-def _abandoned(dest: Path) -> list[Path]:
+def _abandoned_bundles(dest: Path) -> list[Path]:
     limit = time.time() - ABANDONED_SECONDS
     found = []
     for path in sorted(dest.glob(f"{PARTIAL}*")):

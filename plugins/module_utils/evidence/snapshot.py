@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The evidence of one incident: which parts there are, in which order of worth, and where the bundle goes."""
+"""The evidence of one incident: the parts of its bundle by importance, and the bundle's name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from . import bundle, engine_state, gpu_state, host, python_stacks, summary
 _MAX_PROCESSES = 32
 _SUMMARY_LOG_LINES = 500
 _MAX_TOLD_TEXT = 256
-# What the orchestrator knows, and the log, by kind of service.
+# The names of the parts with the orchestrator's state and the log, by kind of service.
 _FILES = {
     "systemd": ("unit.txt", "journal.log"),
     "podman": ("container.json", "container.log"),
@@ -42,10 +42,10 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Incident:
-    """Whose evidence it is. All of it comes from outside and is only ever data.
+    """The incident that the evidence belongs to. All fields come from outside and are only data.
 
-    run: what names the run over all installations; empty where nothing does.  phase: for a second look of one run, what
-    it comes after, as in "failed-start".
+    run: the run's key, unique over all installations; empty where there is none.  phase: for a second snapshot of one
+    run, the step that it comes after, as in "failed-start".
     """
 
     id: str
@@ -57,9 +57,11 @@ class Incident:
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at. service, engine and its server may be missing. known_secrets: values that must not appear
-    anywhere.  with_prompts: with what users have written.  py_spy: the program, by name or path.  gpus: whether to
-    ask for them, through nvml_library if that is given."""
+    """What a snapshot reads. service, engine and server may be missing.
+
+    known_secrets: values that must not appear anywhere.  with_prompts: keep the texts of users.  py_spy: the program,
+    by name or path.  gpus: whether to read them, through nvml_library if given.
+    """
 
     service: Service | None = None
     engine: Engine | None = None
@@ -76,17 +78,17 @@ class Scope:
 
 
 def bundle_name(incident: Incident, at: float) -> str:
-    """C(INCIDENT-HOST-TIMESTAMP), each made fit for a path; at: seconds since the epoch."""
+    """C(INCIDENT-HOST-TIMESTAMP), each part made safe for a path. at: seconds since the epoch."""
     phase = f"-{safe_component(incident.phase, 'phase')}" if incident.phase else ""
     return f"{safe_component(incident.id, 'incident')}-{safe_component(incident.host, 'host')}-{stamp(at)}{phase}"
 
 
 def existing(dest: Path, incident: Incident) -> Path | None:
-    """The bundle of the same incident, attempt, host and run, if there is one. The first one taken is the evidence.
+    """The bundle of the same incident, attempt, host and run, if there is one. The first snapshot is the evidence.
 
-    Release 0.1.0 knew no runs: its bundles may be those of another installation's incident of the same number.
+    Bundles of release 0.1.0 name no run, so they may belong to another installation's incident of the same number.
     """
-    wanted = _identity(incident)
+    wanted = _identifying_keys(incident)
     for path, manifest in bundle.bundles(dest):
         if all({"run": "", "phase": "", **manifest}.get(key) == value for key, value in wanted.items()):
             return path
@@ -94,10 +96,10 @@ def existing(dest: Path, incident: Incident) -> Path | None:
 
 
 def head(incident: Incident, scope: Scope, limits: bundle.BundleLimits) -> dict[str, Any]:
-    """What the manifest says beside the parts."""
+    """The keys of the manifest beside the parts."""
     return {
-        **_identity(incident),
-        "incident": _told(incident.id),
+        **_identifying_keys(incident),
+        "incident": _safe_text(incident.id),
         "service": None if scope.service is None else {"kind": scope.service.kind, "name": scope.service.name},
         "taken_at": bundle.utc_now(),
         "monotonic_at": time.clock_gettime(time.CLOCK_MONOTONIC),
@@ -107,10 +109,10 @@ def head(incident: Incident, scope: Scope, limits: bundle.BundleLimits) -> dict[
 
 
 def plan(scope: Scope, incident: Incident, dest: Path) -> list[Part]:
-    """Every part, most important first: when space or time runs out it is the end of this list that is missing."""
+    """Every part, most important first: when space or time runs out, the end of this list is missing."""
     seconds = scope.command_timeout
-    pids = _pids(scope)
-    parts = [Part(summary.NAME, lambda: _summary(scope, incident, dest), limit=64 * 1024, seconds=8 * seconds)]
+    pids = _service_pids(scope)
+    parts = [Part(summary.NAME, lambda: _summary_part(scope, incident, dest), limit=64 * 1024, seconds=8 * seconds)]
     if scope.service is not None:
         parts.extend(_service_parts(scope, scope.service, pids))
     known = scope.known_secrets
@@ -130,7 +132,7 @@ def plan(scope: Scope, incident: Incident, dest: Path) -> list[Part]:
     return parts
 
 
-def _summary(scope: Scope, incident: Incident, dest: Path) -> Piece:
+def _summary_part(scope: Scope, incident: Incident, dest: Path) -> Piece:
     service, known = scope.service, scope.known_secrets
 
     def log() -> str:
@@ -155,21 +157,21 @@ def _service_parts(scope: Scope, service: Service, pids: list[int]) -> list[Part
 
     def told(name: str, read: Callable[[], Logs]) -> Piece:
         found = read()
-        return Piece(_redacted(name, found.text, scope.known_secrets), found.source)
+        return Piece(_redact_log(name, found.text, scope.known_secrets), found.source)
 
     return [
         Part(about, lambda: told(about, service.describe), seconds=3 * seconds),
-        Part("cgroups.txt", lambda: _cgroups(scope, service, pids), seconds=seconds),
+        Part("cgroups.txt", lambda: _cgroup_part(scope, service, pids), seconds=seconds),
         Part(log, lambda: told(log, lambda: service.logs(scope.log_lines)), keep_tail=True, seconds=2 * seconds),
     ]
 
 
-def _redacted(name: str, text: str, known: tuple[str, ...]) -> str:
+def _redact_log(name: str, text: str, known: tuple[str, ...]) -> str:
     if name.endswith(".json"):
         try:
             return json.dumps(redact_document(json.loads(text), known), indent=2) + "\n"
         except (ValueError, RecursionError):
-            pass  # it is no JSON after all, and redacted as a text
+            pass  # not JSON: redact it as text
     return redact_text(text, known)
 
 
@@ -199,7 +201,7 @@ def _engine_parts(scope: Scope) -> list[Part]:
     engine, server, known = scope.engine, scope.server, scope.known_secrets
     parts = []
     if engine is not None:
-        parts.append(Part("engine.json", lambda: _engine(engine, scope), seconds=20 * scope.command_timeout))
+        parts.append(Part("engine.json", lambda: _engine_part(engine, scope), seconds=20 * scope.command_timeout))
     if engine is not None and server is not None:
         seconds = server.timeout + 1
         parts.append(Part("metrics.txt", lambda: engine_state.metrics(server, known), seconds=seconds))
@@ -215,8 +217,8 @@ def _engine_parts(scope: Scope) -> list[Part]:
     return parts
 
 
-def _pids(scope: Scope) -> list[int]:
-    """The service's processes, the main one first. That they could not be read is said by the part that shows it."""
+def _service_pids(scope: Scope) -> list[int]:
+    """The service's processes, the main one first; empty where unreadable, which the service's own part reports."""
     if scope.service is None:
         return []
     main = scope.service.status().main_pid
@@ -234,7 +236,7 @@ def _pids(scope: Scope) -> list[int]:
 
 
 def _own_groups(scope: Scope, ownership: Ownership, main: int | None) -> list[Path]:
-    mounts = _mounts(scope)
+    mounts = _cgroup_mounts(scope)
     if ownership.unit_group:
         return [mount.locate(ownership.unit_group) for mount in mounts]
     if main is None:
@@ -242,22 +244,22 @@ def _own_groups(scope: Scope, ownership: Ownership, main: int | None) -> list[Pa
     return cgroups.groups_of_process(scope.proc, main, mounts, lambda group: ownership.owns((group,)))
 
 
-def _mounts(scope: Scope) -> list[cgroups.Mount]:
+def _cgroup_mounts(scope: Scope) -> list[cgroups.Mount]:
     try:
         return cgroups.parse_mounts(processes.read_file(scope.proc / "self" / "mountinfo"))
     except OSError:
         return []
 
 
-def _cgroups(scope: Scope, service: Service, pids: list[int]) -> Piece:
-    """Of the living processes' groups, of those that bear the service's name, or of where they would be."""
-    mounts = _mounts(scope)
+def _cgroup_part(scope: Scope, service: Service, pids: list[int]) -> Piece:
+    """The state of the control groups: those of living processes, and those with the service's name."""
+    mounts = _cgroup_mounts(scope)
     groups: list[Path] = []
     for pid in pids:
         try:
             groups.extend(cgroups.groups_of_process(scope.proc, pid, mounts))
         except OSError:
-            continue  # it ended in the meantime
+            continue  # the process has ended
     ownership = service.ownership()
     names = {*container_components(ownership.container_id), ownership.unit_group.rpartition("/")[2]} - {""}
     for name in sorted(names):
@@ -269,24 +271,24 @@ def _cgroups(scope: Scope, service: Service, pids: list[int]) -> Piece:
     return Piece(piece.text, piece.source, (f"the group of {service.name} is gone; these are its parents",))
 
 
-def _engine(engine: Engine, scope: Scope) -> Piece:
+def _engine_part(engine: Engine, scope: Scope) -> Piece:
     seen = asdict(observe(engine, None, None))
     told = {"engine": engine.name, **{key: seen[key] for key in ("live", "ready", "stats")}}
     return Piece(redact_text(json.dumps(told, indent=2) + "\n", scope.known_secrets), engine.name)
 
 
-def _identity(incident: Incident) -> dict[str, Any]:
+def _identifying_keys(incident: Incident) -> dict[str, Any]:
     digest = hashlib.sha256(incident.id.encode("utf-8", "surrogatepass")).hexdigest()
-    host = _told(incident.host)
+    host = _safe_text(incident.host)
     return {
         "incident_sha256": digest,
         "attempt": incident.attempt,
         "host": host,
-        "run": _told(incident.run),
-        "phase": _told(incident.phase),
+        "run": _safe_text(incident.run),
+        "phase": _safe_text(incident.phase),
     }
 
 
-def _told(text: str) -> str:
-    """A text from outside, as it may stand in a manifest."""
+def _safe_text(text: str) -> str:
+    """A text from outside, made valid and short enough for a manifest."""
     return text.encode("utf-8", "replace").decode()[:_MAX_TOLD_TEXT]

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SUMMARY.txt, the first thing that a person reads of a bundle: what, when, its last errors, what the kernel said, and
-how memory and disks stood. Everything else in the bundle is where this comes from."""
+"""SUMMARY.txt, the first file of a bundle that a person reads: what happened and when, the last errors, the kernel's
+lines about faults, memory and disks. The other parts of the bundle have the details."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _MEMORY = (
     "Committed_AS",
     "CommitLimit",
 )
-_PLACES = ("/", "/tmp", "/dev/shm", "/run", "/var", "/var/lib", "/home")  # noqa: S108  # their free space is asked for
+_DISK_PATHS = ("/", "/tmp", "/dev/shm", "/run", "/var", "/var/lib", "/home")  # noqa: S108  # their free space is read
 
 
 @dataclass(frozen=True)
 class SnapshotSubject:
-    """Whose summary it is: texts from outside, each made one short line. at: seconds since the epoch."""
+    """The subject of a summary. Its texts come from outside and are made short lines. at: seconds since the epoch."""
 
     incident: str
     host: str
@@ -59,26 +59,26 @@ def write(
     memory: Callable[[], str],
     places: Iterable[str] = (),
 ) -> str:
-    """The text. What cannot be read says so in its place: log, kernel and memory may raise Unread or OSError."""
+    """The text. log, kernel and memory may raise Unread or OSError; the reason then replaces the section."""
     what = [
         f"incident {line(about.incident)}, attempt {about.attempt}, on {line(about.host)}",
         *([line(about.phase)] if about.phase else []),
         f"taken at {iso(about.at)}",
-        *(_of_service(status) if status is not None else ["no service was named"]),
+        *(_service_lines(status) if status is not None else ["no service was named"]),
     ]
     return "".join(
         (
-            _titled("What", what),
-            _titled("Last errors of its log", _told(lambda: last_errors(log()))),
-            _titled("Kernel", _told(lambda: kernel_lines(kernel()))),
-            _titled("Memory at that time", _told(lambda: _memory_lines(memory()))),
-            _titled("Disks at that time", disks([*places, *_PLACES])),
+            _section("What", what),
+            _section("Last errors of its log", _lines_or_reason(lambda: last_errors(log()))),
+            _section("Kernel", _lines_or_reason(lambda: kernel_lines(kernel()))),
+            _section("Memory at that time", _lines_or_reason(lambda: _memory_lines(memory()))),
+            _section("Disks at that time", disks([*places, *_DISK_PATHS])),
         )
     )
 
 
 def last_errors(text: str) -> list[str]:
-    """The last lines that say that something went wrong, and the very last ones, which often say why."""
+    """The last lines that report a problem, and the very last lines, which often give the cause."""
     lines = text.splitlines()
     tail_from = max(0, len(lines) - _MOST_LAST)
     errors = [entry for entry in lines[:tail_from] if complains(entry)][-_MOST_ERRORS:]
@@ -87,14 +87,14 @@ def last_errors(text: str) -> list[str]:
 
 
 def kernel_lines(lines: Sequence[KernelLine]) -> list[str]:
-    """What the kernel said of faults, with the wall clock as it is set now."""
+    """The kernel's lines about faults, with times by the present wall clock."""
     found = [entry for entry in lines if parse_line(entry.text)["kind"] != "none"][-_MOST_KERNEL:]
     told = [f"{iso(from_monotonic(entry.at))} {entry.text}" if entry.at is not None else entry.text for entry in found]
     return [line(entry) for entry in told] or ["nothing about a fault"]
 
 
 def disks(places: Iterable[str]) -> list[str]:
-    """The free space of each file system that one of the places is on."""
+    """The free space of each file system that holds one of the paths."""
     seen: set[int] = set()
     told = []
     for place in dict.fromkeys(places):
@@ -110,17 +110,17 @@ def disks(places: Iterable[str]) -> list[str]:
             continue
         seen.add(device)
         share = 100 * usage.free // usage.total if usage.total else 0
-        told.append(f"{line(place)}: {_size(usage.free)} free of {_size(usage.total)} ({share} %)")
+        told.append(f"{line(place)}: {_readable_size(usage.free)} free of {_readable_size(usage.total)} ({share} %)")
     return told
 
 
 def line(text: str) -> str:
-    """One printable line, not too long: its beginning and its end."""
+    """One printable line; of a long one the beginning and the end."""
     clean = plain(text)
     return clean if len(clean) <= _LONGEST_LINE else f"{clean[: _LONGEST_LINE - 100]} ... {clean[-90:]}"
 
 
-def _of_service(status: Status) -> list[str]:
+def _service_lines(status: Status) -> list[str]:
     told = [f"{status.label}: {status.state if status.readable else f'not readable, {status.reason}'}"]
     told += [f"in the words of its orchestrator: {status.detail}"] if status.detail else []
     told += [f"main process {status.main_pid}, since {status.since}"] if status.main_pid is not None else []
@@ -134,18 +134,18 @@ def _memory_lines(meminfo: str) -> list[str]:
     return [line(entry) for entry in meminfo.splitlines() if entry.startswith(wanted)] or ["not told"]
 
 
-def _told(read: Callable[[], list[str]]) -> list[str]:
+def _lines_or_reason(read: Callable[[], list[str]]) -> list[str]:
     try:
         return read()
     except (OSError, Unread) as error:
         return [line(f"not readable: {error}")]
 
 
-def _titled(title: str, lines: Iterable[str]) -> str:
+def _section(title: str, lines: Iterable[str]) -> str:
     return f"## {title}\n" + "".join(f"{entry}\n" for entry in lines) + "\n"
 
 
-def _size(count: int) -> str:
+def _readable_size(count: int) -> str:
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:

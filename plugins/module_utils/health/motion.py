@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does an engine make progress? From several looks at its counters, purely.
+"""Whether an engine makes progress, by several samples of its counters. Pure.
 
-A counter that grows proves life.  Standing still proves nothing while there is nothing to do; with requests in hand and
-no step for long enough it is a deadlock, whatever the server says of its health.  Counters that begin anew belong to
-another process, so that the time begins anew as well.
+A counter that grows proves life. Standing still proves nothing while there is nothing to do; with requests in hand and
+no step for long enough it is a deadlock, whatever the server reports about its health. Counters that go down belong to
+a new process, so the time is then counted from there.
 """
 
 from __future__ import annotations
@@ -15,26 +15,24 @@ from dataclasses import dataclass
 
 from ..engines.work import Lane, WorkSample
 
-# How long requests may be in hand without one step. A step takes less than seconds: engines cut long prompts into
-# parts.
+# How long requests may be in hand without a step. A step takes less than a second: engines split long prompts.
 DEFAULT_STALL_SECONDS = 20.0
 
-# GENERATES: tokens came.  WORKS: something else went on, such as a long prompt.  IDLE: nothing to do.  STILL: something
-# to do and no step, but not for long enough.  STALLED: for long enough.  UNREAD: cannot be told.  HELD: by somebody's
-# order.
+# GENERATES: tokens were generated.  WORKS: other work, such as a long prompt.  IDLE: nothing to do.  STILL: requests in
+# hand and no step, but not for long enough.  STALLED: for long enough.  UNREAD: unknown.  HELD: ordered to do nothing.
 GENERATES, WORKS, IDLE, HELD = "generates", "works", "idle", "held"
 STILL, STALLED, UNREAD = "still", "stalled", "unread"
-# Of several engines behind one address one that stands still tells, whatever the others do; else the one that does
-# most.
+# Of several engines behind one address, one that stands still decides, whatever the others do; else the most active.
 _GRAVITY = (STALLED, STILL, GENERATES, WORKS, UNREAD, IDLE)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """kind: one of the above.  reason: a sentence.  seconds: from the first look that counts to the last one; of
-    C(unread) how long was waited for the counters in vain.
+    """Whether an engine makes progress.
 
-    engines: the kind of each engine behind the address.  generated_before: it has made a token since it was started.
+    kind: one of the above.  reason: a sentence.  seconds: from the first sample that counts to the last one; for
+    C(unread), how long the failed requests took.  engines: the kind of each engine behind the address.
+    generated_before: the engine has generated a token since it was started.
     """
 
     kind: str
@@ -48,7 +46,7 @@ NOT_ASKED = Motion(UNREAD, "the counters were not asked")
 
 
 def judge_motion(looks: Sequence[WorkSample], stall_seconds: float = DEFAULT_STALL_SECONDS) -> Motion:
-    """What the looks, in order, tell of the engine."""
+    """Judge samples in the order of time."""
     if not looks:
         return NOT_ASKED
     for look in reversed(looks):
@@ -64,11 +62,11 @@ def judge_motion(looks: Sequence[WorkSample], stall_seconds: float = DEFAULT_STA
     kinds = {name: _lane_kind([look.lanes[name] for look in read], seconds >= window, told) for name in last.lanes}
     kind = min(kinds.values(), key=_GRAVITY.index)
     before = any(value > 0 for lane in last.lanes.values() for value in lane.made.values())
-    return Motion(kind, _sentence(kind, kinds, last, seconds, len(read)), round(seconds, 2), kinds, before)
+    return Motion(kind, _describe(kind, kinds, last, seconds, len(read)), round(seconds, 2), kinds, before)
 
 
 def undecided(motion: Motion, looks: Sequence[WorkSample], stall_seconds: float, proven: bool | None) -> bool:
-    """Would another look tell more? proven: whether a completion came, None when none was asked for."""
+    """Whether another sample could change the result. proven: whether a completion came, None if none was requested."""
     if looks[-1].unread is not None or motion.kind in (HELD, STALLED):
         return False
     if motion.kind == STILL or len(looks) < 2:
@@ -77,11 +75,11 @@ def undecided(motion: Motion, looks: Sequence[WorkSample], stall_seconds: float,
 
 
 def _since_the_start(looks: Sequence[WorkSample]) -> list[WorkSample]:
-    """The looks at the process that answers now: those since a counter went down, or an engine came or went."""
+    """The samples of the present process: those since a counter went down, or an engine appeared or vanished."""
     kept = [looks[-1]]
     for earlier in reversed(looks[:-1]):
         if earlier.unread is not None:
-            continue  # a look that failed is no other process
+            continue  # a failed sample is no sign of another process
         if set(earlier.lanes) != set(kept[0].lanes) or _went_down(earlier, kept[0]):
             break
         kept.insert(0, earlier)
@@ -99,11 +97,11 @@ def _went_down(earlier: WorkSample, later: WorkSample) -> bool:
 
 
 def _lane_kind(lane: Sequence[Lane], long_enough: bool, others_tell: bool) -> str:
-    """others_tell: what is in hand is told engine by engine; then figures of all of them together tell no more."""
+    """The kind of one lane. others_tell: other lanes have requests in hand, so a lane without that figure is idle."""
     first, last = lane[0], lane[-1]
-    if _grew(first.made, last.made):
+    if _any_grew(first.made, last.made):
         return GENERATES
-    if _grew(first.done, last.done) or any(_grew(a.levels, b.levels) for a, b in zip(lane, lane[1:])):
+    if _any_grew(first.done, last.done) or any(_any_grew(a.levels, b.levels) for a, b in zip(lane, lane[1:])):
         return WORKS
     if any(look.in_hand is None for look in lane):
         return IDLE if others_tell and last.in_hand is None else UNREAD
@@ -114,12 +112,12 @@ def _lane_kind(lane: Sequence[Lane], long_enough: bool, others_tell: bool) -> st
     return STALLED if long_enough else STILL
 
 
-def _grew(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
-    """A counter that has come since counts: clients make one when it is first needed."""
+def _any_grew(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Whether any counter grew. A new counter counts too: metrics clients create one at its first use."""
     return any(value > before.get(key, 0.0) for key, value in after.items())
 
 
-def _sentence(kind: str, kinds: Mapping[str, str], last: WorkSample, seconds: float, looks: int) -> str:
+def _describe(kind: str, kinds: Mapping[str, str], last: WorkSample, seconds: float, looks: int) -> str:
     names = [name for name, each in kinds.items() if each == kind and name]
     where = f" ({', '.join(names)})"[:200] if len(kinds) > 1 and names else ""
     in_hand = sum(lane.in_hand or 0 for name, lane in last.lanes.items() if kinds[name] == kind)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was seen of one service: the input of the verdict, and nothing else is."""
+"""The observations of one service, which are the only input of the verdict."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .motion import NOT_ASKED, Motion
 
 @dataclass(frozen=True)
 class Observations:
-    """One look at one service.
+    """The observations of one service.
 
-    service: None when no unit, container or PID file was named.  generated: None when no completion was asked for; its
-    C(value) is True only for a proven completion, False for an answer that is none, None for no answer.  motion:
-    whether its counters show progress.
+    service: None where no unit, container or PID file was named.  generated: None where no completion was requested;
+    its C(value) is True only for a proven completion, False for an answer that proves none, None for no answer.
+    motion: whether the counters show progress.
     """
 
     live: Reading

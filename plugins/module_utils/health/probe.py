@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking at one service: asks the engine and the orchestrator, and hands over what it saw without judging it."""
+"""Observing one service: asks the engine and the orchestrator, and returns the observations without judging them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO in the kernel's p
 
 @dataclass(frozen=True)
 class CompletionAsked:
-    """The completion that proves the service. max_tokens: 1 or more; model None: whatever is served.
+    """The completion that proves the service. max_tokens: 1 or more; model None: any model that is served.
 
-    A character may take four tokens of one byte each, and has no text before the last of them: eight always show one.
+    A character may take four tokens of one byte each and has no text before the last one: eight tokens always show
+    text.
     """
 
     prompt: str = "The quick brown fox"
@@ -39,8 +40,8 @@ class CompletionAsked:
 
 @dataclass(frozen=True)
 class Watch:
-    """How long to look. C(stall_seconds): requests in hand for so long without a step are a deadlock.  C(pause):
-    seconds between two looks."""
+    """How long to observe. C(stall_seconds): requests in hand for so long without a step are a deadlock.  C(pause):
+    seconds between two samples."""
 
     stall_seconds: float = DEFAULT_STALL_SECONDS
     pause: float = 1.0
@@ -49,48 +50,48 @@ class Watch:
 def observe(
     engine: Engine, asked: CompletionAsked | None, service: Status | None, watch: Watch | None = None
 ) -> Observations:
-    """Ask in the order of cost, and stop where a further question would only spend another deadline."""
+    """Ask in the order of cost, and stop where a further request would only spend another deadline."""
     watch = watch or Watch()
     live = engine.live()
     if live.value is not True:
         ready = Reading(None, f"not asked: {live.reason}", kind="not_asked")
         stats = Stats(unread={"all": ready.reason})
-        motion = _watch_slowly(engine, live, service, watch)
+        motion = _watch_slow_server(engine, live, service, watch)
         return Observations(live, ready, stats, ready if asked else None, None, service, motion)
     ready = engine.ready()
     stats = engine.stats()
     looks = [engine.work()]
-    generated, generation = _generate(engine, asked, ready)
+    generated, generation = _try_completion(engine, asked, ready)
     if ready.value is False:
         motion = Motion(UNREAD, f"the counters were looked at once: {ready.reason}")
     else:
-        motion = _watch(engine, looks, generated, watch)
+        motion = _watch_counters(engine, looks, generated, watch)
     if asked is not None and _only_time_tells(generated, motion, watch.stall_seconds):
-        generated, generation = _generate(engine.patient(watch.stall_seconds), asked, ready)
+        generated, generation = _try_completion(engine.patient(watch.stall_seconds), asked, ready)
         motion = judge_motion([*looks, engine.work()], watch.stall_seconds)
     return Observations(live, ready, stats, generated, generation, service, motion)
 
 
 def _only_time_tells(generated: Reading | None, motion: Motion, stall_seconds: float) -> bool:
-    """Without counters that tell, a full server and a dead one differ in how long they keep one waiting."""
+    """Whether only a longer wait can distinguish a full server from a dead one, because there are no counters."""
     if generated is None or generated.kind != "timeout" or motion.kind != UNREAD:
         return False
     return max(generated.seconds or 0.0, motion.seconds) < stall_seconds
 
 
-def _watch(engine: Engine, looks: list[WorkSample], generated: Reading | None, watch: Watch) -> Motion:
-    """Look at the counters until they tell. A completion has proven the one engine that there is."""
+def _watch_counters(engine: Engine, looks: list[WorkSample], generated: Reading | None, watch: Watch) -> Motion:
+    """Sample the counters until they decide. A single engine is already proven by a completion."""
     proven = None if generated is None else generated.value is True
     if proven and len(looks[0].lanes) < 2:
         return judge_motion(looks, watch.stall_seconds)
     if generated is not None and generated.value is False:
-        looks[:] = [engine.work()]  # what grew before may be the tokens of a completion that proved nothing
+        looks[:] = [engine.work()]  # earlier growth may be the tokens of a completion that proved nothing
     elif generated is not None:
         looks.append(engine.work())
     if proven is False and looks[-1].waited:
-        # The thread that does the work may answer for it as well, between two steps: llama.cpp's does.
+        # The thread that does the work may also serve the metrics, between two steps, as in llama.cpp.
         looks.append(engine.patient(watch.stall_seconds).work())
-    # Counters that begin anew make the time begin anew, but not for ever.
+    # Counters that go down restart the time, but this limit stays.
     end = looks[0].at + 2 * (watch.stall_seconds + looks[0].lag)
     while True:
         motion = judge_motion(looks, watch.stall_seconds)
@@ -100,10 +101,10 @@ def _watch(engine: Engine, looks: list[WorkSample], generated: Reading | None, w
         looks.append(engine.work())
 
 
-def _watch_slowly(engine: Engine, live: Reading, service: Status | None, watch: Watch) -> Motion:
-    """A server that is full may take long for every answer: ask one that kept liveness waiting for its counters alone.
+def _watch_slow_server(engine: Engine, live: Reading, service: Status | None, watch: Watch) -> Motion:
+    """Sample the counters of a server whose liveness timed out, with more patience: a full server answers slowly.
 
-    Not one that is known to be stopped or gone: that would only spend another deadline.
+    A server that is known to be stopped or gone is not asked: that would only spend another deadline.
     """
     stopped = service is not None and (
         service.process_gone or service.state == PAUSED or service.process_state in STOPPED_STATES
@@ -111,10 +112,10 @@ def _watch_slowly(engine: Engine, live: Reading, service: Status | None, watch: 
     if live.kind != "timeout" or stopped:
         return NOT_ASKED
     patient = engine.patient(watch.stall_seconds)
-    return _watch(patient, [patient.work()], None, watch)
+    return _watch_counters(patient, [patient.work()], None, watch)
 
 
-def _generate(
+def _try_completion(
     engine: Engine, asked: CompletionAsked | None, ready: Reading
 ) -> tuple[Reading | None, Generation | None]:
     if asked is None:
@@ -134,48 +135,48 @@ def _generate(
 
 
 def _was_refused(error: EngineError) -> bool | None:
-    """False: the server cannot generate.  None: the question was wrong (4xx), or there was no answer at all."""
+    """The value of a failed completion: False if the server cannot generate, None for a bad request or no answer."""
     if error.kind == "not_proven":
         return False
     return False if error.kind == "answered" and error.status is not None and error.status >= 500 else None
 
 
 def read_service(service: Service, timeout: float, run_command: Runner = run, proc: Path = Path("/proc")) -> Status:
-    """The state of the service, and whether the OOM killer had a hand in it.
+    """The state of the service, and whether the OOM killer ended it.
 
-    The kernel's log is read only when the process is gone, to tell an OOM kill from a crash.
+    The kernel's log is read only where the process is gone, to distinguish an OOM kill from a crash.
     """
     status = service.status()
     if not status.readable or not status.exists:
         return status
     if status.main_pid is not None:
-        return replace(status, oom=False, oom_kills=_kills(service, status.main_pid, proc))
-    oom, evidence = _oom(status.end, run_command, timeout, proc)
+        return replace(status, oom=False, oom_kills=_oom_kills_in_group(service, status.main_pid, proc))
+    oom, evidence = _find_oom(status.end, run_command, timeout, proc)
     return replace(status, oom=oom, oom_evidence=evidence)
 
 
-def _oom(end: ProcessEnd, run_command: Runner, timeout: float, proc: Path) -> tuple[bool | None, tuple[str, ...]]:
+def _find_oom(end: ProcessEnd, run_command: Runner, timeout: float, proc: Path) -> tuple[bool | None, tuple[str, ...]]:
     try:
         lines = kernel_log.read(run_command, timeout).lines
     except Unread:
         found = oom_evidence(end, ())
         return (True if found else None), tuple(found)
     found = oom_evidence(end, lines, contained=in_container())
-    # Of a process whose end nobody noted the kernel's number is the only trace, and elsewhere that is another one.
+    # A process whose end was not recorded can be matched only by its number, which must be the kernel's own.
     no_trace = not found and end.pid is not None and end.at is None and not _counts_as_the_kernel(proc)
     return (None if no_trace else bool(found)), tuple(found)
 
 
 def _counts_as_the_kernel(proc: Path) -> bool:
-    """Are process ids here those of the kernel's log? Not in a namespace of its own, as a container has."""
+    """Whether process ids here are those of the kernel's log, which they are not in a container's namespace."""
     try:
         return os.readlink(proc / "self" / "ns" / "pid") == _FIRST_PID_NAMESPACE
     except OSError:
         return False
 
 
-def _kills(service: Service, pid: int, proc: Path) -> int | None:
-    """Kills in the service's own group; that of a PID file's process may hold others as well, and tells nothing."""
+def _oom_kills_in_group(service: Service, pid: int, proc: Path) -> int | None:
+    """OOM kills in the service's own group; None for a PID file, whose process may share a group with others."""
     try:
         ownership = service.ownership()
         mounts = cgroups.parse_mounts(read_file(proc / "self" / "mountinfo"))

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from ..host import paths
 
-# Directories of two or more parts that hold a system or everybody's data; all shorter ones are refused anyway.
+# System and shared directories of two or more parts; all shorter paths are refused anyway.
 _TOO_GENERAL = frozenset(
     f"/{name}"
     for name in (
@@ -25,7 +25,7 @@ _TOO_GENERAL = frozenset(
 
 @dataclass
 class EmptiedCaches:
-    """removed: entries directly in the declared directories, with all that was in them. left: path and why."""
+    """removed: entries directly in the declared directories, with their contents.  left: path and why it stayed."""
 
     removed: list[str] = field(default_factory=list)
     freed: int = 0
@@ -33,7 +33,7 @@ class EmptiedCaches:
 
 
 def refuse(path: str) -> str:
-    """Why a declared path must not be emptied; an empty text when it may be. Looks at the text alone."""
+    """Why a declared path must not be emptied; an empty text if it may be. Checks the text alone."""
     pure = PurePosixPath(path)
     if not pure.is_absolute() or path.startswith("//"):
         return f"{path!r} is not an absolute path"
@@ -45,9 +45,9 @@ def refuse(path: str) -> str:
 
 
 def empty(path: str, dry_run: bool) -> EmptiedCaches:
-    """Remove what is in a directory, and keep the directory. Raises ValueError for a path that refuse() refuses.
+    """Remove the contents of a directory but not the directory. Raises ValueError for a path that refuse() refuses.
 
-    The directory is opened once, and everything is done below it: what is put in its place meanwhile is not touched.
+    All removals are relative to the directory opened first, so that a directory put in its place is not touched.
     """
     reason = refuse(path)
     if reason:
@@ -63,15 +63,15 @@ def empty(path: str, dry_run: bool) -> EmptiedCaches:
     try:
         device = os.fstat(directory).st_dev
         for name in sorted(os.listdir(directory)):
-            _remove(directory, name, os.path.join(path, name), device, dry_run, done)
+            _remove_entry(directory, name, os.path.join(path, name), device, dry_run, done)
     finally:
         os.close(directory)
     return done
 
 
-def _remove(directory: int, name: str, shown: str, device: int, dry_run: bool, done: EmptiedCaches) -> None:
+def _remove_entry(directory: int, name: str, shown: str, device: int, dry_run: bool, done: EmptiedCaches) -> None:
     try:
-        size, foreign = _measure(directory, name, shown, device)
+        size, foreign = _measure_entry(directory, name, shown, device)
         if foreign:
             done.left.append(f"{shown}: another file system is mounted at {foreign}")
             return
@@ -84,7 +84,7 @@ def _remove(directory: int, name: str, shown: str, device: int, dry_run: bool, d
     done.freed += size
 
 
-def _measure(directory: int, name: str, shown: str, device: int) -> tuple[int, str]:
+def _measure_entry(directory: int, name: str, shown: str, device: int) -> tuple[int, str]:
     """Bytes below a name, and the first path on another file system, if any. Links are not followed."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if status.st_dev != device:

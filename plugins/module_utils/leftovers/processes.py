@@ -20,26 +20,26 @@ def read(
     ownership: Ownership = Ownership(),  # noqa: B008  # frozen
     seconds: float = 10.0,
 ) -> list[ObservedProcess]:
-    """Every process that could be read. One that ends meanwhile, or may not be looked into, is left out.
+    """Every process that could be read. A process that ends meanwhile or may not be read is left out.
 
-    Environments are read only where ownership is by a mark in them. Raises Unread when one does not answer in time.
+    Environments are read only where ownership is by a mark in them. Raises Unread where a read takes too long.
     """
     numbers = pids(proc)
     marked = marks(proc, numbers, seconds) if ownership.mark else {}
-    found = (_read_one(proc / str(pid), marked.get(pid, "")) for pid in numbers)
+    found = (_read_process(proc / str(pid), marked.get(pid, "")) for pid in numbers)
     return [process for process in found if process is not None]
 
 
 def end(process: ObservedProcess, ownership: Ownership, seconds: float, proc: Path = Path("/proc")) -> bool:
-    """Kill one process and wait for its end; False when it is still there after that. Raises Unread.
+    """Kill one process and wait for its end; False if it is still there after that. Raises Unread.
 
-    The descriptor pins the process before its ownership is checked again, so that a number that has gone to somebody
-    else in the meantime is never hit.
+    A descriptor pins the process before its ownership is checked again, so that another process with the same number is
+    never killed.
     """
     try:
         with held(process.pid) as descriptor:
             marked = marks(proc, [process.pid], seconds) if ownership.mark else {}
-            again = _read_one(proc / str(process.pid), marked.get(process.pid, ""))
+            again = _read_process(proc / str(process.pid), marked.get(process.pid, ""))
             if again is None or not ownership.owns(again.groups, again.mark):
                 return True
             send(descriptor, signal.SIGKILL)
@@ -48,7 +48,7 @@ def end(process: ObservedProcess, ownership: Ownership, seconds: float, proc: Pa
         return True
 
 
-def _read_one(entry: Path, mark: str) -> ObservedProcess | None:
+def _read_process(entry: Path, mark: str) -> ObservedProcess | None:
     try:
         groups = systemd_groups((entry / "cgroup").read_text(encoding="utf-8", errors="replace"))
         name = (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()

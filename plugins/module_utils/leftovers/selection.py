@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processes a dead service left behind. Pure: decides over what was read, touches nothing."""
+"""The processes that a dead service left behind. Pure: decides from what was read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ GPU_DEVICE_PREFIX = "/dev/nvidia"
 
 @dataclass(frozen=True)
 class ObservedProcess:
-    """What was read of one process. groups: its paths in systemd's hierarchies, as /proc/PID/cgroup tells them.
-    mark: what its environment has under ownership.MARK, where that was asked for."""
+    """The readings of one process. groups: its paths in systemd's hierarchies, by /proc/PID/cgroup.
+    mark: the value of ownership.MARK in its environment, where that was read."""
 
     pid: int
     name: str
@@ -31,14 +31,14 @@ class ObservedProcess:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """own: processes of the dead service, which may be ended. foreign: others that hold a GPU, which are left alone."""
+    """own: processes of the dead service, which may be killed.  foreign: others that hold a GPU, left alone."""
 
     own: tuple[ObservedProcess, ...]
     foreign: tuple[ObservedProcess, ...]
 
 
 def select(processes: Iterable[ObservedProcess], ownership: Ownership) -> Leftovers:
-    """Split the processes of a host by what proves that one is the service's own."""
+    """Split the processes of a host by the proof that one belongs to the service."""
     own, foreign = [], []
     for process in processes:
         if ownership.owns(process.groups, process.mark):

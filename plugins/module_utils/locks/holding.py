@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may act on this host now: one run at a time, a person's or a receiver's. The decisions; host_lock.py keeps them.
+"""Who may act on this host now: one run at a time, a person's or a receiver's. These are the decisions; host_lock.py
+has the files.
 
-A run holds the host for as long as its next step may take, and says so again before each step (a lease). One that was
-killed or frozen loses the host when that time is over, or at once where somebody knows that its process is gone. A run
-that finds itself without the host must not go on.
+A run holds the host for as long as its next step may take, and renews that lease before each step. A run that was
+killed or frozen loses the host when the lease ends, or at once where its process is known to be gone. A run that has
+lost the host must not go on.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 class Holder:
     """A run that holds a host.
 
-    run: names the run among all. who: for people. host: the target's inventory name. token: its fencing token, None for
-    a person's. since: seconds since 1970. until: seconds since this host booted. boot: names that boot. process: where
-    ansible-playbook runs, as its controller told; data that this host only keeps.
+    run: the run's unique key.  who: for people.  host: the target's inventory name.  token: its fencing token, None for
+    a person's run.  since: seconds since 1970.  until: seconds since this host booted.  boot: the id of that boot.
+    process: where ansible-playbook runs, as its controller reported; this host only stores it.
     """
 
     run: str
@@ -35,7 +36,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class HostNow:
-    """Now, on this host. at_work: whether a task that changes something is being executed."""
+    """The present moment on this host. at_work: whether a task that changes something is being executed."""
 
     now: float
     boot: str
@@ -43,7 +44,7 @@ class HostNow:
 
 
 def why_not(held: Holder | None, asking: Holder, moment: HostNow, ended: str | None) -> str | None:
-    """Say why a run may not take the host, or None if it may.
+    """Why a run may not take the host, None if it may.
 
     ended: the run whose process is known to be gone.
     """
@@ -59,9 +60,9 @@ def why_not(held: Holder | None, asking: Holder, moment: HostNow, ended: str | N
 
 
 def why_lost(held: Holder | None, asking: Holder) -> str | None:
-    """Say why a run that had the host has it no more, or None if it has.
+    """Why a run that held the host has lost it, None if it still holds it.
 
-    A lease that is over is renewed as long as nobody else has come.
+    A lease that is over can be renewed as long as no other run has taken the host.
     """
     if held is None:
         return "nobody holds it any more: it was taken over and given back, or this host has booted"
@@ -69,7 +70,7 @@ def why_lost(held: Holder | None, asking: Holder) -> str | None:
 
 
 def _is_newer(asking: Holder, held: Holder) -> bool:
-    """A newer run on the same target has been given what the older one was working on."""
+    """Whether a run has a higher token on the same target: its receiver has taken over from the older run."""
     return (
         asking.host == held.host and asking.token is not None and held.token is not None and asking.token > held.token
     )

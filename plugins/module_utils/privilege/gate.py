@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program that sudo runs for a login without root: it admits modules of this collection, and runs its own copy.
 
-Installed on a host as one file of root's, an archive that Python runs (see C(autoglm root)).  What a controller sends
-is read as data; code comes from this archive alone, and what may be worked on from a file of root's.
+It is installed on a host as one file that root owns, an archive that Python runs (see C(autoglm root)). The
+controller's request is only read as data; code comes from this archive alone, and the permitted targets from a file
+that root owns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from . import request, rules
 DECLARATION = "/etc/autoglm/root.json"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TMP = "/run/autoglm/tmp"
-# Of what Ansible tells modules, what says how to answer.  The rest says where to write and what to start.
+# Ansible's internal options that only affect the answer. The others name paths to write and programs to start.
 _TAKEN = frozenset(
     f"_ansible_{name}"
     for name in (
@@ -37,14 +38,14 @@ _TAKEN = frozenset(
 
 
 def main(archive: str) -> None:
-    """Run what is asked for, or say why not.  C(archive) is the file that this program is."""
+    """Run the requested module, or answer why not. C(archive) is the path of this program."""
     user = os.environ.get("SUDO_USER", "?")
-    owner = int(os.environ.get("SUDO_UID", "-1"))  # without it, nobody has asked
+    owner = int(os.environ.get("SUDO_UID", "-1"))  # -1: not started by sudo
     settle()
     listening = False
     try:
         asked = request.asked(sys.argv[1:])
-        # Before it has this word, Ansible sends nothing.
+        # Ansible sends nothing before it has read this word.
         sys.stdout.write(f"{asked.word}\n")
         sys.stdout.flush()
         listening = True
@@ -71,7 +72,7 @@ def main(archive: str) -> None:
 
 
 def settle() -> None:
-    """Leave nothing of the asking user's around the module: environment, folder, mask, open files."""
+    """Drop everything inherited from the calling user: environment, working directory, umask, open files."""
     os.environ.clear()
     os.environ.update(PATH=_PATH, HOME="/root", LANG="C.UTF-8", LC_ALL="C.UTF-8", USER="root", LOGNAME="root")
     os.chdir("/")
@@ -81,9 +82,9 @@ def settle() -> None:
 
 
 def declaration(path: str) -> Mapping[str, Any]:
-    """Read what root has declared.
+    """Read root's declaration.
 
-    Raises request.GateRefused if it cannot be read, or anybody but root may have written it.
+    Raises request.GateRefused if it cannot be read, or another user than root could have written it.
     """
     try:
         with os.fdopen(paths.open_file(path), "rb") as opened:
@@ -102,13 +103,13 @@ def declaration(path: str) -> Mapping[str, Any]:
 
 
 def folder() -> None:
-    """Make root's own folder for what lives as long as a module."""
+    """Create root's directory for temporary files of modules."""
     os.makedirs(_TMP, mode=0o700, exist_ok=True)
 
 
 def refuse(user: str, why: str, listening: bool) -> NoReturn:
-    """Answer as a module that has failed, where Ansible is listening, and keep it in the system's log."""
-    # Names in it are the caller's: they must neither end a line of the log nor the log's writer.
+    """Answer as a failed module if Ansible is listening, and write the refusal to the system's log."""
+    # The caller chose the names in it: they must not break the log's line or stop the logger.
     why = why.encode("unicode_escape").decode("ascii")[:1000]
     syslog.syslog(syslog.LOG_WARNING, f"{user}: refused: {why}")
     message = f"Refused by autoglm-root, nothing was changed by this step: {why}."
@@ -121,8 +122,8 @@ def refuse(user: str, why: str, listening: bool) -> NoReturn:
 
 
 def run(archive: str, wanted: request.GateRequest, options: Mapping[str, Any]) -> None:
-    """Run the module of that name in this archive, as Ansible's own wrapper does."""
-    # From the archive, and only once all was admitted.
+    """Run the module of this archive as Ansible's own wrapper does."""
+    # Imported from the archive, and only after the request has been admitted.
     basic: Any = importlib.import_module("ansible.module_utils.basic")
     folder()
     taken = {name: value for name, value in wanted.options.items() if name in _TAKEN}

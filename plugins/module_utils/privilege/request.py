@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible asks of sudo, read as data: nothing of it is ever run.
+"""The request that Ansible sends through sudo, read as data: none of it is ever run.
 
-Ansible (ansible-core 2.19 to 2.21) has sudo start a shell that says a word and starts Python with a file, which holds a
-module, all that the module imports, and its options.  Of that file only three lines are looked at, each one text in
-quotes: the module's name, its options, and the archive, which is compared with our own.
+Ansible (ansible-core 2.19 to 2.21) has sudo start a shell that prints a word and starts Python with a file, which holds
+a module, all that the module imports, and its options. Only three lines of that file are read, each one quoted text:
+the module's name, its options, and the archive, which is compared with our own.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ..host import paths
 
 MOST_BYTES = 8 * 2**20
 _MOST_UNPACKED = 64 * 2**20
-# With the others an archive of a few bytes may ask for gigabytes to be read.
+# Other methods can expand an archive of a few bytes to gigabytes.
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# sudo's own options that Ansible gives to whatever it takes for sudo, before the shell.
+# sudo's own options, which Ansible gives to any program that it takes for sudo, before the shell.
 _IGNORED = frozenset(("-H", "-S", "-n", "-u", "root"))
 _LINE = re.compile(
     r"echo (?P<word>BECOME-SUCCESS-[a-z]{1,64}) ; /usr/bin/python3(?:\.\d+)?"
@@ -41,20 +41,20 @@ _BEGIN = "    _ansiballz_main(\n"
 
 
 class GateRefused(Exception):
-    """The request is none that the gate takes; the text says why."""
+    """The gate does not accept the request; the text says why."""
 
 
 @dataclass(frozen=True)
 class GateArguments:
-    """What stands on the command line."""
+    """The arguments of the command line."""
 
-    word: str  # what Ansible waits for before it listens
+    word: str  # Ansible waits for it before it sends anything
     file: str | None  # None: the module comes on standard input
 
 
 @dataclass(frozen=True)
 class GateRequest:
-    """What stands in the file."""
+    """The contents of the file."""
 
     module: str
     options: Mapping[str, Any]  # Ansible's own among them, with names that begin with _ansible_
@@ -63,7 +63,7 @@ class GateRequest:
 
 
 def asked(arguments: Sequence[str]) -> GateArguments:
-    """Read the command line. Raises GateRefused for anything but the start of one module."""
+    """Parse the command line. Raises GateRefused for anything but the start of one module."""
     words = list(arguments)
     while words and words[0] in _IGNORED:
         del words[0]
@@ -74,9 +74,9 @@ def asked(arguments: Sequence[str]) -> GateArguments:
 
 
 def sent(file: str, owner: int) -> str:
-    """Return the text of a file that was sent.
+    """Return the text of a file that the controller sent.
 
-    C(owner): who has asked; a file of anybody else's is none that was sent, and root reads it for nobody.
+    C(owner): the calling user, who must own the file: root reads no other user's file on request.
     Raises GateRefused if it is no such file.
     """
     try:
@@ -108,7 +108,7 @@ def parse(text: str) -> GateRequest:
     for name in ("module_fqn", "params", "profile", "zip_data"):
         if not _is_text(lines.get(name, "")):
             raise GateRefused("the module's file is not as ansible-core 2.19 to 2.21 writes it")
-        wanted[name] = _unquoted(lines[name])
+        wanted[name] = _unquote(lines[name])
     try:
         options = json.loads(wanted["params"])["ANSIBLE_MODULE_ARGS"]
         archive = base64.b64decode(wanted["zip_data"], validate=True)
@@ -120,10 +120,10 @@ def parse(text: str) -> GateRequest:
 
 
 def _is_text(text: str) -> bool:
-    """Whether this is one text in quotes, in Python's way of writing it.
+    """Whether this is one Python string literal.
 
-    No expression says so as a whole: the engine keeps 150 bytes of each character that a group of it has passed over,
-    which is a gigabyte of root's for the longest file that anybody may send.
+    No single regular expression checks this: the engine would keep 150 bytes for each character that a group matches,
+    which is a gigabyte of memory for the longest file allowed.
     """
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return False
@@ -131,18 +131,18 @@ def _is_text(text: str) -> bool:
     return not any(character in inner for character in (text[0], "\\", "\n"))
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     try:
         return str(ast.literal_eval(text))
-    except (SyntaxError, ValueError, MemoryError):  # an escape that is none, a zero byte
+    except (SyntaxError, ValueError, MemoryError):  # an invalid escape, a zero byte
         raise GateRefused("a text in the module's file cannot be read") from None
 
 
 def differs(archive: bytes, ours: Callable[[str], bytes | None]) -> str | None:
-    """Name the first file in which what was sent is not what is installed here, None where there is none.
+    """The first file that differs between the controller's archive and the installed one, None where there is none.
 
-    What was sent is not run, whatever it is: this tells a release from another one.  The files C(__init__.py) are left
-    out, since Ansible writes its own.
+    The controller's archive is never run: this only detects another release. The files C(__init__.py) are left out,
+    since Ansible writes its own.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:

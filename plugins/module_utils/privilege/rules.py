@@ -1,19 +1,19 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which modules the gate runs as root, and which of their options must be what root has declared for the host.
+"""The modules that the gate runs as root, and the options that root must have declared for the host.
 
 An option of a module is one of three things here:
 
-- bound: it says what is worked on (a unit, a command line, a path).  All bound options together must be one row of the
-  declaration, so that the command line of one service is never started as the user of another;
-- free: whatever it says, the module does nothing but what it does on a declared thing (a number of seconds, a text);
-- anything else, and what comes with a later release: must not be given.
+- bound: it names what the module works on (a unit, a command line, a path). All bound options together must match one
+  row of the declaration, so that the command line of one service is never started as the user of another;
+- free: no value makes the module work on anything but a declared target (a number of seconds, a text);
+- any other option, including those of later releases: refused.
 
-An option is free only if the module joins it to no path, expands nothing in it and starts nothing that it names.
+An option is free only if the module joins it to no path, expands nothing in it and starts no program that it names.
 
-A declaration is a JSON object, for each kind of row a list of objects: C(services), C(drains), C(checkpoints),
-C(evidence), C(gpus), C(notes), C(commands).  See C(autoglm root).
+A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(checkpoints), C(evidence),
+C(gpus), C(notes), C(commands). See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 OURS = "ansible_collections.autoglm.recovery.plugins.modules."
 BUILTIN = "ansible.modules."
 
-# The keys of a service that say which process it is and how it is started, and where its engine answers.
+# The keys of a service that identify its process, how it is started, and where its engine answers.
 PROCESS = ("unit", "container", "container_runtime", "pid_file", "start_command", "log_file")
 START = ("user", "working_dir", "environment")
 ENGINE = ("engine", "engine_options", "url", "ca_path")
@@ -40,7 +40,7 @@ CHECKPOINT = (
 
 @dataclass(frozen=True)
 class BoundOptions:
-    """Options that together must be those of one row of a kind; C(optional): or all of them left out."""
+    """Options that together must match one row of a kind. C(optional): all of them may be left out."""
 
     kind: str
     options: tuple[str, ...]
@@ -49,14 +49,14 @@ class BoundOptions:
 
 @dataclass(frozen=True)
 class ModuleRule:
-    """What one module may be given."""
+    """The options that one module accepts."""
 
     bound: tuple[BoundOptions, ...] = ()
     free: frozenset[str] = frozenset()
-    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # these values, or left out
+    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # option -> its allowed values
 
 
-def _free(words: str) -> frozenset[str]:
+def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
@@ -67,11 +67,11 @@ RULES: Mapping[str, ModuleRule] = {
     f"{OURS}ask": ModuleRule(),  # what it runs on a host is another module
     # They ask a receiver, which needs no root: with a path of the caller's choice it would be sent root's files.
     **{f"{OURS}{name}": ModuleRule() for name in ("incident", "incident_info", "pause")},
-    f"{OURS}fence": ModuleRule(free=_free("host service token run incident")),
-    f"{OURS}host_lock": ModuleRule(free=_free("state host seconds wait token who run process ended")),
+    f"{OURS}fence": ModuleRule(free=_names("host service token run incident")),
+    f"{OURS}host_lock": ModuleRule(free=_names("state host seconds wait token who run process ended")),
     f"{OURS}inference_health": ModuleRule(
         (BoundOptions("services", PROCESS, optional=True), BoundOptions("services", ENGINE)),
-        _free(
+        _names(
             f"{_ENGINE_FREE} generate model prompt max_tokens generate_timeout stall_seconds answers_suffice "
             "start_grace fail_on"
         ),
@@ -82,43 +82,43 @@ RULES: Mapping[str, ModuleRule] = {
             BoundOptions("services", ENGINE, optional=True),
             BoundOptions("evidence", ("dest",)),
         ),
-        _free(f"{_ENGINE_FREE} incident run phase attempt host excerpt_bytes log_lines command_timeout deadline gpus"),
+        _names(f"{_ENGINE_FREE} incident run phase attempt host excerpt_bytes log_lines command_timeout deadline gpus"),
     ),
     f"{OURS}inference_service": ModuleRule(
-        (BoundOptions("services", (*PROCESS, *START)),), _free("state stop_timeout kill_after start_timeout timeout")
+        (BoundOptions("services", (*PROCESS, *START)),), _names("state stop_timeout kill_after start_timeout timeout")
     ),
-    f"{OURS}clean_leftovers": ModuleRule((BoundOptions("services", (*PROCESS, "cache_paths")),), _free("timeout")),
+    f"{OURS}clean_leftovers": ModuleRule((BoundOptions("services", (*PROCESS, "cache_paths")),), _names("timeout")),
     f"{OURS}engine_control": ModuleRule(
-        (BoundOptions("services", ENGINE),), _free(f"{_ENGINE_FREE} state order_timeout")
+        (BoundOptions("services", ENGINE),), _names(f"{_ENGINE_FREE} state order_timeout")
     ),
     f"{OURS}drain_inference": ModuleRule(
         (BoundOptions("drains", (*DRAIN, *GUARDS)),),
-        _free(
+        _names(
             "peers api_key validate_certs engine_timeout witnesses wait zeros poll deadline remaining "
             "remaining_deadline require_ready weight slow_start slow_start_steps"
         ),
     ),
     f"{OURS}checkpoint_model": ModuleRule(
         (BoundOptions("checkpoints", CHECKPOINT),),
-        _free("api_key validate_certs timeout incident"),
+        _names("api_key validate_certs timeout incident"),
         {"state": ("saved",)},
     ),
     f"{OURS}gpu_health": ModuleRule(
         (BoundOptions("gpus", ("services",), optional=True),),
-        _free(
+        _names(
             f"{_GPU_FREE} expected_driver expected_persistence expected_ecc expected_mig expected_pcie_width "
             "expected_pcie_generation expected_nvlinks busy_percent thresholds kernel_since overrides"
         ),
     ),
     f"{OURS}nvlink_check": ModuleRule(
-        free=_free(
+        free=_names(
             f"{_GPU_FREE} expected_links expected_links_by_gpu expected_ports link_rates port_rates ber_exponents "
             "window reset_baseline network_ports"
         )
     ),
     # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
     # where a directory lies at their path they work in it, on a name that the caller gives.
-    f"{OURS}taken_out": ModuleRule((BoundOptions("notes", ("path",)),), _free("state service incident")),
+    f"{OURS}taken_out": ModuleRule((BoundOptions("notes", ("path",)),), _names("state service incident")),
     # autoglm doctor: that root can be reached at all, and that a container of root's is there.
     f"{BUILTIN}command": ModuleRule(
         (BoundOptions("commands", ("_raw_params", "argv")),),
@@ -133,65 +133,67 @@ RULES: Mapping[str, ModuleRule] = {
 
 
 def refusal(module: str, options: Mapping[str, Any], declared: Mapping[str, Any]) -> str | None:
-    """Say why a module must not be run as root with these options, or None where it may.
+    """Why a module must not be run as root with these options, None where it may.
 
     C(options) are the module's own, without Ansible's.
     """
     rule = RULES.get(module)
     if rule is None:
         return f"{module} is no module that is run as root here"
-    given = {name: value for name, value in options.items() if not _absent(value)}
+    given = {name: value for name, value in options.items() if not _is_empty(value)}
     bound = {name for group in rule.bound for name in group.options}
     for name in sorted(given.keys() - bound - rule.free):
-        if not any(_same(given[name], value) for value in rule.only.get(name, ())):
-            return f"{name} must not be given as {_shown(given[name])}"
+        if not any(_is_same(given[name], value) for value in rule.only.get(name, ())):
+            return f"{name} must not be given as {_without_secrets(given[name])}"
     for kind in dict.fromkeys(group.kind for group in rule.bound):
         groups = [group for group in rule.bound if group.kind == kind]
         rows = declared.get(kind, [])
-        if not any(all(_fits(group, given, row) for group in groups) for row in rows):
+        if not any(all(_matches_row(group, given, row) for group in groups) for row in rows):
             named = {option: given[option] for group in groups for option in group.options if option in given}
-            return f"no one of the declared {kind} has {_shown(named)}"
+            return f"no one of the declared {kind} has {_without_secrets(named)}"
     return None
 
 
 def handed_on(module: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with which an admitted module runs.
 
-    What is empty was judged as left out, so that it is: a module may have a default, or another name, for it.
+    Empty values were judged as left out, so they are removed: a module may have a default or an alias for an option.
     """
     rule = RULES[module]
-    return {name: value for name, value in options.items() if name in rule.free or not _absent(value)}
+    return {name: value for name, value in options.items() if name in rule.free or not _is_empty(value)}
 
 
-def _fits(group: BoundOptions, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def _matches_row(group: BoundOptions, given: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     if group.optional and not any(option in given for option in group.options):
         return True
-    return all(_same(given.get(option), row.get(option)) for option in group.options)
+    return all(_is_same(given.get(option), row.get(option)) for option in group.options)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return _canonical(one) == _canonical(other)
+def _is_same(one: Any, other: Any) -> bool:
+    return _canonical_text(one) == _canonical_text(other)
 
 
-def _canonical(value: Any) -> str:
-    """Ansible leaves out what is empty, and may turn a number into a text and back on its way to a host."""
-    if _absent(value):
+def _canonical_text(value: Any) -> str:
+    """A value as a text to compare: empty ones are equal, and so are 1 and "1", which Ansible may convert."""
+    if _is_empty(value):
         return ""
     if isinstance(value, Mapping):
         return (
-            "{" + ",".join(f"{json.dumps(str(key))}:{_canonical(value[key])}" for key in sorted(value, key=str)) + "}"
+            "{"
+            + ",".join(f"{json.dumps(str(key))}:{_canonical_text(value[key])}" for key in sorted(value, key=str))
+            + "}"
         )
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_canonical(leaf) for leaf in value) + "]"
+        return "[" + ",".join(_canonical_text(leaf) for leaf in value) + "]"
     return json.dumps(str(value))
 
 
-def _absent(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value)
 
 
-def _shown(value: Any) -> str:
-    """For a message: names only, since options may hold keys."""
+def _without_secrets(value: Any) -> str:
+    """A value for a message, without its secrets."""
     if isinstance(value, Mapping):
         shown = {key: (leaf if isinstance(leaf, str) and key not in _SECRET else "...") for key, leaf in value.items()}
         return json.dumps(shown, sort_keys=True)[:300]

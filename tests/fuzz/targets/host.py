@@ -256,7 +256,7 @@ def _mark(data: bytes) -> object:
         path = Path(folder, "mark")
         path.write_bytes(data)
         path.with_name("mark.by").write_bytes(b'{"token": 7, "run": "r", "incident": "1"}')
-        found = mark._read(path)
+        found = mark._read_mark(path)
         return None if found is None else (found.token, found.run, found.incident)
 
 
@@ -264,7 +264,7 @@ def _mark_holder(data: bytes) -> object:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "mark").write_bytes(b"7\n")
         Path(folder, "mark.by").write_bytes(data)
-        found = mark._read(Path(folder, "mark"))
+        found = mark._read_mark(Path(folder, "mark"))
         return None if found is None else (found.token, found.run, found.incident)
 
 
@@ -273,7 +273,7 @@ def _lock(data: bytes) -> object:
         Path(folder, host_lock._RECORD).write_bytes(data)
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            held = host_lock._read(place)
+            held = host_lock._read_record(place)
         finally:
             os.close(place)
     if held is None:

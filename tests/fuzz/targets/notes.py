@@ -49,7 +49,7 @@ def _checkpoint_id_holds(data: bytes, found: object) -> None:
 
 def _evidence(data: bytes) -> str:
     """What a program said of a service, in JSON or not."""
-    return snapshot._redacted("container.json", text(data), ("hunter2-hunter2",))
+    return snapshot._redact_log("container.json", text(data), ("hunter2-hunter2",))
 
 
 def _evidence_holds(_data: bytes, found: object) -> None:

@@ -79,7 +79,7 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 
 def test_another_file_system_inside_is_left(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "_measure", lambda *_arguments: (0, "/mounted"))
+    monkeypatch.setattr(caches, "_measure_entry", lambda *_arguments: (0, "/mounted"))
     done = caches.empty(str(cache), False)
     assert done.removed == []
     assert all("another file system" in left for left in done.left)

@@ -135,8 +135,9 @@ def _refusal(mark: _StoredMark, shown: ShownToken) -> str:
     whose = f", shown by {mark.incident}" if mark.incident else ""
     return (
         f"a newer run has been here: its fencing token is {_describe_token(mark.token)}{whose}, and this one's is "
-        f"{_describe_token(shown.token)} ({mark.path}). The receiver goes above it and tries again by itself. If "
-        "it is refused again and again, another receiver works on this host too: stop one of them, or give each its own hosts. If "
+        f"{_describe_token(shown.token)} ({mark.path}). The receiver goes above it and tries again by itself. If it is "
+        "refused again and again, another receiver works on this host too: stop one of them, or give each its own "
+        "hosts. If "
         "none does, remove that file"
     )
 

@@ -20,6 +20,7 @@ from autoglm_recovery.receiver.console.moments import ago, clock, rough
 from autoglm_recovery.receiver.console.shapes import SHAPES
 from autoglm_recovery.receiver.console.words import NAMES, STANDS_IN_WORDS
 from autoglm_recovery.receiver.values.model import IncidentState
+from autoglm_recovery.receiver.web.gate import cookie
 from autoglm_recovery.receiver.web.static_files import version
 from autoglm_recovery.report.document import duration
 
@@ -78,7 +79,7 @@ class Frame:
 
 def theme_of(request: Request) -> str:
     """Return the theme that this browser has asked for."""
-    chosen = request.cookies.get(THEME_COOKIE, "")
+    chosen = cookie(request, THEME_COOKIE) or ""
     return chosen if chosen in THEMES else "auto"
 
 

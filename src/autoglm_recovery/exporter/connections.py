@@ -10,7 +10,6 @@ sends a byte now and then would keep its thread for ever.
 from __future__ import annotations
 
 import io
-import ipaddress
 import socket
 import sys
 import threading
@@ -20,6 +19,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client.exposition import ThreadingWSGIServer
+
+from autoglm_recovery.addresses import network_of
 
 MOST_CONNECTIONS = 64
 MOST_FROM_ONE_ADDRESS = 16
@@ -37,7 +38,7 @@ class ConnectionLimiter:
 
     def enter(self, address: str) -> bool:
         """Count a connection, or return False where there are too many."""
-        key = _network(address)
+        key = network_of(address)
         with self._lock:
             if self._open.total() >= self._most or self._open[key] >= self._most_from_one:
                 return False
@@ -46,21 +47,11 @@ class ConnectionLimiter:
 
     def leave(self, address: str) -> None:
         """Forget a connection that entered."""
-        key = _network(address)
+        key = network_of(address)
         with self._lock:
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]
-
-
-def _network(address: str) -> str:
-    """Return an IPv4 address, or the /64 of an IPv6 one: whoever has one address there has them all."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 class BoundedServer(ThreadingWSGIServer):

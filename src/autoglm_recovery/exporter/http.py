@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -17,9 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from autoglm_recovery.addresses import host_and_port
 from autoglm_recovery.exporter.connections import BoundedHandler, BoundedServer
-
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>\d{1,5})")
 
 
 class ExporterListenError(Exception):
@@ -39,20 +37,18 @@ def page(metrics: Iterable[Metric]) -> bytes:
     return generate_latest(_Once([metric for metric in metrics if metric.samples]))
 
 
-def parse_address(listen: str) -> tuple[str, int]:
-    """Read ``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ListenError."""
-    match = _ADDRESS.fullmatch(listen)
-    if match is None or int(match["port"]) > 65535:
-        raise ExporterListenError(f"{listen!r} is no HOST:PORT or [IPv6]:PORT")
-    return match["six"] or match["host"] or "0.0.0.0", int(match["port"])  # noqa: S104 - said by an empty host
-
-
 class ExporterServer:
     """An HTTP server whose answers ``write`` writes."""
 
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
-        """Bind the address.  Raises ListenError."""
-        host, port = parse_address(listen)
+        """Bind the address; no host before the colon is every address.
+
+        :raises ExporterListenError: says why not.
+        """
+        try:
+            host, port = host_and_port(listen)
+        except ValueError as error:
+            raise ExporterListenError(str(error)) from error
         kind = type("Server", (BoundedServer,), {"address_family": _family(host)})
         try:
             self._server: Any = make_server(host, port, self._answer, kind, handler_class=BoundedHandler)

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from autoglm_recovery.addresses import network_of
 from autoglm_recovery.receiver.access.authenticator import _basic, is_loopback
-from autoglm_recovery.receiver.access.buckets import key_of
 from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
 from autoglm_recovery.receiver.console.filters import read_filter
 from autoglm_recovery.receiver.intake.payload import PayloadError
@@ -136,5 +136,5 @@ TARGETS = (
         largest=_LARGEST_QUERY,
     ),
     Target("request-comment", _comment, lambda: [b'{"comment": "the card is swapped"}'], (PayloadError,)),
-    Target("client-address", lambda data: key_of(text(data)), lambda: [b"192.0.2.7", b"2001:db8::7%eth0"]),
+    Target("client-address", lambda data: network_of(text(data)), lambda: [b"192.0.2.7", b"2001:db8::7%eth0"]),
 )

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from autoglm_recovery.exporter import connections
-from autoglm_recovery.exporter.http import ExporterListenError, ExporterServer, parse_address
+from autoglm_recovery.exporter.http import ExporterListenError, ExporterServer
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import NodeService, Services, ServicesError, load_services
 
@@ -170,23 +170,10 @@ def test_without_services_no_process_is_looked_at(tmp_path: Path) -> None:
     assert processes.service_of(1) is None
 
 
-@pytest.mark.parametrize(
-    ("listen", "expected"),
-    [
-        ("127.0.0.1:9471", ("127.0.0.1", 9471)),
-        ("[::1]:9471", ("::1", 9471)),
-        (":9471", ("0.0.0.0", 9471)),  # noqa: S104
-        ("0.0.0.0:0", ("0.0.0.0", 0)),  # noqa: S104
-    ],
-)
-def test_addresses(listen: str, expected: tuple[str, int]) -> None:
-    assert parse_address(listen) == expected
-
-
 @pytest.mark.parametrize("listen", ["9471", "localhost", "::1:9471", "a:b", "a:99999", ""])
 def test_what_is_no_address(listen: str) -> None:
-    with pytest.raises(ExporterListenError):
-        parse_address(listen)
+    with pytest.raises(ExporterListenError, match="HOST:PORT"):
+        ExporterServer(listen, bytes)
 
 
 def test_the_server_answers_what_it_should() -> None:

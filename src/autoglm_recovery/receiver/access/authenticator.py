@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from autoglm_recovery.addresses import network_of
 from autoglm_recovery.receiver.access import passwords
-from autoglm_recovery.receiver.access.buckets import RateBuckets, key_of
+from autoglm_recovery.receiver.access.buckets import RateBuckets
 from autoglm_recovery.receiver.access.entries import AccessEntry, AuthError, digest, read_entries
 from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
 from autoglm_recovery.receiver.access.watched import WatchedFiles
@@ -138,7 +139,7 @@ class Authenticator:
     def _of_user(self, user: tuple[str, str], credentials: Credentials) -> AccessEntry:
         entries = self._entries()
         # Before anything is compared: what is remembered must not be guessed faster than what is computed.
-        if wait := self._failures.wait(key_of(credentials.address)):
+        if wait := self._failures.wait(network_of(credentials.address)):
             raise TooManyFailures(wait)
         if entry := self._remembered.get(user, entries):
             return entry
@@ -162,7 +163,7 @@ class Authenticator:
         return next((e for e in self._entries() if e.kind == "certificate" and e.secret in names), None)
 
     def _failure(self, credentials: Credentials, detail: str, tried: str) -> Unrecognised:
-        wait = self._failures.take(key_of(credentials.address))
+        wait = self._failures.take(network_of(credentials.address))
         return TooManyFailures(wait) if wait else Unrecognised(detail, tried)
 
 

@@ -18,7 +18,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from autoglm_recovery.receiver.access.buckets import key_of
+from autoglm_recovery.addresses import network_of
 from autoglm_recovery.receiver.process.seldom import OncePerMinute
 from autoglm_recovery.receiver.web.certificates import names_of
 from autoglm_recovery.receiver.web.listening import note_established
@@ -54,7 +54,7 @@ class Connection(H11Protocol):
         """Count it, and turn it away if there are too many."""
         super().connection_made(transport)
         note_established(transport, lambda: self._known)
-        key = key_of(self.client[0]) if self.client else ""
+        key = network_of(self.client[0]) if self.client else ""
         if self.from_address[key] >= MOST_FROM_ONE_ADDRESS:
             transport.write(_BUSY)
             transport.close()
@@ -122,7 +122,7 @@ class Connection(H11Protocol):
     def _too_slow(self) -> None:
         # No answer: for Alertmanager a lost connection is a reason to try again, and 408 is one to give up.
         address = self.client[0] if self.client else "unknown"
-        if (unsaid := _slow.unsaid(key_of(address))) is not None:
+        if (unsaid := _slow.unsaid(network_of(address))) is not None:
             log.warning("a request took too long to arrive", address=address, more_since_last_told=unsaid)
         self.transport.abort()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from autoglm_recovery.receiver.access.buckets import key_of
+from autoglm_recovery.addresses import network_of
 from autoglm_recovery.receiver.process.seldom import OncePerMinute
 
 # By OpenSSL's names of reasons: what it means at this end.
@@ -39,7 +39,7 @@ class HandshakeLog:
 
     def failed(self, address: str, reason: str) -> None:
         """Tell of a failure, or count it."""
-        unsaid = self._seldom.unsaid((key_of(address), reason))
+        unsaid = self._seldom.unsaid((network_of(address), reason))
         if unsaid is not None:
             log.warning(
                 "a TLS handshake has failed",

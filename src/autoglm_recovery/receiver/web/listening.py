@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from autoglm_recovery.receiver.access.buckets import key_of
+from autoglm_recovery.addresses import network_of
 from autoglm_recovery.receiver.process.seldom import OncePerMinute
 
 MOST_ACCEPTED = 1024
@@ -71,7 +71,7 @@ class CountingListener(socket.socket):
                 break
             descriptor, address = self._accept_any()
             accepted = _Accepted(self.family, self.type, self.proto, descriptor)
-            key = key_of(str(address[0])) if isinstance(address, tuple) else ""
+            key = network_of(str(address[0])) if isinstance(address, tuple) else ""
             if self._accepted.of(key) >= self._most_from_one:
                 accepted.close()
                 self._tell("an address has too many connections, one was turned away", key)

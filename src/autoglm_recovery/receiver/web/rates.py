@@ -14,7 +14,8 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from autoglm_recovery.receiver.access.buckets import RateBuckets, key_of
+from autoglm_recovery.addresses import network_of
+from autoglm_recovery.receiver.access.buckets import RateBuckets
 from autoglm_recovery.receiver.web.gate import address_of
 from autoglm_recovery.receiver.web.problems import problem, retry_later
 
@@ -36,7 +37,7 @@ class Rates:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or turn away."""
-        wait = self._each.take(key_of(address_of(Request(scope)))) or self._all.take("")
+        wait = self._each.take(network_of(address_of(Request(scope)))) or self._all.take("")
         if wait:
             self._refused()
             await retry_later("too many requests", math.ceil(wait))(scope, receive, send)

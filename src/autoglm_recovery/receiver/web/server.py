@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from autoglm_recovery.addresses import host_and_port
 from autoglm_recovery.receiver.access.authenticator import Authenticator, check_open, watch_entries
 from autoglm_recovery.receiver.access.entries import AccessEntry, AuthError
 from autoglm_recovery.receiver.access.sessions import Sessions, read_key
@@ -94,15 +95,17 @@ def _session_key(settings: AccessSettings, state_dir: Path) -> Path:
 
 
 def split_address(listen: str) -> tuple[str, int]:
-    """Split ``host:port`` or ``[v6]:port``.
+    """Split ``HOST:PORT`` or ``[IPv6]:PORT``.
 
-    Raises ListenError if it is neither.
+    :raises ListenError: if it is neither, or names no host: all addresses are never taken by accident.
     """
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ListenError(f"--listen {listen!r} is not HOST:PORT; write for example 127.0.0.1:9470 or [::1]:9470")
-    return host, int(port)
+    try:
+        host, port = host_and_port(listen)
+    except ValueError as error:
+        raise ListenError(f"--listen {error}") from error
+    if not host:
+        raise ListenError(f"--listen {listen!r} has no host before HOST:PORT's colon; 0.0.0.0 is every address")
+    return host, port
 
 
 def bound(listen: str) -> socket.socket:

@@ -14,7 +14,7 @@ _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<p
 def host_and_port(listen: str) -> tuple[str, int]:
     """Split ``HOST:PORT`` or ``[IPv6]:PORT``; the host may be empty.
 
-    :raises ValueError: if it is neither.
+    Raises ValueError if it is neither.
     """
     match = _LISTEN.fullmatch(listen)
     if match is None or int(match["port"]) >= 1 << 16:

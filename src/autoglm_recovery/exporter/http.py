@@ -43,7 +43,7 @@ class ExporterServer:
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
         """Bind the address; no host before the colon is every address.
 
-        :raises ExporterListenError: says why not.
+        Raises ExporterListenError, which says why not.
         """
         try:
             host, port = host_and_port(listen)

@@ -97,7 +97,7 @@ def _session_key(settings: AccessSettings, state_dir: Path) -> Path:
 def split_address(listen: str) -> tuple[str, int]:
     """Split ``HOST:PORT`` or ``[IPv6]:PORT``.
 
-    :raises ListenError: if it is neither, or names no host: all addresses are never taken by accident.
+    Raises ListenError if it is neither, or names no host: all addresses are never taken by accident.
     """
     try:
         host, port = host_and_port(listen)

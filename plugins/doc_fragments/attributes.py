@@ -12,7 +12,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options: {}
 requirements:
-  - Python 3.9 or newer on the host on which the module runs. An older one is told so in one sentence.
+  - python >= 3.9 on the host on which the module runs. With an older one it says so in one sentence.
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the target.

@@ -393,14 +393,16 @@ minimum_python.check()  # before what an older Python cannot import
 # isort: split
 import os
 import sys
+import traceback
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints import operation, timer, timer_install
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.formats import FORMATS
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.names import check_series
 from ansible_collections.autoglm.recovery.plugins.module_utils.checkpoints.problems import CheckpointError, Damaged
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.arguments import engine_arguments
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.libraries import MissingLibrary
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
 # What a timer's save needs of the parameters, and nothing else of them: it is written down on the host.
@@ -544,6 +546,9 @@ def main() -> None:
     os.umask(0o077)
     try:
         result = act(module.params, module.check_mode)
+    except MissingLibrary as error:
+        why = missing_required_lib(error.package, reason=error.needed)
+        module.fail_json(msg=why, exception=traceback.format_exc())
     except (CheckpointError, Damaged, OSError, Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -22,7 +22,8 @@ description:
 author:
   - autoglm.recovery maintainers (@autoglm)
 requirements:
-  - The Python package C(kubernetes), where the balancer is V(kubernetes).
+  - The Python package C(kubernetes), where O(balancer.kind=kubernetes).
+  - The Python package C(PyYAML), where O(balancer.file) is YAML.
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
@@ -286,10 +287,11 @@ minimum_python.check()  # before what an older Python cannot import
 
 # isort: split
 import math
+import traceback
 from dataclasses import asdict
 from typing import Any, Optional
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import (
     activation,
     draining,
@@ -302,6 +304,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.balancers.registr
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.registry import open_engine
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.libraries import MissingLibrary
 
 # Smallest values that make sense; the rest of the argument spec cannot say so.
 _AT_LEAST = {"zeros": 1, "poll": 0.01, "deadline": 0, "remaining_deadline": 0, "slow_start": 0, "slow_start_steps": 1}
@@ -439,6 +442,9 @@ def main() -> None:
     )
     try:
         outcome = act(module.params, module.check_mode)
+    except MissingLibrary as error:
+        why = missing_required_lib(error.package, reason=error.needed)
+        module.fail_json(msg=why, exception=traceback.format_exc())
     except ValueError as error:
         module.fail_json(msg=str(error))
     result = result_of(outcome, module.params["state"], module.check_mode)

@@ -32,8 +32,8 @@ attributes:
   action_group:
     membership: [autoglm.recovery.gpu, autoglm.recovery.recovery, autoglm.recovery.verdict]
 requirements:
-  - The Python package C(nvidia-ml-py) on the target. Not the package named C(pynvml), which is an older one.
-    Without it the verdict is V(unknown).
+  - The Python package C(nvidia-ml-py). Not the package named C(pynvml), which is an older one.
+    Without it the verdict is V(unknown), with a warning.
 options:
   expected_gpus:
     description:
@@ -258,10 +258,11 @@ minimum_python.check()  # before what an older Python cannot import
 # isort: split
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.examine import ExamineOptions, examine
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.expectations import Expectations
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.arguments import gpu_arguments
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import MISSING_PACKAGE, PACKAGE
 from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
@@ -328,6 +329,8 @@ def main() -> None:
     except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     result["warnings_found"] = result.pop("warnings")  # Ansible shows and keeps a key "warnings" itself
+    if (result["snapshot"]["nvml"]["error"] or {}).get("error") == MISSING_PACKAGE:
+        module.warn(missing_required_lib(PACKAGE, reason="to read GPUs, of which nothing is known without it"))
     ending.end(module, result)
 
 

@@ -45,7 +45,8 @@ attributes:
       - The baseline is renewed without being reported as a change.
         Only O(reset_baseline=true) is reported as one, each time.
 requirements:
-  - nvidia-ml-py on the host, for the Python that runs the module (the PyPI package named C(pynvml) is not it)
+  - The Python package C(nvidia-ml-py). Not the package named C(pynvml), which is an older one.
+    Without it the verdict is V(unknown), with a warning.
 options:
   expected_links:
     description:
@@ -236,7 +237,7 @@ minimum_python.check()  # before what an older Python cannot import
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.findings import summary
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink import baseline as nvlink_baseline
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.limits import NvlinkLimits
@@ -248,6 +249,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.look i
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.nvlink.verdict import ExpectedLinks
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.arguments import gpu_arguments
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.nvml import MISSING_PACKAGE, PACKAGE
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 from ansible_collections.autoglm.recovery.plugins.module_utils.health import ending
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run
@@ -326,6 +328,8 @@ def main() -> None:
         except OSError as error:
             # The verdict stands without it; rates cannot be told the next time.
             said["warnings_found"].append(f"the baseline could not be kept in {asked.state_dir}: {error}")
+    if (result.facts["nvml"]["error"] or {}).get("error") == MISSING_PACKAGE:
+        module.warn(missing_required_lib(PACKAGE, reason="to read GPUs, of which nothing is known without it"))
     ending.end(module, said, changed=params["reset_baseline"] and result.kept is not None)
 
 

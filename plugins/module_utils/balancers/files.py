@@ -21,6 +21,7 @@ from collections.abc import Collection
 from typing import Any, BinaryIO, Callable
 
 from ..host import bounded_yaml, paths, whole_file
+from ..host.libraries import MissingLibrary
 from ..host.plain import one_line
 from .protocol import BalancerError, Obstacle
 
@@ -154,16 +155,13 @@ def obstacles(path: str, document: bool = False) -> list[Obstacle]:
 
 
 def parse(path: str, content: bytes) -> Any:
-    """The document in a JSON or, by its name, a YAML file. Raises BalancerError."""
+    """The document in a JSON or, by its name, a YAML file. Raises BalancerError and MissingLibrary."""
     if is_yaml(path) and len(content) > _MAX_YAML:
         raise BalancerError("unreadable", f"{path} is YAML and larger than {_MAX_YAML} bytes: use JSON")
-    try:
-        if not is_yaml(path):
-            return json.loads(content)
+    if is_yaml(path):
         _import_yaml(path)
-        return bounded_yaml.load(content)
-    except BalancerError:
-        raise
+    try:
+        return bounded_yaml.load(content) if is_yaml(path) else json.loads(content)
     except Exception as error:  # pylint: disable=broad-except  # YAML's errors are of a library we may lack
         words = one_line(error, 300)
         raise BalancerError("unreadable", f"{path} is not {'YAML' if is_yaml(path) else 'JSON'}: {words}") from error
@@ -202,5 +200,5 @@ def _import_yaml(path: str) -> Any:
     try:
         import yaml  # noqa: PLC0415  # only those who have such a file need it
     except ImportError as error:
-        raise BalancerError("refused", f"{path} is YAML, which needs PyYAML on this host; JSON does not") from error
+        raise MissingLibrary("PyYAML", f"for {path}, which is YAML; JSON needs nothing") from error
     return yaml

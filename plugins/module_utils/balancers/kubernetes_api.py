@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..engines.transport import TransportError, within
+from ..host.libraries import MissingLibrary
 from .protocol import BalancerError
 
 _TYPES = {"PATCH": "application/strategic-merge-patch+json", "POST": "application/json"}
@@ -30,14 +31,12 @@ class KubernetesClient:
     """The requests that the adapter needs, sent with the official client's configuration; answers as documents."""
 
     def __init__(self, kubeconfig: str | None, context: str | None, namespace: str, timeout: float) -> None:
-        """Raises BalancerError."""
+        """Raises BalancerError and MissingLibrary."""
         try:
             # By name: only those who have a cluster have it, and only some of it has types.
             client, config = (importlib.import_module(f"kubernetes.{name}") for name in ("client", "config"))
         except ImportError as error:
-            raise BalancerError(
-                "refused", "a balancer of kind kubernetes needs the Python package kubernetes"
-            ) from error
+            raise MissingLibrary("kubernetes", "for a balancer of the kind kubernetes") from error
         try:
             if kubeconfig is None and context is None:
                 config.load_config()

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
+from ..host.libraries import MissingLibrary
 from ..host.plain import one_line
 from . import manifest, names
 from .copying import copy
@@ -83,7 +84,7 @@ class ObjectStore:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.url = _without_secrets(url)
         if fsspec is None:
-            raise CheckpointError(f"{self.url}: the Python on this host has no fsspec (pip install fsspec)")
+            raise MissingLibrary("fsspec", f"for the store {self.url}")
         try:
             # A cached listing would show removed checkpoints, or hide new ones of other savers.
             self.fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)

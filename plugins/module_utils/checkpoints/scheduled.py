@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ..host.libraries import MissingLibrary
 from . import operation
 from .problems import CheckpointError, Damaged
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         with open(arguments[0], encoding="utf-8") as file:
             params = json.load(file)
         result = operation.save(params)
-    except (CheckpointError, Damaged, ValueError, KeyError, OSError) as error:
+    except (CheckpointError, Damaged, MissingLibrary, ValueError, KeyError, OSError) as error:
         sys.stderr.write(f"no checkpoint was saved: {error}\n")
         return 1
     sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")

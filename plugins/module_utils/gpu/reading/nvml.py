@@ -24,6 +24,8 @@ RESET_REQUIRED = "reset_required"
 HUNG = "hung"
 NOT_READ = "not_read"
 
+PACKAGE = "nvidia-ml-py"
+MISSING_PACKAGE = "pynvml_missing"
 HOW_TO_GET = "install nvidia-ml-py for {0} (pip install nvidia-ml-py); the PyPI package named pynvml is not it"
 
 # Without these a module of the name pynvml is an older package, or another one.
@@ -146,7 +148,7 @@ def _binding() -> Any:
     try:
         binding = importlib.import_module("pynvml")
     except ImportError as error:
-        raise NvmlFailure("pynvml_missing", UNREADABLE, f"{error}; {how}") from None
+        raise NvmlFailure(MISSING_PACKAGE, UNREADABLE, f"{error}; {how}") from None
     lacking = [name for name in _NEEDED if not hasattr(binding, name)]
     if lacking:
         place = getattr(binding, "__file__", "somewhere")

@@ -154,7 +154,7 @@ def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     able = result.get("outcome") == "queried"
     if not able and not result.get("obstacles"):
         msg = str(result.get("msg") or "no reason was given")[:500]
-        do = _INSTALL if msg.startswith("Refused by autoglm-root") else "correct balancer in autoglm_pools"
+        do = next((do for begins, do in _ADVICE.items() if msg.startswith(begins)), "correct balancer in autoglm_pools")
         yield wrong(BALANCERS, f"{name} cannot be asked as a run would: {msg}", host, do)
         return
     for obstacle in result["obstacles"][:_MOST_OBSTACLES]:
@@ -173,4 +173,8 @@ def _balancer(host: str, result: Mapping[str, Any]) -> Iterator[DoctorFinding]:
 
 _ITEMS = {"Unit": _unit, "Container": _container, "Address": _address, "Balancer": _balancer}
 _INSTALL = "write autoglm-root's declaration anew with autoglm root, and install it on the host"
+_ADVICE = {
+    "Refused by autoglm-root": _INSTALL,
+    "Failed to import the required Python library": "install it there, for the Python that runs modules",
+}
 _MOST_OBSTACLES = 10

@@ -16,6 +16,8 @@ from .systemd import Unit
 
 # The options that name the service; one of them, and only one.
 NAMES = ("unit", "container", "pid_file")
+# What belongs to a service with a C(pid_file) alone.
+WITH_PID_FILE = ("start_command", "log_file", "user", "working_dir", "environment")
 
 
 def argument_spec() -> dict[str, Any]:
@@ -46,7 +48,7 @@ def open_service(params: Mapping[str, Any], timeout: float) -> Service | None:
     if not 0 < timeout < float("inf"):
         raise ValueError("a timeout must be a number of seconds above 0")
     if params.get("pid_file") is None:
-        for option in ("start_command", "log_file", "user", "working_dir", "environment"):
+        for option in WITH_PID_FILE:
             if params.get(option):
                 raise ValueError(f"{option} belongs to a service with a pid_file")
     if params.get("unit") is not None:

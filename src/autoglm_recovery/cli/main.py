@@ -19,10 +19,11 @@ from autoglm_recovery.cli import incidents, notify
 from autoglm_recovery.cli.access import audit, hash_password, new_token
 from autoglm_recovery.cli.backtest import backtest
 from autoglm_recovery.cli.backup import backup, restore
+from autoglm_recovery.cli.check import check, schema
 from autoglm_recovery.cli.command_line import CommandLine
 from autoglm_recovery.cli.completion import completion
 from autoglm_recovery.cli.doctor import doctor
-from autoglm_recovery.cli.exit_codes import MEANING, ExitCode, of_error
+from autoglm_recovery.cli.exit_codes import MEANING, ExitCode
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
 from autoglm_recovery.cli.options import moment
@@ -31,11 +32,9 @@ from autoglm_recovery.cli.root import root
 from autoglm_recovery.cli.rules import rules
 from autoglm_recovery.cli.serve import serve
 from autoglm_recovery.cli.version import version
-from autoglm_recovery.cli.xid import override_notes, xid
+from autoglm_recovery.cli.xid import xid
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.policy.monitoring import METRICS
-from autoglm_recovery.policy.published import json_schema
+from autoglm_recovery.policy import PolicyError
 
 app = typer.Typer(
     cls=CommandLine,
@@ -54,6 +53,8 @@ app.command("new-token")(new_token)
 app.command("hash-password")(hash_password)
 app.command()(audit)
 app.command()(backtest)
+app.command()(check)
+app.command()(schema)
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
@@ -76,61 +77,6 @@ def _root(show: Annotated[bool, typer.Option("--version", help="Print the versio
     if show:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@app.command()
-def check(file: Annotated[Path, typer.Argument(help="A policy file.")], as_json: AsJson = False) -> None:
-    """Check a policy file and print its mistakes."""
-    try:
-        policy = load_policy(file)
-    except PolicyError as error:
-        if as_json:
-            problems = [vars(problem) for problem in error.problems]
-            typer.echo(json.dumps({"ok": False, "problems": problems, "notes": []}))
-            raise typer.Exit(of_error(error)) from error
-        refuse(error)
-    notes = list(_notes(policy))
-    if as_json:
-        typer.echo(json.dumps({"ok": True, "problems": [], "notes": notes}))
-        return
-    typer.echo(f"{file}: ok")
-    for note in notes:
-        typer.echo(f"note: {note}")
-
-
-def _notes(policy: Policy) -> list[str]:
-    """Say what is right but will not do what somebody may expect."""
-    notes = []
-    named = [metric for metric in policy.monitoring.metrics if metric in METRICS]
-    if named:
-        notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
-    notes += override_notes(policy)
-    from autoglm_recovery.receiver.decide.ladder import rungs  # noqa: PLC0415 - others start faster without
-
-    try:
-        playbooks = _playbooks(policy)
-    except RuntimeError as error:
-        return [*notes, f"the playbooks could not be listed: {error}"]
-    for name, own in policy.actions.items():
-        if name not in playbooks:
-            notes.append(f"actions.{name}.playbook: {own.playbook} is not there, or cannot be read here")
-    for failure_class in dict.fromkeys((*policy.recovery.strategies, *policy.classes)):
-        first = next(rungs(policy.ladder(failure_class), playbooks, policy.repertoire), ("", ""))
-        if first[0] and first[0] not in playbooks:
-            notes.append(f"{failure_class}: {first[0]} has {first[1]}")
-    return notes
-
-
-def _playbooks(policy: Policy) -> frozenset[str]:
-    from autoglm_recovery.receiver.fleet.own_playbooks import runnable  # noqa: PLC0415
-
-    return runnable(policy.actions)
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of the policy file, for editors."""
-    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 @app.command()

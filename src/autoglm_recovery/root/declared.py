@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from autoglm_recovery.declarable.options import BESIDE_BALANCER
 from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT
 
 Row = dict[str, Any]
@@ -23,7 +24,6 @@ _OF_SERVICE = (
     *("environment", "engine", "engine_options", "url", "ca_path", "cache_paths"),
 )
 _MARKS = "/var/lib/autoglm/taken-out"
-_NOT_THE_BALANCERS = ("host", "server", "count_unchecked", "metrics_url")
 
 
 def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
@@ -72,7 +72,7 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
 
 def options_of(balancer: Mapping[str, Any]) -> Row:
     """Return the option ``balancer`` of drain_inference, of an entry of ``autoglm_pools``."""
-    return {key: held for key, held in balancer.items() if key not in _NOT_THE_BALANCERS}
+    return {key: held for key, held in balancer.items() if key not in BESIDE_BALANCER}
 
 
 def _checkpoint(service: Mapping[str, Any]) -> Row:

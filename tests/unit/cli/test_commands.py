@@ -57,10 +57,42 @@ def test_check_of_a_good_policy_says_what_it_will_not_do(tmp_path):
     assert not any("restart_process is installed" in note for note in told["notes"])
 
 
-def test_the_schema_is_json_schema():
+def test_check_finds_the_mistakes_of_an_inventory_before_the_night(tmp_path):
+    policy, inventory = tmp_path / "policy.yaml", tmp_path / "inventory.yml"
+    policy.write_text("{}")
+    good = "{name: llama, engine: vllm, url: 'http://127.0.0.1:80', unit: llama.service}"
+    bad = "{name: embed, engin: vllm, url: 'http://127.0.0.1:81', unit: e.service, container: e}"
+    inventory.write_text(f"all: {{hosts: {{node-a: {{autoglm_services: [{good}, {bad}]}}}}}}")
+    result = run("check", str(policy), "-i", str(inventory), "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["ok"], told["problems"]) == (False, [])
+    assert [(each["where"], each["what"], each["do"]) for each in told["findings"]] == [
+        ("embed on node-a", "nothing reads the key engin", "did you mean engine?"),
+        ("embed on node-a", "has no engine: every run would be refused", told["findings"][1]["do"]),
+        ("embed on node-a", "has unit and container", "give exactly one of them"),
+    ]
+    inventory.write_text(f"all: {{hosts: {{node-a: {{autoglm_services: [{good}]}}}}}}")
+    result = run("check", str(policy), "-i", str(inventory))
+    assert (result.exit_code, result.stdout) == (0, f"{policy}: ok\n{inventory}: ok\n")
+
+
+def test_an_inventory_that_cannot_be_read_is_not_called_well(bad, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("{}")
+    result = run("check", str(policy), "-i", str(tmp_path / "none.yml"))
+    assert result.exit_code != 0
+    assert "none.yml does not exist" in result.stderr
+    assert "ok" not in result.stdout
+    assert run("check", str(bad), "-i", str(tmp_path / "none.yml")).stderr.startswith(f"{bad}:2:")
+
+
+def test_the_schemas_are_json_schema():
     schema = json.loads(run("schema").stdout)
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert set(schema["properties"]) >= {"monitoring", "recovery", "guardrails", "classify"}
+    schema = json.loads(run("schema", "inventory").stdout)
+    assert schema["properties"].keys() == {"autoglm_services", "autoglm_pools"}
 
 
 def test_rules_refuse_a_bad_policy_and_write_nothing(bad, tmp_path):

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from autoglm_recovery.knowledge.engines.registry import ENGINES
+from autoglm_recovery.declarable.mistakes import TEMPLATE, DeclaredMistake, of_pool, of_service
 from autoglm_recovery.knowledge.prometheus.hosts import VARIABLES
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, meant, wrong
@@ -18,21 +17,7 @@ from autoglm_recovery.receiver.fleet.fleet import Fleet
 
 CHECK = "inventory"
 
-# What playbooks read of a service, of a pool, and of a host; a test compares them with the playbooks.
-SERVICE_KEYS = frozenset(
-    (
-        *("name", "pool", "engine", "engine_options", "url", "serving_url", "server", "model", "api_key", "ca_path"),
-        *("unit", "container", "container_runtime", "pid_file", "start_command", "user", "working_dir", "environment"),
-        *("log_file", "stop_timeout", "ready_timeout", "generate_timeout", "stall_seconds", "cache_paths"),
-        "checkpoint",
-    )
-)
-POOL_KEYS = frozenset(
-    (
-        *("min_available", "balancer", "balancers", "drain_timeout", "remaining", "remaining_timeout", "warm_up"),
-        *("weight", "slow_start"),
-    )
-)
+# What playbooks read of a host; a test compares them with the playbooks.
 HOST_VARIABLES = frozenset(
     (
         *("autoglm_services", "autoglm_aliases", "autoglm_pools", "autoglm_evidence", "autoglm_evidence_dir"),
@@ -41,18 +26,27 @@ HOST_VARIABLES = frozenset(
 )
 # All of ours begin alike.
 _LIKE_OURS = 0.8
-RUNTIMES = ("docker", "podman")
-_UNIT = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\Z", re.ASCII)
 
 
 def check_inventory(fleet: Fleet, policy: Policy) -> list[DoctorFinding]:
     """Return what is wrong."""
-    found = [finding for host, given in fleet.declared.items() for finding in _host(fleet, host, given)]
+    found = _together(finding for host, given in fleet.declared.items() for finding in _host(fleet, host, given))
     found += _names_for_two(fleet)
     found += _words_of_the_policy(fleet, policy)
     if not any(host.services for host in fleet.hosts.values()):
         found.append(wrong(CHECK, "no host has services: nothing can be repaired", do="give hosts autoglm_services"))
     return found
+
+
+def _together(findings: Iterable[DoctorFinding]) -> list[DoctorFinding]:
+    """Say once what is wrong in the same way in many places: a variable of a group is one of each of its hosts."""
+    places: dict[DoctorFinding, list[str]] = {}
+    for finding in findings:
+        places.setdefault(replace(finding, where=""), []).append(finding.where)
+    return [
+        replace(finding, where=", ".join(where[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else ""))
+        for finding, where in places.items()
+    ]
 
 
 def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[DoctorFinding]:
@@ -81,42 +75,20 @@ def _host(fleet: Fleet, host: str, given: Mapping[str, Any]) -> Iterator[DoctorF
 
 
 def _service(where: str, service: Mapping[str, Any]) -> Iterator[DoctorFinding]:
-    for key in sorted(map(str, service.keys() - SERVICE_KEYS)):
-        yield wrong(CHECK, f"nothing reads the key {key}", where, meant(key, SERVICE_KEYS))
-    templates = [key for key in ("name", "pool") if "{{" in str(service.get(key, ""))]
-    for key in templates:
-        yield wrong(CHECK, f"its {key} is a template that only a play could read", where, "write it out")
-    engine = service.get("engine")
-    if engine is None:
-        yield wrong(CHECK, "has no engine: every run would be refused", where, f"one of {', '.join(sorted(ENGINES))}")
-    elif engine not in ENGINES:
-        yield wrong(CHECK, f"there is no engine {engine}", where, meant(engine, ENGINES))
-    yield from _address(where, service.get("url"))
-    named = [key for key in ("unit", "container", "pid_file") if service.get(key)]
-    if len(named) != 1:
-        yield wrong(
-            CHECK, f"has {' and '.join(named) or 'no unit, container or pid_file'}", where, "give exactly one of them"
-        )
-    if service.get("unit") and not _UNIT.match(str(service["unit"])):
-        yield wrong(CHECK, f"{service['unit']!r} is no name of a unit", where, "write for example llama-server.service")
-    if service.get("pid_file") and not isinstance(service.get("start_command"), list):
-        yield wrong(
-            CHECK, "has a pid_file and no start_command", where, "give a list that begins with an absolute path"
-        )
-    runtime = service.get("container_runtime")
-    if runtime is not None and runtime not in RUNTIMES:
-        yield wrong(CHECK, f"there is no container_runtime {runtime}", where, meant(runtime, RUNTIMES))
+    for key in ("name", "pool"):
+        if TEMPLATE.search(str(service.get(key, ""))):
+            yield wrong(CHECK, f"its {key} is a template that only a play could read", where, "write it out")
+    yield from _said(where, of_service(service))
 
 
-def _address(where: str, url: object) -> Iterator[DoctorFinding]:
-    try:
-        parts = urlsplit(str(url or ""))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        said = f"its url {url!r} is no address" if url else "has no url: every run would be refused"
-        yield wrong(CHECK, said, where, "write for example http://127.0.0.1:8080")
+def _said(where: str, mistakes: Iterable[DeclaredMistake]) -> Iterator[DoctorFinding]:
+    for mistake in mistakes:
+        do = mistake.do
+        if not do and mistake.known:
+            do = (
+                meant(mistake.word, mistake.known) if mistake.word is not None else f"one of {', '.join(mistake.known)}"
+            )
+        yield wrong(CHECK, mistake.what, where, do)
 
 
 def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
@@ -128,11 +100,13 @@ def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
             yield wrong(
                 CHECK, f"autoglm_pools has {name}, and no service is of that pool", host, meant(name, fleet.pools)
             )
-        for key in sorted(map(str, pool.keys() - POOL_KEYS)) if isinstance(pool, Mapping) else ():
-            yield wrong(CHECK, f"nothing reads the key {key} of pool {name}", host, meant(key, POOL_KEYS))
+        if not isinstance(pool, Mapping):
+            yield wrong(CHECK, f"pool {name} is no mapping", host, "see docs/balancers.md")
+            continue
+        yield from _said(host, (replace(each, what=f"pool {name}: {each.what}") for each in of_pool(pool)))
         for balancer in balancers_of(pool):
             on = balancer.get("host")
-            if on is not None and on not in fleet.hosts:
+            if on is not None and on not in fleet.hosts and not TEMPLATE.search(str(on)):
                 yield wrong(
                     CHECK, f"the balancer of pool {name} is on {on}, which is no host", host, meant(on, fleet.hosts)
                 )

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from autoglm_recovery.declarable import options
 from autoglm_recovery.knowledge.prometheus.hosts import VARIABLES
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.doctor import examine, hosts, settings, targets
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, well
-from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, POOL_KEYS, SERVICE_KEYS, check_inventory
+from autoglm_recovery.receiver.doctor.inventory import HOST_VARIABLES, check_inventory
 from autoglm_recovery.receiver.doctor.trying import LAST_TASK, read_trial
 from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
 from autoglm_recovery.rules.targets import targets_of
@@ -99,7 +100,7 @@ def test_mistakes_of_hosts(hosts_: dict[str, Any], what: str) -> None:
 
 
 def test_no_finding_repeats_a_secret_of_what_it_quotes() -> None:
-    found = check_inventory(service(url="http://me:hunter2@[x"), Policy())
+    found = check_inventory(service(url="http://me:hunter2@[x", api_key=["hunter2"]), Policy())
     (finding,) = [each for each in found if "is no address" in each.what]
     assert "http://[redacted]@" in finding.what
     said = DoctorFinding(
@@ -133,8 +134,8 @@ def test_what_the_policy_protects_must_be_there() -> None:
 
 def test_the_known_names_are_those_that_playbooks_read() -> None:
     text = "\n".join(path.read_text("utf-8") for path in (CHECKOUT / "playbooks").rglob("*.yml"))
-    assert set(re.findall(r"autoglm_service\.([a-z_]+)", text)) <= SERVICE_KEYS
-    assert set(re.findall(r"autoglm_pool\.([a-z_]+)", text)) <= POOL_KEYS
+    assert set(re.findall(r"autoglm_service\.([a-z_]+)", text)) <= options.SERVICE.keys()
+    assert set(re.findall(r"autoglm_pool\.([a-z_]+)", text)) <= options.POOL.keys()
     documented = (CHECKOUT / "docs/playbooks.md").read_text("utf-8").split("## From the inventory")[1].split("##")[0]
     assert set(re.findall(r"`(autoglm_[a-z_]+)`", documented)) <= HOST_VARIABLES
     assert set(re.findall(r"recovery\.declared', '(autoglm_[a-z_]+)'", text)) <= HOST_VARIABLES

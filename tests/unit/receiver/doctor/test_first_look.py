@@ -44,7 +44,7 @@ def test_of_a_whole_inventory_it_says_nothing(tmp_path: Path) -> None:
 
 
 def test_of_a_storm_of_mistakes_it_says_how_many_there_are_more(tmp_path: Path) -> None:
-    wrong = {f"h{number}": {"autoglm_servises": []} for number in range(MOST_TOLD + 6)}
+    wrong = {f"h{number}": {f"autoglm_servises{number}": []} for number in range(MOST_TOLD + 6)}
     # One more is that no host has services at all.
     said = told(hosts(**wrong), tmp_path)
     assert len(said) == MOST_TOLD + 1

@@ -117,13 +117,13 @@ def make_newest(python: interpreters.Interpreter) -> bool:
 def steps_for(report: Report) -> dict[str, Step]:
     """Declare the steps, in the order in which they run."""
     # Two at a time: unit tests share nothing, and a machine has two cores.
-    unit = report.pytest("tests/unit", beside=2)
+    unit = report.pytest("tests/unit", beside=2, once_more=True)
     # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
     of_processes = partial(report.pytest, beside=3, once_more=True)
     integration, lab = of_processes("tests/integration"), report.pytest("tests/lab", once_more=True)
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
     unit_again = report.pytest(
-        "tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", "tests/unit/cli", beside=2
+        *("tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", "tests/unit/cli"), beside=2, once_more=True
     )
     # Containers and SSH do not tell one ansible-core from another.
     warm_again = (

@@ -19,8 +19,8 @@ from types import TracebackType
 from tests.support.tooling.report import Report, StepRow
 from tests.support.tooling.workplace import CHECKOUT
 
-# About a tenth of a core where others want all of it: enough for a test's own deadline, too little to hold up the lab.
-GIVE_WAY = ("nice", "-n", "10")
+# A quarter of a core where another process wants all of it: enough for a test's own deadlines, little to the lab.
+GIVE_WAY = ("nice", "-n", "5")
 
 
 def keep(report: Report, file: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import signal
 import subprocess
@@ -24,8 +25,6 @@ _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?
 LONGEST_PYTEST_RUN = 40 * 60
 _TESTS_FAILED = 1
 SLOWEST = "--durations=10"
-# What failed is kept there; another pytest run beside this one would write over what it finds in the usual place.
-OWN_CACHE = "cache_dir=.pytest_cache/once-more"
 # Of more than these no machine was the cause.
 MOST_RUN_ONCE_MORE = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)")
@@ -101,14 +100,13 @@ class Report:
 
         def check(workplace: Workplace) -> str:
             options = [f"-n{beside}"] if beside > 1 else []
-            if once_more:
-                options += ["-o", OWN_CACHE]
-            status, closing = _run_pytest(workplace, *options, *arguments)
+            own_cache = ("-o", f"cache_dir={_own_cache(workplace, arguments)}")
+            status, closing = _run_pytest(workplace, *options, *own_cache, *arguments)
             counts = _counts(closing)
             failed = counts["failed"] + counts["error"]
             if status == _TESTS_FAILED and once_more and failed <= MOST_RUN_ONCE_MORE:
                 print(f"---> {closing}; what failed is run once more, by itself", flush=True)
-                only_failed = ("--last-failed", "--last-failed-no-failures=none", "-o", OWN_CACHE)
+                only_failed = ("--last-failed", "--last-failed-no-failures=none", *own_cache)
                 status, again = _run_pytest(workplace, *only_failed, *arguments)
                 counts = counts - Counter(failed=counts["failed"], error=counts["error"]) + _counts(again)
                 closing = f"{closing}; what failed, by itself: {again}"
@@ -153,6 +151,12 @@ def _run_pytest(workplace: Workplace, *arguments: str) -> tuple[int, str]:
     status = process.wait()
     too_long.cancel()
     return status, closing
+
+
+def _own_cache(workplace: Workplace, arguments: tuple[str, ...]) -> str:
+    """Say where a run keeps what failed: one beside it would write over what both find in the usual place."""
+    digest = hashlib.sha256(" ".join((workplace.name, *arguments)).encode()).hexdigest()
+    return f".pytest_cache/of-{digest[:12]}"
 
 
 def _counts(closing: str) -> Counter[str]:

@@ -18,7 +18,10 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading impor
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.session import NvmlSession
 
 from tests.support.fake_nvml import FakeNvml
+from tests.support.servers.waiting import until
 
+# How long one GPU may be silent: on a busy machine no other one is for so long.
+TIMEOUT = 2.0
 SIZE = 16 * 1024 * 1024
 
 
@@ -65,11 +68,11 @@ def test_a_child_that_cannot_die(fake_nvml: FakeNvml, frozen: Path, gpu_3_sleeps
     states = ["read"] * 3 + ["hung"] + ["read"] * 4
     looks = []
     for _time in range(2):
-        with NvmlSession(str(fake_nvml.library), device_timeout=0.6) as session:
+        with NvmlSession(str(fake_nvml.library), device_timeout=TIMEOUT) as session:
             looks.append(session.read())
     first, second = looks
     assert [gpu["state"] for gpu in first.gpus] == states
-    assert first.seconds < 2
+    assert first.seconds < 10 * TIMEOUT
     asleep = [thread for thread in first.stuck if thread["state"] == "D"]
     assert [thread["comm"] for thread in asleep] == ["autoglm-nvml:3"]
     assert asleep[0]["wchan"]
@@ -77,10 +80,8 @@ def test_a_child_that_cannot_die(fake_nvml: FakeNvml, frozen: Path, gpu_3_sleeps
     assert [one.gpu for one in stuck.abandoned()] == [3]
     assert [gpu["state"] for gpu in second.gpus] == states
     assert "an earlier probe" in second.gpus[3]["error"]["text"]
-    assert second.seconds < 0.6
+    assert second.seconds < TIMEOUT
     subprocess.run(["fsfreeze", "--unfreeze", frozen], check=True)
-    deadline = time.monotonic() + 5
-    while stuck.abandoned() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until("the child to die", lambda: not stuck.abandoned())
     with NvmlSession(str(fake_nvml.library), device_timeout=2) as session:
         assert [gpu["state"] for gpu in session.read().gpus] == ["read"] * 8

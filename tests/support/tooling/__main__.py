@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.support.tooling import interpreters, packages, sanity
+from tests.support.tooling import cores, interpreters, packages, sanity
 from tests.support.tooling.beside import Beside, keep
 from tests.support.tooling.report import Check, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
@@ -66,6 +66,7 @@ BUDGETS = {
     "sanity": 150,
     "collection": 15,
     "wheel": 60,
+    "cores": 240,
     "lab": 780,
     "unit-newest": 130,
     "integration-newest": 330,
@@ -139,6 +140,7 @@ def steps_for(report: Report) -> dict[str, Step]:
         "sanity": sanity.run,
         "collection": packages.check_collection,
         "wheel": packages.check_wheel,
+        "cores": cores.run,
         "lab": lab,
         "unit-newest": unit_again,
         "integration-newest": integration_again,

@@ -77,7 +77,7 @@ def check_collection(workplace: Workplace) -> str:
         install = [*galaxy, "install", "--offline", "-p", str(work / "installed"), str(archive)]
         workplace.read(*install, cwd=work, env=environment)
         workplace.read(*galaxy, "verify", "--offline", "autoglm.recovery", cwd=work, env=environment)
-        _use(workplace, work, environment)
+        use(workplace, work, environment)
     return f"{archive.name}, {len(names)} files"
 
 
@@ -135,7 +135,7 @@ def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
     # Its notes name playbooks that are not installed: with none there is no collection.
     fresh.read(fresh.program("autoglm"), "check", "auto-recovery.yaml", cwd=elsewhere)
     _serve(fresh, elsewhere)
-    _use(fresh, elsewhere, fresh.environment())
+    use(fresh, elsewhere, fresh.environment())
 
 
 def _serve(fresh: Workplace, elsewhere: Path) -> None:
@@ -202,7 +202,7 @@ def _below(names: list[str], folder: str) -> set[str]:
     return {name.removeprefix(folder) for name in names if name.startswith(folder)}
 
 
-def _use(workplace: Workplace, elsewhere: Path, environment: dict[str, str]) -> None:
+def use(workplace: Workplace, elsewhere: Path, environment: dict[str, str]) -> None:
     """Every module is documented, and every playbook is found by its full name and understood."""
     modules = [f"autoglm.recovery.{path.stem}" for path in sorted((CHECKOUT / "plugins/modules").glob("[a-z]*.py"))]
     names = sorted({path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} - NEED_ANOTHER_COLLECTION)

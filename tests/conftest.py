@@ -17,6 +17,8 @@ import structlog
 hypothesis.settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# `make quick`: the same search, broken off early.
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("suite"), max_examples=20)
 hypothesis.settings.load_profile("suite")
 
 

@@ -135,7 +135,7 @@ def steps_for(report: Report) -> dict[str, Step]:
     checks: dict[str, Check] = {
         "lint": lint,
         "unit": unit,
-        QUICK: report.pytest("tests/unit", "-m", "not slow", beside=2),
+        QUICK: report.pytest("tests/unit", "-m", "not slow", "--hypothesis-profile=quick", beside=2),
         "integration": integration,
         "sanity": sanity.run,
         "collection": packages.check_collection,

@@ -20,7 +20,7 @@ from tests.support.tooling.interpreters import Interpreter
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 TARGETS = CHECKOUT / "tests/integration/targets"
-# The oldest and the newest Python of the controller, as each release says it (Requires-Python, and ansible-test's list).
+# The oldest and the newest Python of the controller, as each release says: Requires-Python, and ansible-test's list.
 CORES = {
     "2.16": ((3, 10), (3, 12)),
     "2.17": ((3, 10), (3, 12)),

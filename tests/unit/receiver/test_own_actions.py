@@ -337,6 +337,7 @@ def test_a_collection_that_cannot_be_loaded_takes_its_own_actions_away_and_nothi
     assert runnable(actions) == {"restart_process"}
 
 
+@pytest.mark.slow
 def test_the_doctor_says_of_each_own_action_whether_it_is_there_and_takes_one_host(tmp_path) -> None:
     for name, (hosts, _) in PLAYS.items():
         (tmp_path / f"{name}.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": []}]))

@@ -174,6 +174,7 @@ def test_service_discovery_that_blinks_is_nobodys_business(timeline: Timelines) 
             t.expect(at)
 
 
+@pytest.mark.slow
 def test_what_is_gone_for_a_day_is_forgotten(promtool: str, policy: Policy, tmp_path: Path) -> None:
     """A host that somebody has taken away raises no alert for ever."""
     up = 'up{job="node", instance="a", host="node-a"}'

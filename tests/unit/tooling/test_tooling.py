@@ -20,6 +20,9 @@ from tests.support.tooling.beside import Beside
 from tests.support.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
+# Each starts pytest anew.
+pytestmark = pytest.mark.slow
+
 HERE = Workplace("here", Path(sys.prefix))
 BUDGET = math.inf
 MAKEFILE = (CHECKOUT / "Makefile").read_text("utf-8")

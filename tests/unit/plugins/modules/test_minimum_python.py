@@ -81,6 +81,7 @@ def test_a_module_says_so_on_a_real_python(old: str, path: Path, tmp_path: Path)
     assert "needs Python 3.9 or newer, this host has 3." in json.loads(done.stdout)["msg"]
 
 
+@pytest.mark.slow
 def test_ansible_shows_the_sentence(tmp_path: Path) -> None:
     """Through ansible-playbook.  From 2.20 on ansible-core itself refuses a Python older than 3.9, before it runs a
     module, with a sentence of its own."""

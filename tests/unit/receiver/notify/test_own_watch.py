@@ -387,6 +387,7 @@ def test_who_could_not_be_told_is_told_later_and_the_others_are_not_told_again(a
         second.close()
 
 
+@pytest.mark.slow
 def test_an_address_that_fails_delays_no_other_page_and_no_other_address(at, tmp_path, web, clocks, prometheus):
     """An address that has failed for an hour has its pause; whoever can be reached hears at once of what is new."""
     gone = "json://127.0.0.1:1/x"

@@ -110,6 +110,7 @@ def test_a_backup_in_a_directory_is_named_by_installation_and_time_and_replaces_
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_a_backup_is_one_moment_while_receivers_write(worked, database_url, tmp_path):
     """Each transaction adds a run with its incident; a copy of two moments would have one without the other."""
     stop, numbers = threading.Event(), iter(range(10_000))

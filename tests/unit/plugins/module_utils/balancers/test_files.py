@@ -87,6 +87,7 @@ def _count_up(path: str, folder: str, times: int) -> None:
             files.edit(path, lambda content: str(int(content) + 1).encode())
 
 
+@pytest.mark.slow
 def test_many_who_know_the_lock_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_text("0")

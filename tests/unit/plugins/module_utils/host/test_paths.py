@@ -484,6 +484,7 @@ def test_a_workdir_of_others_is_no_way_out_of_it(tmp_path: Path, theirs: Path, o
         assert work.told.parent.parent == tmp_path  # where nobody else can swap anything, it is a plain path
 
 
+@pytest.mark.slow
 def test_a_trainers_directory_that_is_swapped_shows_nothing_else(theirs: Path, ours: Path) -> None:
     run = theirs / "out/run-1"
     run.mkdir(parents=True)
@@ -503,6 +504,7 @@ def test_a_trainers_directory_that_is_swapped_shows_nothing_else(theirs: Path, o
         trainer.Source(link(theirs / "way", ours), "*").entries()
 
 
+@pytest.mark.slow
 def test_a_log_whose_directory_is_swapped_is_no_other_file(theirs: Path, ours: Path) -> None:
     place = theirs / "logs"
     place.mkdir()
@@ -525,6 +527,7 @@ def test_a_log_whose_directory_is_swapped_is_no_other_file(theirs: Path, ours: P
     assert sorted(path.name for path in ours.iterdir()) == ["s.log", "secret"]
 
 
+@pytest.mark.slow
 def test_a_place_that_is_swapped_while_a_checkpoint_is_restored_leads_nowhere(
     tmp_path: Path, theirs: Path, ours: Path
 ) -> None:

@@ -58,16 +58,20 @@ class Adapter(ABC):
         self._options = read_options(self.name, self.options, given or {})
 
     @abstractmethod
-    def live(self) -> Reading: ...
+    def live(self) -> Reading:
+        """Ask whether the process answers at all."""
 
     @abstractmethod
-    def ready(self) -> Reading: ...
+    def ready(self) -> Reading:
+        """Ask whether it takes requests."""
 
     @abstractmethod
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """Read what runs and waits."""
 
     @abstractmethod
-    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation: ...
+    def generate(self, prompt: str, max_tokens: int, model: str | None = None) -> Generation:
+        """Have it generate, as a user would."""
 
     def work(self) -> WorkSample:
         at = time.monotonic()

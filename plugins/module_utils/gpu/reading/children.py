@@ -4,8 +4,8 @@
 """Starting the child, and getting rid of it without ever waiting for it.
 
 A process in uninterruptible sleep does not die of SIGKILL before the driver gives it back, perhaps never.  So nobody
-waits for a child: it is killed, looked at for a moment, and abandoned; when it ends at last, the next close() or init
-reaps it. It holds no stream of ours, which Ansible or systemd would wait for.
+waits for a child: it is killed, looked at for a moment, and abandoned; when it ends at last, the next start or close of
+a session reaps it. It holds no stream of ours, which Ansible or systemd would wait for.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Child:
 def start(way: str) -> Child:
     """Start a child. fork: from a process with one thread, such as a module, whose code may lie in an archive.
     spawn: from any process; a new interpreter, which has to find this package on its path. Raises OSError."""
-    _reap_abandoned()
+    reap_abandoned()
     their_requests, requests = os.pipe()
     answers, their_answers = os.pipe()
     try:
@@ -150,7 +150,8 @@ def _spawn(requests: int, answers: int) -> int:
     return pid
 
 
-def _reap_abandoned() -> None:
+def reap_abandoned() -> None:
+    """Reap what was killed and has ended since."""
     for pid in list(_abandoned):
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:

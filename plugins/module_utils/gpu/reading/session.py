@@ -109,7 +109,8 @@ class NvmlSession:
         return look
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, and reap those that were killed earlier and have ended meanwhile."""
+        children.reap_abandoned()
         if self._child is not None:
             self._child.abandon()
             self._child = None

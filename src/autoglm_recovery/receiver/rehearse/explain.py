@@ -43,12 +43,13 @@ def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
     Raises PayloadError as the receiver would refuse the payload.
     """
     webhook = parse_webhook(body)
-    told = [_alert(alert, world, now) for alert in webhook.alerts]
+    told = [explain_alert(alert, world, now) for alert in webhook.alerts]
     told += [{"decision": "set aside", "reason": rejected.reason} for rejected in webhook.rejected]
     return told
 
 
-def _alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
+def explain_alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
+    """Explain one alert."""
     fault = judge(alert.labels, world.policy, world.fleet)
     told: dict[str, Any] = {
         "alert": alert.labels.get("alertname"),

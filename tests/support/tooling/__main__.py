@@ -27,8 +27,12 @@ NEWEST = Workplace(".venv-newest", CHECKOUT / ".venv-newest")
 # From here on a Python has an ansible-core that is newer than the one in .venv.
 NEWER_PYTHON = (3, 12)
 
-# Part of another step: `make quick` runs it, and all steps together do not.
+# Part of another step: `make quick` runs it.
 QUICK = "unit-quick"
+# What the forge runs at each push; here two versions of it take long enough.
+SANITY_OF_CORES = {f"sanity-{core}": core for core in cores.CORES}
+# All steps together leave these out.
+BY_NAME = {QUICK, *SANITY_OF_CORES}
 
 # These wait for other processes half of their time; the others only compute, and run beside them.
 WAITING = {"integration", "lab", "integration-newest", "lab-newest"}
@@ -146,16 +150,25 @@ def steps_for(report: Report) -> dict[str, Step]:
         "integration-newest": integration_again,
         "sanity-newest": sanity.run,
         "lab-newest": lab_again,
-    }
+    } | {name: partial(_sanity_of, core) for name, core in SANITY_OF_CORES.items()}
     return {
-        name: Step(name.removesuffix("-newest"), check, NEWEST if name.endswith("-newest") else OLDEST, BUDGETS[name])
+        name: Step(
+            name.removesuffix("-newest"),
+            check,
+            NEWEST if name.endswith("-newest") else OLDEST,
+            BUDGETS.get(name, BUDGETS["sanity"]),
+        )
         for name, check in checks.items()
     }
 
 
+def _sanity_of(core: str, _: Workplace) -> str:
+    return cores.sanity_on(core)
+
+
 def chosen_steps(names: list[str], steps: Mapping[str, Step]) -> list[str]:
     """Return the steps to run, those with the newest ansible-core only where they can be; make its environment."""
-    chosen = names or [name for name in steps if name != QUICK]
+    chosen = names or [name for name in steps if name not in BY_NAME]
     if not any(name.endswith("-newest") for name in chosen):
         return chosen
     python = newer_python()

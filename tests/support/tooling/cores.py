@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.support.tooling import interpreters, packages
+from tests.support.tooling import interpreters, packages, sanity
 from tests.support.tooling.interpreters import Interpreter
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -48,8 +48,8 @@ def run(_: Workplace) -> str:
     """Try each version for which this machine has a Python; say which were left out."""
     found = interpreters.find()
     tried, left_out = [], []
-    for core, (oldest, newest) in CORES.items():
-        fitting = [each for each in found if oldest <= each.version <= newest]
+    for core in CORES:
+        fitting = _fitting(core, found)
         if not fitting:
             left_out.append(core)
             continue
@@ -57,6 +57,19 @@ def run(_: Workplace) -> str:
         tried.append(f"{core} (Python {fitting[-1]})")
     said = f"ansible-core {', '.join(tried) or 'none'}"
     return said + (f"; no Python here for {', '.join(left_out)}" if left_out else "")
+
+
+def sanity_on(core: str) -> str:
+    """Run ansible-test sanity of that version; raises StepFailedError where there is no Python for it."""
+    fitting = _fitting(core, interpreters.find())
+    if not fitting:
+        raise StepFailedError(f"no Python here runs ansible-core {core}")
+    return sanity.run(_installed(core, fitting[-1]))
+
+
+def _fitting(core: str, found: list[Interpreter]) -> list[Interpreter]:
+    oldest, newest = CORES[core]
+    return [each for each in found if oldest <= each.version <= newest]
 
 
 def _try(core: str, python: Interpreter) -> None:
@@ -84,7 +97,7 @@ def _installed(core: str, python: Interpreter) -> Workplace:
     """Return an environment with nothing but that ansible-core and what it needs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     venv = cache / "autoglm-recovery/cores" / f"{core}-python{python}"
-    workplace = Workplace(f"ansible-core {core}", venv)
+    workplace = Workplace(f"ansible-core-{core}", venv)
     if not (venv / "made").exists():
         subprocess.run([str(python.path), "-m", "venv", "--clear", str(venv)], check=True)
         pip = [workplace.python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]

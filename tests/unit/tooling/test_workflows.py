@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.tooling.__main__ import steps_for
+from tests.support.tooling.__main__ import SANITY_OF_CORES, steps_for
 from tests.support.tooling.report import Report
 
 CHECKOUT = Path(__file__).parents[3]
@@ -43,6 +43,12 @@ def test_each_target_of_make_and_each_step_is_there(name: str) -> None:
     if "tests.support.tooling" in commands:
         (job,) = WORKFLOWS[name]["jobs"].values()
         assert {each["step"] for each in job["strategy"]["matrix"]["include"]} <= set(steps_for(Report()))
+
+
+def test_sanity_has_a_job_for_each_supported_core() -> None:
+    (job,) = WORKFLOWS["sanity"]["jobs"].values()
+    cores = {each["step"] for each in job["strategy"]["matrix"]["include"]}
+    assert cores == {"sanity", "sanity-newest", *SANITY_OF_CORES}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

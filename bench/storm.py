@@ -23,7 +23,7 @@ import structlog
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import fingerprint
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
@@ -49,11 +49,11 @@ def main() -> None:
         database = Database(f"sqlite:///{directory}/r.db")
         database.migrate()
         stored = timed(lambda: commit(database, alerts))
-        world = fleet(Path(directory))
+        config = fleet(Path(directory))
         longest: list[float] = []
-        taken = timed(lambda: take_in(database, world, longest))
+        taken = timed(lambda: take_in(database, config, longest))
         found = opened(database)
-        decided = timed(lambda: decide(database, world, Path(directory)))
+        decided = timed(lambda: decide(database, config, Path(directory)))
         states = incident_states(database)
         database.close()
     print(f"a storm of {ALERTS} alerts over {HOSTS} hosts, SQLite")
@@ -115,21 +115,21 @@ def commit(database: Database, alerts: list[Alert]) -> None:
     intake.stop()
 
 
-def fleet(directory: Path) -> World:
+def fleet(directory: Path) -> SiteConfig:
     """Return a thousand hosts, with one service each, in pools of ten."""
     hosts = {
         f"node-{n:04}": Host(f"node-{n:04}", services=(InferenceService("vllm", f"pool-{n // 10}"),))
         for n in range(HOSTS)
     }
-    return World(parse_policy(""), Fleet(hosts=hosts), frozenset(ACTIONS), directory)
+    return SiteConfig(parse_policy(""), Fleet(hosts=hosts), frozenset(ACTIONS), directory)
 
 
-def take_in(database: Database, world: World, longest: list[float]) -> None:
+def take_in(database: Database, config: SiteConfig, longest: list[float]) -> None:
     """Absorb until nothing is left, and note how long each transaction held the database."""
     metrics = Metrics(dict)
     while True:
         begun = time.monotonic()
-        if not absorbing._absorb_batch(database, world.policy, world.fleet, metrics, wall):
+        if not absorbing._absorb_batch(database, config.policy, config.fleet, metrics, wall):
             return
         longest.append(time.monotonic() - begun)
 
@@ -140,7 +140,7 @@ def opened(database: Database) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(schema.incidents)).scalar_one())
 
 
-def decide(database: Database, world: World, directory: Path) -> None:
+def decide(database: Database, config: SiteConfig, directory: Path) -> None:
     """Look at every incident once, as the loop does."""
     lease = Lease("bench", 3600.0, database.now())
     dispatcher = Dispatcher(database, lease, directory, Metrics(dict))
@@ -148,7 +148,7 @@ def decide(database: Database, world: World, directory: Path) -> None:
     with database.reading() as connection:
         due = incidents.due(connection, now, 2 * HOSTS)
     for incident_id in due:
-        dispatcher.step(incident_id, world)
+        dispatcher.step(incident_id, config)
 
 
 def incident_states(database: Database) -> dict[str, int]:

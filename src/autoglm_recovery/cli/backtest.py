@@ -95,7 +95,7 @@ def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
     from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415
     from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
     from autoglm_recovery.receiver.fleet.fleet_http import shown  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.site_config import read_config  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.backtest.run import ReplayTooLong  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.backtest.run import backtest as replayed  # noqa: PLC0415
@@ -104,11 +104,11 @@ def _backtest(asked: _BacktestOptions, assumed: Assumptions) -> dict[str, Any]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         rules = load_policy(asked.policy) if asked.policy else Policy()
-        world = read_world(asked.policy, asked.inventory) if asked.inventory else None
+        config = read_config(asked.policy, asked.inventory) if asked.inventory else None
         with _progress(f"reading {shown(asked.url)}") as told:
             record = _record(asked, told)
         with _progress("replaying") as told:
-            found = replayed(record, world, rules, assumed, told)
+            found = replayed(record, config, rules, assumed, told)
     except RecordError as error:
         cannot_ask(error)
     except (AnsibleError, InventoryError, OSError, PolicyError, ReplayTooLong) as error:

@@ -92,12 +92,14 @@ def explain(
     """Say what the receiver would do about a payload, and why, without doing it."""
     from autoglm_recovery.receiver.fleet.ansible import AnsibleError  # noqa: PLC0415 - as in serve
     from autoglm_recovery.receiver.fleet.fleet import InventoryError  # noqa: PLC0415
-    from autoglm_recovery.receiver.fleet.world import read_world  # noqa: PLC0415
+    from autoglm_recovery.receiver.fleet.site_config import read_config  # noqa: PLC0415
     from autoglm_recovery.receiver.intake.payload import PayloadError  # noqa: PLC0415
     from autoglm_recovery.receiver.rehearse.explain import explain as told_of  # noqa: PLC0415
 
     try:
-        told = told_of(payload.read(), read_world(policy, inventory), time.time() if at is None else moment(at, "--at"))
+        told = told_of(
+            payload.read(), read_config(policy, inventory), time.time() if at is None else moment(at, "--at")
+        )
     except (AnsibleError, InventoryError, PayloadError, PolicyError) as error:
         refuse(error)
     if as_json:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoglm_recovery.eda.data import all_as_data
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.payload import PayloadError, Rejected, parse_webhook
 from autoglm_recovery.receiver.rehearse.explain import explain_alert
 from autoglm_recovery.receiver.triage.own_alerts import for_people
@@ -27,7 +27,7 @@ _VERSION = "4"
 _TOLD = ("decision", "action", "playbook", "failure_class", "fault_mode", "nature", "reason")
 
 
-def events_of(event: Mapping[str, Any], world: World, now: float) -> list[dict[str, Any]]:
+def events_of(event: Mapping[str, Any], config: SiteConfig, now: float) -> list[dict[str, Any]]:
     """Return an event for each alert of an event, and none for an event that has nothing to do with alerts.
 
     Nothing of the event itself is passed on: headers hold the sender's token, and labels may be templates.
@@ -39,7 +39,7 @@ def events_of(event: Mapping[str, Any], world: World, now: float) -> list[dict[s
         webhook = parse_webhook(json.dumps(payload).encode())
     except (PayloadError, RecursionError, TypeError, ValueError) as error:
         return [_unread(Rejected("", str(error)))]
-    return [*(_event(alert, world, now) for alert in webhook.alerts), *map(_unread, webhook.rejected)]
+    return [*(_event(alert, config, now) for alert in webhook.alerts), *map(_unread, webhook.rejected)]
 
 
 def _payload(event: Mapping[str, Any]) -> Any:
@@ -52,10 +52,10 @@ def _payload(event: Mapping[str, Any]) -> Any:
     return None
 
 
-def _event(alert: Alert, world: World, now: float) -> dict[str, Any]:
-    explained = explain_alert(alert, world, now)
+def _event(alert: Alert, config: SiteConfig, now: float) -> dict[str, Any]:
+    explained = explain_alert(alert, config, now)
     told = {key: explained[key] for key in _TOLD}
-    if for_people(alert.labels, world.policy):
+    if for_people(alert.labels, config.policy):
         told |= {"decision": IGNORE, "action": None, "playbook": None, "reason": "an alert of ours that is for people"}
     target = explained["target"]
     about = {

@@ -13,19 +13,19 @@ from pathlib import Path
 from autoglm_recovery.policy import PolicyError
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError
 from autoglm_recovery.receiver.fleet.fleet import InventoryError
-from autoglm_recovery.receiver.fleet.world import CurrentWorld, World
+from autoglm_recovery.receiver.fleet.site_config import CurrentConfig, SiteConfig
 
 INVENTORY, POLICY = "AUTOGLM_INVENTORY", "AUTOGLM_POLICY"
 
 log = logging.getLogger(__name__)
-_known: dict[tuple[str | None, str], tuple[CurrentWorld, float]] = {}
+_known: dict[tuple[str | None, str], tuple[CurrentConfig, float]] = {}
 
 
 class FilterError(ValueError):
     """The filter has nothing to judge alerts by; the text says what to do."""
 
 
-def known_world(inventory: str | None, policy: str | None, reload_after: float) -> World:
+def known_world(inventory: str | None, policy: str | None, reload_after: float) -> SiteConfig:
     """Return what alerts are judged by; what was read longer ago than ``reload_after`` seconds is read again.
 
     A bad file keeps what was read before, and is logged.  Raises FilterError if nothing was read yet, and cannot be.
@@ -47,8 +47,8 @@ def known_world(inventory: str | None, policy: str | None, reload_after: float) 
     return known[0].now
 
 
-def _read(inventory: str, policy: str | None) -> CurrentWorld:
+def _read(inventory: str, policy: str | None) -> CurrentConfig:
     try:
-        return CurrentWorld(Path(policy) if policy else None, Path(inventory))
+        return CurrentConfig(Path(policy) if policy else None, Path(inventory))
     except (PolicyError, InventoryError, AnsibleError, OSError) as error:
         raise FilterError(str(error)) from error

@@ -169,7 +169,7 @@ def test_a_database_that_cannot_commit_the_word_has_nothing_posted(
     stage.begin("awx")
     stage.elsewhere = background
     follower = stage.follower("a")
-    follower.step(stage.world)
+    follower.step(stage.config)
     posted = held(awx, "POST", "/launch/$")
     failed = []
 
@@ -181,7 +181,7 @@ def test_a_database_that_cannot_commit_the_word_has_nothing_posted(
 
     def turns(over: Callable[[], bool]) -> None:
         def turn() -> bool:
-            follower.step(stage.world)
+            follower.step(stage.config)
             return over()
 
         awaited(turn)

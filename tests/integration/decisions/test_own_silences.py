@@ -82,7 +82,7 @@ def at(tmp_path, alertmanager):
 
 
 def silencer(at, owner: str = "desk") -> Silencer:
-    return Silencer(at.database, lambda: at.world.policy, owner, maker("ours"), lambda: at.now)
+    return Silencer(at.database, lambda: at.config.policy, owner, maker("ours"), lambda: at.now)
 
 
 def told(at) -> list[str]:
@@ -113,7 +113,7 @@ def test_what_is_repaired_is_silenced_until_its_run_has_ended_and_nothing_else_i
     assert suppressed(alertmanager) == [OOM]
     # No person has said that nothing is to be done.
     for own, holds in ((maker("ours"), False), (maker("another"), True)):
-        watch = SilenceWatch(lambda: at.world.policy.guardrails.silences, own)
+        watch = SilenceWatch(lambda: at.config.policy.guardrails.silences, own)
         watch.look()
         assert (watch.now.covering([OOM], time.time() + 1)[0] is not None) is holds
     at.end_run("node-a", 1)
@@ -233,7 +233,7 @@ def test_a_label_from_which_a_secret_was_cut_is_the_alerts_still(at, alertmanage
 def test_an_alert_that_ends_while_it_is_silenced_leaves_the_word_to_the_probe(at, alertmanager):
     tell(alertmanager, OOM)
     deliver(at, alertmanager, OOM)
-    mine, watch = silencer(at), AbsenceWatch(at.database, lambda: at.world.policy, lambda: None, lambda: at.now)
+    mine, watch = silencer(at), AbsenceWatch(at.database, lambda: at.config.policy, lambda: None, lambda: at.now)
     mine.step()
     until("it to be silenced", lambda: suppressed(alertmanager))
     # Nobody looks before it has ended: who silenced it has seen that Alertmanager has it.

@@ -29,7 +29,7 @@ import httpx
 from autoglm_recovery.cli.main import serve as autoglm_serve
 from autoglm_recovery.policy import load_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Warmer
 from autoglm_recovery.receiver.serve import serve as serving
@@ -81,11 +81,11 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "uvicorn.protocols.http.h11_impl", "alembic.command"])
 
 
-class _World:
-    """The world, read already."""
+class _SiteConfig:
+    """The config, read already."""
 
-    def __init__(self, world: World) -> None:
-        self.now = world
+    def __init__(self, config: SiteConfig) -> None:
+        self.now = config
 
     def read_again(self) -> None:
         """Nothing changes."""
@@ -107,8 +107,8 @@ def _receive(options: dict[str, Any], hosts: int, marks: Path, work_s: float) ->
     # A warm process would start the real supervisor.
     Warmer.tend = lambda _self: None
     fleet = Fleet({f"h{n}": Host(f"h{n}") for n in range(hosts)})
-    world = World(load_policy(options["policy"]), fleet, frozenset({"restart_process"}), options["inventory"])
-    serving.serve = functools.partial(serving.serve, world=_World(world))
+    config = SiteConfig(load_policy(options["policy"]), fleet, frozenset({"restart_process"}), options["inventory"])
+    serving.serve = functools.partial(serving.serve, config=_SiteConfig(config))
     autoglm_serve(**options)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
 from tests.integration.rules.running import Prometheus
 from tests.support.fake_vllm import FakeVllm, Rank, State
@@ -107,4 +107,4 @@ def _watch(prometheus: Prometheus) -> PresenceWatch:
     policy = parse_policy(f"monitoring: {{prometheus: {{url: 'http://127.0.0.1:{prometheus.port}'}}}}")
     services = (InferenceService("llama", "chat"),)
     fleet = Fleet({host: Host(host, services=services) for host in [*ENGINES, "elsewhere"]})
-    return PresenceWatch(lambda: World(policy, fleet, frozenset(), prometheus.directory))
+    return PresenceWatch(lambda: SiteConfig(policy, fleet, frozenset(), prometheus.directory))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autoglm_recovery.receiver.fleet.world import read_world
+from autoglm_recovery.receiver.fleet.site_config import read_config
 from autoglm_recovery.receiver.runs.local import run_directory
 from tests.integration.warm import cases
 from tests.integration.warm.project import Project
@@ -103,7 +103,7 @@ def test_vaults_open_as_by_hand_for_runs_and_for_who_reads_the_inventory(project
     assert expected["secrets"] == ["secret of the vault", "other_secret of the vault"]
     assert project.by_receiver("cold") == expected
     assert project.by_receiver("warm") == expected
-    fleet = read_world(None, project.place.inventory).fleet
+    fleet = read_config(None, project.place.inventory).fleet
     (service,) = fleet.hosts["node-a"].services
     assert [service.name] == expected["services"] == ["llama"]
     assert service.pool == "chat"
@@ -117,7 +117,7 @@ def test_inventories_of_many_kinds_are_read_as_by_hand(project: Project) -> None
     assert expected["hosts"] == ["node-a", "node-s"]
     assert project.by_receiver("cold") == expected
     assert project.by_receiver("warm") == expected
-    read = read_world(None, project.place.inventory).fleet
+    read = read_config(None, project.place.inventory).fleet
     assert sorted(read.hosts) == expected["hosts"]
     assert "made" in read.groups
 
@@ -129,7 +129,7 @@ def test_who_reads_the_inventory_sees_the_variables_that_runs_see(project: Proje
         file = where / "group_vars/all.yml"
         file.write_text(file.read_text() + yaml.safe_dump({"autoglm_services": [{"name": name}]}))
     (project.place.root / "fleet/host_vars/node-a.yml").write_text("secret: x\nother_secret: x\n")
-    (service,) = read_world(None, project.place.inventory).fleet.hosts["node-a"].services
+    (service,) = read_config(None, project.place.inventory).fleet.hosts["node-a"].services
     assert [service.name] == project.by_hand()["services"] == project.by_receiver("cold")["services"]
     assert service.name == "of-playbooks"
 
@@ -145,10 +145,10 @@ def test_beside_a_link_to_an_inventory_is_where_variables_are_as_by_hand(project
     expected = project.by_hand()
     assert (expected["from"][0], expected["services"]) == ("beside the link", ["linked"])
     project.patch.chdir(project.folder)
-    world = read_world(None, Path("inventory/hosts.yml"))
-    (service,) = world.fleet.hosts["node-a"].services
+    config = read_config(None, Path("inventory/hosts.yml"))
+    (service,) = config.fleet.hosts["node-a"].services
     assert service.name == "linked"
-    project.place.inventory_name = str(world.inventory)
+    project.place.inventory_name = str(config.inventory)
     assert project.by_receiver("cold") == expected
 
 

@@ -14,7 +14,7 @@ import pytest
 from autoglm_recovery.eda.events import events_of
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.rehearse.explain import explain
 
 FLEET = Fleet({"node-a": Host("node-a", services=(InferenceService("llama", None),)), "node-b": Host("node-b")})
@@ -23,8 +23,8 @@ WINDOW = "{name: power, hosts: [node-a], start: 2020-01-01T00:00:00Z, end: 2090-
 HEADERS = {"Authorization": "Bearer token-of-alertmanager"}
 
 
-def world(policy: str = "{}", *playbooks: str) -> World:
-    return World(parse_policy(policy), FLEET, frozenset(playbooks or ("restart_process",)), Path("inventory.yml"))
+def config(policy: str = "{}", *playbooks: str) -> SiteConfig:
+    return SiteConfig(parse_policy(policy), FLEET, frozenset(playbooks or ("restart_process",)), Path("inventory.yml"))
 
 
 def alert(status: str = "firing", **labels: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def webhook(*alerts: Any) -> dict[str, Any]:
 
 
 def test_an_alert_that_would_be_acted_on_has_what_a_playbook_needs() -> None:
-    (event,) = events_of(webhook(alert()), world(), NOW)
+    (event,) = events_of(webhook(alert()), config(), NOW)
     assert event["autoglm"]["decision"] == "run"
     assert event["autoglm"]["playbook"] == "autoglm.recovery.restart_process"
     assert event["autoglm"]["target"] == "node-a/llama"
@@ -60,7 +60,7 @@ def test_an_alert_that_would_be_acted_on_has_what_a_playbook_needs() -> None:
     ids=["webhook", "alertmanager", "event stream"],
 )
 def test_each_source_s_event_is_read_and_nothing_of_it_passed_on(event: dict[str, Any]) -> None:
-    (told,) = events_of(event, world(), NOW)
+    (told,) = events_of(event, config(), NOW)
     assert told["autoglm_target"]["host"] == "node-a"
     assert told["meta"] == {"hosts": ["node-a"]}
     assert "token-of-alertmanager" not in json.dumps(told)
@@ -68,7 +68,7 @@ def test_each_source_s_event_is_read_and_nothing_of_it_passed_on(event: dict[str
 
 @pytest.mark.parametrize("event", [{}, {"i": 1}, {"payload": {"text": "hello"}}, {"payload": None}, {"payload": []}])
 def test_what_has_nothing_to_do_with_alerts_is_dropped(event: dict[str, Any]) -> None:
-    assert events_of(event, world(), NOW) == []
+    assert events_of(event, config(), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_has_nothing_to_do_with_alerts_is_dropped(event: dict[str, Any]) ->
 def test_what_would_not_be_acted_on_has_a_reason_and_nothing_to_act_with(
     wrong: Any, policy: str, decision: str
 ) -> None:
-    (event,) = events_of(webhook(wrong), world(policy), NOW)
+    (event,) = events_of(webhook(wrong), config(policy), NOW)
     assert event["autoglm"]["decision"] == decision
     assert event["autoglm"]["reason"]
     assert event.keys() <= {"autoglm", "meta"}
@@ -100,8 +100,8 @@ def test_what_would_not_be_acted_on_has_a_reason_and_nothing_to_act_with(
 
 def test_every_alert_of_a_webhook_is_told_of_as_explain_does() -> None:
     event = webhook(alert(), "no alert", alert(host="nowhere"), alert(failure_class="deadlock"))
-    told = [each["autoglm"] for each in events_of(event, world(), NOW)]
-    explained = explain(json.dumps(event["payload"]).encode(), world(), NOW)
+    told = [each["autoglm"] for each in events_of(event, config(), NOW)]
+    explained = explain(json.dumps(event["payload"]).encode(), config(), NOW)
     assert [each["decision"] for each in told] == [each["decision"] for each in explained]
     assert [each["reason"] for each in told] == [each["reason"] for each in explained]
     assert [each["decision"] for each in told] == ["run", "refuse", "run", "set aside"]
@@ -111,7 +111,7 @@ def test_every_alert_of_a_webhook_is_told_of_as_explain_does() -> None:
     "payload", [{"version": "9", "alerts": []}, {"alerts": {}}, {"version": "4", "alerts": [1] * 30000}]
 )
 def test_a_payload_that_cannot_be_read_is_one_event_with_the_reason(payload: dict[str, Any]) -> None:
-    (event,) = events_of({"payload": payload}, world(), NOW)
+    (event,) = events_of({"payload": payload}, config(), NOW)
     assert event["autoglm"]["decision"] == "set aside"
     assert event["autoglm"]["status"] is None
 
@@ -122,7 +122,7 @@ def test_what_the_policy_gives_an_action_of_the_site_s_own_is_passed_on_as_it_st
 actions: {{reload_it: {{playbook: /etc/autoglm/reload_it.yml, extra_vars: {given}}}}}
 recovery: {{strategies: {{crash: {{action: reload_it, then: []}}}}}}
 """
-    (event,) = events_of(webhook(alert()), world(policy, "reload_it"), NOW)
+    (event,) = events_of(webhook(alert()), config(policy, "reload_it"), NOW)
     assert event["autoglm"]["playbook"] == "/etc/autoglm/reload_it.yml"
     assert event["autoglm_variables"] == {"meta": {"hosts": "all"}, "where": "{{ inventory_dir }}"}
     assert event["meta"] == {"hosts": ["node-a"]}
@@ -130,8 +130,8 @@ recovery: {{strategies: {{crash: {{action: reload_it, then: []}}}}}}
 
 def test_no_text_of_a_stranger_is_a_template() -> None:
     hostile = "{{ lookup('pipe', 'id') }}"
-    (event,) = events_of(webhook(alert(alertname=hostile, **{f"x{hostile}": hostile})), world(), NOW)
+    (event,) = events_of(webhook(alert(alertname=hostile, **{f"x{hostile}": hostile})), config(), NOW)
     assert event["autoglm"]["decision"] == "run"
     assert "{{" not in json.dumps(event, ensure_ascii=False)
-    (refused,) = events_of(webhook(alert(host=hostile)), world(), NOW)
+    (refused,) = events_of(webhook(alert(host=hostile)), config(), NOW)
     assert "{{" not in json.dumps(refused, ensure_ascii=False)

@@ -18,7 +18,7 @@ from autoglm_recovery.receiver.fleet.fleet import InventoryError
 
 
 class Read:
-    """A world that counts how often it was read, in place of the files."""
+    """A config that counts how often it was read, in place of the files."""
 
     wrong: str | None = None
     given: tuple[Path | None, Path]
@@ -39,7 +39,7 @@ class Read:
 def read(monkeypatch: pytest.MonkeyPatch) -> type[Read]:
     """Nothing read yet."""
     fresh: Any = type("Fresh", (Read,), {})
-    monkeypatch.setattr(known, "CurrentWorld", fresh)
+    monkeypatch.setattr(known, "CurrentConfig", fresh)
     monkeypatch.setattr(known, "_known", {})
     for name in (known.INVENTORY, known.POLICY):
         monkeypatch.delenv(name, raising=False)

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.commit import Delivery, DeliveryReceipt, Intake
 from autoglm_recovery.receiver.intake.payload import fingerprint
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
@@ -72,7 +72,7 @@ class Desk:
     """Where incidents are worked on."""
 
     database: Database
-    world: World
+    config: SiteConfig
     dispatcher: Dispatcher
     metrics: Metrics
     now: float = START
@@ -87,7 +87,7 @@ class Desk:
 
     def policy(self, text: str) -> None:
         """Put another policy in force."""
-        self.world = World(parse_policy(text), self.world.fleet, self.world.playbooks, self.world.inventory)
+        self.config = SiteConfig(parse_policy(text), self.config.fleet, self.config.playbooks, self.config.inventory)
 
     def pass_time(self, seconds: float) -> None:
         """Turn the clock."""
@@ -128,7 +128,7 @@ class Desk:
     def turn(self) -> None:
         """Do what the loop does, until nothing is due."""
         with self.clock():
-            while absorb(self.database, self.world.policy, self.world.fleet, self.metrics):
+            while absorb(self.database, self.config.policy, self.config.fleet, self.metrics):
                 pass
             for _ in range(1000):
                 with self.database.reading() as connection:
@@ -136,7 +136,7 @@ class Desk:
                 if not due:
                     return
                 for incident_id in due:
-                    self.dispatcher.step(incident_id, self.world)
+                    self.dispatcher.step(incident_id, self.config)
                 if self.probe is not None:
                     self.checked(self.probe)
         raise AssertionError(f"incidents {due} are due again and again without getting anywhere")
@@ -169,13 +169,13 @@ class Desk:
             state = outcome_of(rc)
             runs.update(connection, run.id, state=state, rc=rc, ended_at=self.now)
             incident = store.incident(connection, run.incident_id)
-            patience = self.world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
+            patience = self.config.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
             firing = taken_together(store.latest_news(connection, incident.id)).denies
             after = after_run(state, self.now, self.now + patience if firing else self.now, incident.fault_mode)
             # A person may have closed the incident.
             if incident.state not in ENDED:
                 store.update(connection, incident.id, self.now, **after)
-            store.ask_again(connection, self.now, self.world.policy.guardrails.max_concurrent_runs)
+            store.ask_again(connection, self.now, self.config.policy.guardrails.max_concurrent_runs)
         self.turn()
         return run.action
 
@@ -234,7 +234,7 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
 
     metrics = Metrics(ask)
     lease = Lease("desk", 60.0, database.now())
-    world = World(parse_policy(policy), fleet, frozenset({*ACTIONS, runs.CHECK}), directory)
+    config = SiteConfig(parse_policy(policy), fleet, frozenset({*ACTIONS, runs.CHECK}), directory)
     made: list[Desk] = []
     heard = LastHeard(
         lambda: made[0].silences,
@@ -242,7 +242,7 @@ def desk(directory: Path, policy: str = "", fleet: Fleet = FLEET) -> Iterator[De
         lambda _: WatchdogStretch(made[0].watchdog_since, made[0].watchdog_at),
     )
     dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard)
-    made.append(Desk(database, world, dispatcher, metrics))
+    made.append(Desk(database, config, dispatcher, metrics))
     try:
         yield made[0]
     finally:

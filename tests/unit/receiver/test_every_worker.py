@@ -18,7 +18,7 @@ import pytest
 
 from autoglm_recovery import receiver
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet import world
+from autoglm_recovery.receiver.fleet import site_config
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.loop.loop import Loop
 from autoglm_recovery.receiver.notify.notifier import Notifier
@@ -94,8 +94,8 @@ def fails_first(monkeypatch):
 
 
 def _loop(at):
-    follower = SimpleNamespace(take_up=lambda: None, step=lambda _world: 0, next_lapse=lambda: None)
-    return Loop(at.database, SimpleNamespace(now=at.world), at.metrics, at.dispatcher, follower)
+    follower = SimpleNamespace(take_up=lambda: None, step=lambda _config: 0, next_lapse=lambda: None)
+    return Loop(at.database, SimpleNamespace(now=at.config), at.metrics, at.dispatcher, follower)
 
 
 def _keeper(at):
@@ -105,9 +105,9 @@ def _keeper(at):
 
 
 def _reader(at):
-    current = object.__new__(world.CurrentWorld)
+    current = object.__new__(site_config.CurrentConfig)
     current._policy, current._inventory = None, Path("inventory.yml")
-    current._reading, current.now = threading.Lock(), at.world
+    current._reading, current.now = threading.Lock(), at.config
     made = Reloader(current, at.metrics, lambda: None)
     made.read_now()
     return made
@@ -130,24 +130,24 @@ PARTS = {
     "loop": (_loop, f"{RECEIVER}.loop.loop:absorb"),
     "keeper": (_keeper, f"{RECEIVER}.store.runs:renew"),
     "silences": (
-        lambda at: SilenceWatch(lambda: at.world.policy.guardrails.silences),
+        lambda at: SilenceWatch(lambda: at.config.policy.guardrails.silences),
         f"{RECEIVER}.observe.silences:_ask",
     ),
     "proofs": (
-        lambda at: ProofWatch(at.database, lambda: at.world.policy, lambda: None),
+        lambda at: ProofWatch(at.database, lambda: at.config.policy, lambda: None),
         f"{RECEIVER}.store.incidents:verifying",
     ),
     "absences": (
-        lambda at: AbsenceWatch(at.database, lambda: at.world.policy, lambda: None),
+        lambda at: AbsenceWatch(at.database, lambda: at.config.policy, lambda: None),
         f"{RECEIVER}.store.absences:firing",
     ),
     "silencer": (
-        lambda at: Silencer(at.database, lambda: at.world.policy, "desk", "ours"),
+        lambda at: Silencer(at.database, lambda: at.config.policy, "desk", "ours"),
         f"{RECEIVER}.store.own_silences:not_ended",
     ),
-    "notifier": (lambda at: Notifier(at.database, lambda: at.world.policy), f"{RECEIVER}.store.notices:next_due"),
+    "notifier": (lambda at: Notifier(at.database, lambda: at.config.policy), f"{RECEIVER}.store.notices:next_due"),
     "intake": (_intake, f"{RECEIVER}.intake.commit:Intake._commit"),
-    "reader": (_reader, f"{RECEIVER}.fleet.world:read_world"),
+    "reader": (_reader, f"{RECEIVER}.fleet.site_config:read_config"),
     "tracer": (_tracer, f"{RECEIVER}.observe.tracing:Tracer._ended"),
 }
 
@@ -157,7 +157,7 @@ def test_each_goes_on_after_an_error_of_any_kind(at, fails_first, monkeypatch, n
     make, place = PARTS[name]
     monkeypatch.setattr(f"{RECEIVER}.intake.commit.MOST_DELIVERIES_IN_A_COMMIT", 1)
     if name == "reader":
-        monkeypatch.setattr(world, "read_world", lambda _policy, _inventory: at.world)
+        monkeypatch.setattr(site_config, "read_config", lambda _policy, _inventory: at.config)
     # Those of the network are no news to the watch over silences; it says "unknown" and asks again.
     errors = [RecursionError()] * 4 if name == "silences" else ERRORS
     worked = fails_first(place, errors)
@@ -253,17 +253,17 @@ def test_a_run_that_cannot_be_told_costs_no_other_run_its_time(at, monkeypatch):
         assert all(keeper.holds(run.id) for run in runs.unfinished(connection))
 
 
-def test_a_world_that_cannot_be_read_leaves_the_old_one_in_force_and_says_why(at, fails_first, monkeypatch):
-    monkeypatch.setattr(world, "read_world", lambda _policy, _inventory: at.world)
-    fails_first(f"{RECEIVER}.fleet.world:read_world", ERRORS[:1])
+def test_a_configuration_that_cannot_be_read_leaves_the_old_one_in_force_and_says_why(at, fails_first, monkeypatch):
+    monkeypatch.setattr(site_config, "read_config", lambda _policy, _inventory: at.config)
+    fails_first(f"{RECEIVER}.fleet.site_config:read_config", ERRORS[:1])
     reader = _reader(at)
-    before = reader._world.now
+    before = reader._config.now
     reader.worker.attempt()
-    assert (reader._world.now.policy, reader._world.now.fleet) == (before.policy, before.fleet)
-    assert reader._world.now.kept_because == "PermissionError: [Errno 13] Permission denied"
+    assert (reader._config.now.policy, reader._config.now.fleet) == (before.policy, before.fleet)
+    assert reader._config.now.kept_because == "PermissionError: [Errno 13] Permission denied"
     assert at.metrics.registry.get_sample_value("autoglm_policy_valid") == 0
     reader.worker.attempt()
-    assert reader._world.now.kept_because is None
+    assert reader._config.now.kept_because is None
     assert at.metrics.registry.get_sample_value("autoglm_policy_valid") == 1
 
 
@@ -323,7 +323,7 @@ def test_a_watch_that_is_stuck_knows_nothing_after_a_while(watched, monkeypatch)
 
 
 def test_an_old_proof_is_none_once_the_watch_fails(at, fails_first):
-    watch = ProofWatch(at.database, lambda: at.world.policy, lambda: None)
+    watch = ProofWatch(at.database, lambda: at.config.policy, lambda: None)
     watch._now = {7: Proof(True, "it is 1")}
     fails_first(f"{RECEIVER}.store.incidents:verifying", ERRORS[:1])
     watch.worker.attempt()
@@ -341,8 +341,8 @@ def test_an_old_proof_is_none_once_the_watch_fails(at, fails_first):
 )
 def test_who_waits_for_a_slow_server_is_stuck_only_when_no_time_out_can_end_it_any_more(at, tmp_path, timeout, named):
     at.policy(named.format(timeout))
-    own = ReceiverMonitor(at.database, lambda: at.world.policy, Workers(), tmp_path, "ops-1")
-    asked = [own, PresenceWatch(lambda: at.world)] if "prometheus" in named else [own]
+    own = ReceiverMonitor(at.database, lambda: at.config.policy, Workers(), tmp_path, "ops-1")
+    asked = [own, PresenceWatch(lambda: at.config)] if "prometheus" in named else [own]
     for part in asked:
         assert part.worker._stuck_after() > 4 * timeout + 30
         assert not part.worker.vital

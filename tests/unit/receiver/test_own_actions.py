@@ -24,7 +24,7 @@ from autoglm_recovery.receiver.decide.gather import affected
 from autoglm_recovery.receiver.decide.ladder import next_step, rungs
 from autoglm_recovery.receiver.doctor import own_actions
 from autoglm_recovery.receiver.fleet.own_playbooks import found, runnable
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
 from autoglm_recovery.receiver.rehearse.backtest.events import events_of
 from autoglm_recovery.receiver.rehearse.backtest.replay import replaying
@@ -140,7 +140,7 @@ def test_only_what_takes_nothing_more_away_passes_the_guardrail_on_a_target_that
 def at(tmp_path):
     """Return a desk with the policy in force, and all playbooks installed."""
     with desk(tmp_path, POLICY) as made:
-        made.world = replace(made.world, playbooks=made.world.playbooks | EVERY)
+        made.config = replace(made.config, playbooks=made.config.playbooks | EVERY)
         yield made
 
 
@@ -170,7 +170,7 @@ def test_what_still_serves_is_not_missing_in_its_pool(at) -> None:
         assert store.hosts_out(connection, serving) == {"node-b"}
         rows = console.active(connection)
     page = console.fleet_page(
-        FLEET, at.world.policy.guardrails, rows, NONE_ASKED, now=at.now, inventory="i", serving=serving
+        FLEET, at.config.policy.guardrails, rows, NONE_ASKED, now=at.now, inventory="i", serving=serving
     )
     stands = {member.host: member.stands for pool in page.pools if pool.name == "chat" for member in pool.members}
     assert (stands["node-a"], stands["node-b"]) == ("affected", "out")
@@ -196,7 +196,7 @@ PROOF = "classes: {full: {ladder: [free]}}\nactions: {free: {playbook: a.b.free,
 def repaired(at, proof: str, **labels: str):
     """Have an own action end well, and the alert end."""
     at.policy(PROOF % proof)
-    at.world = replace(at.world, playbooks=at.world.playbooks | {"free"})
+    at.config = replace(at.config, playbooks=at.config.playbooks | {"free"})
     began = at.fire("node-c", "full", **labels)
     assert at.end_run("node-c", 0) == "free"
     at.resolve("node-c", "full", began, **labels)
@@ -238,7 +238,7 @@ def test_with_the_proof_none_an_end_that_proves_nothing_is_a_person_s(at) -> Non
 
 def test_a_playbook_that_fails_proves_nothing_whatever_its_action_says(at) -> None:
     at.policy(PROOF % "playbook")
-    at.world = replace(at.world, playbooks=frozenset({"free"}))
+    at.config = replace(at.config, playbooks=frozenset({"free"}))
     began = at.fire("node-c", "full")
     at.end_run("node-c", 1)
     at.resolve("node-c", "full", began)
@@ -246,13 +246,13 @@ def test_a_playbook_that_fails_proves_nothing_whatever_its_action_says(at) -> No
 
 
 def test_explain_says_what_would_be_launched_with_what_and_what_proves_it() -> None:
-    world = World(KNOWN, FLEET, EVERY, Path("i"))
+    config = SiteConfig(KNOWN, FLEET, EVERY, Path("i"))
     labels = [{"failure_class": name, "host": "node-c", "alertname": "A"} for name in ("disk_full", "wedged")]
     alerts = [
         {"labels": each, "annotations": {}, "status": "firing", "startsAt": "2026-11-22T20:00:00Z"} for each in labels
     ]
     body = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "alerts": alerts}
-    full, wedged = explain(json.dumps(body).encode(), world, NOW)
+    full, wedged = explain(json.dumps(body).encode(), config, NOW)
     assert (full["playbook"], full["launcher"], full["template"]) == ("/etc/autoglm/free_disk.yml", "local", None)
     assert full["extra_vars"]["below"] == "{{ 7 }}"
     assert full["extra_vars"]["autoglm_incident"]["host_wide"] is False
@@ -264,8 +264,8 @@ def test_explain_says_what_would_be_launched_with_what_and_what_proves_it() -> N
 
 def test_a_backtest_climbs_own_ladders(tmp_path) -> None:
     record = recorded(series("node-c", "disk_full", (0, 90)), series("node-b", "wedged", (4000, 4090)))
-    world = World(KNOWN, FLEET, EVERY | {CHECK}, tmp_path)
-    with replaying(tmp_path, world, 60.0) as replay:
+    config = SiteConfig(KNOWN, FLEET, EVERY | {CHECK}, tmp_path)
+    with replaying(tmp_path, config, 60.0) as replay:
         replay.run(events_of(record), record.until)
         result = report(record, events_of(record), replay, [], [])
     assert {(run["host"], run["action"], run["state"]) for run in result["runs"]} == {
@@ -348,10 +348,10 @@ def test_the_doctor_says_of_each_own_action_whether_it_is_there_and_takes_one_ho
         name: {"playbook": f"{tmp_path}/{name}.yml", "extra_vars": {"x": "y"}} for name in (*PLAYS, "broken", "absent")
     }
     policy = Policy.model_validate({"actions": actions})
-    world = World(policy, FLEET, frozenset(actions) - {"absent"}, tmp_path / "i.yml")
-    (absent,) = own_actions.check_present(world)
+    config = SiteConfig(policy, FLEET, frozenset(actions) - {"absent"}, tmp_path / "i.yml")
+    (absent,) = own_actions.check_present(config)
     assert (absent.where, absent.level) == ("actions.absent", "wrong")
-    told = {each.where.removeprefix("actions."): each for each in own_actions.check_hosts(world)}
+    told = {each.where.removeprefix("actions."): each for each in own_actions.check_hosts(config)}
     assert {name: each.level for name, each in told.items()} == {
         **{name: level for name, (_, level) in PLAYS.items()},
         "broken": "wrong",
@@ -371,7 +371,7 @@ def test_templates_are_those_of_the_policy_in_force() -> None:
 
 def test_the_console_knows_own_classes_and_actions() -> None:
     assert read_filter({"class": "disk_full"}, KNOWN.repertoire.classes)[0].failure_class == "disk_full"
-    page = policy_page(World(KNOWN, FLEET, EVERY - {"free_disk"}, Path("i")))
+    page = policy_page(SiteConfig(KNOWN, FLEET, EVERY - {"free_disk"}, Path("i")))
     shown = {each.name: each for each in page.classes}
     assert [step.action for step in shown["disk_full"].ladder] == ["free_disk", "quarantine_node"]
     assert [step.destructive for step in shown["wedged"].ladder] == [True]

@@ -65,13 +65,13 @@ def routes(parts: WebServices) -> list[Guarded]:
 
     async def fleet(_request: Request) -> Response:
         """List hosts and services, how each stands, and when it was last heard of."""
-        world, roll, now = parts.world(), parts.presence(), time.time()
+        config, roll, now = parts.config(), parts.presence(), time.time()
         rows = await parts.ask(shown.active)
         of_host: dict[str, list[Any]] = {}
         for row in rows:
             of_host.setdefault(row.host, []).append(row)
-        serving = world.policy.repertoire.still_serving
-        every = sorted(world.fleet.hosts.items())
+        serving = config.policy.repertoire.still_serving
+        every = sorted(config.fleet.hosts.items())
         hosts = [_host(host, of_host.get(name, []), roll, now, serving) for name, host in every]
         return JSONResponse({"hosts": hosts})
 

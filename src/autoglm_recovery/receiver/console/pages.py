@@ -94,9 +94,9 @@ class _Pages:
                 watchdog_at=self._parts.metrics.registry.get_sample_value(WATCHDOG_SEEN) or 0.0,
                 now=time.time(),
                 enough_disk=shutil.disk_usage(self._parts.state_dir).free >= LEAST_FREE_BYTES,
-                kept_old=self._parts.world().kept_because,
+                kept_old=self._parts.config().kept_because,
                 troubles=self._parts.troubles(),
-                watchdog_late=self._parts.world().policy.monitoring.receiver.watchdog,
+                watchdog_late=self._parts.config().policy.monitoring.receiver.watchdog,
             )
             return overview.overview(rows, health)
 
@@ -104,7 +104,7 @@ class _Pages:
 
     async def incidents(self, request: Request) -> Response:
         """List incidents."""
-        known, repertoire = self._parts.world().fleet, self._parts.world().policy.repertoire
+        known, repertoire = self._parts.config().fleet, self._parts.config().policy.repertoire
         chosen, wrong = read_filter(request.query_params, repertoire.classes)
 
         def ask(connection: sa.Connection) -> listing.Listing:
@@ -155,19 +155,19 @@ class _Pages:
 
     async def fleet(self, request: Request) -> Response:
         """Show pools, hosts and what keeps actions back."""
-        world, silences = self._parts.world(), self._parts.silences()
+        config, silences = self._parts.config(), self._parts.silences()
         chosen, wrong = read_fleet_filter(request.query_params)
 
         def ask(connection: sa.Connection) -> fleet.FleetPage:
-            rows, rails = fleet.active(connection), world.policy.guardrails
+            rows, rails = fleet.active(connection), config.policy.guardrails
             return fleet.fleet_page(
-                world.fleet,
+                config.fleet,
                 rails,
                 rows,
                 silences,
                 now=time.time(),
-                inventory=str(world.inventory),
-                serving=world.policy.repertoire.still_serving,
+                inventory=str(config.inventory),
+                serving=config.policy.repertoire.still_serving,
                 chosen=chosen,
                 wrong=wrong,
                 roll=self._parts.presence(),
@@ -177,7 +177,7 @@ class _Pages:
 
     async def policy(self, request: Request) -> Response:
         """Show the policy in force."""
-        return await self._desk.show(request, "policy.html", lambda _: policy.policy_page(self._parts.world()))
+        return await self._desk.show(request, "policy.html", lambda _: policy.policy_page(self._parts.config()))
 
     async def alerts(self, request: Request) -> Response:
         """List alerts that led to nothing, or all."""
@@ -191,10 +191,10 @@ class _Pages:
 
     async def refused(self, request: Request) -> Response:
         """List the kinds of alerts that were refused, and what would be accepted."""
-        world = self._parts.world()
+        config = self._parts.config()
 
         def ask(connection: sa.Connection) -> refused.RefusedPage:
-            return refused.refused_page(refusals.newest(connection, refused.MOST_SHOWN), world.policy, world.fleet)
+            return refused.refused_page(refusals.newest(connection, refused.MOST_SHOWN), config.policy, config.fleet)
 
         return await self._desk.show(request, "refused.html", ask)
 
@@ -220,11 +220,11 @@ def _plan(connection: sa.Connection, parts: WebServices, found: dict[str, Any]) 
     row = store.incident(connection, found["id"])
     if row is None or not incident.is_planned(found["state"]):
         return None
-    world = parts.world()
-    known = situation(connection, row, world, time.time(), parts.silences())
-    step = next_step(world.policy, known)
-    ladder = rungs(world.policy.ladder(row.failure_class), world.playbooks, world.policy.repertoire)
-    return incident.plan(decide(world.policy, known), examine(world.policy, known, step), ladder, found)
+    config = parts.config()
+    known = situation(connection, row, config, time.time(), parts.silences())
+    step = next_step(config.policy, known)
+    ladder = rungs(config.policy.ladder(row.failure_class), config.playbooks, config.policy.repertoire)
+    return incident.plan(decide(config.policy, known), examine(config.policy, known, step), ladder, found)
 
 
 async def icon(_request: Request) -> Response:

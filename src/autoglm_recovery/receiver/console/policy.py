@@ -16,7 +16,7 @@ from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.own import OwnAction
 from autoglm_recovery.receiver.console.moments import moment
 from autoglm_recovery.receiver.decide.ladder import rungs
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ class PolicyPage:
     lines: tuple[str, ...]
 
 
-def policy_page(world: World) -> PolicyPage:
+def policy_page(config: SiteConfig) -> PolicyPage:
     """Return what the page shows."""
-    policy = world.policy
+    policy = config.policy
     return PolicyPage(
-        file=None if world.policy_file is None else str(world.policy_file),
-        read_at=moment(world.read_at),
-        kept_old=world.kept_because,
+        file=None if config.policy_file is None else str(config.policy_file),
+        read_at=moment(config.read_at),
+        kept_old=config.kept_because,
         autonomy=policy.recovery.autonomy.default.value,
         pools=tuple(sorted((pool, chosen.value) for pool, chosen in policy.recovery.autonomy.pools.items())),
-        classes=tuple(_class(policy, name, world.playbooks) for name in policy.repertoire.classes),
-        actions=tuple(_action(world, name, own) for name, own in policy.actions.items()),
+        classes=tuple(_class(policy, name, config.playbooks) for name in policy.repertoire.classes),
+        actions=tuple(_action(config, name, own) for name, own in policy.actions.items()),
         guardrails=_guardrails(policy),
         lines=tuple(effective(policy).splitlines()),
     )
@@ -119,15 +119,15 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
     )
 
 
-def _action(world: World, name: str, own: OwnAction) -> ActionShown:
+def _action(config: SiteConfig, name: str, own: OwnAction) -> ActionShown:
     return ActionShown(
         name=name,
         playbook=own.playbook,
-        there=name in world.playbooks,
+        there=name in config.playbooks,
         destructive=own.destructive,
         host_wide=own.host_wide,
         launcher=own.launcher or "as the class says",
-        template=world.policy.template(name).name if world.policy.launchers.awx else None,
+        template=config.policy.template(name).name if config.policy.launchers.awx else None,
         variables=tuple(own.extra_vars),
         proof=own.proof.value,
     )

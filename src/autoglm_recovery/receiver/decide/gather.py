@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.fleet.fleet import Fleet
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
 from autoglm_recovery.receiver.store import history, runs
 from autoglm_recovery.receiver.store import incidents as store
@@ -29,20 +29,20 @@ MOST_FENCED = 3
 
 
 def situation(
-    connection: sa.Connection, row: sa.Row[Any], world: World, now: float, silences: SilenceSnapshot = NONE_ASKED
+    connection: sa.Connection, row: sa.Row[Any], config: SiteConfig, now: float, silences: SilenceSnapshot = NONE_ASKED
 ) -> Situation:
     """Return the situation of an incident: its own part, and the rest only where there is a step that may run."""
-    own = _ladder_facts(connection, row, world, now)
-    step = next_step(world.policy, own)
+    own = _ladder_facts(connection, row, config, now)
+    step = next_step(config.policy, own)
     if step.verb is not Verb.run or step.action is None:
         return own
-    return _rule_facts(connection, own, row.target_key, step.action, world, silences)
+    return _rule_facts(connection, own, row.target_key, step.action, config, silences)
 
 
-def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], world: World, now: float) -> Situation:
+def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], config: SiteConfig, now: float) -> Situation:
     """Gather what the ladder depends on.  After a person's "retry" the past counts no more."""
     target = Target(row.host, row.service, row.pool, row.gpu)
-    recovery = world.policy.recovery
+    recovery = config.policy.recovery
     since = now - recovery.persistent_within.total_seconds()
     fresh = bool(row.attempts_from)
     earlier = {} if fresh else store.earlier_actions(connection, target, row.failure_class, since=since, before=row.id)
@@ -61,8 +61,8 @@ def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], world: World, now
         target=target,
         opened_at=row.opened_at,
         now=now,
-        playbooks=world.playbooks,
-        in_inventory=_in_inventory(world.fleet, target),
+        playbooks=config.playbooks,
+        in_inventory=_in_inventory(config.fleet, target),
         labels=tuple(each.labels for each in counting),
         attempts=runs.attempts(connection, row.id, row.attempts_from),
         earlier_actions=frozenset(earlier),
@@ -72,7 +72,7 @@ def _ladder_facts(connection: sa.Connection, row: sa.Row[Any], world: World, now
         fenced=_why_fenced(connection, row),
         not_launched=_not_launched(connection, row),
         kept_out=runs.kept_out(connection, row.id, row.attempts_from),
-        explained_by=_explanation(connection, row, world.policy.repertoire),
+        explained_by=_explanation(connection, row, config.policy.repertoire),
         only_probed=_only_probed(connection, row),
     )
 
@@ -130,10 +130,15 @@ def _explanation(connection: sa.Connection, row: sa.Row[Any], repertoire: Repert
 
 
 def _rule_facts(
-    connection: sa.Connection, own: Situation, target_key: str, action: str, world: World, silences: SilenceSnapshot
+    connection: sa.Connection,
+    own: Situation,
+    target_key: str,
+    action: str,
+    config: SiteConfig,
+    silences: SilenceSnapshot,
 ) -> Situation:
     """Gather what the rules depend on."""
-    policy, target, now = world.policy, own.target, own.now
+    policy, target, now = config.policy, own.target, own.now
     breaker = policy.guardrails.circuit_breaker
     # One more than counts, so that a success just before the failures is seen; and those that are pending beside them.
     since, most = now - breaker.window.total_seconds(), 2 * breaker.failures + 1
@@ -144,13 +149,13 @@ def _rule_facts(
         own,
         paused=paused(connection),
         fired=store.times_fired(connection, own.incident_id, now - flapping.window.total_seconds()) if flapping else 1,
-        pools=pools_of(world.fleet, target),
+        pools=pools_of(config.fleet, target),
         silence=silence,
         silences_unknown=silences_unknown,
         last_action_on_target_at=runs.last_on_target(connection, target_key),
         action_runs=history.of_action(connection, action, since, most),
         pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
-        capacity_groups=tuple(_capacity_groups(connection, world.fleet, own, action, policy.repertoire)),
+        capacity_groups=tuple(_capacity_groups(connection, config.fleet, own, action, policy.repertoire)),
         busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
         running=len([run for run in going_on if run.action != runs.CHECK]),
         running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,

@@ -22,7 +22,7 @@ from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.trying import PlaybookTrial, try_run
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError
 from autoglm_recovery.receiver.fleet.fleet import InventoryError
-from autoglm_recovery.receiver.fleet.world import World, read_world
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig, read_config
 from autoglm_recovery.receiver.runs import configured
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused
 from autoglm_recovery.rules.targets import targets_of
@@ -53,25 +53,25 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
         return [wrong("policy", str(error), do="autoglm check shows each mistake with its line")]
     found = [*_files(policy), *_access(given)]
     try:
-        world = read_world(given.policy, given.inventory)
+        config = read_config(given.policy, given.inventory)
     except (AnsibleError, InventoryError) as error:
         return [*found, wrong("inventory", str(error), do="ansible-inventory --list -i INVENTORY says more")]
-    found += check_inventory(world.fleet, world.policy) or [
+    found += check_inventory(config.fleet, config.policy) or [
         DoctorFinding("inventory", FindingLevel.ok, "is understood whole")
     ]
     found += settings.check_settings(_settings())
-    found += own_actions.check_present(world)
-    if world.policy.actions:
+    found += own_actions.check_present(config)
+    if config.policy.actions:
         tell("own actions")
-        found += own_actions.check_hosts(world)
+        found += own_actions.check_hosts(config)
     if policy.launchers.default == "local":
         tell("an empty run")
         trial = PlaybookTrial(given.directory, policy.launchers.local.execution_environment)
-        tried = try_run(trial, world.fleet, world.inventory)
+        tried = try_run(trial, config.fleet, config.inventory)
         found += tried
         if given.ask_hosts and not any("begins no task" in finding.what for finding in tried):
             tell("the hosts")
-            found += _look_at_hosts(trial, world)
+            found += _look_at_hosts(trial, config)
     else:
         found.append(
             DoctorFinding(
@@ -82,9 +82,9 @@ def examine(given: Installation, tell: Callable[[str], None] = lambda _what: Non
         tell("the receiver")
         found += servers.receiver(given.receiver, given.ca_file)
     tell("Prometheus")
-    active, found_there = servers.active_targets(world.policy.monitoring.prometheus, given.prometheus, given.ca_file)
+    active, found_there = servers.active_targets(config.policy.monitoring.prometheus, given.prometheus, given.ca_file)
     found += found_there
-    return found if active is None else [*found, *_targets(given, world, active)]
+    return found if active is None else [*found, *_targets(given, config, active)]
 
 
 def _settings() -> dict[str, Any]:
@@ -98,10 +98,10 @@ def _settings() -> dict[str, Any]:
     return {name: manager.get_config_value(name) for name in names if name in known}
 
 
-def _look_at_hosts(trial: PlaybookTrial, world: World) -> list[DoctorFinding]:
-    planned = hosts.plan(world.fleet.declared)
+def _look_at_hosts(trial: PlaybookTrial, config: SiteConfig) -> list[DoctorFinding]:
+    planned = hosts.plan(config.fleet.declared)
     try:
-        rc, said, events = trial.run("look_at_hosts", world.inventory, {"autoglm_look": planned})
+        rc, said, events = trial.run("look_at_hosts", config.inventory, {"autoglm_look": planned})
     except (LaunchRefused, OSError) as error:
         return [wrong(hosts.SSH, f"no run can be launched: {error}")]
     return looked_at.read_run(planned, rc, said, events)
@@ -143,6 +143,6 @@ def _access(given: Installation) -> Iterator[DoctorFinding]:
             yield wrong("tokens", str(error))
 
 
-def _targets(given: Installation, world: World, active: list[Any]) -> list[DoctorFinding]:
-    expected = targets_of(world.fleet.declared, given.receiver)
-    return targets.read_targets(world.fleet, expected, active)
+def _targets(given: Installation, config: SiteConfig, active: list[Any]) -> list[DoctorFinding]:
+    expected = targets_of(config.fleet.declared, given.receiver)
+    return targets.read_targets(config.fleet, expected, active)

@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.own_actions import check_present
 from autoglm_recovery.receiver.doctor.trying import PLAYBOOK, WITHIN_S, PlaybookTrial, try_run
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.process.worker import UNTIL_WOKEN, Worker
 
 MOST_TOLD = 20
@@ -25,9 +25,9 @@ log = structlog.get_logger()
 class FirstLook:
     """Looks once, in a thread, because an empty run takes as long as Ansible takes to start."""
 
-    def __init__(self, world: Callable[[], World], state_dir: Path) -> None:
+    def __init__(self, config: Callable[[], SiteConfig], state_dir: Path) -> None:
         """Look at nothing yet."""
-        self._world = world
+        self._config = config
         self._directory = state_dir.resolve() / PLAYBOOK
         self.worker = Worker("first look", self._step, stuck_after=lambda: WITHIN_S + 60.0)
 
@@ -40,13 +40,13 @@ class FirstLook:
         self.worker.stop()
 
     def _step(self) -> float:
-        world = self._world()
-        _tell([*check_inventory(world.fleet, world.policy), *check_present(world)])
-        launchers = world.policy.launchers
+        config = self._config()
+        _tell([*check_inventory(config.fleet, config.policy), *check_present(config)])
+        launchers = config.policy.launchers
         # A collection of somebody's own may not have the playbook; AWX has an inventory and credentials of its own.
-        if PLAYBOOK in world.playbooks and launchers.default == "local":
+        if PLAYBOOK in config.playbooks and launchers.default == "local":
             trial = PlaybookTrial(self._directory, launchers.local.execution_environment)
-            found = try_run(trial, world.fleet, world.inventory, lambda: self.worker.stopping)
+            found = try_run(trial, config.fleet, config.inventory, lambda: self.worker.stopping)
             if not self.worker.stopping:
                 _tell(found)
                 log.info("an empty run was tried", well=all(each.level is FindingLevel.ok for each in found))

@@ -15,7 +15,7 @@ from autoglm_recovery.policy.own import OwnAction
 from autoglm_recovery.receiver.doctor.finding import DoctorFinding, FindingLevel, wrong
 from autoglm_recovery.receiver.fleet.ansible import AnsibleError, hosts_listed
 from autoglm_recovery.receiver.fleet.fleet import Fleet
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars, to_yaml
 
 CHECK = "own actions"
@@ -24,7 +24,7 @@ MOST_HOSTS = 3
 _HOSTS = re.compile(r"^ {4}hosts \(\d+\):\n((?: {6}\S[^\n]*\n?)*)", re.MULTILINE)
 
 
-def check_present(world: World) -> list[DoctorFinding]:
+def check_present(config: SiteConfig) -> list[DoctorFinding]:
     """Say of each own action whose playbook is not there what to do."""
     return [
         wrong(
@@ -33,18 +33,18 @@ def check_present(world: World) -> list[DoctorFinding]:
             f"actions.{name}",
             "install the collection where ansible-playbook finds it, or correct the path",
         )
-        for name, own in world.policy.actions.items()
-        if name not in world.playbooks
+        for name, own in config.policy.actions.items()
+        if name not in config.playbooks
     ]
 
 
-def check_hosts(world: World) -> Iterator[DoctorFinding]:
+def check_hosts(config: SiteConfig) -> Iterator[DoctorFinding]:
     """Have Ansible read each playbook that runs here, and say which of the fleet's hosts it takes."""
-    for name, own in world.policy.actions.items():
-        if name not in world.playbooks or own.launcher == "awx":
+    for name, own in config.policy.actions.items():
+        if name not in config.playbooks or own.launcher == "awx":
             continue
         try:
-            taken = {host: host in _listed(world, name, own, host) for host in _some(world.fleet)}
+            taken = {host: host in _listed(config, name, own, host) for host in _some(config.fleet)}
         except AnsibleError as error:
             what = f"ansible-playbook cannot read {own.playbook}: {error}"
             yield wrong(CHECK, what, f"actions.{name}", "ansible-playbook --list-hosts says more")
@@ -70,15 +70,15 @@ def _some(fleet: Fleet) -> list[str]:
     return sorted(kinds.values())[:MOST_HOSTS]
 
 
-def _listed(world: World, name: str, own: OwnAction, host: str) -> set[str]:
+def _listed(config: SiteConfig, name: str, own: OwnAction, host: str) -> set[str]:
     """Return the hosts of a playbook's plays where it is limited to one, with the variables of a run.
 
     Raises AnsibleError if Ansible cannot read it.
     """
     with tempfile.TemporaryDirectory(prefix="autoglm-own-actions-") as directory:
         variables = Path(directory, "vars.yml")
-        variables.write_text(to_yaml(_variables(world.policy, name, host)), "utf-8")
-        said = hosts_listed(own.playbook, world.inventory, host, variables)
+        variables.write_text(to_yaml(_variables(config.policy, name, host)), "utf-8")
+        said = hosts_listed(own.playbook, config.inventory, host, variables)
     return {line.strip() for lines in _HOSTS.findall(said) for line in lines.splitlines()}
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from autoglm_recovery.receiver.decide.decide import decide
 from autoglm_recovery.receiver.decide.gather import situation
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.loop.proving import NOTHING_HEARD, LastHeard, Prover
 from autoglm_recovery.receiver.loop.turn import IncidentTurn
 from autoglm_recovery.receiver.observe.metrics import Metrics
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 _STATE_OF = {Verb.wait: IncidentState.waiting, Verb.hold: IncidentState.held, Verb.escalate: IncidentState.escalated}
 
 # Hears of each decision, within its transaction.
-Decided = Callable[[World, Situation, Decision], None]
+Decided = Callable[[SiteConfig, Situation, Decision], None]
 
 
 class Dispatcher:
@@ -53,7 +53,7 @@ class Dispatcher:
         *,
         heard: LastHeard = NOTHING_HEARD,
         notified: Callable[[], None] = lambda: None,
-        decided: Decided = lambda _world, _situation, _decision: None,
+        decided: Decided = lambda _config, _situation, _decision: None,
         clock: Clock = wall,
     ) -> None:
         self._database = database
@@ -66,7 +66,7 @@ class Dispatcher:
         self._decided = decided
         self._clock = clock
 
-    def step(self, incident_id: int, world: World) -> None:
+    def step(self, incident_id: int, config: SiteConfig) -> None:
         """Process one incident that is due, in one transaction.
 
         What is decided is worked out again if a power cut undoes it, except for a run: that is made sure to be on disk
@@ -77,7 +77,7 @@ class Dispatcher:
             row = store.incident(connection, incident_id)
             if row is None or row.due_at > now or row.state in ENDED:
                 return
-            turn = IncidentTurn(connection, row, world, now)
+            turn = IncidentTurn(connection, row, config, now)
             self._advance(turn)
         # After the commit: before that, the one who is woken would find an empty outbox and sleep on.
         if turn.has_notices:
@@ -100,14 +100,14 @@ class Dispatcher:
         if (
             turn.row.state == IncidentState.waiting
             and turn.row.queued
-            and _no_run_slot_free(turn.connection, turn.world)
+            and _no_run_slot_free(turn.connection, turn.config)
         ):
             # Of a storm a thousand wait for a place, and need not all be worked out again while none is free.
             turn.update(due_at=turn.now + _ASK_AGAIN_S)
             return
-        known = situation(turn.connection, turn.row, turn.world, turn.now, self._heard.silences())
-        decision = decide(turn.world.policy, known)
-        self._decided(turn.world, known, decision)
+        known = situation(turn.connection, turn.row, turn.config, turn.now, self._heard.silences())
+        decision = decide(turn.config.policy, known)
+        self._decided(turn.config, known, decision)
         if decision.verb is Verb.run:
             self._begin_run(turn, decision)
         else:
@@ -133,7 +133,7 @@ class Dispatcher:
             turn.notify(decision, known, occasion)
 
     def _begin_run(self, turn: IncidentTurn, decision: Decision) -> None:
-        row, policy, now = turn.row, turn.world.policy, turn.now
+        row, policy, now = turn.row, turn.config.policy, turn.now
         launcher = policy.launcher(row.failure_class, decision.action)
         run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)
         if policy.silences_own:
@@ -162,9 +162,9 @@ def _occasion_of(decision: Decision) -> str | None:
     return "approval" if decision.asks else "escalated" if decision.verb is Verb.escalate else None
 
 
-def _no_run_slot_free(connection: sa.Connection, world: World) -> bool:
+def _no_run_slot_free(connection: sa.Connection, config: SiteConfig) -> bool:
     acting = [run for run in runs.unfinished(connection) if run.action != runs.CHECK]
-    return len(acting) >= world.policy.guardrails.max_concurrent_runs
+    return len(acting) >= config.policy.guardrails.max_concurrent_runs
 
 
 def _next_look_at(decision: Decision, now: float) -> float:

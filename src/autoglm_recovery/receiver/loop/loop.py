@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autoglm_recovery.receiver.fleet.world import CurrentWorld, World
+from autoglm_recovery.receiver.fleet.site_config import CurrentConfig, SiteConfig
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.notify.refusals import tell_of_refusals
 from autoglm_recovery.receiver.observe.metrics import Metrics
@@ -38,7 +38,7 @@ class Loop:
     def __init__(  # noqa: PLR0913 - it moves everything
         self,
         database: Database,
-        world: CurrentWorld,
+        config: CurrentConfig,
         metrics: Metrics,
         dispatcher: Dispatcher,
         follower: Follower,
@@ -49,14 +49,14 @@ class Loop:
         manager: ServiceManager | None = None,
     ) -> None:
         self._database = database
-        self._world = world
+        self._config = config
         self._metrics = metrics
         self._dispatcher = dispatcher
         self._follower = follower
         self._sweeper = sweeper
         self._notified = notified
         self._clock = clock
-        self._decided_by: World | None = None
+        self._decided_by: SiteConfig | None = None
         self._manager = manager or ServiceManager()
         self._longest_sleep_s = min(_LONGEST_SLEEP_S, self._manager.longest_silence_s)
         self.worker = Worker(
@@ -99,19 +99,19 @@ class Loop:
 
     def turn(self) -> float:
         """Do everything that is due; return for how many seconds nothing will be."""
-        world = self._world.now
-        if world is not self._decided_by:
+        config = self._config.now
+        if config is not self._decided_by:
             with self._database.noting() as connection:
                 store.decide_again(connection, self._clock())
-            self._decided_by = world
-        absorbed = absorb(self._database, world.policy, world.fleet, self._metrics, self._clock)
-        if tell_of_refusals(self._database, world.policy, self._clock()):
+            self._decided_by = config
+        absorbed = absorb(self._database, config.policy, config.fleet, self._metrics, self._clock)
+        if tell_of_refusals(self._database, config.policy, self._clock()):
             self._notified()
-        going_on = self._follower.step(world)
+        going_on = self._follower.step(config)
         with self._database.reading() as connection:
             due = store.due(connection, self._clock(), MOST_DUE_AT_ONCE)
         for incident_id in due:
-            self._dispatcher.step(incident_id, world)
+            self._dispatcher.step(incident_id, config)
         if absorbed or due:
             return 0.0
         self._sweep()

@@ -69,7 +69,7 @@ class Prover:
 
     def known(self, turn: IncidentTurn) -> ProofFacts:
         """Return what is known of whether the incident is over."""
-        repertoire = turn.world.policy.repertoire
+        repertoire = turn.config.policy.repertoire
         heard = self._heard.watchdog(turn.connection)
         return known_of(turn.connection, turn.row, heard, self._verify_answer(turn), repertoire)
 
@@ -105,7 +105,7 @@ class Prover:
 
     def _verify_answer(self, turn: IncidentTurn) -> Proof | None:
         """Return what Prometheus says to ``verify`` of the class, or None where nothing was run or nothing is asked."""
-        if turn.world.policy.recovery.strategy(turn.row.failure_class).expression is None:
+        if turn.config.policy.recovery.strategy(turn.row.failure_class).expression is None:
             return None
         last = runs.newest(turn.connection, turn.row.id)
         return None if last is None else self._heard.proof(last.id)
@@ -122,7 +122,7 @@ class Prover:
         if watched:
             since = known.well_at or known.last_ended_at
         counts_from = known.expression.counts_from if known.expression is not None else None
-        within = turn.world.policy.recovery.strategy(turn.row.failure_class).resolve_within.total_seconds()
+        within = turn.config.policy.recovery.strategy(turn.row.failure_class).resolve_within.total_seconds()
         return max(since, counts_from or since) + (max(within, LONGEST_WATCH_S) if watched else within)
 
     def _continue_ladder(self, turn: IncidentTurn, known: ProofFacts, said: str) -> None:
@@ -157,10 +157,10 @@ class Prover:
             # A Prometheus that does not answer is as good a reason as any to ask the service itself.
             known = replace(known, expression=None)
         if known.expression is None and known.fresh is None:
-            cannot = obstacle(turn.connection, turn.row, turn.world)
+            cannot = obstacle(turn.connection, turn.row, turn.config)
             if cannot is not None and cannot != paused(turn.connection):
                 return False
-            if cannot is not None or has_to_wait(turn.connection, turn.row, turn.world):
+            if cannot is not None or has_to_wait(turn.connection, turn.row, turn.config):
                 turn.update(due_at=turn.now + SHORTEST_PAUSE_S)
             else:
                 self._begin_check_run(turn)
@@ -179,13 +179,13 @@ class Prover:
         """
         row, now = turn.row, turn.now
         why, watched = judged.said, judged.word is ProofState.watched
-        cannot = obstacle(turn.connection, row, turn.world) if known.expression is None else why
+        cannot = obstacle(turn.connection, row, turn.config) if known.expression is None else why
         check = known.fresh
         asked_at = max(known.last_ended_at, known.alerts.told_at)
         if check is not None and check.holds is None:
             why = f"{why}; its own probe: {check.said}"
         old = check is None or now >= check.ended_at + pause(asked_at, check.ended_at)
-        if cannot is None and old and not has_to_wait(turn.connection, row, turn.world):
+        if cannot is None and old and not has_to_wait(turn.connection, row, turn.config):
             self._begin_check_run(turn)
             return
         deadline = self._proof_deadline(turn, known, watched=watched)
@@ -221,7 +221,7 @@ class Prover:
         news = row.state != IncidentState.unproven
         if news:
             last = runs.newest(turn.connection, row.id)
-            expected = turn.world.policy.recovery.strategy(row.failure_class).expression is not None
+            expected = turn.config.policy.recovery.strategy(row.failure_class).expression is not None
             if last is not None and last.state == RunState.succeeded and expected and unverified:
                 runs.update(turn.connection, last.id, state=RunState.unverified)
             turn.tell("unproven", reason)
@@ -229,17 +229,17 @@ class Prover:
         values = {"state": IncidentState.unproven, "reason": reason, "queued": False}
         turn.update(approved=False, explained_by=None, **values)
         if news:
-            about = situation(turn.connection, row, turn.world, turn.now, self._heard.silences())
+            about = situation(turn.connection, row, turn.config, turn.now, self._heard.silences())
             turn.notify(Decision(Verb.escalate, reason), about, "escalated")
 
     def _begin_check_run(self, turn: IncidentTurn) -> None:
         """Begin a run that only reads."""
         row = turn.row
-        launcher = turn.world.policy.launcher(row.failure_class)
+        launcher = turn.config.policy.launcher(row.failure_class)
         decision = Decision(Verb.run, "the alerts prove nothing; the service itself is asked", runs.CHECK)
         turn.create_run(decision, launcher, self._lease, self._runs_directory)
         state = row.state if row.state in (*store.UNCERTAIN, IncidentState.escalated) else IncidentState.verifying
-        due_at = turn.now + turn.world.policy.timeout(row.failure_class, launcher).total_seconds() + SHORTEST_PAUSE_S
+        due_at = turn.now + turn.config.policy.timeout(row.failure_class, launcher).total_seconds() + SHORTEST_PAUSE_S
         turn.update(state=state, due_at=due_at, queued=False, explained_by=None)
         log.info("decided to check", incident=row.id, host=row.host)
 
@@ -254,13 +254,13 @@ class Prover:
         if last is None:
             text = f"the alert resolved before anything was started{seen}"
         elif last.state == RunState.succeeded:
-            own = turn.world.policy.repertoire.proof(last.action) is not None
+            own = turn.config.policy.repertoire.proof(last.action) is not None
             text = f"{last.action} {'ended well' if own else 'proved its repair'} and the alert has resolved{seen}"
             self._metrics.verified(took)
         else:
             text = f"the alert has resolved{seen}, though the last run, {last.action}, {_end_in_words(last.state)}"
         turn.has_notices |= end_incident(connection, row, now, IncidentState.resolved, text)
-        store.ask_again(connection, now, turn.world.policy.guardrails.max_concurrent_runs)
+        store.ask_again(connection, now, turn.config.policy.guardrails.max_concurrent_runs)
         turn.tell("resolved", f"{text}; {now - row.first_starts_at:.1f} s after it began")
         log.info("incident resolved", incident=row.id, host=row.host, reason=text)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.notify.notices import write_notice
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import runs
@@ -30,7 +30,7 @@ class IncidentTurn:
 
     connection: sa.Connection
     row: sa.Row[Any]
-    world: World
+    config: SiteConfig
     now: float
     begun: bool = False
     has_notices: bool = False
@@ -45,7 +45,7 @@ class IncidentTurn:
 
     def notify(self, decision: Decision, known: Situation, occasion: str) -> None:
         """Write a notice for people, where the policy wants one on this occasion."""
-        written = write_notice(self.connection, self.row, decision, known, self.world.policy, occasion)
+        written = write_notice(self.connection, self.row, decision, known, self.config.policy, occasion)
         self.has_notices |= written
 
     def create_run(self, decision: Decision, launcher: str, lease: Lease, runs_directory: Path) -> int:

@@ -111,13 +111,13 @@ class Metrics:
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(f"autoglm_{name}", help_text, registry=self.registry)
 
-    def world_read(self, hosts: int) -> None:
+    def config_read(self, hosts: int) -> None:
         """Note that policy and inventory were read."""
         self._policy_valid.set(1)
         self._policy_read.set_to_current_time()
         self._hosts.set(hosts)
 
-    def world_kept(self) -> None:
+    def config_kept(self) -> None:
         """Note that what is on disk cannot be used, and the old stays in force."""
         self._policy_valid.set(0)
 

@@ -14,7 +14,7 @@ from autoglm_recovery import bounded_http
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.fleet import fleet_http, presence
 from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, PresenceRoll
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.process.worker import Worker
 from autoglm_recovery.receiver.values.clock import wall
 
@@ -31,8 +31,8 @@ _TIMEOUTS_OF_A_BODY = 4
 class PresenceWatch:
     """Keeps the newest roll."""
 
-    def __init__(self, world: Callable[[], World]) -> None:
-        self._world = world
+    def __init__(self, config: Callable[[], SiteConfig]) -> None:
+        self._config = config
         self._failing = False
         self.now = PresenceRoll()
         self.worker = Worker("presence", self._step, stuck_after=self._longest_look)
@@ -46,8 +46,8 @@ class PresenceWatch:
         self.worker.stop()
 
     def _step(self) -> float:
-        world = self._world()
-        setting = world.policy.monitoring.prometheus
+        config = self._config()
+        setting = config.policy.monitoring.prometheus
         if setting is None:
             self.now = NOT_SET_UP
             return _NOT_SET_UP_S
@@ -55,7 +55,7 @@ class PresenceWatch:
         try:
             answer = _ask(setting)
             good_for = _LOOKS_MISSED * (every + timeout)
-            self.now = presence.looked(self.now, answer, world.fleet, wall(), good_for)
+            self.now = presence.looked(self.now, answer, config.fleet, wall(), good_for)
         except (httpx.HTTPError, OSError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"[:300]
             if not self._failing:
@@ -71,7 +71,7 @@ class PresenceWatch:
         return every
 
     def _longest_look(self) -> float:
-        setting = self._world().policy.monitoring.prometheus
+        setting = self._config().policy.monitoring.prometheus
         return 60.0 + ((_TIMEOUTS_OF_A_BODY + 3) * setting.timeout.total_seconds() if setting else 0.0)
 
 

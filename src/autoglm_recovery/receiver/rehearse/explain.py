@@ -17,7 +17,7 @@ from autoglm_recovery.receiver.decide.decide import decide, examine
 from autoglm_recovery.receiver.decide.gather import affected, affected_pools, pools_of
 from autoglm_recovery.receiver.decide.ladder import next_step, rungs
 from autoglm_recovery.receiver.fleet.ansible import COLLECTION
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars
 from autoglm_recovery.receiver.store.runs import CHECK
@@ -37,20 +37,20 @@ _OF_PLAYBOOK = {
 }
 
 
-def explain(body: bytes, world: World, now: float) -> list[dict[str, Any]]:
+def explain(body: bytes, config: SiteConfig, now: float) -> list[dict[str, Any]]:
     """Explain each alert of a payload as if it were the first of its incident and had come at ``now``.
 
     Raises PayloadError as the receiver would refuse the payload.
     """
     webhook = parse_webhook(body)
-    told = [explain_alert(alert, world, now) for alert in webhook.alerts]
+    told = [explain_alert(alert, config, now) for alert in webhook.alerts]
     told += [{"decision": "set aside", "reason": rejected.reason} for rejected in webhook.rejected]
     return told
 
 
-def explain_alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
+def explain_alert(alert: Alert, config: SiteConfig, now: float) -> dict[str, Any]:
     """Explain one alert."""
-    fault = judge(alert.labels, world.policy, world.fleet)
+    fault = judge(alert.labels, config.policy, config.fleet)
     told: dict[str, Any] = {
         "alert": alert.labels.get("alertname"),
         "status": alert.status,
@@ -79,38 +79,40 @@ def explain_alert(alert: Alert, world: World, now: float) -> dict[str, Any]:
     told["target"] = {"host": fault.target.host, "service": fault.target.service, "gpu": fault.target.gpu}
     told["target"]["pool"] = fault.target.pool
     if alert.status == "resolved":
-        nature, _who = nature_of(alert.labels, world.policy)
+        nature, _who = nature_of(alert.labels, config.policy)
         return {**told, "decision": "resolve", "reason": f"the end of the alert; {WORDS[nature]}", "nature": nature}
-    return {**told, **_decision(alert, fault, fault.target, world, now)}
+    return {**told, **_decision(alert, fault, fault.target, config, now)}
 
 
-def _decision(alert: Alert, fault: Fault, target: Target, world: World, now: float) -> dict[str, Any]:
-    strategy = world.policy.recovery.strategy(fault.failure_class)
-    known = _situation(alert, fault, target, world, now - strategy.delay.total_seconds(), now)
-    step = next_step(world.policy, known)
-    decision = decide(world.policy, known)
-    nature, _who = nature_of(alert.labels, world.policy)
+def _decision(alert: Alert, fault: Fault, target: Target, config: SiteConfig, now: float) -> dict[str, Any]:
+    strategy = config.policy.recovery.strategy(fault.failure_class)
+    known = _situation(alert, fault, target, config, now - strategy.delay.total_seconds(), now)
+    step = next_step(config.policy, known)
+    decision = decide(config.policy, known)
+    nature, _who = nature_of(alert.labels, config.policy)
     told: dict[str, Any] = {
         "fault_mode": known.mode.value,
         "decision": decision.verb.value,
         "action": decision.action,
         "reason": decision.reason,
         "delay": format_duration(strategy.delay),
-        "ladder": _ladder(world.policy.ladder(fault.failure_class), step, world),
+        "ladder": _ladder(config.policy.ladder(fault.failure_class), step, config),
         "nature": nature,
-        "proof": [*_proof(strategy, target, nature, world, step.action)],
+        "proof": [*_proof(strategy, target, nature, config, step.action)],
         "guardrails": [
             {"rule": finding.rule, "stands": finding.stands, "stops": finding.verdict is not None}
-            for finding in examine(world.policy, known, step)
+            for finding in examine(config.policy, known, step)
         ],
     }
     if decision.action is None or decision.verb is Verb.escalate:
         return told
-    variables = _variables(alert, fault, target, decision, known, world.policy)
-    return {**told, **_launched(decision.action, fault, world.policy), "extra_vars": variables}
+    variables = _variables(alert, fault, target, decision, known, config.policy)
+    return {**told, **_launched(decision.action, fault, config.policy), "extra_vars": variables}
 
 
-def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_at: float, now: float) -> Situation:
+def _situation(
+    alert: Alert, fault: Fault, target: Target, config: SiteConfig, opened_at: float, now: float
+) -> Situation:
     """Return the situation of a fleet at rest, once the delay has passed: the delay is told beside the decision."""
     known = Situation(
         failure_class=fault.failure_class,
@@ -118,14 +120,14 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
         target=target,
         opened_at=opened_at,
         now=now,
-        playbooks=world.playbooks,
+        playbooks=config.playbooks,
         labels=(alert.labels,),
-        pools=pools_of(world.fleet, target),
+        pools=pools_of(config.fleet, target),
     )
-    step = next_step(world.policy, known)
+    step = next_step(config.policy, known)
     if step.action is None:
         return known
-    fleet, repertoire = world.fleet, world.policy.repertoire
+    fleet, repertoire = config.fleet, config.policy.repertoire
     capacity_groups = [
         CapacityGroup(
             f"pool {pool}",
@@ -139,20 +141,20 @@ def _situation(alert: Alert, fault: Fault, target: Target, world: World, opened_
     return replace(known, capacity_groups=(*capacity_groups, everybody))
 
 
-def _ladder(ladder: tuple[str, ...], step: Decision, world: World) -> list[str]:
+def _ladder(ladder: tuple[str, ...], step: Decision, config: SiteConfig) -> list[str]:
     """Return the rungs in order, with what is to be known about each."""
     told = []
-    for number, (action, known) in enumerate(rungs(ladder, world.playbooks, world.policy.repertoire), 1):
+    for number, (action, known) in enumerate(rungs(ladder, config.playbooks, config.policy.repertoire), 1):
         here = " <- next" if action == step.action else ""
         told.append(f"{number} {action}{f' ({known})' if known else ''}{here}")
     return [*told, f"{len(ladder) + 1} a person{'' if step.action else ' <- next'}"]
 
 
 def _proof(
-    strategy: Strategy, target: Target, nature: Nature | None, world: World, action: str | None
+    strategy: Strategy, target: Target, nature: Nature | None, config: SiteConfig, action: str | None
 ) -> Iterator[str]:
     """Return what has to be true before a repair counts, in the order in which it is asked for."""
-    of_action = world.policy.repertoire.proof(action or "")
+    of_action = config.policy.repertoire.proof(action or "")
     yield _OF_PLAYBOOK[of_action]
     if nature not in (Nature.event, Nature.sticky):
         yield f"the alert resolves within {format_duration(strategy.resolve_within)} of that"
@@ -161,7 +163,7 @@ def _proof(
         return
     if strategy.expression is None:
         asked = f"and the service's own probe says healthy then ({COLLECTION}.{CHECK})"
-        yield asked if CHECK in world.playbooks else f"without a playbook {CHECK} the service is not asked"
+        yield asked if CHECK in config.playbooks else f"without a playbook {CHECK} the service is not asked"
         return
     named = {"host": target.host, "service": target.service, "pool": target.pool, "gpu": target.gpu}
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.runs.extra_vars import RunContext, extra_vars
@@ -63,19 +63,19 @@ class Follower:
             self._keeper.renew()
             log.info("took up runs of before", runs=[claim.run_id for claim in claims])
 
-    def step(self, world: World) -> int:
+    def step(self, config: SiteConfig) -> int:
         """Look at every unfinished run; return how many of them this receiver had to look at."""
         lease = self._keeper.lease
         with self._database.reading() as connection:
             unfinished = runs.unfinished(connection)
             lapsed = runs.lapsed(connection, lease) if len(unfinished) else []
         for run in lapsed:
-            self._log_failure_of(self._take_over, run, world)
+            self._log_failure_of(self._take_over, run, config)
         mine = [run for run in unfinished if run.owner == lease.owner]
         if any(not self._keeper.holds(run.id) for run in mine):
             self._keeper.renew()
         for run in mine:
-            self._log_failure_of(self._follow, run, world)
+            self._log_failure_of(self._follow, run, config)
         return len(mine) + len(lapsed)
 
     def next_lapse(self) -> float | None:
@@ -83,9 +83,9 @@ class Follower:
         with self._database.reading() as connection:
             return runs.next_lapse(connection, self._keeper.lease)
 
-    def _log_failure_of(self, do: Any, run: sa.Row[Any], world: World) -> None:
+    def _log_failure_of(self, do: Any, run: sa.Row[Any], config: SiteConfig) -> None:
         try:
-            do(run, world)
+            do(run, config)
         except Superseded as refused:
             # Somebody took the run over while this receiver was frozen or cut off: what it knows of it is old.
             self._metrics.late_write()
@@ -99,7 +99,7 @@ class Follower:
         if launcher is not None and not launcher.outlives_receiver:
             launcher.cancel(_record_of(run), why)
 
-    def _take_over(self, run: sa.Row[Any], world: World) -> None:
+    def _take_over(self, run: sa.Row[Any], config: SiteConfig) -> None:
         lease = self._keeper.lease
         launcher = self._launchers.get(run.launcher)
         goes_on = launcher is not None and launcher.outlives_receiver
@@ -113,54 +113,54 @@ class Follower:
             store.tell(connection, run.incident_id, self._clock(), "taken_over", f"{text}{claim.fence}")
             if not goes_on:
                 # With the claim or not at all: whoever has a run that is not ended follows it, and would begin it.
-                state = close(connection, run, claim, world, look, self._clock())
+                state = close(connection, run, claim, config, look, self._clock())
         self._metrics.taken_over()
         log.warning("run taken over", run=run.id, was=run.owner, fence=claim.fence)
         if state is not None:
             self._give_up(run, str(look.why))
             self._announce_end(run, state)
 
-    def _follow(self, run: sa.Row[Any], world: World) -> None:
+    def _follow(self, run: sa.Row[Any], config: SiteConfig) -> None:
         launcher = self._launchers.get(run.launcher)
         if launcher is None:
             none = f"this receiver has no launcher {run.launcher!r}"
             # One that has begun runs elsewhere has made it ``running`` before that.
             look = RunReport(RunStatus.lost, why=none, started=run.state != RunState.launching)
-            self._finish(run, claim_of(run), world, look)
+            self._finish(run, claim_of(run), config, look)
             return
         view = _record_of(run)
         if run.cancel is not None:
             launcher.cancel(view, run.cancel)
         try:
-            look = launcher.look(view, lambda: self._spec_of(run, world))
+            look = launcher.look(view, lambda: self._spec_of(run, config))
         except LaunchRefused as refused:
             look = RunReport(RunStatus.lost, why=str(refused), started=refused.launched)
-            self._finish(run, claim_of(run), world, look)
+            self._finish(run, claim_of(run), config, look)
             return
         if look.status is RunStatus.not_begun:
             return
         over = look.status in (RunStatus.ended, RunStatus.lost)
         if look.started or not over:
-            self._record_progress(run, look, world)
+            self._record_progress(run, look, config)
         if over:
-            self._finish(run, claim_of(run), world, look)
+            self._finish(run, claim_of(run), config, look)
 
-    def _spec_of(self, run: sa.Row[Any], world: World) -> RunSpec:
+    def _spec_of(self, run: sa.Row[Any], config: SiteConfig) -> RunSpec:
         with self._database.reading() as connection:
             incident = store.incident(connection, run.incident_id)
             name = installation.name(connection)
         assert incident is not None  # noqa: S101 - a foreign key says so
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
-        policy, repertoire = world.policy, world.policy.repertoire
+        policy, repertoire = config.policy, config.policy.repertoire
         evidence = policy.evidence(incident.failure_class, run.action)
         wide = repertoire.host_wide(run.action) if run.action in policy.actions else None
         errand = RunContext(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence, wide)
         variables = extra_vars(incident._asdict(), errand, repertoire.variables(run.action))
         timeout = policy.timeout(incident.failure_class, run.launcher)
         playbook = repertoire.playbook(run.action)
-        return RunSpec(playbook, run.host, world.inventory, timeout.total_seconds(), variables)
+        return RunSpec(playbook, run.host, config.inventory, timeout.total_seconds(), variables)
 
-    def _record_progress(self, run: sa.Row[Any], look: RunReport, world: World) -> None:
+    def _record_progress(self, run: sa.Row[Any], look: RunReport, config: SiteConfig) -> None:
         begun = run.state == RunState.launching
         text = self._begun_or_not(run, look)
         known = {"cursor": look.cursor, "reference": look.reference or run.reference, "link": look.link or run.link}
@@ -176,7 +176,7 @@ class Follower:
                 store.tell(connection, run.incident_id, line["at"], line["kind"], without_secrets(line["text"]))
             _note_causes(connection, run, look, self._clock())
             if run.action != runs.CHECK:
-                self._correct_class(connection, run, look, world)
+                self._correct_class(connection, run, look, config)
             read = _worst_reading(run, look)
             if read is not None:
                 runs.report(connection, claim_of(run), verdict=read["verdict"], said=without_secrets(read["text"]))
@@ -200,7 +200,7 @@ class Follower:
         self._waited[run.id] = look.why
         return without_secrets(f"{run.action} on {run.host}, run {run.id}, is not started yet: {look.why}")
 
-    def _correct_class(self, connection: sa.Connection, run: sa.Row[Any], look: RunReport, world: World) -> None:
+    def _correct_class(self, connection: sa.Connection, run: sa.Row[Any], look: RunReport, config: SiteConfig) -> None:
         """Let what the playbook read before it changed anything name the class."""
         read = next((line for line in look.lines if line.get("verdict") in VERDICTS), None)
         if read is None or read["verdict"] != "unhealthy" or run.verdict is not None:
@@ -211,16 +211,18 @@ class Follower:
         if found is None:
             return
         was, now = incident.failure_class, self._clock()
-        mode = _mode_as(connection, incident, found, run, now - world.policy.recovery.persistent_within.total_seconds())
+        mode = _mode_as(
+            connection, incident, found, run, now - config.policy.recovery.persistent_within.total_seconds()
+        )
         store.update(connection, incident.id, now, failure_class=found, ruled_out=was, fault_mode=mode)
         text = f"class {found}, and not {was}: the playbook's own reading says so"
         store.tell(connection, incident.id, now, "classified", text)
         self._metrics.class_corrected(was, found)
         log.info("class corrected", incident=incident.id, was=was, failure_class=found)
 
-    def _finish(self, run: sa.Row[Any], claim: RunClaim, world: World, look: RunReport) -> None:
+    def _finish(self, run: sa.Row[Any], claim: RunClaim, config: SiteConfig, look: RunReport) -> None:
         with self._database.writing() as connection:
-            state = close(connection, run, claim, world, look, self._clock())
+            state = close(connection, run, claim, config, look, self._clock())
         self._announce_end(run, state)
 
     def _announce_end(self, run: sa.Row[Any], state: RunState) -> None:

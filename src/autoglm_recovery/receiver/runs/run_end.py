@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoglm_recovery.policy.own import ActionProof
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.process.redact import without_secrets
 from autoglm_recovery.receiver.runs.protocol import RunReport, RunStatus
 from autoglm_recovery.receiver.store import incidents as store
@@ -24,7 +24,7 @@ FENCED_PAUSE_S = 2.0
 
 
 def close(
-    connection: sa.Connection, run: sa.Row[Any], claim: RunClaim, world: World, look: RunReport, now: float
+    connection: sa.Connection, run: sa.Row[Any], claim: RunClaim, config: SiteConfig, look: RunReport, now: float
 ) -> RunState:
     """Write down the end of a run and what it means for its incident; return how it ended.
 
@@ -50,13 +50,13 @@ def close(
         if cancelled is not None:
             stands = _left_to_a_person(cancelled)
         else:
-            stands = _incident_after(connection, run, incident, state, look, world, now=now)
+            stands = _incident_after(connection, run, incident, state, look, config, now=now)
         failed_by = runs.cause(connection, run.id) or why
         # That somebody is at work on the host, or AWX lacks a template, is not what the incident comes from.
         if state not in (RunState.succeeded, *NEVER_THERE) and failed_by:
             stands["cause"] = without_secrets(failed_by)
         store.update(connection, run.incident_id, now, **stands)
-    store.ask_again(connection, now, world.policy.guardrails.max_concurrent_runs)
+    store.ask_again(connection, now, config.policy.guardrails.max_concurrent_runs)
     return state
 
 
@@ -66,7 +66,7 @@ def _incident_after(
     incident: sa.Row[Any],
     state: RunState,
     look: RunReport,
-    world: World,
+    config: SiteConfig,
     *,
     now: float,
 ) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def _incident_after(
         reason = f"{run.action} was not launched: {_why_not_launched(look)}"
         return {"state": IncidentState.open, "reason": reason, "due_at": now}
     firing = taken_together(store.latest_news(connection, incident.id)).denies
-    patience = world.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
-    proof = world.policy.repertoire.proof(run.action)
+    patience = config.policy.recovery.strategy(incident.failure_class).resolve_within.total_seconds()
+    proof = config.policy.repertoire.proof(run.action)
     return after(state, now, now + patience if firing else now, incident.fault_mode, proof)
 
 

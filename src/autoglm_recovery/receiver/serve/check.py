@@ -14,7 +14,7 @@ from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.doctor.finding import FindingLevel
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.doctor.own_actions import check_present
-from autoglm_recovery.receiver.fleet.world import World, read_world
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig, read_config
 from autoglm_recovery.receiver.serve.launchers import awx_settings
 from autoglm_recovery.receiver.serve.serve import (
     ReceiverSettings,
@@ -50,19 +50,19 @@ def check_start(settings: ReceiverSettings) -> StartCheck:
     _state_directory(settings)
     notes = [told for told in judge_files(settings) if told]
     try_doors(settings.access, settings.state_dir)
-    world = read_world(settings.policy, settings.inventory)
-    notes += judge_named_files(world.policy)
-    _launchers(world)
+    config = read_config(settings.policy, settings.inventory)
+    notes += judge_named_files(config.policy)
+    _launchers(config)
     needs_tracing()
     told = _database(settings)
     wrong = [
         finding
-        for finding in (*check_inventory(world.fleet, world.policy), *check_present(world))
+        for finding in (*check_inventory(config.fleet, config.policy), *check_present(config))
         if finding.level in (FindingLevel.wrong, FindingLevel.unknown)
     ]
     notes += [f"{each.where}: {each.what}" if each.where else each.what for each in wrong]
-    services = sum(len(host.services) for host in world.fleet.hosts.values())
-    return StartCheck(len(world.fleet.hosts), services, len(world.playbooks), told, tuple(notes))
+    services = sum(len(host.services) for host in config.fleet.hosts.values())
+    return StartCheck(len(config.fleet.hosts), services, len(config.playbooks), told, tuple(notes))
 
 
 def _state_directory(settings: ReceiverSettings) -> None:
@@ -73,11 +73,11 @@ def _state_directory(settings: ReceiverSettings) -> None:
         raise ServeError(f"state directory {settings.state_dir} cannot be used: {error.strerror}") from error
 
 
-def _launchers(world: World) -> None:
-    awx = world.policy.launchers.awx
+def _launchers(config: SiteConfig) -> None:
+    awx = config.policy.launchers.awx
     try:
         if awx is not None:
-            awx_settings(awx, "check", lambda: world.policy)
+            awx_settings(awx, "check", lambda: config.policy)
     except ValueError as error:
         raise ServeError(f"launchers: {error}") from error
 

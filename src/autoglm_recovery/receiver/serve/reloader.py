@@ -12,7 +12,7 @@ import structlog
 from autoglm_recovery.receiver.access.entries import AuthError
 from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.fleet.ansible import TIMEOUT_S
-from autoglm_recovery.receiver.fleet.world import CurrentWorld
+from autoglm_recovery.receiver.fleet.site_config import CurrentConfig
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.service_manager import ServiceManager
 from autoglm_recovery.receiver.process.worker import Worker
@@ -24,16 +24,16 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """Keeps the world as new as its files.  ``changed`` is called after each reading."""
+    """Reads the site configuration again when its files change.  ``changed`` is called after each reading."""
 
     def __init__(
         self,
-        world: CurrentWorld,
+        config: CurrentConfig,
         metrics: Metrics,
         changed: Callable[[], None],
         manager: ServiceManager | None = None,
     ) -> None:
-        self._world = world
+        self._config = config
         self._metrics = metrics
         self._changed = changed
         self._manager = manager or ServiceManager()
@@ -44,7 +44,7 @@ class Reloader:
         )
 
     def start(self) -> None:
-        """Begin; the world was read a moment ago."""
+        """Begin; the configuration was read a moment ago."""
         self.worker.start()
 
     def stop(self) -> None:
@@ -69,12 +69,12 @@ class Reloader:
     def _read(self, *, asked: bool) -> float:
         wrong: str | None = "it could not be read"
         try:
-            wrong = self._world.read_again()
+            wrong = self._config.read_again()
         finally:
             if wrong:
-                self._metrics.world_kept()
+                self._metrics.config_kept()
             else:
-                self._metrics.world_read(len(self._world.now.fleet.hosts))
+                self._metrics.config_read(len(self._config.now.fleet.hosts))
         if wrong:
             log.error("kept the old policy and inventory", wrong=wrong)
         elif asked:
@@ -86,7 +86,7 @@ class Reloader:
     def _judge_files(self) -> None:
         """Say what would keep a receiver from starting.  One that runs goes on: what it has read it has read."""
         try:
-            told = judge_named_files(self._world.now.policy)
+            told = judge_named_files(self._config.now.policy)
         except AuthError as error:
             told = [str(error)]
         for each in told if told != self._told else ():

@@ -25,7 +25,7 @@ from autoglm_recovery.knowledge.host import whole_file
 from autoglm_recovery.receiver.access.file_modes import judge, judge_access_file, judge_directory
 from autoglm_recovery.receiver.access.named_files import judge_named_files
 from autoglm_recovery.receiver.doctor.first_look import FirstLook
-from autoglm_recovery.receiver.fleet.world import CurrentWorld
+from autoglm_recovery.receiver.fleet.site_config import CurrentConfig
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
 from autoglm_recovery.receiver.loop.loop import Loop
@@ -84,8 +84,8 @@ class ServeError(RuntimeError):
     """The receiver cannot start, and why."""
 
 
-def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None:
-    """Run the receiver, in a world that was read already or else is read now.
+def serve(settings: ReceiverSettings, config: CurrentConfig | None = None) -> None:
+    """Run the receiver, with a site configuration that was read already or else is read now.
 
     Raises ServeError, ListenError, AuthError, PolicyError, InventoryError, or AnsibleError before it listens.
     """
@@ -96,7 +96,7 @@ def serve(settings: ReceiverSettings, world: CurrentWorld | None = None) -> None
     _tell(judge_files(settings))
     doors = keep_doors(access, settings.state_dir)
     with only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
-        current = world or CurrentWorld(settings.policy, settings.inventory)
+        current = config or CurrentConfig(settings.policy, settings.inventory)
         _tell(judge_named_files(current.now.policy))
         _run(settings, doors, database, current, listener, manager)
 
@@ -105,7 +105,7 @@ def _run(
     settings: ReceiverSettings,
     doors: AccessControl,
     database: Database,
-    world: CurrentWorld,
+    config: CurrentConfig,
     listener: socket.socket,
     manager: ServiceManager,
 ) -> None:
@@ -116,7 +116,7 @@ def _run(
     metrics = Metrics(ask)
     workers = Workers()
     metrics.watch(workers)
-    metrics.world_read(len(world.now.fleet.hosts))
+    metrics.config_read(len(config.now.fleet.hosts))
     lease = Lease(identity(settings.state_dir), lease_seconds(settings, database), database.now())
     keeper = LeaseRenewer(database, lease)
     try:
@@ -124,20 +124,20 @@ def _run(
             mark = installation.name(connection)
             metrics.watchdog(watchdog.last(connection))
         launchers, closing, asking = open_launchers(
-            lambda: world.now.policy, settings.state_dir, lambda: keeper.until, metrics, mark
+            lambda: config.now.policy, settings.state_dir, lambda: keeper.until, metrics, mark
         )
     except ValueError as error:
         raise ServeError(f"launchers: {error}") from error
-    notifier = Notifier(database, lambda: world.now.policy)
-    silences = SilenceWatch(lambda: world.now.policy.guardrails.silences, maker(mark))
-    runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(world.now.policy.launchers)
-    proofs = ProofWatch(database, lambda: world.now.policy, lambda: loop.wake())  # noqa: PLW0108 - it is made below
+    notifier = Notifier(database, lambda: config.now.policy)
+    silences = SilenceWatch(lambda: config.now.policy.guardrails.silences, maker(mark))
+    runs_directory, kept = (settings.state_dir / "runs").resolve(), retention(config.now.policy.launchers)
+    proofs = ProofWatch(database, lambda: config.now.policy, lambda: loop.wake())  # noqa: PLW0108 - it is made below
     heard = LastHeard(silences=lambda: silences.now, proof=proofs.of, watchdog=watchdog.stretch)
     dispatcher = Dispatcher(database, lease, runs_directory, metrics, heard=heard, notified=notifier.wake)
     follower = Follower(database, metrics, keeper, launchers)
     sweeper = Sweeper(runs_directory, kept)
     loop = Loop(
-        database, world, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake, manager=manager
+        database, config, metrics, dispatcher, follower, sweeper=sweeper, notified=notifier.wake, manager=manager
     )
     intake = Intake(database, loop.wake)
     access = settings.access
@@ -160,19 +160,19 @@ def _run(
         wake=wake_both,
         well=lambda: loop.well,
         troubles=lambda: workers.troubles,
-        world=lambda: world.now,
+        config=lambda: config.now,
         silences=lambda: silences.now,
         presence=lambda: presence.now,
     )
-    reader = Reloader(world, metrics, loop.wake, manager)
-    presence = PresenceWatch(lambda: world.now)
-    own = ReceiverMonitor(database, lambda: world.now.policy, workers, settings.state_dir, lease.owner)
+    reader = Reloader(config, metrics, loop.wake, manager)
+    presence = PresenceWatch(lambda: config.now)
+    own = ReceiverMonitor(database, lambda: config.now.policy, workers, settings.state_dir, lease.owner)
     background: list[Background] = [
         *(*asking, keeper, silences, proofs, notifier, loop, intake, reader, presence, own),
-        AbsenceWatch(database, lambda: world.now.policy, loop.wake),
-        Forgetting(database, lambda: world.now.policy.retention),
-        Silencer(database, lambda: world.now.policy, lease.owner, maker(mark)),
-        FirstLook(lambda: world.now, settings.state_dir),
+        AbsenceWatch(database, lambda: config.now.policy, loop.wake),
+        Forgetting(database, lambda: config.now.policy.retention),
+        Silencer(database, lambda: config.now.policy, lease.owner, maker(mark)),
+        FirstLook(lambda: config.now, settings.state_dir),
     ]
     if database.shared:
         background.append(Listener(database.url, loop.wake))

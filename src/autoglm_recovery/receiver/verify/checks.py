@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.policy.repertoire import OURS, Repertoire
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.store import incidents as store
 from autoglm_recovery.receiver.store import own_silences, runs
 from autoglm_recovery.receiver.store.pauses import paused
@@ -78,27 +78,27 @@ def _check_of(run: sa.Row[Any] | None) -> Check | None:
     return Check(holds, said, run.started_at, run.ended_at)
 
 
-def obstacle(connection: sa.Connection, row: sa.Row[Any], world: World) -> str | None:
+def obstacle(connection: sa.Connection, row: sa.Row[Any], config: SiteConfig) -> str | None:
     """Say why a service cannot be asked at all, or None where it can."""
-    if runs.CHECK not in world.playbooks:
+    if runs.CHECK not in config.playbooks:
         return f"there is no playbook {runs.CHECK} to ask it with"
     last = runs.newest(connection, row.id)
-    proof = None if last is None else world.policy.repertoire.proof(last.action)
+    proof = None if last is None else config.policy.repertoire.proof(last.action)
     if last is not None and proof in (ActionProof.playbook, ActionProof.none):
         return f"the policy says of {last.action} that its proof is {proof}, and so the service is not asked"
-    host = world.fleet.hosts.get(row.host)
-    if host is None or not world.fleet.limitable(host.name):
+    host = config.fleet.hosts.get(row.host)
+    if host is None or not config.fleet.limitable(host.name):
         return f"host {row.host} is not in the inventory any more"
     if not any(row.service in (None, service.name) for service in host.services):
         return f"the inventory has no service on {row.host} that could be asked"
     return paused(connection)
 
 
-def has_to_wait(connection: sa.Connection, row: sa.Row[Any], world: World) -> bool:
+def has_to_wait(connection: sa.Connection, row: sa.Row[Any], config: SiteConfig) -> bool:
     """Tell whether a check has to wait its turn: one run on a host, and not all hosts at once."""
     going_on = runs.unfinished(connection)
     checks = sum(run.action == runs.CHECK for run in going_on)
-    return any(run.host == row.host for run in going_on) or checks >= world.policy.guardrails.max_concurrent_runs
+    return any(run.host == row.host for run in going_on) or checks >= config.policy.guardrails.max_concurrent_runs
 
 
 def pause(since: float, now: float) -> float:

@@ -100,7 +100,7 @@ class _Api:
         if state is not None and state not in set(IncidentState):
             return problem(400, f"state must be one of {', '.join(IncidentState)}")
         about = {name: request.query_params.get(name) for name in models.About.model_fields}
-        classes = self._parts.world().policy.repertoire.classes
+        classes = self._parts.config().policy.repertoire.classes
         if about["failure_class"] is not None and about["failure_class"] not in classes:
             return problem(400, f"failure_class must be one of {', '.join(classes)}")
         if "\x00" in (about["host"] or ""):

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from autoglm_recovery.receiver.access.authenticator import Authenticator
 from autoglm_recovery.receiver.access.sessions import Sessions
 from autoglm_recovery.receiver.fleet.presence import NOT_SET_UP, PresenceRoll
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED, SilenceSnapshot
@@ -42,7 +42,7 @@ class WebServices:
     state_dir: Path
     wake: Callable[[], None]
     well: Callable[[], bool]
-    world: Callable[[], World]
+    config: Callable[[], SiteConfig]
     silences: Callable[[], SilenceSnapshot] = lambda: NONE_ASKED
     troubles: Callable[[], tuple[WorkerTrouble, ...]] = lambda: ()
     presence: Callable[[], PresenceRoll] = lambda: NOT_SET_UP

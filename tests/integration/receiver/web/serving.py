@@ -16,7 +16,7 @@ import httpx
 
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.commit import Intake
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.process.worker import Workers
@@ -30,7 +30,7 @@ from tests.support.servers.waiting import until
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
 ACCESS = f"alertmanager sender {SENDER}\ndashboard viewer {VIEWER}\nalice operator {OPERATOR}\n"
 DEADLINE_S = 180
-WORLD = World(
+CONFIG = SiteConfig(
     Policy(),
     Fleet({"node-a": Host("node-a", services=(InferenceService("llama", "chat"),)), "ops": Host("ops")}),
     frozenset(),
@@ -86,7 +86,7 @@ def serving(
         state_dir=directory,
         wake=lambda: None,
         well=lambda: True,
-        world=lambda: WORLD,
+        config=lambda: CONFIG,
         troubles=lambda: workers.troubles if workers else (),
     )
     intake.start()

@@ -128,9 +128,9 @@ def test_all_of_them_are_said_at_once_and_what_is_not_there_by_who_reads_it(tmp_
 def test_a_policy_that_is_read_again_has_its_files_judged_and_each_is_told_once(tmp_path: Path) -> None:
     loose = policy(tmp_path, "launchers.awx.token_file", 0o644)
     fleet = SimpleNamespace(hosts={})
-    world = SimpleNamespace(now=SimpleNamespace(policy=loose, fleet=fleet), read_again=lambda: None)
-    metrics = SimpleNamespace(world_read=lambda _hosts: None)
-    made = Reloader(world, metrics, lambda: None)  # type: ignore[arg-type]
+    config = SimpleNamespace(now=SimpleNamespace(policy=loose, fleet=fleet), read_again=lambda: None)
+    metrics = SimpleNamespace(config_read=lambda _hosts: None)
+    made = Reloader(config, metrics, lambda: None)  # type: ignore[arg-type]
     with capture_logs() as told:
         made.worker.attempt()
         made.worker.attempt()
@@ -139,8 +139,8 @@ def test_a_policy_that_is_read_again_has_its_files_judged_and_each_is_told_once(
 
 
 def test_the_receiver_does_not_start_with_a_token_that_everybody_may_read(tmp_path: Path) -> None:
-    world = SimpleNamespace(now=SimpleNamespace(policy=policy(tmp_path, "launchers.awx.token_file", 0o644)))
+    config = SimpleNamespace(now=SimpleNamespace(policy=policy(tmp_path, "launchers.awx.token_file", 0o644)))
     listen = serve.AccessSettings(listen="127.0.0.1:0")
     settings = serve.ReceiverSettings(None, tmp_path / "hosts", listen, tmp_path / "state", None, 1 << 20)
     with pytest.raises(AuthError, match=r"launchers\.awx\.token_file"):
-        serve.serve(settings, world)  # type: ignore[arg-type]
+        serve.serve(settings, config)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from autoglm_recovery.receiver.console.output import OutputPage
 from autoglm_recovery.receiver.console.rendering import Frame, link, render
 from autoglm_recovery.receiver.decide.guards import GuardFinding
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.silences import NONE_ASKED
 from autoglm_recovery.receiver.values.model import Decision, Verb
 
@@ -127,7 +127,7 @@ def pages(text):
         "id": 1, "at": THEN, "who": text, "role": "operator", "how": "basic", "address": text, "what": text,
         "incident_id": 7, "outcome": "done", "comment": text, "detail": text,
     }  # fmt: skip
-    world = World(Policy(), fleet_of, frozenset(), Path("inventory"), Path("/p"), 1.0, text)
+    config = SiteConfig(Policy(), fleet_of, frozenset(), Path("inventory"), Path("/p"), 1.0, text)
     reject = {"id": 1, "reason": text, "received_at": THEN, "raw": text}
     health = (overview.Health(text, text, well=False),)
     group = overview.Group(summaries, 1)
@@ -138,7 +138,7 @@ def pages(text):
         ),
         "incident.html": incident.incident_page(found(text), plan, may_order=True),
         "fleet.html": fleet.fleet_page(fleet_of, Guardrails(), [row], NONE_ASKED, now=1.0, inventory=text),
-        "policy.html": policy.policy_page(world),
+        "policy.html": policy.policy_page(config),
         "alerts.html": ledger.alerts_page("refused", text, [alert], [reject]),
         "audit.html": ledger.audit_rows([audit]),
         "output.html": OutputPage(3, 7, "restart_process", text, "failed", (text,), True, None, link(text)),

@@ -15,16 +15,16 @@ from autoglm_recovery.receiver.doctor.finding import well
 from autoglm_recovery.receiver.doctor.first_look import MOST_TOLD, FirstLook
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.fleet.fleet import Fleet, fleet_from
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 
 SERVICE = {"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:80", "unit": "l.service"}
 
 
 def told(fleet: Fleet, tmp_path: Path) -> list[str]:
     """Return what a first look warns of; without a playbook to try there is no empty run."""
-    world = World(Policy(), fleet, frozenset(), tmp_path / "inventory.yml")
+    config = SiteConfig(Policy(), fleet, frozenset(), tmp_path / "inventory.yml")
     with capture_logs() as logs:
-        FirstLook(lambda: world, tmp_path).worker.attempt()
+        FirstLook(lambda: config, tmp_path).worker.attempt()
     return [f"{each['event']} -> {each.get('do')}" for each in logs if each["log_level"] == "warning"]
 
 

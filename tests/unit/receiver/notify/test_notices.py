@@ -48,7 +48,7 @@ def at(tmp_path, web):
 
 def notifier(at) -> Notifier:
     """Return a notifier whose thread does not run: tests send by hand."""
-    return Notifier(at.database, lambda: at.world.policy)
+    return Notifier(at.database, lambda: at.config.policy)
 
 
 def empty(at) -> int:

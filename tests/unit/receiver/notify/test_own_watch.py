@@ -246,7 +246,7 @@ def at(tmp_path, web, prometheus):
 
 def watching(at, tmp_path, clocks, workers: Workers | None = None) -> ReceiverMonitor:
     """Return the watch of a receiver that has just been started; its thread does not run: tests look by hand."""
-    return ReceiverMonitor(at.database, lambda: at.world.policy, workers or Workers(), tmp_path, "ops-1", clocks.wall)
+    return ReceiverMonitor(at.database, lambda: at.config.policy, workers or Workers(), tmp_path, "ops-1", clocks.wall)
 
 
 def hear(at, moment: float) -> None:

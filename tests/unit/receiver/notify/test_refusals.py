@@ -38,7 +38,7 @@ def refuse(desk, alertname="KubePodCrashLooping", **labels):
 
 def tell(desk):
     """Do what the loop does about refusals; return whether there is something to send."""
-    return tell_of_refusals(desk.database, desk.world.policy, desk.now)
+    return tell_of_refusals(desk.database, desk.config.policy, desk.now)
 
 
 def figure(desk, reason):

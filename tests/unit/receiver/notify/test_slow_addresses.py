@@ -81,7 +81,7 @@ def at(tmp_path):
 @pytest.fixture
 def sender(at, people):
     """Return a notifier whose thread does not run, which has all time to answer."""
-    made = Notifier(at.database, lambda: at.world.policy)
+    made = Notifier(at.database, lambda: at.config.policy)
     assert made._calls._send == people.send
     return made
 
@@ -229,7 +229,7 @@ def test_another_receiver_does_not_call_whom_this_one_calls(at, people, sender, 
     step(at, sender)
     people.await_calls(HANGS, 1)
     written(at, sender, lambda: rows(at)[0].error)
-    other = Notifier(at.database, lambda: at.world.policy)
+    other = Notifier(at.database, lambda: at.config.policy)
     at.pass_time(pause_after(1))
     assert step(at, other) == 1
     finish(at, other)
@@ -332,7 +332,7 @@ def test_the_thread_wakes_for_an_answer(at, people, monkeypatch):
     monkeypatch.setattr(notifier_module, "LONGEST_SEND_S", 3600.0)
     monkeypatch.setattr(notifier_module, "CLAIM_S", 7200.0)
     people.hangs.add(HANGS)
-    sender = Notifier(at.database, lambda: at.world.policy)
+    sender = Notifier(at.database, lambda: at.config.policy)
     slept = threading.Event()
     asleep = sender._sleep
     monkeypatch.setattr(sender, "_sleep", lambda: (people.calls_of(HANGS) and slept.set()) or asleep())
@@ -355,7 +355,7 @@ def test_who_stops_waits_for_what_is_being_sent_and_writes_it_down(at, people, m
     people.hangs.add(HANGS)
     at.now = time.time()
     at.fire("node-a", "unknown")
-    sender = Notifier(at.database, lambda: at.world.policy)
+    sender = Notifier(at.database, lambda: at.config.policy)
     sender.start()
     people.await_calls(HANGS, 1)
     wait = sender._calls.wait
@@ -401,7 +401,7 @@ def test_who_was_called_by_a_receiver_that_died_then_is_told_that_it_is_over(at,
     (row,) = rows(at)
     assert (row.delivered, set(row.attempted)) == ([], {digest(HANGS)})
     at.resolve("node-a", "unknown", began)
-    heir = Notifier(at.database, lambda: at.world.policy)
+    heir = Notifier(at.database, lambda: at.config.policy)
     at.pass_time(CLAIM_S)
     while step(at, heir):
         finish(at, heir)

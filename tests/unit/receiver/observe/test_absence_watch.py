@@ -129,7 +129,7 @@ def at(tmp_path):
 @pytest.fixture
 def watch(at, monkeypatch):
     """Return a watch whose Alertmanager answers what the test says: ``answer``, or an error."""
-    made = AbsenceWatch(at.database, lambda: at.world.policy, lambda: None, lambda: at.now)
+    made = AbsenceWatch(at.database, lambda: at.config.policy, lambda: None, lambda: at.now)
     made.answer = had(heard_ago=None)
 
     class Scripted:
@@ -194,7 +194,7 @@ def test_the_probe_decides_once_an_alert_is_lacking_in_two_looks(at, watch, verd
 
 
 def test_absence_alone_never_resolves_anything(at, watch):
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     repaired(at, watch)
     at.watchdog_at = at.now + 1e6
     look(at, watch, had(), times=2)
@@ -206,7 +206,7 @@ def test_absence_alone_never_resolves_anything(at, watch):
 
 
 def test_the_end_of_one_alert_does_not_speak_for_one_that_is_absent(at, watch):
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     repaired(at, watch)
     began = at.fire("node-a", "oom", alertname="Another")
     look(at, watch, had(stored(at, 2)), times=2)
@@ -217,7 +217,7 @@ def test_the_end_of_one_alert_does_not_speak_for_one_that_is_absent(at, watch):
 
 @pytest.mark.parametrize("nature", ["event", "sticky"])
 def test_the_absence_of_what_takes_no_part_in_a_proof_denies_none(at, watch, nature):
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     began = at.fire("node-a", "oom")
     at.fire("node-a", "oom", alertname="Another", nature=nature)
     look(at, watch, had(stored(at), stored(at, 2)))
@@ -329,7 +329,7 @@ def test_a_firing_that_is_delivered_after_an_absence_is_news_with_the_same_start
 
 
 def test_an_end_that_is_delivered_after_all_counts_as_one(at, watch):
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     repaired(at, watch)
     look(at, watch, had(), times=2)
     assert at.state() == "verifying"

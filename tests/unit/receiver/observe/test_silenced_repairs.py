@@ -92,12 +92,12 @@ def alertmanager(monkeypatch):
 
 @pytest.fixture
 def watch(at):
-    return AbsenceWatch(at.database, lambda: at.world.policy, lambda: None, lambda: at.now)
+    return AbsenceWatch(at.database, lambda: at.config.policy, lambda: None, lambda: at.now)
 
 
 @pytest.fixture
 def mine(at):
-    return Silencer(at.database, lambda: at.world.policy, "desk", "ours", lambda: at.now)
+    return Silencer(at.database, lambda: at.config.policy, "desk", "ours", lambda: at.now)
 
 
 def silenced(at, alertmanager, mine):
@@ -234,7 +234,9 @@ def test_nobody_is_asked_while_all_is_paused_nor_where_nobody_can_be(at, alertma
     assert (actions(at), at.state()) == (["restart_process"], "verifying")
     with at.database.writing() as connection:
         pauses.turn(connection, paused=False, who="ann", reason="done", now=at.now)
-    at.world = type(at.world)(at.world.policy, at.world.fleet, at.world.playbooks - {runs.CHECK}, at.world.inventory)
+    at.config = type(at.config)(
+        at.config.policy, at.config.fleet, at.config.playbooks - {runs.CHECK}, at.config.inventory
+    )
     late(at, 1)
     assert actions(at) == ["restart_process", "failover_and_rebuild"]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.decide.gather import MOST_FENCED, situation
 from autoglm_recovery.receiver.fleet.fleet import Fleet
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.runs.follow import Follower
 from autoglm_recovery.receiver.runs.leases import LeaseRenewer
 from autoglm_recovery.receiver.runs.protocol import LaunchRefused, RunReport, RunStatus
@@ -73,7 +73,7 @@ class Stage:
         self.database = database
         self.counts = Counts()
         self.at = 100.0
-        self.world = World(Policy(), Fleet(), frozenset(), tmp_path / "inventory")
+        self.config = SiteConfig(Policy(), Fleet(), frozenset(), tmp_path / "inventory")
         self.here = Player("local", outlives_receiver=False)
         self.elsewhere = Player("awx", outlives_receiver=True)
 
@@ -125,9 +125,9 @@ def stage(database, tmp_path):
 
 def test_a_receiver_follows_its_own_runs_only(stage):
     stage.begin("local")
-    assert stage.follower("b").step(stage.world) == 0
+    assert stage.follower("b").step(stage.config) == 0
     assert stage.here.looked == []
-    assert stage.follower("a").step(stage.world) == 1
+    assert stage.follower("a").step(stage.config) == 1
     assert [run.id for run in stage.here.looked] == [1]
 
 
@@ -135,11 +135,11 @@ def test_a_run_elsewhere_is_followed_on_by_who_takes_over_under_a_higher_token(s
     stage.begin("awx")
     stage.at = 106.0
     follower = stage.follower("b")
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert (stage.run.owner, stage.run.state, stage.run.fence) == ("b", "running", 106_000_000)
     assert stage.elsewhere.cancelled == []
     stage.elsewhere.says = RunReport(RunStatus.ended, rc=0, reference="job 7", link="https://awx/7")
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert (stage.run.state, stage.run.reference, stage.run.link) == ("succeeded", "job 7", "https://awx/7")
     assert stage.counts.taken == 1
 
@@ -147,7 +147,7 @@ def test_a_run_elsewhere_is_followed_on_by_who_takes_over_under_a_higher_token(s
 def test_a_run_of_a_machine_that_is_gone_is_closed_as_lost_and_the_incident_goes_on(stage):
     stage.begin("local")
     stage.at = 106.0
-    stage.follower("b").step(stage.world)
+    stage.follower("b").step(stage.config)
     assert (stage.run.owner, stage.run.state) == ("b", "lost")
     assert stage.incident.state == "open"
     assert stage.here.looked == []
@@ -163,20 +163,20 @@ def test_who_takes_a_run_over_and_fails_in_the_midst_has_not_got_it_and_begins_n
         raise sa.exc.OperationalError("COMMIT", {}, OSError("the connection is gone"))
 
     monkeypatch.setattr(incidents, "ask_again", cut_off)
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert (stage.run.owner, stage.run.state, stage.counts.taken) == ("a", "running", 0)
     monkeypatch.setattr(incidents, "ask_again", end_of_a_run)
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert (stage.run.owner, stage.run.state, stage.counts.taken) == ("b", "lost", 1)
     assert stage.here.looked == []
 
 
 def test_a_launcher_is_told_whether_a_run_was_seen_to_have_begun(stage):
     stage.begin("local")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     with stage.database.writing() as connection:
         runs.update(connection, 1, state="launching")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert [run.begun for run in stage.here.looked] == [True, False]
 
 
@@ -191,7 +191,7 @@ def test_what_a_receiver_learnt_before_it_was_overtaken_is_refused(stage, says):
             stage.at = 100.0
 
     stage.here.says, stage.here.meanwhile = says, overtake
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.owner, stage.run.state, stage.run.cursor) == ("b", "running", 0)
     assert stage.counts.late == 1
     # And what it had going on itself is ended.
@@ -202,7 +202,7 @@ def test_an_order_to_end_a_run_reaches_its_launcher(stage):
     stage.begin("awx")
     with stage.database.writing() as connection:
         runs.update(connection, 1, cancel="a person said so")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.elsewhere.cancelled == [(1, "a person said so")]
 
 
@@ -225,7 +225,7 @@ def test_a_cancelled_run_is_never_a_success_however_it_ended(stage, says):
             runs.update(connection, 1, cancel="cancelled by ann")
 
     stage.here.says, stage.here.meanwhile = says, order
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "cancelled"
     assert (stage.incident.state, stage.incident.reason) == ("escalated", "cancelled by ann")
     with stage.database.reading() as connection:
@@ -241,10 +241,10 @@ def test_the_cause_of_a_failed_run_is_the_incidents_and_a_success_leaves_it(stag
     lines = tuple({"at": 2.0, "kind": kind, "text": text} for kind, text in said)
     stage.here.says = RunReport(RunStatus.running, lines[:1], 1)
     follower = stage.follower("a")
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert stage.incident.cause == "out of KV cache"
     stage.here.says = RunReport(RunStatus.ended, lines[1:], 3, rc=2)
-    follower.step(stage.world)
+    follower.step(stage.config)
     assert (stage.run.cause, stage.incident.cause) == ("Start: no such model", "Start: no such model")
 
 
@@ -252,7 +252,7 @@ def test_a_repair_that_succeeded_has_no_cause_of_a_failure(stage):
     stage.begin("local")
     lines = ({"at": 2.0, "kind": "cause", "text": "Clean up: no space"},)
     stage.here.says = RunReport(RunStatus.ended, lines, 1, rc=0)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.incident.cause is None
 
 
@@ -261,7 +261,7 @@ def test_what_a_person_has_ended_is_no_failure_to_the_breaker(stage):
     with stage.database.writing() as connection:
         runs.update(connection, 1, cancel="cancelled by ann")
     stage.here.says = RunReport(RunStatus.ended, why="cancelled by ann")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     with stage.database.reading() as connection:
         assert history.of_action(connection, "restart_process", 0.0, 9) == ()
 
@@ -271,20 +271,20 @@ def test_an_incident_that_was_closed_meanwhile_stays_closed(stage):
     with stage.database.writing() as connection:
         incidents.update(connection, 1, 2.0, state="closed")
     stage.here.says = RunReport(RunStatus.ended, why="cancelled")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.incident.state) == ("lost", "closed")
 
 
 def test_a_run_that_can_never_be_launched_is_closed_with_the_reason(stage):
     stage.begin("awx")
     stage.elsewhere.says = LaunchRefused("there is no such template")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.incident.state, stage.incident.fault_mode) == ("not_launched", "open", "transient")
     # What the launcher lacks is not what the incident comes from.
     assert (stage.run.cause, stage.incident.cause) == ("there is no such template", None)
     with stage.database.reading() as connection:
         told = connection.execute(sa.select(schema.timeline.c.text)).scalars().all()
-        known = situation(connection, stage.incident, stage.world, stage.at)
+        known = situation(connection, stage.incident, stage.config, stage.at)
         assert (known.not_launched.action, known.not_launched.why) == ("restart_process", "there is no such template")
         assert runs.attempts(connection, 1, 0) == ()
         assert runs.count_on_host(connection, "node-a", 0.0) == 0
@@ -297,17 +297,17 @@ def test_a_run_that_can_never_be_launched_is_closed_with_the_reason(stage):
 def test_a_run_that_was_refused_when_something_may_have_been_launched_is_lost(stage):
     stage.begin("awx")
     stage.elsewhere.says = LaunchRefused("the limit was ignored; the job was cancelled", launched=True)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "lost"
     with stage.database.reading() as connection:
         assert [attempt.action for attempt in runs.attempts(connection, 1, 0)] == ["restart_process"]
-        assert situation(connection, stage.incident, stage.world, stage.at).not_launched is None
+        assert situation(connection, stage.incident, stage.config, stage.at).not_launched is None
 
 
 def test_a_launcher_that_gives_up_before_it_began_has_started_nothing(stage):
     stage.begin("awx")
     stage.elsewhere.says = RunReport(RunStatus.ended, why="given up: not launched for 900 s", started=False)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "not_launched"
     with stage.database.reading() as connection:
         assert not incidents.told_of(connection, 1, "run_started")
@@ -318,7 +318,7 @@ def test_a_launcher_that_gives_up_before_it_began_has_started_nothing(stage):
 
 def test_a_run_of_a_launcher_that_is_not_configured_is_closed_with_the_reason(stage):
     stage.begin("elsewhere")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "lost"
 
 
@@ -326,7 +326,7 @@ def test_a_run_that_nobody_had_begun_when_its_launcher_went_was_never_launched(s
     stage.begin("elsewhere")
     with stage.database.writing() as connection:
         runs.update(connection, 1, state="launching")
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.run.cause) == ("not_launched", "this receiver has no launcher 'elsewhere'")
 
 
@@ -341,9 +341,9 @@ def next_token(stage, host="node-a"):
 def test_a_run_that_the_host_refused_was_no_attempt_and_the_next_is_above_the_mark(stage):
     stage.begin("local")
     stage.here.says = RunReport(RunStatus.running, (REFUSED,), cursor=1)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     stage.here.says = RunReport(RunStatus.ended, cursor=1, rc=2)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.incident.state, stage.incident.fault_mode) == ("fenced", "open", "transient")
     assert "tried again in 2 s with a higher fencing token: node-a: a newer run has been here" in stage.incident.reason
     assert next_token(stage) == 5 * 10**15 + 1
@@ -358,7 +358,7 @@ def test_a_run_that_the_host_refused_was_no_attempt_and_the_next_is_above_the_ma
 def test_nonsense_of_a_host_is_no_refusal_and_moves_no_token(stage, mark):
     stage.begin("local")
     stage.here.says = RunReport(RunStatus.ended, ({**REFUSED, "mark": mark},), cursor=1, rc=2)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.incident.state) == ("failed", "open")
     assert next_token(stage) < 10**15
 
@@ -366,7 +366,7 @@ def test_nonsense_of_a_host_is_no_refusal_and_moves_no_token(stage, mark):
 def test_a_run_that_was_refused_at_one_step_and_succeeded_all_the_same_has_succeeded(stage):
     stage.begin("local")
     stage.here.says = RunReport(RunStatus.ended, (REFUSED,), cursor=1, rc=0)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "succeeded"
 
 
@@ -374,9 +374,9 @@ def test_a_host_that_refuses_again_and_again_is_left_to_a_person(stage):
     for _ in range(MOST_FENCED):
         stage.begin("local") if not stage.incident else stage.repeat()
         stage.here.says = RunReport(RunStatus.ended, (REFUSED,), cursor=1, rc=2)
-        stage.follower("a").step(stage.world)
+        stage.follower("a").step(stage.config)
     with stage.database.reading() as connection:
-        said = situation(connection, stage.incident, stage.world, stage.at).fenced
+        said = situation(connection, stage.incident, stage.config, stage.at).fenced
     assert said == "3 runs in a row were refused by node-a: a newer run has been here"
 
 
@@ -388,9 +388,9 @@ def test_a_run_that_the_hosts_lock_kept_out_was_no_attempt_and_is_tried_again(st
     stage.here.says = RunReport(
         RunStatus.running, (HELD, {"at": 1.0, "kind": "cause", "text": "Take the host: Refused"}), cursor=2
     )
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     stage.here.says = RunReport(RunStatus.ended, cursor=2, rc=2)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert (stage.run.state, stage.incident.state, stage.incident.fault_mode) == ("kept_out", "waiting", "transient")
     assert stage.incident.reason == "node-a is held by ann on ops-1, tried again in 15 s"
     assert stage.incident.due_at == pytest.approx(stage.run.ended_at + 15)
@@ -409,7 +409,7 @@ def test_a_run_that_the_hosts_lock_kept_out_was_no_attempt_and_is_tried_again(st
 def test_a_run_that_waited_for_the_host_and_got_it_has_its_own_end(stage):
     stage.begin("local")
     stage.here.says = RunReport(RunStatus.ended, (HELD,), cursor=1, rc=0)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     assert stage.run.state == "succeeded"
 
 
@@ -417,14 +417,14 @@ def test_a_host_that_keeps_run_after_run_out_is_known_since_when(stage):
     for _ in range(3):
         stage.begin("local") if not stage.incident else stage.repeat()
         stage.here.says = RunReport(RunStatus.ended, (HELD,), cursor=1, rc=2)
-        stage.follower("a").step(stage.world)
+        stage.follower("a").step(stage.config)
     with stage.database.reading() as connection:
-        known = situation(connection, stage.incident, stage.world, stage.at).kept_out
+        known = situation(connection, stage.incident, stage.config, stage.at).kept_out
     assert (known.holder, known.times, known.since) == ("ann on ops-1", 3, 1.0)
     assert stage.incident.reason == "node-a is held by ann on ops-1, tried again in 60 s"
     # One that was let in since ends the row.
     stage.repeat()
     stage.here.says = RunReport(RunStatus.ended, rc=2)
-    stage.follower("a").step(stage.world)
+    stage.follower("a").step(stage.config)
     with stage.database.reading() as connection:
-        assert situation(connection, stage.incident, stage.world, stage.at).kept_out is None
+        assert situation(connection, stage.incident, stage.config, stage.at).kept_out is None

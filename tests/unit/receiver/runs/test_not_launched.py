@@ -67,7 +67,7 @@ def follow(at, launcher, turns=1):
     follower = Follower(at.database, at.metrics, LeaseRenewer(at.database, lease), {launcher.name: launcher})
     for _ in range(turns):
         with at.clock():
-            follower.step(at.world)
+            follower.step(at.config)
     at.turn()
 
 

@@ -280,7 +280,7 @@ def test_an_alert_that_flaps_is_seen_said_and_slows_us_down(at):
 def test_a_host_that_leaves_the_inventory_while_its_incident_waits_is_left_alone(slow):
     slow.fire("node-c", "oom")
     fleet = Fleet({name: host for name, host in FLEET.hosts.items() if name != "node-c"})
-    slow.world = replace(slow.world, fleet=fleet)
+    slow.config = replace(slow.config, fleet=fleet)
     slow.pass_time(3600)
     slow.turn()
     assert slow.state() == "escalated"

@@ -28,7 +28,7 @@ def read(at, verdict, failure_class=None):
         (run,) = runs.unfinished(connection)
     follower = Follower(at.database, at.metrics, None, {})
     with at.clock():
-        follower._record_progress(run, RunReport(RunStatus.running, (line,), run.cursor + 1), at.world)
+        follower._record_progress(run, RunReport(RunStatus.running, (line,), run.cursor + 1), at.config)
 
 
 @pytest.mark.parametrize(

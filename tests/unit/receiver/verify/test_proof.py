@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.proof import PLACES
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.rehearse.explain import explain
 from autoglm_recovery.receiver.verify.proof import Proof, question, read
 from tests.unit.receiver.desk import FLEET, desk
@@ -193,11 +193,11 @@ def test_without_a_proof_a_person_is_called_and_no_higher_rung_is_taken(at, proo
 def test_an_explanation_says_what_will_be_asked(tmp_path, expression, said):
     text = "monitoring: {prometheus: {url: 'http://p'}}\n"
     text += f"recovery: {{strategies: {{oom: {{verify: {expression!r}}}}}}}"
-    world = World(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
+    config = SiteConfig(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
     fired = {"status": "firing", "labels": {"alertname": "Oom", "failure_class": "oom", "host": "node-a"}}
     fired |= {"annotations": {}, "startsAt": "2026-11-22T20:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
     payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "alerts": [fired]}
-    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    (told,) = explain(json.dumps(payload).encode(), config, 1_800_000_000.0)
     assert told["proof"][-1].startswith(said)
 
 
@@ -214,14 +214,14 @@ def test_an_explanation_says_what_will_be_asked(tmp_path, expression, said):
 )
 def test_the_end_of_an_alert_is_explained_by_what_it_proves(tmp_path, named, nature, says):
     text = "classify: [{match: 'alertname=Theirs', failure_class: oom, nature: event}]"
-    world = World(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
+    config = SiteConfig(parse_policy(text), FLEET, frozenset(ACTIONS), tmp_path)
     labels = {"alertname": "Oom", "host": "node-c"} | named
     if "alertname" not in named:
         labels["failure_class"] = "oom"
     ended = {"status": "resolved", "labels": labels, "annotations": {}, "startsAt": "2026-11-22T20:00:00Z"}
     ended |= {"endsAt": "2026-11-22T20:05:00Z"}
     payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "resolved", "alerts": [ended]}
-    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    (told,) = explain(json.dumps(payload).encode(), config, 1_800_000_000.0)
     assert (told["decision"], told["nature"], told["failure_class"]) == ("resolve", nature, "oom")
     assert told["reason"].startswith("the end of the alert; ")
     assert says in told["reason"]
@@ -230,11 +230,11 @@ def test_the_end_of_an_alert_is_explained_by_what_it_proves(tmp_path, named, nat
 
 
 def test_the_end_of_an_alert_without_a_target_is_refused_as_its_firing_is(tmp_path):
-    world = World(parse_policy(""), FLEET, frozenset(ACTIONS), tmp_path)
+    config = SiteConfig(parse_policy(""), FLEET, frozenset(ACTIONS), tmp_path)
     ended = {"status": "resolved", "labels": {"alertname": "Oom", "failure_class": "oom", "host": "node-x"}}
     ended |= {"annotations": {}, "startsAt": "2026-11-22T20:00:00Z", "endsAt": "2026-11-22T20:05:00Z"}
     payload = {"version": "4", "groupKey": "g", "receiver": "r", "status": "resolved", "alerts": [ended]}
-    (told,) = explain(json.dumps(payload).encode(), world, 1_800_000_000.0)
+    (told,) = explain(json.dumps(payload).encode(), config, 1_800_000_000.0)
     assert (told["decision"], told["nature"]) == ("refuse", None)
     assert "node-x" in told["reason"]
 

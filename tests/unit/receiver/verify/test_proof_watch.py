@@ -76,7 +76,7 @@ def heard():
 
 @pytest.fixture
 def watch(at, heard):
-    return ProofWatch(at.database, lambda: at.world.policy, lambda: heard.append(True))
+    return ProofWatch(at.database, lambda: at.config.policy, lambda: heard.append(True))
 
 
 @pytest.mark.parametrize(

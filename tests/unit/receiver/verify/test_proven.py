@@ -52,7 +52,7 @@ def test_the_service_is_asked_where_the_end_of_a_state_may_be_an_expiry(at):
 
 
 def test_an_expiry_is_no_proof_and_one_that_is_not_is(at):
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     began = repaired(at)
     at.watchdog_at = at.now + EXPIRY_SPREAD_S  # Prometheus may have stopped after it had sent this
     at.resolve("node-c", "oom", began)
@@ -71,7 +71,7 @@ def test_an_expiry_is_no_proof_and_one_that_is_not_is(at):
 
 def test_a_watchdog_that_was_away_when_the_alert_ended_makes_its_end_no_proof(at):
     """Prometheus is back, and may only wait until the fault has lasted for as long as its rule wants."""
-    at.world = type(at.world)(at.world.policy, at.world.fleet, frozenset({"restart_process"}), at.world.inventory)
+    at.config = type(at.config)(at.config.policy, at.config.fleet, frozenset({"restart_process"}), at.config.inventory)
     began = repaired(at)
     at.resolve("node-c", "oom", began)
     at.pass_time(600)
@@ -439,4 +439,4 @@ def test_a_paused_fleet_is_not_asked_and_that_is_said(at):
 )
 def test_each_alert_has_a_nature_or_nobody_says(at, labels, nature):
     at.policy("classify: [{match: 'alertname=Theirs', failure_class: crash, nature: event}]")
-    assert nature_of(labels, at.world.policy)[0] == nature
+    assert nature_of(labels, at.config.policy)[0] == nature

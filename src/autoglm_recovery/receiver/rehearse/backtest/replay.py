@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autoglm_recovery.policy.launchers import LAUNCHERS
-from autoglm_recovery.receiver.fleet.world import CurrentWorld, World
+from autoglm_recovery.receiver.fleet.site_config import CurrentConfig, SiteConfig
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import MOST_ALERTS, parse_webhook
 from autoglm_recovery.receiver.loop.dispatch import Dispatcher
@@ -42,12 +42,12 @@ _LEASE_S = 1e6
 _MOST_TURNS = 10_000
 
 
-class FixedWorld(CurrentWorld):
+class FixedConfig(CurrentConfig):
     """One policy and one fleet for the whole of the past."""
 
-    def __init__(self, world: World) -> None:
-        """Take the world as it is given."""
-        self.now = world
+    def __init__(self, config: SiteConfig) -> None:
+        """Keep the given configuration in force."""
+        self.now = config
 
     def read_again(self) -> str | None:
         """Read nothing."""
@@ -140,7 +140,7 @@ class Replay:
 
 
 @contextmanager
-def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Replay]:
+def replaying(directory: Path, config: SiteConfig, run_takes_s: float) -> Iterator[Replay]:
     """Put a receiver together in an empty directory."""
     database = Database(f"sqlite:///{directory / 'backtest.db'}", lasting=False)
     made: list[Replay] = []
@@ -161,7 +161,7 @@ def replaying(directory: Path, world: World, run_takes_s: float) -> Iterator[Rep
         follower = Follower(database, metrics, keeper, dict.fromkeys(LAUNCHERS, launcher), clock)
         heard = LastHeard(proof=lambda _run: NOTHING_TO_PROVE, watchdog=lambda _connection: ALWAYS_HEARD)
         dispatcher = Dispatcher(database, lease, directory, metrics, heard=heard, decided=tally.decided, clock=clock)
-        loop = Loop(database, FixedWorld(world), metrics, dispatcher, follower, clock=clock)
+        loop = Loop(database, FixedConfig(config), metrics, dispatcher, follower, clock=clock)
         intake = Intake(database, lambda: None, clock)
         made.append(Replay(database, tally, loop, launcher, intake))
         intake.start()

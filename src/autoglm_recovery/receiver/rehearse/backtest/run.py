@@ -16,7 +16,7 @@ from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.fleet.own_playbooks import runnable
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.rehearse.backtest.events import AlertRecord, events_of
 from autoglm_recovery.receiver.rehearse.backtest.own import without_own
 from autoglm_recovery.receiver.rehearse.backtest.replay import replaying
@@ -39,41 +39,41 @@ class Assumptions:
 
 
 def backtest(
-    record: AlertRecord, world: World | None, policy: Policy, assumed: Assumptions, told: Callable[[float], None]
+    record: AlertRecord, config: SiteConfig | None, policy: Policy, assumed: Assumptions, told: Callable[[float], None]
 ) -> dict[str, Any]:
-    """Replay a record and report on it.  Without a world, the fleet is the hosts that the alerts name.
+    """Replay a record and report on it.  Without ``config``, the fleet is the hosts that the alerts name.
 
     ``told`` hears how much is done, 0 to 1.
 
     Raises AnsibleError or ReplayTooLong if there is nothing to replay it with, or too much.
     """
-    record, own = without_own(record, policy if world is None else world.policy)
+    record, own = without_own(record, policy if config is None else config.policy)
     events = events_of(record, assumed.bridge)
     if len(events) > MOST_EVENTS:
         raise ReplayTooLong(
             f"{len(events)} times an alert fired or resolved; {MOST_EVENTS} are replayed at most: --since"
         )
     said = list(_said(policy, assumed))
-    if world is None:
-        world = _world(record, policy)
+    if config is None:
+        config = _config(record, policy)
         said.append(
-            f"no inventory was given: the fleet is the {len(world.fleet.hosts)} hosts that alerts name, without"
+            f"no inventory was given: the fleet is the {len(config.fleet.hosts)} hosts that alerts name, without"
             " services and pools; guardrails of pools cannot bite, those of the fleet bite sooner than in a larger one"
         )
     span = record.until - record.since
     with (
         tempfile.TemporaryDirectory(prefix="autoglm-backtest-") as directory,
-        replaying(Path(directory), world, assumed.run_takes) as replay,
+        replaying(Path(directory), config, assumed.run_takes) as replay,
     ):
         replay.run(events, record.until, lambda now: told((now - record.since) / span))
         return report(record, events, replay, said, events_of(own, assumed.bridge))
 
 
-def _world(record: AlertRecord, policy: Policy) -> World:
+def _config(record: AlertRecord, policy: Policy) -> SiteConfig:
     names = {named_host(dict(series.labels)) for series in record.series}
     limitable = Fleet().limitable
     hosts = {name: Host(name) for name in sorted(filter(None, names)) if limitable(name)}
-    return World(policy, Fleet(hosts), runnable(policy.actions), Path(os.devnull))
+    return SiteConfig(policy, Fleet(hosts), runnable(policy.actions), Path(os.devnull))
 
 
 def _said(policy: Policy, assumed: Assumptions) -> Iterator[str]:

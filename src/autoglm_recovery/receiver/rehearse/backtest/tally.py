@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.decide.decide import examine
 from autoglm_recovery.receiver.decide.ladder import next_step
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.values.model import Decision, Verb
 from autoglm_recovery.receiver.values.situation import Situation
 
@@ -45,10 +45,10 @@ class Tally:
         self.stops: list[Stop] = []
         self._standing: dict[int, Stop] = {}
 
-    def decided(self, world: World, situation: Situation, decision: Decision) -> None:
+    def decided(self, config: SiteConfig, situation: Situation, decision: Decision) -> None:
         """Hear a decision."""
         before = self._standing.get(situation.incident_id)
-        rule = objecting(world.policy, situation)
+        rule = objecting(config.policy, situation)
         if before is not None and (before.rule, before.verb) == (rule, decision.verb):
             return
         if before is not None:

@@ -13,7 +13,7 @@ import yaml
 
 from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import parse_policy
-from autoglm_recovery.receiver.fleet.world import World
+from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.commit import Delivery, Intake
 from autoglm_recovery.receiver.intake.payload import parse_webhook
 from autoglm_recovery.receiver.rehearse.backtest.events import (
@@ -62,9 +62,9 @@ def recorded(*alerts: Series, lasting: float = DAY) -> AlertRecord:
 
 def replayed(directory: Path, record: AlertRecord, policy: str = ""):
     """Replay a record and report on it."""
-    world = World(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), directory)
+    config = SiteConfig(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), directory)
     events = events_of(record)
-    with replaying(directory, world, TAKES) as replay:
+    with replaying(directory, config, TAKES) as replay:
         replay.run(events, record.until)
         return report(record, events, replay, ["an assumption"])
 
@@ -111,8 +111,8 @@ def test_our_own_alerts_for_people_are_no_alerts_without_a_target(tmp_path):
             ("Stranger", (("severity", "critical"),)),
         ]
     ]
-    world = World(parse_policy(""), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
-    told = backtest(recorded(*fired), world, world.policy, Assumptions(), lambda _done: None)
+    config = SiteConfig(parse_policy(""), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
+    told = backtest(recorded(*fired), config, config.policy, Assumptions(), lambda _done: None)
     assert told["alerts"]["own"] == {"fired": 3, "alerts": ["AutoglmExporterDown", "AutoglmReceiverDown", "Watchdog"]}
     assert [refused["alerts"] for refused in told["alerts"]["refused_because"]] == [["Stranger"]]
     assert (told["alerts"]["joined"], told["alerts"]["refused"], told["alerts"]["ignored"]) == (1, 1, 0)
@@ -122,9 +122,9 @@ def test_our_own_alerts_for_people_are_no_alerts_without_a_target(tmp_path):
 
 def test_our_own_alert_that_the_policy_classifies_counts(tmp_path):
     entry = "classify: [{match: 'alertname=\"AutoglmExporterDown\"', failure_class: unknown}]"
-    world = World(parse_policy(entry), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
+    config = SiteConfig(parse_policy(entry), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
     fired = Series((("alertname", "AutoglmExporterDown"), ("host", "node-a")), (FiringSpan(START, START + 90),))
-    told = backtest(recorded(fired), world, world.policy, Assumptions(), lambda _done: None)
+    told = backtest(recorded(fired), config, config.policy, Assumptions(), lambda _done: None)
     assert (told["alerts"]["own"]["fired"], told["alerts"]["joined"]) == (0, 1)
 
 
@@ -247,8 +247,8 @@ def test_the_replay_does_what_the_receiver_does(tmp_path, policy):
     record = recorded(*STORY, lasting=3600)
     events = events_of(record)
     (tmp_path / "replay").mkdir()
-    world = World(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
-    with replaying(tmp_path / "replay", world, TAKES) as replay:
+    config = SiteConfig(parse_policy(policy), FLEET, frozenset({*ACTIONS, CHECK}), tmp_path)
+    with replaying(tmp_path / "replay", config, TAKES) as replay:
         replay.run(events, record.until)
         with replay.database.reading() as connection:
             rows = [connection.execute(t.select().order_by(t.c.id)).all() for t in (schema.incidents, schema.runs)]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What decisions are made against: the policy, the fleet and the playbooks, replaced as a whole when re-read."""
+"""The site configuration: the policy, the fleet and the playbooks, replaced as a whole when they are read again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from autoglm_recovery.receiver.fleet.own_playbooks import runnable
 
 
 @dataclass(frozen=True)
-class World:
-    """One consistent view.
+class SiteConfig:
+    """Policy, fleet and playbooks that were read together; every decision is made against one such snapshot.
 
-    ``playbooks`` are the actions that can be run, by their names.  ``kept_because`` is what was wrong with the files
-    when they were last read, where this view is still the one before.
+    ``playbooks`` are the actions that can be run, by their names.  ``kept_because`` says what was wrong with the files
+    at the last reading, if that failed and this snapshot was kept.
     """
 
     policy: Policy
@@ -34,8 +34,8 @@ class World:
     kept_because: str | None = None
 
 
-def read_world(policy: Path | None, inventory: Path) -> World:
-    """Read everything.
+def read_config(policy: Path | None, inventory: Path) -> SiteConfig:
+    """Read the policy, the inventory and the playbooks.
 
     Raises PolicyError, InventoryError, or AnsibleError if any of it cannot be used.
     """
@@ -43,33 +43,33 @@ def read_world(policy: Path | None, inventory: Path) -> World:
     folder = playbooks_folder()
     fleet = read_fleet(inventory, folder)
     policy_file = policy.resolve() if policy else None
-    # Under the name that it was given, as Ansible takes it: what lies beside a link counts, not what is where it leads.
+    # Not resolved, as Ansible does it: group_vars are read beside a link, not beside the file that it leads to.
     named = Path(os.path.abspath(inventory))
-    return World(read, fleet, runnable(read.actions, folder), named, policy_file, time.time())
+    return SiteConfig(read, fleet, runnable(read.actions, folder), named, policy_file, time.time())
 
 
-class CurrentWorld:
-    """The world in force.  A bad re-read changes nothing."""
+class CurrentConfig:
+    """The site configuration in force.  A failed reading changes nothing."""
 
     def __init__(self, policy: Path | None, inventory: Path) -> None:
         self._policy = policy
         self._inventory = inventory
         self._reading = threading.Lock()
-        self.now = read_world(policy, inventory)
+        self.now = read_config(policy, inventory)
 
     def read_again(self) -> str | None:
-        """Read everything again; return what was wrong, in which case the old view stays in force.
+        """Read everything again; return what was wrong, in which case the old configuration stays in force.
 
-        So it does whatever else is raised.
+        It also stays in force where another exception is raised.
         """
         with self._reading:
             try:
-                self.now = read_world(self._policy, self._inventory)
+                self.now = read_config(self._policy, self._inventory)
             except (PolicyError, InventoryError, AnsibleError) as error:
                 self.now = replace(self.now, kept_because=str(error))
                 return str(error)
             except Exception as error:
-                # A disk, a program or a plugin that fails in a way nobody has thought of.
+                # An unforeseen failure of a disk, a program or a plugin.
                 self.now = replace(self.now, kept_because=f"{type(error).__name__}: {error}"[:1000])
                 raise
         return None

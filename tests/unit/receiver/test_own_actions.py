@@ -256,6 +256,7 @@ def test_explain_says_what_would_be_launched_with_what_and_what_proves_it() -> N
     assert (full["playbook"], full["launcher"], full["template"]) == ("/etc/autoglm/free_disk.yml", "local", None)
     assert full["extra_vars"]["below"] == "{{ 7 }}"
     assert full["extra_vars"]["autoglm_incident"]["host_wide"] is False
+    assert full["extra_vars"]["autoglm_incident"]["timeout"] == 600
     assert full["ladder"] == ["1 free_disk <- next", "2 quarantine_node", "3 a person"]
     assert (wedged["launcher"], wedged["template"]) == ("awx", "Power cycle")
     assert wedged["extra_vars"]["autoglm_incident"]["host_wide"] is True

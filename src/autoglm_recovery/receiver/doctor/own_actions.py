@@ -85,5 +85,12 @@ def _listed(config: SiteConfig, name: str, own: OwnAction, host: str) -> set[str
 def _variables(policy: Policy, name: str, host: str) -> dict[str, object]:
     about = {"id": 0, "failure_class": "unknown", "fault_mode": "transient", "reason": "", "root_cause": ""}
     target = {"host": host, "service": None, "gpu": None, "pool": None}
-    errand = RunContext(name, 1, 0, "1970-01-01T00:00:00+00:00", host_wide=policy.repertoire.host_wide(name))
+    errand = RunContext(
+        name,
+        1,
+        fence=0,
+        opened_at="1970-01-01T00:00:00+00:00",
+        host_wide=policy.repertoire.host_wide(name),
+        timeout_s=policy.timeout("unknown", "local").total_seconds(),
+    )
     return extra_vars({**about, **target}, errand, policy.repertoire.variables(name))

@@ -196,6 +196,9 @@ def _variables(
     }
     opened_at = datetime.fromtimestamp(known.now, UTC).isoformat()
     evidence = policy.evidence(fault.failure_class, decision.action)
-    wide = policy.repertoire.host_wide(decision.action) if decision.action in policy.actions else None
-    errand = RunContext(decision.action, 1, fence=0, opened_at=opened_at, evidence=evidence, host_wide=wide)
+    errand = RunContext(decision.action, 1, fence=0, opened_at=opened_at, evidence=evidence)
+    if decision.action in policy.actions:
+        launcher = policy.launcher(fault.failure_class, decision.action)
+        timeout_s = policy.timeout(fault.failure_class, launcher).total_seconds()
+        errand = replace(errand, host_wide=policy.repertoire.host_wide(decision.action), timeout_s=timeout_s)
     return extra_vars(incident, errand, policy.repertoire.variables(decision.action))

@@ -9,6 +9,7 @@ tagged as text that is never a template (docs.ansible.com, "Unsafe or raw string
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,8 @@ class RunContext:
     """What the playbook of a run is told of that run.
 
     ``key`` names it over all databases, and ``installation`` the database that it is of: the number of an incident
-    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  ``host_wide`` is told to own
-    actions: whether to fence and lock the host as a whole.
+    means something there alone.  ``evidence`` is ``required`` or ``best_effort``.  Two are told to own actions
+    alone: ``host_wide``, whether to fence the host as a whole, and ``timeout_s``, when the run is ended.
     """
 
     action: str
@@ -50,6 +51,7 @@ class RunContext:
     installation: str = ""
     evidence: str = "best_effort"
     host_wide: bool | None = None
+    timeout_s: float | None = None
 
 
 def incident_key(installation: str, number: int) -> str:
@@ -74,6 +76,7 @@ def extra_vars(incident: Mapping[str, Any], errand: RunContext, own: Mapping[str
             "opened_at": errand.opened_at,
             "evidence": errand.evidence,
             **({} if errand.host_wide is None else {"host_wide": errand.host_wide}),
+            **({} if errand.timeout_s is None else {"timeout": math.ceil(errand.timeout_s)}),
             "reason": incident["reason"],
             "root_cause": incident["root_cause"],
         },

@@ -10,6 +10,7 @@ on where its launcher runs it elsewhere, closed as lost where its processes ende
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,12 +154,12 @@ class Follower:
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
         policy, repertoire = config.policy, config.policy.repertoire
         evidence = policy.evidence(incident.failure_class, run.action)
-        wide = repertoire.host_wide(run.action) if run.action in policy.actions else None
-        errand = RunContext(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence, wide)
+        timeout_s = policy.timeout(incident.failure_class, run.launcher).total_seconds()
+        errand = RunContext(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence)
+        if run.action in policy.actions:
+            errand = replace(errand, host_wide=repertoire.host_wide(run.action), timeout_s=timeout_s)
         variables = extra_vars(incident._asdict(), errand, repertoire.variables(run.action))
-        timeout = policy.timeout(incident.failure_class, run.launcher)
-        playbook = repertoire.playbook(run.action)
-        return RunSpec(playbook, run.host, config.inventory, timeout.total_seconds(), variables)
+        return RunSpec(repertoire.playbook(run.action), run.host, config.inventory, timeout_s, variables)
 
     def _record_progress(self, run: sa.Row[Any], look: RunReport, config: SiteConfig) -> None:
         begun = run.state == RunState.launching

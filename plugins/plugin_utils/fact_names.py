@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Ours, in an inventory or not.
-_OURS = "autoglm_"
+# Ours, in an inventory or not: of the playbooks, and of the role that playbooks of others have.
+_OURS = ("autoglm_", "check_target_")
 # Options of Ansible's own connection, shell and become plugins that its cleaning of facts lets through: some name
 # programs that the controller runs. Worked out from the plugins' documentation, which a test compares.
 _OPTIONS = frozenset(
@@ -34,7 +34,7 @@ def replaced(facts: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]
     return sorted(
         name
         for name, value in facts.items()
-        if name.startswith((_OURS, *_KINDS_OF_OPTIONS))
+        if name.startswith((*_OURS, *_KINDS_OF_OPTIONS))
         or name in _OPTIONS
         or (name in declared and declared[name] != value)
     )

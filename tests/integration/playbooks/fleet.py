@@ -26,6 +26,7 @@ from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
 from tests.support.servers import llama
 from tests.support.servers.leftovers import end_processes_of
+from tests.support.servers.own_run import own_run
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 
@@ -110,14 +111,14 @@ class Fleet:
         path.write_text(json.dumps({"all": {"vars": common, "hosts": self.hosts}}))
         return path
 
-    def command(self, playbook: str, extra: Mapping[str, Any], *words: str) -> list[str]:
-        """What a person or a launcher types."""
+    def command(self, playbook: str | Path, extra: Mapping[str, Any], *words: str) -> list[str]:
+        """What a person or a launcher types, for a playbook of the collection or a file."""
         program = str(PROGRAMS / "ansible-playbook")
         return [
-            *self.own_run(),
+            *own_run(self.directory),
             *(launchers_words(extra) if self.launched_as_it_should_be else []),
             program,
-            f"autoglm.recovery.{playbook}",
+            str(playbook) if isinstance(playbook, Path) else f"autoglm.recovery.{playbook}",
             "-i",
             str(self.inventory()),
             "-e",
@@ -125,16 +126,8 @@ class Fleet:
             *words,
         ]
 
-    def own_run(self) -> list[str]:
-        """Words before a command that give it a /run/autoglm that no other test on this machine works with."""
-        ours = self.directory / "run"
-        ours.mkdir(mode=0o755, exist_ok=True)
-        Path("/run/autoglm").mkdir(mode=0o755, exist_ok=True)
-        script = f'mount --bind {ours} /run/autoglm && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", script, "sh"]
-
     def run(
-        self, playbook: str, extra: Mapping[str, Any], *words: str, **variables: str
+        self, playbook: str | Path, extra: Mapping[str, Any], *words: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook to its end; ``variables`` go into its environment."""
         return subprocess.run(
@@ -146,7 +139,7 @@ class Fleet:
     def run_file(self, playbook: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run somebody else's playbook."""
         return subprocess.run(
-            [*self.own_run(), str(PROGRAMS / "ansible-playbook"), str(playbook), "-i", str(self.inventory())],
+            [*own_run(self.directory), str(PROGRAMS / "ansible-playbook"), str(playbook), "-i", str(self.inventory())],
             capture_output=True, text=True, check=False, cwd=CHECKOUT, env=self.environment(**variables),
             timeout=SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -131,6 +131,8 @@ class Receiver:
     host_vars: dict[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    # Words before its command.
+    enter: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
 
@@ -198,8 +200,9 @@ class Receiver:
         """Return the command that serves."""
         (self.directory / "policy.yaml").write_text(self.policy)
         autoglm = str(Path(sys.executable).with_name("autoglm"))
-        command = [autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml", "--state-dir", "state"]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--log-format", "json", *self.arguments]
+        command = [*self.enter, autoglm, "serve", "--inventory", "inventory.yml", "--policy", "policy.yaml"]
+        command += ["--state-dir", "state", "--listen", f"127.0.0.1:{self.port}", "--log-format", "json"]
+        command += self.arguments
         command += ["--lease", self.lease] if self.lease else []
         return [*command, "--token-file", "tokens"] if self.tokens else command
 

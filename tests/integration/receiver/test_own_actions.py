@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 
-from .running import alert, now, payload, serving, until
+from tests.support.servers.own_run import own_run
+
+from .running import CHECKOUT, alert, give_modules, now, payload, serving, until
 from .test_command_line import autoglm, explain
 
 # Leaves what it was given; a text with braces must arrive as it stands.
@@ -27,6 +30,25 @@ PLAYBOOK = """\
         content: "{{ [autoglm_incident, inventory_hostname, note, tries] | to_json }}"
         dest: "{{ scratch }}/{{ autoglm_incident.action }}.json"
         mode: "0600"
+"""
+# The same as the only one on the host, by the role of the collection.
+GUARDED = """\
+---
+- name: An action of a collection of somebody's own
+  hosts: "{{ autoglm_target.host }}"
+  gather_facts: false
+  roles:
+    - {role: autoglm.recovery.check_target, check_target_tasks: tasks/flush.yml}
+"""
+TASKS = """\
+---
+- name: Write down what was given
+  ansible.builtin.copy:
+    content: "{{ [autoglm_incident, inventory_hostname, note, tries] | to_json }}"
+    dest: "{{ scratch }}/{{ autoglm_incident.action }}.json"
+    mode: "0600"
+- name: Write down who has the host
+  ansible.builtin.command: cp /run/autoglm/locks/host {{ scratch }}/lock
 """
 POLICY = """
 actions:
@@ -54,11 +76,15 @@ def site(tmp_path):
     """Return a receiver whose policy declares a class, a playbook by its path, and one of a foreign collection."""
     own = tmp_path / "own" / "free_disk.yml"
     ops = tmp_path / "collections/ansible_collections/acme/ops/playbooks/flush_cache.yml"
-    for path in (own, ops):
+    for path, text in ((own, PLAYBOOK), (ops, GUARDED), (ops.parent / "tasks/flush.yml", TASKS)):
         path.parent.mkdir(parents=True)
-        path.write_text(PLAYBOOK)
+        path.write_text(text)
     (ops.parents[1] / "galaxy.yml").write_text("namespace: acme\nname: ops\nversion: 1.0.0\n")
-    with serving(tmp_path, policy=POLICY % {"path": own}) as receiver:
+    give_modules(tmp_path, "action", "lookup", "plugin_utils")
+    (tmp_path / "collections/ansible_collections/autoglm/recovery/roles").symlink_to(CHECKOUT / "roles")
+    as_root = {"ansible_become": False}
+    enter = tuple(own_run(tmp_path))
+    with serving(tmp_path, policy=POLICY % {"path": own}, host_vars=as_root, enter=enter) as receiver:
         yield receiver
 
 
@@ -81,7 +107,11 @@ def test_an_own_ladder_is_climbed_with_playbooks_of_both_kinds(site):
     ]
     given = json.loads((site.scratch / "flush_cache.json").read_text())
     assert given[1:] == ["node-a", "{{ 7 * 6 }}", [1, "{{ 2 }}"]]
-    assert (given[0]["failure_class"], given[0]["host_wide"]) == ("disk_full", True)
+    assert (given[0]["failure_class"], given[0]["host_wide"], given[0]["timeout"]) == ("disk_full", True, 600)
+    lock = json.loads((site.scratch / "lock").read_text())
+    assert lock["token"] == given[0]["fence"]
+    assert lock["until"] - host_lock.now() < 600
+    assert not (site.directory / "run/locks/host").exists()
     # Its own alert's end is not enough: the service is asked.
     site.post(payload(full(start=start, status="resolved")))
     until("the incident to resolve", lambda: site.incidents("resolved"))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ import yaml
 from tests.lab.places import CHECKOUT
 
 PLAYBOOKS = CHECKOUT / "playbooks"
+# Holds the tasks and variables that our playbooks share with those of a site's own.
+ROLE = CHECKOUT / "roles/check_target"
 # Those whose plays are for hosts of an inventory; awx_setup has localhost alone.
 OF_HOSTS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "awx_setup")
 # Actions that no host has a part in.
@@ -45,6 +48,12 @@ def actions(playbook: str) -> Iterator[tuple[str, Any]]:
         yield from _actions_of(play)
 
 
+def actions_of_role() -> Iterator[tuple[str, Any]]:
+    """The same of the role, as it is named by a playbook and by the tasks of one."""
+    for file in ("main.yml", "go_on.yml"):
+        yield from _actions(load(ROLE / "tasks" / file), ROLE / "tasks")
+
+
 def first_actions(playbook: str) -> Iterator[tuple[str, Any]]:
     """The same of the first play of a playbook."""
     return _actions_of(load(PLAYBOOKS / f"{playbook}.yml")[0])
@@ -61,13 +70,14 @@ def asked_of_hosts(playbook: str) -> list[str]:
 
 def _actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
-        yield from _actions(play.get(part) or [])
+        yield from _actions(play.get(part) or [], PLAYBOOKS)
 
 
-def _actions(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _actions(tasks: list[dict[str, Any]], folder: Path) -> Iterator[tuple[str, Any]]:
+    """Those of tasks in a file of a folder, below which and beside which other files are named."""
     for task in tasks:
         for part in _BLOCKS:
-            yield from _actions(task.get(part) or [])
+            yield from _actions(task.get(part) or [], folder)
         named = [name for name in task if "." in name]
         if not named:
             if "block" not in task:
@@ -77,4 +87,6 @@ def _actions(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
         yield action, task[action]
         if action in _INCLUDES:
             file = task[action] if isinstance(task[action], str) else task[action]["file"]
-            yield from _actions(load(PLAYBOOKS / "tasks" / Path(file).name))
+            if "{{" not in file:  # or it is the caller's
+                path = Path(os.path.normpath(folder / file))
+                yield from _actions(load(path), path.parent)

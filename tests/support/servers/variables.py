@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ import jinja2
 import jinja2.meta
 from jinja2 import nodes
 
-from .plays import PLAYBOOKS, load
+from .plays import PLAYBOOKS, ROLE, load
 
-FILES = sorted(PLAYBOOKS.rglob("*.yml"))
+_TABLES = ("vars", "defaults")
+_OF_ROLE = {path for folder in ("tasks", *_TABLES) for path in (ROLE / folder).rglob("*.yml")}
+# What is run, and the files in which Ansible begins to read it.
+ENTRIES = {path.stem: {path} for path in PLAYBOOKS.glob("*.yml")} | {ROLE.name: _OF_ROLE}
+FILES = sorted({*PLAYBOOKS.rglob("*.yml"), *_OF_ROLE})
 EXTRA_VAR, DECLARED = "autoglm.recovery.extra_var", "autoglm.recovery.declared"
 
 # What is an expression without braces around it.
@@ -66,19 +71,24 @@ def given(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def given_by(path: Path) -> set[tuple[str, str]]:
-    """The same of a file; in vars/ a file is one table of names."""
+    """The same of a file."""
     content = load(path)
-    return {("vars", name) for name in content} if path.parent.name == "vars" else set(given(content))
+    return {("vars", name) for name in content} if is_table(path) else set(given(content))
 
 
-def files_of(playbook: str) -> set[Path]:
-    """The file of a playbook and those of tasks and variables that it includes."""
+def is_table(path: Path) -> bool:
+    """Whether a file is one table of names, and no list of plays or tasks."""
+    return any(part in _TABLES for part in path.relative_to(PLAYBOOKS.parent).parts)
+
+
+def files_of(name: str) -> set[Path]:
+    """The files of a playbook or a role, and those of tasks and variables that they name, each beside itself."""
     found: set[Path] = set()
-    waiting = {PLAYBOOKS / f"{playbook}.yml"}
+    waiting = ENTRIES[name]
     while waiting:
         found |= waiting
-        named = {Path(text).name for path in waiting for text in _texts(load(path)) if text.endswith(".yml")}
-        waiting = {path for path in FILES if path.parent != PLAYBOOKS and path.name in named} - found
+        named = {path.parent / text for path in waiting for text in _texts(load(path)) if text.endswith(".yml")}
+        waiting = {Path(os.path.normpath(path)) for path in named} & set(FILES) - found
     return found
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import tarfile
@@ -40,6 +41,7 @@ NEED_ANOTHER_COLLECTION = {"awx_setup"}
 # The sdist has what a distributor builds, checks and tests with, and no file of the collection's own archive.
 SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
     ".ansible-lint",
+    ".ansible-lint-ignore",
     ".ci",
     ".gitignore",
     ".yamllint",
@@ -202,8 +204,13 @@ def _below(names: list[str], folder: str) -> set[str]:
     return {name.removeprefix(folder) for name in names if name.startswith(folder)}
 
 
+# What a site writes for an action of its own.
+_OWN = "[{hosts: localhost, roles: [{role: autoglm.recovery.check_target, check_target_tasks: tasks.yml}]}]"
+_TASKS = "[{import_role: {name: autoglm.recovery.check_target, tasks_from: go_on}}]"
+
+
 def use(workplace: Workplace, elsewhere: Path, environment: dict[str, str]) -> None:
-    """Every module is documented, and every playbook is found by its full name and understood."""
+    """Modules and roles are documented, and every playbook is found by its full name and understood, also a site's."""
     modules = [f"autoglm.recovery.{path.stem}" for path in sorted((CHECKOUT / "plugins/modules").glob("[a-z]*.py"))]
     names = sorted({path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} - NEED_ANOTHER_COLLECTION)
     playbooks = [f"autoglm.recovery.{name}" for name in names]
@@ -211,4 +218,12 @@ def use(workplace: Workplace, elsewhere: Path, environment: dict[str, str]) -> N
         raise StepFailedError("there is no module or no playbook to try")
     workplace.read(workplace.program("ansible-doc"), "--json", *modules, cwd=elsewhere, env=environment)
     play = [workplace.program("ansible-playbook"), "--syntax-check", "-i", "localhost,", "-e", "target=localhost"]
-    workplace.read(*play, *playbooks, cwd=elsewhere, env=environment)
+    (elsewhere / "tasks.yml").write_text(_TASKS)
+    (elsewhere / "own.yml").write_text(_OWN)
+    workplace.read(*play, *playbooks, "own.yml", cwd=elsewhere, env=environment)
+    roles = [f"autoglm.recovery.{path.name}" for path in sorted((CHECKOUT / "roles").iterdir())]
+    said = workplace.read(
+        workplace.program("ansible-doc"), "--json", "--type", "role", *roles, cwd=elsewhere, env=environment
+    )
+    if missing := set(roles) - json.loads(said).keys():
+        raise StepFailedError(f"ansible-doc does not know: {', '.join(sorted(missing))}")

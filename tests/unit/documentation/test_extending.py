@@ -80,7 +80,7 @@ def test_pages_have_each_class_at_its_place() -> None:
 
 def test_each_file_of_a_recipe_is_where_it_says() -> None:
     """NAME and ACTION stand for each that there is: one at least has the file."""
-    named = set(re.findall(r"`((?:plugins|playbooks|src|tests|docs)/[\w./]+)`", RECIPES))
+    named = set(re.findall(r"`((?:plugins|playbooks|roles|src|tests|docs)/[\w./]+)`", RECIPES))
     assert len(named) > 40
     patterns = {each: each.replace("NAME", "*").replace("ACTION", "*") for each in named}
     assert [each for each, pattern in patterns.items() if not list(CHECKOUT.glob(pattern))] == []

@@ -16,7 +16,7 @@ import pytest
 from autoglm_recovery.exporter.traffic import look, traffic_metrics
 from autoglm_recovery.knowledge.locks import host_lock
 from autoglm_recovery.knowledge.locks.holding import Holder
-from tests.support.servers.plays import PLAYBOOKS, load
+from tests.support.servers.plays import ROLE, load
 
 
 def note(folder: Path, service: str, content: object = None) -> Path:
@@ -97,5 +97,5 @@ def test_looking_keeps_no_run_waiting(tmp_path: Path, locks: Path) -> None:
 def test_the_default_places_are_those_of_the_playbooks() -> None:
     from autoglm_recovery.exporter.traffic import NOTES  # noqa: PLC0415
 
-    run = load(PLAYBOOKS / "vars/run.yml")
+    run = load(ROLE / "vars/main/run.yml")
     assert f"default='{NOTES}'" in run["autoglm_taken_out_dir"]

@@ -18,10 +18,16 @@ def test_whatever_hosts_are_asked_has_its_answer_looked_at(playbook: str) -> Non
     assert {action for action, _ in plays.actions(playbook)} - plays.ON_THE_CONTROLLER - GUARDED == set()
 
 
+def test_whatever_the_role_asks_hosts_has_its_answer_looked_at() -> None:
+    assert {action for action, _ in plays.actions_of_role()} - plays.ON_THE_CONTROLLER - GUARDED == set()
+
+
 def test_every_file_of_tasks_belongs_to_a_playbook() -> None:
     """One that none includes would be looked at by no test."""
     kept = [str(options) for playbook in plays.OF_HOSTS for _action, options in plays.actions(playbook)]
-    unknown = [path.name for path in (plays.PLAYBOOKS / "tasks").glob("*.yml") if path.name not in "".join(kept)]
+    kept += [str(options) for _action, options in plays.actions_of_role()] + ["main.yml", "go_on.yml"]
+    tasks = [*(plays.PLAYBOOKS / "tasks").glob("*.yml"), *(plays.ROLE / "tasks").glob("*.yml")]
+    unknown = [path.name for path in tasks if path.name not in "".join(kept)]
     assert unknown == []
 
 

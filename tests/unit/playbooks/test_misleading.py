@@ -40,3 +40,8 @@ def test_facts_in_place_of_the_inventory_are_refused_first(playbook: str) -> Non
     """Before anything reaches a host. Whatever the receiver launches is one of these."""
     begun = list(itertools.takewhile(lambda one: one[0] in plays.ON_THE_CONTROLLER, plays.first_actions(playbook)))
     assert "refuse_facts.yml" in {Path(str(options)).name for _action, options in begun}
+
+
+def test_facts_in_place_of_the_inventory_are_refused_first_for_playbooks_of_others() -> None:
+    begun = list(itertools.takewhile(lambda one: one[0] in plays.ON_THE_CONTROLLER, plays.actions_of_role()))
+    assert "refuse_facts.yml" in {str(options) for _action, options in begun}

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
+CHECKOUT = Path(__file__).parents[3]
 
 
 def test_no_file_of_tasks_has_the_name_of_a_playbook() -> None:
-    names = [path.name for folder in ("", "tasks", "vars") for path in (PLAYBOOKS / folder).glob("*.yml")]
+    folders = [CHECKOUT / "playbooks" / folder for folder in ("", "tasks", "vars")]
+    folders += [CHECKOUT / "roles/check_target" / folder for folder in ("tasks", "vars/main")]
+    names = [path.name for folder in folders for path in folder.glob("*.yml")]
     assert sorted(names) == sorted(set(names))

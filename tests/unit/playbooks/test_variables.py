@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.servers.plays import PLAYBOOKS, load
-from tests.support.servers.variables import DECLARED, EXTRA_VAR, FILES, files_of, given, given_by, looked_up, read
+from tests.support.servers.plays import PLAYBOOKS, ROLE, load
+from tests.support.servers.variables import (
+    DECLARED,
+    ENTRIES,
+    EXTRA_VAR,
+    FILES,
+    files_of,
+    given,
+    given_by,
+    is_table,
+    looked_up,
+    read,
+)
 
-NAMES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
+PLAYS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml"))
 
 # What Ansible gives itself, whatever an inventory or a host says.  Not ansible_eda, which holds what strangers wrote:
 # only the lookup extra_var tells whether it was given without evaluating it.
@@ -30,7 +42,7 @@ ANSIBLES = frozenset(
             "ansible_playbook_python",
         ),
         *("groups", "inventory_hostname"),
-        *("item", "lookup", "now", "omit", "playbook_dir", "query", "range"),
+        *("item", "lookup", "now", "omit", "playbook_dir", "query", "range", "role_path"),
     )
 )
 # What only awx_setup has. It acts on no host of the inventory.
@@ -46,44 +58,49 @@ LOOKUPS = {
     "ansible.builtin.config": "[A-Z]",
     "ansible.builtin.fileglob": r"\?",
 }
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS)))
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLAYBOOKS.parent)))
 
 
 def ours(path: Path) -> tuple[str, ...]:
-    return ("autoglm_", SETUP) if path.name == "awx_setup.yml" else ("autoglm_",)
+    """What ours begin with: those of a role that a playbook gives it with the name of the role."""
+    if path.name == "awx_setup.yml":
+        return ("autoglm_", SETUP)
+    return ("autoglm_", f"{ROLE.name}_") if ROLE in path.parents else ("autoglm_",)
 
 
-def bound(playbook: str) -> set[str]:
-    """Every name that a playbook gives a value above inventory and facts before anything reads it.
+def bound(name: str) -> set[str]:
+    """Every name that a playbook or a role gives a value above inventory and facts before anything reads it.
 
     Not one that a task notes with set_fact: it has its first value in vars/, or a host could give it one before.
     """
-    return {name for path in files_of(playbook) for by, name in given_by(path) if by != "set_fact"}
+    return {one for path in files_of(name) for by, one in given_by(path) if by != "set_fact"}
 
 
-def reached(playbook: str) -> set[str]:
-    """Every name that the tasks of a playbook read, and those that the values of these read in turn."""
-    files = files_of(playbook)
-    values = [(name, value) for path in files if path.parent.name == "vars" for name, value in load(path).items()]
+def reached(name: str) -> set[str]:
+    """Every name that the tasks of a playbook or a role read, and those that the values of these read in turn."""
+    files = files_of(name)
+    values = [pair for path in files if is_table(path) for pair in load(path).items()]
     found: set[str] = set()
-    waiting = set().union(*(read(load(path)) for path in files if path.parent.name != "vars"))
+    waiting = set().union(*(read(load(path)) for path in files if not is_table(path)))
     while waiting:
         found |= waiting
-        waiting = set().union(*(read(value) for name, value in values if name in waiting)) - found
+        waiting = set().union(*(read(value) for one, value in values if one in waiting)) - found
     return found
 
 
 def test_everything_in_the_folder_is_read() -> None:
     assert {"restart_process.yml", "rolling_restart.yml", "awx_setup.yml", "run.yml"} <= {path.name for path in FILES}
     assert [path for path in PLAYBOOKS.rglob("*") if path.is_file() and path not in FILES] == []
-    assert set(FILES) == set().union(*(files_of(name) for name in NAMES))
+    assert set(FILES) == set().union(*map(files_of, ENTRIES))
 
 
-@pytest.mark.parametrize("playbook", NAMES)
+@pytest.mark.parametrize("playbook", PLAYS)
 def test_every_play_is_read_whole(playbook: str) -> None:
     for play in load(PLAYBOOKS / f"{playbook}.yml"):
         assert play.keys() - READ == set()
-        assert [file for file in play.get("vars_files", []) if PLAYBOOKS / file not in FILES] == []
+        assert [
+            file for file in play.get("vars_files", []) if Path(os.path.normpath(PLAYBOOKS / file)) not in FILES
+        ] == []
 
 
 @each_file
@@ -105,10 +122,10 @@ def test_no_lookup_reads_another_s_name(path: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("playbook", NAMES)
-def test_none_of_ours_is_left_to_the_inventory_or_the_host(playbook: str) -> None:
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_none_of_ours_is_left_to_the_inventory_or_the_host(name: str) -> None:
     """It has a value in this playbook: in vars/, in vars: or by register. Lookup declared reads the inventory's."""
-    assert sorted(name for name in reached(playbook) - bound(playbook) if name.startswith(("autoglm_", SETUP))) == []
+    assert sorted(one for one in reached(name) - bound(name) if one.startswith(("autoglm_", SETUP))) == []
 
 
 @each_file

@@ -29,6 +29,7 @@ USUAL = {
     [
         (USUAL, {}, []),
         ({"autoglm_pools": {}}, {}, ["autoglm_pools"]),
+        ({"check_target_seconds": 1}, {}, ["check_target_seconds"]),
         (
             {"management": "203.0.113.1"},
             {"management": "192.0.2.1"},

@@ -133,7 +133,8 @@ def test_what_the_policy_protects_must_be_there() -> None:
 
 
 def test_the_known_names_are_those_that_playbooks_read() -> None:
-    text = "\n".join(path.read_text("utf-8") for path in (CHECKOUT / "playbooks").rglob("*.yml"))
+    files = [*(CHECKOUT / "playbooks").rglob("*.yml"), *(CHECKOUT / "roles/check_target").rglob("*.yml")]
+    text = "\n".join(path.read_text("utf-8") for path in files)
     assert set(re.findall(r"autoglm_service\.([a-z_]+)", text)) <= options.SERVICE.keys()
     assert set(re.findall(r"autoglm_pool\.([a-z_]+)", text)) <= options.POOL.keys()
     documented = (CHECKOUT / "docs/playbooks.md").read_text("utf-8").split("## From the inventory")[1].split("##")[0]

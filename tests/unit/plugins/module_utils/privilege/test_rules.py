@@ -205,7 +205,11 @@ def test_no_option_that_names_a_file_a_program_or_a_user_is_free(module: str) ->
     assert not {name for name in RULES[OURS + module].free if telling.search(name)} - {"command_timeout"}
 
 
-@pytest.mark.parametrize("file", sorted((CHECKOUT / "playbooks/tasks").glob("*.yml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "file",
+    sorted([*(CHECKOUT / "playbooks/tasks").glob("*.yml"), *(CHECKOUT / "roles/check_target/tasks").glob("*.yml")]),
+    ids=lambda path: path.name,
+)
 def test_each_module_that_the_tasks_run_on_a_host_has_a_rule(file: Path) -> None:
     on_the_controller = {"assert", "debug", "set_fact", "meta", "include_tasks", "import_tasks", "fail"}
     used = re.findall(r"^\s+(autoglm\.recovery|ansible\.builtin)\.(\w+):", file.read_text("utf-8"), re.MULTILINE)

@@ -34,6 +34,15 @@ options:
       - File of certificates that are trusted in place of those of the system. The certificate of an C(https) receiver
         is always verified.
     type: path
+  client_cert:
+    description:
+      - A file with the certificate of somebody whom the access file names, for an C(https) receiver that was given
+        C(--client-ca). The key may stand in the same file.
+    type: path
+  client_key:
+    description:
+      - A file with the key of O(client_cert), which must not need a password.
+    type: path
   timeout:
     description:
       - Seconds for each question, from the look-up of the name to the last byte of the answer.
@@ -42,7 +51,6 @@ options:
 notes:
   - Whatever an incident says was partly written by others, in the labels of alerts. Ansible takes what is registered
     for data and never for a template; keep it so, and put none of it into a command line.
-  - A receiver that asks for a client certificate and nothing else cannot be asked by this module.
 seealso:
   - name: Operating the receiver
     description: The access file, the roles in it, and what each may do.

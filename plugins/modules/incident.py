@@ -130,6 +130,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.receiver_api.arguments import (
+    KEY_NEEDS_CERTIFICATE,
     TOKEN_ONCE,
     comment_of,
     receiver_arguments,
@@ -180,7 +181,12 @@ def _lines(state: str, ordered: "str | None") -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), mutually_exclusive=list(TOKEN_ONCE), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(),
+        mutually_exclusive=list(TOKEN_ONCE),
+        required_by=KEY_NEEDS_CERTIFICATE,
+        supports_check_mode=True,
+    )
     params = module.params
     try:
         comment = comment_of(params)

@@ -167,6 +167,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.receiver_api.arguments import (
+    KEY_NEEDS_CERTIFICATE,
     TOKEN_ONCE,
     receiver_arguments,
     receiver_of,
@@ -212,6 +213,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         mutually_exclusive=[*TOKEN_ONCE, *(("id", name) for name in FILTERS)],
+        required_by=KEY_NEEDS_CERTIFICATE,
         supports_check_mode=True,
     )
     try:

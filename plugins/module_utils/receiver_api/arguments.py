@@ -27,11 +27,14 @@ def receiver_arguments() -> dict[str, Any]:
         "token": {"type": "str", "no_log": True},
         "token_file": {"type": "path", "no_log": False},
         "ca_path": {"type": "path"},
+        "client_cert": {"type": "path"},
+        "client_key": {"type": "path", "no_log": False},
         "timeout": {"type": "float", "default": 10.0},
     }
 
 
 TOKEN_ONCE = (("token", "token_file"),)
+KEY_NEEDS_CERTIFICATE = {"client_key": ("client_cert",)}
 
 
 def receiver_of(params: Mapping[str, Any]) -> ReceiverClient:
@@ -42,7 +45,12 @@ def receiver_of(params: Mapping[str, Any]) -> ReceiverClient:
         raise ValueError(f"url: {error}") from error
     if not 0 < params["timeout"] <= 3600:
         raise ValueError(f"timeout: seconds above 0 and up to 3600 are wanted, not {params['timeout']:g}")
-    return ReceiverClient(url, _token(params), params["timeout"], HttpTransport(ca_path=params["ca_path"]))
+    if params["client_cert"] is not None and not url.startswith("https:"):
+        raise ValueError("client_cert: a certificate is shown to an https receiver alone, and url is none")
+    transport = HttpTransport(
+        ca_path=params["ca_path"], client_cert=params["client_cert"], client_key=params["client_key"]
+    )
+    return ReceiverClient(url, _token(params), params["timeout"], transport)
 
 
 def comment_of(params: Mapping[str, Any]) -> str:

@@ -65,9 +65,10 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsReceiver]:
     directory = tmp_path_factory.mktemp("modules")
     authority = Authority(directory, "ours")
     pair = authority.sign("localhost", x509.DNSName("localhost"))
-    (directory / "access").write_text(f"board viewer {DASHBOARD}\n")
+    (directory / "access").write_text(f"board viewer {DASHBOARD}\nrobot operator cert:CN=robot\n")
     (directory / "access").chmod(0o600)
-    tls = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key))
+    authority.sign("robot")
+    tls = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key), "--client-ca", str(authority.certificate))
     running = TlsReceiver(
         directory,
         policy="recovery: {autonomy: ask}",
@@ -90,7 +91,7 @@ def run(receiver: TlsReceiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     who = {"url": receiver.url, "ca_path": str(receiver.authority)}
 
     def running(module: Any, check: bool = False, **options: Any) -> dict[str, Any]:
-        by = {} if "token_file" in options else {"token": ALICE}
+        by = {} if {"token_file", "client_cert"} & options.keys() else {"token": ALICE}
         return run_in_process(monkeypatch, capsys, module, check, **{**who, **by, **options})
 
     return running
@@ -140,6 +141,16 @@ def test_an_order_is_given_once_and_kept_in_the_audit_log(receiver: TlsReceiver,
     given = [row["what"] for row in reversed(receiver.get("/api/v1/audit")["audit"])]
     # What was foretold, refused here or given already was never posted.
     assert given == ["pause", "approve", "close", "resume"]
+
+
+def test_a_certificate_says_who_asks(receiver: TlsReceiver, run: Run) -> None:
+    robot = {"client_cert": str(receiver.directory / "robot.crt"), "client_key": str(receiver.directory / "robot.key")}
+    turned = run(pause, state="paused", comment="by a robot", **robot)
+    assert (turned["changed"], turned["by"].split()[0], turned["reason"]) == (True, "robot", "by a robot")
+    assert run(pause, state="resumed", **robot)["changed"]
+    assert "missing parameter(s) required by 'client_key'" in run(pause, state="queried", client_key="k")["msg"]
+    unusable = run(pause, state="queried", client_cert=str(receiver.directory / "tokens"))
+    assert "cannot be used" in unusable["msg"]
 
 
 def test_refusals_are_told_for_what_they_are(receiver: TlsReceiver, run: Run, tmp_path: Path) -> None:

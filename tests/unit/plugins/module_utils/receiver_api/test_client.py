@@ -23,7 +23,11 @@ from autoglm_recovery.receiver.web import models
 
 LIST = "GET /api/v1/incidents"
 ONE = {"id": 1, "state": "held", "alerts": [], "runs": [], "timeline": [], "notices": []}
-PARAMS = {"url": "http://127.0.0.1:9470", "token": None, "token_file": None, "ca_path": None, "timeout": 5.0}
+PARAMS: dict[str, Any] = {
+    **dict.fromkeys(("token", "token_file", "ca_path", "client_cert", "client_key")),
+    "url": "http://127.0.0.1:9470",
+    "timeout": 5.0,
+}
 
 
 def problem(status: int, detail: str) -> tuple[int, str]:
@@ -126,6 +130,7 @@ def test_the_token_of_a_file_is_its_first_line_that_says_anything(tmp_path: Path
         ({"token_file": "/does/not/exist"}, "token_file: /does/not/exist cannot be read: No such file"),
         ({"token_file": "/"}, "token_file: / cannot be read: Is a directory"),
         ({"token_file": "/dev/null"}, "token_file: /dev/null holds no token"),
+        ({"client_cert": "/etc/robot.pem"}, "client_cert: a certificate is shown to an https receiver alone"),
         ({"timeout": 0.0}, "timeout: seconds above 0"),
         ({"timeout": float("inf")}, "timeout: seconds above 0"),
         ({"timeout": float("nan")}, "timeout: seconds above 0"),

@@ -18,12 +18,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 def to_markdown(report: Report) -> str:
     """Write the report."""
     parts = [
-        f"# {_safe(report.title)}",
-        f"**{_safe(report.outcome)}**",
+        f"# {_escaped(report.title)}",
+        f"**{_escaped(report.outcome)}**",
         _table(("", ""), report.facts),
     ]
     if report.open_ends:
-        parts += ["## Left for a person", "\n".join(f"- {_safe(text)}" for text in report.open_ends)]
+        parts += ["## Left for a person", "\n".join(f"- {_escaped(text)}" for text in report.open_ends)]
     stages = [(s.name, moment(s.at), duration(s.since_alert), duration(s.since_before)) for s in report.stages]
     parts += ["## How long it took", _table(("stage", "at", "since the first alert", "since the stage before"), stages)]
     runs = [
@@ -46,7 +46,7 @@ def to_markdown(report: Report) -> str:
         head = ("incident", "at", "action", "outcome", "cause", "output")
         parts += ["## What earlier incidents tried", _table(head, before)]
     if report.evidence:
-        parts += ["## Evidence", "\n".join(f"- {_safe(text)}" for text in report.evidence)]
+        parts += ["## Evidence", "\n".join(f"- {_escaped(text)}" for text in report.evidence)]
     alerts = [
         (a["labels"].get("alertname", "?"), a["status"], a["starts_at"], a["annotations"].get("summary", ""))
         for a in report.alerts
@@ -60,11 +60,11 @@ def to_markdown(report: Report) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     told = [head, ["---"] * len(head)]
     lines = ["| " + " | ".join(row) + " |" for row in told]
-    lines += ["| " + " | ".join(_safe(cell) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _safe(text: object) -> str:
+def _escaped(text: object) -> str:
     """A stranger's text as text: on one line, and nothing in it is markup."""
     line = one_line(text)
     # A word joiner: chats and forges take a name after @ for a mention, escaped or not.

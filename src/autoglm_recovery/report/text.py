@@ -17,14 +17,14 @@ WIDTH = 100
 def to_text(report: Report) -> str:
     """Write the report."""
     parts = [
-        [*_heading(report.title, "="), *_wrapped(report.outcome, "  ", "  "), "", *_pairs(report.facts)],
+        [*_heading(report.title, "="), *_wrapped(report.outcome, "  ", "  "), "", *_pair_lines(report.facts)],
         _section("Left for a person", (line for end in report.open_ends for line in _wrapped(end, "- ", "  "))),
-        _section("What was done", _runs(report)),
-        _section("What earlier incidents tried", _earlier(report)),
+        _section("What was done", _run_lines(report)),
+        _section("What earlier incidents tried", _earlier_lines(report)),
         _section("Evidence", (line for text in report.evidence for line in _wrapped(text, "- ", "  "))),
-        _section("How long it took", _stages(report)),
-        _section("Alerts", _alerts(report)),
-        _section("Timeline (UTC)", _timeline(report)),
+        _section("How long it took", _stage_lines(report)),
+        _section("Alerts", _alert_lines(report)),
+        _section("Timeline (UTC)", _timeline_lines(report)),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -39,13 +39,13 @@ def _heading(text: str, rule: str) -> list[str]:
     return [line, rule * min(WIDTH, len(line))]
 
 
-def _pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _pair_lines(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
     widest = max((len(name) for name, _ in pairs), default=0)
     for name, value in pairs:
         yield from _wrapped(value, f"{name + ':':{widest + 2}}", " " * (widest + 2))
 
 
-def _runs(report: Report) -> Iterator[str]:
+def _run_lines(report: Report) -> Iterator[str]:
     if not report.runs:
         yield "No playbook was run."
     for run in report.runs:
@@ -57,26 +57,26 @@ def _runs(report: Report) -> Iterator[str]:
             yield f"    output: {plain(output(run))}"
 
 
-def _earlier(report: Report) -> Iterator[str]:
+def _earlier_lines(report: Report) -> Iterator[str]:
     for run in report.earlier:
         told = f"{run['action']}: {run['state']}, began {when(run)}"
         yield from _wrapped(told, f"incident {run['incident_id']}: ", "    ")
         yield from _wrapped(str(run.get("cause") or ""), "    cause: ", "           ")
 
 
-def _stages(report: Report) -> Iterator[str]:
+def _stage_lines(report: Report) -> Iterator[str]:
     for stage in report.stages:
         yield f"{stage.name:28} {moment(stage.at)}  +{duration(stage.since_alert)}"
 
 
-def _alerts(report: Report) -> Iterator[str]:
+def _alert_lines(report: Report) -> Iterator[str]:
     for alert in report.alerts:
         name = alert["labels"].get("alertname", "?")
         yield from _wrapped(f"{name}, {alert['status']}, since {alert['starts_at']}", "", "    ")
         yield from _wrapped(str(alert["annotations"].get("summary", "")), "    ", "    ")
 
 
-def _timeline(report: Report) -> Iterator[str]:
+def _timeline_lines(report: Report) -> Iterator[str]:
     for line in report.lines:
         yield from _wrapped(line.text, f"{line.at:%H:%M:%S} {line.kind:12} ", " " * 22)
 

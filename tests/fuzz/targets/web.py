@@ -103,11 +103,11 @@ def _form_holds(_data: bytes, found: object) -> None:
 
 def _query(data: bytes) -> object:
     request = _request([], query=data)
-    return [read_filter(request.query_params), api._limit(request), api._before(request)]
+    return [read_filter(request.query_params), api._read_limit(request), api._read_before(request)]
 
 
 def _comment(data: bytes) -> object:
-    return _now(api._comment(_request([(b"content-type", b"application/json")], data)))
+    return _now(api._read_comment(_request([(b"content-type", b"application/json")], data)))
 
 
 TARGETS = (

@@ -168,7 +168,7 @@ def test_what_still_serves_is_not_missing_in_its_pool(at) -> None:
     with at.database.reading() as connection:
         assert store.out_of_service(connection, "chat", 0, serving) == {("node-b", "llama")}
         assert store.hosts_out(connection, serving) == {"node-b"}
-        rows = console.active(connection)
+        rows = console.active_incidents(connection)
     page = console.fleet_page(
         FLEET, at.config.policy.guardrails, rows, NONE_ASKED, now=at.now, inventory="i", serving=serving
     )

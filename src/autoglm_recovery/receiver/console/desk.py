@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all pages stand on: they ask the database for what they show, and answer."""
+"""The base of all pages: it asks the database for what a page shows, and answers with the page."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from autoglm_recovery.receiver.console.rendering import Frame, answer, theme_of
 from autoglm_recovery.receiver.store.pauses import paused
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import form_token, who
-from autoglm_recovery.receiver.web.parts import WebServices
+from autoglm_recovery.receiver.web.services import WebServices
 
 T = TypeVar("T")
 
 
 class PageRenderer:
-    """Shows pages."""
+    """Renders pages with the frame that all of them share."""
 
-    def __init__(self, parts: WebServices) -> None:
-        self.parts = parts
+    def __init__(self, services: WebServices) -> None:
+        self.services = services
 
     async def show(
         self, request: Request, template: str, ask: Callable[[sa.Connection], Any], *, status: int = 200
     ) -> Response:
-        """Answer with a page about what ``ask`` returns, in one transaction with what is around it."""
-        shown, (switch, persons) = await self.parts.ask(lambda c: (ask(c), (paused(c), overview.persons_needed(c))))
+        """Answer with a page of what ``ask`` returns, read in one transaction with the page's frame."""
+        shown, (switch, persons) = await self.services.ask(lambda c: (ask(c), (paused(c), overview.persons_needed(c))))
         if shown is None:
             return await self.missing(request)
         return answer(
@@ -53,7 +53,7 @@ class PageRenderer:
             open=principal.how == "open",
             paused=switch,
             persons_needed=persons,
-            well=self.parts.well(),
+            well=self.services.well(),
             theme=theme_of(request),
         )
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which incidents a list shows.  The address of a page says it, so that a filter is a link."""
+"""The filter of a list of incidents.  It is the query of the page's address, so that a filter is a link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HIGHEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Filter:
-    """What an incident must be to be listed; ``before`` and ``after`` are numbers between which a page lies."""
+    """The conditions that a listed incident meets; ``before`` and ``after`` are the numbers that bound a page."""
 
     state: str = ""
     failure_class: str = ""
@@ -39,12 +39,12 @@ class Filter:
 
     @property
     def states(self) -> tuple[str, ...]:
-        """Return the states that are asked for; none stands for all."""
+        """Return the chosen states; an empty tuple stands for all."""
         return GROUPS.get(self.state, (self.state,) if self.state else ())
 
     @property
     def narrows(self) -> bool:
-        """Tell whether anything is left out, the place in the list aside."""
+        """Tell whether the filter leaves any incident out, apart from paging."""
         return replace(self, before=None, after=None) != Filter()
 
     def query(self, **changes: Any) -> str:
@@ -70,8 +70,8 @@ def read_filter(given: Mapping[str, str], classes: Sequence[str] = FAILURE_CLASS
     """
     wrong: list[str] = []
     known = {"state": _STATES, "class": classes}
-    words = {name: _word(given, name, known[name], wrong) for name in known}
-    numbers = {name: _number(given, name, wrong) for name in ("before", "after")}
+    words = {name: _known_word(given, name, known[name], wrong) for name in known}
+    numbers = {name: _read_number(given, name, wrong) for name in ("before", "after")}
     texts = {name: given.get(name, "").strip() for name in ("host", "pool", "q")}
     for name, text in texts.items():
         if len(text) > LONGEST_TEXT:
@@ -84,7 +84,7 @@ def read_filter(given: Mapping[str, str], classes: Sequence[str] = FAILURE_CLASS
     return (replace(read, after=None) if read.before is not None else read), tuple(wrong)
 
 
-def _word(given: Mapping[str, str], name: str, known: Sequence[str], wrong: list[str]) -> str:
+def _known_word(given: Mapping[str, str], name: str, known: Sequence[str], wrong: list[str]) -> str:
     word = given.get(name, "").strip()
     if word and word not in known:
         wrong.append(f"there is no {name} {word[:40]!r}; known: {', '.join(known)}")
@@ -92,7 +92,7 @@ def _word(given: Mapping[str, str], name: str, known: Sequence[str], wrong: list
     return word
 
 
-def _number(given: Mapping[str, str], name: str, wrong: list[str]) -> int | None:
+def _read_number(given: Mapping[str, str], name: str, wrong: list[str]) -> int | None:
     text = given.get(name, "").strip()
     if not text:
         return None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the page of an incident says above all else: what failed, what was found, and where the evidence is."""
+"""The head of an incident's page: what failed, what was found, and where the evidence is."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from typing import Protocol
 
 from autoglm_recovery.receiver.console.tones import DANGER
 
-# Of runs that ended so, red is told whatever became of the incident.
+# Runs that ended in these states are shown in red, however the incident ended.
 FAILED = frozenset({"failed", "lost"})
 MOST_EVIDENCE = 5
 
 
-class ToldLine(Protocol):
+class LineOfRun(Protocol):
     """A line of a timeline."""
 
     @property
     def kind(self) -> str:
-        """What it tells of."""
+        """The kind of event."""
 
     @property
     def text(self) -> str:
-        """What it tells."""
+        """The text of the line."""
 
     @property
     def tone(self) -> str:
-        """How it looks."""
+        """The tone that the page shows it in."""
 
 
-class ToldRun(Protocol):
-    """A run, and what it told."""
+class RunWithLines(Protocol):
+    """A run with the lines that it reported."""
 
     @property
     def id(self) -> int:
-        """Its number."""
+        """The run's number."""
 
     @property
     def action(self) -> str:
-        """What was run."""
+        """The action."""
 
     @property
     def state(self) -> str:
-        """How it stands."""
+        """The run's state."""
 
     @property
     def link(self) -> str | None:
-        """Where its launcher shows it."""
+        """The address at which its launcher shows the run."""
 
     @property
-    def lines(self) -> Sequence[ToldLine]:
-        """What it told."""
+    def lines(self) -> Sequence[LineOfRun]:
+        """The lines that it reported."""
 
 
 @dataclass(frozen=True)
 class FindingShown:
-    """One line on what was found: its ``kind`` for people, its tone, and the run that it is of."""
+    """One finding: its ``kind`` in words for people, its tone, and the number of its run."""
 
     kind: str
     text: str
@@ -68,7 +68,7 @@ class FindingShown:
 
 @dataclass(frozen=True)
 class Findings:
-    """``failed`` is the last run where that failed; ``run`` is the number of the last one, whose output is linked."""
+    """``failed`` describes the last run if it failed; ``run`` is the number of the last run, whose output is linked."""
 
     failed: str | None
     lines: tuple[FindingShown, ...]
@@ -76,8 +76,8 @@ class Findings:
     link: str | None
 
 
-def findings(runs: Sequence[ToldRun]) -> Findings:
-    """Return what matters of runs, oldest first: the task that ended the last one, its last proof, all evidence."""
+def findings(runs: Sequence[RunWithLines]) -> Findings:
+    """Return the findings of runs, oldest first: the task that ended the last run, its last proof, all evidence."""
     if not runs:
         return Findings(None, (), None, None)
     last = runs[-1]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fleet: pools and their members, hosts, and what is in force that keeps actions back."""
+"""The fleet page: pools and their members, hosts, and the windows and silences that hold actions back."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _Heard = Callable[[str, str | None], Presence]
 
 
 @dataclass(frozen=True)
-class _Known:
-    """Who is heard of, and with which failures something still serves."""
+class _Context:
+    """``heard`` says whether a host or service is heard of; ``serving`` are the classes that leave it serving."""
 
     heard: _Heard
     serving: Collection[str]
@@ -41,7 +41,7 @@ class _Known:
 
 @dataclass(frozen=True)
 class IncidentShown:
-    """An incident that a member of a pool or a host has."""
+    """An unfinished incident of a pool's member or of a host."""
 
     id: int
     state: str
@@ -74,9 +74,9 @@ class PoolShown:
 
 @dataclass(frozen=True)
 class ServiceShown:
-    """A service of a host, its pool, and how it stands.
+    """A service of a host, its pool, and its standing.
 
-    ``heard_at`` is when it was last heard of, as far as this receiver knows; ``why`` says why it is not now.
+    ``heard_at`` is when it was last heard of, as far as this receiver knows; ``why`` says why it is silent now.
     """
 
     name: str
@@ -99,7 +99,7 @@ class HostShown:
     why: str = ""
 
     def fits(self, chosen: FleetFilter) -> bool:
-        """Tell whether a filter shows it."""
+        """Tell whether the host matches a filter."""
         text = chosen.text.lower()
         words = (self.name, self.address or "", *(service.name for service in self.services))
         return (
@@ -129,9 +129,9 @@ class SilenceShown:
 
 @dataclass(frozen=True)
 class FleetPage:
-    """What the page shows.  ``silences`` is None where the policy asks for none.
+    """The contents of the page.  ``silences`` is None where the policy has no Alertmanager to ask.
 
-    ``hosts`` is one page of the ``fitting`` hosts that fit the filter, of ``hosts_in_all``.
+    ``hosts`` is one page of the ``fitting`` hosts that match the filter, out of ``hosts_in_all``.
     """
 
     pools: tuple[PoolShown, ...]
@@ -153,8 +153,8 @@ class FleetPage:
     inventory: str
 
 
-def active(connection: sa.Connection) -> Sequence[Any]:
-    """Return the incidents that are going on, with ``well`` where the service was found well and is watched."""
+def active_incidents(connection: sa.Connection) -> Sequence[Any]:
+    """Return the unfinished incidents, with ``well`` where the service was found well and is being watched."""
     going_on = incidents.c.state.not_in([state.value for state in ENDED])
     query = sa.select(incidents, WELL.label("well")).where(going_on)
     return connection.execute(query.order_by(incidents.c.id)).all()
@@ -173,18 +173,18 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
     roll: PresenceRoll = NOT_SET_UP,
     serving: Collection[str] = STILL_SERVING,
 ) -> FleetPage:
-    """Return what the page shows; ``rows`` are the incidents that are going on, ``roll`` says who is heard of.
+    """Build the page; ``rows`` are the unfinished incidents, ``roll`` says which hosts and services are heard of.
 
-    ``serving`` are the classes with which what has failed still serves.
+    ``serving`` are the failure classes that leave a service serving.
     """
     of_host: dict[str, list[Any]] = {}
     for row in rows:
         of_host.setdefault(row.host, []).append(row)
-    known = _Known(partial(roll.of, now=now), serving)
+    known = _Context(partial(roll.of, now=now), serving)
     hosts = tuple(
-        sorted((_host(fleet, name, of_host.get(name, []), known) for name in fleet.hosts), key=_troubled_first)
+        sorted((_host_shown(fleet, name, of_host.get(name, []), known) for name in fleet.hosts), key=_troubled_first)
     )
-    pools = (_pool(name, sorted(fleet.pools[name]), of_host, guardrails, known) for name in sorted(fleet.pools))
+    pools = (_pool_shown(name, sorted(fleet.pools[name]), of_host, guardrails, known) for name in sorted(fleet.pools))
     fitting = [host for host in hosts if host.fits(chosen)]
     shown, chosen, pages = part(fitting, chosen)
     windows = [(window, window.until(now)) for window in guardrails.maintenance_windows]
@@ -201,34 +201,36 @@ def fleet_page(  # noqa: PLR0913 - what a page shows comes from many
         hosts_counted=len(fleet.serving),
         hosts_may_be_out=allowed(guardrails.max_fleet_unavailable, len(fleet.serving)),
         share=guardrails.max_fleet_unavailable,
-        windows=tuple(WindowShown(w.name, _about(w.hosts, w.pools, w.match), moment(end)) for w, end in windows if end),
+        windows=tuple(
+            WindowShown(w.name, _window_scope(w.hosts, w.pools, w.match), moment(end)) for w, end in windows if end
+        ),
         windows_defined=len(windows),
-        silences=None if guardrails.silences is None else tuple(_silences(silences, now)),
+        silences=None if guardrails.silences is None else tuple(_active_silences(silences, now)),
         silences_unknown=silences.unknown,
         inventory=inventory,
     )
 
 
 def stands(rows: Iterable[Any], serving: Collection[str] = STILL_SERVING) -> str:
-    """Say what incidents make of what they are about: failures of classes in ``serving`` leave it serving."""
+    """Return the standing by incidents alone: failure classes in ``serving`` leave a service serving."""
     serves = [row.well or row.failure_class in serving for row in rows]
     return "in" if not serves else "affected" if all(serves) else "out"
 
 
 def standing(rows: Iterable[Any], presence: Presence, serving: Collection[str] = STILL_SERVING) -> str:
-    """Say how something stands: what incidents say comes first, and without any, nothing is in service unheard of."""
+    """Return the standing: by incidents first; without any, a service must be heard of to be in service."""
     by_incidents = stands(rows, serving)
     return by_incidents if by_incidents != "in" or presence.word == HEARD else presence.word
 
 
-def _pool(
+def _pool_shown(
     name: str,
     members: Sequence[tuple[str, str]],
     of_host: Mapping[str, Sequence[Any]],
     guardrails: Guardrails,
-    known: _Known,
+    known: _Context,
 ) -> PoolShown:
-    all_of_it = (_member(host, service, of_host.get(host, []), known) for host, service in members)
+    all_of_it = (_member_shown(host, service, of_host.get(host, []), known) for host, service in members)
     shown = tuple(sorted(all_of_it, key=_out_first))
     out, size = sum(member.stands == "out" for member in shown), len(shown)
     most = allowed(guardrails.max_pool_unavailable, size)
@@ -244,29 +246,29 @@ def _pool(
     )
 
 
-def _member(host: str, service: str, rows: Sequence[Any], known: _Known) -> MemberShown:
-    """What is about a whole host is about all that it has, as the guardrails count it."""
+def _member_shown(host: str, service: str, rows: Sequence[Any], known: _Context) -> MemberShown:
+    """Show a member.  An incident of a whole host counts for each of its services, as in the guardrails."""
     mine = [row for row in rows if row.service in (None, service)]
     return MemberShown(
-        host, service, standing(mine, known.heard(host, service), known.serving), tuple(map(_incident, mine))
+        host, service, standing(mine, known.heard(host, service), known.serving), tuple(map(_incident_shown, mine))
     )
 
 
-def _host(fleet: Fleet, name: str, rows: Sequence[Any], known: _Known) -> HostShown:
+def _host_shown(fleet: Fleet, name: str, rows: Sequence[Any], known: _Context) -> HostShown:
     host, presence = fleet.hosts[name], known.heard(name, None)
-    services = tuple(_service(service, name, rows, known) for service in host.services)
-    about, heard_at = tuple(map(_incident, rows)), moment(presence.at)
+    services = tuple(_service_shown(service, name, rows, known) for service in host.services)
+    about, heard_at = tuple(map(_incident_shown, rows)), moment(presence.at)
     return HostShown(
         name, host.address, services, standing(rows, presence, known.serving), about, heard_at, presence.why
     )
 
 
-def _service(service: InferenceService, host: str, rows: Sequence[Any], known: _Known) -> ServiceShown:
-    how, presence = _member(host, service.name, rows, known).stands, known.heard(host, service.name)
+def _service_shown(service: InferenceService, host: str, rows: Sequence[Any], known: _Context) -> ServiceShown:
+    how, presence = _member_shown(host, service.name, rows, known).stands, known.heard(host, service.name)
     return ServiceShown(service.name, service.pool, how, moment(presence.at), presence.why)
 
 
-def _incident(row: Any) -> IncidentShown:
+def _incident_shown(row: Any) -> IncidentShown:
     return IncidentShown(row.id, row.state, row.failure_class)
 
 
@@ -278,12 +280,12 @@ def _troubled_first(host: HostShown) -> tuple[int, str]:
     return STANDS.index(host.stands), host.name
 
 
-def _about(hosts: Sequence[str], pools: Sequence[str], match: str | None) -> str:
+def _window_scope(hosts: Sequence[str], pools: Sequence[str], match: str | None) -> str:
     told = [f"hosts {', '.join(hosts)}" if hosts else "", f"pools {', '.join(pools)}" if pools else "", match or ""]
     return "; ".join(filter(None, told)) or "the whole fleet"
 
 
-def _silences(silences: SilenceSnapshot, now: float) -> Iterable[SilenceShown]:
+def _active_silences(silences: SilenceSnapshot, now: float) -> Iterable[SilenceShown]:
     for known in silences.known:
         silence = known.silence
         if known.starts_at <= now < silence.until:

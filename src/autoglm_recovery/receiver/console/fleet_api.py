@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``GET /api/v1/fleet``: each host and service, how it stands, and when it was last heard of."""
+"""``GET /api/v1/fleet``: the standing of each host and service, and when it was last heard of."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from autoglm_recovery.receiver.fleet.fleet import Host
 from autoglm_recovery.receiver.fleet.presence import Presence, PresenceRoll
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
-from autoglm_recovery.receiver.web.parts import WebServices
+from autoglm_recovery.receiver.web.services import WebServices
 
 
-class _Shape(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _ServiceStanding(_Shape):
-    """``stands`` is what incidents and Prometheus come to; nothing is ``in`` service that is not heard of.
+class _ServiceStanding(_StrictModel):
+    """``stands`` combines incidents and Prometheus; a service that is not heard of is never ``in`` service.
 
     ``heard_at`` is when it was last heard of, as far as this receiver knows, ``age_seconds`` how long ago that is.
     """
@@ -54,53 +54,59 @@ class FleetHost(_ServiceStanding):
     services: list[FleetService]
 
 
-class FleetShown(_Shape):
+class FleetShown(_StrictModel):
     """All hosts of the inventory."""
 
     hosts: list[FleetHost]
 
 
-def routes(parts: WebServices) -> list[Guarded]:
+def routes(services: WebServices) -> list[Guarded]:
     """Return the fleet for programs."""
 
     async def fleet(_request: Request) -> Response:
         """List hosts and services, how each stands, and when it was last heard of."""
-        config, roll, now = parts.config(), parts.presence(), time.time()
-        rows = await parts.ask(shown.active)
+        config, roll, now = services.config(), services.presence(), time.time()
+        rows = await services.ask(shown.active_incidents)
         of_host: dict[str, list[Any]] = {}
         for row in rows:
             of_host.setdefault(row.host, []).append(row)
         serving = config.policy.repertoire.still_serving
         every = sorted(config.fleet.hosts.items())
-        hosts = [_host(host, of_host.get(name, []), roll, now, serving) for name, host in every]
+        hosts = [_host_document(host, of_host.get(name, []), roll, now, serving) for name, host in every]
         return JSONResponse({"hosts": hosts})
 
     contract = Contract(FleetShown)
     return [Guarded("/api/v1/fleet", fleet, methods=["GET"], need=Need.read, contract=contract)]
 
 
-def _host(host: Host, rows: list[Any], roll: PresenceRoll, now: float, serving: Collection[str]) -> dict[str, Any]:
+def _host_document(
+    host: Host, rows: list[Any], roll: PresenceRoll, now: float, serving: Collection[str]
+) -> dict[str, Any]:
     services = [
         {
             "service": service.name,
             "pool": service.pool,
-            **_standing(
+            **_standing_fields(
                 [row for row in rows if row.service in (None, service.name)],
-                _of(roll, host, service.name, now),
+                _presence_of(roll, host, service.name, now),
                 now,
                 serving,
             ),
         }
         for service in host.services
     ]
-    return {"host": host.name, **_standing(rows, _of(roll, host, None, now), now, serving), "services": services}
+    return {
+        "host": host.name,
+        **_standing_fields(rows, _presence_of(roll, host, None, now), now, serving),
+        "services": services,
+    }
 
 
-def _of(roll: PresenceRoll, host: Host, service: str | None, now: float) -> Presence:
+def _presence_of(roll: PresenceRoll, host: Host, service: str | None, now: float) -> Presence:
     return roll.of(host.name, service, now)
 
 
-def _standing(rows: list[Any], presence: Presence, now: float, serving: Collection[str]) -> dict[str, Any]:
+def _standing_fields(rows: list[Any], presence: Presence, now: float, serving: Collection[str]) -> dict[str, Any]:
     heard_at = None if presence.at is None else datetime.fromtimestamp(presence.at, UTC).isoformat()
     return {
         "stands": shown.standing(rows, presence, serving),

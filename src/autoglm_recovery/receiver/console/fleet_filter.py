@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which hosts of the fleet a page shows, and which of its pages.  The address says it, so that a filter is a link."""
+"""The filter of the fleet's hosts, with the page's number.  It is the query of the address: a filter is a link."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoglm_recovery.knowledge.prometheus.presence import SILENT, UNKNOWN
 from autoglm_recovery.receiver.console.filters import LONGEST_TEXT
 
 A_PAGE = 50
-# How a host stands, worst first.
+# The standings of a host, worst first.
 STANDS = ("out", "affected", SILENT, UNKNOWN, "in")
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FleetFilter:
-    """What a host must be to be listed: hold a text in its name, address or services, be of a pool, stand so."""
+    """The conditions of a listed host: a text in its name, address or services, its pool, and its standing."""
 
     text: str = ""
     pool: str = ""
@@ -31,7 +31,7 @@ class FleetFilter:
 
     @property
     def narrows(self) -> bool:
-        """Tell whether anything is left out, the place in the list aside."""
+        """Tell whether the filter leaves any host out, apart from paging."""
         return replace(self, page=1) != FleetFilter()
 
     def query(self, **changes: Any) -> str:
@@ -64,9 +64,9 @@ def read_fleet_filter(given: Mapping[str, str]) -> tuple[FleetFilter, tuple[str,
 
 
 def part(found: Sequence[T], chosen: FleetFilter, size: int = A_PAGE) -> tuple[tuple[T, ...], FleetFilter, int]:
-    """Return a page of what was found, the filter with the number of that page, and how many pages there are.
+    """Return one page of what was found, the filter with that page's number, and the number of pages.
 
-    A page beyond the last is the last: hosts come and go.
+    A number beyond the last page gives the last page, since hosts may have gone.
     """
     pages = max(1, -(-len(found) // size))
     page = min(chosen.page, pages)

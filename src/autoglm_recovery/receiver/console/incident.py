@@ -20,9 +20,9 @@ from autoglm_recovery.receiver.operators.orders import OperatorCommand, possible
 from autoglm_recovery.receiver.values.model import ENDED, Decision, IncidentState
 from autoglm_recovery.report.document import Stage, report_on
 
-# What a run tells of itself; everything else is told of the incident.
+# The kinds of lines that a run reports; all other kinds are about the incident.
 _OF_A_RUN = frozenset({"run_started", "task", "proof", "cause", "last words", "evidence", "run_finished", "taken_over"})
-# A run's first lines are dated by other clocks than its row.
+# The clock that dates a run's first lines may differ from the database's.
 _SLACK = timedelta(seconds=2)
 WIDTH = 1000
 _LEAST = 6
@@ -38,13 +38,13 @@ class TimelineRow:
 
     @property
     def tone(self) -> str:
-        """How it looks: as what it tells."""
+        """The tone that the page shows it in, by kind and text."""
         return tone(self.kind, self.text)
 
 
 @dataclass(frozen=True)
 class RunShown:
-    """A run, and what it told."""
+    """A run with the lines that it reported."""
 
     id: int
     action: str
@@ -63,7 +63,7 @@ class RunShown:
 
     @property
     def failed_at(self) -> str | None:
-        """Return the line of the last task that failed, for those who do not open the others."""
+        """Return the line of the last failed task, which the page shows while the lines are folded."""
         return next((line.text for line in reversed(self.lines) if line.kind == "task" and line.tone == DANGER), None)
 
 
@@ -85,7 +85,7 @@ class AlertShown:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stage on the track: where it begins and how wide it is, of WIDTH in all."""
+    """A stage on the track: its beginning and its width, out of WIDTH."""
 
     name: str
     x: int
@@ -95,7 +95,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class RungShown:
-    """A step of the ladder, and how it stands."""
+    """A rung of the ladder and its state."""
 
     action: str
     stands: str
@@ -104,7 +104,7 @@ class RungShown:
 
 @dataclass(frozen=True)
 class PlanShown:
-    """What would be done now, and how each rule stands to it."""
+    """The decision that would be made now, and the finding of each guardrail."""
 
     verb: str
     reason: str
@@ -144,9 +144,9 @@ class IncidentPage:
 def incident_page(found: Mapping[str, Any], plan: PlanShown | None, *, may_order: bool, done: str = "") -> IncidentPage:
     """Build the page from an incident as ``views.show_incident`` returns it; ``done`` is what was just ordered."""
     report = report_on(found)
-    runs = _runs(found)
+    runs = _runs_shown(found)
     began, ended = datetime.fromisoformat(found["first_starts_at"]), read_moment(found["ended_at"])
-    timeline = tuple(weave(_lines(found), runs))
+    timeline = tuple(weave(_timeline_rows(found), runs))
     return IncidentPage(
         id=found["id"],
         state=found["state"],
@@ -166,7 +166,7 @@ def incident_page(found: Mapping[str, Any], plan: PlanShown | None, *, may_order
         timeline=timeline,
         runs=tuple(runs),
         alerts=alerts(found["alerts"]),
-        # The first says what the page says above all.
+        # The first line repeats the page's heading.
         open_ends=tuple(end for end in report.open_ends if not end.startswith("The incident is still")),
         orders=orders(found["state"]) if may_order else (),
         plan=plan,
@@ -175,16 +175,16 @@ def incident_page(found: Mapping[str, Any], plan: PlanShown | None, *, may_order
 
 
 def orders(state: str) -> tuple[tuple[str, str], ...]:
-    """Return the orders that the state of an incident allows, and what each does."""
+    """Return the orders that an incident's state allows, each with its effect in words."""
     return tuple((order.value, WHAT_ORDERS_DO[order]) for order in possible(IncidentState(state)))
 
 
 def plan(
     decision: Decision, findings: Iterable[GuardFinding], ladder: Iterable[tuple[str, str]], found: Mapping[str, Any]
 ) -> PlanShown:
-    """Say what would be done now, and how each rung and each rule stands.
+    """Show the decision that would be made now, with the state of each rung and the finding of each guardrail.
 
-    ``ladder`` are its actions, each with what is to be known about its playbook.
+    ``ladder`` has the actions, each with a remark about its playbook.
     """
     done: dict[str, list[str]] = {}
     for run in found["earlier_runs"]:
@@ -208,12 +208,12 @@ def plan(
 
 
 def is_planned(state: str) -> bool:
-    """Tell whether a next step is being thought of at all."""
+    """Tell whether the receiver decides about a next step in this state."""
     return state not in {*ENDED, IncidentState.running, IncidentState.verifying}
 
 
 def weave(lines: Iterable[TimelineRow], runs: Sequence[RunShown]) -> list[TimelineRow | RunShown]:
-    """Put what each run told of itself below the run, and the runs among the other lines by time."""
+    """Put each run's lines below the run, and the runs among the other lines by time."""
     told: dict[int, list[TimelineRow]] = {run.id: [] for run in runs}
     woven: list[tuple[datetime, int, TimelineRow | RunShown]] = []
     for place, line in enumerate(lines):
@@ -223,13 +223,13 @@ def weave(lines: Iterable[TimelineRow], runs: Sequence[RunShown]) -> list[Timeli
         else:
             told[run.id].append(line)
     for run in runs:
-        # A run's row is written just before the line that says that it was decided.
+        # A run's row is written just before the line that records its decision.
         woven.append((run.started + timedelta(milliseconds=1), len(told) + run.id, _with_lines(run, told[run.id])))
     return [entry for _, _, entry in sorted(woven, key=lambda each: each[:2])]
 
 
 def _run_of(line: TimelineRow, runs: Sequence[RunShown]) -> RunShown | None:
-    """Return the last run that had begun when a line of a run was told."""
+    """Return the last run that had begun at the time of a run's line."""
     if line.kind not in _OF_A_RUN or not runs:
         return None
     return next((run for run in reversed(runs) if run.started <= line.at), None) or (
@@ -262,11 +262,11 @@ def _facts(found: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _lines(found: Mapping[str, Any]) -> list[TimelineRow]:
+def _timeline_rows(found: Mapping[str, Any]) -> list[TimelineRow]:
     return [TimelineRow(datetime.fromisoformat(line["at"]), line["kind"], line["text"]) for line in found["timeline"]]
 
 
-def _runs(found: Mapping[str, Any]) -> list[RunShown]:
+def _runs_shown(found: Mapping[str, Any]) -> list[RunShown]:
     made = []
     for run in found["runs"]:
         started, ended = datetime.fromisoformat(run["started_at"]), read_moment(run["ended_at"])
@@ -291,14 +291,14 @@ def _runs(found: Mapping[str, Any]) -> list[RunShown]:
 
 
 def alerts(listed: Iterable[Mapping[str, Any]]) -> tuple[AlertShown, ...]:
-    """Return each alert once: its latest news says how it stands, and what fired says what it was about."""
+    """Return each alert once, with the status of its latest delivery and the texts of the firing one."""
     news: dict[str, list[Mapping[str, Any]]] = {}
     for alert in listed:
         news.setdefault(alert["identity"], []).append(alert)
-    return tuple(map(_alert, news.values()))
+    return tuple(map(_alert_shown, news.values()))
 
 
-def _alert(news: Sequence[Mapping[str, Any]]) -> AlertShown:
+def _alert_shown(news: Sequence[Mapping[str, Any]]) -> AlertShown:
     last = news[-1]
     alert = next((each for each in reversed(news) if each["status"] == "firing"), last)
     labels = dict(alert["labels"])

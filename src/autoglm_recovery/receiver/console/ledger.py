@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of what came in and of what people did: alerts, what could not be read as one, and the audit log."""
+"""The lists of alerts, of rejected alerts, and of the audit log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AlertRow:
 
 @dataclass(frozen=True)
 class RejectRow:
-    """What could not be read as an alert."""
+    """A rejected alert: a part of a delivery that could not be read as an alert."""
 
     id: int
     reason: str
@@ -53,7 +53,7 @@ class AlertsPage:
 
 @dataclass(frozen=True)
 class AuditRow:
-    """What somebody did or tried."""
+    """A deed, or an attempted one, of the audit log."""
 
     id: int
     at: datetime | None
@@ -69,7 +69,7 @@ class AuditRow:
 
 
 def read_outcome(text: str | None) -> tuple[str, str | None]:
-    """Return the outcome that is asked for (an empty one for all), and what is wrong about the question."""
+    """Return the outcome that the query names (empty for all), and what is wrong with the query."""
     if text is None:
         return "refused", None
     if text and text not in OUTCOMES:
@@ -81,7 +81,7 @@ def alerts_page(
     outcome: str, wrong: str | None, alerts: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]]
 ) -> AlertsPage:
     """Build the page from what ``views`` lists."""
-    return AlertsPage(outcome, wrong, tuple(map(_alert, alerts)), tuple(map(_reject, rejects)))
+    return AlertsPage(outcome, wrong, tuple(map(_alert_row, alerts)), tuple(map(_reject_row, rejects)))
 
 
 def audit_rows(listed: Sequence[Mapping[str, Any]]) -> tuple[AuditRow, ...]:
@@ -104,7 +104,7 @@ def audit_rows(listed: Sequence[Mapping[str, Any]]) -> tuple[AuditRow, ...]:
     )
 
 
-def _alert(alert: Mapping[str, Any]) -> AlertRow:
+def _alert_row(alert: Mapping[str, Any]) -> AlertRow:
     labels = tuple(sorted((name, str(value)) for name, value in alert["labels"].items()))
     return AlertRow(
         id=alert["id"],
@@ -118,7 +118,7 @@ def _alert(alert: Mapping[str, Any]) -> AlertRow:
     )
 
 
-def _reject(reject: Mapping[str, Any]) -> RejectRow:
+def _reject_row(reject: Mapping[str, Any]) -> RejectRow:
     raw = str(reject["raw"])
     shown = raw if len(raw) <= LONGEST_RAW else f"{raw[:LONGEST_RAW]} ... and {len(raw) - LONGEST_RAW} characters more"
     return RejectRow(reject["id"], reject["reason"], read_moment(reject["received_at"]), shown)

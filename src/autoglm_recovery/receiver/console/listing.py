@@ -59,7 +59,7 @@ class Listing:
 
 
 def where(host: str, service: str | None, gpu: str | None = None) -> str:
-    """Name a target."""
+    """Return a target's name for people."""
     named = f"{service} on {host}" if service else host
     return f"{named}, {gpu}" if gpu else named
 
@@ -67,7 +67,7 @@ def where(host: str, service: str | None, gpu: str | None = None) -> str:
 def failed_runs(connection: sa.Connection, rows: Iterable[Any]) -> dict[int, str]:
     """Return how the last run of each incident failed, for those whose last run did."""
     numbers = [row.id for row in rows]
-    # A probe of the service is no repair: how it ended does not hide that the repair failed.
+    # A check of the service is no repair, so its end must not hide that the repair failed.
     repairs = runs.c.incident_id.in_(numbers) & (runs.c.action != CHECK)
     newest = sa.select(sa.func.max(runs.c.id)).where(repairs).group_by(runs.c.incident_id)
     of_these = sa.select(runs.c.incident_id, runs.c.state).where(runs.c.id.in_(newest))
@@ -75,7 +75,7 @@ def failed_runs(connection: sa.Connection, rows: Iterable[Any]) -> dict[int, str
 
 
 def summary(row: Any, failed: Mapping[int, str] = MappingProxyType({})) -> Summary:
-    """Return a row in one line; ``failed`` says whose last run did."""
+    """Return the summary of a row; ``failed`` has the incidents whose last run failed."""
     began, ended = moment(row.first_starts_at), moment(row.ended_at)
     return Summary(
         id=row.id,
@@ -95,7 +95,7 @@ def summary(row: Any, failed: Mapping[int, str] = MappingProxyType({})) -> Summa
 
 
 def select(chosen: Filter) -> sa.Select[Any]:
-    """Return the query of a filter, newest first, its place in the list aside."""
+    """Return the query of a filter, newest first, without paging."""
     query = sa.select(incidents).order_by(incidents.c.id.desc())
     if chosen.states:
         query = query.where(incidents.c.state.in_(chosen.states))
@@ -106,11 +106,11 @@ def select(chosen: Filter) -> sa.Select[Any]:
     ):
         if wanted:
             query = query.where(column == wanted)
-    return query.where(_holds(chosen.text)) if chosen.text else query
+    return query.where(_mentions(chosen.text)) if chosen.text else query
 
 
-def _holds(text: str) -> sa.ColumnElement[bool]:
-    """Tell whether any text of an incident holds these words; a number is the incident's own as well."""
+def _mentions(text: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a text of an incident contains these words; a number also matches the incident's."""
     c = incidents.c
     held = [
         column.icontains(text, autoescape=True)
@@ -153,7 +153,7 @@ def listing(
         summaries=tuple(summary(row, failed) for row in rows),
         older=chosen.query(before=rows[-1].id, after=None) if rows and is_older else None,
         newer=chosen.query(after=rows[0].id, before=None) if rows and is_newer else None,
-        # What is chosen stays a choice when it has left the inventory.
+        # A chosen host or pool stays in the list of choices after it has left the inventory.
         pools=tuple(sorted({*pools, *filter(None, [chosen.pool])})),
         hosts=tuple(sorted({*hosts, *filter(None, [chosen.host])})),
         classes=tuple(classes),

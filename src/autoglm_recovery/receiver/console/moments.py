@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def moment(seconds: float | None) -> datetime | None:
-    """Return a time that the database keeps, in seconds since the epoch.  A year no calendar has is None."""
+    """Return a time of the database, in seconds since the epoch; None for a year that ``datetime`` cannot hold."""
     if seconds is None:
         return None
     try:
@@ -29,7 +29,7 @@ def clock(at: datetime) -> str:
 
 
 def rough(seconds: float) -> str:
-    """Write how long something is, as precisely as one needs to know it; the script of the pages does the same."""
+    """Write a duration with a readable precision; the script of the pages does the same."""
     whole = max(0, int(seconds))
     if whole < 100:
         return f"{whole} s"
@@ -41,11 +41,11 @@ def rough(seconds: float) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Write how long ago a time is, or how soon it comes."""
+    """Write how long ago a time was, or how soon it comes."""
     seconds = (now - at).total_seconds()
     return f"{rough(seconds)} ago" if seconds >= 0 else f"in {rough(-seconds)}"
 
 
 def took(begin: datetime, end: datetime) -> timedelta:
-    """Return how long something took; clocks of two machines may make it less than nothing."""
+    """Return how long something took, at least zero: the clocks of two machines may differ."""
     return max(timedelta(0), end - begin)

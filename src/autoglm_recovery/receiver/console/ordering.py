@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Orders by forms: first a page that says what would come of it, then the order."""
+"""Orders by forms: first a page that says what the order would do, then the order."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A page that asks whether an order is meant.
+    """A page that asks an operator to confirm an order.
 
-    ``seen`` stands for what the person was shown: an order is not carried out on what has changed since.
+    ``seen`` is a digest of what the operator was shown: an order is refused if the incident has changed since.
     """
 
     order: str
@@ -56,8 +56,8 @@ class Confirmation:
 
 
 def routes(desk: PageRenderer) -> list[Guarded]:
-    """Return the ways to give orders."""
-    orders = _Orders(desk)
+    """Return the routes of the order forms."""
+    orders = _OrderForms(desk)
     return [
         Guarded("/incidents/{id:int}/confirm", orders.confirm, methods=["GET"], need=Need.order),
         Guarded("/incidents/{id:int}/order", orders.carry_out, methods=["POST"], need=Need.order),
@@ -67,20 +67,20 @@ def routes(desk: PageRenderer) -> list[Guarded]:
 
 
 def seen(row: sa.Row[tuple[object, ...]]) -> str:
-    """Return a mark of what a person is shown of an incident before an order."""
+    """Return a digest of what an operator is shown of an incident before an order."""
     told = repr((row.id, row.state, row.reason, row.failure_class))
     return hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-class _Orders:
+class _OrderForms:
     def __init__(self, desk: PageRenderer) -> None:
         self._desk = desk
-        self._parts = desk.parts
+        self._services = desk.services
 
     async def confirm(self, request: Request) -> Response:
-        """Ask whether an order is meant."""
+        """Ask the operator to confirm an order about an incident."""
         asked = request.query_params
-        return await self._ask(request, asked.get("order", ""), asked.get("comment", ""))
+        return await self._show_confirmation(request, asked.get("order", ""), asked.get("comment", ""))
 
     async def carry_out(self, request: Request) -> Response:
         """Carry out an order about an incident."""
@@ -88,28 +88,28 @@ class _Orders:
         name, comment = fields.get("order", ""), fields.get("comment", "").strip()
         if name not in set(OperatorCommand):
             return await self._desk.missing(request)
-        wrong = comment_wrong(comment) or await self._changed(which, fields.get("seen", ""))
+        wrong = comment_wrong(comment) or await self._why_outdated(which, fields.get("seen", ""))
         if wrong is None:
             try:
                 await run_in_threadpool(
-                    carry_out, self._parts.database, which, OperatorCommand(name), who(request), comment
+                    carry_out, self._services.database, which, OperatorCommand(name), who(request), comment
                 )
             except KeyError:
                 return await self._desk.missing(request)
             except CommandRefused as error:
                 wrong = str(error)
         if wrong is not None:
-            return await self._ask(request, name, comment, wrong)
-        self._parts.wake()
+            return await self._show_confirmation(request, name, comment, wrong)
+        self._services.wake()
         return RedirectResponse(f"/incidents/{which}?{urlencode({'done': name})}", 303)
 
-    async def _changed(self, which: int, mark: str) -> str | None:
-        row = await self._parts.ask(lambda c: store.incident(c, which))
+    async def _why_outdated(self, which: int, mark: str) -> str | None:
+        row = await self._services.ask(lambda c: store.incident(c, which))
         if row is None or mark == seen(row):
             return None
         return "the incident has changed since you were asked; look at what holds now"
 
-    async def _ask(self, request: Request, name: str, comment: str, wrong: str | None = None) -> Response:
+    async def _show_confirmation(self, request: Request, name: str, comment: str, wrong: str | None = None) -> Response:
         which = number(request)
         if name not in set(OperatorCommand):
             return await self._desk.missing(request)
@@ -121,9 +121,9 @@ class _Orders:
         return await self._desk.show(request, "confirm.html", ask, status=409 if wrong else 200)
 
     async def confirm_turn(self, request: Request) -> Response:
-        """Ask whether all actions are meant to be paused or resumed."""
+        """Ask the operator to confirm that all actions are paused or resumed."""
         asked = request.query_params
-        return await self._ask_turn(request, asked.get("order", ""), asked.get("comment", ""))
+        return await self._show_pause_confirmation(request, asked.get("order", ""), asked.get("comment", ""))
 
     async def turn(self, request: Request) -> Response:
         """Pause or resume all actions."""
@@ -131,13 +131,15 @@ class _Orders:
         name, comment = fields.get("order", ""), fields.get("comment", "").strip()
         wrong = comment_wrong(comment)
         if name not in set(PauseCommand) or wrong:
-            return await self._ask_turn(request, name, comment, wrong)
-        await run_in_threadpool(turn, self._parts.database, PauseCommand(name), who(request), comment)
+            return await self._show_pause_confirmation(request, name, comment, wrong)
+        await run_in_threadpool(turn, self._services.database, PauseCommand(name), who(request), comment)
         log.warning(f"actions: {name}", by=str(who(request)), reason=comment)
-        self._parts.wake()
+        self._services.wake()
         return RedirectResponse("/", 303)
 
-    async def _ask_turn(self, request: Request, name: str, comment: str, wrong: str | None = None) -> Response:
+    async def _show_pause_confirmation(
+        self, request: Request, name: str, comment: str, wrong: str | None = None
+    ) -> Response:
         if name not in set(PauseCommand):
             return await self._desk.missing(request)
         shown = turn_confirmation(PauseCommand(name), comment, wrong)
@@ -145,7 +147,7 @@ class _Orders:
 
 
 def comment_wrong(comment: str) -> str | None:
-    """Say what is wrong about a comment, as the API would."""
+    """Return what is wrong with a comment, as the API would."""
     try:
         models.Comment(comment=comment)
     except ValidationError as error:
@@ -156,7 +158,7 @@ def comment_wrong(comment: str) -> str | None:
 def confirmation(
     row: sa.Row[tuple[object, ...]], order: OperatorCommand, comment: str, wrong: str | None
 ) -> Confirmation:
-    """Return the page that asks whether an order about an incident is meant."""
+    """Return the page that asks an operator to confirm an order about an incident."""
     allowed = possible(IncidentState(row.state))
     if order not in allowed and wrong is None:
         wrong = f"incident {row.id} is {row.state}, which allows {', '.join(allowed) or 'no order'}"
@@ -178,7 +180,7 @@ def confirmation(
 
 
 def turn_confirmation(order: PauseCommand, comment: str, wrong: str | None) -> Confirmation:
-    """Return the page that asks whether all actions are meant to be paused or resumed."""
+    """Return the page that asks an operator to confirm that all actions are paused or resumed."""
     return Confirmation(
         order=order.value,
         title=f"{order.value.capitalize()} all actions?",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run's playbook printed, where this receiver keeps it."""
+"""The output of a run's playbook, if this receiver has it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_EVIDENCE = (
     "Nothing of this run's evidence is kept here: it saved none, or another receiver followed it, or its directory is "
     "removed. The bundle itself is on the host.\n"
 )
-# Ansible colours what it prints; all other controls are spelled out.
+# Ansible's colours are removed; all other control characters are shown as escapes.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -46,8 +46,8 @@ def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | 
     run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
     if run is None:
         return None
-    raw, cut, why_not = _read(Path(run.directory), runs_in)
-    # Of a run that has ended it is clean already.
+    raw, cut, why_not = _read_end(Path(run.directory), runs_in)
+    # The output of an ended run has been redacted already.
     text = cleaned.output(raw)
     return OutputPage(
         run=run.id,
@@ -63,20 +63,20 @@ def page(connection: sa.Connection, run_id: int, runs_in: Path) -> OutputPage | 
 
 
 def evidence(connection: sa.Connection, run_id: int, runs_in: Path) -> str | None:
-    """Return what is kept here of a run's evidence, as plain text; None if there is nothing."""
+    """Return this receiver's excerpts of a run's evidence, as plain text; None if there are none."""
     run = connection.execute(sa.select(runs.c.directory).where(runs.c.id == run_id)).one_or_none()
     if run is None:
         return None
-    # A run of AWX may have been begun by another receiver, whose directories are elsewhere.
+    # Another receiver may have begun a run of AWX, in its own directories.
     directory = runs_in / Path(run.directory).name
     if directory.resolve().parent != runs_in.resolve():
         return None
     bundles = kept_evidence.kept(directory)
-    # The host has taken out what looks like a secret, if it is what it was.
+    # The host has redacted the evidence, but a compromised host may not have.
     return without_secrets(kept_evidence.as_text(bundles)) if bundles else None
 
 
-def _read(directory: Path, runs_in: Path) -> tuple[str, bool, str | None]:
+def _read_end(directory: Path, runs_in: Path) -> tuple[str, bool, str | None]:
     """Read the end of the output; only below the directory of runs, whatever the database says."""
     if not directory.resolve().is_relative_to(runs_in.resolve()):
         return "", False, "the run's directory is not on this receiver"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first page: who needs a person, what goes on, what was, and how the receiver stands."""
+"""The first page: incidents that need a person, active and recent ones, and the receiver's own state."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ WATCHDOG_LATE = OwnWatch().watchdog
 REFUSED_LATELY_S = 86400
 
 _ENDED = incidents.c.state.in_([state.value for state in ENDED])
-# What another incident explains waits for that one, and not for a person.
+# An incident that another one explains waits for that one, and not for a person.
 _NEEDS_A_PERSON = incidents.c.state.in_(GROUPS["person"]) & incidents.c.explained_by.is_(None)
 
 
 @dataclass(frozen=True)
 class Health:
-    """One line on how the receiver stands.  ``at`` is a time that belongs to it, ``link`` the page that says more."""
+    """One line on the receiver's state.  ``at`` is the time that it refers to, ``link`` a page with the details."""
 
     name: str
     stands: str
@@ -53,7 +53,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Overview:
-    """What the first page shows."""
+    """The contents of the first page."""
 
     person: Group
     going_on: Group
@@ -64,7 +64,7 @@ class Overview:
 
 @dataclass(frozen=True)
 class Rows:
-    """What was asked of the database."""
+    """The rows that were read from the database."""
 
     person: Sequence[Any]
     persons: int
@@ -78,41 +78,41 @@ class Rows:
 
 
 def ask(connection: sa.Connection, now: Backlog) -> Rows:
-    """Ask in one transaction.  Where a person is needed, an escalation comes first, and the longest waiting."""
+    """Read in one transaction.  Of incidents that need a person, escalations come first, then the longest waiting."""
     escalated_first = sa.case((incidents.c.state == "escalated", 0), else_=1)
     goes_on = ~_ENDED & ~_NEEDS_A_PERSON
     ended = sa.select(incidents).where(_ENDED).order_by(incidents.c.ended_at.desc(), incidents.c.id.desc())
-    person = _first(connection, _NEEDS_A_PERSON, escalated_first, incidents.c.id)
-    going_on = _first(connection, goes_on, incidents.c.id.desc())
+    person = _first_rows(connection, _NEEDS_A_PERSON, escalated_first, incidents.c.id)
+    going_on = _first_rows(connection, goes_on, incidents.c.id.desc())
     recent = connection.execute(ended.limit(RECENT)).all()
     return Rows(
         person=person,
         persons=persons_needed(connection),
         going_on=going_on,
-        goes_on=_count(connection, goes_on),
+        goes_on=_count_rows(connection, goes_on),
         recent=recent,
         failed=failed_runs(connection, [*person, *going_on, *recent]),
         last_alert=connection.execute(sa.select(sa.func.max(alerts.c.committed_at))).scalar(),
         standing=now,
-        refused=_count(connection, refusals.c.last_at > time.time() - REFUSED_LATELY_S, refusals),
+        refused=_count_rows(connection, refusals.c.last_at > time.time() - REFUSED_LATELY_S, refusals),
     )
 
 
 def persons_needed(connection: sa.Connection) -> int:
     """Count the incidents that need a person."""
-    return _count(connection, _NEEDS_A_PERSON)
+    return _count_rows(connection, _NEEDS_A_PERSON)
 
 
-def _first(connection: sa.Connection, which: sa.ColumnElement[bool], *order: Any) -> Sequence[Any]:
+def _first_rows(connection: sa.Connection, which: sa.ColumnElement[bool], *order: Any) -> Sequence[Any]:
     return connection.execute(sa.select(incidents).where(which).order_by(*order).limit(MOST_SHOWN)).all()
 
 
-def _count(connection: sa.Connection, which: sa.ColumnElement[bool], table: sa.Table = incidents) -> int:
+def _count_rows(connection: sa.Connection, which: sa.ColumnElement[bool], table: sa.Table = incidents) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(which)).scalar_one())
 
 
 def overview(rows: Rows, health: tuple[Health, ...]) -> Overview:
-    """Return what the page shows."""
+    """Build the page."""
     return Overview(
         person=Group(tuple(summary(row, rows.failed) for row in rows.person), rows.persons),
         going_on=Group(tuple(summary(row, rows.failed) for row in rows.going_on), rows.goes_on),
@@ -133,9 +133,9 @@ def health(
     troubles: Sequence[WorkerTrouble] = (),
     watchdog_late: timedelta | None = WATCHDOG_LATE,
 ) -> tuple[Health, ...]:
-    """Say how the receiver stands, what is wrong first.
+    """Return the lines on the receiver's state, problems first.
 
-    ``watchdog_late`` is the policy's time without a Watchdog, None where nobody sends one.
+    ``watchdog_late`` is the policy's limit for a missing Watchdog, None where no sender sends one.
     """
     waiting = rows.standing.alerts_waiting
     told = [
@@ -146,7 +146,7 @@ def health(
         Health(
             "Alerts not yet looked at",
             str(waiting),
-            # A storm is absorbed within seconds; what waits longer waits for something.
+            # A storm is absorbed within seconds; a longer wait has another cause.
             well=rows.standing.oldest_alert is None or now - rows.standing.oldest_alert < 60,
             at=moment(rows.standing.oldest_alert),
         ),
@@ -164,13 +164,13 @@ def health(
             well=not rows.refused,
             link="/refused" if rows.refused else None,
         ),
-        _watchdog(watchdog_at, now, watchdog_late),
+        _watchdog_health(watchdog_at, now, watchdog_late),
         Health("Policy and inventory", kept_old or "as they were last read", well=kept_old is None),
     ]
     return tuple(sorted(told, key=lambda line: line.well))
 
 
-def _watchdog(at: float, now: float, silent_for: timedelta | None) -> Health:
+def _watchdog_health(at: float, now: float, silent_for: timedelta | None) -> Health:
     name = "Watchdog of Alertmanager"
     if silent_for is None:
         return Health(name, "is not waited for, by the policy", well=True)

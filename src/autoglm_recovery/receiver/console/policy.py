@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy in force, as it came out of the file and the defaults."""
+"""The policy in force: the file with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StepShown:
 
 @dataclass(frozen=True)
 class ClassShown:
-    """What is done about a failure class."""
+    """A failure class and its strategy."""
 
     name: str
     own: bool
@@ -77,7 +77,7 @@ class PolicyPage:
 
 
 def policy_page(config: SiteConfig) -> PolicyPage:
-    """Return what the page shows."""
+    """Build the page."""
     policy = config.policy
     return PolicyPage(
         file=None if config.policy_file is None else str(config.policy_file),
@@ -85,20 +85,20 @@ def policy_page(config: SiteConfig) -> PolicyPage:
         kept_old=config.kept_because,
         autonomy=policy.recovery.autonomy.default.value,
         pools=tuple(sorted((pool, chosen.value) for pool, chosen in policy.recovery.autonomy.pools.items())),
-        classes=tuple(_class(policy, name, config.playbooks) for name in policy.repertoire.classes),
-        actions=tuple(_action(config, name, own) for name, own in policy.actions.items()),
-        guardrails=_guardrails(policy),
+        classes=tuple(_class_shown(policy, name, config.playbooks) for name in policy.repertoire.classes),
+        actions=tuple(_action_shown(config, name, own) for name, own in policy.actions.items()),
+        guardrails=_guardrail_lines(policy),
         lines=tuple(effective(policy).splitlines()),
     )
 
 
 def effective(policy: Policy) -> str:
-    """Write the policy with all its defaults, as YAML.  Addresses of notices may hold secrets and are stars."""
+    """Return the policy with all its defaults as YAML.  Addresses of notices may hold secrets and are masked."""
     data = policy.model_dump(mode="json", by_alias=True)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
+def _class_shown(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
     strategy = policy.recovery.strategy(name)
     return ClassShown(
         name=name,
@@ -119,7 +119,7 @@ def _class(policy: Policy, name: str, playbooks: Collection[str]) -> ClassShown:
     )
 
 
-def _action(config: SiteConfig, name: str, own: OwnAction) -> ActionShown:
+def _action_shown(config: SiteConfig, name: str, own: OwnAction) -> ActionShown:
     return ActionShown(
         name=name,
         playbook=own.playbook,
@@ -133,7 +133,7 @@ def _action(config: SiteConfig, name: str, own: OwnAction) -> ActionShown:
     )
 
 
-def _guardrails(policy: Policy) -> tuple[tuple[str, str], ...]:
+def _guardrail_lines(policy: Policy) -> tuple[tuple[str, str], ...]:
     rails = policy.guardrails
     breaker = rails.circuit_breaker
     in_pool = rails.max_concurrent_runs_per_pool

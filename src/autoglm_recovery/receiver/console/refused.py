@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of alerts that were refused: why, and what would have made each acceptable."""
+"""The kinds of refused alerts: the reason, and what would make each acceptable."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of refused alert.  ``now`` is the host that the example is about by today's inventory, if it is."""
+    """A kind of refused alert.  ``now`` is the host that the present inventory finds for the example, if any."""
 
     id: int
     alert: str
@@ -51,18 +51,18 @@ class Kind:
 
 @dataclass(frozen=True)
 class RefusedPage:
-    """What the page shows."""
+    """The contents of the page."""
 
     kinds: tuple[Kind, ...]
     hosts: int
 
 
 def refused_page(rows: Sequence[Any], policy: Policy, fleet: Fleet) -> RefusedPage:
-    """Return what the page shows of rows of ``store.refusals``, and whether their examples would be accepted now."""
-    return RefusedPage(tuple(_kind(row, policy, fleet) for row in rows), len(fleet.hosts))
+    """Build the page from rows of ``store.refusals``, and check whether their examples would be accepted now."""
+    return RefusedPage(tuple(_kind_shown(row, policy, fleet) for row in rows), len(fleet.hosts))
 
 
-def _kind(row: Any, policy: Policy, fleet: Fleet) -> Kind:
+def _kind_shown(row: Any, policy: Policy, fleet: Fleet) -> Kind:
     labels = {str(name): str(value) for name, value in row.labels.items()}
     fault = judge(labels, policy, fleet) if row.refused_as != UNREADABLE and row.alert != OTHERS else None
     return Kind(

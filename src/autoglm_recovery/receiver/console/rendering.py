@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a page shows to the answer that shows it."""
+"""Rendering of a page's contents into an HTTP answer."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ THEMES = ("auto", "light", "dark")
 
 
 def spelled(value: object) -> object:
-    """Spell out controls in whatever a template prints; our own markup stays."""
+    """Replace control characters in a value that a template prints by escapes; our own markup stays."""
     return value if isinstance(value, Markup) else plain(value)
 
 
 def link(address: object) -> str | None:
-    """Return an address that a page may link to: a stranger's is a link only where it leads to a web page."""
+    """Return an address if a page may link to it: one from outside must be a plain web address."""
     text = str(address or "")
     return text if text.lower().startswith(("https://", "http://")) and plain(text) == text else None
 
 
-def _environment() -> jinja2.Environment:
+def _make_environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("autoglm_recovery.receiver.console", "templates"),
         autoescape=True,
@@ -60,12 +60,12 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-_templates = _environment()
+_templates = _make_environment()
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What every page shows around its own."""
+    """The contents that every page shows around its own."""
 
     who: str
     role: str
@@ -78,32 +78,32 @@ class Frame:
 
 
 def theme_of(request: Request) -> str:
-    """Return the theme that this browser has asked for."""
+    """Return the theme that this browser's cookie names."""
     chosen = cookie(request, THEME_COOKIE) or ""
     return chosen if chosen in THEMES else "auto"
 
 
 def render(template: str, now: datetime, **shown: Any) -> str:
-    """Write a page."""
+    """Render a template."""
     return _templates.get_template(template).render(now=now, **shown)
 
 
 def answer(request: Request, template: str, frame: Frame, view: Any, *, token: str, status: int = 200) -> Response:
-    """Answer with a page, or that it is still as the browser has it.
+    """Answer with a page, or with 304 if the browser's copy is current.
 
-    The tag is made from what is shown, not from how old it is: a page that only grew older has not changed.
+    The tag covers the contents and not the present time: a page that only grew older has not changed.
     """
-    tag = _tag(template, frame, view)
+    tag = _etag(template, frame, view)
     if status == 200 and request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    # An answer to what was sent is not to be asked for again.
+    # An answer to a form is never served from a cache.
     live = tag if status == 200 else ""
     page = render(template, datetime.now(UTC), frame=frame, view=view, token=token, tag=live, path=path)
     return HTMLResponse(page, status, {"ETag": tag})
 
 
-def _tag(template: str, frame: Frame, view: Any) -> str:
-    # Views are frozen and hold no sets, so that equal ones read the same.
+def _etag(template: str, frame: Frame, view: Any) -> str:
+    # Views are frozen and hold no sets, so equal views have the same representation.
     digest = hashlib.sha256(repr((template, frame, view)).encode("utf-8", "backslashreplace")).hexdigest()
     return f'"{digest[:32]}"'

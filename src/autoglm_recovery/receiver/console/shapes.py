@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A shape for each state, so that nobody needs to tell colours apart: paths on a square of 16, and the tone of each."""
+"""A shape for each state, so that colour is not the only sign: paths on a square of 16, and the tone of each."""
 
 from __future__ import annotations
 

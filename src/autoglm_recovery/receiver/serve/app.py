@@ -16,30 +16,30 @@ from autoglm_recovery.receiver.web.gate import Gate
 from autoglm_recovery.receiver.web.guarded import check_guarded
 from autoglm_recovery.receiver.web.headers import SecurityHeaders
 from autoglm_recovery.receiver.web.hosts import Hosts
-from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import http_problem, our_fault
 from autoglm_recovery.receiver.web.rates import Rates
+from autoglm_recovery.receiver.web.services import WebServices
 
 # Everything that answers; a new part of the interface adds its function here.
 AREAS = (intake.routes, api.routes, fleet.routes, probes.routes, session.routes, pages.routes)
 
 
-def build(parts: WebServices) -> Starlette:
+def build(services: WebServices) -> Starlette:
     """Return the application."""
-    routes = [route for area in AREAS for route in area(parts)]
+    routes = [route for area in AREAS for route in area(services)]
     routes.append(openapi.route(routes))
     check_guarded(routes)
-    only_loopback = parts.authenticator.open and not parts.allowed_hosts
+    only_loopback = services.authenticator.open and not services.allowed_hosts
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: http_problem, Exception: our_fault},
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(Rates, parts.requests_per_second, parts.metrics.request_refused),
-            Middleware(Hosts, parts.allowed_hosts, only_loopback=only_loopback),
+            Middleware(Rates, services.requests_per_second, services.metrics.request_refused),
+            Middleware(Hosts, services.allowed_hosts, only_loopback=only_loopback),
         ],
     )
-    app.state.gate = Gate(parts.authenticator, parts.sessions, parts.database)
+    app.state.gate = Gate(services.authenticator, services.sessions, services.database)
     # A redirect would go to whatever host the request names.
     app.router.redirect_slashes = False
     return app

@@ -27,7 +27,7 @@ from autoglm_recovery.receiver.serve.serve import (
 )
 from autoglm_recovery.receiver.store.backup import newest_revision
 from autoglm_recovery.receiver.store.database import Database
-from autoglm_recovery.receiver.web.server import split_address, try_doors
+from autoglm_recovery.receiver.web.server import check_access, split_address
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def check_start(settings: ReceiverSettings) -> StartCheck:
     split_address(settings.access.listen)
     _state_directory(settings)
     notes = [told for told in judge_files(settings) if told]
-    try_doors(settings.access, settings.state_dir)
+    check_access(settings.access, settings.state_dir)
     config = read_config(settings.policy, settings.inventory)
     notes += judge_named_files(config.policy)
     _launchers(config)

@@ -55,8 +55,8 @@ from autoglm_recovery.receiver.store.listener import Listener
 from autoglm_recovery.receiver.store.runs import Lease
 from autoglm_recovery.receiver.store.standing import Backlog, standing
 from autoglm_recovery.receiver.verify.proof_watch import ProofWatch
-from autoglm_recovery.receiver.web.parts import WebServices
-from autoglm_recovery.receiver.web.server import AccessControl, AccessSettings, bound, keep_doors, server
+from autoglm_recovery.receiver.web.server import AccessControl, AccessSettings, bound_socket, read_access, server
+from autoglm_recovery.receiver.web.services import WebServices
 
 # How long a run goes on without its receiver.  Where receivers share a database, others take over after that; alone, it
 # is the time that a restart may take.
@@ -94,8 +94,8 @@ def serve(settings: ReceiverSettings, config: CurrentConfig | None = None) -> No
     _no_core_files()
     _private(settings.state_dir)
     _tell(judge_files(settings))
-    doors = keep_doors(access, settings.state_dir)
-    with only_receiver(settings.state_dir), bound(access.listen) as listener, _database(settings) as database:
+    doors = read_access(access, settings.state_dir)
+    with only_receiver(settings.state_dir), bound_socket(access.listen) as listener, _database(settings) as database:
         current = config or CurrentConfig(settings.policy, settings.inventory)
         _tell(judge_named_files(current.now.policy))
         _run(settings, doors, database, current, listener, manager)
@@ -147,7 +147,7 @@ def _run(
         loop.wake()
         notifier.wake()
 
-    parts = WebServices(
+    services = WebServices(
         database=database,
         intake=intake,
         metrics=metrics,
@@ -189,7 +189,7 @@ def _run(
         log.info("replica", owner=lease.owner, lease=f"{lease.seconds:g}s", database=engines.shown(database.url))
         signal.signal(signal.SIGHUP, lambda _signal, _frame: reader.read_now())
         log.info("listening", address=access.listen, tls=access.tls is not None, state=str(settings.state_dir))
-        server(build(parts), doors.tls, manager).run(sockets=[listener])
+        server(build(services), doors.tls, manager).run(sockets=[listener])
 
 
 def _tracer(database: Database) -> Tracer | None:

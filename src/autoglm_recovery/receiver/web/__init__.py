@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver's HTTP interface.
 
-A part of it is a function ``routes(parts)`` that returns ``Guarded`` and ``GuardedMount`` routes; ``app.AREAS`` names
-them all.  Each route says what it needs (``Need``), and the guard holds it to that: a handler is called only for
+A part of it is a function ``routes(services)`` that returns ``Guarded`` and ``GuardedMount`` routes; ``app.AREAS``
+names them all.  Each route says what it needs (``Need``), and the guard holds it to that: a handler is called only for
 somebody who may, and gets them with ``who(request)``.  A route that says nothing is refused when the application is
 built.
 

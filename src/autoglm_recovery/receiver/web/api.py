@@ -31,8 +31,8 @@ from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web import models
 from autoglm_recovery.receiver.web.body import check_json, read_body
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded, Handler, who
-from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import problem
+from autoglm_recovery.receiver.web.services import WebServices
 
 LARGEST_COMMENT = 8 << 10
 
@@ -44,9 +44,9 @@ _TURNS = {
 }
 
 
-def routes(parts: WebServices) -> list[Guarded]:
+def routes(services: WebServices) -> list[Guarded]:
     """Return the API."""
-    api = _Api(parts)
+    api = _ApiHandlers(services)
     page = (models.Limit, models.Before)
     read = [
         ("/api/v1/alerts", api.alerts, Contract(models.Alerts, query=(*page, models.Outcome))),
@@ -81,18 +81,22 @@ def routes(parts: WebServices) -> list[Guarded]:
     ]
 
 
-class _Api:
-    def __init__(self, parts: WebServices) -> None:
-        self._parts = parts
+class _ApiHandlers:
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
 
     async def alerts(self, request: Request) -> Response:
         """List alerts and what became of each."""
         outcome = request.query_params.get("outcome")
-        return await self._read("alerts", lambda c: views.list_alerts(c, outcome, _limit(request), _before(request)))
+        return await self._answer_list(
+            "alerts", lambda c: views.list_alerts(c, outcome, _read_limit(request), _read_before(request))
+        )
 
     async def rejects(self, request: Request) -> Response:
         """List what could not be read."""
-        return await self._read("rejects", lambda c: views.list_rejects(c, _limit(request), _before(request)))
+        return await self._answer_list(
+            "rejects", lambda c: views.list_rejects(c, _read_limit(request), _read_before(request))
+        )
 
     async def incidents(self, request: Request) -> Response:
         """List incidents."""
@@ -100,27 +104,29 @@ class _Api:
         if state is not None and state not in set(IncidentState):
             return problem(400, f"state must be one of {', '.join(IncidentState)}")
         about = {name: request.query_params.get(name) for name in models.About.model_fields}
-        classes = self._parts.config().policy.repertoire.classes
+        classes = self._services.config().policy.repertoire.classes
         if about["failure_class"] is not None and about["failure_class"] not in classes:
             return problem(400, f"failure_class must be one of {', '.join(classes)}")
         if "\x00" in (about["host"] or ""):
             return problem(400, "host holds a NUL character")
-        before = _before(request)
-        return await self._read(
-            "incidents", lambda c: views.list_incidents(c, state, _limit(request), **about, before=before)
+        before = _read_before(request)
+        return await self._answer_list(
+            "incidents", lambda c: views.list_incidents(c, state, _read_limit(request), **about, before=before)
         )
 
     async def incident(self, request: Request) -> Response:
         """Show one incident with its alerts, runs and timeline."""
-        found = await self._parts.ask(lambda c: views.show_incident(c, _number(request)))
+        found = await self._services.ask(lambda c: views.show_incident(c, _incident_number(request)))
         return problem(404, "there is no such incident") if found is None else JSONResponse(found)
 
     def part(self, part: str) -> Handler:
         """Return the handler that lists what belongs to an incident, the newest first."""
 
         async def listing(request: Request) -> Response:
-            most, before = _limit(request), _before(request)
-            found = await self._parts.ask(lambda c: views.list_part(c, part, _number(request), most, before))
+            most, before = _read_limit(request), _read_before(request)
+            found = await self._services.ask(
+                lambda c: views.list_part(c, part, _incident_number(request), most, before)
+            )
             return problem(404, "there is no such incident") if found is None else JSONResponse({part: found})
 
         listing.__name__, listing.__doc__ = f"{part}_of_incident", f"List the {part} of one incident, newest first."
@@ -132,35 +138,40 @@ class _Api:
         if name not in set(OperatorCommand):
             return problem(404, f"there is no order {name[:40]!r}; known: {', '.join(OperatorCommand)}")
         try:
-            comment = await _comment(request)
+            comment = await _read_comment(request)
         except PayloadError as error:
             return problem(error.status, str(error))
         try:
             await run_in_threadpool(
-                carry_out, self._parts.database, _number(request), OperatorCommand(name), who(request), comment
+                carry_out,
+                self._services.database,
+                _incident_number(request),
+                OperatorCommand(name),
+                who(request),
+                comment,
             )
         except KeyError:
             return problem(404, "there is no such incident")
         except CommandRefused as error:
             return problem(409, str(error))
-        self._parts.wake()
+        self._services.wake()
         return await self.incident(request)
 
     async def pause_state(self, _request: Request) -> Response:
         """Say whether all actions are paused, and by whom."""
-        return JSONResponse(await self._parts.ask(pause_state))
+        return JSONResponse(await self._services.ask(pause_state))
 
     def turn(self, order: PauseCommand) -> Handler:
         """Return the handler of an order about the whole fleet."""
 
         async def turning(request: Request) -> Response:
             try:
-                comment = await _comment(request)
+                comment = await _read_comment(request)
             except PayloadError as error:
                 return problem(error.status, str(error))
-            state = await run_in_threadpool(turn, self._parts.database, order, who(request), comment)
+            state = await run_in_threadpool(turn, self._services.database, order, who(request), comment)
             log.warning(f"actions: {order}", by=str(who(request)), reason=comment)
-            self._parts.wake()
+            self._services.wake()
             return JSONResponse(state)
 
         # By these the OpenAPI document tells the two apart.
@@ -169,13 +180,15 @@ class _Api:
 
     async def audit(self, request: Request) -> Response:
         """List who ordered what, and who tried."""
-        return await self._read("audit", lambda c: views.list_audit(c, _limit(request), _before(request)))
+        return await self._answer_list(
+            "audit", lambda c: views.list_audit(c, _read_limit(request), _read_before(request))
+        )
 
-    async def _read(self, name: str, query: Callable[[sa.Connection], list[dict[str, Any]]]) -> Response:
-        return JSONResponse({name: await self._parts.ask(query)})
+    async def _answer_list(self, name: str, query: Callable[[sa.Connection], list[dict[str, Any]]]) -> Response:
+        return JSONResponse({name: await self._services.ask(query)})
 
 
-async def _comment(request: Request) -> str:
+async def _read_comment(request: Request) -> str:
     """Return a person's own words about an order; a body is not needed."""
     body = await read_body(request, LARGEST_COMMENT)
     if not body:
@@ -189,14 +202,14 @@ async def _comment(request: Request) -> str:
         raise PayloadError(f'{where}: {first["msg"]}; write {{"comment": "why"}}') from error
 
 
-def _limit(request: Request) -> int:
+def _read_limit(request: Request) -> int:
     value = request.query_params.get("limit", "100")
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= models.MOST_LISTED):
         raise HTTPException(400, f"limit must be a number from 1 to {models.MOST_LISTED}")
     return int(value)
 
 
-def _before(request: Request) -> int | None:
+def _read_before(request: Request) -> int | None:
     value = request.query_params.get("before")
     if value is None:
         return None
@@ -205,7 +218,7 @@ def _before(request: Request) -> int | None:
     return int(value)
 
 
-def _number(request: Request) -> int:
+def _incident_number(request: Request) -> int:
     number = int(request.path_params["id"])
     if number >= 2**63:
         raise HTTPException(404, "there is no such incident")

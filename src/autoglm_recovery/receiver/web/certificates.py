@@ -56,10 +56,10 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
 
     Raises AuthError if the files cannot be used now.
     """
-    newest = WatchedFiles("certificates", files.all, lambda: _context(files))
-    listening = _context(files)
+    newest = WatchedFiles("certificates", files.all, lambda: _read_context(files))
+    listening = _read_context(files)
 
-    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def choose(connection: ssl.SSLObject, _name: str | None, _read_context: ssl.SSLContext) -> None:
         connection.context = newest.now
 
     listening.sni_callback = choose
@@ -67,7 +67,7 @@ def serving_context(files: TlsFiles) -> ssl.SSLContext:
     return listening
 
 
-def _context(files: TlsFiles) -> ssl.SSLContext:
+def _read_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A session that is taken up again would not be verified against the authorities of now.

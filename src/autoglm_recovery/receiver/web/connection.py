@@ -64,12 +64,12 @@ class Connection(H11Protocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.app = _with_certificate(self.app, names_of(tls.getpeercert()))
-        self._arm(HEADERS_WITHIN_S)
+        self._start_deadline(HEADERS_WITHIN_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         super().connection_lost(exc)
-        self._disarm()
+        self._stop_deadline()
         if self._key is not None:
             self.from_address[self._key] -= 1
             if self.from_address[self._key] <= 0:
@@ -83,13 +83,13 @@ class Connection(H11Protocol):
         super().handle_events()
         after = self.conn.their_state
         if after is h11.SEND_BODY and (before is not h11.SEND_BODY or self._deadline is None):
-            self._arm(BODY_WITHIN_S)
+            self._start_deadline(BODY_WITHIN_S)
         elif after is h11.IDLE and self.conn.trailing_data[0]:
             if before is not h11.IDLE or self._deadline is None:
-                self._arm(HEADERS_WITHIN_S)
+                self._start_deadline(HEADERS_WITHIN_S)
         elif after is not h11.SEND_BODY and (after is not h11.IDLE or before is not h11.IDLE):
             # All of it is here: from now on it is we who take the time.  Between two requests uvicorn's own counts.
-            self._disarm()
+            self._stop_deadline()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, and end: whoever works at the request before it must answer no more.
@@ -104,17 +104,17 @@ class Connection(H11Protocol):
             refused = self.conn.refused
             status = HTTPStatus(refused.error_status_hint) if refused else HTTPStatus.BAD_REQUEST
             self.transport.write(refusal(status, str(refused or msg).partition(": bytearray")[0]))
-        self._disarm()
+        self._stop_deadline()
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: whoever asks for another protocol is answered in this one."""
 
-    def _arm(self, within_s: float) -> None:
-        self._disarm()
+    def _start_deadline(self, within_s: float) -> None:
+        self._stop_deadline()
         self._deadline = self.loop.call_later(within_s, self._too_slow)
 
-    def _disarm(self) -> None:
+    def _stop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

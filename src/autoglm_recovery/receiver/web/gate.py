@@ -80,8 +80,8 @@ class Gate:
 
     async def _let_through(self, request: Request, principal: Principal, need: Need, *, page: bool) -> Response | None:
         if not principal.may(need):
-            return await self._forbid(
-                request, principal, f"{principal.name} is {_a(principal.role)}, who may not {need} here"
+            return await self._answer_forbidden(
+                request, principal, f"{principal.name} is {_with_article(principal.role)}, who may not {need} here"
             )
         if request.method not in _SAFE and not self._has_form_token(request, principal, page=page):
             return problem(403, "the form has no valid token; load the page again")
@@ -107,9 +107,9 @@ class Gate:
             with self._database.noting() as connection:
                 audit.record_stranger(connection, address, error.tried or "", deed)
 
-        await self._write(write)
+        await self._write_audit(write)
 
-    async def _forbid(self, request: Request, principal: Principal, why: str) -> Response:
+    async def _answer_forbidden(self, request: Request, principal: Principal, why: str) -> Response:
         what = f"{request.method} {request.url.path}"[:64]
         log.warning("forbidden", who=principal.name, role=principal.role, address=principal.address, what=what)
 
@@ -118,10 +118,10 @@ class Gate:
                 audit.record(connection, principal, audit.AuditEntry(what, "forbidden", detail=why))
 
         if self._forbidden.take(principal.name) == 0:
-            await self._write(write)
+            await self._write_audit(write)
         return problem(403, why)
 
-    async def _write(self, write: Callable[[], None]) -> None:
+    async def _write_audit(self, write: Callable[[], None]) -> None:
         try:
             await run_in_threadpool(write)
         except sa.exc.SQLAlchemyError as error:
@@ -237,5 +237,5 @@ def secure_cookie(request: Request) -> str:
     return f"__Host-{COOKIE}" if request.url.scheme == "https" else COOKIE
 
 
-def _a(word: str) -> str:
+def _with_article(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

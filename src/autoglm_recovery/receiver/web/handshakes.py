@@ -63,11 +63,11 @@ class LoggedHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            _teller.failed(_peer(sys._getframe(1).f_locals.get("self")), error.reason or str(error))
+            _teller.failed(_peer_address(sys._getframe(1).f_locals.get("self")), error.reason or str(error))
             raise
 
 
-def _peer(protocol: object) -> str:
+def _peer_address(protocol: object) -> str:
     """Return the other end's address.  Only asyncio's protocol, which calls us, knows its transport."""
     transport = getattr(protocol, "_transport", None)
     name = transport.get_extra_info("peername") if transport is not None else None

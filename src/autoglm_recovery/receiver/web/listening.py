@@ -49,7 +49,7 @@ class CountingListener(socket.socket):
         limit = make_room()
         self._most = most_accepted(limit)
         self._most_from_one = min(MOST_ACCEPTED_FROM_ONE_ADDRESS, max(1, self._most // 3))
-        self._accepted = _AllAccepted()
+        self._accepted = _OpenConnections()
         self._seldom = OncePerMinute()
         # Given up to accept, and end, what there is no other descriptor for: else it waits, and asyncio with it.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,7 +61,7 @@ class CountingListener(socket.socket):
         self._give_up_spare()
         super().close()
 
-    def accept(self) -> tuple[_Accepted, Any]:
+    def accept(self) -> tuple[_AcceptedSocket, Any]:
         """Accept the next that may come in.
 
         Raises BlockingIOError where there is none for now.
@@ -70,14 +70,14 @@ class CountingListener(socket.socket):
             if self._accepted.ending() >= MOST_ENDING:
                 break
             descriptor, address = self._accept_any()
-            accepted = _Accepted(self.family, self.type, self.proto, descriptor)
+            accepted = _AcceptedSocket(self.family, self.type, self.proto, descriptor)
             key = network_of(str(address[0])) if isinstance(address, tuple) else ""
             if self._accepted.of(key) >= self._most_from_one:
                 accepted.close()
-                self._tell("an address has too many connections, one was turned away", key)
+                self._log_seldom("an address has too many connections, one was turned away", key)
                 continue
             if self._accepted.total >= self._most:
-                self._tell("too many connections are open, the oldest of whoever has the most was ended", key)
+                self._log_seldom("too many connections are open, the oldest of whoever has the most was ended", key)
                 self._accepted.end_one()
             self._accepted.add(accepted, key)
             accepted.setblocking(False)
@@ -92,7 +92,7 @@ class CountingListener(socket.socket):
         except OSError as error:
             if error.errno != errno.EMFILE or self._spare is None:
                 raise
-            self._tell("no descriptor is left, a connection was turned away", "")
+            self._log_seldom("no descriptor is left, a connection was turned away", "")
             self._turn_away_by_spare()
             raise BlockingIOError(errno.EAGAIN, "no descriptor is left") from error
         if self._spare is None:
@@ -116,25 +116,25 @@ class CountingListener(socket.socket):
         with suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _tell(self, what: str, key: str) -> None:
+    def _log_seldom(self, what: str, key: str) -> None:
         """Tell it, but not each time: a log that grows with each attempt is what an attacker would want."""
         if (unsaid := self._seldom.unsaid((what, key))) is not None:
             log.warning(what, address=key, more_since_last_told=unsaid)
 
 
-class _AllAccepted:
+class _OpenConnections:
     """What is open, by address and the oldest first, and how much of what was told to end is still there."""
 
     def __init__(self) -> None:
-        self._open: dict[str, dict[_Accepted, None]] = {}
-        self._ending: dict[_Accepted, float] = {}
+        self._open: dict[str, dict[_AcceptedSocket, None]] = {}
+        self._ending: dict[_AcceptedSocket, float] = {}
         self.total = 0
 
     def of(self, key: str) -> int:
         """Return how many are open from an address."""
         return len(self._open.get(key, ()))
 
-    def add(self, accepted: _Accepted, key: str) -> None:
+    def add(self, accepted: _AcceptedSocket, key: str) -> None:
         """Count one until it is closed."""
         accepted.among, accepted.key = self, key
         self._open.setdefault(key, {})[accepted] = None
@@ -154,12 +154,12 @@ class _AllAccepted:
         self._ending[victim] = time.monotonic()
         victim.end()
 
-    def closed(self, accepted: _Accepted) -> None:
+    def closed(self, accepted: _AcceptedSocket) -> None:
         """Count one no more."""
         if self._ending.pop(accepted, None) is None:
             self._take_out(accepted)
 
-    def _take_out(self, accepted: _Accepted) -> None:
+    def _take_out(self, accepted: _AcceptedSocket) -> None:
         mine = self._open[accepted.key]
         del mine[accepted]
         if not mine:
@@ -167,10 +167,10 @@ class _AllAccepted:
         self.total -= 1
 
 
-class _Accepted(socket.socket):
+class _AcceptedSocket(socket.socket):
     """A connection that is counted until it is closed."""
 
-    among: _AllAccepted | None = None
+    among: _OpenConnections | None = None
     key = ""
     _transport: asyncio.BaseTransport | None = None
     _is_known: Callable[[], bool] | None = None
@@ -215,7 +215,7 @@ class _Accepted(socket.socket):
 def note_established(transport: asyncio.BaseTransport, is_known: Callable[[], bool]) -> None:
     """Note of a transport that its protocol has begun, and how it tells whether somebody known has asked there."""
     accepted = getattr(transport.get_extra_info("socket"), "_sock", None)
-    if isinstance(accepted, _Accepted):
+    if isinstance(accepted, _AcceptedSocket):
         accepted.established(transport, is_known)
 
 

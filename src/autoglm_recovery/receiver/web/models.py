@@ -22,18 +22,18 @@ MOST_LISTED = 1000
 LONGEST_COMMENT = 1000
 
 
-class _Shape(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _row(name: str, table: sa.Table, **more: Any) -> type[BaseModel]:
+def _row_model(name: str, table: sa.Table, **more: Any) -> type[BaseModel]:
     """Make the model of a row as ``views`` shows it."""
     columns: dict[str, Any] = {
         column.name: (_type_of(column) | None if column.nullable else _type_of(column), ...)
         for column in table.columns
         if column.name not in INTERNAL
     }
-    return create_model(name, __base__=_Shape, **columns, **more)
+    return create_model(name, __base__=_StrictModel, **columns, **more)
 
 
 def _type_of(column: sa.Column[Any]) -> Any:
@@ -42,14 +42,14 @@ def _type_of(column: sa.Column[Any]) -> Any:
     return dict[str, Any] if isinstance(column.type, sa.JSON) else column.type.python_type
 
 
-Alert = _row("Alert", schema.alerts)
-Reject = _row("Reject", schema.rejects)
-Run = _row("Run", schema.runs)
-TimelineLine = _row("TimelineLine", schema.timeline)
-Notice = _row("Notice", schema.notices)
-Incident = _row("Incident", schema.incidents)
-LeftOut = create_model("LeftOut", __base__=_Shape, **dict.fromkeys(PARTS, (int, ...)))  # type: ignore[call-overload]
-IncidentInFull = _row(
+Alert = _row_model("Alert", schema.alerts)
+Reject = _row_model("Reject", schema.rejects)
+Run = _row_model("Run", schema.runs)
+TimelineLine = _row_model("TimelineLine", schema.timeline)
+Notice = _row_model("Notice", schema.notices)
+Incident = _row_model("Incident", schema.incidents)
+LeftOut = create_model("LeftOut", __base__=_StrictModel, **dict.fromkeys(PARTS, (int, ...)))  # type: ignore[call-overload]
+IncidentInFull = _row_model(
     "IncidentInFull",
     schema.incidents,
     alerts=(list[Alert], ...),  # type: ignore[valid-type]
@@ -60,22 +60,22 @@ IncidentInFull = _row(
     # How many of each lie between the first and the newest that are shown.
     left_out=(LeftOut, ...),
 )
-AuditRow = _row("AuditRow", audit)
+AuditRow = _row_model("AuditRow", audit)
 
 
-def _list(name: str, key: str, row: type[BaseModel]) -> type[BaseModel]:
-    return create_model(name, __base__=_Shape, **{key: (list[row], ...)})  # type: ignore[valid-type, call-overload, no-any-return]
+def _list_model(name: str, key: str, row: type[BaseModel]) -> type[BaseModel]:
+    return create_model(name, __base__=_StrictModel, **{key: (list[row], ...)})  # type: ignore[valid-type, call-overload, no-any-return]
 
 
-Alerts = _list("Alerts", "alerts", Alert)
-Rejects = _list("Rejects", "rejects", Reject)
-Incidents = _list("Incidents", "incidents", Incident)
-Audit = _list("Audit", "audit", AuditRow)
+Alerts = _list_model("Alerts", "alerts", Alert)
+Rejects = _list_model("Rejects", "rejects", Reject)
+Incidents = _list_model("Incidents", "incidents", Incident)
+Audit = _list_model("Audit", "audit", AuditRow)
 Parts = {
     "alerts": Alerts,
-    "runs": _list("Runs", "runs", Run),
-    "notices": _list("Notices", "notices", Notice),
-    "timeline": _list("Timeline", "timeline", TimelineLine),
+    "runs": _list_model("Runs", "runs", Run),
+    "notices": _list_model("Notices", "notices", Notice),
+    "timeline": _list_model("Timeline", "timeline", TimelineLine),
 }
 
 
@@ -92,7 +92,7 @@ class Webhook(BaseModel):
     truncatedAlerts: int = 0  # noqa: N815
 
 
-class Receipt(_Shape):
+class Receipt(_StrictModel):
     """What became of a delivery that is on disk now."""
 
     committed: int
@@ -101,13 +101,13 @@ class Receipt(_Shape):
     warning: str | None = None
 
 
-class Comment(_Shape):
+class Comment(_StrictModel):
     """A person's own words about an order."""
 
     comment: Annotated[StrictStr, AfterValidator(storable), Field(max_length=LONGEST_COMMENT)] = ""
 
 
-class Switch(_Shape):
+class Switch(_StrictModel):
     """Whether all actions are paused, and the last turn of the switch if there was one."""
 
     paused: bool

@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.guarded import Contract, Guarded
-from autoglm_recovery.receiver.web.parts import WebServices
 from autoglm_recovery.receiver.web.problems import retry_later
+from autoglm_recovery.receiver.web.services import WebServices
 
 # Below this a storm of alerts or the artifacts of one run may find the disk full.
 LEAST_FREE_BYTES = 8 << 20
@@ -24,9 +24,9 @@ LEAST_FREE_BYTES = 8 << 20
 _TEXT = Contract("text/plain")
 
 
-def routes(parts: WebServices) -> list[Guarded]:
+def routes(services: WebServices) -> list[Guarded]:
     """Return health, readiness and metrics."""
-    probes = _Probes(parts)
+    probes = _ProbeHandlers(services)
     return [
         Guarded("/healthz", probes.healthz, methods=["GET"], need=Need.nothing, contract=_TEXT),
         Guarded("/readyz", probes.readyz, methods=["GET"], need=Need.nothing, contract=_TEXT),
@@ -34,9 +34,9 @@ def routes(parts: WebServices) -> list[Guarded]:
     ]
 
 
-class _Probes:
-    def __init__(self, parts: WebServices) -> None:
-        self._parts = parts
+class _ProbeHandlers:
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
 
     async def healthz(self, _request: Request) -> Response:
         """Say that the process answers."""
@@ -45,16 +45,16 @@ class _Probes:
     async def readyz(self, _request: Request) -> Response:
         """Say whether alerts can be stored and acted on."""
         try:
-            await self._parts.ask(lambda c: c.exec_driver_sql("SELECT 1").scalar())
+            await self._services.ask(lambda c: c.exec_driver_sql("SELECT 1").scalar())
         except sa.exc.SQLAlchemyError as error:
             return retry_later(f"the database does not answer: {type(error).__name__}")
-        free = shutil.disk_usage(self._parts.state_dir).free
+        free = shutil.disk_usage(self._services.state_dir).free
         if free < LEAST_FREE_BYTES:
             return retry_later(f"only {free} bytes are free in the state directory")
-        if not await run_in_threadpool(self._parts.intake.can_store):
+        if not await run_in_threadpool(self._services.intake.can_store):
             return retry_later("the last alerts could not be written, and still nothing can be")
-        troubles = self._parts.troubles()
-        if not self._parts.well():
+        troubles = self._services.troubles()
+        if not self._services.well():
             loop = [str(trouble) for trouble in troubles if trouble.name == "loop"]
             return retry_later("; ".join(["the loop that acts does not turn", *loop]))
         if stuck := [str(trouble) for trouble in troubles if trouble.stuck and trouble.vital]:
@@ -65,5 +65,5 @@ class _Probes:
 
     async def metrics(self, _request: Request) -> Response:
         """Say everything to Prometheus."""
-        text = await run_in_threadpool(generate_latest, self._parts.metrics.registry)
+        text = await run_in_threadpool(generate_latest, self._services.metrics.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -58,7 +58,7 @@ class AccessControl:
     tls: ssl.SSLContext | None
 
 
-def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
+def read_access(settings: AccessSettings, state_dir: Path) -> AccessControl:
     """Read who may come in.
 
     Raises AuthError if anybody could, or a file cannot be used.
@@ -69,8 +69,8 @@ def keep_doors(settings: AccessSettings, state_dir: Path) -> AccessControl:
     return AccessControl(Authenticator(entries, sessions), sessions, tls)
 
 
-def try_doors(settings: AccessSettings, state_dir: Path) -> None:
-    """Read all that ``keep_doors`` reads, and make nothing.
+def check_access(settings: AccessSettings, state_dir: Path) -> None:
+    """Read all that ``read_access`` reads, and make nothing.
 
     Raises AuthError as there.
     """
@@ -108,7 +108,7 @@ def split_address(listen: str) -> tuple[str, int]:
     return host, port
 
 
-def bound(listen: str) -> socket.socket:
+def bound_socket(listen: str) -> socket.socket:
     """Bind before anything else starts, so that a taken port is an error and not a receiver that nobody reaches.
 
     Raises ListenError, which says why not.
@@ -130,7 +130,7 @@ def bound(listen: str) -> socket.socket:
     return listener
 
 
-class TellingServer(uvicorn.Server):
+class NotifyingServer(uvicorn.Server):
     """Tells the service manager when it answers, and when no longer."""
 
     def __init__(self, config: uvicorn.Config, manager: ServiceManager) -> None:
@@ -169,4 +169,4 @@ def server(app: Starlette, tls: ssl.SSLContext | None, manager: ServiceManager |
     tell_seldom("uvicorn.error", "asyncio")
     config.load()
     config.ssl = tls
-    return TellingServer(config, manager or ServiceManager())
+    return NotifyingServer(config, manager or ServiceManager())

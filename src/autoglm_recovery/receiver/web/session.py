@@ -20,7 +20,7 @@ from autoglm_recovery.receiver.store import audit, ended_sessions
 from autoglm_recovery.receiver.values.principal import Need
 from autoglm_recovery.receiver.web.gate import LOGIN, credentials_of, secure_cookie
 from autoglm_recovery.receiver.web.guarded import Guarded, form
-from autoglm_recovery.receiver.web.parts import WebServices
+from autoglm_recovery.receiver.web.services import WebServices
 from autoglm_recovery.receiver.web.static_files import version
 
 HOME = "/"
@@ -30,9 +30,9 @@ _pages.globals["version"] = version
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 
 
-def routes(parts: WebServices) -> list[Guarded]:
+def routes(services: WebServices) -> list[Guarded]:
     """Return the ways in and out."""
-    session = _Session(parts)
+    session = _SessionHandlers(services)
     return [
         Guarded(LOGIN, session.page, methods=["GET"], need=Need.nothing),
         Guarded(LOGIN, session.log_in, methods=["POST"], need=Need.nothing),
@@ -45,23 +45,23 @@ def local_path(text: str) -> str:
     return text if _LOCAL_PATH.fullmatch(text) else HOME
 
 
-class _Session:
-    def __init__(self, parts: WebServices) -> None:
-        self._parts = parts
+class _SessionHandlers:
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
 
     async def page(self, request: Request) -> Response:
         """Show the form."""
-        if self._parts.authenticator.open:
+        if self._services.authenticator.open:
             return RedirectResponse(HOME, 303)
-        return _form(request.query_params.get("next", HOME))
+        return _login_page(request.query_params.get("next", HOME))
 
     async def log_in(self, request: Request) -> Response:
         """Begin a session for a token, or for a user with a password."""
         fields = form(request)
         gate = request.app.state.gate
-        given = replace(credentials_of(request), authorization=_authorization(fields), cookie=None)
+        given = replace(credentials_of(request), authorization=_authorization_header(fields), cookie=None)
         where = local_path(fields.get("next", HOME))
-        if self._parts.authenticator.open:
+        if self._services.authenticator.open:
             return RedirectResponse(HOME, 303)
         try:
             principal, cookie = await gate.recognise_login(given)
@@ -69,11 +69,11 @@ class _Session:
             await gate.note_failure(given.address, error)
             if isinstance(error, TooManyFailures):
                 wait = {"Retry-After": str(error.retry_after_s)}
-                return _form(where, f"{error}; try again in {error.retry_after_s} s", 429, wait)
-            return _form(where, "Name, password or token is wrong.", 401)
+                return _login_page(where, f"{error}; try again in {error.retry_after_s} s", 429, wait)
+            return _login_page(where, "Name, password or token is wrong.", 401)
         if not principal.may(Need.read):
-            return _form(where, f"{principal.name} may post alerts and nothing else.", 403)
-        await self._parts.write(lambda c: audit.record(c, principal, audit.AuditEntry(audit.LOGIN, "done")))
+            return _login_page(where, f"{principal.name} may post alerts and nothing else.", 403)
+        await self._services.write(lambda c: audit.record(c, principal, audit.AuditEntry(audit.LOGIN, "done")))
         answer = RedirectResponse(where, 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(
@@ -83,23 +83,23 @@ class _Session:
 
     async def log_out(self, request: Request) -> Response:
         """End the session of this browser, also for whoever has a copy of its cookie."""
-        session = self._parts.sessions.read(credentials_of(request).cookie or "")
+        session = self._services.sessions.read(credentials_of(request).cookie or "")
         if session is not None:
             now = time.time()
-            await self._parts.write(lambda c: ended_sessions.end(c, session.number, now, now + LASTS_S))
+            await self._services.write(lambda c: ended_sessions.end(c, session.number, now, now + LASTS_S))
         answer = RedirectResponse(LOGIN, 303)
         secure = request.url.scheme == "https"
         answer.delete_cookie(secure_cookie(request), secure=secure, httponly=True, samesite="strict")
         return answer
 
 
-def _authorization(fields: dict[str, str]) -> str:
+def _authorization_header(fields: dict[str, str]) -> str:
     name, secret = fields.get("name", "").strip(), fields.get("secret", "")
     if not name:
         return f"Bearer {secret}"
     return "Basic " + base64.b64encode(f"{name}:{secret}".encode("utf-8", "replace")).decode()
 
 
-def _form(where: str, wrong: str = "", status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _login_page(where: str, wrong: str = "", status: int = 200, headers: dict[str, str] | None = None) -> Response:
     page = _pages.get_template("login.html").render(next=local_path(where), wrong=wrong)
     return HTMLResponse(page, status, headers)

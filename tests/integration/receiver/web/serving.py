@@ -23,8 +23,8 @@ from autoglm_recovery.receiver.process.worker import Workers
 from autoglm_recovery.receiver.serve.app import build
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.standing import Backlog, standing
-from autoglm_recovery.receiver.web.parts import WebServices
-from autoglm_recovery.receiver.web.server import AccessSettings, bound, keep_doors, server
+from autoglm_recovery.receiver.web.server import AccessSettings, bound_socket, read_access, server
+from autoglm_recovery.receiver.web.services import WebServices
 from tests.support.servers.waiting import until
 
 SENDER, VIEWER, OPERATOR = "sender-" + "s" * 20, "viewer-" + "v" * 20, "operator-" + "o" * 20
@@ -46,7 +46,7 @@ class Serving:
     port: int
     directory: Path
     database: Database
-    parts: WebServices
+    services: WebServices
     client: httpx.Client
 
     def ask(self, method: str, path: str, token: str | None = None, **what: Any) -> httpx.Response:
@@ -73,8 +73,8 @@ def serving(
             return standing(connection)
 
     intake = Intake(database, lambda: None)
-    doors = keep_doors(given, directory)
-    parts = WebServices(
+    doors = read_access(given, directory)
+    services = WebServices(
         database=database,
         intake=intake,
         metrics=Metrics(ask),
@@ -90,16 +90,16 @@ def serving(
         troubles=lambda: workers.troubles if workers else (),
     )
     intake.start()
-    listener = bound(given.listen)
+    listener = bound_socket(given.listen)
     port = listener.getsockname()[1]
-    running = server(build(parts), doors.tls)
+    running = server(build(services), doors.tls)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, name="server")
     thread.start()
     url = f"{'https' if given.tls else 'http'}://127.0.0.1:{port}"
     try:
         until("it to listen", lambda: running.started or not thread.is_alive())
         with httpx.Client(base_url=url, timeout=DEADLINE_S, trust_env=False) as client:
-            yield Serving(url, port, directory, database, parts, client)
+            yield Serving(url, port, directory, database, services, client)
     finally:
         running.should_exit = running.force_exit = True
         thread.join(DEADLINE_S)

@@ -208,7 +208,7 @@ def test_an_order_with_a_cookie_needs_the_token_of_a_page(server):
     try:
         path = "/api/v1/incidents/7/close"
         assert server.ask("POST", path).status_code == 403
-        token = server.parts.sessions.form_token("alice", "session")
+        token = server.services.sessions.form_token("alice", "session")
         assert server.ask("POST", path, headers={"X-Form-Token": token}).status_code == 404
         assert server.ask("POST", path, headers={"X-Form-Token": "x" + token}).status_code == 403
         cross = {"X-Form-Token": token, "Sec-Fetch-Site": "cross-site"}

@@ -80,7 +80,7 @@ def document(server):
 def test_every_route_of_the_api_is_in_it_and_nothing_else(server, document):
     served = {
         (re.sub(r":\w+\}", "}", route.path), method.lower())
-        for route in build(server.parts).routes
+        for route in build(server.services).routes
         if isinstance(route, Route) and route.contract is not None
         for method in route.methods - {"HEAD"}
     }
@@ -90,7 +90,7 @@ def test_every_route_of_the_api_is_in_it_and_nothing_else(server, document):
 
 
 def test_what_is_not_in_it_is_a_page_for_people(server):
-    pages = {r.path for r in build(server.parts).routes if isinstance(r, Guarded) and r.contract is None}
+    pages = {r.path for r in build(server.services).routes if isinstance(r, Guarded) and r.contract is None}
     assert not [path for path in pages if path.startswith(("/api/", "/metrics", "/healthz", "/readyz"))]
 
 

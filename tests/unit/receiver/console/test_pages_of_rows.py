@@ -120,7 +120,7 @@ def test_a_pool_is_counted_as_the_guardrails_count_it(office):
     # Of what node-c has, this is the deeper cause, with which it still serves.
     office.fire("node-c", "thermal")
     with office.database.reading() as connection:
-        rows = fleet.active(connection)
+        rows = fleet.active_incidents(connection)
         shown = fleet.fleet_page(FLEET, Guardrails(), rows, NONE_ASKED, now=office.now, inventory="i")
         for pool in shown.pools:
             out = store.out_of_service(connection, pool.name, besides=0)

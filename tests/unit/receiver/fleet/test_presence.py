@@ -183,7 +183,7 @@ def test_hosts_without_services_do_not_count_in_the_share_of_the_fleet(tmp_path)
         found = crowd("ops-1")
         assert (found.size, found.others_out, found.affected) == (4, 1, 0)
         with at.database.reading() as connection:
-            rows = console.active(connection)
+            rows = console.active_incidents(connection)
         page = console.fleet_page(fleet, Guardrails(), rows, NONE_ASKED, now=NOW, inventory="i")
         assert (page.hosts_counted, page.hosts_out, page.hosts_may_be_out) == (4, 1, 2)
 

@@ -346,7 +346,7 @@ def test_what_is_watched_is_in_service_explains_nothing_and_its_repair_has_succe
     assert at.running() == {"node-a": "restart_process"}, at.incident(2).reason
     assert counted(at) == (set(), {"node-a"}, False)
     with at.database.reading() as connection:
-        assert [(row.id, row.well) for row in fleet.active(connection)] == [(1, True), (2, False)]
+        assert [(row.id, row.well) for row in fleet.active_incidents(connection)] == [(1, True), (2, False)]
 
 
 def test_one_whose_nature_nobody_knows_has_to_end_and_its_end_is_not_enough(at):

@@ -8,7 +8,6 @@ The baseline is prometheus_client's own server with nothing but the process metr
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -19,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
-from tests.integration.exporter.running import free_port, until
 from tests.support.fake_nvml import FakeNvml, HostTree
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import until
 
 GPUS = 8
 SCRAPES = 60
@@ -65,8 +66,8 @@ class Served:
 
     def cpu_seconds(self) -> tuple[float, float]:
         """Of the process, and of the children that it has now."""
-        tick = os.sysconf("SC_CLK_TCK")
-        return _ticks(self.pid) / tick, sum(map(_ticks, _children(self.pid))) / tick
+        process = psutil.Process(self.pid)
+        return _cpu_seconds(process), sum(map(_cpu_seconds, process.children()))
 
 
 @contextmanager
@@ -126,19 +127,9 @@ def watching(base: Served, mine: Served) -> None:
     print(f"  autoglm exporter                         {own + child:6.2%}   x {ratio:.0f}   {child:.2%} of it NVML's")
 
 
-def _ticks(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(word) for word in (task / "children").read_text().split()]
-    return found
+def _cpu_seconds(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return used.user + used.system
 
 
 if __name__ == "__main__":

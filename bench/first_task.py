@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.integration.receiver.running import Receiver, alert, now, payload, serving, until
+from tests.integration.receiver.running import Receiver, alert, now, payload, serving
+from tests.support.servers.waiting import until
 
 LAUNCHES = 10
 

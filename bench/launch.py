@@ -25,7 +25,8 @@ from rich.table import Table
 
 from autoglm_recovery.receiver.runs.local import run_directory
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
-from tests.integration.warm.running import Place, ready, until
+from tests.integration.warm.running import Place, ready
+from tests.support.servers.waiting import until
 
 ROUNDS = 7
 AT_ONCE = 8

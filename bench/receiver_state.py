@@ -20,9 +20,10 @@ import psutil
 import psycopg
 
 from bench.load import CONNECTIONS, send
-from tests.integration.receiver.running import alert, now, payload, until
+from tests.integration.receiver.running import alert, now, payload
 from tests.integration.replicas.nursery import POLICY, Receiver, wait_for_incidents
 from tests.support.servers import postgres
+from tests.support.servers.waiting import until
 
 SECONDS = 6.0
 TAKEOVERS = 5

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.servers.traffic import Traffic
+
 from . import laboratory
 from .errors import LabError
 from .laboratory import Lab
 from .receiver import Receiver
 from .steady import wait_until_steady
-from .traffic import Traffic
 
 
 @pytest.fixture(scope="session")

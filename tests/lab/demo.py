@@ -10,6 +10,8 @@ import signal
 import sys
 import time
 
+from tests.support.servers.traffic import PER_SECOND, Traffic
+
 from . import faults, laboratory, memory_limit, report, traffic
 from .errors import LabError
 from .laboratory import Lab
@@ -17,7 +19,6 @@ from .progress import say, step
 from .receiver import HEAL_SECONDS, OVER, Receiver, ReceiverEndedError
 from .steady import wait_until_steady
 from .timeline import Timeline
-from .traffic import Traffic
 
 
 def main() -> int:
@@ -65,7 +66,7 @@ def _show(lab: Lab, started: float) -> int:
     try:
         with step("Starting the receiver (autoglm serve)"):
             receiver.start()
-        with step(f"Sending {traffic.PER_SECOND} requests a second through HAProxy, until all is steady"):
+        with step(f"Sending {PER_SECOND} requests a second through HAProxy, until all is steady"):
             users.start()
             wait_until_steady(lab, users)
         say(f"  Ready {time.monotonic() - started:.0f} s after the start.\n")

@@ -12,7 +12,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
+
+import psutil
+
+from tests.support.servers.leftovers import carrying
 
 from .places import MARK, STATE
 from .waiting import wait_for
@@ -23,35 +26,19 @@ def mark() -> None:
     os.environ[MARK] = str(STATE)
 
 
-def marked() -> list[int]:
+def marked() -> list[psutil.Process]:
     """List the processes that were started with the mark, this one and its parents never among them."""
-    wanted = f"{MARK}={STATE}".encode()
-    spared = _ourselves()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in spared:
-            with contextlib.suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
-
-
-def _ourselves() -> set[int]:
-    chain, pid = set(), os.getpid()
-    while pid > 1:
-        chain.add(pid)
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        pid = int(status.rpartition(")")[2].split()[1])
-    return chain
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [process for process, value in carrying(MARK) if value == str(STATE) and process.pid not in spared]
 
 
 def end_all() -> int:
     """Ask them to end, insist after a while, and return how many there were."""
     first = marked()
     for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        for pid in marked():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        for process in marked():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
         with contextlib.suppress(Exception):
             wait_for("our processes to end", lambda: not marked(), patience, every=0.1)
             break

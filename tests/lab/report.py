@@ -11,12 +11,13 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
+from tests.support.servers.traffic import Counts
+
 from . import engine
 from .laboratory import Lab
 from .progress import say
 from .receiver import Receiver
 from .timeline import Event, Timeline
-from .traffic import Counts
 
 # Rows of the table: what people call the stage, and the first event that marks it (its kind, words in its text).
 STAGES = (

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import httpx
 
+from tests.support.servers.traffic import Traffic
+
 from .laboratory import Lab
-from .traffic import Traffic
 from .waiting import wait_for
 
 STEADY_SECONDS = 60

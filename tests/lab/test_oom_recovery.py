@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from tests.support.servers import account
+from tests.support.servers.traffic import Traffic
 
 from . import engine, faults
 from .expectations import Footprint, last_end, starts
 from .laboratory import Lab
 from .receiver import Receiver
-from .traffic import Traffic
 
 # A request may be lost only if its answer had begun on the server that was killed, which has this many slots.
 SLOTS = 4

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.servers.traffic import Traffic
+
 from .expectations import Footprint, starts
 from .laboratory import Lab
 from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .receiver import as_receiver, receiver_environment
-from .traffic import Traffic
 from .waiting import wait_for
 
 PLAYBOOK_SECONDS = 240

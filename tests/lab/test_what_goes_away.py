@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import httpx
 
+from tests.support.servers.traffic import Traffic
+
 from . import engine, faults
 from .expectations import Footprint
 from .laboratory import Lab
 from .receiver import Receiver
 from .steady import wait_until_steady
-from .traffic import Traffic
 from .waiting import wait_for
 
 SEEN_SECONDS = 120

@@ -1,15 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The users of the lab, and how often HAProxy helped them."""
+"""How often HAProxy helped the users of the lab."""
 
 from __future__ import annotations
 
 import httpx
-
-from tests.support.servers.traffic import PER_SECOND, Counts, Traffic
-
-__all__ = ["PER_SECOND", "Counts", "Traffic", "retried"]
 
 
 def retried(balancer_metrics: str) -> int:

@@ -16,7 +16,7 @@ from autoglm_recovery.knowledge.evidence import snapshot
 from autoglm_recovery.knowledge.gpu.reading import stuck
 from autoglm_recovery.knowledge.gpu.reading.child import PROCESS_NAME
 from autoglm_recovery.knowledge.host.token_file import first_token
-from autoglm_recovery.policy.load import Policy
+from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.console.tones import tone
 from autoglm_recovery.receiver.doctor.inventory import check_inventory
 from autoglm_recovery.receiver.fleet.fleet import InventoryError, fleet_from

@@ -17,8 +17,8 @@ from autoglm_recovery.receiver.access.sessions import ConsoleSession, Sessions
 from autoglm_recovery.receiver.console.filters import read_filter
 from autoglm_recovery.receiver.intake.payload import PayloadError
 from autoglm_recovery.receiver.web import api, gate
-from autoglm_recovery.receiver.web.connection import LARGEST_HEADERS
 from autoglm_recovery.receiver.web.hosts import name_of
+from autoglm_recovery.receiver.web.requests import LARGEST_HEADERS
 from autoglm_recovery.receiver.web.session import HOME, local_path
 from tests.fuzz.target import Target, text
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,7 +23,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry
 from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CHECKOUT, PROGRAMS
 from tests.support.servers import llama
-from tests.support.servers.leftovers import end_processes_of
+from tests.support.servers.leftovers import carrying, end_processes_of
 from tests.support.servers.own_run import own_run
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
@@ -152,12 +150,10 @@ class Fleet:
         """End what is left of runs, and the services, which bear the mark of their PID files."""
         end_processes_of(self.directory)
         known = [host for host, described in self.hosts.items() if described["autoglm_services"]]
-        prefixes = tuple(f"{MARK}={self.service(host)['pid_file']}:".encode() for host in known)
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and prefixes:
-                with contextlib.suppress(OSError):
-                    if any(word.startswith(prefixes) for word in (entry / "environ").read_bytes().split(b"\0")):
-                        os.kill(int(entry.name), signal.SIGKILL)
+        ours = tuple(f"{self.service(host)['pid_file']}:" for host in known)
+        for process, mark in carrying(MARK):
+            if mark.startswith(ours):
+                process.kill()
 
 
 def healthy(url: str) -> bool:

@@ -19,6 +19,7 @@ import yaml
 
 from tests.support.servers import containers, execution_environment, planted
 from tests.support.servers.containers import Runtime
+from tests.support.servers.leftovers import carrying
 from tests.support.servers.planted import PLANTED
 from tests.support.servers.shown import watched
 from tests.support.servers.waiting import until
@@ -121,15 +122,8 @@ def texts(receiver: Receiver, incident: int = 1) -> list[str]:
 
 def contained(receiver: Receiver) -> list[psutil.Process]:
     """Return the processes of playbooks, which are in containers and so below no supervisor of ours."""
-    mark = str(receiver.directory / "state/runs")
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("AUTOGLM_RUN_DIRECTORY", "").startswith(mark):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    runs = str(receiver.directory / "state/runs")
+    return [process for process, directory in carrying("AUTOGLM_RUN_DIRECTORY") if directory.startswith(runs)]
 
 
 def supervisor(run: Path) -> psutil.Process:

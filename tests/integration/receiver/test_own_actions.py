@@ -11,8 +11,9 @@ import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 
 from tests.support.servers.own_run import own_run
+from tests.support.servers.waiting import until
 
-from .running import CHECKOUT, alert, give_modules, now, payload, serving, until
+from .running import CHECKOUT, alert, give_modules, now, payload, serving
 from .test_command_line import autoglm, explain
 
 # Leaves what it was given; a text with braces must arrive as it stands.

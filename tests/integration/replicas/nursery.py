@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 
-from autoglm_recovery.cli.main import serve as autoglm_serve
+from autoglm_recovery.cli.serve import serve as autoglm_serve
 from autoglm_recovery.policy import load_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.fleet.site_config import SiteConfig

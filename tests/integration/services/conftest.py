@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.ownershi
 
 from tests.support.servers import containers, docker
 from tests.support.servers.containers import LABEL, Runtime
+from tests.support.servers.leftovers import carrying
 from tests.support.servers.waiting import until
 
 
@@ -54,12 +53,9 @@ def pid_path(tmp_path: Path) -> Iterator[str]:
     """Where a PID file may be written. What was started with it is ended with the test, by the mark that it bears."""
     path = str(tmp_path / "service.pid")
     yield path
-    prefix = f"{MARK}={path}:".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if any(word.startswith(prefix) for word in (entry / "environ").read_bytes().split(b"\0")):
-                    os.kill(int(entry.name), signal.SIGKILL)
+    for process, mark in carrying(MARK):
+        if mark.startswith(f"{path}:"):
+            process.kill()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import yaml
 from autoglm_recovery.policy.launchers import ExecutionEnvironment
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import container, run_directory
-from autoglm_recovery.receiver.runs.local.run_directory import RunSpec
+from autoglm_recovery.receiver.runs.protocol import RunSpec
 from autoglm_recovery.receiver.runs.warm.playbook import COLD
 from autoglm_recovery.receiver.runs.warm.warmer import Spawned, Warmer
 from tests.integration.warm.playbooks import OBSERVE, PLAYBOOKS

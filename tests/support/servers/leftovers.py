@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,3 +20,15 @@ def end_processes_of(directory: Path) -> None:
         with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid() and any(mark in word for word in process.cmdline()):
                 process.kill()
+
+
+def carrying(variable: str) -> Iterator[tuple[psutil.Process, str]]:
+    """Return each process that was started with a variable of the environment, and its value there.
+
+    So is found what has left its parent, its session and its process group.
+    """
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            value = process.environ().get(variable)
+            if value is not None:
+                yield process, value

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.support.servers import root
 
 LOGIN = "autoglm"
@@ -52,8 +54,8 @@ class Machine:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command there as root, past SSH: for the test's own eyes and hands."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii").split()
-        enter = ["nsenter", f"--target={children[0]}", "--mount", "--pid", "--root", "--wd=/"]
+        (first,) = psutil.Process(self.process.pid).children()
+        enter = ["nsenter", f"--target={first.pid}", "--mount", "--pid", "--root", "--wd=/"]
         return subprocess.run([*enter, *command], capture_output=True, text=True, check=False, timeout=60)
 
 

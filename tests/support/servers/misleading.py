@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .variables import DECLARED, EXTRA_VAR, FILES, given_by, load, looked_up
+from .plays import load
+from .variables import DECLARED, EXTRA_VAR, FILES, given_by, looked_up
 
 _LOOKED_UP = {one for path in FILES for one in looked_up(load(path))}
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.support.servers.ports import free_port
 
@@ -53,10 +54,9 @@ class Triton:
 
     def model_process(self) -> int:
         """The process id of the Python in which the model runs."""
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            for child in (task / "children").read_text(encoding="ascii").split():
-                if b"triton_python_backend_stub" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return int(child)
+        for child in psutil.Process(self.process.pid).children():
+            if any("triton_python_backend_stub" in word for word in child.cmdline()):
+                return child.pid
         raise RuntimeError(f"no model's process is a child of {self.process.pid}")
 
     @property

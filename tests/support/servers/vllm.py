@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.support.servers.ports import free_port
 
@@ -53,10 +54,9 @@ class Vllm:
 
     def core(self) -> int:
         """The process id of its engine core."""
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            for child in (task / "children").read_text(encoding="ascii").split():
-                if "EngineCore" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8", errors="replace"):
-                    return int(child)
+        for child in psutil.Process(self.process.pid).children():
+            if any("EngineCore" in word for word in child.cmdline()):
+                return child.pid
         raise RuntimeError(f"no engine core is a child of {self.process.pid}; see {self.log}")
 
 

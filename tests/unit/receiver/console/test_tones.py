@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.receiver.console.findings import Findings, FindingShown, findings
+from autoglm_recovery.receiver.console.incident import TimelineRow
 from autoglm_recovery.receiver.console.tones import ASK, DANGER, GOOD, NONE, tone
 from autoglm_recovery.receiver.runs.narrate import narrate
-from tests.unit.receiver.console.test_incident import TimelineRow, at, run
+from tests.unit.receiver.console.test_incident import at, run
 
 
 @pytest.mark.parametrize(

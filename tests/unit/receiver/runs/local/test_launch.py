@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from autoglm_recovery.receiver.runs.local.launcher import LocalLauncher
-from autoglm_recovery.receiver.runs.local.run_directory import RunSpec, RunStatus, prepare, status, told
-from autoglm_recovery.receiver.runs.protocol import RunRecord
+from autoglm_recovery.receiver.runs.local.run_directory import prepare, status, told
+from autoglm_recovery.receiver.runs.protocol import RunRecord, RunSpec, RunStatus
 
 ORDER = RunSpec("restart_process", "node-a", Path("/inventory"), 60.0, {"autoglm_target": {"host": "node-a"}})
 

@@ -17,6 +17,7 @@ import pytest
 from autoglm_recovery.receiver.runs import heartbeat
 from autoglm_recovery.receiver.runs.local import processes, run_directory
 from autoglm_recovery.receiver.runs.protocol import RunStatus
+from tests.support.servers.leftovers import carrying
 from tests.support.servers.waiting import until
 
 DEADLINE_S = 20
@@ -60,15 +61,7 @@ def test_a_supervisor_loads_nothing_that_is_the_receiver_s():
 
 def going_on(directory: Path) -> set[int]:
     """Return the processes that carry the run's mark."""
-    mark = f"{processes.MARK}={directory}".encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
+    return {process.pid for process, mark in carrying(processes.MARK) if mark == str(directory)}
 
 
 def begun(directory: Path):

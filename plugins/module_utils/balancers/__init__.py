@@ -1,4 +1,0 @@
-# Copyright: (c) 2026, autoglm.recovery maintainers
-# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""One file per load balancer, behind one protocol; and the policy by which a server is taken out of traffic."""

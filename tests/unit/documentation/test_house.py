@@ -59,3 +59,10 @@ def test_the_files_that_pages_name_exist() -> None:
     looked = [CHECKOUT / each for each in (".", "plugins", "plugins/module_utils", "src/autoglm_recovery", "tests")]
     looked.append(RECEIVER)
     assert {(page, name) for page, name in named if not any((room / name).exists() for room in looked)} == set()
+
+
+def test_packages_of_module_utils_are_empty() -> None:
+    """Sanity of ansible-core before 2.19 refuses any other; what a room is for is drawn in docs/architecture.md."""
+    files = list((CHECKOUT / "plugins/module_utils").rglob("__init__.py"))
+    assert files
+    assert [file for file in files if file.stat().st_size] == []

@@ -14,7 +14,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def moment_of(date: str | None) -> datetime:
         found = parsedate_to_datetime(date or "")
     except (IndexError, OverflowError, TypeError, ValueError) as error:  # the second for a day of twenty digits
         raise ValueError(f"{(date or '')[:100]!r} is no date") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 class _Clock:

@@ -27,9 +27,9 @@ def _cleaned(value: Any) -> Any:
         return redact_text(value)
     if isinstance(value, Mapping):
         return {_cleaned(key): _cleaned(held) for key, held in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_cleaned(held) for held in value]
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     said = repr(value)
     clean = redact_text(said)

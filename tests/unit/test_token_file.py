@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 import typer
 
-from autoglm_recovery.cli import asking, backtest, exporter
+from autoglm_recovery.cli import asking, backtest
+from autoglm_recovery.exporter.options import authorization
 from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 from autoglm_recovery.receiver.fleet import fleet_http
 from autoglm_recovery.receiver.runs.awx import client as awx
@@ -27,7 +28,7 @@ READERS = {
     "itself": first_token,
     "commands": lambda file: asking.AskedReceiver("", token_file=file)._token(),
     "backtest": backtest._token,
-    "exporter": lambda file: exporter._authorization(file)["Authorization"].removeprefix("Bearer "),
+    "exporter": lambda file: authorization(file)["Authorization"].removeprefix("Bearer "),
     "Prometheus and Alertmanager": of_fleet,
     "AWX": awx._token,
 }

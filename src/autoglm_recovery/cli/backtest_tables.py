@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.policy.durations import format_duration
 
 # So many rows of what may have no end; --json has them all.
 _MOST_ROWS = 20

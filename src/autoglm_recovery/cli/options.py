@@ -13,8 +13,8 @@ from pathlib import Path
 import typer
 
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
+from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.knowledge.host.redaction import redact_text
-from autoglm_recovery.policy.durations import parse_duration
 
 
 def duration(value: str, option: str) -> float:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import httpx
@@ -225,7 +225,7 @@ class AlertSender:
         }
 
     def _time(self, at: float) -> str:
-        return datetime.fromtimestamp(at + self._skew, UTC).isoformat()
+        return datetime.fromtimestamp(at + self._skew, timezone.utc).isoformat()
 
 
 def skew_of(date: str | None, now: float) -> float | None:

@@ -40,7 +40,7 @@ class ConnectionLimiter:
         """Count a connection, or return False where there are too many."""
         key = network_of(address)
         with self._lock:
-            if self._open.total() >= self._most or self._open[key] >= self._most_from_one:
+            if sum(self._open.values()) >= self._most or self._open[key] >= self._most_from_one:
                 return False
             self._open[key] += 1
             return True

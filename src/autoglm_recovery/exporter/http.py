@@ -8,9 +8,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import make_server
-from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -18,6 +17,9 @@ from prometheus_client.registry import Collector
 
 from autoglm_recovery.addresses import host_and_port
 from autoglm_recovery.exporter.connections import BoundedHandler, BoundedServer
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment  # new in Python 3.11
 
 
 class ExporterListenError(Exception):

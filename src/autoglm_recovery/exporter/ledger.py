@@ -49,7 +49,7 @@ class FaultLedger:
         """Return all faults, in a stable order."""
         with self._lock:
             faults = sorted(self._faults.items())
-        return [(dict(zip(SERIES, key, strict=True)), seen) for key, seen in faults]
+        return [(dict(zip(SERIES, key)), seen) for key, seen in faults]
 
     def dump(self) -> list[dict[str, Any]]:
         """Return the faults for the state file."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from autoglm_recovery.exporter.gpu_metrics import GpuView, HostView
 from autoglm_recovery.exporter.memory import GpuOwnerMemory, KnownGpu, Snapshot, pids_on
@@ -14,7 +14,8 @@ from autoglm_recovery.exporter.services import NOBODY, NodeService
 from autoglm_recovery.knowledge.gpu.judging.expectations import Expectations
 from autoglm_recovery.knowledge.gpu.judging.verdict import Surroundings, assess
 
-ServiceOf = Callable[[int | None], NodeService | None]
+# As Python 3.9 writes it: this one is evaluated.
+ServiceOf = Callable[[Optional[int]], Optional[NodeService]]
 
 
 def not_looked_yet(memory: GpuOwnerMemory) -> HostView:
@@ -29,10 +30,7 @@ def view_of(snapshot: Snapshot, memory: GpuOwnerMemory, service_of: ServiceOf) -
     assessed = assess(snapshot, Expectations(gpus=memory.expected), Surroundings())
     verdicts = [one["verdict"] for one in assessed["gpus"]]
     readable = snapshot["nvml"]["state"] == "read"
-    seen = [
-        _seen(device, verdict, snapshot, memory, service_of)
-        for device, verdict in zip(snapshot["gpus"], verdicts, strict=True)
-    ]
+    seen = [_seen(device, verdict, snapshot, memory, service_of) for device, verdict in zip(snapshot["gpus"], verdicts)]
     names = {view.known.gpu for view in seen}
     gone = [
         GpuView(known, "unhealthy" if readable else "unknown", "gone", lost=readable, owner=_owner(memory, known))

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.policy.alertmanager import Alertmanager
-from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.policy.section import Duration, Section, choices, known

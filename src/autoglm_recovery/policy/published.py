@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 
 

@@ -19,8 +19,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from autoglm_recovery.durations import format_duration, parse_duration
 from autoglm_recovery.knowledge.faults.classes import ACTIONS, FAILURE_CLASSES
-from autoglm_recovery.policy.durations import format_duration, parse_duration
 from autoglm_recovery.policy.matchers import parse_matchers
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.matchers import Matcher, parse_matchers
 from autoglm_recovery.rules.engine_metrics import ALL, SLOW_PREFIX, pattern
 from autoglm_recovery.rules.targets import HAPROXY_JOB, PROXY, REPLICA_HOST, REPLICA_SERVICE, SERVER

@@ -13,9 +13,9 @@ from datetime import timedelta
 
 import jinja2
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.exporter.alerts import IDENTITY, KERNEL_ALERTS
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.rules.configuration import SLOW_SCRAPE, heartbeat_timeout
 from autoglm_recovery.rules.engine_metrics import (
     CACHE,

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.load import PolicyError, parse_policy
 from autoglm_recovery.policy.matchers import parse_matchers
 from autoglm_recovery.receiver.access.entries import AuthError, holds_open_token, read_entries

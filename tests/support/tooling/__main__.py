@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.support.tooling import cores, interpreters, packages, sanity
+from tests.support.tooling import cores, exporter_distribution, interpreters, packages, sanity
 from tests.support.tooling.beside import Beside, keep
 from tests.support.tooling.report import Check, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
@@ -71,6 +71,7 @@ BUDGETS = {
     "collection": 15,
     "wheel": 60,
     "cores": 240,
+    "exporter": 60,
     "lab": 780,
     "unit-newest": 130,
     "integration-newest": 330,
@@ -145,6 +146,7 @@ def steps_for(report: Report) -> dict[str, Step]:
         "collection": packages.check_collection,
         "wheel": packages.check_wheel,
         "cores": cores.run,
+        "exporter": exporter_distribution.check_exporter,
         "lab": lab,
         "unit-newest": unit_again,
         "integration-newest": integration_again,

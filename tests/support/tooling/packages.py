@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
 import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
@@ -48,6 +50,7 @@ SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
     "Makefile",
     "PKG-INFO",
     "bench",
+    "distributions",
     "galaxy.yml",
     "pyproject.toml",
     "share",
@@ -87,7 +90,7 @@ def check_wheel(workplace: Workplace) -> str:
     """Make what a release publishes, the sdist and the wheel of it, and use both halves of the wheel elsewhere."""
     with tempfile.TemporaryDirectory(prefix="autoglm-wheel-") as temporary:
         work = Path(temporary)
-        build = [workplace.python, "-m", "build", "--outdir"]
+        build = [workplace.python, "-m", "build", "--installer", "uv", "--outdir"]
         workplace.read(*build, str(work / "dist"), str(CHECKOUT))
         sdist, wheel = next(work.glob("dist/*.tar.gz")), next(work.glob("dist/*.whl"))
         workplace.read(workplace.python, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
@@ -101,7 +104,10 @@ def check_wheel(workplace: Workplace) -> str:
         workplace.read(*build, str(work / "direct"), "--wheel", str(CHECKOUT))
         if different := differing(files, contents(next(work.glob("direct/*.whl")))):
             raise StepFailedError(f"the wheel of the sdist is not that of the checkout: {', '.join(different[:5])}")
-        _start(work, workplace, wheel)
+        with ThreadPoolExecutor(max_workers=2) as lanes:
+            others = lanes.submit(_as_a_tool, work, workplace, sdist, wheel)
+            _start(work, workplace, wheel)
+            others.result()
     return f"{sdist.name}, {len(names)} files; {wheel.name}, {len(files)} files"
 
 
@@ -131,6 +137,8 @@ def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
     pip = [fresh.python, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check"]
     fresh.read(*pip, "install", str(wheel), cwd=elsewhere)
     fresh.read(fresh.python, "-c", _IMPORT_ALL, cwd=elsewhere)
+    if not (fresh.venv / "share/man/man1/autoglm.1").is_file():
+        raise StepFailedError("the wheel brings no man page")
     for command in ("--help", "--version", "schema", "rules"):
         fresh.read(fresh.program("autoglm"), command, cwd=elsewhere)
     (elsewhere / "auto-recovery.yaml").write_text("monitoring: {interval: 2s}\n")
@@ -138,6 +146,28 @@ def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
     fresh.read(fresh.program("autoglm"), "check", "auto-recovery.yaml", cwd=elsewhere)
     _serve(fresh, elsewhere)
     use(fresh, elsewhere, fresh.environment())
+
+
+def _as_a_tool(work: Path, workplace: Workplace, sdist: Path, wheel: Path) -> None:
+    """Install the sdist with uv and the wheel with pipx, each as a person does who wants the command alone."""
+    elsewhere = work / "in-no-checkout"
+    elsewhere.mkdir()
+    names = ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "PIPX_HOME", "PIPX_BIN_DIR", "PIPX_MAN_DIR")
+    places = {name: str(work / name) for name in names}
+    environment = workplace.environment(**places)
+    python = ["--python", sys.executable]
+    workplace.read(workplace.program("uv"), "tool", "install", *python, str(sdist), cwd=elsewhere, env=environment)
+    workplace.read(
+        workplace.program("pipx"), "install", "--backend", "uv", *python, str(wheel), cwd=elsewhere, env=environment
+    )
+    for folder in ("UV_TOOL_BIN_DIR", "PIPX_BIN_DIR"):
+        command = str(Path(places[folder], "autoglm"))
+        told = json.loads(workplace.read(command, "version", "--json", cwd=elsewhere, env=environment))
+        if f"-{told['autoglm_recovery']}-" not in wheel.name:
+            raise StepFailedError(f"{command} is of another release: {told}")
+        workplace.read(command, "schema", cwd=elsewhere, env=environment)
+    if not Path(places["PIPX_MAN_DIR"], "man1/autoglm.1").exists():
+        raise StepFailedError("pipx puts no man page where man finds it")
 
 
 def _serve(fresh: Workplace, elsewhere: Path) -> None:

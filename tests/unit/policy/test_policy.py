@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_recovery.durations import format_duration, parse_duration
 from autoglm_recovery.knowledge.faults.classes import (
     ACTIONS,
     DEFAULT_LADDERS,
@@ -23,7 +24,6 @@ from autoglm_recovery.knowledge.faults.classes import (
     destroys,
 )
 from autoglm_recovery.policy import Policy, PolicyError, load_policy, parse_policy
-from autoglm_recovery.policy.durations import format_duration, parse_duration
 from autoglm_recovery.policy.model import Strategy
 from autoglm_recovery.policy.repertoire import OURS
 

@@ -15,9 +15,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.rules.configuration import render_alertmanager, render_alertmanager_fragment, render_prometheus
 from autoglm_recovery.rules.render import render_receiver_rules, render_rules
 

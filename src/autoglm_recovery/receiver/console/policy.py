@@ -11,7 +11,7 @@ from datetime import datetime
 
 import yaml
 
-from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.own import OwnAction
 from autoglm_recovery.receiver.console.moments import moment

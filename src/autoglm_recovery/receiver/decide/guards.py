@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.knowledge.faults.classes import OUT_OF_SERVICE
 from autoglm_recovery.knowledge.host import clocks
-from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.guardrails import Unreachable, allowed
 from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker

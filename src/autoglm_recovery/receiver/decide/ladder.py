@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.values.model import Decision, FaultMode, Verb

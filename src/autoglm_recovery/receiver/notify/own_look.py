@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.receiver.notify.own_state import OwnObservation
 from autoglm_recovery.receiver.process.worker import WorkerTrouble

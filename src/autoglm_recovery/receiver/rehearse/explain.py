@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy import Policy, Strategy
-from autoglm_recovery.policy.durations import format_duration
 from autoglm_recovery.policy.own import ActionProof
 from autoglm_recovery.receiver.decide.decide import decide, examine
 from autoglm_recovery.receiver.decide.gather import affected, affected_pools, pools_of

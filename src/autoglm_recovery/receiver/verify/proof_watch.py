@@ -14,8 +14,8 @@ import sqlalchemy as sa
 import structlog
 
 from autoglm_recovery import bounded_http
+from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.knowledge.host import clocks
-from autoglm_recovery.policy.durations import parse_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.policy.proof import Prometheus
 from autoglm_recovery.receiver.fleet import fleet_http

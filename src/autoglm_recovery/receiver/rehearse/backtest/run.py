@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoglm_recovery.policy.durations import format_duration
+from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.model import Policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host
 from autoglm_recovery.receiver.fleet.own_playbooks import runnable

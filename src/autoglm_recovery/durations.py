@@ -29,9 +29,7 @@ def parse_duration(value: object) -> timedelta:
     match = _WHOLE.fullmatch(value.strip())
     if not match or not any(match.groups()):
         raise ValueError(f"{value!r} is not a duration; write for example 2s, 500ms, 1m30s or 1d")
-    milliseconds = sum(
-        int(count) * factor for count, factor in zip(match.groups(), _UNITS.values(), strict=True) if count
-    )
+    milliseconds = sum(int(count) * factor for count, factor in zip(match.groups(), _UNITS.values()) if count)
     try:
         return timedelta(milliseconds=milliseconds)
     except OverflowError as error:

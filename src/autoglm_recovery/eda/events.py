@@ -18,6 +18,7 @@ from autoglm_recovery.eda.data import all_as_data
 from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.intake.payload import PayloadError, Rejected, parse_webhook
 from autoglm_recovery.receiver.rehearse.explain import explain_alert
+from autoglm_recovery.receiver.triage.classify import UNKNOWN
 from autoglm_recovery.receiver.triage.own_alerts import for_people
 from autoglm_recovery.receiver.values.model import Alert, Verb
 
@@ -91,5 +92,5 @@ def _variables(alert: Alert, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unread(rejected: Rejected) -> dict[str, Any]:
-    about = {**dict.fromkeys(_TOLD), "decision": SET_ASIDE, "reason": rejected.reason}
+    about = {**dict.fromkeys(_TOLD), "decision": SET_ASIDE, "failure_class": UNKNOWN, "reason": rejected.reason}
     return {"autoglm": all_as_data({**about, "status": None, "alert": "", "target": None, "labels": {}})}

@@ -25,7 +25,7 @@ class FilterError(ValueError):
     """The filter has nothing to judge alerts by; the text says what to do."""
 
 
-def known_world(inventory: str | None, policy: str | None, reload_after: float) -> SiteConfig:
+def known_config(inventory: str | None, policy: str | None, reload_after: float) -> SiteConfig:
     """Return what alerts are judged by; what was read longer ago than ``reload_after`` seconds is read again.
 
     A bad file keeps what was read before, and is logged.  Raises FilterError if nothing was read yet, and cannot be.

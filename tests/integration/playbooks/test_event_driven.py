@@ -9,6 +9,7 @@ import pytest
 
 from autoglm_recovery.receiver.runs import ansible_settings
 from tests.support.servers import rulebook
+from tests.support.servers.own_run import own_run
 from tests.support.servers.waiting import until
 
 from .fleet import Fleet
@@ -26,15 +27,17 @@ def test_an_event_about_a_healthy_server_restarts_nothing(fleet: Fleet) -> None:
     before = fleet.start("p1")
     inventory = fleet.inventory()
     given = {"AUTOGLM_INVENTORY": str(inventory), **ansible_settings.ENVIRONMENT}
-    payload = {"version": "4", "alerts": [alert(host="p1"), alert(host="all"), alert(host=f"p1{PWN}")]}
+    told = [alert(host="p1"), alert(host="all"), alert(host=f"p1{PWN}"), {"labels": PWN}]
+    watchdog = {"status": "firing", "labels": {"alertname": "Watchdog"}, "startsAt": "2026-11-22T20:00:00Z"}
+    payload = {"version": "4", "alerts": [watchdog, *told]}
     try:
         with rulebook.running(
-            fleet.directory, "autoglm.recovery.fleet", inventory, fleet.environment(**given), fleet.own_run()
+            fleet.directory, "autoglm.recovery.fleet", inventory, fleet.environment(**given), own_run(fleet.directory)
         ) as running:
             # Alertmanager repeats what goes on firing.
             assert [running.post(payload).status_code for _ in range(2)] == [200, 200]
             until("the run's end", lambda: "PLAY RECAP" in running.said() or "Terminating" in running.said())
-            until("the others to be told", lambda: running.said().count("refuse, Crash") == 2)
+            until("the last one to be told of", lambda: "set aside, : " in running.said())
             said = running.said()
     except rulebook.Unavailable as why:
         pytest.skip(str(why))
@@ -43,4 +46,6 @@ def test_an_event_about_a_healthy_server_restarts_nothing(fleet: Fleet) -> None:
     assert said.count("PLAY RECAP") == 1
     assert fleet.pid("p1") == before
     assert "host='all' is not the exact name" in said
+    assert said.count("refuse, Crash") == 2
+    assert "Watchdog" not in said
     assert list(fleet.directory.rglob("pwned")) == []

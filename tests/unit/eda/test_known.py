@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autoglm_recovery.eda import known
-from autoglm_recovery.eda.known import FilterError, known_world
+from autoglm_recovery.eda.known import FilterError, known_config
 from autoglm_recovery.policy import PolicyError
 from autoglm_recovery.receiver.fleet.fleet import InventoryError
 
@@ -48,16 +48,16 @@ def read(monkeypatch: pytest.MonkeyPatch) -> type[Read]:
 
 @pytest.mark.usefixtures("read")
 def test_it_is_read_once_and_again_after_a_while() -> None:
-    assert [known_world("i", None, 3600) for _ in range(3)] == [1, 1, 1]
-    assert [known_world("i", None, 0) for _ in range(2)] == [2, 3]
-    assert known_world("other", None, 3600) == 1
+    assert [known_config("i", None, 3600) for _ in range(3)] == [1, 1, 1]
+    assert [known_config("i", None, 0) for _ in range(2)] == [2, 3]
+    assert known_config("other", None, 3600) == 1
 
 
 def test_what_has_become_bad_is_told_and_changes_nothing(read: type[Read], caplog: pytest.LogCaptureFixture) -> None:
-    known_world("i", None, 3600)
+    known_config("i", None, 3600)
     read.wrong = "line 3 is no YAML"
     with caplog.at_level(logging.WARNING):
-        assert known_world("i", None, 0) == 1
+        assert known_config("i", None, 0) == 1
     assert "line 3 is no YAML" in caplog.text
 
 
@@ -65,24 +65,24 @@ def test_what_was_bad_from_the_beginning_is_an_error_until_it_is_good(read: type
     read.wrong = "line 3 is no YAML"
     for _ in range(2):
         with pytest.raises(FilterError, match="line 3 is no YAML"):
-            known_world("i", None, 3600)
+            known_config("i", None, 3600)
     read.wrong = None
-    assert known_world("i", None, 3600) == 1
+    assert known_config("i", None, 3600) == 1
 
 
 def test_the_environment_says_what_the_rulebook_does_not(read: type[Read], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FilterError, match="give the option inventory, or set AUTOGLM_INVENTORY"):
-        known_world(None, None, 3600)
+        known_config(None, None, 3600)
     monkeypatch.setenv(known.INVENTORY, "/from/environment")
     monkeypatch.setenv(known.POLICY, "/policy")
-    known_world(None, None, 3600)
+    known_config(None, None, 3600)
     assert read.given == (Path("/policy"), Path("/from/environment"))
-    known_world("/inventory", "/other", 3600)
+    known_config("/inventory", "/other", 3600)
     assert read.given == (Path("/other"), Path("/inventory"))
 
 
 def test_a_policy_that_cannot_be_used_is_told_in_its_own_words(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text("recovery: {strategy: {}}")
     with pytest.raises(FilterError, match="strategies") as caught:
-        known_world(str(tmp_path / "inventory.yml"), str(tmp_path / "policy.yaml"), 3600)
+        known_config(str(tmp_path / "inventory.yml"), str(tmp_path / "policy.yaml"), 3600)
     assert isinstance(caught.value.__cause__, PolicyError)

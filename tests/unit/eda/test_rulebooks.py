@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from autoglm_recovery.eda.events import IGNORE
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from autoglm_recovery.receiver.values.model import Verb
 from tests.lab.places import CHECKOUT
@@ -48,7 +49,7 @@ def test_only_what_is_to_be_run_is_run_and_everything_else_that_fires_is_told() 
     acts, tells = ruleset["rules"]
     assert acts["condition"] == f'event.autoglm.decision == "{Verb.run.value}"'
     assert acts["action"]["run_playbook"]["extra_vars"].keys() == {"autoglm_target", "autoglm_incident"}
-    assert tells["condition"].startswith(f'event.autoglm.decision != "{Verb.run.value}"')
+    assert tells["condition"] == f'event.autoglm.decision not in ["{Verb.run.value}", "resolve", "{IGNORE}"]'
     assert tells["action"].keys() == {"debug"}
     # Nothing is run on a host that the filter has not named, and nothing is taken from whoever has no token.
     assert ruleset["hosts"] == "localhost"

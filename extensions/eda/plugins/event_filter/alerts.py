@@ -62,7 +62,7 @@ EXAMPLES = r"""
 
 try:
     from autoglm_recovery.eda.events import events_of
-    from autoglm_recovery.eda.known import known_world
+    from autoglm_recovery.eda.known import known_config
 except ImportError as error:
     raise ImportError(
         "the event filter autoglm.recovery.alerts needs the Python package autoglm-recovery beside ansible-rulebook:"
@@ -74,4 +74,4 @@ def main(
     event: dict[str, Any], inventory: str | None = None, policy: str | None = None, reload_after: float = 60.0
 ) -> list[dict[str, Any]]:
     """Return an event for each alert of an event."""
-    return events_of(event, known_world(inventory, policy, reload_after), time.time())
+    return events_of(event, known_config(inventory, policy, reload_after), time.time())

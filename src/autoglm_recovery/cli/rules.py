@@ -17,13 +17,16 @@ from autoglm_recovery.policy import Policy, PolicyError, load_policy
 RULES_FILES = ("autoglm.rules.yml", "receiver.rules.yml")
 
 
-def rules(  # noqa: PLR0917 - options are arguments
+def rules(  # noqa: PLR0913, PLR0917 - options are arguments
     policy: Annotated[Path | None, typer.Option(help="The policy file; without one, defaults hold.")] = None,
     inventory: Annotated[
         Path | None,
         typer.Option("--inventory", "-i", help="Write target files too, for the hosts and services of this inventory."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write all files into this directory.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all files for a program, as one JSON object: the text by the name.")
+    ] = False,
     webhook_url: Annotated[
         str, typer.Option(help="Where Alertmanager finds the receiver; its /metrics are scraped there too.")
     ] = "http://127.0.0.1:9470/api/v1/alerts",
@@ -60,15 +63,14 @@ def rules(  # noqa: PLR0917 - options are arguments
         raise typer.BadParameter(
             "is for a receiver with TLS: --webhook-url must be https://...", param_hint="--ca-file"
         )
+    if as_json and out:
+        raise typer.BadParameter("prints what --out writes: give one of them", param_hint="--json")
     if inventory and out is None:
         raise typer.BadParameter("writes target files: give --out too", param_hint="--inventory")
     try:
         read = load_policy(policy) if policy else Policy()
     except PolicyError as error:
         refuse(error)
-    if out is None:
-        typer.echo(render_rules(read), nl=False)
-        return
     where = targets_dir or ("targets" if inventory else "/etc/prometheus/targets")
     scraping: Any = {
         "targets_dir": where,
@@ -86,6 +88,9 @@ def rules(  # noqa: PLR0917 - options are arguments
         "alertmanager.yml": render_alertmanager(read, **receiving),
         "alertmanager.merge.yml": render_alertmanager_fragment(read, **receiving),
     }
+    if out is None:
+        typer.echo(json.dumps(files) if as_json else files[RULES_FILES[0]], nl=as_json)
+        return
     files |= _targets(inventory, webhook_url) if inventory else {}
     try:
         for name, text in files.items():

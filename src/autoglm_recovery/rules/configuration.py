@@ -165,7 +165,9 @@ def render_alertmanager_fragment(
             "receivers": [_receiver(webhook_url, token_file, ca_file)],
         },
         "# To be merged into alertmanager.yml: the routes before all others below `route.routes`, the receiver\n"
-        "# to the others. `continue` lets every alert reach the people whom it reached before.\n",
+        "# to the others. `continue` lets every alert reach the routes of yours that it reached before. What none of\n"
+        "# them takes went to your default receiver; for that to go on, repeat the matchers of the routes below,\n"
+        "# without receiver and `continue`, as the last ones of `route.routes` (the role alertmanager_route does).\n",
     )
 
 

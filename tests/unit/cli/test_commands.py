@@ -101,9 +101,13 @@ def test_rules_refuse_a_bad_policy_and_write_nothing(bad, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_rules_write_all_files(tmp_path):
+def test_rules_write_all_files_or_print_them_for_a_program(tmp_path):
     assert run("rules", "--out", str(tmp_path / "out")).exit_code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
+    written = {name: (tmp_path / "out" / name).read_text("utf-8") for name in names}
+    assert json.loads(run("rules", "--json").stdout) == written
+    assert run("rules").stdout == written["autoglm.rules.yml"]
+    assert run("rules", "--json", "--out", str(tmp_path / "out")).exit_code == 2
     assert names == {
         *("autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"),
         *("prometheus.merge.yml", "alertmanager.merge.yml", "grafana-dashboard.json"),

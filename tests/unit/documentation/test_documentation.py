@@ -45,6 +45,12 @@ def test_readme_lists_every_module() -> None:
     assert named == {path.stem for path in (CHECKOUT / "plugins/modules").glob("[a-z]*.py")}
 
 
+def test_the_page_of_roles_lists_every_role() -> None:
+    rows = table((CHECKOUT / "docs/roles.md").read_text("utf-8"), "| role | what it does")
+    named = {re.sub(r"\[`(\w+)`\]\(.*\)", r"\1", row[0]) for row in rows}
+    assert named == {path.name for path in (CHECKOUT / "roles").iterdir()}
+
+
 # --- the policy ------------------------------------------------------------------------------------------------------
 
 KEYS = table((CHECKOUT / "docs/policy.md").read_text("utf-8"), "| key | default | meaning |")

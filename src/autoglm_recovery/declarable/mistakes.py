@@ -19,6 +19,7 @@ from autoglm_recovery.declarable.options import (
     POOL,
     SERVICE,
     SERVICE_NAMES,
+    WITH_PID_FILE,
     Options,
 )
 from autoglm_recovery.knowledge.balancers.pool import parse_needed
@@ -33,6 +34,7 @@ TEMPLATE = re.compile(r"\{[{%]")
 # What Ansible takes for a number or a flag, though it is a text.
 NUMBERS = {"int": r"^[+-]?[0-9]+$", "float": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"}
 FLAGS = ("true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0")
+_COMMAND = "give a list that begins with an absolute path"
 _CALLED = {"str": "a text", "path": "a path", "int": "a whole number", "float": "a number", "bool": "true or false",
            "dict": "a mapping", "list": "a list"}  # fmt: skip
 
@@ -51,29 +53,40 @@ def of_service(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
     """Yield what is wrong with one of ``autoglm_services``."""
     found = [*_of_options(SERVICE, service)]
     found += _of_url(service.get("url")) if not any("its url" in each.what for each in found) else ()
+    found += [*_of_name(service), *_of_engine_options(service)]
     yield from found
+    if not found and not _has_template(service):
+        # What is left is for the code that would use it to say.
+        yield from _refused(lambda: open_service(_as_taken(SERVICE, service), 1.0))
+        options = service.get("engine_options") or {}
+        yield from _refused(lambda: open_engine(service["engine"], service["url"], options=options))
+
+
+def _of_name(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
+    """Yield what is wrong with what runs the service."""
     named = [name for name in SERVICE_NAMES if name in service]
     if len(named) != 1:
         yield DeclaredMistake(
             f"has {' and '.join(named) or 'no unit, container or pid_file'}", "give exactly one of them"
         )
-    elif "pid_file" in named and not _is_command(service.get("start_command")):
-        what = (
-            "has a pid_file and no start_command"
-            if service.get("start_command") is None
-            else "its start_command is none"
-        )
-        yield DeclaredMistake(what, "give a list that begins with an absolute path")
-    elif not found and not _has_template(service):
-        yield from _refused(lambda: open_service(service, 1.0))
-    engine = ENGINES.get(str(service.get("engine")))
-    options = service.get("engine_options")
+        return
+    if service[named[0]] is None:
+        yield DeclaredMistake(f"its {named[0]} is empty", "write what it is")
+    if "pid_file" not in named:
+        for key in WITH_PID_FILE:
+            if service.get(key) and not _is_template(service[key]):
+                yield DeclaredMistake(f"its {key} belongs to a service with a pid_file", "leave it out")
+    elif service.get("start_command") is None:
+        yield DeclaredMistake("has a pid_file and no start_command", _COMMAND)
+    elif not _is_command(service["start_command"]):
+        yield DeclaredMistake("its start_command is none", _COMMAND)
+
+
+def _of_engine_options(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
+    engine, options = ENGINES.get(str(service.get("engine"))), service.get("engine_options")
     if engine is not None and isinstance(options, Mapping):
-        unknown = sorted(str(key) for key in options if key not in engine.options)
-        yield from (_nothing_reads(f"engine_options.{key}", key, engine.options) for key in unknown)
-        found += [DeclaredMistake("")] * len(unknown)
-    if engine is not None and not found and not _has_template(service):
-        yield from _refused(lambda: open_engine(engine.name, str(service["url"]), options=options or {}))
+        for key in sorted(str(key) for key in options if key not in engine.options):
+            yield _nothing_reads(f"engine_options.{key}", key, engine.options)
 
 
 def _of_url(url: object) -> Iterator[DeclaredMistake]:
@@ -115,8 +128,24 @@ def _of_balancer(balancer: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
             f"its balancer of kind {kind} has no {' and no '.join(missing)}", "docs/balancers.md says what it needs"
         )
     elif not _has_template(balancer) and not [*_of_options(BALANCER, balancer)]:
-        defaults = {name: option.get("default") for name, option in BALANCER.items()}
-        yield from _refused(lambda: open_balancer({**defaults, **balancer}))
+        yield from _refused(lambda: open_balancer(_as_taken(BALANCER, balancer)))
+
+
+def _as_taken(options: Options, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a module gets of options that are of the right types: Ansible makes a number of a text, and so on."""
+    return {name: _taken(option, given.get(name)) for name, option in options.items()}
+
+
+def _taken(option: Mapping[str, Any], value: Any) -> Any:
+    if value is None:
+        return option.get("default")
+    if option["type"] in ("int", "float"):
+        return float(value) if option["type"] == "float" else int(value)
+    if option["type"] == "list":
+        return [str(each) for each in (value.split(",") if isinstance(value, str) else value)]
+    if option["type"] == "dict":
+        return _as_taken(option["options"], value) if "options" in option else value
+    return value if option["type"] == "bool" else str(value)
 
 
 def _refused(ask: Any) -> Iterator[DeclaredMistake]:
@@ -179,7 +208,8 @@ def _is(value: Any, option: Mapping[str, Any]) -> bool:
     if kind in NUMBERS:
         text = isinstance(value, str) and "\n" not in value and re.search(NUMBERS[kind], value) is not None
         return text or isinstance(value, int if kind == "int" else int | float)
-    return isinstance(value, str) or (isinstance(value, int | float) and kind == "str" and not option.get("strict"))
+    strict = kind == "path" or option.get("strict") or "shape" in option
+    return isinstance(value, str) or (isinstance(value, int | float) and not strict)
 
 
 def _is_command(value: Any) -> bool:

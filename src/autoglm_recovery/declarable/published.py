@@ -28,6 +28,8 @@ _PLAIN: Mapping[str, list[dict[str, Any]]] = {
     "float": [{"type": "number"}, {"type": "string", "pattern": NUMBERS["float"]}],
     "bool": [{"type": "boolean"}, {"enum": [*FLAGS, 0, 1]}],
 }
+# What playbooks take for a key that is not there.
+_NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}
 _SHARED = {id(BALANCER): "balancer", id(CHECKPOINT): "checkpoint"}
 
 
@@ -36,7 +38,14 @@ def json_schema() -> dict[str, Any]:
     service = {
         **_of_options(SERVICE),
         "oneOf": [{"required": [name]} for name in SERVICE_NAMES],
-        "dependentRequired": {"pid_file": ["start_command"], **{name: ["pid_file"] for name in WITH_PID_FILE}},
+        "dependentRequired": {"pid_file": ["start_command"]},
+        "allOf": [
+            {
+                "if": {"required": [name], "properties": {name: {"not": {"anyOf": [_NOTHING, _TEMPLATE]}}}},
+                "then": {"required": ["pid_file"]},
+            }
+            for name in WITH_PID_FILE
+        ],
     }
     pool = {**_of_options(POOL), "oneOf": [{"required": ["balancer"]}, {"required": ["balancers"]}]}
     needs = [
@@ -63,16 +72,16 @@ def json_schema() -> dict[str, Any]:
 def _of_options(options: Options) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {name: _of_option(name, option) for name, option in options.items()},
+        "properties": {name: _of_option(option) for name, option in options.items()},
         "required": [name for name, option in options.items() if option.get("required")],
         "additionalProperties": False,
     }
 
 
-def _of_option(name: str, option: Mapping[str, Any]) -> dict[str, Any]:
+def _of_option(option: Mapping[str, Any]) -> dict[str, Any]:
     described = {"description": option["description"]} if "description" in option else {}
-    # Which of these is given counts, whatever its value.
-    empty = [] if option.get("required") or name in SERVICE_NAMES else [{"type": "null"}]
+    # A key that names the service counts, whatever its value.
+    empty = [] if option.get("required") or "shape" in option else [{"type": "null"}]
     return {**described, "anyOf": [*_values(option), _TEMPLATE, *empty]}
 
 

@@ -120,7 +120,8 @@ def _of_balancers(
     pool = pools.get(service.get("pool")) if isinstance(pools, Mapping) else None
     if not isinstance(pool, Mapping):
         return
-    for balancer in pool.get("balancers") or [pool.get("balancer")]:
+    listed = pool.get("balancers") or [pool.get("balancer")]
+    for balancer in listed if isinstance(listed, list) else ():
         if not isinstance(balancer, Mapping) or balancer.get("kind") != "haproxy":
             continue
         on = str(balancer.get("host") or host)

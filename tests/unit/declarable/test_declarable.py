@@ -13,6 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoglm_recovery.declarable import options
 from autoglm_recovery.declarable.mistakes import of_pool, of_service
@@ -117,7 +119,7 @@ def test_what_is_right_is_right_by_both(variables: dict[str, Any]) -> None:
         (service(container="x"), "has unit and container -> give exactly one of them"),
         (service(container=None), "has unit and container -> give exactly one of them"),
         (service(PID_FILE, start_command=...), "has a pid_file and no start_command"),
-        (service(user="llama"), "user belongs to a service with a pid_file"),
+        (service(user="llama"), "its user belongs to a service with a pid_file"),
         (service(engine="vlm"), "there is no engine vlm"),
         (service(engine=...), "has no engine: every run would be refused"),
         (service(url=...), "has no url: every run would be refused"),
@@ -181,3 +183,34 @@ def test_every_key_is_described_to_an_editor_and_on_the_page() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", page, re.MULTILINE)
     expected = {**options.SERVICE, **options.POOL}
     assert dict(rows) == {name: option["description"] for name, option in expected.items()}
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(["http://a", "llama.service", "/x", "{{ a }}", "50%", "yes", "7"]),
+    lambda held: (
+        st.lists(held, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=5) | st.sampled_from([*options.BALANCER, *options.CHECKPOINT]), held, max_size=4
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    st.sampled_from([UNIT, PID_FILE]),
+    st.dictionaries(st.sampled_from([*options.SERVICE]), VALUES, max_size=2),
+    st.dictionaries(st.sampled_from([*options.POOL]), VALUES, max_size=2),
+    st.dictionaries(st.sampled_from([*options.BALANCER]), VALUES, max_size=2),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_an_editor_calls_wrong_the_checks_do_too_and_nothing_stops_them(
+    base: dict[str, Any], of_a_service: dict[str, Any], of_a_pool: dict[str, Any], of_a_balancer: dict[str, Any]
+) -> None:
+    for variables in (service(base, **of_a_service), pool(**of_a_pool), balancer(**{**HAPROXY, **of_a_balancer})):
+        assert by_check(variables) or not by_schema(variables)

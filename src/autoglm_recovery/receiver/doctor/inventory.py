@@ -106,7 +106,7 @@ def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
         yield from _said(host, (replace(each, what=f"pool {name}: {each.what}") for each in of_pool(pool)))
         for balancer in balancers_of(pool):
             on = balancer.get("host")
-            if on is not None and on not in fleet.hosts and not TEMPLATE.search(str(on)):
+            if isinstance(on, str) and on not in fleet.hosts and not TEMPLATE.search(on):
                 yield wrong(
                     CHECK, f"the balancer of pool {name} is on {on}, which is no host", host, meant(on, fleet.hosts)
                 )
@@ -117,7 +117,7 @@ def balancers_of(pool: object) -> list[Mapping[str, Any]]:
     if not isinstance(pool, Mapping):
         return []
     listed = pool.get("balancers") or [pool.get("balancer")]
-    return [balancer for balancer in listed if isinstance(balancer, Mapping)]
+    return [balancer for balancer in listed if isinstance(balancer, Mapping)] if isinstance(listed, list) else []
 
 
 def _names_for_two(fleet: Fleet) -> Iterator[DoctorFinding]:

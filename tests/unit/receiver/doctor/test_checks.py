@@ -87,6 +87,14 @@ def test_mistakes_of_a_service(changes: dict[str, Any], what: str) -> None:
             "the balancer of pool chat is on node-c, which is no host -> did you mean node-a?",
         ),
         (
+            {"node_a": {"autoglm_services": [SERVICE], "autoglm_pools": {"chat": {"balancers": 5}}}},
+            "pool chat: its balancers must be a list, not 5",
+        ),
+        (
+            {"node_a": {"autoglm_services": [SERVICE], "autoglm_pools": {"chat": {"balancer": {"host": ["ops"]}}}}},
+            "pool chat: its balancer.host must be a text, not a list",
+        ),
+        (
             {
                 "node_a": {"autoglm_services": [SERVICE], "ansible_host": "192.0.2.1"},
                 "node_b": {"ansible_host": "192.0.2.1"},
@@ -97,6 +105,12 @@ def test_mistakes_of_a_service(changes: dict[str, Any], what: str) -> None:
 )  # fmt: skip
 def test_mistakes_of_hosts(hosts_: dict[str, Any], what: str) -> None:
     assert what in said(check_inventory(fleet(**hosts_), Policy()))
+
+
+def test_a_mistake_of_a_group_s_variable_is_said_once_with_the_hosts_that_have_it() -> None:
+    many = {f"n{number}": {"autoglm_services": [SERVICE], "autoglm_pools": {"chat": {}}} for number in range(5)}
+    (found,) = check_inventory(fleet(**many), Policy())
+    assert (found.where, found.what[:27]) == ("n0, n1, n2 and 2 more", "pool chat: has no balancer:")
 
 
 def test_no_finding_repeats_a_secret_of_what_it_quotes() -> None:

@@ -92,6 +92,6 @@ def test_no_page_gives_the_receiver_what_is_root_s_on_hosts() -> None:
 
 
 def test_there_is_a_way_to_report_and_readme_leads_there() -> None:
-    assert "(SECURITY.md)" in README
+    assert "[SECURITY.md]: https://" in README
     text = (CHECKOUT / "SECURITY.md").read_text("utf-8")
     assert re.search(r"https://github\.com/autoglm/recovery/security/advisories/new", text)

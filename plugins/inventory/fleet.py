@@ -188,7 +188,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -202,7 +201,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.asking
     PrometheusServer,
     ask,
 )
-from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.groups import KINDS, Grouped, grouped
+from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.groups import Grouped, grouped
 from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.hosts import Told, hosts_told
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.data import as_data
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.kept_answers import (
@@ -213,7 +212,11 @@ from ansible_collections.autoglm.recovery.plugins.plugin_utils.kept_answers impo
     kept_answer,
     span,
 )
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.prometheus_servers import read_jobs, read_servers
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.prometheus_servers import (
+    read_jobs,
+    read_servers,
+    unknown_option,
+)
 
 _SUFFIXES = ("autoglm_fleet.yml", "autoglm_fleet.yaml")
 _MOST_WARNINGS = 10
@@ -240,7 +243,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         found = hosts_told(answers, jobs, self.get_option("host_labels"))
         add = self.get_option("add_hosts")
         hosts = {name: each for name, each in found.hosts.items() if add or name in inventory.hosts}
-        result = grouped(hosts, self._kinds(), inventory.hosts, inventory.groups)
+        result = grouped(hosts, self.get_option("group_by"), inventory.hosts, inventory.groups)
         left_out = [name for name in found.hosts if name not in hosts]
         unknown = [f"{quoted(name)} is in no source before this one, and add_hosts is false" for name in left_out]
         self._warn([*found.warnings, *unknown, *result.warnings])
@@ -252,20 +255,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
         """Refuse a key that is none of ours, which Ansible itself reads over."""
-        known = sorted(self.option_definitions)
         for key in direct or ():
-            if key not in known:
-                near = get_close_matches(str(key)[:64], known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-                raise AnsibleParserError(f"unknown option {quoted(key)}; {hint}")
+            if key not in self.option_definitions:
+                raise AnsibleParserError(unknown_option(key, self.option_definitions))
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
-
-    def _kinds(self) -> list[str]:
-        kinds: list[str] = self.get_option("group_by")
-        for kind in kinds:
-            if kind not in KINDS:
-                raise AnsibleParserError(f"group_by: there is no kind {quoted(kind)}; known: {', '.join(KINDS)}")
-        return kinds
 
     # --- what is asked, and what is kept of it ---
 

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.transport import HttpTransport, check_url
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.plain import quoted
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.token_file import first_token
 from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.asking import Jobs, PrometheusServer
 
@@ -60,6 +62,14 @@ def read_jobs(given: Any) -> Jobs:
     return jobs
 
 
+def unknown_option(key: object, known: Iterable[str]) -> str:
+    """What to say of a key that nobody reads."""
+    near = get_close_matches(str(key)[:64], sorted(known), n=1)
+    return f"unknown option {quoted(key)}; " + (
+        f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    )
+
+
 def _server(place: str, given: Any) -> PrometheusServer:
     options = _checked(_SERVER, place, given)
     if not options["urls"]:
@@ -83,6 +93,9 @@ def _checked(validator: ArgumentSpecValidator, place: str, given: Any) -> dict[s
         str(key): value if isinstance(value, (str, int, float, list, Mapping, type(None))) else str(value)
         for key, value in given.items()
     }
+    for key in plain:
+        if key not in validator.argument_spec:
+            raise ValueError(f"{place}: {unknown_option(key, validator.argument_spec)}")
     result = validator.validate(plain)
     if result.error_messages:
         raise ValueError(f"{place}: {'; '.join(result.error_messages)}")

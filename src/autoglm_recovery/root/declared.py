@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.declarable.options import BESIDE_BALANCER
-from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT
+from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT, ENGINE
 
 Row = dict[str, Any]
 Hosts = Mapping[str, Mapping[str, Any]]  # what each host's autoglm_* variables are, templates filled in
@@ -79,9 +79,8 @@ def _checkpoint(service: Mapping[str, Any]) -> Row:
     declared = service["checkpoint"]
     row = {key: declared[key] for key in CHECKPOINT if key in declared}
     row["name"] = declared.get("name") or service["name"]
-    row["engine_options"], row["ca_path"] = service.get("engine_options"), service.get("ca_path")
-    if "engine_state_dir" in declared:
-        row["engine"], row["url"] = service.get("engine"), service.get("url")
+    # A default of the play, whether or not its state is saved.
+    row.update({key: service.get(key) for key in ENGINE})
     return row
 
 

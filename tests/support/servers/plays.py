@@ -45,7 +45,7 @@ def load(path: Path) -> Any:
 def actions(playbook: str) -> Iterator[tuple[str, Any]]:
     """Every action of a playbook with its options, also in the files of tasks that it includes."""
     for play in load(PLAYBOOKS / f"{playbook}.yml"):
-        yield from _actions_of(play)
+        yield from actions_of(play)
 
 
 def actions_of_role() -> Iterator[tuple[str, Any]]:
@@ -55,8 +55,8 @@ def actions_of_role() -> Iterator[tuple[str, Any]]:
 
 
 def first_actions(playbook: str) -> Iterator[tuple[str, Any]]:
-    """The same of the first play of a playbook."""
-    return _actions_of(load(PLAYBOOKS / f"{playbook}.yml")[0])
+    """Those of the first play of a playbook."""
+    return actions_of(load(PLAYBOOKS / f"{playbook}.yml")[0])
 
 
 def asked_of_hosts(playbook: str) -> list[str]:
@@ -68,7 +68,8 @@ def asked_of_hosts(playbook: str) -> list[str]:
     return sorted(modules)
 
 
-def _actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The same of one play."""
     for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
         yield from _actions(play.get(part) or [], PLAYBOOKS)
 

@@ -48,7 +48,19 @@ ANSIBLES = frozenset(
 # What only awx_setup has. It acts on no host of the inventory.
 SETUP = "awx_"
 # The parts of a play in which names are looked for. Roles, for one, would bring files that nothing here reads.
-READ = {"become", "connection", "gather_facts", "hosts", "name", "order", "serial", "tasks", "vars", "vars_files"}
+READ = {
+    "become",
+    "connection",
+    "gather_facts",
+    "hosts",
+    "module_defaults",
+    "name",
+    "order",
+    "serial",
+    "tasks",
+    "vars",
+    "vars_files",
+}
 # What lookups may name: any extra variable, what the inventory says of ours, and how Ansible reaches a host.
 LOOKUPS = {
     EXTRA_VAR: "[a-z]",

@@ -43,7 +43,13 @@ DRAINED = {
     "balancer": {"kind": "haproxy", "socket": "/run/haproxy.sock", "backend": "llm"},
     "min_available": "2",
 }
-SAVED = {"name": "old", "store": "/var/lib/checkpoints", "command": ["/opt/save"]}
+SAVED = {
+    "name": "old",
+    "store": "/var/lib/checkpoints",
+    "command": ["/opt/save"],
+    "engine": "vllm",
+    "url": "http://127.0.0.1:8000",
+}
 
 
 def why(module: str, **options: Any) -> str | None:
@@ -106,6 +112,8 @@ def test_what_our_playbooks_do_is_admitted(module: str, options: dict[str, Any])
         ("drain_inference", {**DRAINED, "balancer": {"kind": "nginx", "file": "/etc/passwd", "reload": ["/bin/sh"]}}),
         ("checkpoint_model", {**SAVED, "command": ["/bin/sh"]}),
         ("checkpoint_model", {**SAVED, "store": "/etc"}),
+        ("checkpoint_model", {**SAVED, "url": "http://169.254.169.254/"}),
+        ("checkpoint_model", {**SAVED, "engine_state_dir": "/etc"}),
         ("checkpoint_model", {**SAVED, "state": "restored", "dest": "/etc", "id": "1"}),
         ("checkpoint_model", {**SAVED, "state": "scheduled", "schedule": {"on_calendar": "daily"}}),
         ("gpu_health", {"nvml_library": "/tmp/evil.so"}),

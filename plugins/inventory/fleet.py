@@ -148,6 +148,7 @@ options:
 """
 
 EXAMPLES = r"""
+# fmt: code (three files)
 # autoglm_fleet.yml: the whole fleet, by `ansible-inventory -i autoglm_fleet.yml --graph`
 plugin: autoglm.recovery.fleet
 servers:

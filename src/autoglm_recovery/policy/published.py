@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from autoglm_recovery.durations import format_duration
+from autoglm_recovery.policy.described import DESCRIPTIONS
 from autoglm_recovery.policy.model import Policy
 
 
@@ -23,4 +24,14 @@ class _AsWritten(GenerateJsonSchema):
 def json_schema() -> dict[str, Any]:
     """Return it, in the 2020-12 dialect."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, **Policy.model_json_schema(schema_generator=_AsWritten)}
+    schema = {"$schema": dialect, **Policy.model_json_schema(schema_generator=_AsWritten)}
+    for section, properties in properties_of(schema).items():
+        for key, described in properties.items():
+            described["description"] = DESCRIPTIONS[section][key]
+    return schema
+
+
+def properties_of(schema: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the properties of each section of the schema, by the section's name."""
+    sections = {"Policy": schema, **schema["$defs"]}
+    return {name: section["properties"] for name, section in sections.items() if "properties" in section}

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from autoglm_recovery.policy import Policy, parse_policy
-from autoglm_recovery.policy.published import json_schema
+from autoglm_recovery.policy.described import DESCRIPTIONS
+from autoglm_recovery.policy.published import json_schema, properties_of
 
 CHECKOUT = Path(__file__).parents[3]
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -35,6 +36,15 @@ def shown() -> Iterator[pytest.param]:
 def as_an_editor_sees_it(text: str):
     """Return the document with times as the texts that they are."""
     return json.loads(json.dumps(yaml.safe_load(text), default=lambda moment: moment.isoformat()))
+
+
+def test_every_key_is_described_for_whoever_writes_it_and_nothing_else_is():
+    sections = properties_of(json_schema())
+    assert {name: set(keys) for name, keys in sections.items()} == {
+        name: set(keys) for name, keys in DESCRIPTIONS.items()
+    }
+    told = [described["description"] for keys in sections.values() for described in keys.values()]
+    assert [each for each in told if not re.fullmatch(r"\S.{8,118}\S", each) or not each.endswith(".")] == []
 
 
 def test_it_is_a_schema():

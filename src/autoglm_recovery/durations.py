@@ -37,7 +37,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration in the shortest form that L(parse_duration) and Prometheus read back as the same."""
+    """Write a duration in the shortest form that ``parse_duration`` and Prometheus read back as the same."""
     left = round(value.total_seconds() * 1000)
     parts = []
     for unit, factor in _UNITS.items():

@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``autoglm exporter``: what a node knows of its GPUs, its kernel's faults and its services, for Prometheus."""
+"""``autoglm exporter``: metrics of a node's GPUs, kernel faults and services, for Prometheus."""

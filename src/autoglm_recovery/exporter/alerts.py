@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The alerts that a kernel line raises, said once: rules are rendered from here, and fast alerts are built from here.
+"""The alerts that a kernel line raises: the one source of the alert rules and of the fast alerts.
 
 Alertmanager takes two alerts for one when all their labels are equal.  A fault is a series of the exporter, so both
-ways keep the same labels of it (L(IDENTITY)), and add the same ones of L(KernelAlert).
+ways keep the same labels of it (``IDENTITY``), and add the same ones of ``KernelAlert``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-# Labels of a fault that say which one it is.  Prometheus drops empty labels, and so do we.
+# Labels that identify a fault.  Empty ones are dropped, as Prometheus does.
 IDENTITY = ("kind", "xid", "sxid", "gpu", "device", "service", "pool")
-# Labels of a fault's series, beside those: how it is classed, and which slice of a GPU it names.
+# Further labels of a fault's series: its class, and the GPU instance that it names.
 SERIES = (*IDENTITY, "mig_gi", "mig_ci", "failure_class")
 
 # A burst of lines is one fault until it has been silent for this long.
 BURST = timedelta(minutes=3)
-# An OOM kill is over when the service answers; this is how long an answer from before the kill could be in the way.
+# An OOM kill is over when the service answers; an answer from before the kill may be this old.
 SHORT = timedelta(seconds=30)
 
 
@@ -34,7 +34,7 @@ class KernelAlert:
     hold: timedelta
     summary: str
     needs_service: bool = False
-    # It fires for a while after a line was logged, whatever became of what the line told.
+    # It fires for a while after a line was logged, even if the fault is over.
     nature: str = "event"
 
     @property

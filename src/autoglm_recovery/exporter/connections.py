@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bounds on who holds the exporter's port: so many connections, so many of one address, each for so long.
+"""Limits on the exporter's connections: how many, how many of one address, and how long each may take.
 
-Each connection has a thread, and the standard library's time-out begins anew with each byte that arrives: one that
+Each connection has a thread, and the standard library's time-out restarts with each byte that arrives: a client that
 sends a byte now and then would keep its thread for ever.
 """
 
@@ -55,7 +55,7 @@ class ConnectionLimiter:
 
 
 class BoundedServer(ThreadingWSGIServer):
-    """A thread for each connection, and no more connections than were agreed."""
+    """A server with a thread for each connection, and a limit of connections."""
 
     daemon_threads = True
     # The standard library's five are full at once, and a scrape then waits for its next SYN.
@@ -66,11 +66,11 @@ class BoundedServer(ThreadingWSGIServer):
         super().__init__(*args, **kwargs)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's
-        """Turn away what is too much, in the accepting thread, without a word: an answer could be made to block."""
+        """Refuse connections above the limit in the accepting thread.  No answer is sent, because sending may block."""
         return self._admission.enter(client_address[0])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin the connection's thread; without one it has left again."""
+        """Start the connection's thread; if that fails, count the connection as closed."""
         try:
             super().process_request(request, client_address)
         except Exception:
@@ -78,14 +78,14 @@ class BoundedServer(ThreadingWSGIServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and leave however it ends."""
+        """Answer, and count the connection as closed in any case."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._admission.leave(client_address[0])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went or was too slow: anybody could fill the journal with it."""
+        """Do not log clients that went away or were too slow: any client could fill the journal with them."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -93,19 +93,19 @@ class BoundedServer(ThreadingWSGIServer):
 class BoundedHandler(WSGIRequestHandler):
     """Reads one request, the whole of it within REQUEST_WITHIN_S."""
 
-    # For each write: since Python 3.5 sendall() as a whole has no longer than this.
+    # Applies to each write: since Python 3.5 to sendall() as a whole.
     timeout = REQUEST_WITHIN_S
 
     def setup(self) -> None:
         """Read through the deadline."""
         super().setup()
-        self.rfile = io.BufferedReader(_Until(self.connection, time.monotonic() + REQUEST_WITHIN_S))
+        self.rfile = io.BufferedReader(_DeadlineReader(self.connection, time.monotonic() + REQUEST_WITHIN_S))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """Log nothing: a scrape every second is no news."""
 
 
-class _Until(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel events become faults: counted once each, with a class, a place and the service that they struck."""
+"""Faults from kernel events: each is counted once, with its class, its device and the service that it affects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from autoglm_recovery.knowledge.faults.lines.reading import parse_line
 
 Event = dict[str, Any]
 
-# The address in these is a GPU's; in others it is a switch's, a port's or a network card's.
+# Kinds whose address is a GPU's; in other kinds it is a switch's, a port's or a network card's.
 _ABOUT_GPUS = (
     "xid",
     "gpu_off_bus_text",
@@ -28,9 +28,9 @@ _ABOUT_GPUS = (
     "gpu_power_cable",
     "gpu_probe_failure",
 )
-# These may be about any card of the host.
+# Kinds that may be about any card of the host.
 _ABOUT_ANYTHING = ("pcie_aer", "pcie_dpc", "pcie_link_down")
-# A container with an old library logs this too, and harms nobody else; whether the host is struck, NVML itself says.
+# A container with an old library logs this too, without harm to the host; NVML shows whether the host is affected.
 _COUNTED_ONLY = ("driver_mismatch",)
 _REMEMBERED = 64
 _PARTS_WINDOW = 5.0
@@ -38,7 +38,7 @@ _PARTS_WINDOW = 5.0
 
 @dataclass(frozen=True)
 class CountedFault:
-    """A fault as the ledger counts it, and when it was."""
+    """A fault with the labels under which the ledger counts it, and its time."""
 
     labels: dict[str, str]
     at: float
@@ -46,9 +46,9 @@ class CountedFault:
 
 @dataclass
 class FaultObserver:
-    """Reads records in their order; some faults take several lines.
+    """Turns records, in their order, into faults; some faults take several lines.
 
-    The functions say whose process it is, whose GPU, and whether it is a GPU, as far as anybody knows.
+    The functions find the service of a process and of a GPU, and whether an address is a GPU's, as far as known.
     """
 
     services: Services
@@ -67,22 +67,22 @@ class FaultObserver:
         if kind == "none" or event.get("is_new_fault") is False:
             return None
         if kind == "oom_kill_record":
-            self._remember(event)
+            self._remember_group(event)
             return None
-        if kind == "gpu_off_bus_multiline" and not self._whole(event, record.at):
+        if kind == "gpu_off_bus_multiline" and not self._is_complete(event, record.at):
             return None
-        return CountedFault(self._labels(event), record.at)
+        return CountedFault(self._labels_of(event), record.at)
 
-    def _remember(self, event: Event) -> None:
-        """The control group stands in the line before the one that tells of the kill."""
+    def _remember_group(self, event: Event) -> None:
+        """Remember the control group, which is in the line before the one about the kill."""
         if event.get("pid") is None:
-            return  # a path may be so long that the kernel cuts the line before it
+            return  # the kernel cuts a line that is too long, before the path
         self._groups[event["pid"]] = event.get("task_memcg") or ""
         if len(self._groups) > _REMEMBERED:
             del self._groups[next(iter(self._groups))]
 
-    def _whole(self, event: Event, at: float) -> bool:
-        """Newer drivers spread one sentence over three lines; the last of them makes it true."""
+    def _is_complete(self, event: Event, at: float) -> bool:
+        """Tell whether an event is complete: newer drivers spread one message over three lines."""
         if event.get("part") != 3:
             self._parts = (at, event.get("pci") or self._parts[1])
             return False
@@ -91,12 +91,12 @@ class FaultObserver:
         event["pci"] = event.get("pci") or (pci if at - begun <= _PARTS_WINDOW else "")
         return True
 
-    def _labels(self, event: Event) -> dict[str, str]:
+    def _labels_of(self, event: Event) -> dict[str, str]:
         pci = event.get("pci") or ""
         known = event["kind"] in _ABOUT_ANYTHING and self.is_gpu(gpu_name(pci))
         about_gpu = event["kind"] in _ABOUT_GPUS or known
         gpu = gpu_name(pci) if about_gpu else ""
-        service = self._service(event, gpu) or NOBODY
+        service = self._service_of(event, gpu) or NOBODY
         labels = {
             "kind": event["kind"],
             "xid": _text(event.get("xid")),
@@ -105,14 +105,14 @@ class FaultObserver:
             "device": "" if about_gpu else pci,
             "mig_gi": _text(event.get("mig_gi")),
             "mig_ci": _text(event.get("mig_ci")),
-            "failure_class": "" if event["kind"] in _ABOUT_ANYTHING and not known else self._class(event),
+            "failure_class": "" if event["kind"] in _ABOUT_ANYTHING and not known else self._class_of(event),
             "service": service.name,
             "pool": service.pool,
         }
         return {name: value for name, value in labels.items() if value}
 
-    def _class(self, event: Event) -> str:
-        """Return the class; empty where nothing is to be done.  What only a person can judge begins no ladder."""
+    def _class_of(self, event: Event) -> str:
+        """Return the class; empty where there is nothing to do, or where only a person can decide."""
         own = lookup_kind(event["kind"], None, self.overrides)
         if own.overridden:
             return "" if own.action == "observe" else own.failure_class or "unknown"
@@ -127,7 +127,7 @@ class FaultObserver:
             return ""
         return "unknown" if findings[0].action == "call_person" else findings[0].failure_class or "unknown"
 
-    def _service(self, event: Event, gpu: str) -> NodeService | None:
+    def _service_of(self, event: Event, gpu: str) -> NodeService | None:
         pid = event.get("pid")
         group = self._groups.pop(pid, None) if event["kind"] == "oom_kill" and pid is not None else None
         if group is not None:
@@ -136,7 +136,7 @@ class FaultObserver:
 
 
 def _recovery_class(number: int) -> str:
-    """Xid 154, the driver's own verdict: NVML's number of a recovery action.  An unknown one is for a person."""
+    """Return the class for Xid 154, which has NVML's number of a recovery action; an unknown number is for a person."""
     if number == 0:
         return ""
     failure_class, action, _ = RECOVERY.get(number, ("unknown", "call_person", ""))
@@ -144,7 +144,7 @@ def _recovery_class(number: int) -> str:
 
 
 def gpu_name(pci: str) -> str:
-    """Return the address as kernel lines have it: without the function, lower case."""
+    """Return a PCI address as kernel lines write it: without the function, in lower case."""
     return pci.lower().partition(".")[0]
 
 

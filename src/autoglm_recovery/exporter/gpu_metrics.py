@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A snapshot of the GPUs as metrics.  Pure; what was not read has no sample, never a 0."""
+"""A snapshot of the GPUs as metrics.  Pure; a value that was not read has no sample, never a 0."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERDICTS = ("healthy", "unhealthy", "unknown")
 
 @dataclass(frozen=True)
 class GpuView:
-    """One GPU and what is known of it.  ``values`` is empty where nothing could be read now."""
+    """One GPU with its readings.  ``values`` is empty where nothing could be read now."""
 
     known: KnownGpu
     verdict: str
@@ -49,7 +49,7 @@ class GpuView:
 
 @dataclass(frozen=True)
 class HostView:
-    """All GPUs of the host.  ``present``: how many each witness counts.  ``error``: why NVML was not read."""
+    """All GPUs of the host.  ``present``: the number that each witness counts.  ``error``: why NVML was not read."""
 
     verdict: str
     gpus: Sequence[GpuView] = ()
@@ -70,20 +70,22 @@ def gpu_metrics(view: HostView) -> Iterator[Metric]:
 
 
 def _of_host(view: HostView) -> Iterator[Metric]:
-    yield _verdicts("autoglm_host_verdict", "1 for what the GPUs of this host are together", (), [([], view.verdict)])
-    yield _gauge(
+    yield _verdict_gauge(
+        "autoglm_host_verdict", "1 for what the GPUs of this host are together", (), [([], view.verdict)]
+    )
+    yield _gauge_of(
         "autoglm_gpus_expected",
         "How many GPUs there should be: as told, else the most known of",
         (),
         [([], view.expected)],
     )
     counted = [([witness], number) for witness, number in view.present.items()]
-    yield _gauge("autoglm_gpus_present", "How many GPUs each witness counts", ("witness",), counted)
+    yield _gauge_of("autoglm_gpus_present", "How many GPUs each witness counts", ("witness",), counted)
     errors: list[tuple[list[str], float]] = [([view.error], 1)] if view.error else []
-    yield _gauge("autoglm_nvml_error", "1 for the error that keeps NVML from being read", ("error",), errors)
+    yield _gauge_of("autoglm_nvml_error", "1 for the error that keeps NVML from being read", ("error",), errors)
     versions = {name: str(view.versions.get(f"{name}_version") or "") for name in ("driver", "nvml", "cuda")}
     told: list[tuple[list[str], float]] = [(list(versions.values()), 1)] if any(versions.values()) else []
-    yield _gauge("autoglm_driver_info", "Versions of the NVIDIA driver", tuple(versions), told)
+    yield _gauge_of("autoglm_driver_info", "Versions of the NVIDIA driver", tuple(versions), told)
 
 
 def _of_values(gpus: Iterable[GpuView]) -> Iterator[Metric]:
@@ -101,34 +103,36 @@ def _of_values(gpus: Iterable[GpuView]) -> Iterator[Metric]:
 
 
 def _of_states(gpus: Sequence[GpuView]) -> Iterator[Metric]:
-    yield _verdicts("autoglm_gpu_verdict", "1 for what the GPU is", GPU, [(gpu.labels, gpu.verdict) for gpu in gpus])
+    yield _verdict_gauge(
+        "autoglm_gpu_verdict", "1 for what the GPU is", GPU, [(gpu.labels, gpu.verdict) for gpu in gpus]
+    )
     names = [
         ([*gpu.labels, str(gpu.values.get("name") or ""), str(gpu.values.get("serial") or "")], 1.0) for gpu in gpus
     ]
-    yield _gauge("autoglm_gpu_info", "What the GPU is called", (*GPU, "name", "serial"), names)
+    yield _gauge_of("autoglm_gpu_info", "What the GPU is called", (*GPU, "name", "serial"), names)
     owners = [([*gpu.labels, gpu.owner.name, gpu.owner.pool], 1.0) for gpu in gpus]
     text = "The service that used the GPU last; empty where nobody is known or several share it"
-    yield _gauge("autoglm_gpu_owner_info", text, (*GPU, "service", "pool"), owners)
+    yield _gauge_of("autoglm_gpu_owner_info", text, (*GPU, "service", "pool"), owners)
     lost = [(gpu.labels, float(gpu.lost)) for gpu in gpus if gpu.lost or gpu.state in ("read", "reset_required")]
-    yield _gauge(
+    yield _gauge_of(
         "autoglm_gpu_lost", "1 where NVML says lost, or the GPU was there and is not listed any more", GPU, lost
     )
     hung = [(gpu.labels, float(gpu.state == "hung")) for gpu in gpus]
-    yield _gauge("autoglm_gpu_hung", "1 where the driver does not answer for this GPU", GPU, hung)
+    yield _gauge_of("autoglm_gpu_hung", "1 where the driver does not answer for this GPU", GPU, hung)
     actions = [
         ([*gpu.labels, RECOVERY_ACTIONS.get(gpu.values["recovery_action"], "unknown")], 1.0)
         for gpu in gpus
         if gpu.values.get("recovery_action") is not None
     ]
     text = "1 for what the driver wants to be done about the GPU"
-    yield _gauge("autoglm_gpu_recovery_action", text, (*GPU, "action"), actions)
+    yield _gauge_of("autoglm_gpu_recovery_action", text, (*GPU, "action"), actions)
     events = [
         ([*gpu.labels, reason], float(bool(gpu.values["clock_reasons"] & bit)))
         for gpu in gpus
         if gpu.values.get("clock_reasons") is not None
         for reason, bit in CLOCK_EVENTS.items()
     ]
-    yield _gauge("autoglm_gpu_clock_event_active", "1 for what lowers the clocks", (*GPU, "reason"), events)
+    yield _gauge_of("autoglm_gpu_clock_event_active", "1 for what lowers the clocks", (*GPU, "reason"), events)
 
 
 def _of_links(gpus: Sequence[GpuView]) -> Iterator[Metric]:
@@ -137,11 +141,11 @@ def _of_links(gpus: Sequence[GpuView]) -> Iterator[Metric]:
         for gpu in gpus
         for link in gpu.values.get("nvlinks") or []
     ]
-    yield _gauge("autoglm_nvlink_up", "1 where the link is up", (*GPU, "link", "remote"), links)
+    yield _gauge_of("autoglm_nvlink_up", "1 where the link is up", (*GPU, "link", "remote"), links)
     yield from _of_link_counters(gpus)
     missing = [(gpu.labels, float(gpu.links_missing)) for gpu in gpus if gpu.links_missing is not None]
     text = "Links that are down, and were up in this boot or are up on other GPUs of the model"
-    yield _gauge("autoglm_nvlink_links_missing", text, GPU, missing)
+    yield _gauge_of("autoglm_nvlink_links_missing", text, GPU, missing)
 
 
 def _of_link_counters(gpus: Sequence[GpuView]) -> Iterator[Metric]:
@@ -173,7 +177,7 @@ def _of_instances(gpus: Sequence[GpuView]) -> Iterator[Metric]:
         for gpu in gpus
         for one in gpu.values.get("mig_devices") or []
     ]
-    yield _gauge("autoglm_gpu_mig_device_info", "MIG devices", labels, instances)
+    yield _gauge_of("autoglm_gpu_mig_device_info", "MIG devices", labels, instances)
 
 
 def _of_processes(gpus: Sequence[GpuView]) -> Iterator[Metric]:
@@ -186,11 +190,11 @@ def _of_processes(gpus: Sequence[GpuView]) -> Iterator[Metric]:
                     held[(service.name, service.pool, service.unit, gpu.known.gpu, gpu.known.uuid, gi, ci)] += used
     labels = ("service", "pool", "unit", "gpu", "uuid", "mig_gi", "mig_ci")
     text = "GPU memory that the service's processes hold"
-    yield _gauge("autoglm_service_gpu_memory_bytes", text, labels, [(list(key), used) for key, used in held.items()])
+    yield _gauge_of("autoglm_service_gpu_memory_bytes", text, labels, [(list(key), used) for key, used in held.items()])
 
 
 def _memory_of(gpu: GpuView, pid: int) -> list[tuple[str, str, int | None]]:
-    """Return what a process holds, once each: one that computes and draws is in both lists."""
+    """Return the memory of a process per GPU instance; a process in both the compute and graphics list counts once."""
     found: dict[tuple[str, str], int | None] = {}
     for kind in ("compute", "graphics", "mps"):
         for process in gpu.values.get(f"processes_{kind}") or []:
@@ -200,12 +204,14 @@ def _memory_of(gpu: GpuView, pid: int) -> list[tuple[str, str, int | None]]:
     return [(*place, used) for place, used in found.items()]
 
 
-def _verdicts(name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[list[str], str]]) -> GaugeMetricFamily:
+def _verdict_gauge(
+    name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[list[str], str]]
+) -> GaugeMetricFamily:
     samples = [([*given, one], float(one == verdict)) for given, verdict in rows for one in VERDICTS]
-    return _gauge(name, text, (*labels, "verdict"), samples)
+    return _gauge_of(name, text, (*labels, "verdict"), samples)
 
 
-def _gauge(
+def _gauge_of(
     name: str, text: str, labels: Sequence[str], samples: Iterable[tuple[list[str], float]]
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, text, labels=labels)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serves ``/metrics`` and ``/healthz``.  A scrape puts ready pages together; nothing here waits for a driver."""
+"""Serves ``/metrics`` and ``/healthz``.  A scrape joins prepared pages; nothing here waits for a driver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExporterListenError(Exception):
     """The address cannot be used; the message says why."""
 
 
-class _Once(Collector):
+class _FixedCollector(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics
 
@@ -35,12 +35,12 @@ class _Once(Collector):
 
 
 def page(metrics: Iterable[Metric]) -> bytes:
-    """Return metrics as Prometheus reads them.  A metric without samples is left out."""
-    return generate_latest(_Once([metric for metric in metrics if metric.samples]))
+    """Return metrics in Prometheus' text format.  A metric without samples is left out."""
+    return generate_latest(_FixedCollector([metric for metric in metrics if metric.samples]))
 
 
 class ExporterServer:
-    """An HTTP server whose answers ``write`` writes."""
+    """An HTTP server; ``write`` returns the page of each scrape."""
 
     def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
         """Bind the address; no host before the colon is every address.
@@ -51,7 +51,7 @@ class ExporterServer:
             host, port = host_and_port(listen)
         except ValueError as error:
             raise ExporterListenError(str(error)) from error
-        kind = type("Server", (BoundedServer,), {"address_family": _family(host)})
+        kind = type("Server", (BoundedServer,), {"address_family": _address_family(host)})
         try:
             self._server: Any = make_server(host, port, self._answer, kind, handler_class=BoundedHandler)
         except OSError as error:
@@ -60,31 +60,33 @@ class ExporterServer:
         self.port = int(self._server.server_port)
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start to answer."""
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _say(start, "405 Method Not Allowed", b"use GET\n")
+            return _answer_with(start, "405 Method Not Allowed", b"use GET\n")
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return _say(start, "200 OK", self._write(), CONTENT_TYPE_LATEST)
+            return _answer_with(start, "200 OK", self._write(), CONTENT_TYPE_LATEST)
         if path == "/healthz":
-            return _say(start, "200 OK", b"ok\n")
+            return _answer_with(start, "200 OK", b"ok\n")
         if path == "/":
-            return _say(start, "200 OK", b"autoglm exporter: /metrics\n")
-        return _say(start, "404 Not Found", b"there is /metrics\n")
+            return _answer_with(start, "200 OK", b"autoglm exporter: /metrics\n")
+        return _answer_with(start, "404 Not Found", b"there is /metrics\n")
 
 
-def _say(start: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8") -> list[bytes]:
+def _answer_with(
+    start: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8"
+) -> list[bytes]:
     start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]
 
 
-def _family(host: str) -> int:
+def _address_family(host: str) -> int:
     return socket.AF_INET6 if ":" in host else socket.AF_INET

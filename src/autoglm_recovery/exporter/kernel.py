@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass
 class FastPath:
-    """Builds alerts and hands them to the senders, one for each Alertmanager."""
+    """Builds fast alerts and queues them at the senders, of which there is one for each Alertmanager."""
 
     host: str
     senders: Sequence[AlertSender] = ()
@@ -49,7 +49,7 @@ class FastPath:
 
 @dataclass
 class KernelReader:
-    """Follows the kernel's log for ever.  ``readable``: whether it can be read now."""
+    """Follows the kernel's log until it is stopped.  ``readable``: whether the log can be read now."""
 
     source: KernelLogReader
     observer: FaultObserver
@@ -60,13 +60,13 @@ class KernelReader:
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> threading.Thread:
-        """Begin to read."""
+        """Start the thread that reads."""
         thread = threading.Thread(target=self.run, name="kernel", daemon=True)
         thread.start()
         return thread
 
     def stop(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -80,7 +80,7 @@ class KernelReader:
                 while not self._stopping.is_set():
                     self.read()
                     self.source.wait(_WAIT)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next record may be read again
+            except Exception as error:  # noqa: BLE001 - after any error the next record may be readable again
                 self.readable = False
                 if str(error) != said:  # once, not every few seconds
                     log.warning("the kernel's log cannot be read", path=str(self.source.path), error=str(error))
@@ -90,7 +90,7 @@ class KernelReader:
                 self.source.close()
 
     def read(self) -> None:
-        """Take in what is there now."""
+        """Read and process the records that are available now."""
         for record in self.source.read():
             fault = self.observer.take(record)
             if fault is None:

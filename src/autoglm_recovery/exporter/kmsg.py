@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where kernel records come from: ``/dev/kmsg``, or a pipe or file with the same records.
+"""A reader of kernel records from ``/dev/kmsg``, or from a pipe or file with the same records.
 
 A record is ``priority,sequence,microseconds,flags;text``.  The kernel numbers its records within one boot, so that a
-restart goes on where it ended; what the kernel has overwritten in the meantime is counted as lost, not passed over.
+restarted exporter goes on where it ended; records that the kernel has overwritten meanwhile are counted as lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 _RECORD = re.compile(rb"\d{1,10},(\d{1,19}),(\d{1,19}),[^;]{0,100};")
 _LARGEST = 1 << 16
-# A regular file cannot be waited for.
+# A regular file cannot be waited for, so it is polled.
 _FILE_PAUSE = 0.05
 
 
@@ -38,7 +38,7 @@ class KernelRecord:
 class KernelLogReader:
     """Reads records as they come.  ``last``: the last sequence number that was read, to be kept over a restart.
 
-    ``wall`` and ``since_boot``: the clock on the wall, and the kernel's, by which it stamps its records; seconds.
+    ``wall`` and ``since_boot``: functions that return the wall clock and the kernel's clock of its records, in seconds.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class KernelLogReader:
         mode = os.stat(self.path).st_mode
         self._whole_records = stat.S_ISCHR(mode)
         self._waits = not stat.S_ISREG(mode)
-        # A pipe that is open for writing too has no end when its writer goes.
+        # A pipe that is also open for writing reaches no end of file when its writer ends.
         access = os.O_RDWR if stat.S_ISFIFO(mode) else os.O_RDONLY
         self._descriptor = os.open(self.path, access | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -77,7 +77,7 @@ class KernelLogReader:
         poll.poll(seconds * 1000)
 
     def read(self) -> Iterator[KernelRecord]:
-        """Yield what is there now and was not read before.  Raises OSError."""
+        """Yield the new records that are available now.  Raises OSError."""
         since_epoch = self.wall() - self.since_boot()
         for line in self._lines():
             match = _RECORD.match(line)

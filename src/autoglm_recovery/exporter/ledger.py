@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often each kernel fault was seen, and when last.  Figures only grow, and outlive the exporter."""
+"""Counts of each kernel fault, and when it was last seen.  Counts only grow, and survive a restart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from autoglm_recovery.exporter.alerts import SERIES
 
-# A kernel that invents addresses must not fill the memory of the node and of Prometheus.
+# A limit, so that a kernel with ever new addresses cannot fill the memory of the node and of Prometheus.
 MOST_SERIES = 2000
 
 
@@ -59,19 +59,24 @@ class FaultLedger:
         ]
 
     def restore(self, stored: object) -> None:
-        """Take what a state file holds, as far as it makes sense."""
+        """Take over the valid entries of a state file."""
         for entry in stored if isinstance(stored, list) else []:
             if not isinstance(entry, dict):
                 continue
             labels, count, last = entry.get("labels"), entry.get("count"), entry.get("last")
-            if not isinstance(labels, dict) or type(count) is not int or count < 1 or (seen := _time(last)) is None:
+            if (
+                not isinstance(labels, dict)
+                or type(count) is not int
+                or count < 1
+                or (seen := _finite_or_none(last)) is None
+            ):
                 continue
             key = tuple(str(labels.get(name, "")) for name in SERIES)
             if any(key) and len(self._faults) < MOST_SERIES:
                 self._faults[key] = FaultCount(count, seen)
 
 
-def _time(value: Any) -> float | None:
+def _finite_or_none(value: Any) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e300:
         return float(value)
     return None

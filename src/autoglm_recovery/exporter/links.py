@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NVLink's counters take many calls for each GPU, and change slowly: they are read now and then, and kept meanwhile."""
+"""NVLink's counters take many calls for each GPU and change slowly: they are read at intervals, and kept in between."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _VALUE = "nvlink_counters"
 
 @dataclass
 class LinkCounters:
-    """Says when to ask for the counters, and completes the snapshots in between."""
+    """Decides when to read the counters, and completes the snapshots in between."""
 
     clock: Callable[[], float] = time.monotonic
     _asked_at: float = float("-inf")
     _kept: dict[str, Any] = field(default_factory=dict)
 
     def plan(self) -> tuple[str, ...]:
-        """Return what the next snapshot consists of."""
+        """Return the groups of values that the next snapshot reads."""
         if self.clock() - self._asked_at < _EVERY:
             return PLAN
         self._asked_at = self.clock()
@@ -34,7 +34,7 @@ class LinkCounters:
         return (*PLAN, _GROUP)
 
     def complete(self, snapshot: dict[str, Any]) -> Mapping[str, Any]:
-        """Put the kept counters where they were not asked for, for GPUs that answer."""
+        """Put the kept counters into a snapshot that did not read them, for GPUs that answer."""
         for device in snapshot["gpus"]:
             values = device["values"]
             uuid = values.get("uuid")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written at each scrape: all that is known without asking anybody."""
+"""The metrics that are computed at each scrape from what the exporter already has in memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fault_metrics(ledger: FaultLedger) -> Iterator[Metric]:
 
 
 def kernel_metrics(reader: KernelReader) -> Iterator[Metric]:
-    """Yield how the reading of the kernel's log goes."""
+    """Yield metrics about the reading of the kernel's log."""
     source = reader.source
     yield GaugeMetricFamily(
         "autoglm_kernel_log_readable", "1 while the kernel's log is read", value=int(reader.readable)
@@ -49,7 +49,7 @@ def kernel_metrics(reader: KernelReader) -> Iterator[Metric]:
 
 
 def alert_metrics(senders: Iterable[AlertSender]) -> Iterator[Metric]:
-    """Yield how the fast alerts go.  The number says which Alertmanager, in the order of the command line."""
+    """Yield metrics about the fast alerts.  A number is an Alertmanager's position on the command line."""
     labels = ("alertmanager", "outcome")
     told = CounterMetricFamily(
         "autoglm_fast_alerts",

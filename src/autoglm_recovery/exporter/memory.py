@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is remembered between looks at the GPUs: which there were, how many links were up, which service used them.
+"""The memory between snapshots of the GPUs: the GPUs seen, how many links were up, and which service used each.
 
-A GPU that was there and is not listed any more is lost.  A link is missing when it was up before in this boot, or
-when it is up on the other GPUs of the same model: a board with fewer links, or one that uses some of them, is well.
+A GPU that was seen and is not listed any more is lost.  A link is missing if it was up before in this boot, or if it is
+up on the other GPUs of the same model: a board with fewer links, or one that uses only some of them, is healthy.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class GpuOwnerMemory:
             return sorted(self._known.values(), key=lambda one: (one.index, one.gpu))
 
     def owner_of(self, gpu: str) -> NodeService | None:
-        """Return the service that used a GPU last; nobody where several shared it."""
+        """Return the service that used a GPU last; None where several shared it."""
         with self._lock:
             known = self._known.get(gpu)
         return self.services.named(known.owner) if known is not None else None
@@ -57,13 +57,13 @@ class GpuOwnerMemory:
             return gpu in self._known
 
     def learn(self, snapshot: Snapshot, service_of: Callable[[int | None], NodeService | None]) -> None:
-        """Take in a snapshot."""
+        """Learn from a snapshot."""
         if snapshot["nvml"]["state"] != "read":
             return
         listed = set()
         with self._lock:
             for device in snapshot["gpus"]:
-                seen = _identity(device)
+                seen = _identify(device)
                 if seen is None:
                     continue
                 listed.add(seen.gpu)
@@ -72,15 +72,15 @@ class GpuOwnerMemory:
                     seen = replace(seen, links_up=max(seen.links_up, before.links_up), owner=before.owner)
                 owners = {service_of(pid) for pid in pids_on(device)} - {None}
                 if owners:
-                    seen = replace(seen, owner=_one(owners))
+                    seen = replace(seen, owner=_only_owner(owners))
                 self._known[seen.gpu] = seen
-            # Somebody has said how many there are: what is no more among them was taken out.
+            # The operator has configured the number: a GPU beyond it was taken out on purpose.
             if self.expected is not None and len(listed) >= self.expected:
                 self._known = {gpu: known for gpu, known in self._known.items() if gpu in listed}
 
     def name_of(self, device: Mapping[str, Any]) -> KnownGpu:
-        """Return which GPU this is, also when it does not say so itself."""
-        seen = _identity(device)
+        """Return the GPU's identity, from memory if the GPU does not answer."""
+        seen = _identify(device)
         if seen is not None:
             return seen
         uuid, index = device["values"].get("uuid"), device["index"]
@@ -92,7 +92,7 @@ class GpuOwnerMemory:
         return claimed or KnownGpu(gpu_name(pci) if pci else f"index-{index}", uuid or "", index)
 
     def missing_links(self, device: Mapping[str, Any], all_devices: Iterable[Mapping[str, Any]]) -> int | None:
-        """Return how many links are down that should be up; None where that cannot be told."""
+        """Return how many links are down that should be up; None where that is unknown."""
         up = links_up(device)
         if up is None:
             return None
@@ -108,7 +108,7 @@ class GpuOwnerMemory:
         return [vars(known) for known in self.known()]
 
     def restore(self, stored: object, same_boot: bool) -> None:
-        """Take what a state file holds, as far as it makes sense."""
+        """Take over the valid entries of a state file."""
         for entry in stored if isinstance(stored, list) else []:
             if not isinstance(entry, dict):
                 continue
@@ -132,12 +132,12 @@ def pids_on(device: Mapping[str, Any]) -> set[int]:
     return {process["pid"] for processes in lists for process in processes}
 
 
-def _identity(device: Mapping[str, Any]) -> KnownGpu | None:
+def _identify(device: Mapping[str, Any]) -> KnownGpu | None:
     pci, uuid = device["values"].get("pci"), device["values"].get("uuid")
     if not pci or not uuid:
         return None
     return KnownGpu(gpu_name(pci), uuid, device["index"], links_up(device) or 0)
 
 
-def _one(owners: set[NodeService | None]) -> str:
+def _only_owner(owners: set[NodeService | None]) -> str:
     return (owners.pop() or NOBODY).name if len(owners) == 1 else ""

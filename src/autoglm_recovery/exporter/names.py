@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each value of a snapshot is called as a metric.  A table: to export one more value, add one more row."""
+"""The metric of each value of a snapshot.  A table: to export one more value, add a row."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ RECOVERY_ACTIONS = {
     6: "bus_reset",
     7: "system_reboot",
 }
-# Single bits are corrected on the way all the time; a link that has to begin anew, or that lets errors through, is bad.
+# Corrected single-bit errors are normal; a link that has to retrain, or that has uncorrected errors, is bad.
 GRAVE_LINK_ERRORS = frozenset(
     (
         "replay",

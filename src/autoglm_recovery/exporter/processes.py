@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processes belong to which service, and what they use.  Reads /proc and nothing else."""
+"""The processes of each service, and the resources that they use, by /proc alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from autoglm_recovery.exporter.services import NodeService, Services
 from autoglm_recovery.knowledge.host.numbers import whole_number
 
-# systemd forks first and moves the child into its group then: a young process is asked again.
+# systemd moves a child into its control group only after the fork, so a young process is looked up again.
 _ASKED_AGAIN = 3
-# A process number may be used again unseen between two looks.
+# A process number may be reused unnoticed between two scans.
 _ASKED_EVERY = 16
 _DEAD_KEPT = 4096
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the processes of one service use together.  ``started``: of the oldest one, seconds since the epoch."""
+    """The resources of one service's processes.  ``started``: the start of the oldest one, in seconds since 1970."""
 
     processes: int
     resident_bytes: int
@@ -34,7 +34,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class _Stat:
+class _ProcessStat:
     cpu: float
     threads: int
     started: float
@@ -42,7 +42,7 @@ class _Stat:
 
 
 @dataclass
-class _Known:
+class _KnownProcess:
     service: NodeService | None
     asked: int = 0
     started: float = -1.0
@@ -50,7 +50,7 @@ class _Known:
 
 
 @dataclass
-class _Sum:
+class _UsageSum:
     processes: int = 0
     resident: int = 0
     files: int | None = 0
@@ -60,11 +60,11 @@ class _Sum:
 
 @dataclass
 class Processes:
-    """Looks at all processes when told to.  ``service_of`` may be asked by any thread, also about the recently dead."""
+    """Scans all processes on demand.  ``service_of`` is safe in any thread, and knows recently ended processes too."""
 
     services: Services
     proc: Path = Path("/proc")
-    _known: dict[int, _Known] = field(default_factory=dict)
+    _known: dict[int, _KnownProcess] = field(default_factory=dict)
     _dead: dict[int, NodeService] = field(default_factory=dict)
     _ended_cpu: dict[NodeService, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,15 +76,15 @@ class Processes:
         self._boot = _boot_time(self.proc)
 
     def look(self) -> Mapping[NodeService, Usage]:
-        """Return what each service uses now; a service without processes is not in it."""
+        """Return the usage of each service that has processes now."""
         if not self.services.all:
             return {}
         pids = {int(name) for name in os.listdir(self.proc) if name.isdigit()}
         with self._lock:
             for pid in self._known.keys() - pids:
-                self._ended(pid)
+                self._add_ended(pid)
             for pid in pids:
-                self._ask(pid)
+                self._find_service(pid)
             return self._usage()
 
     def service_of(self, pid: int | None) -> NodeService | None:
@@ -97,8 +97,8 @@ class Processes:
                 return known.service
             return self._read_service(pid) or self._dead.get(pid)
 
-    def _ask(self, pid: int) -> None:
-        known = self._known.setdefault(pid, _Known(None))
+    def _find_service(self, pid: int) -> None:
+        known = self._known.setdefault(pid, _KnownProcess(None))
         known.asked += 1
         if known.service is None and (known.asked <= _ASKED_AGAIN or known.asked % _ASKED_EVERY == 0):
             known.service = self._read_service(pid)
@@ -109,7 +109,7 @@ class Processes:
         except OSError:
             return None
 
-    def _ended(self, pid: int) -> None:
+    def _add_ended(self, pid: int) -> None:
         known = self._known.pop(pid)
         if known.service is None:
             return
@@ -119,32 +119,32 @@ class Processes:
             del self._dead[next(iter(self._dead))]
 
     def _usage(self) -> dict[NodeService, Usage]:
-        sums: dict[NodeService, _Sum] = {}
+        sums: dict[NodeService, _UsageSum] = {}
         for pid, known in list(self._known.items()):
-            stat = self._stat(pid) if known.service is not None else None
+            stat = self._read_stat(pid) if known.service is not None else None
             if known.service is None or stat is None:
                 continue
             if known.started not in (-1.0, stat.started):
-                self._ended(pid)  # another process under the same number; the next look sees whose it is
+                self._add_ended(pid)  # a new process with the same number; the next scan finds its service
                 continue
             known.started, known.cpu = stat.started, stat.cpu
             files = self._open_files(pid)
-            sums.setdefault(known.service, _Sum())
+            sums.setdefault(known.service, _UsageSum())
             total = sums[known.service]
             total.processes += 1
             total.resident += stat.resident
             total.threads += stat.threads
             total.started = min(total.started, stat.started)
             total.files = None if files is None or total.files is None else total.files + files
-        return {service: self._finish(service, total) for service, total in sums.items()}
+        return {service: self._usage_of(service, total) for service, total in sums.items()}
 
-    def _finish(self, service: NodeService, total: _Sum) -> Usage:
-        """Add what ended processes have used, so that the figure never falls."""
+    def _usage_of(self, service: NodeService, total: _UsageSum) -> Usage:
+        """Add the CPU time of ended processes, so that the counter never falls."""
         living = sum(known.cpu for known in self._known.values() if known.service == service)
         cpu = living + self._ended_cpu.get(service, 0.0)
         return Usage(total.processes, total.resident, cpu, total.files, total.threads, self._boot + total.started)
 
-    def _stat(self, pid: int) -> _Stat | None:
+    def _read_stat(self, pid: int) -> _ProcessStat | None:
         try:
             text = (self.proc / str(pid) / "stat").read_text("utf-8", "replace")
         except OSError:
@@ -154,7 +154,7 @@ class Processes:
         if None in told:
             return None
         user, system, threads, began, pages = (number or 0 for number in told)
-        return _Stat((user + system) / self._tick, threads, began / self._tick, pages * self._page)
+        return _ProcessStat((user + system) / self._tick, threads, began / self._tick, pages * self._page)
 
     def _open_files(self, pid: int) -> int | None:
         try:

@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The exporter: who does what in which thread.
+"""The exporter and its threads.
 
-kernel      waits for records, counts faults, hands alerts over
+kernel      waits for records, counts faults, queues alerts
 alerts      one for each Alertmanager: sends
-gpus        one look after the other, through a session that a hung driver cannot hang
-main        processes, who is out of traffic, heartbeat, state file
-http        puts ready pages together
+gpus        one snapshot after the other, through a session that a hung driver cannot block
+main        processes, services out of traffic, heartbeat, state file
+http        joins prepared pages
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from autoglm_recovery.knowledge.gpu.reading.session import NvmlSession
 from autoglm_recovery.knowledge.gpu.reading.snapshot import take
 from autoglm_recovery.knowledge.host import clocks
 
-# Lines that are no faults move the place in the log too; they are worth no write of their own.
+# Lines without a fault also move the position in the log, but are not worth a write of their own.
 _PLACE_SAVED_EVERY = 300.0
 _LEAVING = 15.0
 
@@ -61,7 +61,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ExporterSettings:
-    """What the command line says."""
+    """The settings of the command line."""
 
     listen: str
     interval: timedelta
@@ -82,10 +82,10 @@ class ExporterSettings:
 
 
 class Exporter:
-    """All of it."""
+    """The whole exporter: its threads, its state file and its HTTP server."""
 
     def __init__(self, settings: ExporterSettings) -> None:
-        """Read the state and bind the address; nothing runs yet.  Raises ListenError."""
+        """Read the state and bind the address; nothing runs yet.  Raises ExporterListenError."""
         self._settings = settings
         self._stopping = threading.Event()
         self._woken = threading.Event()
@@ -94,7 +94,7 @@ class Exporter:
         self._processes = Processes(settings.services, settings.roots.proc)
         self._state = state.StateFile(settings.state_file)
         self._senders = [AlertSender(url, settings.headers) for url in settings.alertmanagers]
-        self._kernel = self._kernel_reader(self._restore())
+        self._kernel = self._kernel_reader(self._restore_state())
         self._save_failed = ""
         self._saves_failed = 0
         self._gpu_page = page(gpu_metrics(not_looked_yet(self._memory)))
@@ -110,7 +110,7 @@ class Exporter:
         self.server = ExporterServer(settings.listen, self.write)
 
     def run(self) -> None:
-        """Work until L(stop) is called."""
+        """Work until ``stop`` is called."""
         looking = threading.Thread(target=self._look_at_gpus, name="gpus", daemon=True)
         for sender in self._senders:
             sender.start()
@@ -122,13 +122,13 @@ class Exporter:
         seconds = self._settings.interval.total_seconds()
         while not self._stopping.is_set():
             begun = time.monotonic()
-            self._tick()
+            self._do_regular_work()
             self._woken.wait(max(0.0, begun + seconds - time.monotonic()))
             self._woken.clear()
-        self._end(looking)
+        self._shut_down(looking)
 
     def stop(self) -> None:
-        """End L(run); safe in a signal handler."""
+        """End ``run``; safe in a signal handler."""
         self._stopping.set()
         self._woken.set()
 
@@ -147,14 +147,14 @@ class Exporter:
             (page(live), self._gpu_page, self._service_page, self._traffic_page, generate_latest(self._own))
         )
 
-    def _tick(self) -> None:
+    def _do_regular_work(self) -> None:
         try:
             self._service_page = page(service_metrics(self._processes.look()))
         except OSError as error:
             log.warning("processes cannot be read", error=str(error))
         self._traffic_page = page(traffic_metrics(look(self._settings.notes, self._settings.locks)))
         self._heartbeat = time.time()
-        self._save()
+        self._save_state()
 
     def _look_at_gpus(self) -> None:
         library = self._settings.nvml_library
@@ -165,15 +165,15 @@ class Exporter:
         while not self._stopping.is_set():
             begun = time.monotonic()
             try:
-                self._take_in(links.complete(take(session, self._settings.roots, links.plan())))
+                self._publish_snapshot(links.complete(take(session, self._settings.roots, links.plan())))
             except Exception:
-                # One odd snapshot must not end all looking; the growing age of the last good one tells of it.
+                # One failed snapshot must not end the thread; the age of the last good one shows the failure.
                 log.exception("a look at the GPUs failed")
                 self._errors["exporter"] += 1
             self._stopping.wait(max(0.0, begun + seconds - time.monotonic()))
         session.close()
 
-    def _take_in(self, snapshot: Mapping[str, Any]) -> None:
+    def _publish_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         self._memory.learn(snapshot, self._processes.service_of)
         self._gpu_page = page(gpu_metrics(view_of(snapshot, self._memory, self._processes.service_of)))
         self._took = snapshot["seconds"]
@@ -195,8 +195,8 @@ class Exporter:
         source = KernelLogReader(settings.kmsg, last)
         return KernelReader(source, observer, self._ledger, fast, self._woken.set)
 
-    def _restore(self) -> int | None:
-        """Take the state in.  Return the place in the kernel's log, if it is still the same log."""
+    def _restore_state(self) -> int | None:
+        """Restore the state.  Return the position in the kernel's log, if it is still the same log."""
         stored, problem = state.load(self._settings.state_file)
         if problem:
             log.warning("the state is not used; counters begin anew", problem=problem)
@@ -207,7 +207,7 @@ class Exporter:
         same_log = same_boot and stored.get("kmsg") == str(self._settings.kmsg)
         return place if same_log and type(place) is int else None
 
-    def _save(self, now: bool = False) -> None:
+    def _save_state(self, now: bool = False) -> None:
         faults = self._ledger.dump()
         document = {
             "boot_id": clocks.boot_id(),
@@ -228,11 +228,11 @@ class Exporter:
                 log.warning("the state cannot be saved; counters begin anew after a restart", error=str(error))
                 self._save_failed = str(error)
 
-    def _end(self, looking: threading.Thread) -> None:
+    def _shut_down(self, looking: threading.Thread) -> None:
         self.server.stop()
         if self._kernel:
             self._kernel.stop()
         for sender in self._senders:
             sender.stop()
-        self._save(now=True)
+        self._save_state(now=True)
         looking.join(_LEAVING)

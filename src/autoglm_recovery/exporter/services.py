@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inference services of this node, and to which of them a process belongs: by its control group.
+"""The inference services of this node, and the service of a process by its control group.
 
 The services file is YAML or JSON: a list of ``{name, pool, unit}``, as in the inventory.
 """
@@ -40,8 +40,8 @@ NOBODY = NodeService("", "", "")
 class Services:
     """Finds the service of a control group.
 
-    ``contained``: this is the systemd of a container, whose groups the kernel's lines name with the container's before
-    them.
+    ``contained``: the services run under a container's systemd, so the kernel's lines prefix their groups with the
+    container's group.
     """
 
     def __init__(self, services: Iterable[NodeService] = (), *, contained: bool = False) -> None:
@@ -51,7 +51,7 @@ class Services:
         self._by_name = {service.name: service for service in self.all}
 
     def of_group(self, path: str) -> NodeService | None:
-        """Return the service whose unit is this control group, or is the one around it."""
+        """Return the service whose unit is this control group or encloses it."""
         unit = unit_among(path, self._by_unit, contained=self._contained)
         return None if unit is None else self._by_unit[unit]
 
@@ -81,7 +81,7 @@ def load_services(path: Path) -> Services:
         return Services()
     if not isinstance(document, list):
         raise ServicesError(f"{path} must be a list of services with name, pool and unit")
-    services = [_service(entry, f"{path}, service {number}") for number, entry in enumerate(document, 1)]
+    services = [_parse_service(entry, f"{path}, service {number}") for number, entry in enumerate(document, 1)]
     for key in ("name", "unit"):
         values = [getattr(service, key) for service in services]
         twice = sorted({value for value in values if values.count(value) > 1})
@@ -90,7 +90,7 @@ def load_services(path: Path) -> Services:
     return Services(services, contained=in_container())
 
 
-def _service(entry: object, place: str) -> NodeService:
+def _parse_service(entry: object, place: str) -> NodeService:
     if not isinstance(entry, dict) or not {"name", "unit"} <= set(entry) <= _KEYS:
         raise ServicesError(f"{place} must have name and unit, may have pool, and nothing else")
     values = {key: entry.get(key, "") for key in _KEYS}

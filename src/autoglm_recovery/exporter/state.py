@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must survive a restart: fault counters, the place in the kernel's log, known GPUs and who used them.
+"""The state that survives a restart: fault counters, the position in the kernel's log, known GPUs and their services.
 
-Anything may be in the file, also rubbish: what cannot be read counts as not there, and the file is written anew.
+The file is not trusted: content that cannot be read is ignored, and the file is written again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load(path: Path) -> tuple[dict[str, Any], str]:
 
 
 class StateFile:
-    """Writes the state whole or not at all, and only when it has changed."""
+    """Writes the state atomically, and only when it has changed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,11 +47,11 @@ class StateFile:
 
     def differs(self, document: dict[str, Any]) -> bool:
         """Return whether a document is not what was written last."""
-        return _text(document) != self._written
+        return _serialized(document) != self._written
 
     def save(self, document: dict[str, Any]) -> None:
         """Write the document, unless it is what was written last.  Raises OSError."""
-        text = _text(document)
+        text = _serialized(document)
         if text == self._written:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,5 +59,5 @@ class StateFile:
         self._written = text
 
 
-def _text(document: dict[str, Any]) -> str:
+def _serialized(document: dict[str, Any]) -> str:
     return json.dumps({"version": VERSION, **document}, sort_keys=True)

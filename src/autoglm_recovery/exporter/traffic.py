@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which services runs of ours keep out of traffic, and whether a run is at work here: whatever the balancer.
+"""The services that our runs keep out of traffic, with any balancer, and whether a run holds this host.
 
-The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``; who is at
-work says the lock of this host.
+The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``. The lock
+of this host shows whether a run holds it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LONGEST = 4096
 
 @dataclass(frozen=True)
 class Traffic:
-    """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether that is all of them.
-    ``at_work``: whether a run holds this host; None where nobody can tell."""
+    """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether all notes were read.
+    ``at_work``: whether a run holds this host; None where that is unknown."""
 
     out: Mapping[str, float] = field(default_factory=dict)
     readable: bool = False
@@ -37,16 +37,16 @@ class Traffic:
 
 
 def look(notes: Path = NOTES, locks: Path = LOCKS) -> Traffic:
-    """Read the notes and the lock.  What cannot be read is unknown."""
-    # The notes first: a run removes its note before it gives the host back.
-    out, readable = _notes(notes)
+    """Read the notes and the lock.  Whatever cannot be read is unknown."""
+    # The notes first: a run removes its note before it releases the host.
+    out, readable = _read_notes(notes)
     try:
         return Traffic(out, readable, host_lock.in_use(str(locks)))
     except (OSError, host_lock.HostLockUnusable):
         return Traffic(out, readable, None)
 
 
-def _notes(folder: Path) -> tuple[dict[str, float], bool]:
+def _read_notes(folder: Path) -> tuple[dict[str, float], bool]:
     out: dict[str, float] = {}
     try:
         with os.scandir(folder) as entries:
@@ -58,9 +58,9 @@ def _notes(folder: Path) -> tuple[dict[str, float], bool]:
     readable = len(names) <= _MOST_NOTES
     for name in names[:_MOST_NOTES]:
         try:
-            service, written = _note(folder / name)
+            service, written = _read_note(folder / name)
         except FileNotFoundError:
-            continue  # it was brought back meanwhile
+            continue  # the note was removed meanwhile
         except (OSError, ValueError, RecursionError):
             readable = False
         else:
@@ -68,7 +68,7 @@ def _notes(folder: Path) -> tuple[dict[str, float], bool]:
     return out, readable
 
 
-def _note(path: Path) -> tuple[str, float]:
+def _read_note(path: Path) -> tuple[str, float]:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         written = os.fstat(file.fileno()).st_mtime
         content = json.loads(file.read(_LONGEST))
@@ -79,7 +79,7 @@ def _note(path: Path) -> tuple[str, float]:
 
 
 def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
-    """Yield a sample for each service that is out, and what is known of who is at work."""
+    """Yield a sample for each service that is out of traffic, and whether a run holds this host."""
     out = GaugeMetricFamily(
         "autoglm_service_taken_out_timestamp_seconds",
         "Since when a run of ours keeps the service out of traffic",

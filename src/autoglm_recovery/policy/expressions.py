@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Regular expressions as Alertmanager and Prometheus read them: RE2's syntax, anchored on both sides.
 
-An expression may be a stranger's (who silences in Alertmanager), and its text may be (who sends alerts).  RE2 takes a
-time in proportion to both; Python's own engine tries again at each place where an expression may go on in several ways,
-and needs hours for forty letters, or for none at all.
+The expression may come from outside (silences of Alertmanager), and so may the text (labels of alerts).  RE2's time is
+proportional to both; Python's own engine backtracks, and an expression can make it need hours for forty letters.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import Protocol
 import re2
 
 LONGEST = 16 << 10
-# What a compiled expression takes: room for thousands of names, and a quarter of a second for the worst that fits in
-# and 4096 characters.
+# The memory of a compiled expression: enough for thousands of names; the worst expression that fits takes a quarter of
+# a second for 4096 characters.
 _MOST_BYTES = 256 << 10
 
 
@@ -28,9 +27,9 @@ class Expression(Protocol):
 
 
 def compile_expression(text: str) -> Expression:
-    """Compile what an operator or a stranger wrote.
+    """Compile an expression of an operator, or from outside.
 
-    Raises ValueError, which says why it is none, or that it is too large.
+    Raises ValueError, which says why the expression is invalid, or that it is too large.
     """
     if len(text) > LONGEST:
         raise ValueError(f"it has {len(text)} characters, and may have {LONGEST}")
@@ -45,5 +44,5 @@ def compile_expression(text: str) -> Expression:
 
 
 def fits(expression: Expression, text: str) -> bool:
-    """Tell whether the whole of a text matches.  What is no Unicode counts as a question mark."""
+    """Tell whether the whole of a text matches.  A lone surrogate counts as a question mark."""
     return expression.fullmatch(text.encode("utf-8", "replace")) is not None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``faults`` in the policy file: what codes and kernel lines mean in a fleet that knows better than the catalogue."""
+"""``faults`` in the policy file: a site's own meaning of codes and kernel lines, in place of the catalogue's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Severity = Annotated[str, known(SEVERITIES), choices(SEVERITIES)]
 
 
 def _no_own_class(value: object) -> object:
-    """Hosts judge GPUs by the built-in classes; what a site calls a fault is said of the alert that comes from it."""
+    """Refuse own classes: hosts know only the built-in ones.  A site classifies the alert of the fault instead."""
     if value in declared("classes"):
         raise ValueError(
             f"{value} is a class of the policy's own, and hosts know only the built-in ones; "
@@ -32,8 +32,8 @@ def _no_own_class(value: object) -> object:
 CatalogueClass = Annotated[str, known(FAILURE_CLASSES), BeforeValidator(_no_own_class), choices(FAILURE_CLASSES)]
 
 
-def _code(value: object) -> object:
-    """Accept a number, and no word that YAML or Python would take for one."""
+def _accept_code(value: object) -> object:
+    """Accept a number, but no text or boolean that YAML or Python would convert to one."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{value!r} is no code; write the number, as in 79")  # noqa: TRY004 - pydantic wants ValueError
     if not 1 <= value <= 99999:
@@ -41,10 +41,10 @@ def _code(value: object) -> object:
     return value
 
 
-FaultCode = Annotated[int, BeforeValidator(_code)]
+FaultCode = Annotated[int, BeforeValidator(_accept_code)]
 
 
-def _kind(word: Any) -> Any:
+def _accept_kind(word: Any) -> Any:
     if word not in NAMED_KINDS:
         near = difflib.get_close_matches(str(word)[:64], NAMED_KINDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -52,7 +52,7 @@ def _kind(word: Any) -> Any:
     return word
 
 
-FaultKind = Annotated[str, BeforeValidator(_kind)]
+FaultKind = Annotated[str, BeforeValidator(_accept_kind)]
 
 
 class FaultOverride(Section):
@@ -96,7 +96,7 @@ class Faults(Section):
         return self
 
     def overrides(self) -> dict[str, dict[Any, dict[str, str]]]:
-        """Return the form in which the catalogue, its modules and the exporter take them."""
+        """Return the overrides in the form that the catalogue, the modules and the exporter accept."""
         tables: tuple[tuple[str, dict[Any, FaultOverride]], ...] = (("xid", self.xid), ("sxid", self.sxid))
         if self.kind:
             tables += (("kind", dict(self.kind)),)

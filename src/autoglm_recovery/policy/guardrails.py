@@ -17,7 +17,7 @@ from autoglm_recovery.policy.maintenance import MaintenanceWindow
 from autoglm_recovery.policy.section import Section
 
 
-def _share(value: object) -> object:
+def _accept_share(value: object) -> object:
     """Accept ``30%``, or a whole number of members."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
@@ -34,13 +34,13 @@ def _share(value: object) -> object:
 
 Share = Annotated[
     str,
-    BeforeValidator(_share),
+    BeforeValidator(_accept_share),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^\d{1,3}%$"}, {"type": "integer", "minimum": 1}]}),
 ]
 
 
 def allowed(share: str, size: int) -> int:
-    """Return how many of ``size`` members a share allows: never none, or a pool of two could not be repaired at all."""
+    """Return how many of ``size`` members a share allows: at least one, or a pool of two could not be repaired."""
     if share.endswith("%"):
         return max(1, size * int(share[:-1]) // 100)
     return int(share)
@@ -80,7 +80,7 @@ class Silences(Section):
     when_unreachable: Unreachable = Unreachable.act
 
 
-def _always(value: object) -> object:
+def _require_true(value: object) -> object:
     if value is not True:
         raise ValueError(
             "cannot be turned off: nothing destructive is ever done to a failure that nobody has named; "
@@ -101,4 +101,4 @@ class Guardrails(Section):
     maintenance_windows: tuple[MaintenanceWindow, ...] = ()
     silences: Silences | None = None
     patience: PositiveDuration = timedelta(minutes=30)
-    refuse_unknown: Annotated[bool, BeforeValidator(_always)] = True
+    refuse_unknown: Annotated[bool, BeforeValidator(_require_true)] = True

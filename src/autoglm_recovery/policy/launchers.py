@@ -24,25 +24,25 @@ PositiveDuration = Annotated[Duration, AfterValidator(positive)]
 
 
 def called(key: str) -> Callable[[object], object]:
-    """Accept a text for a mapping of which only ``key`` is said."""
+    """Accept a text in place of a mapping that has only ``key``."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
-def _image(value: str) -> str:
-    """Refuse what podman would take for something else, an option above all."""
-    # Behind an @ stands a digest, and before it no name and password.
+def _check_image(value: str) -> str:
+    """Refuse a text that podman would not take for an image, such as an option."""
+    # An @ separates the digest; a name and password before an @ are refused.
     if not re.fullmatch(r"(?=.{1,255}\Z)[A-Za-z0-9][A-Za-z0-9._/:-]*(@[A-Za-z0-9:]+)?", value, re.ASCII):
         raise ValueError("is no name of an image; write for example registry.example.org/team/autoglm-ee:1")
     return value
 
 
-def _mount(value: str) -> str:
+def _check_mount(value: str) -> str:
     if not re.fullmatch(r"/[^:]*:/[^:]*(:[^:]+)?", value):
         raise ValueError("is no mount; write for example /etc/autoglm/ssh:/root/.ssh:ro")
     return value
 
 
-def _podman_option(value: str) -> str:
+def _check_podman_option(value: str) -> str:
     if not value.startswith("--"):
         raise ValueError("is no option of podman run; write for example --userns=keep-id")
     name, _sign, rest = value.partition("=")
@@ -61,10 +61,10 @@ class ExecutionEnvironment(Section):
     ``podman run``, such as ``--userns=keep-id``.
     """
 
-    image: Annotated[str, AfterValidator(_image)]
+    image: Annotated[str, AfterValidator(_check_image)]
     pull: Literal["always", "missing", "never"] = "missing"
-    mounts: tuple[Annotated[str, AfterValidator(_mount)], ...] = ()
-    options: tuple[Annotated[str, AfterValidator(_podman_option)], ...] = ()
+    mounts: tuple[Annotated[str, AfterValidator(_check_mount)], ...] = ()
+    options: tuple[Annotated[str, AfterValidator(_check_podman_option)], ...] = ()
 
 
 class LocalLauncherSettings(Section):
@@ -90,7 +90,7 @@ def plain_url(value: str) -> str:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False  # what urllib says of it may be a part of a password
+        usable = False  # urllib's message is not shown, because it may quote a part of a password
     if not usable:
         raise ValueError("is no address; write for example https://awx.example.org")
     if parts.username or parts.password or redact_text(value) != value:
@@ -123,7 +123,7 @@ class AwxLauncherSettings(Section):
     )
 
     def template(self, action: str) -> AwxTemplate:
-        """Return what is launched for an action."""
+        """Return the job template that is launched for an action."""
         return self.templates.get(action) or AwxTemplate(name=f"autoglm {action}")
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a policy file, and say of every mistake where it is and what would be right."""
+"""Read a policy file, and report every mistake with its line and what would be right."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Location = tuple[str | int, ...]
 
 LARGEST_FILE = 1 << 20
 
-# Keys of the design that this release does not act on yet.  To accept one would be to promise it.
+# Planned keys that this release does not support; accepting one would promise its effect.
 NOT_YET = {
     "monitoring.thresholds",
 }
@@ -80,7 +80,7 @@ def parse_policy(text: str, name: str = "<policy>") -> Policy:
     """
     try:
         root = yaml.compose(text, Loader=bounded_yaml.loader())
-        lines, problems = _index(root, name)
+        lines, problems = _index_lines(root, name)
         data = bounded_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -99,11 +99,11 @@ def parse_policy(text: str, name: str = "<policy>") -> Policy:
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
-        found = [_problem(name, lines, detail) for detail in error.errors(include_url=False)]
+        found = [_problem_from(name, lines, detail) for detail in error.errors(include_url=False)]
         raise PolicyError(sorted(found, key=lambda problem: problem.line)) from error
 
 
-def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list[PolicyProblem]]:
+def _index_lines(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list[PolicyProblem]]:
     """Map every key's path, as text, to its line.
 
     YAML keeps the last of two equal keys in silence; here it is a mistake.
@@ -118,7 +118,7 @@ def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list
                 line = key.start_mark.line + 1
                 if here in lines:
                     problems.append(
-                        PolicyProblem(name, line, _dotted(here), f"given twice, first in line {lines[here]}")
+                        PolicyProblem(name, line, _dotted_path(here), f"given twice, first in line {lines[here]}")
                     )
                 lines[here] = line
                 walk(value, here)
@@ -132,7 +132,7 @@ def _index(root: yaml.Node | None, name: str) -> tuple[dict[Location, int], list
     return lines, problems
 
 
-def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> PolicyProblem:
+def _problem_from(name: str, lines: dict[Location, int], detail: ErrorDetails) -> PolicyProblem:
     location = tuple(part for part in detail["loc"] if part != "[key]")
     misplaced = detail.get("ctx", {}).get("error")
     if isinstance(misplaced, Misplaced):
@@ -140,10 +140,10 @@ def _problem(name: str, lines: dict[Location, int], detail: ErrorDetails) -> Pol
     known: Location = tuple(map(str, location))
     while known not in lines:
         known = known[:-1]
-    return PolicyProblem(name, lines[known], _dotted(location), _message(detail), _suggest(location, detail))
+    return PolicyProblem(name, lines[known], _dotted_path(location), _message_of(detail), _suggestion(location, detail))
 
 
-def _message(detail: ErrorDetails) -> str:
+def _message_of(detail: ErrorDetails) -> str:
     kind, text, value = detail["type"], detail["msg"], detail["input"]
     in_notify = detail["loc"][:1] == ("notify",)
     if kind == "extra_forbidden":
@@ -158,25 +158,25 @@ def _message(detail: ErrorDetails) -> str:
     return f"{text}, not {kind_of(value) if kind.endswith('_type') else shown(value)}"
 
 
-def _dotted(location: Location) -> str:
+def _dotted_path(location: Location) -> str:
     return ".".join(without_secrets(str(part)) for part in location)
 
 
-def _suggest(location: Location, detail: ErrorDetails) -> str | None:
-    """Offer the nearest right word, or all of them when none is near."""
+def _suggestion(location: Location, detail: ErrorDetails) -> str | None:
+    """Suggest the nearest valid word, or all of them if none is near."""
     if detail["type"] == "extra_forbidden":
-        if _dotted(location) in NOT_YET or location[-1] in NOT_YET:
+        if _dotted_path(location) in NOT_YET or location[-1] in NOT_YET:
             return "planned, but this release does not act on it"
         word, words = str(location[-1]), sorted(_keys_at(location[:-1]))
     elif detail["type"] == "enum":
-        word, words = str(detail["input"]), _members(detail)
+        word, words = str(detail["input"]), _expected_words(detail)
     else:
         return None
     near = difflib.get_close_matches(word, words, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(words)}" if words else None
 
 
-def _members(detail: ErrorDetails) -> list[str]:
+def _expected_words(detail: ErrorDetails) -> list[str]:
     expected = str(detail.get("ctx", {}).get("expected", ""))
     return [word.strip(" '") for word in expected.replace(" or ", ", ").split(",") if word.strip(" '")]
 
@@ -186,7 +186,7 @@ def _keys_at(location: Location) -> set[str]:
     models: list[type[BaseModel]] = [Policy]
     for part in location:
         fields = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
-        # A list's place or a mapping's key of the operator's own: the models are those of the members.
+        # A list's index, or a key that the operator chose: the models are those of the members.
         models = [model for field in fields for model in _models_in(field)] or ([] if fields else models)
     return {field.alias or key for model in models for key, field in model.model_fields.items()}
 

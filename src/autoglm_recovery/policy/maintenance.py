@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Maintenance windows: when nothing is done to which part of the fleet."""
+"""Maintenance windows: times in which no action is taken on a part of the fleet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Day = Annotated[str, known(DAYS), choices(DAYS)]
 
 
-def _clock(value: object) -> object:
+def _accept_clock(value: object) -> object:
     """Read ``22:00``.  Without quotes YAML makes a number of it, in minutes."""
     if isinstance(value, time):
         return value
@@ -32,7 +32,7 @@ def _clock(value: object) -> object:
         raise ValueError(f'{value!r} is no time of day; write for example "22:00"') from error
 
 
-def _zone(value: str) -> str:
+def _check_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError) as error:
@@ -40,7 +40,9 @@ def _zone(value: str) -> str:
     return value
 
 
-Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}:\d{2}$"})]
+Clock = Annotated[
+    time, BeforeValidator(_accept_clock), WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}:\d{2}$"})
+]
 
 
 class Weekly(Section):
@@ -52,17 +54,17 @@ class Weekly(Section):
 
     def end(self, now: datetime) -> datetime | None:
         """Return the end of the window that ``now``, in the window's own time zone, lies in."""
-        ends = [self._end(now, now.date() - timedelta(days=before)) for before in (0, 1)]
+        ends = [self._end_if_begun_on(now, now.date() - timedelta(days=before)) for before in (0, 1)]
         return max((end for end in ends if end is not None), default=None)
 
-    def _end(self, now: datetime, day: date) -> datetime | None:
+    def _end_if_begun_on(self, now: datetime, day: date) -> datetime | None:
         """Return the end of the window that begins on a day, where ``now`` is within it."""
         if DAYS[day.weekday()] not in self.days:
             return None
         begin = datetime.combine(day, self.from_, now.tzinfo)
         last = day if self.to > self.from_ else day + timedelta(days=1)
         end = datetime.combine(last, self.to, now.tzinfo)
-        # As moments, not as clocks: on the night when clocks change they are not the same.
+        # Compared as moments, not as wall-clock times, which differ on the night when clocks change.
         return end if begin.timestamp() <= now.timestamp() < end.timestamp() else None
 
 
@@ -79,7 +81,7 @@ class MaintenanceWindow(Section):
     start: datetime | None = None
     end: datetime | None = None
     weekly: Weekly | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    timezone: Annotated[str, AfterValidator(_check_zone)] | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_time(self) -> MaintenanceWindow:
@@ -101,7 +103,7 @@ class MaintenanceWindow(Section):
         return (value if value.tzinfo else value.replace(tzinfo=ZoneInfo(self.timezone or "UTC"))).timestamp()
 
     def covers(self, host: str, pools: Iterable[str], labels: Iterable[Mapping[str, str]]) -> bool:
-        """Tell whether this is about a host, one of its pools, and one of the alerts by their labels."""
+        """Tell whether the window covers a host, its pools and its alerts, which are given by their labels."""
         if self.hosts and host not in self.hosts:
             return False
         if self.pools and not set(self.pools) & set(pools):

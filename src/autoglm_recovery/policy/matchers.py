@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from autoglm_recovery.policy.expressions import Expression, compile_expression, fits
 
-# The time of a match grows with the text, which strangers wrote: a longer one reaches no expression.
+# The time of a match grows with the text, which comes from outside: a longer text is never matched.
 LONGEST_MATCHED_VALUE = 4096
 
 _MATCHER = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}=!~]+)\s*""")
@@ -61,7 +61,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
             raise ValueError(
                 f'cannot read {body[position:]!r} as a matcher; write for example alertname="X" or a=~"b.*"'
             )
-        matchers.append(_build(*match.groups()))
+        matchers.append(_build_matcher(*match.groups()))
         position = match.end()
         if position < len(body):
             if body[position] != ",":
@@ -72,7 +72,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
     return tuple(matchers)
 
 
-def _build(label: str, operator: str, raw: str) -> Matcher:
+def _build_matcher(label: str, operator: str, raw: str) -> Matcher:
     value = (
         _ESCAPE.sub(lambda m: {"n": "\n"}.get(m[1], m[1] if m[1] in '"\\' else m[0]), raw[1:-1])
         if raw[0] == '"'
@@ -82,7 +82,7 @@ def _build(label: str, operator: str, raw: str) -> Matcher:
 
 
 def compile_matcher(label: str, operator: str, value: str, written: str | None = None) -> Matcher:
-    """Build a matcher from its parts; ``written`` is how the value stands in the file.
+    """Build a matcher from its parts; ``written`` is the value as it is written in the file.
 
     Raises ValueError if the value is not a regular expression where one is needed.
     """

@@ -36,7 +36,7 @@ def understood(url: str) -> bool:
     return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
 
 
-def _address(value: SecretStr) -> SecretStr:
+def _check_address(value: SecretStr) -> SecretStr:
     """Refuse what Apprise cannot use.  The message names the scheme alone, since the rest may be a secret."""
     url = value.get_secret_value()
     if not understood(url):
@@ -45,7 +45,7 @@ def _address(value: SecretStr) -> SecretStr:
     return value
 
 
-Address = Annotated[SecretStr, AfterValidator(_address)]
+Address = Annotated[SecretStr, AfterValidator(_check_address)]
 
 
 class Route(Section):

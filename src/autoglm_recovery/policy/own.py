@@ -21,7 +21,7 @@ from autoglm_recovery.policy.launchers import AwxTemplate, LauncherName, called
 from autoglm_recovery.policy.section import LONGEST_ACTION, LONGEST_CLASS, NAME, Action, FailureClass, Section
 
 COLLECTION = "autoglm.recovery"
-# Playbooks of the collection that are no actions, and words that stand for what is no playbook.
+# Playbooks of the collection that are not actions, and words with another meaning in a decision.
 RESERVED = (
     "awx_setup",
     "call_person",
@@ -40,7 +40,7 @@ DEEPEST_VARIABLES = 20
 
 _QUALIFIED = re.compile(r"[a-zA-Z_]\w*(\.[a-zA-Z_]\w*){2,}", re.ASCII)
 _VARIABLE = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
-# With these a run would reach another host, or Ansible would not be itself; they belong into the inventory.
+# With these variables a run could reach another host or change Ansible itself; they belong into the inventory.
 _OF_ANSIBLE = frozenset(
     {"environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file", "inventory_hostname"}
     | {"inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "role_name", "role_path", "vars"}
@@ -55,7 +55,7 @@ class ActionProof(StrEnum):
     none = "none"
 
 
-def _named(taken: Sequence[str], longest: int, what: str) -> Callable[[object], object]:
+def _name_check(taken: Sequence[str], longest: int, what: str) -> Callable[[object], object]:
     def check(value: object) -> object:
         if not isinstance(value, str) or not NAME.fullmatch(value):
             raise ValueError(f"is no name for an own {what}; write a-z, 0-9 and _, a letter first, as in power_cycle")
@@ -68,7 +68,7 @@ def _named(taken: Sequence[str], longest: int, what: str) -> Callable[[object], 
     return check
 
 
-def _playbook(value: str) -> str:
+def _check_playbook(value: str) -> str:
     if value.startswith("/"):
         path = PurePosixPath(value)
         if not value.isprintable() or ".." in path.parts or value != str(path) or path.suffix not in (".yml", ".yaml"):
@@ -84,8 +84,8 @@ def _playbook(value: str) -> str:
     return value
 
 
-def _variables(value: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what is no plain data, what stands for something of Ansible's or ours, and what looks like a secret."""
+def _check_variables(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse values that are not plain data or look like a secret, and names that Ansible or we use."""
     for name, given in value.items():
         if not _VARIABLE.fullmatch(name):
             raise ValueError(f"{name[:64]!r} is no name of a variable; write letters, digits and _")
@@ -93,13 +93,13 @@ def _variables(value: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name} would stand in the way of what the receiver gives; take a name without autoglm_")
         if name.startswith("ansible_") or name in _OF_ANSIBLE:
             raise ValueError(f"{name} is Ansible's, and could lead a run to another host; set it in the inventory")
-        _plain(name, given, DEEPEST_VARIABLES)
+        _check_plain(name, given, DEEPEST_VARIABLES)
     if len(json.dumps(value)) > LARGEST_VARIABLES:
         raise ValueError(f"is larger than {LARGEST_VARIABLES} bytes; give the playbook a file of its own")
     return value
 
 
-def _plain(name: str, value: Any, deeper: int) -> None:
+def _check_plain(name: str, value: Any, deeper: int) -> None:
     """Raises ValueError unless a value is plain data, as JSON has it, and shows no secret."""
     if not deeper:
         raise ValueError(f"{name} is nested too deeply")
@@ -107,27 +107,27 @@ def _plain(name: str, value: Any, deeper: int) -> None:
         for key, inner in value.items():
             if not isinstance(key, str) or "{" in key:
                 raise ValueError(f"{name} has a key that is no plain text")
-            _plain(key, inner, deeper - 1)
+            _check_plain(key, inner, deeper - 1)
     elif isinstance(value, list):
         for inner in value:
-            _plain(name, inner, deeper - 1)
+            _check_plain(name, inner, deeper - 1)
     else:
-        _plain_leaf(name, value)
+        _check_plain_leaf(name, value)
 
 
-def _plain_leaf(name: str, value: Any) -> None:
+def _check_plain_leaf(name: str, value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is no finite number")
     if not isinstance(value, str | int | float | None):
         what = f"{name} is a {type(value).__name__}, which is no plain data; write it in quotes"
         raise ValueError(what)  # noqa: TRY004 - pydantic wants ValueError
-    # As it stands, and as a line of a file would have it, where the name tells that it is a password.
+    # Checked alone, and as a line "name: value", where the name may show that it is a password.
     if isinstance(value, str) and any(redact_text(line) != line for line in (value, f"{name}: {value}")):
         raise ValueError(f"{name} holds what looks like a secret; a policy is read by many, keep it in a vault")
 
 
-ActionName = Annotated[str, BeforeValidator(_named((*ACTIONS, *RESERVED), LONGEST_ACTION, "action"))]
-ClassName = Annotated[str, BeforeValidator(_named(FAILURE_CLASSES, LONGEST_CLASS, "class"))]
+ActionName = Annotated[str, BeforeValidator(_name_check((*ACTIONS, *RESERVED), LONGEST_ACTION, "action"))]
+ClassName = Annotated[str, BeforeValidator(_name_check(FAILURE_CLASSES, LONGEST_CLASS, "class"))]
 
 
 class OwnAction(Section):
@@ -138,12 +138,12 @@ class OwnAction(Section):
     it runs whatever the class says; ``extra_vars`` are plain data for the playbook.
     """
 
-    playbook: Annotated[str, Field(max_length=512), AfterValidator(_playbook)]
+    playbook: Annotated[str, Field(max_length=512), AfterValidator(_check_playbook)]
     destructive: Annotated[bool, Field(strict=True)] = True
     host_wide: Annotated[bool, Field(strict=True)] = True
     launcher: LauncherName | None = None
     template: Annotated[AwxTemplate, BeforeValidator(called("name"), str | AwxTemplate)] | None = None
-    extra_vars: Annotated[dict[str, Any], AfterValidator(_variables)] = Field(default_factory=dict)
+    extra_vars: Annotated[dict[str, Any], AfterValidator(_check_variables)] = Field(default_factory=dict)
     proof: ActionProof = ActionProof.service
 
     @model_validator(mode="after")

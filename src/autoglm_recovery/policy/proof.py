@@ -22,7 +22,7 @@ PLACES = ("host", "service", "pool", "gpu")
 PLACE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
-def _verify(value: str) -> str:
+def _check_verify(value: str) -> str:
     if not value.strip():
         raise ValueError(f"is empty; write a PromQL expression, or {PROBE}")
     for word in PLACE.findall(value):
@@ -31,7 +31,7 @@ def _verify(value: str) -> str:
     return value
 
 
-Verification = Annotated[str, Field(max_length=4000), AfterValidator(_verify)]
+Verification = Annotated[str, Field(max_length=4000), AfterValidator(_check_verify)]
 
 
 class Prometheus(Section):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The JSON Schema of the policy file, for editors: what it calls a default can be typed into the file."""
+"""The JSON Schema of the policy file, for editors, with defaults as they would be written in the file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from autoglm_recovery.policy.described import DESCRIPTIONS
 from autoglm_recovery.policy.model import Policy
 
 
-class _AsWritten(GenerateJsonSchema):
+class _WrittenAsInPolicy(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
-        """Durations are written 1m30s here; pydantic would show PT1M30S, which a policy file does not take."""
+        """Write durations as 1m30s; pydantic would write PT1M30S, which a policy file does not accept."""
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return it, in the 2020-12 dialect."""
+    """Return the schema in the 2020-12 dialect."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    schema = {"$schema": dialect, **Policy.model_json_schema(schema_generator=_AsWritten)}
+    schema = {"$schema": dialect, **Policy.model_json_schema(schema_generator=_WrittenAsInPolicy)}
     for section, properties in properties_of(schema).items():
         for key, described in properties.items():
             described["description"] = DESCRIPTIONS[section][key]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which actions and failure classes there are under a policy, and what they are like: built-in and own alike.  Pure."""
+"""The actions and failure classes under a policy, built-in and own, with their properties.  Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from autoglm_recovery.policy.own import COLLECTION, ActionProof, OwnAction, OwnC
 
 
 class Circular(ValueError):
-    """Classes of which each is said to be the cause of the next."""
+    """Classes whose ``cause_before`` forms a circle."""
 
     def __init__(self, name: str, chain: str) -> None:
         super().__init__(f"these come before each other: {chain}")
@@ -33,12 +33,12 @@ class Circular(ValueError):
 
 
 class Repertoire:
-    """Answers for every action and class by its name.  Of one that nobody knows the worst is assumed."""
+    """The properties of every action and class by name.  For an unknown one the worst is assumed."""
 
     def __init__(
         self, actions: Mapping[str, OwnAction] | None = None, classes: Mapping[str, OwnClass] | None = None
     ) -> None:
-        """Raises Circular if no order of the causes is as the classes say."""
+        """Raises Circular if the causes have no order."""
         self._actions = dict(actions or {})
         self._classes = dict(classes or {})
         self.actions: tuple[str, ...] = (*ACTIONS, *self._actions)
@@ -55,7 +55,7 @@ class Repertoire:
     # Of actions
 
     def cost(self, action: str) -> int:
-        """Return what an action costs beside what has failed, as ``destroys`` counts it."""
+        """Return what an action costs beyond the failed service, on the scale of ``destroys``."""
         own = self._actions.get(action)
         if own is None:
             return destroys(action)
@@ -66,8 +66,7 @@ class Repertoire:
     def destructive(self, action: str) -> bool:
         """Tell whether an action may cost more than the service that has failed: state, other services, capacity.
 
-        None of these is ever done to a failure that nobody has named, but for a ``safe_shutdown`` that the policy asks
-        for.
+        None of these is ever done to an ``unknown`` failure, except for a ``safe_shutdown`` that the policy names.
         """
         return self.cost(action) >= COSTS_STATE
 
@@ -77,9 +76,9 @@ class Repertoire:
         return action in HOST_WIDE_ACTIONS if own is None else own.host_wide
 
     def wears_gpu(self, action: str) -> bool:
-        """Tell whether an action counts for the GPU that an incident names, into whatever host that is put.
+        """Tell whether an action counts as wear of the GPU that an incident names, even if it moves to another host.
 
-        Which of a site's own touch the hardware nobody says: those that may destroy something count.
+        For own actions this is unknown: those that may destroy something count.
         """
         own = self._actions.get(action)
         return action in GPU_ACTIONS if own is None else own.destructive
@@ -90,29 +89,29 @@ class Repertoire:
         return f"{COLLECTION}.{action}" if own is None else own.playbook
 
     def variables(self, action: str) -> Mapping[str, Any]:
-        """Return what the policy gives to the playbook of an action beside what every run gets."""
+        """Return the extra variables that the policy gives to an action's playbook."""
         own = self._actions.get(action)
         return {} if own is None else own.extra_vars
 
     def proof(self, action: str) -> ActionProof | None:
-        """Return what proves an own action; None for a built-in one, whose playbook does, with the end of the alert."""
+        """Return what proves an own action; None for a built-in one: its playbook and the end of the alert prove it."""
         own = self._actions.get(action)
         return None if own is None else own.proof
 
     # Of classes
 
     def ladder(self, failure_class: str) -> tuple[str, ...]:
-        """Return the actions of a class where ``strategies`` says nothing; none of a class that nobody knows."""
+        """Return the default ladder of a class; an empty one for an unknown class."""
         own = self._classes.get(failure_class)
         return DEFAULT_LADDERS.get(failure_class, ()) if own is None else own.ladder
 
     def depth(self, failure_class: str) -> int:
-        """Return the place of a class among root causes, the deepest first; what nobody knows explains nothing."""
+        """Return the place of a class among root causes, the deepest first; an unknown class is last."""
         return self._depths.get(failure_class, self._depths["unknown"])
 
 
 def causes_in_order(classes: Mapping[str, OwnClass]) -> tuple[str, ...]:
-    """Put own classes among the root causes, each before the one that it names.
+    """Insert own classes among the root causes, each before the class that its ``cause_before`` names.
 
     Raises Circular if they name each other in a circle.
     """
@@ -121,13 +120,13 @@ def causes_in_order(classes: Mapping[str, OwnClass]) -> tuple[str, ...]:
     while waiting:
         placed = [name for name, own in waiting.items() if own.cause_before in order]
         if not placed:
-            raise Circular(*_circle(waiting))
+            raise Circular(*_find_circle(waiting))
         for name in placed:
             order.insert(order.index(waiting.pop(name).cause_before), name)
     return tuple(order)
 
 
-def _circle(waiting: Mapping[str, OwnClass]) -> tuple[str, str]:
+def _find_circle(waiting: Mapping[str, OwnClass]) -> tuple[str, str]:
     """Return the first class of a circle, and the circle in words."""
     chain = [next(iter(waiting))]
     while (following := waiting[chain[-1]].cause_before) not in chain:

@@ -16,13 +16,13 @@ from autoglm_recovery.policy.section import Section
 SHORTEST = timedelta(days=1)
 
 
-def _long_enough(value: timedelta) -> timedelta:
+def _check_long_enough(value: timedelta) -> timedelta:
     if value < SHORTEST:
         raise ValueError("must be 1d or more: Alertmanager repeats what fires for hours, and people look a day later")
     return value
 
 
-Kept = Annotated[PositiveDuration, AfterValidator(_long_enough)]
+Kept = Annotated[PositiveDuration, AfterValidator(_check_long_enough)]
 
 
 class Retention(Section):

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all sections of a policy file are made of: no unknown keys, durations with units, words from a list.
+"""The base of all sections of a policy file: no unknown keys, durations with units, words from a list.
 
-Where an action or a failure class is named, the policy's own count beside the built-in ones.  Which these are is known
-before any section is read: ``declaring`` takes the names out of the raw file.
+A section may name the policy's own actions and failure classes as well as the built-in ones.  ``declaring`` takes their
+names from the raw file before any section is read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Duration = Annotated[
 ]
 
 
-# What an own action or class may be called; the database keeps an action in 64 characters and a class in 32.
+# The names of own actions and classes; the database stores an action in 64 characters and a class in 32.
 NAME = re.compile(r"[a-z][a-z\d_]*", re.ASCII)
 LONGEST_ACTION, LONGEST_CLASS = 64, 32
 
@@ -49,7 +49,7 @@ _declared: ContextVar[Mapping[str, tuple[str, ...]]] = ContextVar("declared", de
 
 @contextmanager
 def declaring(data: object) -> Iterator[None]:
-    """Let the names under ``actions`` and ``classes`` of a raw policy count while its sections are read."""
+    """Make the names under ``actions`` and ``classes`` of a raw policy valid while its sections are read."""
     sections = {key: data.get(key) if isinstance(data, Mapping) else None for key in ("actions", "classes")}
     names = {
         key: tuple(name for name in section if isinstance(name, str)) if isinstance(section, Mapping) else ()
@@ -80,14 +80,14 @@ def known(words: Sequence[str], own: str | None = None) -> BeforeValidator:
 
 
 def choices(words: Sequence[str], *, or_own: bool = False) -> WithJsonSchema:
-    """Name the words in the JSON Schema."""
+    """List the words in the JSON Schema."""
     listed: dict[str, Any] = {"type": "string", "enum": list(words)}
-    # An editor offers the words, and cannot know which others the file declares.
+    # An editor offers these words, but cannot know the names that the file declares.
     return WithJsonSchema({"anyOf": [listed, {"type": "string", "pattern": f"^{NAME.pattern}$"}]} if or_own else listed)
 
 
 class Misplaced(ValueError):
-    """A mistake that two sections make together, and the key where a person finds it."""
+    """A mistake between two sections, with the key at which it is reported."""
 
     def __init__(self, location: Sequence[str | int], what: str) -> None:
         super().__init__(what)
@@ -99,7 +99,7 @@ Action = Annotated[str, known(ACTIONS, "actions"), choices(ACTIONS, or_own=True)
 
 
 def _matcher_text(value: object) -> object:
-    """Accept matchers as one text or as a list of texts, and only such as can be read."""
+    """Accept valid matchers, as one text or as a list of texts."""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = ",".join(value)
     if isinstance(value, str):
@@ -111,7 +111,7 @@ Matchers = Annotated[str, BeforeValidator(_matcher_text)]
 
 
 def positive(value: timedelta) -> timedelta:
-    """Refuse a duration of nothing where it would mean "at once, for ever"."""
+    """Refuse a duration of zero where it would mean "at once, for ever"."""
     if value <= timedelta(0):
         raise ValueError("must be longer than nothing")
     return value

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an incident as the API shows it to what a report says: pure, so that every format says the same."""
+"""The contents of a report, from an incident as the API returns it: pure, so that every format says the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STAGES = (
     ("resolved", "resolved"),
 )
 _ENDED = frozenset({"resolved", "closed"})
-# What is to be said of a run by how it ended.
+# The sentence on a run, by how it ended.
 _OPEN_ENDS_OF_RUNS = {
     "lost": "was cut off: how far it came is not known. Look at {host}",
     "fenced": "was refused by {host}, where a newer run had been",
@@ -54,7 +54,7 @@ class ReportLine:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report says.  Texts come from strangers in part: each format escapes them."""
+    """The contents of a report.  Some texts come from outside, so each format escapes them."""
 
     title: str
     outcome: str
@@ -62,9 +62,9 @@ class Report:
     stages: tuple[Stage, ...]
     alerts: tuple[Mapping[str, Any], ...]
     runs: tuple[Mapping[str, Any], ...]
-    # What was tried about earlier incidents of the same target, within a day before this one.
+    # The runs of earlier incidents of the same target, within a day before this one.
     earlier: tuple[Mapping[str, Any], ...]
-    # Where what was saved before anything was changed lies.
+    # The places of the evidence that was saved before anything was changed.
     evidence: tuple[str, ...]
     lines: tuple[ReportLine, ...]
     open_ends: tuple[str, ...]

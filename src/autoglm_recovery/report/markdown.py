@@ -65,7 +65,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _escaped(text: object) -> str:
-    """A stranger's text as text: on one line, and nothing in it is markup."""
+    """A text from outside on one line, with all markup escaped."""
     line = one_line(text)
-    # A word joiner: chats and forges take a name after @ for a mention, escaped or not.
+    # A word joiner prevents a mention: chats and forges take a name after @ for one, escaped or not.
     return _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;").replace("@", "@\u2060")

@@ -82,6 +82,6 @@ def _timeline_lines(report: Report) -> Iterator[str]:
 
 
 def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
-    """Put a stranger's text on lines of a readable width; what is empty has none."""
+    """Wrap a text from outside to a readable width; an empty text gives no lines."""
     line = one_line(text)
     return textwrap.wrap(line, WIDTH, initial_indent=first, subsequent_indent=others) if line else []

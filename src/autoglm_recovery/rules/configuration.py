@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders the configuration of Prometheus and of Alertmanager from a policy.
 
-Both are data structures and no templates, because they carry addresses and paths that must be quoted right.
+Both are built as data structures and not by templates, because addresses and paths in them must be quoted correctly.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from autoglm_recovery.rules.engine_metrics import ALL, SLOW_PREFIX, pattern
 from autoglm_recovery.rules.targets import HAPROXY_JOB, PROXY, REPLICA_HOST, REPLICA_SERVICE, SERVER
 
 NODE_JOB, INFERENCE_JOB, EXPORTER_JOB, RECEIVER_JOB = "node", "inference", "autoglm", "receiver"
-# The same targets as of INFERENCE_JOB, asked with more patience.
+# The targets of INFERENCE_JOB again, with a longer time-out.
 SLOW_JOB = "inference_slow"
 RECEIVER = "autoglm"
 WATCHDOG = "Watchdog"
 
-# Shorter scrapes of a busy host fail although it is well (measured; 200 ms gave false alerts).
+# A shorter time-out fails on a busy but healthy host (measured; 200 ms gave false alerts).
 SHORTEST_SCRAPE_TIMEOUT = timedelta(milliseconds=450)
-# A saturated engine may take seconds for its page, which a heartbeat does not wait for.
+# A saturated engine may take seconds for its page, longer than a heartbeat waits.
 SLOW_SCRAPE = timedelta(seconds=10)
-# A person who drains has a quarter of an hour.
+# A person who drains a server has a quarter of an hour before an alert.
 HAPROXY_SCRAPE = timedelta(seconds=30)
 REPEAT_INTERVAL = timedelta(minutes=5)
 # How often Alertmanager says again that the Watchdog fires.
@@ -101,12 +101,12 @@ def _tls(ca_file: str | None) -> dict[str, Any]:
 
 
 def heartbeat_timeout(policy: Policy) -> timedelta:
-    """Return how long a heartbeat waits for its answer."""
+    """Return the time-out of a heartbeat."""
     return min(max(policy.monitoring.heartbeat.timeout, SHORTEST_SCRAPE_TIMEOUT), policy.monitoring.interval)
 
 
 def _slow_job(policy: Policy, targets_dir: str) -> dict[str, Any]:
-    """Scrape the engines once more, with patience: a time-out may not be longer than the interval between scrapes."""
+    """Scrape the engines again with a longer time-out, which needs a longer interval between scrapes too."""
     patience = format_duration(max(SLOW_SCRAPE, policy.monitoring.interval))
     name = ["__name__"]
     return {
@@ -122,16 +122,16 @@ def _slow_job(policy: Policy, targets_dir: str) -> dict[str, Any]:
 
 
 def _haproxy_job(policy: Policy, targets_dir: str) -> dict[str, Any]:
-    """Scrape each HAProxy once for each replica behind it, and keep what it says of that one, as said of that one.
+    """Scrape each HAProxy once for each replica behind it, and keep only that replica's samples, under its labels.
 
-    A server's name is the balancer's own; whose it is says the inventory, in the labels of the target.
+    The inventory maps the balancer's name of a server to a replica, in the labels of the target.
     """
     every = format_duration(max(HAPROXY_SCRAPE, policy.monitoring.interval))
     return {
         "job_name": HAPROXY_JOB,
         "scrape_interval": every,
         "scrape_timeout": format_duration(max(SLOW_SCRAPE, policy.monitoring.interval)),
-        # Nothing of frontends, backends and the process.
+        # Drop the samples of frontends, backends and the process.
         "params": {"scope": ["server"]},
         "file_sd_configs": [{"files": [f"{targets_dir.rstrip('/')}/{HAPROXY_JOB}.yml"], "refresh_interval": "30s"}],
         "metric_relabel_configs": [
@@ -175,14 +175,14 @@ def _routes(policy: Policy) -> list[dict[str, Any]]:
     """Build a route for alerts with a class of ours, and one for each kind of alert that the policy classifies."""
     own = (Matcher("failure_class", "=~", ".+"),)
     silent_for = policy.monitoring.receiver.watchdog or 5 * WATCHDOG_REPEAT
-    # Several within the time after which it counts as silent; Alertmanager knows no fractions of a second here.
+    # Several repeats within the time after which it counts as silent, in whole seconds for Alertmanager.
     repeat = max(min(WATCHDOG_REPEAT, silent_for // 5), timedelta(seconds=1))
     watchdog = {
         "receiver": RECEIVER,
         "matchers": [_quote(Matcher("alertname", "=", WATCHDOG))],
         "group_wait": "0s",
         "repeat_interval": format_duration(repeat),
-        # Alertmanager looks whether to repeat only when the group's interval has passed.
+        # Alertmanager checks for repeats only after each group interval.
         "group_interval": format_duration(repeat),
     }
     foreign = [parse_matchers(entry.match) for entry in policy.classify]
@@ -192,7 +192,7 @@ def _routes(policy: Policy) -> list[dict[str, Any]]:
             "matchers": [_quote(matcher) for matcher in matchers],
             # One incident is about one host, so its alerts travel together.
             "group_by": ["host"],
-            # Waiting for company delays the repair; the receiver joins alerts by itself.
+            # Waiting for more alerts of a group delays the repair; the receiver joins alerts by itself.
             "group_wait": "0s",
             "group_interval": format_duration(max(policy.monitoring.interval, timedelta(seconds=1))),
             "repeat_interval": format_duration(REPEAT_INTERVAL),
@@ -210,7 +210,7 @@ def _receiver(webhook_url: str, token_file: str | None, ca_file: str | None) -> 
     webhook: dict[str, Any] = {
         "url": webhook_url,
         "send_resolved": True,
-        # With a limit, the payload's status is that of the alerts that fit, and the others are lost.
+        # No limit: with one, Alertmanager would leave alerts out, and the status would not cover them.
         "max_alerts": 0,
     }
     http: dict[str, Any] = _tls(ca_file)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""By which metrics the engines show that they have work, and that they do some of it: each adapter says its own."""
+"""The metrics by which engines show pending work and progress, collected from the adapters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACES = tuple(engine.pace for engine in _JUDGED if engine.pace)
 PACE_SECONDS = tuple(seconds for seconds, _ in _PACES)
 PACE_TOKENS = tuple(tokens for _, tokens in _PACES)
 ALL = (*REQUESTS, *WORK, *CACHE, *PACE_SECONDS)
-# What is scraped with patience is kept under names of its own.
+# Samples of the job with the longer time-out have names of their own.
 SLOW_PREFIX = "autoglm_slow:"
 
 
@@ -27,5 +27,5 @@ def pattern(names: tuple[str, ...]) -> str:
 
 
 def slow(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of what is scraped with patience."""
+    """Return the names of the samples of the job with the longer time-out."""
     return tuple(f"{SLOW_PREFIX}{name}" for name in names)

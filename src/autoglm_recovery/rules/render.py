@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders the alert rules from a policy.
 
-They are templates, because they are made to be read; their comments reach the operator.
+They are templates, because operators read them, including the comments.
 """
 
 from __future__ import annotations
@@ -28,40 +28,39 @@ from autoglm_recovery.rules.engine_metrics import (
     slow,
 )
 
-# A kill comes before the failure that it explains by as long as systemd lets the rest of the unit stop,
-# which is 90 s unless the unit says otherwise.
+# An OOM kill may precede the failure that it explains by the unit's stop time-out, 90 s by default.
 OOM_EXPLAINS = timedelta(minutes=2)
 CRASH_LOOP_WINDOW = timedelta(minutes=5)
 CRASH_LOOP_RESTARTS = 3
-# A unit that is `inactive` for this long was stopped on purpose; a restart passes through that state too.
+# A unit that is `inactive` for this long was stopped on purpose; a restart is in that state only briefly.
 STOPPED_ON_PURPOSE = timedelta(seconds=30)
 STARTUP_GRACE = timedelta(minutes=10)
 RECEIVER_DOWN = timedelta(seconds=30)
-# Longer than the longest look at a driver that hangs; a new look may just have begun.
+# Longer than the longest snapshot of a hung driver, plus the next one that may have begun.
 GPU_UNREADABLE = timedelta(seconds=30)
-# Clocks dip for a moment when a kernel begins; what lasts is a fan, a rack or a supply.
+# GPU clocks dip briefly when a kernel starts; a lasting slowdown has a cause such as a fan, a rack or a power supply.
 GPU_SUSTAINED = timedelta(minutes=1)
 GPU_SETTLES = timedelta(seconds=10)
 LINK_ERROR_WINDOW = timedelta(minutes=5)
 LINK_ERRORS_TOLERATED = 10
-# With one evaluation more a stalled engine is found within 15 s at an interval of 2 s.
+# With one more evaluation, a stalled engine is found within 15 s at an interval of 2 s.
 STALLED = timedelta(seconds=10)
-# An engine that counts nothing while it reads a batch of a prompt has the time of four batches at its own pace so far,
-# because a late batch of a long prompt takes longer than an early one; half a minute before its first prompt was read.
-# A range has one length, so there are three of them.
+# An engine that counts nothing while it reads a batch of a prompt gets the time of four batches at its average pace,
+# because late batches of a long prompt take longer than early ones; half a minute before its first prompt was read.
+# A PromQL range has a fixed length, so there are three ranges.
 BATCH_TOKENS = 2048
 BATCHES_ALLOWED = 4
 UNKNOWN_PACE = timedelta(seconds=30)
 STALLED_AT_LENGTH = timedelta(minutes=1)
 STALLED_AT_GREAT_LENGTH = timedelta(minutes=5)
 PACE_REMEMBERED = timedelta(minutes=10)
-# Scrapes of one host come one after the other: so long a service must be silent for it to be silent alone.
+# Scrapes of one host come one after the other: only after this time is one service silent and the others not.
 SILENT_ALONE = timedelta(seconds=10)
-# A reload, or service discovery that blinks, is not worth a person's night.
+# A reload or a gap in service discovery must not call a person at night.
 VANISHED = timedelta(minutes=1)
-# A person who takes a server out has something to do there; who is out after this was forgotten.
+# A person who takes a server out works on it; a server that is still out after this time was forgotten.
 LEFT_DRAINED = timedelta(minutes=15)
-# A run that was at work there has given the host back: nobody else will bring the server back by himself.
+# The run has released the host, so no run will bring the server back any more.
 LEFT_OUT = timedelta(minutes=2)
 FORGET = timedelta(days=1)
 
@@ -70,7 +69,7 @@ _KINDS = {"requests": REQUESTS, "work": WORK, "cache": CACHE, "needed": NEEDED}
 
 @dataclass(frozen=True)
 class _Windows:
-    """Lengths of ranges, as the policy's interval allows them: a range with one or two samples says nothing."""
+    """Lengths of ranges by the policy's interval: a range with one or two samples proves nothing."""
 
     interval: timedelta
 
@@ -114,7 +113,7 @@ def _rendered(policy: Policy, template: str, **given: object) -> str:
 
 
 def _silence(policy: Policy) -> timedelta:
-    """Return after how long without an answer a service counts as silent."""
+    """Return the time without an answer after which a service counts as silent."""
     return policy.monitoring.heartbeat.retries * policy.monitoring.heartbeat.interval
 
 
@@ -143,7 +142,7 @@ def _services(policy: Policy, windows: _Windows) -> str:
 
 def _progress(policy: Policy, windows: _Windows) -> str:
     interval = policy.monitoring.interval
-    # Three looks of the patient job, and the time that the last one may take.
+    # Three scrapes of the job with the longer time-out, and the time that the last one may take.
     slow_stalled = 3 * max(SLOW_SCRAPE, interval) + 5 * interval
     return _rendered(
         policy,
@@ -152,7 +151,7 @@ def _progress(policy: Policy, windows: _Windows) -> str:
         **{f"slow_{kind}": pattern(slow(names)) for kind, names in _KINDS.items()},
         stalled=windows.at_least(STALLED),
         stretches=[
-            # Of many looks a few may miss.
+            # A few of many scrapes may fail.
             (prefix, format_duration(window), window * share // interval, int(window.total_seconds()))
             for prefix, first in (("", windows.wide(STALLED)), ("slow_", slow_stalled))
             for window, share in (

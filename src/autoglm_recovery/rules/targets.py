@@ -17,8 +17,8 @@ from autoglm_recovery.knowledge.engines.registry import ENGINES
 from autoglm_recovery.knowledge.engines.scraped import Scraped
 
 NODE_PORT, EXPORTER_PORT = 9100, 9471
-# The job that reads what HAProxy does with each server. With host and service its targets would make whatever happens
-# to the balancer the replica's: these are given to the samples alone.
+# The job that scrapes HAProxy's state of each server. Only its samples get the labels host and service: as labels of
+# the target they would attribute every failure of the balancer to the replica.
 HAPROXY_JOB = "autoglm_haproxy"
 PROXY, SERVER, REPLICA_HOST, REPLICA_SERVICE = "replica_proxy", "replica_server", "replica_host", "replica_service"
 _HEAD = "# Written by `autoglm rules` from the inventory; change the inventory, not this file.\n"
@@ -34,7 +34,7 @@ class ScrapeTarget:
 
 @dataclass(frozen=True)
 class ScrapeTargets:
-    """The targets of each job, and ``left_out``: what has none, and why."""
+    """The targets of each job, and ``left_out``: the services without a target, and why."""
 
     jobs: Mapping[str, tuple[ScrapeTarget, ...]]
     left_out: tuple[str, ...] = ()
@@ -51,10 +51,9 @@ class ScrapeTargets:
 
 
 def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) -> ScrapeTargets:
-    """Return what to scrape for hosts with services; ``variables`` are those of the inventory, by host.
+    """Return the targets for hosts with services; ``variables`` are those of the inventory, by host.
 
-    A service that listens on the loopback address of its host is taken to be reached at the host's own address, where
-    it must listen too for Prometheus to see it.
+    A service with a loopback address is scraped at its host's address, where it must listen too.
     """
     node, inference, exporter, haproxy, left_out = [], [], [], [], []
     for host, given in sorted(variables.items()):
@@ -82,7 +81,7 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
 
 
 def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTarget | str:
-    """Return where a service has its metrics, or why it has none."""
+    """Return the target of a service's metrics, or why there is none."""
     engine = ENGINES.get(str(service.get("engine", "")))
     scraped = engine.scraped if engine else Scraped()
     options = service.get("engine_options")
@@ -115,7 +114,7 @@ def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTa
 def _of_balancers(
     variables: Mapping[str, Mapping[str, Any]], host: str, service: Mapping[str, Any]
 ) -> Iterator[ScrapeTarget | str]:
-    """Yield where each HAProxy in front of a service tells of it, or why that is not known."""
+    """Yield the target of each HAProxy in front of a service, or why it is unknown."""
     pools = variables[host].get("autoglm_pools")
     pool = pools.get(service.get("pool")) if isinstance(pools, Mapping) else None
     if not isinstance(pool, Mapping):
@@ -174,5 +173,5 @@ def _of_the_host_itself(name: str) -> bool:
 
 
 def service_names(targets: Iterable[ScrapeTarget]) -> frozenset[tuple[str, str]]:
-    """Return which services of which hosts are scraped."""
+    """Return (host, service) of each scraped service."""
     return frozenset((target.labels["host"], target.labels["service"]) for target in targets)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The catalogue of GPU faults for people: facts with their sources, our decisions and the reasons for them.
 
-``catalogue.json`` holds what NVIDIA and others publish; ``decisions.py`` what we make of it.  Both together give
+``catalogue.json`` holds what NVIDIA and others publish; ``decisions.py`` our decisions about it.  Both together give
 ``plugins/module_utils/faults/catalogue/data.py``, the small part that targets need, by
 ``python -m tests.support.tooling.xids``.
 """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What we decide about every Xid, and why.
+"""Our decision about every Xid, and the reason.
 
 Three rules hold for all of them, and a test holds them:
 - a code that asks for a restart of the process is a ``crash``, even if memory was its cause: a class climbs its ladder,

@@ -97,7 +97,7 @@ def test_the_glossary_defines_each_word_once() -> None:
 # --- markup ----------------------------------------------------------------------------------------------------------
 
 # What Ansible's documentation is written in: ``code``, *emphasis*, V(value) ...
-ANSIBLES_MARKUP = re.compile(r"(?<![\w.])[BCIV]\(")
+ANSIBLES_MARKUP = re.compile(r"(?<![\w.])[BCILMOPV]\(")
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:

@@ -188,7 +188,7 @@ class _Kubernetes(kubernetes_api.KubernetesClient):
     def __init__(self, told: bytes) -> None:
         self._timeout, self._namespace, self._told = 60.0, "default", told
 
-    def _exchange(self, *_asked: Any) -> tuple[int, str, bytes]:
+    def _send(self, *_asked: Any) -> tuple[int, str, bytes]:
         return 200, "OK", self._told
 
 

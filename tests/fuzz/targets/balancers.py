@@ -39,7 +39,7 @@ class Recorded(haproxy.Haproxy):
         super().__init__("/nowhere", "llm")
         self._answers = answers
 
-    def _ask(self, asked: str) -> str:
+    def _send(self, asked: str) -> str:
         return next(answer for known, answer in self._answers.items() if asked.startswith(known))
 
 
@@ -126,7 +126,7 @@ class _Admin(Envoy):
         path = str(getattr(request, "url", "")).partition("9901")[2]
         return Response(200, self._stats if path.startswith("/stats") else self._said, 0.01)
 
-    def _endpoints(self, file: str) -> list[envoy_endpoints.Endpoint]:
+    def _read_endpoints(self, file: str) -> list[envoy_endpoints.Endpoint]:
         return envoy_endpoints.in_file(balancer_files.parse(file, self._document))
 
     def everything(self) -> list[object]:
@@ -170,8 +170,8 @@ def _file_sd(name: str) -> Any:
                 except BalancerError as error:
                     raise BalancerError(error.kind, error.reason.replace(folder, "")) from error
                 for member in members[:2]:
-                    moved = file_sd._move([dict(group) for group in groups], member.name, "drained", True)
-                    back = file_sd._move(moved, member.name, "drained", False)
+                    moved = file_sd._set_label([dict(group) for group in groups], member.name, "drained", True)
+                    back = file_sd._set_label(moved, member.name, "drained", False)
                     assert {t for g in back for t in g["targets"]} == {t for g in groups for t in g["targets"]}
                 found.append(members)
             return found

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of host_lock: whose run it is, and whether the run that holds a host is still there."""
+"""The controller's part of host_lock: the owner of this run, and whether the run that holds a host still exists."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.autoglm.recovery.plugins.plugin_utils import controllers
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.answers import ActionModule as LookedAt
 
-# A run that was killed leaves the task that it was in. It is waited for, this long at least.
+# A killed run leaves its last task running on the host. It is waited for, this long at least.
 _LAST_TASK_S = 30
-# Between two looks whether the holder's process is gone.
+# Seconds between two checks whether the holder's process is gone.
 _LOOK_EVERY_S = 5
 
 
 class ActionModule(LookedAt):
-    """Run the module with this run's name, again while the time to wait is not over."""
+    """Run the module with this run's name, and again until the host is free or the time to wait is over."""
 
     def _execute_module(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         process = controllers.here()
         given = self._task.args
         given.update(run=controllers.name(process), process=process)
-        given["who"] = _who(str(given.get("who") or ""), self._loader)
-        wait = _seconds(given.get("wait"))
+        given["who"] = _run_owner(str(given.get("who") or ""), self._loader)
+        wait = _whole_seconds(given.get("wait"))
         deadline = time.monotonic() + wait
         while True:
             given["wait"] = int(max(0, min(_LOOK_EVERY_S, deadline - time.monotonic())))
-            # A copy: Ansible adds its own to what it is given.
+            # A copy, because Ansible adds its own arguments to it.
             answer: dict[str, Any] = super()._execute_module(*args, **{**kwargs, "module_args": dict(given)})
             holder = answer.get("holder")
             if not answer.get("failed") or not isinstance(holder, dict):
@@ -44,8 +44,8 @@ class ActionModule(LookedAt):
                 return answer
 
 
-def _who(told: str, loader: DataLoader) -> str:
-    """Say whose run this is: as the task says, as AWX does, or as this process shows."""
+def _run_owner(told: str, loader: DataLoader) -> str:
+    """Return the owner of this run: by the task, by AWX, or by the user of this process."""
     if told:
         return f"{told} ({controllers.person()})"
     extra = load_extra_vars(loader=loader)
@@ -54,7 +54,7 @@ def _who(told: str, loader: DataLoader) -> str:
     return controllers.person()
 
 
-def _seconds(value: Any) -> int:
+def _whole_seconds(value: Any) -> int:
     try:
         return max(0, int(value or 0))
     except (TypeError, ValueError):

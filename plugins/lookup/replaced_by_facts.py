@@ -48,7 +48,7 @@ class LookupModule(LookupBase):
     """See DOCUMENTATION."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
-        """Compare the facts that the run has of each host with its declarations."""
+        """Compare each host's facts with its declarations."""
         self.set_options(var_options=variables, direct=kwargs)
         if not constants.INJECT_FACTS_AS_VARS:  # type: ignore[attr-defined]  # made as the module is imported
             return []

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that runs a playbook: its name among all processes of all controllers, and whether it is still there.
+"""The process that runs a playbook: a unique name for it over all controllers, and whether it still exists.
 
-A process number is used again, so that a process is known by its start and its boot too; and a number means something
-in its namespace alone, which a container has one of.
+Process numbers are reused, so a process is identified by its start and its boot too; and a number is only valid in its
+namespace, of which each container has one.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.host import clock
 
 
 def here() -> dict[str, Any]:
-    """Name the process of C(ansible-playbook), from a process that it has forked for a task or from itself.
+    """Describe the process of C(ansible-playbook), from itself or from a process that it has forked for a task.
 
-    What this machine does not tell (C(/proc) is Linux) is left empty.
+    Fields that this machine does not provide (C(/proc) exists on Linux alone) are empty.
     """
     parent = multiprocessing.parent_process()
     pid = os.getpid() if parent is None else int(parent.pid or 0)
     return {
         "boot": clocks.boot_id() or "",
-        "namespace": _namespace(),
+        "namespace": _pid_namespace(),
         "pid": pid,
-        "start": _start(pid),
+        "start": _start_ticks(pid),
         "node": socket.gethostname(),
     }
 
 
 def name(process: Mapping[str, Any]) -> str:
-    """Return a short text that no other process has."""
+    """Return a short text that is unique to a process."""
     return hashlib.sha256(json.dumps(process, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def has_ended(process: Mapping[str, Any]) -> bool:
-    """Tell whether a process is known to be gone.  False where that cannot be known from here.
+    """Tell whether a process is known to be gone. False where that cannot be known on this machine.
 
-    C(process) was kept by a host, which may say what it likes: nothing is done with it but to look.
+    C(process) comes from a host and is not trusted: it is only looked up.
     """
     mine = here()
     if not mine["boot"] or process.get("boot") != mine["boot"] or process.get("namespace") != mine["namespace"]:
@@ -54,31 +54,31 @@ def has_ended(process: Mapping[str, Any]) -> bool:
     pid = process.get("pid")
     if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
         return False
-    return _start(pid) != process.get("start")
+    return _start_ticks(pid) != process.get("start")
 
 
 def person() -> str:
     """Say who started this process, for people."""
-    user = os.environ.get("SUDO_USER") or _user()
+    user = os.environ.get("SUDO_USER") or _user_name()
     return f"{user} on {socket.gethostname()}"
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"user {os.getuid()}"
 
 
-def _namespace() -> str:
+def _pid_namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
 
 
-def _start(pid: int) -> int:
-    """Return when a process began, in ticks since the boot; 0 if there is none, or only what is left of it."""
+def _start_ticks(pid: int) -> int:
+    """Return when a process began, in ticks since the boot; 0 if there is none, or only a zombie."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
     except OSError:

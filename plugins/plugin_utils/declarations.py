@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variables of a host as the inventory declares them: with extra variables, without anything that a host has said.
+"""The variables of a host as the inventory declares them: with extra variables, but without any values from hosts.
 
-In Ansible facts rank above the inventory, so that a host can rename what it is, and what stands beside it, in mid-run.
-So the inventory is read again by a variable manager of its own, which has the sources of the running one (inventory,
-group_vars, host_vars, extra variables) and none of its memory (facts, their cache, set_fact, register, include_vars).
+In Ansible facts rank above the inventory, so a host could change its own variables, and those beside it, during a run.
+So the inventory is read again by a second variable manager, with the sources of the first one (inventory, group_vars,
+host_vars, extra variables) but without its memory (facts, their cache, set_fact, register, include_vars).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 
-class _NoFacts(dict):  # type: ignore[type-arg]  # Ansible asks it as it asks a cache plugin
-    """Stands for the fact cache of a run in which no host has said anything."""
+class _EmptyFactCache(dict):  # type: ignore[type-arg]  # Ansible uses it as a cache plugin
+    """A fact cache without facts of any host."""
 
     def get(self, key: Any, default: Any = None) -> dict[str, Any]:  # noqa: ARG002 - as a cache plugin has it
         return {}
 
 
 class Declarations:
-    """What an inventory declares, host by host."""
+    """The declared variables of an inventory, host by host."""
 
     def __init__(self, hostvars: HostVars) -> None:
         """C(hostvars) is the variable of that name in the run."""
@@ -37,16 +37,17 @@ class Declarations:
         self._inventory = hostvars._inventory
         self._loader = hostvars._loader
         self._manager = VariableManager(loader=self._loader, inventory=self._inventory)
-        self._manager._fact_cache = _NoFacts()  # type: ignore[assignment]  # asked by get() alone
-        # For templates of the inventory that look at another host.
+        self._manager._fact_cache = _EmptyFactCache()  # type: ignore[assignment]  # asked by get() alone
+        # For templates of the inventory that use hostvars of another host.
         HostVars(inventory=self._inventory, variable_manager=self._manager, loader=self._loader)
         self._read: dict[str, HostDeclarations] = {}
 
     @classmethod
     def of_run(cls, variables: Mapping[str, Any]) -> Declarations:
-        """Return those of the run in which a plugin finds these variables.
+        """Return the declarations of the run that these variables of a plugin belong to.
 
-        A task's own process asks many times and ends with its task; the main process may see its inventory change.
+        They are kept for a task's process, which ends with its task, but not in the main process, whose inventory may
+        change.
         """
         hostvars = variables["hostvars"]
         if multiprocessing.parent_process() is None:
@@ -70,7 +71,7 @@ class Declarations:
         return self._read[name]
 
     def facts_of(self, name: str) -> dict[str, Any]:
-        """Return the facts that the run has of a host, which this class leaves out everywhere else."""
+        """Return the facts that the run has of a host; all other methods leave them out."""
         try:
             return self._running._variable_manager._fact_cache.get(name) or {}
         except KeyError:
@@ -81,7 +82,7 @@ _KEPT: dict[int, Declarations] = {}
 
 
 class HostDeclarations(Mapping[str, Any]):
-    """The variables of one host; a value is templated when it is asked for."""
+    """The variables of one host; a value is templated when it is read."""
 
     def __init__(self, host: str, variables: dict[str, Any], loader: Any) -> None:
         self._host = host

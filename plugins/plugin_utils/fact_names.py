@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which variables of a run the facts of a host would replace, where Ansible injects facts as variables. Pure."""
+"""The variables of a run that a host's facts would replace where Ansible injects facts as variables. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Ours, in an inventory or not: of the playbooks, and of the role that playbooks of others have.
+# Prefixes of our variables, declared or not: those of the playbooks, and of the role for other people's playbooks.
 _OURS = ("autoglm_", "check_target_")
-# Options of Ansible's own connection, shell and become plugins that its cleaning of facts lets through: some name
-# programs that the controller runs. Worked out from the plugins' documentation, which a test compares.
+# Options of Ansible's own connection, shell and become plugins that Ansible's cleaning of facts does not remove; some
+# name programs that the controller runs. Taken from the plugins' documentation, with which a test compares them.
 _OPTIONS = frozenset(
     (
         *("ansible_admin_users", "ansible_async_dir", "ansible_common_remote_group", "ansible_host_key_checking"),

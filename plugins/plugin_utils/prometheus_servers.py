@@ -50,12 +50,12 @@ def read_servers(given: Any) -> list[PrometheusServer]:
     """The servers of the option C(servers). Raises ValueError with a sentence that repeats no secret."""
     if not isinstance(given, list) or not given:
         raise ValueError("servers: must be a list with at least one server, each with its urls")
-    return [_server(f"servers[{number}]", each) for number, each in enumerate(given)]
+    return [_read_server(f"servers[{number}]", each) for number, each in enumerate(given)]
 
 
 def read_jobs(given: Any) -> Jobs:
     """The option C(jobs). Raises ValueError."""
-    found = _checked(_JOBS, "jobs", given)
+    found = _validated(_JOBS, "jobs", given)
     jobs = Jobs(*(tuple(found[kind]) for kind in ("node", "inference", "exporter")))
     if not jobs.node and not jobs.inference and not jobs.exporter:
         raise ValueError("jobs: names no job, so that there would be no host")
@@ -70,8 +70,8 @@ def unknown_option(key: object, known: Iterable[str]) -> str:
     )
 
 
-def _server(place: str, given: Any) -> PrometheusServer:
-    options = _checked(_SERVER, place, given)
+def _read_server(place: str, given: Any) -> PrometheusServer:
+    options = _validated(_SERVER, place, given)
     if not options["urls"]:
         raise ValueError(f"{place}.urls: must have at least one")
     if options["username"] is not None and options["password"] is None and options["password_file"] is None:
@@ -81,11 +81,11 @@ def _server(place: str, given: Any) -> PrometheusServer:
     transport = HttpTransport(
         options["validate_certs"], options["ca_path"], options["client_cert"], options["client_key"]
     )
-    urls = tuple(_url(f"{place}.urls", url) for url in options["urls"])
-    return PrometheusServer(urls, transport, _credentials(place, options), options["timeout"])
+    urls = tuple(_check_url(f"{place}.urls", url) for url in options["urls"])
+    return PrometheusServer(urls, transport, _authorization_header(place, options), options["timeout"])
 
 
-def _checked(validator: ArgumentSpecValidator, place: str, given: Any) -> dict[str, Any]:
+def _validated(validator: ArgumentSpecValidator, place: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValueError(f"{place}: must be a mapping")  # noqa: TRY004 - of a file, as all that is raised here
     # A text that is encrypted in place is decrypted by being made a plain one.
@@ -102,7 +102,7 @@ def _checked(validator: ArgumentSpecValidator, place: str, given: Any) -> dict[s
     return dict(result.validated_parameters)
 
 
-def _url(place: str, url: str) -> str:
+def _check_url(place: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError(f"{place}: holds a user or a password; write them as username and password")
@@ -112,7 +112,7 @@ def _url(place: str, url: str) -> str:
         raise ValueError(f"{place}: {error}") from error
 
 
-def _credentials(place: str, options: Mapping[str, Any]) -> dict[str, str]:
+def _authorization_header(place: str, options: Mapping[str, Any]) -> dict[str, str]:
     """The header that recognises us, if there is one."""
     if options["username"] is not None:
         password = options["password"]

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML that ends: a loader that refuses what PyYAML's own takes seconds or all memory for.
+"""A bounded YAML loader: it refuses documents for which PyYAML's own needs seconds or all memory.
 
-For each token, PyYAML looks at every bracket that is open: a few thousand of them take seconds.  An alias stands for
-all that its anchor has, and aliases of aliases double with each line; merge keys (C(<<)) copy it.
+For each token, PyYAML checks every open bracket: a few thousand of them take seconds. An alias stands for the whole
+content of its anchor, and aliases of aliases double it with each line; merge keys (C(<<)) copy it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ MOST_VALUES = 100_000
 def load(text: str | bytes) -> Any:
     """Return the one document in a text, None where there is none.
 
-    Raises ImportError where there is no PyYAML; yaml.YAMLError or ValueError for what is no YAML, too deep or too much.
+    Raises ImportError without PyYAML; yaml.YAMLError or ValueError for invalid YAML, or too deep or too large a
+    document.
     """
     import yaml  # noqa: PLC0415  # only those who have YAML need it
 
@@ -27,12 +28,12 @@ def load(text: str | bytes) -> Any:
 
 
 @functools.cache
-def loader() -> Any:  # noqa: C901  # a class, which can only be made where there is PyYAML
+def loader() -> Any:  # noqa: C901  # a class that can only be defined where PyYAML is installed
     """The loader, for C(yaml.compose) too. Raises ImportError."""
     import yaml  # noqa: PLC0415
 
     class BoundedLoader(yaml.SafeLoader):
-        """Raises yaml.MarkedYAMLError for what is too deep or too much."""
+        """Raises yaml.MarkedYAMLError for a document that is too deep or too large."""
 
         def __init__(self, stream: Any) -> None:
             super().__init__(stream)
@@ -52,7 +53,7 @@ def loader() -> Any:  # noqa: C901  # a class, which can only be made where ther
             return bool(super().add_indent(column))
 
         def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-            """Of PyYAML's composer: counts each value, and for an alias all that it stands for."""
+            """Of PyYAML's composer: counts each value, and for an alias all values of its anchor."""
             is_alias, before = self.check_event(yaml.AliasEvent), self._values
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             node: yaml.Node | None = super().compose_node(parent, index)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Control groups of both versions: where they are mounted, which belong to a unit, and what they say of memory."""
+"""Control groups of both versions: their mounts, the groups of a unit, and their memory counters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .processes import read_file, section
 from .unread import Unread
 from .walking import walk
 
-# Of both versions, in the order in which a person wants them; memory.stat is long and comes last.
+# Files of both versions, the most useful first; memory.stat is long and comes last.
 _FILES = (
     "memory.events", "memory.events.local", "memory.oom_control", "memory.failcnt", "memory.oom.group",
     "memory.current", "memory.usage_in_bytes", "memory.peak", "memory.max_usage_in_bytes",
@@ -43,11 +43,11 @@ class Mount:
         return self.version == 2 or "memory" in self.controllers
 
     def serves(self, controllers: frozenset[str]) -> bool:
-        """Is it the hierarchy of a line of /proc/PID/cgroup? Version 2 names no controllers there."""
+        """Whether a line of /proc/PID/cgroup belongs to this hierarchy. Version 2 names no controllers there."""
         return self.version == 1 and controllers <= self.controllers if controllers else self.version == 2
 
     def locate(self, group: str) -> Path:
-        """The directory of a group, whose path is as /proc/PID/cgroup tells it."""
+        """The directory of a group, given its path in /proc/PID/cgroup."""
         inside = group[len(self.root) :] if self.root != "/" and group.startswith(self.root) else group
         return self.point / inside.lstrip("/")
 
@@ -92,21 +92,21 @@ def groups_of_process(
 
 
 def groups_of_unit(unit: str, control_group: str, mounts: Iterable[Mount]) -> list[Path]:
-    """Groups that bear the unit's name or that systemd names, dead or alive, in every hierarchy that tells memory."""
+    """Groups with the unit's name or named by systemd, dead or alive, in every hierarchy with memory counters."""
     found: list[Path] = []
     for mount in mounts:
         if not mount.tells_memory:
             continue
         if control_group:
             found.append(mount.locate(control_group))
-        found.extend(_named(mount.point, unit))
+        found.extend(_groups_named(mount.point, unit))
     return [path for path in dict.fromkeys(found) if path.is_dir()]
 
 
 def processes_in(directory: Path) -> list[int]:
     """Every process in a group and in the groups below it."""
     found: list[int] = []
-    for path in (directory, *_below(directory)):
+    for path in (directory, *_directories_below(directory)):
         try:
             found.extend(filter(None, map(whole_number, read_file(path / "cgroup.procs").split())))
         except OSError:
@@ -115,9 +115,9 @@ def processes_in(directory: Path) -> list[int]:
 
 
 def oom_kills(groups: Iterable[Path]) -> int | None:
-    """How many processes the kernel has killed in these groups for want of memory, None where none of them tells.
+    """How many processes the OOM killer has killed in these groups, None where no group has that counter.
 
-    Of one group that is seen in several hierarchies only one counts.
+    A group that appears in several hierarchies counts once.
     """
     counts = []
     for group in groups:
@@ -148,11 +148,11 @@ def _group_text(path: Path) -> str:
     return title + "".join(section(name, lambda name=name: read_file(path / name)) for name in names)  # type: ignore[misc]
 
 
-def _named(root: Path, unit: str) -> Iterator[Path]:
-    return (path for path in _below(root) if path.name == unit)
+def _groups_named(root: Path, unit: str) -> Iterator[Path]:
+    return (path for path in _directories_below(root) if path.name == unit)
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _directories_below(root: Path) -> Iterator[Path]:
     seen = 0
     for directory, names, _files in walk(root):
         for name in names:

@@ -1,10 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From one clock to another: orchestrators tell wall-clock times, the kernel's log tells seconds since boot.
-
-Which boot that was, the kernel says too.
-"""
+"""Conversion between clocks: orchestrators use wall-clock times, the kernel's log uses seconds since boot."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def to_monotonic(epoch: float) -> float:
 
 
 def boot_id(proc: Path = Path("/proc")) -> str | None:
-    """What tells this boot from all others; None where the kernel does not say."""
+    """The unique id of this boot; None where the kernel has none."""
     try:
         return (proc / "sys/kernel/random/boot_id").read_text("ascii").strip() or None
     except (OSError, ValueError):
@@ -45,12 +42,12 @@ def iso_second(epoch: float) -> str:
 
 
 def stamp(epoch: float) -> str:
-    """The moment in UTC as a part of a file's name, which sorts by time."""
+    """The moment in UTC for use in a file's name; such names sort by time."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch))
 
 
 def in_words(epoch: float) -> str:
-    """The moment for people, in UTC. One in a year that no calendar has (a clock gone wrong) is the number it is."""
+    """The moment for people, in UTC; the bare number for a year beyond the calendar, as by a wrong clock."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch))
     except (OverflowError, ValueError, OSError):
@@ -58,12 +55,12 @@ def in_words(epoch: float) -> str:
 
 
 def time_of_day(epoch: float) -> str:
-    """The moment of a day that needs no name, for people, in UTC."""
+    """The time of day for people, in UTC, without the date."""
     return time.strftime("%H:%M:%S UTC", time.gmtime(epoch))
 
 
 def parse_rfc3339(text: object) -> float | None:
-    """Seconds since the epoch; None for what is no time, and for the year 1 by which Go says "never"."""
+    """Seconds since the epoch; None for an invalid time, and for the year 1, which is Go's "never"."""
     match = _RFC3339.match(text) if isinstance(text, str) else None
     if match is None:
         return None

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running another program under a deadline. One that hangs is killed, or left behind, and said to have hung.
+"""Running another program under a deadline. A program that hangs is killed, or left behind, and reported as hung.
 
-Of what it says no more than the last C(MOST_BYTES) are held at any time: a service's log may have a line of any length.
+At most the last C(MOST_BYTES) of its output are held at any time: a service's log may have a line of any length.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .plain import one_line
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What came of a command. C(rc) is None when it did not run or did not end; C(problem) then says why.
+    """The result of a command. C(rc) is None where it did not run or did not end; C(problem) then says why.
 
-    C(cut): it ended and said more than is held, which is a problem too; the ends of its streams are here.
+    C(cut): its output was longer than the limit, which is a problem too; only the ends of the streams are here.
     """
 
     rc: int | None
@@ -36,19 +36,19 @@ class CommandResult:
     cut: bool = False
 
     def complaint(self) -> str:
-        """Why this outcome is of no use, on one line; empty when the command succeeded."""
+        """Why the command failed, on one line; empty where it succeeded."""
         if self.problem or self.rc == 0:
             return self.problem
         words = one_line(self.stderr.decode("utf-8", "replace"), 300)
         return f"exit status {self.rc}" + (f": {words}" if words else "")
 
 
-# argv and seconds in, outcome out; never raises.  Tests give their own.
+# Called with argv and seconds, returns the result and never raises. Tests pass their own.
 Runner = Callable[[Sequence[str], float], CommandResult]
 
-# Output that a person's locale, pager or colours would change cannot be read by a program.
+# Settings without which a user's locale, pager or colours would change the output.
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", "PAGER": "cat"}
-# Of each stream. Far above what any of the commands says that are run here.
+# For each stream. Far above the output of any command that is run here.
 MOST_BYTES = 32 * 1024 * 1024
 _CHUNK = 65536
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,7 +63,7 @@ def run(argv: Sequence[str], timeout: float) -> CommandResult:
     """Run a command without a shell and without standard input."""
     environment = {**os.environ, **_PLAIN, "PATH": os.environ.get("PATH") or _PATH}
     try:
-        # run_command() of a module has no deadline, and half of our callers are no modules.
+        # run_command() of a module has no deadline, and half of our callers are not modules.
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(argv),
             stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ def run(argv: Sequence[str], timeout: float) -> CommandResult:
     deadline = time.monotonic() + timeout
     said, cut = [bytearray(), bytearray()], False
     try:
-        cut = _listen(process, said, deadline)
+        cut = _read_streams(process, said, deadline)
         process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         _kill(process)
@@ -87,7 +87,7 @@ def run(argv: Sequence[str], timeout: float) -> CommandResult:
     return CommandResult(process.returncode, bytes(said[0]), bytes(said[1]), problem, cut)
 
 
-def _listen(process: subprocess.Popen[bytes], said: Sequence[bytearray], deadline: float) -> bool:
+def _read_streams(process: subprocess.Popen[bytes], said: Sequence[bytearray], deadline: float) -> bool:
     """Read both streams to their ends and keep the last bytes of each. Returns whether anything was cut off.
 
     Raises subprocess.TimeoutExpired.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is this host a container, whose control groups the kernel's lines name with the container's own before them?"""
+"""Whether this host is a container: the kernel's lines then prefix control groups with the container's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKS_OF_CONTAINERS = ("/run/systemd/container", "/run/.containerenv", "/.docke
 
 
 def in_container() -> bool:
-    """Is this within a container, so that the paths of control groups begin elsewhere?"""
+    """Whether this process runs in a container, where the paths of control groups have another root."""
     if any(os.path.exists(mark) for mark in _MARKS_OF_CONTAINERS):
         return True
     try:

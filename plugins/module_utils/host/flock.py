@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for a flock, and never without end.
+"""Waiting for a flock, always with a time limit.
 
-Whoever may open a file or directory, if only to read it, may hold its lock for ever (C(flock(2))). What we wait for may
-lie where others can, and a holder of ours may be stopped; so each wait ends, and says who is in the way.
+Any user who can open a file or directory, even read-only, can hold its lock for ever (C(flock(2))). Our lock files may
+be readable by others, and a holder of ours may be stopped; so each wait ends, and the error names the holder.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from pathlib import Path
 from . import paths
 from .plain import quoted
 
-# Of root's alone, and not /run/lock, where any user could make a lock first, and hold it.
+# A directory of root's, and not /run/lock, where any user could create a lock first and hold it.
 DIRECTORY = "/run/autoglm/locks"
-# No holder of ours needs longer: none keeps such a lock while it copies or removes what others have made large.
+# No holder of ours needs longer: none copies or removes data of unbounded size while it holds such a lock.
 SECONDS = 30.0
 
 _POLL_SECONDS = 0.05
 _LONGEST_TABLE = 1 << 20
 _MOST_NAMED = 3
-# Each is some microseconds; nobody is so often in between by chance.
+# Attempts of some microseconds each; no other process interferes this often by chance.
 _TRIES = 100
 
 
 class LockTimeout(OSError):
-    """Somebody else has held a lock for all the time that there was."""
+    """Another process held a lock until the time limit."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(errno.EAGAIN, why, path)
 
 
 def take(descriptor: int, how: int, path: str, seconds: float | None = None) -> None:
-    """Wait for the lock of an open file. Raises OSError, and LockTimeout when the time is over.
+    """Wait for the lock of an open file. Raises OSError, and LockTimeout at the time limit.
 
     C(how): LOCK_SH or LOCK_EX. C(path): for messages. C(seconds): SECONDS if left out.
     """
@@ -59,7 +59,7 @@ def take(descriptor: int, how: int, path: str, seconds: float | None = None) -> 
 
 @contextlib.contextmanager
 def alone(directory: str, name: str, seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock of a name in a directory, which nobody but root and this user may change, and which is made.
+    """Hold the lock of a name in a directory that only root and this user may change; it is created if missing.
 
     Raises OSError, and LockTimeout.
     """
@@ -76,9 +76,9 @@ def alone(directory: str, name: str, seconds: float | None = None) -> Iterator[N
 
 
 def make_directory(directory: int, name: str, shown: str) -> int:
-    """As paths.make_directory, and locked, so that try_directory() tells it from one that a killed process left.
+    """As paths.make_directory, but locked, so that try_directory() can recognise one that a killed process left.
 
-    Between its making and its lock somebody may take it for such a one, and remove it; then it is made again.
+    Between creation and lock another process may take it for such a leftover and remove it; it is then created again.
     """
     for _try in range(_TRIES):
         try:
@@ -97,7 +97,7 @@ def make_directory(directory: int, name: str, shown: str) -> int:
 
 
 def try_directory(directory: int, name: str) -> int | None:
-    """Open and lock a directory in an open one. None where somebody has locked it, or it is none. Raises OSError."""
+    """Open and lock a directory in an open one. None if it is locked already, or no directory. Raises OSError."""
     try:
         descriptor = paths.open_below(directory, name)
     except OSError:
@@ -116,7 +116,7 @@ def try_directory(directory: int, name: str) -> int | None:
 
 
 def holders(descriptor: int, proc: Path = Path("/proc")) -> str:
-    """Who holds the lock of an open file, for people. C(proc): where C(proc_locks(5)) says it."""
+    """The holders of an open file's lock, for people. C(proc): the directory with C(proc_locks(5))."""
     about = os.fstat(descriptor)
     device = (os.major(about.st_dev), os.minor(about.st_dev))
     try:
@@ -125,13 +125,13 @@ def holders(descriptor: int, proc: Path = Path("/proc")) -> str:
     except OSError:
         table = ""
     numbers = _holders(table, device, about.st_ino)
-    named = [_describe(proc, number) for number in numbers[:_MOST_NAMED]]
+    named = [_process_name(proc, number) for number in numbers[:_MOST_NAMED]]
     more = [f"{len(numbers) - _MOST_NAMED} more"] if len(numbers) > _MOST_NAMED else []
     return ", ".join(named + more) or "a process that the kernel does not name"
 
 
 def _holders(table: str, device: tuple[int, int], inode: int) -> list[int]:
-    """The processes that hold a flock: C(1: FLOCK ADVISORY WRITE 42 fe:00:2146466 0 EOF). Who waits has an arrow."""
+    """The processes that hold a flock: C(1: FLOCK ADVISORY WRITE 42 fe:00:2146466 0 EOF). Waiters have an arrow."""
     found = []
     for words in map(str.split, table.splitlines()):
         if len(words) < 6 or words[1] != "FLOCK":
@@ -146,9 +146,9 @@ def _holders(table: str, device: tuple[int, int], inode: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _describe(proc: Path, number: int) -> str:
+def _process_name(proc: Path, number: int) -> str:
     try:
-        # A process gives itself this name.
+        # A process chooses this name itself.
         with (proc / str(number) / "comm").open(encoding="utf-8", errors="replace") as file:
             name = file.read(64).rstrip("\n")
         user = (proc / str(number)).stat().st_uid

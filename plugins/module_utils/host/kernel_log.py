@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's own log, from whichever of its three readers works here, with the clock that systemd also tells."""
+"""The kernel's own log, by the first of three readers that works here, with times of the monotonic clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BRACKETED = re.compile(r"\[\s*(\d{1,20})\.(\d{1,6})\]\s?(?:[^:\s]+ kernel: )?(.
 
 @dataclass(frozen=True)
 class KernelLine:
-    """One line. C(at) is seconds of the monotonic clock since boot, or None where the line does not tell."""
+    """One line. C(at) is seconds of the monotonic clock since boot, None where the line has no time."""
 
     at: float | None
     text: str
@@ -33,25 +33,25 @@ class KernelLine:
 
 @dataclass(frozen=True)
 class KernelLog:
-    """The lines, oldest first, where they come from, and which readers failed before and why."""
+    """The lines, oldest first, their source, and why the readers before it failed."""
 
     source: str
     lines: tuple[KernelLine, ...]
     failed: tuple[str, ...] = ()
 
     def as_text(self) -> str:
-        """Each line with the wall clock, as it is set now, and with the kernel's own: the log knows no other."""
-        return "".join(f"{_stamped(line)}\n" for line in self.lines)
+        """Each line with its time by the present wall clock and by the kernel's own clock."""
+        return "".join(f"{_with_times(line)}\n" for line in self.lines)
 
 
-def _stamped(line: KernelLine) -> str:
+def _with_times(line: KernelLine) -> str:
     if line.at is None:
         return line.text
     return f"{iso(from_monotonic(line.at))} [{line.at:13.6f}] {line.text}"
 
 
 def read(run: Runner, timeout: float, kmsg: str = "/dev/kmsg") -> KernelLog:
-    """The kernel's log, from /dev/kmsg, dmesg or the journal. Raises Unread with what each of them said.
+    """The kernel's log, from /dev/kmsg, dmesg or the journal. Raises Unread with the error of each.
 
     /dev/kmsg comes first: it needs no other program and is never older than the kernel's buffer.
     """
@@ -96,7 +96,7 @@ def parse_line(line: str) -> KernelLine:
 
 
 def _from_kmsg(path: str, timeout: float) -> list[KernelLine]:
-    """All that is there now: whoever writes as fast as it is read is not followed for longer than the timeout."""
+    """All records that exist now, read for no longer than the timeout even if new ones keep coming."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     lines: deque[KernelLine] = deque()
     deadline, held = time.monotonic() + timeout, 0
@@ -106,7 +106,7 @@ def _from_kmsg(path: str, timeout: float) -> list[KernelLine]:
                 record = os.read(descriptor, _RECORD_BYTES)
             except OSError as error:
                 if error.errno == errno.EPIPE:
-                    continue  # overwritten while we read; the next read goes on behind the gap
+                    continue  # overwritten meanwhile; the next read continues after the gap
                 if error.errno == errno.EAGAIN:
                     break
                 raise
@@ -127,13 +127,13 @@ def _from_command(run: Runner, argv: list[str], timeout: float) -> list[KernelLi
     outcome = run(argv, timeout)
     if outcome.complaint():
         raise Unread(outcome.complaint())
-    return _whole(outcome.stdout.decode("utf-8", "replace").split("\n"))
+    return _join_continuations(outcome.stdout.decode("utf-8", "replace").split("\n"))
 
 
-def _whole(printed: list[str]) -> list[KernelLine]:
-    """The messages that were printed: a line without a clock goes on with the message before it.
+def _join_continuations(printed: list[str]) -> list[KernelLine]:
+    """The printed messages: a line without a time continues the message before it.
 
-    A message may hold line breaks, also in the name of a file that a user chose; what follows one is no message.
+    A message may contain line breaks, for example in a file name that a user chose; the rest is no message of its own.
     """
     lines: list[KernelLine] = []
     for line in map(parse_line, printed):

@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How root opens what lies below directories that others may change.
+"""How root safely opens files below directories that other users may change.
 
-A path is walked component by component from the root, each opened below the one before (C(openat(2))), so that nobody
-who renames a directory meanwhile leads the walk elsewhere.  A link is followed only where root alone could have put it:
-C(/var/run) is one, a link in a service's own directory is not.  What is opened last is judged by its descriptor.
+A path is walked component by component from the root, each opened relative to the one before (C(openat(2))), so that a
+user who renames a directory meanwhile cannot redirect the walk. A link is followed only where root alone could have
+created it: C(/var/run) is one, a link in a service's own directory is not. The opened file is checked by its
+descriptor.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ from pathlib import Path
 
 _MOST_LINKS = 40
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-# O_PATH: to look at a component asks for no permission on it and opens no device.
+# O_PATH: looking at a component needs no permission on it and opens no device.
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# On the way it is enough to be let through.
+# For the directories on the way, search permission is enough.
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A directory of held(), and nobody else's: what lies there are this process' own descriptors.
+# The directory that paths of held() begin with; it contains this process' own descriptors.
 _HELD = re.compile(r"/proc/self/fd/[0-9]+(?=/|\Z)")
-# Files that are no files: what they hold is made up while they are read.
+# Virtual file systems, whose files are generated while they are read.
 _MADE_UP = ("/proc", "/sys")
 
 
 class UnsafePath(OSError):
-    """A path leads where somebody without root's rights could lead it, or to what is no plain file or directory."""
+    """A path that another user than root could redirect, or that leads to no plain file or directory."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(errno.EPERM, why, path)
 
 
 def open_directory(path: str, follow: bool = True, make: int | None = None, own: bool = False) -> int:
-    """The descriptor of a directory. Raises OSError, and UnsafePath for a link that others could have put there.
+    """The descriptor of a directory. Raises OSError, and UnsafePath for a link that others could have created.
 
-    C(follow): whether root's own links are followed.  C(make): the mode of directories that are missing and are made.
-    C(own): nobody but root and this user may be able to change the directory, or to put another one in its place.
+    C(follow): whether root's own links are followed.  C(make): create missing directories, with this mode.
+    C(own): require that only root and this user can change or replace the directory.
     """
     if not os.path.isabs(path):
         raise UnsafePath(path, "is not an absolute path")
@@ -58,7 +59,7 @@ def open_directory(path: str, follow: bool = True, make: int | None = None, own:
             if make is not None:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, make, dir_fd=descriptor)
-            target = None if name == "." else _link(descriptor, name, path)
+            target = None if name == "." else _read_link(descriptor, name, path)
             if target is not None:
                 links += 1
                 _check_links(path, name, links, follow)
@@ -75,9 +76,9 @@ def open_directory(path: str, follow: bool = True, make: int | None = None, own:
 
 
 def make_directory(directory: int, name: str, shown: str) -> int:
-    """Make a directory for ourselves alone in an open one, and open it. C(shown): its path for messages.
+    """Create a private directory in an open one, and open it. C(shown): its path for messages.
 
-    Raises OSError, and UnsafePath where another directory was put in its place before it was opened.
+    Raises OSError, and UnsafePath where the new directory was replaced before it was opened.
     """
     os.mkdir(name, 0o700, dir_fd=directory)
     descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
@@ -91,12 +92,12 @@ def make_directory(directory: int, name: str, shown: str) -> int:
 
 def _check_made(descriptor: int, shown: str) -> None:
     about = os.fstat(descriptor)
-    if about.st_mode & 0o777 != 0o700 or os.listdir(descriptor) or about.st_uid != _makes_as(descriptor, about):
+    if about.st_mode & 0o777 != 0o700 or os.listdir(descriptor) or about.st_uid != _owner_of_new(descriptor, about):
         raise UnsafePath(shown, "was replaced by something else while it was made")
 
 
-def _makes_as(directory: int, about: os.stat_result) -> int:
-    """Whose what we make in a directory is: a file server may give what root makes to somebody else (root_squash)."""
+def _owner_of_new(directory: int, about: os.stat_result) -> int:
+    """The owner of files that we create in a directory: a file server may map root to another user (root_squash)."""
     if about.st_uid == os.geteuid():
         return about.st_uid
     os.mkdir(".made", 0o700, dir_fd=directory)
@@ -107,12 +108,12 @@ def _makes_as(directory: int, about: os.stat_result) -> int:
 
 
 def may_change(directory: int) -> bool:
-    """Whether this user may make and remove names in an open directory. On a read-only file system nobody may."""
+    """Whether this user may create and remove names in an open directory. On a read-only file system nobody may."""
     return os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)
 
 
 def is_at(descriptor: int, directory: int, name: str) -> bool:
-    """Whether what is open is what has a name in an open directory."""
+    """Whether a descriptor is the file of this name in an open directory."""
     try:
         there = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError:
@@ -121,16 +122,16 @@ def is_at(descriptor: int, directory: int, name: str) -> bool:
 
 
 def check_own(path: str, make: int | None = None) -> None:
-    """See that what lies below a directory may be reached by its path.
+    """Check that only root and this user can change or replace a directory, so that its path is safe to use.
 
-    Raises OSError, and UnsafePath where others than root and this user can change it or put another in its place.
+    Raises OSError, and UnsafePath where another user can.
     """
     os.close(open_directory(path, make=make, own=True))
 
 
 def _check_own(directory: int, path: str, last: bool) -> None:
     about = os.fstat(directory)
-    # In a directory like /tmp everybody may make names, and nobody but their owner may take them away.
+    # In a directory like /tmp every user may create names, but only their owner may remove them.
     shared = about.st_mode & _OTHERS_WRITE and (last or not about.st_mode & stat.S_ISVTX)
     if about.st_uid not in (0, os.geteuid()) or shared:
         which = "it" if last else "each directory on the way"
@@ -146,8 +147,8 @@ def _check_links(path: str, name: str, links: int, follow: bool) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
-def _link(directory: int, name: str, path: str) -> str | None:
-    """Where a component leads, None if it is no link. Raises UnsafePath for one that is not root's."""
+def _read_link(directory: int, name: str, path: str) -> str | None:
+    """The target of a link, None if a component is no link. Raises UnsafePath for a link that is not root's."""
     looked = os.open(name, _LOOK, dir_fd=directory)
     try:
         about, around = os.fstat(looked), os.fstat(directory)
@@ -166,7 +167,7 @@ def real(path: str) -> str:
     for _link_by_link in range(_MOST_LINKS):
         directory, name = open_directory(os.path.dirname(path)), os.path.basename(path)
         try:
-            target = _link(directory, name, path)
+            target = _read_link(directory, name, path)
             around = os.readlink(f"/proc/self/fd/{directory}")
         finally:
             os.close(directory)
@@ -193,7 +194,7 @@ def open_socket(path: str) -> int:
 def open_file(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
     """The descriptor of a plain file, opened without blocking. Raises OSError, and UnsafePath for anything else.
 
-    A file with several names is refused where its owner is not the directory's: one of them may be another's.
+    A file with several hard links is refused where its owner is not the directory's: it may be another user's file.
     """
     directory = open_directory(os.path.dirname(path))
     try:
@@ -223,13 +224,13 @@ def _check_file(descriptor: int, directory: int, shown: str) -> None:
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode):
         raise UnsafePath(shown, "is not a plain file")
-    if about.st_dev in _made_up_devices():
+    if about.st_dev in _virtual_devices():
         raise UnsafePath(shown, "is no file on a disk, but the kernel's own")
     if about.st_nlink > 1 and about.st_uid != os.fstat(directory).st_uid:
         raise UnsafePath(shown, "has another name elsewhere, and belongs to another user than its directory")
 
 
-def _made_up_devices() -> set[int]:
+def _virtual_devices() -> set[int]:
     found = set()
     for place in _MADE_UP:
         try:
@@ -241,9 +242,9 @@ def _made_up_devices() -> set[int]:
 
 @contextmanager
 def held(path: str) -> Iterator[Path]:
-    """A path that stays this directory, whatever is put in its place meanwhile. Raises OSError.
+    """A path that always means this directory, even if it is renamed or replaced meanwhile. Raises OSError.
 
-    It leads through the descriptor, so that programs and functions that want a path can be given it.
+    The path leads through a descriptor, for programs and functions that need a path.
     """
     descriptor = open_directory(path)
     try:
@@ -258,14 +259,14 @@ def open_below(directory: int, name: str) -> int:
 
 
 def remove_open(descriptor: int, directory: int, name: str) -> None:
-    """Remove an open directory, whatever has its name by now, and then the name if nothing is in it. Raises OSError."""
+    """Empty an open directory, even if it was renamed, and then remove the name if that is empty. Raises OSError."""
     for each in os.listdir(descriptor):
         remove_below(descriptor, each)
     os.rmdir(name, dir_fd=directory)
 
 
 def remove_below(directory: int, name: str) -> None:
-    """Remove what has a name in an open directory, with all that is in it; no link is followed. Raises OSError."""
+    """Remove a file or tree by its name in an open directory, without following links. Raises OSError."""
     if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=directory)
         return
@@ -278,19 +279,19 @@ def remove_below(directory: int, name: str) -> None:
 
 
 def walk(directory: int, name: str, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str], int]]:
-    """Go through a directory in an open one as os.fwalk does; no link is followed.
+    """Walk a directory in an open one as os.fwalk does, without following links.
 
-    Raises OSError, also where directories are nested too deeply for us: each level holds a descriptor, and up to Python
-    3.11 a frame of the stack.
+    Raises OSError, also for directories that are nested too deeply: each level needs a descriptor, and up to Python
+    3.11 a stack frame.
     """
     try:
-        yield from os.fwalk(name, topdown, _raise_out_of_descriptors, follow_symlinks=False, dir_fd=directory)
+        yield from os.fwalk(name, topdown, _raise_if_out_of_descriptors, follow_symlinks=False, dir_fd=directory)
     except RecursionError:
         raise OSError(errno.ELOOP, "directories are nested too deeply to be gone through", name) from None
 
 
-def _raise_out_of_descriptors(error: OSError) -> None:
-    """What is below is not passed over. A directory that has gone meanwhile, or may not be read, is."""
+def _raise_if_out_of_descriptors(error: OSError) -> None:
+    """Raise where descriptors run out; a directory that is gone or unreadable is skipped instead."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         raise error
 
@@ -299,5 +300,5 @@ def _remove_folder(name: str, inside: int) -> None:
     try:
         os.rmdir(name, dir_fd=inside)
     except NotADirectoryError:
-        # A link to a directory, which fwalk counts among the directories, or one that was swapped for one.
+        # A link to a directory, which fwalk lists among the directories, or a directory replaced by a link.
         os.unlink(name, dir_fd=inside)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One piece of evidence: how it is read, without letting it hang the caller, and cut to size."""
+"""One piece of evidence: read without letting it hang the caller, and cut to size."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Callable
 from .unread import Unread
 
 _CHUNK = 65536
-# What a collector, and each program that it runs, may take beside what it has inherited.
+# The memory that a collector, and each program that it runs, may use beyond what it has inherited.
 MOST_MEMORY = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a collector read: redacted text, where from, and remarks about what it had to do without."""
+    """The result of a collector: redacted text, its source, and remarks about what could not be read."""
 
     text: str
     source: str
@@ -32,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece that is wanted. keep_tail: when it is too long its end matters more than its beginning (a log's does).
+    """A piece to collect. keep_tail: keep the end of a text that is too long, as for a log.
 
     seconds and limit (bytes) bound it; read() may raise Unread or OSError.
     """
@@ -55,21 +55,21 @@ class Collected:
 
 
 def collect(part: Part, limit: int) -> Collected:
-    """Read one part in a child process, and leave that behind if it hangs. Raises Unread.
+    """Read one part in a child process, which is left behind if it hangs. Raises Unread.
 
-    Files of /proc can block for as long as the driver underneath does (command line and environment wait for the lock
-    of the memory map).  A thread that blocks there cannot be given up; a child can.
+    Files of /proc can block for as long as a driver does (command line and environment wait for the lock of the memory
+    map). A blocked thread cannot be abandoned; a child process can.
     """
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
-        _serve(part, min(limit, part.limit), readable, writable)
+        _run_child(part, min(limit, part.limit), readable, writable)
     os.close(writable)
     try:
         answer = _read_all(readable, time.monotonic() + part.seconds)
     finally:
         os.close(readable)
-        _reap(child)
+        _end_child(child)
     if answer is None:
         raise Unread(f"did not end within {part.seconds:g} s")
     header, newline, content = answer.partition(b"\n")
@@ -82,7 +82,7 @@ def collect(part: Part, limit: int) -> Collected:
 
 
 def cut(content: bytes, limit: int, keep_tail: bool) -> bytes:
-    """At most C(limit) bytes, at a line's border where there is one, so that no half of a line misleads."""
+    """At most C(limit) bytes, cut between lines where possible."""
     if len(content) <= limit:
         return content
     if limit <= 0:
@@ -94,8 +94,8 @@ def cut(content: bytes, limit: int, keep_tail: bool) -> bytes:
     return head[: head.rfind(b"\n") + 1] or head
 
 
-def _serve(part: Part, limit: int, readable: int, writable: int) -> None:
-    """The child: never returns, and never touches the parent's streams, which Ansible waits for."""
+def _run_child(part: Part, limit: int, readable: int, writable: int) -> None:
+    """Run in the child. Never returns, and never touches the parent's streams, which Ansible waits for."""
     status = 1
     try:
         os.close(readable)
@@ -104,36 +104,36 @@ def _serve(part: Part, limit: int, readable: int, writable: int) -> None:
             os.dup2(null, stream)
         _bound_memory()
         with os.fdopen(writable, "wb") as pipe:
-            pipe.write(_answer(part, limit))
+            pipe.write(_encoded_answer(part, limit))
         status = 0
     finally:
         os._exit(status)
 
 
 def _bound_memory() -> None:
-    """Let what is collected, which others may have made as large as they like, end this child and not the host."""
+    """Limit the child's memory, so that evidence of any size can only end this child."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         held = next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:")), 0)
     most, hard = held + MOST_MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-def _answer(part: Part, limit: int) -> bytes:
+def _encoded_answer(part: Part, limit: int) -> bytes:
     try:
-        return _read(part, limit)
+        return _read_part(part, limit)
     except MemoryError:
-        pass  # behind it what was read is let go of, so that there is room to say so
+        pass  # after this block the data is freed, which leaves memory for the report
     return json.dumps({"unread": f"it took more than {MOST_MEMORY} bytes of memory to read"}).encode() + b"\n"
 
 
-def _read(part: Part, limit: int) -> bytes:
+def _read_part(part: Part, limit: int) -> bytes:
     try:
         piece = part.read()
     except MemoryError:
         raise
     except (OSError, Unread) as error:
         return json.dumps({"unread": str(error)}).encode() + b"\n"
-    except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # one bad collector must not end the rest
+    except Exception as error:  # noqa: BLE001  pylint: disable=broad-except  # a failed collector must not end others
         return json.dumps({"unread": f"{type(error).__name__}: {error}"}).encode() + b"\n"
     content = piece.text.encode("utf-8", "replace")
     header = {"full_size": len(content), "source": piece.source, "remarks": piece.remarks}
@@ -153,8 +153,8 @@ def _read_all(descriptor: int, deadline: float) -> bytes | None:
         chunks.append(chunk)
 
 
-def _reap(child: int) -> None:
-    """End the child if it is still there; one in uninterruptible sleep ends when the kernel lets it."""
+def _end_child(child: int) -> None:
+    """Kill the child if it still exists; one in uninterruptible sleep ends when the kernel lets it."""
     try:
         os.kill(child, signal.SIGKILL)
         for _attempt in range(100):

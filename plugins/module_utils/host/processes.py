@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What /proc tells of processes: each function reads a tree given to it, so that tests use trees of their own."""
+"""Processes by /proc: each function gets the tree that it reads, so that tests can use trees of their own."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .redaction import redact_argv, redact_environment
 from .unread import Unread
 
 _MAX_FILE = 1024 * 1024
-# Of all command lines of a host together; a process may give itself one of any length.
+# The limit for all command lines of a host together; a process may set its own to any length.
 _MAX_LINES = 8 * 1024 * 1024
 _MAX_DESCRIPTORS = 2000
 _MAX_THREADS = 2000
 
-# None of these waits for the lock of the memory map, so that they can be read of a process that hangs with it held.
+# Reading these files does not need the lock of the memory map, so it works for a process that hangs with it held.
 _SAFE_FILES = ("stat", "status", "cgroup", "limits", "io", "wchan", "oom_score", "oom_score_adj", "sched")
 _THREAD_FILES = ("comm", "wchan", "syscall", "stack")
-# Of a thread's status: which signals wait or are held back, and whether it runs at all between two looks.
+# Lines of a thread's status: pending and blocked signals, and context switches, which show whether it runs.
 _THREAD_STATUS = ("SigPnd", "ShdPnd", "SigBlk", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
 
 
@@ -38,7 +38,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def section(title: str, read: Callable[[], str]) -> str:
-    """A titled piece of a longer text; what cannot be read says so in its place."""
+    """A titled section of a longer text, with the error as its text where it cannot be read."""
     try:
         body = read()
     except OSError as error:
@@ -53,23 +53,25 @@ def pids(proc: Path) -> list[int]:
 
 def about(proc: Path, pid: int) -> Piece:
     """State, limits, control groups and open files of one process."""
-    root = _existing(proc, pid)
+    root = _existing_directory(proc, pid)
     text = "".join(section(name, lambda name=name: read_file(root / name)) for name in _SAFE_FILES)  # type: ignore[misc]
-    text += section("fd", lambda: _descriptors(root / "fd"))
+    text += section("fd", lambda: _open_files(root / "fd"))
     return Piece(text, str(root))
 
 
 def threads(proc: Path, pid: int) -> Piece:
-    """Every thread with its state, and where it waits in the kernel as far as that may be read."""
-    root = _existing(proc, pid)
+    """Every thread with its state, and where it waits in the kernel, if readable."""
+    root = _existing_directory(proc, pid)
     ids = sorted((int(entry.name) for entry in (root / "task").iterdir()), key=lambda tid: (tid != pid, tid))
     remarks = (f"{len(ids)} threads, the first {_MAX_THREADS} are shown",) if len(ids) > _MAX_THREADS else ()
-    return Piece("".join(_thread(root / "task" / str(tid)) for tid in ids[:_MAX_THREADS]), str(root / "task"), remarks)
+    return Piece(
+        "".join(_thread_state(root / "task" / str(tid)) for tid in ids[:_MAX_THREADS]), str(root / "task"), remarks
+    )
 
 
 def memory_map(proc: Path, pid: int, known_secrets: Iterable[str] = ()) -> Piece:
-    """What waits for the lock of the memory map: command line, environment (redacted) and a summary of the map."""
-    root = _existing(proc, pid)
+    """The files that need the lock of the memory map: command line, environment (redacted), a summary of the map."""
+    root = _existing_directory(proc, pid)
     known = tuple(known_secrets)
     text = section("cmdline", lambda: " ".join(command_line(root, known)) or "(empty)")
     text += section("environ", lambda: redact_environment(_read_bytes(root / "environ"), known))
@@ -78,7 +80,7 @@ def memory_map(proc: Path, pid: int, known_secrets: Iterable[str] = ()) -> Piece
 
 
 def overview(proc: Path) -> Piece:
-    """One line for each process of the host, without their command lines, which might not answer."""
+    """One line for each process of the host, without command lines, whose reading may hang."""
     head = f"{'PID':>8} {'PPID':>8} S {'THREADS':>7} {'RSS_KIB':>10} {'UID':>6} COMMAND\n"
     return Piece(head + "".join(_overview_line(proc / str(pid)) for pid in pids(proc)), str(proc))
 
@@ -107,14 +109,14 @@ def command_line(root: Path, known_secrets: Iterable[str] = ()) -> list[str]:
     return redact_argv(raw.rstrip("\0").split("\0"), known_secrets) if raw else []
 
 
-def _existing(proc: Path, pid: int) -> Path:
+def _existing_directory(proc: Path, pid: int) -> Path:
     root = proc / str(pid)
     if not root.is_dir():
         raise Unread(f"process {pid} is gone")
     return root
 
 
-def _thread(root: Path) -> str:
+def _thread_state(root: Path) -> str:
     try:
         state = read_file(root / "stat").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -139,7 +141,7 @@ def _thread_status(root: Path) -> str:
     return "status: " + " ".join(f"{key}={told[key]}" for key in _THREAD_STATUS if key in told) + "\n"
 
 
-def _descriptors(directory: Path) -> str:
+def _open_files(directory: Path) -> str:
     names = sorted((name for name in os.listdir(directory) if name.isdigit()), key=int)
     lines = []
     for name in names[:_MAX_DESCRIPTORS]:

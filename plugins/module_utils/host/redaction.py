@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taking secrets out of evidence before it is written. Pure; rather too much than too little, and says where it cut.
+"""Redaction of secrets from evidence before it is written. Pure; in doubt it redacts, and marks each place.
 
-Evidence is read by people who must not get the fleet's keys with it, and it is copied about.  A secret is known by the
-name before it (HF_TOKEN=, --api-key, "password":), by its shape (Bearer, hf_..., a private key, user:password@ in a
-URL), or by its value, when the caller knows it.
+Evidence is copied and read by people who must not get the fleet's keys. A secret is recognised by the name before it
+(HF_TOKEN=, --api-key, "password":), by its form (Bearer, hf_..., a private key, user:password@ in a URL), or by its
+value where the caller knows it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 MARK = "[redacted]"
 
-# Words that make a name a secret's wherever they stand in it, also glued to others (PGPASSWORD).
+# Words that make a name a secret's anywhere in it, also inside another word (PGPASSWORD).
 _STRONG = re.compile(r"secret|passw|passphrase|credential|api_?key|access_?key|private_?key|bearer|authorization")
-# Words that do so as a whole word; "tokens" and "keyboard" are none.
+# Words that do so only as a whole word; "tokens" and "keyboard" do not match.
 _WEAK = frozenset(("token", "key", "pwd", "pass", "auth", "cookie", "dsn", "signature", "session", "jwt", "sas"))
-# A name that ends so tells where a secret is kept, not what it is.
+# A name with such an ending holds the place of a secret, not the secret.
 _PLACES = frozenset(("file", "path", "dir", "keyfile"))
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -36,7 +36,7 @@ _ASSIGNMENT = re.compile(rf"(?<![A-Za-z0-9_.\-])(?P<name>{_NAME})(?P<sign>[\"']?
 _FLAG = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z][\w\-]{0,200})(?P<sign>[ \t]+|=)")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)([\"']?\s*[:=]\s*)[^\n]+")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=:\-]{3,}")
-# Up to the last @: a password may hold a slash or an @ that nobody has escaped.
+# Up to the last @: a password may contain an unescaped slash or @.
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://)[^\s\"'<>]{1,500}@")
 # What signs an address: whoever has it has what it leads to. sig= of a shared access signature (Azure Storage), hmac=
 # of Akamai's tokens (after a ~), sign= of Qiniu and others; the rest have "signature" in their names, which is known
@@ -58,7 +58,7 @@ _SHAPES = re.compile(
 
 
 def is_secret_name(name: str, anywhere: bool = True) -> bool:
-    """Does a name announce a secret? anywhere: a weak word counts in every place, else only as the last one."""
+    """Whether a name is a secret's. anywhere: a weak word counts in every position, else only as the last word."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or words[-1] in _PLACES:
         return False
@@ -68,7 +68,7 @@ def is_secret_name(name: str, anywhere: bool = True) -> bool:
 
 
 def redact_text(text: str, known: Iterable[str] = ()) -> str:
-    """Free text: logs, properties, configuration. known: values that are secret for certain."""
+    """Redact free text: logs, properties, configuration. known: values that are certainly secret."""
     for value in known:
         if value:
             text = text.replace(value, MARK)
@@ -79,13 +79,13 @@ def redact_text(text: str, known: Iterable[str] = ()) -> str:
     text = _SIGNED.sub(rf"\1{MARK}", text)
     text = _SIGNED_ALONE.sub(rf"\1{MARK}", text)
     text = _SHAPES.sub(MARK, text)
-    text = _QUOTED_ASSIGNMENT.sub(_quoted, text)
+    text = _QUOTED_ASSIGNMENT.sub(_redact_assignment, text)
     text = _redact_values(text, _FLAG, anywhere=True)
     return _redact_values(text, _ASSIGNMENT, anywhere=False)
 
 
 def redact_environment(block: bytes, known: Iterable[str] = ()) -> str:
-    """The block of /proc/PID/environ, one variable a line, sorted as it was."""
+    """Redact the block of /proc/PID/environ. Returns one variable a line, in the same order."""
     known = tuple(known)
     lines = []
     for entry in block.decode("utf-8", "replace").split("\0"):
@@ -100,7 +100,7 @@ def redact_environment(block: bytes, known: Iterable[str] = ()) -> str:
 
 
 def redact_argv(argv: Sequence[str], known: Iterable[str] = ()) -> list[str]:
-    """A command line, argument by argument. What follows a secret's flag is a secret, whatever it looks like."""
+    """Redact a command line by its arguments. The argument after a secret's flag is always a secret."""
     known = tuple(known)
     clean: list[str] = []
     hide_next = False
@@ -118,9 +118,9 @@ def redact_argv(argv: Sequence[str], known: Iterable[str] = ()) -> list[str]:
 
 
 def redact_document(document: Any, known: Iterable[str] = (), name: str = "") -> Any:
-    """A document of JSON: what stands under a secret's name, and lists of words as command lines are redacted.
+    """Redact a JSON document: the values under a secret's name, and lists of words, which are taken for command lines.
 
-    In the text of a JSON file a flag and its value stand on two lines, and would not be seen together.
+    In the text of a JSON file a flag and its value are on two lines, so redact_text() would not connect them.
     """
     known = tuple(known)
     if isinstance(document, dict):
@@ -137,13 +137,13 @@ def redact_document(document: Any, known: Iterable[str] = (), name: str = "") ->
 
 
 def _redact_values(text: str, name_and_sign: re.Pattern[str], anywhere: bool) -> str:
-    """Replace the values of secret names. Goes on behind the name where it is none, and so looks at each text once."""
+    """Replace the values of secret names. Continues after a name that is none, and so reads each text once."""
     pieces, position = [], 0
     for_name = name_and_sign.search(text)
     while for_name is not None:
         end = for_name.end()
         pieces.append(text[position:end])
-        # Only the value of a secret name is looked at: a value may be as long as the rest of the text.
+        # Only the value after a secret name is read: a value may be as long as the rest of the text.
         value = _VALUE.match(text, end) if is_secret_name(for_name["name"], anywhere) else None
         if value is not None and not _is_doubtful(for_name, value.group()):
             quote = value.group()[0] if value.group()[0] in "\"'" else ""
@@ -155,13 +155,13 @@ def _redact_values(text: str, name_and_sign: re.Pattern[str], anywhere: bool) ->
 
 
 def _is_doubtful(match: Match[str], value: str) -> bool:
-    """Is it more likely a figure than a secret, such as C(EOS token = 2)?"""
+    """Whether a match is more likely a number than a secret, such as C(EOS token = 2)."""
     if match["name"].startswith("-") or match["sign"] in ("=", ":"):
         return False
     return len(value) < _DOUBTFUL_LENGTH and not _STRONG.search(match["name"].lower().replace("-", "_"))
 
 
-def _quoted(match: Match[str]) -> str:
+def _redact_assignment(match: Match[str]) -> str:
     if not is_secret_name(match["name"]):
         return match.group()
     return f"{match['open']}{match['name']}={MARK}{match['open']}"

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Going through directories that may be nested as deeply as a path can be long.
+"""Walking directories that may be nested as deeply as the length of a path allows.
 
-os.walk() is recursive up to Python 3.11 (https://github.com/python/cpython/issues/89727): whoever owns a directory of a
-thousand levels would end whatever goes through it with a RecursionError.
+os.walk() is recursive up to Python 3.11 (https://github.com/python/cpython/issues/89727): the owner of a directory with
+a thousand levels could make any program that walks it fail with a RecursionError.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 def walk(root: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield what os.walk() yields from the top down: a directory, the names of those in it, and all other names.
 
-    No link is followed, and one is no directory here.  What cannot be read, or has a longer path than the system takes,
-    is passed over.
+    Links are not followed and do not count as directories. Directories that cannot be read, or whose path is too long
+    for the system, are skipped.
     """
     waiting = [os.fspath(root)]
     while waiting:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stopping and starting a service of any kind, and looking again whether it happened."""
+"""Stopping and starting a service of any kind, and checking that it happened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..host.unread import Unread
 from . import process, protocol
 from .protocol import Service, ServiceError, Status
 
-# What does not die of SIGKILL in this time waits for a driver, and no further waiting helps.
+# A process that SIGKILL does not end in this time waits for a driver, and waiting longer does not help.
 DEATH_SECONDS = 10.0
 # A process that has lived this long has read its options and opened its files; more is the health check's question.
 SETTLE_SECONDS = 1.0
@@ -32,12 +32,12 @@ class Stopped:
 
 
 def stop(service: Service, patience: float, kill: bool) -> Stopped:
-    """Ask it to stop, wait, and kill it when its time is over. Raises ServiceError.
+    """Ask the service to stop, wait, and kill it at the time limit. Raises ServiceError.
 
     patience: seconds between the request and SIGKILL; 0 kills at once.  kill: whether SIGKILL may follow at all.
     """
     before = readable(service.status())
-    if _is_down(before) and not _returns(service, before):
+    if _is_down(before) and not _comes_back(service, before):
         return Stopped("", 0.0, f"{before.label} had no process: {before.detail}")
     began = time.monotonic()
     by = service.ask_to_stop(before)
@@ -51,7 +51,7 @@ def stop(service: Service, patience: float, kill: bool) -> Stopped:
         service.kill(before)
         after = wait_until_gone(service, DEATH_SECONDS)
     if after is None:
-        raise ServiceError(_undying(service.status()))
+        raise ServiceError(_describe_undying(service.status()))
     service.finish(before)
     _keep_down(service, after)
     if after.end.by_sigkill and by not in ("", "SIGKILL"):
@@ -62,7 +62,7 @@ def stop(service: Service, patience: float, kill: bool) -> Stopped:
 
 
 def start(service: Service, patience: float) -> Status:
-    """Start it, and return when its process exists and has not died at once. Raises ServiceError.
+    """Start the service, and return when its process exists and has not died at once. Raises ServiceError.
 
     Whether it serves is another question, which takes a model's loading time to answer.
     patience: seconds until there must be a process.
@@ -74,27 +74,27 @@ def start(service: Service, patience: float) -> Status:
     while True:
         status = service.status()
         if not status.readable and time.monotonic() < deadline:
-            time.sleep(_PAUSE)  # a look that fails once is no end; one that goes on failing is told at the deadline
+            time.sleep(_PAUSE)  # a single failed look is ignored; a lasting failure is reported at the deadline
             continue
         readable(status)
-        lives = _lives(status)
+        lives = _is_alive(status)
         if first is not None and (not lives or status.main_pid != first):
-            raise ServiceError(_died(service, status))
+            raise ServiceError(_describe_death(service, status))
         if lives and status.main_pid is None:
-            return status  # systemd does not know the main process of this unit, but that it is active
+            return status  # systemd does not know the main process of this unit, only that it is active
         if lives and first is None:
             first, seen_at = status.main_pid, time.monotonic()
         if first is not None and time.monotonic() - seen_at >= SETTLE_SECONDS:
             return status
         if first is None and (_is_down(status) or _is_zombie(status)):
-            raise ServiceError(_died(service, status))
+            raise ServiceError(_describe_death(service, status))
         if first is None and time.monotonic() >= deadline:
             raise ServiceError(f"{status.label} had no process after {patience:g} s: {status.detail}")
         time.sleep(_PAUSE)
 
 
 def readable(status: Status) -> Status:
-    """The same status, if something may be decided on it. Raises ServiceError."""
+    """The same status, if it could be read. Raises ServiceError."""
     if not status.readable:
         raise ServiceError(f"the state of {status.label} cannot be read: {status.reason}")
     if status.state == protocol.ABSENT:
@@ -103,7 +103,7 @@ def readable(status: Status) -> Status:
 
 
 def wait_until_gone(service: Service, seconds: float) -> Status | None:
-    """Wait until it has no process. What was seen then, or None when it is still there. Raises ServiceError."""
+    """Wait until the service has no process. Returns the status then, None if it still has one. Raises ServiceError."""
     deadline = time.monotonic() + seconds
     while True:
         status = service.status()
@@ -118,26 +118,26 @@ def wait_until_gone(service: Service, seconds: float) -> Status | None:
         time.sleep(min(_PAUSE, max(0.0, remaining)))
 
 
-def _returns(service: Service, down: Status) -> bool:
-    """Does what has no process now get one again by itself, in the time in which its orchestrator would see to it?"""
+def _comes_back(service: Service, down: Status) -> bool:
+    """Whether the orchestrator gives the service a process again within the time that it would need for that."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while down.may_return and time.monotonic() < deadline:
         time.sleep(_PAUSE)
         status = service.status()
-        if status.readable and (not _is_down(status) or _ended_anew(down, status)):
+        if status.readable and (not _is_down(status) or _ended_again(down, status)):
             return True
     return False
 
 
-def _ended_anew(down: Status, status: Status) -> bool:
-    """Both times come out of a conversion between clocks, which does not give the same twice."""
+def _ended_again(down: Status, status: Status) -> bool:
+    """Whether the process has ended again since. Both times are converted between clocks, so they may differ a bit."""
     return abs((status.end.at or 0.0) - (down.end.at or 0.0)) > _CLOCK_NOISE
 
 
 def _keep_down(service: Service, down: Status) -> None:
-    """An order to stop counts only while there is a process: repeat it until it has hit one. Raises ServiceError."""
+    """Repeat the stop until it hits a process, because without one it has no effect. Raises ServiceError."""
     deadline = time.monotonic() + DEATH_SECONDS
-    while _returns(service, down):
+    while _comes_back(service, down):
         if time.monotonic() >= deadline:
             raise ServiceError(f"{down.label} is started again after each stop, by {down.restarts_itself}")
         service.kill(down)
@@ -145,7 +145,7 @@ def _keep_down(service: Service, down: Status) -> None:
 
 
 def _is_down(status: Status) -> bool:
-    """It has no process, and none is on its way."""
+    """Whether the service has no process, and none is being started."""
     return status.process_gone and status.state in protocol.WITHOUT_PROCESS
 
 
@@ -153,17 +153,17 @@ def _is_zombie(status: Status) -> bool:
     return status.process_gone and status.main_pid is not None
 
 
-def _lives(status: Status) -> bool:
+def _is_alive(status: Status) -> bool:
     return not status.process_gone and (status.main_pid is not None or status.state == protocol.RUNNING)
 
 
-def _undying(status: Status) -> str:
+def _describe_undying(status: Status) -> str:
     where = f" (process {status.main_pid}, state {status.process_state})" if status.main_pid is not None else ""
     waits = "; it waits in the kernel, probably for a driver" if status.process_state == "D" else ""
     return f"{status.label} is still there {DEATH_SECONDS:g} s after SIGKILL: {status.detail}{where}{waits}"
 
 
-def _died(service: Service, status: Status) -> str:
+def _describe_death(service: Service, status: Status) -> str:
     told = "; ".join(filter(None, (status.detail, status.end.text, status.end.out_of_memory)))
     again = f". Beware: {status.restarts_itself} starts it again by itself" if status.restarts_itself else ""
     return f"{status.label} ended at once: {told}{again}{_last_words(service)}"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service that is a container, by the command line of podman or Docker, whose words are the same here."""
+"""A service that is a container, by the command line of podman or Docker, which is the same for these commands."""
 
 from __future__ import annotations
 
@@ -48,45 +48,45 @@ class Container:
         if state in (protocol.RUNNING, protocol.PAUSED) and inspection.main_pid(found) is None:
             reason = f"{self.kind} says that {self.name} is {inspection.detail(found)}, and tells no process"
             return Status(self.kind, self.name, readable=False, reason=reason)
-        return self._status(found)
+        return self._status_from(found)
 
     def start(self) -> None:
-        found = self._existing()
+        found = self._inspect_existing()
         self._refuse_managed(found)
         paused = inspection.state(found) == protocol.PAUSED
-        self._do("unpause" if paused else "start")
+        self._run_runtime("unpause" if paused else "start")
 
     def ask_to_stop(self, status: Status) -> str:
-        # Not "stop": that would wait, and end the wait by itself.  Both runtimes take a signal that was sent through
-        # them for an order, after which the restart policy lets the container rest.
-        found = self._existing()
+        # Not "stop", which would wait and then kill by itself. Both runtimes treat a signal that was sent through them
+        # as an order, after which the restart policy does not start the container again.
+        found = self._inspect_existing()
         self._refuse_managed(found)
         if status.main_pid is None:
-            self.kill(status)  # it waits for its next start, and can take no signal
+            self.kill(status)  # between two starts the container has no process to signal
             return ""
         if status.state == protocol.PAUSED:
-            self._do("unpause")  # what is frozen takes no signal
+            self._run_runtime("unpause")  # a frozen container handles no signal
         name = inspection.stop_signal(found)
         try:
-            self._do("kill", "--signal", name)
+            self._run_runtime("kill", "--signal", name)
         except ServiceError:
-            if self.status().main_pid == status.main_pid:  # else it has ended by itself in the meantime
+            if self.status().main_pid == status.main_pid:  # else it has ended meanwhile
                 raise
         return name
 
     def kill(self, status: Status) -> None:  # noqa: ARG002
-        # Unlike "kill" it also ends the starts that a restart policy has under way.
-        self._do("stop", "-t", "0")  # its long name is another one in newer Dockers
+        # Unlike "kill", "stop" also ends starts that a restart policy has under way.
+        self._run_runtime("stop", "-t", "0")  # the long option's name differs in newer Dockers
 
     def finish(self, status: Status) -> None:
-        """Nothing: with its first process the kernel ends all others of a container."""
+        """Do nothing: the kernel ends all processes of a container with its first one."""
 
     def logs(self, lines: int) -> Logs:
         argv = [self.kind, "logs", "--timestamps", "--tail", str(lines), self.name]
         outcome = self._run(argv, self._timeout)
         if outcome.complaint() and not (outcome.cut and outcome.rc == 0):
             raise Unread(f"{self.kind} logs: {outcome.complaint()}")
-        # What the container wrote to its two streams comes by ours; the time before each line puts them in order.
+        # The container's two streams arrive on ours; the time before each line restores their order.
         both = (last(outcome.stdout) + last(outcome.stderr)).splitlines()
         if not both:
             raise Unread(f"{self.name} has logged nothing, or its log driver does not give it back")
@@ -96,7 +96,7 @@ class Container:
     def describe(self) -> Logs:
         outcome = self._run(self._inspection, self._timeout)
         if outcome.complaint():
-            raise Unread(self._problem(outcome))
+            raise Unread(self._inspect_problem(outcome))
         return Logs(outcome.stdout.decode("utf-8", "replace"), " ".join(self._inspection))
 
     def ownership(self) -> Ownership:
@@ -104,22 +104,22 @@ class Container:
         return Ownership(container_id="" if found is None else inspection.container_id(found))
 
     def forget_failures(self) -> None:
-        """Nothing to forget: neither runtime refuses a start for earlier failures."""
+        """Do nothing: neither runtime refuses a start because of earlier failures."""
 
     @property
     def _inspection(self) -> list[str]:
         return [self.kind, "container", "inspect", self.name]
 
     def _inspect(self) -> dict[str, Any] | None:
-        """The container, None when there is none of this name. Raises Unread."""
+        """The container, None where there is none of this name. Raises Unread."""
         outcome = self._run(self._inspection, self._timeout)
         if outcome.rc not in (0, None) and b"no such container" in outcome.stderr.lower():
             return None
         if outcome.complaint():
-            raise Unread(self._problem(outcome))
+            raise Unread(self._inspect_problem(outcome))
         return inspection.parse(outcome.stdout.decode("utf-8", "replace"))
 
-    def _existing(self) -> dict[str, Any]:
+    def _inspect_existing(self) -> dict[str, Any]:
         try:
             found = self._inspect()
         except Unread as error:
@@ -136,15 +136,15 @@ class Container:
                 "declare that in place of the container"
             )
 
-    def _do(self, *words: str) -> None:
+    def _run_runtime(self, *words: str) -> None:
         outcome = self._run([self.kind, *words, self.name], self._timeout)
         if outcome.complaint():
             raise ServiceError(f"{self.kind} {words[0]} {self.name}: {outcome.complaint()}")
 
-    def _problem(self, outcome: CommandResult) -> str:
+    def _inspect_problem(self, outcome: CommandResult) -> str:
         return f"{self.kind} container inspect {self.name}: {outcome.complaint()}"
 
-    def _status(self, found: Mapping[str, Any]) -> Status:
+    def _status_from(self, found: Mapping[str, Any]) -> Status:
         pid = inspection.main_pid(found)
         began = None if pid is None else inspection.started_at(found)
         manager = inspection.manager(found)

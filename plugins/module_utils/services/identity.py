@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is the process of this number still the one whose PID file it is? Pure, so that each rule has a line in a table."""
+"""Whether the process of this number is still the one of its PID file. Pure: each rule has a line in a table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .process import Process, Program
 
 OURS, GONE, ANOTHER, DOUBTFUL = "ours", "gone", "another", "doubtful"
 
-# Between the start of a process and the PID file that it writes lies as much time as it likes; a process that begins
-# after its own PID file was written cannot be. Clocks of both are read with this precision.
+# A process may write its PID file at any time after its start, but no process starts after its own PID file was
+# written. Both times are read with this precision.
 _SLACK_SECONDS = 1.0
 _MAX_PID = 4194304  # the kernel's own limit, PID_MAX_LIMIT
 
 
 @dataclass(frozen=True)
 class PidFile:
-    """What was read of the file. written_at: seconds since the epoch.  owner: a user's id."""
+    """The readings of a PID file. written_at: seconds since the epoch.  owner: a user's id."""
 
     path: str
     pid: int
@@ -31,7 +31,7 @@ class PidFile:
 
     @property
     def mark(self) -> str:
-        """What the environment of our own process has, and that of its children; see ownership.MARK."""
+        """The mark in the environment of the service's processes; see ownership.MARK."""
         return f"{self.path}:{self.pid}"
 
 
@@ -44,7 +44,7 @@ class Identity:
 
 
 def parse_pid(text: str) -> int:
-    """The number in a PID file's first line; what follows is some programs' own. Raises ValueError."""
+    """The number in a PID file's first line; some programs write more lines. Raises ValueError."""
     first = text.split("\n", 1)[0].strip()
     if not re.fullmatch(r"[0-9]{1,7}", first) or not 1 < int(first) <= _MAX_PID:
         raise ValueError(f"its first line is {first[:40]!r}, which is no process's number")
@@ -52,7 +52,7 @@ def parse_pid(text: str) -> int:
 
 
 def identify(file: PidFile, process: Process | None, program: Program | None, start_command: Sequence[str]) -> Identity:
-    """program: None when it was not looked at, which is enough where the times agree (see needs_program)."""
+    """Identify a process. program: None where it was not read, which suffices if the times agree (needs_program)."""
     if process is None:
         return Identity(GONE, f"process {file.pid} is gone")
     if file.owner not in (0, process.uid):
@@ -65,7 +65,7 @@ def identify(file: PidFile, process: Process | None, program: Program | None, st
 
 
 def _by_program(file: PidFile, process: Process, program: Program | None, start_command: Sequence[str]) -> Identity:
-    """The process is younger than the file, so that only what it runs can speak for it."""
+    """Identify a process that is younger than its file, by its program alone."""
     who = f"process {file.pid} ({process.name}) began after the PID file was written"
     if program is None:
         return Identity(DOUBTFUL, f"{who}, and what it runs could not be read")
@@ -77,13 +77,13 @@ def _by_program(file: PidFile, process: Process, program: Program | None, start_
 
 
 def needs_program(file: PidFile, process: Process) -> bool:
-    """Do the times leave a doubt that only the program can clear?"""
+    """Whether the times leave a doubt that only the program can settle."""
     return process.began_at > file.written_at + _SLACK_SECONDS
 
 
 def resembles(program: Program, start_command: Sequence[str]) -> bool:
-    """Could this program be what the command became? A wrapper replaces itself by its tail (chroot DIR PROGRAM ...), a
-    script is handed to its interpreter (python3 SCRIPT ...)."""
+    """Whether the start command may have become this program. A wrapper replaces itself by the rest of its arguments
+    (chroot DIR PROGRAM ...), and a script by its interpreter (python3 SCRIPT ...)."""
     wanted, found = list(start_command), list(program.argv)
     if not wanted:
         return False

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What C(podman|docker container inspect) tells of one container. Pure.
+"""The output of C(podman|docker container inspect) about one container. Pure.
 
 Both print a list with one object, alike but for details: podman's StopSignal is a number and Docker's a name; podman
 tells CgroupPath and may have states between Docker's.  Shapes: docker's API reference (ContainerInspect), and podman
@@ -35,12 +35,12 @@ _STATES = {
     "removing": protocol.STOPPING,
 }
 _ENDED = ("exited", "stopped", "dead")
-# By order: the signal by which a runtime asks a container to stop, as a shell would report it.
+# Exit codes of an ordered stop: the signals by which a runtime asks a container to stop, as a shell reports them.
 _CLEAN = (0, 128 + signal.SIGTERM)
 
 
 def container_name(name: str) -> str:
-    """The name or id of a container. Raises ValueError for what is none."""
+    """The name or id of a container. Raises ValueError for an invalid one."""
     if not _NAME.match(name):
         raise ValueError(f"{name!r} is not the name of a container")
     return name
@@ -64,7 +64,7 @@ def state(found: Mapping[str, Any]) -> str:
     """The protocol's state."""
     status = found["State"]["Status"].lower()
     if status in _ENDED:
-        return protocol.STOPPED if _exit_code(found) in _CLEAN and not _oom(found) else protocol.FAILED
+        return protocol.STOPPED if _exit_code(found) in _CLEAN and not _oom_killed(found) else protocol.FAILED
     return _STATES.get(status, protocol.UNKNOWN)
 
 
@@ -89,21 +89,21 @@ def started_at(found: Mapping[str, Any]) -> float | None:
 
 
 def last_end(found: Mapping[str, Any]) -> ProcessEnd:
-    """How the main process ended. A container that never ran has no end."""
+    """How the main process ended; empty for a container that never ran."""
     finished, started = clocks.parse_rfc3339(found["State"].get("FinishedAt")), started_at(found)
     if started is None:
         return ProcessEnd(text="it was never started", clean=True)
     code = _exit_code(found)
     return ProcessEnd(
-        text="" if code is None else f"its main process exited with status {code}{_meaning(code)}",
-        clean=code in _CLEAN and not _oom(found),
+        text="" if code is None else f"its main process exited with status {code}{_signal_suffix(code)}",
+        clean=code in _CLEAN and not _oom_killed(found),
         exit_code=code,
         # False proves nothing: podman, for one, does not notice every kill on cgroup v1.
-        out_of_memory="the container runtime reports OOMKilled" if _oom(found) else "",
+        out_of_memory="the container runtime reports OOMKilled" if _oom_killed(found) else "",
         since=clocks.to_monotonic(started),
         at=None if finished is None else clocks.to_monotonic(finished),
         groups=tuple(sorted(container_components(container_id(found)))),
-        programs=_programs(found),
+        programs=_program_names(found),
     )
 
 
@@ -114,7 +114,7 @@ def container_id(found: Mapping[str, Any]) -> str:
 
 
 def restart_policy(found: Mapping[str, Any]) -> str:
-    """Who starts it again by itself; empty for nobody."""
+    """What starts the container again by itself; empty if nothing does."""
     policy = _mapping(_mapping(found, "HostConfig"), "RestartPolicy")
     name = policy.get("Name")
     if not isinstance(name, str) or name in ("", "no"):
@@ -125,7 +125,7 @@ def restart_policy(found: Mapping[str, Any]) -> str:
 
 
 def manager(found: Mapping[str, Any]) -> str:
-    """The systemd unit or the kubelet that made this container and manages it; empty for nobody.
+    """The systemd unit or the kubelet that manages this container; empty if none does.
 
     podman writes the label PODMAN_SYSTEMD_UNIT itself (quadlets, and units of C(podman generate systemd)).
     """
@@ -153,18 +153,18 @@ def _exit_code(found: Mapping[str, Any]) -> int | None:
     return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
-def _oom(found: Mapping[str, Any]) -> bool:
+def _oom_killed(found: Mapping[str, Any]) -> bool:
     return found["State"].get("OOMKilled") is True
 
 
-def _meaning(code: int) -> str:
+def _signal_suffix(code: int) -> str:
     try:
         return f" ({signal.Signals(code - 128).name})"
     except ValueError:
         return ""
 
 
-def _programs(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _program_names(found: Mapping[str, Any]) -> tuple[str, ...]:
     path = found.get("Path")
     return (path.rsplit("/", 1)[-1][:15],) if isinstance(path, str) and path else ()
 

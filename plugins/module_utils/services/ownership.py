@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What proves that a process is a service's own. Pure.
+"""The proof that a process belongs to a service. Pure.
 
-A name, a user or an open GPU proves nothing, for the process may be anybody's.  The control group does, because
-nobody gets into it by accident; and so does a mark in the environment that only we give, which children inherit.
+A name, a user or an open GPU proves nothing, because any process may have them. The control group does, because no
+process gets into it by accident; so does a mark in the environment that only we set and that children inherit.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-# Its value is "PATH OF THE PID FILE:PID", and so is another one for each start.
+# Its value is "PATH OF THE PID FILE:PID", which differs for each start.
 MARK = "AUTOGLM_SERVICE"
 
-# systemd.special(7): all that belongs to users who are logged in.
+# systemd.special(7): the processes of logged-in users.
 _SESSIONS = "user.slice"
 # The id of a container, as its runtime calls its group under cgroupfs.
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
@@ -39,21 +39,21 @@ class Ownership:
 
 
 def in_unit(groups: Sequence[str], unit_group: str) -> bool:
-    """Is a process in the unit's group or below it?
+    """Whether a process is in the unit's group or below it.
 
     The whole path is compared: a container may run a unit of the same name, somewhere below another path.
     """
     if not unit_group.startswith("/") or unit_group.count("/") < 2 or unit_group.endswith("/"):
-        return False  # the root and a bare slice are no unit's group
+        return False  # the root and a bare slice are not groups of a unit
     return any(group == unit_group or group.startswith(f"{unit_group}/") for group in groups)
 
 
 def unit_among(path: str, units: Container[str], *, contained: bool = False) -> str | None:
-    """Which of these units is the control group of this path, or the one around it; None where it is none of them.
+    """The unit, among these, whose control group is this path or encloses it; None where there is none.
 
-    The path is one that the kernel tells, of which the units' slices are not known.  The whole path decides: below a
-    session, a unit or a container of their own, users name groups as they like.  contained: this is the systemd of a
-    container, whose groups the kernel names with the container's before them.
+    The path comes from the kernel, and the slices of the units are unknown. The whole path decides: below a session, a
+    unit or a container, users may name groups freely.  contained: the units run under a container's systemd, so the
+    kernel prefixes their groups with the container's group.
     """
     for part in path.split("/")[1:] if path.startswith("/") else ():
         if part in units:
@@ -66,7 +66,7 @@ def unit_among(path: str, units: Container[str], *, contained: bool = False) -> 
 
 
 def of_a_unit(path: str, *, contained: bool = False) -> bool:
-    """Does a path name some unit or container, other than the container in which all of this runs?"""
+    """Whether a path belongs to a unit or a container, other than the container that this host is."""
     parts = path.split("/")
     if contained:
         return any(part.endswith(".service") for part in parts)
@@ -74,15 +74,15 @@ def of_a_unit(path: str, *, contained: bool = False) -> bool:
 
 
 def in_container(groups: Sequence[str], container_id: str) -> bool:
-    """Is a process in a container's group or below it?"""
+    """Whether a process is in a container's group or below it."""
     components = container_components(container_id)
     return any(components & set(group.split("/")) for group in groups)
 
 
 def container_components(container_id: str) -> frozenset[str]:
-    """What a container's group may be called: under cgroupfs and under systemd, by podman, by Docker.
+    """The possible names of a container's group: under cgroupfs and systemd, by podman and Docker.
 
-    Not libpod-conmon-ID, in which podman keeps the container's monitor.
+    libpod-conmon-ID is left out: podman keeps the container's monitor there.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", container_id):
         return frozenset()
@@ -111,8 +111,7 @@ def systemd_groups(cgroup_text: str) -> tuple[str, ...]:
 
 
 def own_group(cgroup_text: str) -> str | None:
-    """Of the text of /proc/PID/cgroup, the path that says most: systemd's own, or the memory controller's where
-    systemd keeps none."""
+    """The most specific path of a /proc/PID/cgroup: systemd's own, or the memory controller's where there is none."""
     systemds = [group for group in systemd_groups(cgroup_text) if group != "/"]
     if systemds:
         return systemds[0]

@@ -39,16 +39,16 @@ class PidFileService:
 
     def status(self) -> Status:
         try:
-            file = self._read()
+            file = self._read_file()
             if file is None:
-                return self._without_file()
+                return self._stopped_status()
             found = process.read(self._proc, file.pid)
             judged = self._identify(file, found)
         except Unread as error:
-            return self._unread(str(error))
+            return self._unreadable_status(str(error))
         except OSError as error:
-            return self._unread(f"{self.name}: {error.strerror}")
-        return self._judged(file, found, judged)
+            return self._unreadable_status(f"{self.name}: {error.strerror}")
+        return self._status_by_identity(file, found, judged)
 
     def start(self) -> None:
         with spawn.alone(os.path.dirname(self.name), self._timeout):
@@ -59,24 +59,24 @@ class PidFileService:
                 spawn.start(self._command, self.name, self._timeout)
 
     def ask_to_stop(self, status: Status) -> str:
-        self._signal(status, signal.SIGTERM)
+        self._send_signal(status, signal.SIGTERM)
         return "SIGTERM"
 
     def kill(self, status: Status) -> None:
-        self._signal(status, signal.SIGKILL)
+        self._send_signal(status, signal.SIGKILL)
 
     def finish(self, status: Status) -> None:
-        """End what the main process of C(status) has left, and remove its PID file. Raises ServiceError.
+        """End the processes that the main process of C(status) has left, and remove its PID file. Raises ServiceError.
 
-        status: of when it was proven to be the service's own. The number of a session is not given away while a
-        process of it lives, so that what is in the session of a leader that has just ended is its own.
+        status: from when the main process was proven to be the service's. The number of a session is not reused while
+        a process of it lives, so the processes in the session of an ended leader are its own.
         """
         leader = status.main_pid
         if leader is None:
             return
         for pid in self._left_by(leader):
-            self._end(pid, leader)
-        self._remove(leader)
+            self._end_process(pid, leader)
+        self._remove_file(leader)
 
     def logs(self, lines: int) -> Logs:
         path = self._command.log_file
@@ -92,7 +92,7 @@ class PidFileService:
         return Logs("".join(text.splitlines(keepends=True)[-lines:]), path)
 
     def describe(self) -> Logs:
-        file = self._read()
+        file = self._read_file()
         if file is None:
             return Logs(f"{self.name}: there is no such file\n", self.name)
         found = process.read(self._proc, file.pid)
@@ -105,14 +105,14 @@ class PidFileService:
         return Logs(text + began, self.name)
 
     def ownership(self) -> Ownership:
-        file = self._read()
+        file = self._read_file()
         return Ownership(mark="" if file is None else file.mark)
 
     def forget_failures(self) -> None:
-        """Nothing to forget: nobody counts."""
+        """Do nothing: failed starts are not counted."""
 
-    def _read(self) -> PidFile | None:
-        """What the file says, None when there is none. Raises Unread."""
+    def _read_file(self) -> PidFile | None:
+        """The contents of the PID file, None where there is none. Raises Unread."""
         try:
             descriptor = paths.open_file(self.name)
         except FileNotFoundError:
@@ -132,8 +132,8 @@ class PidFileService:
             os.close(descriptor)
         return PidFile(self.name, pid, about.st_mtime, about.st_uid)
 
-    def _remove(self, leader: int) -> None:
-        """Remove the PID file if it still is the leader's: the very file that was read, where it was read."""
+    def _remove_file(self, leader: int) -> None:
+        """Remove the PID file if it is still the leader's, relative to the directory that it was read in."""
         try:
             directory = paths.open_directory(os.path.dirname(self.name))
         except OSError:
@@ -141,7 +141,7 @@ class PidFileService:
         try:
             name = os.path.basename(self.name)
             before = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            file = self._read()
+            file = self._read_file()
             after = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if file is not None and file.pid == leader and os.path.samestat(before, after):
                 os.unlink(name, dir_fd=directory)
@@ -157,12 +157,12 @@ class PidFileService:
                 program = process.program(self._proc, file.pid, self._timeout)
         return identity.identify(file, found, program, self._command.argv)
 
-    def _signal(self, status: Status, number: signal.Signals) -> None:
+    def _send_signal(self, status: Status, number: signal.Signals) -> None:
         if status.main_pid is None:
             return
         try:
             with process.held(status.main_pid) as descriptor:
-                # Held first, asked then: the number cannot go to another process any more.
+                # The descriptor is opened before the check, so that the number cannot go to another process in between.
                 again = self.status()
                 if again.main_pid != status.main_pid:
                     return
@@ -180,16 +180,16 @@ class PidFileService:
         except Unread:
             marked = {}
         for pid in others:
-            if marked.get(pid) == mark or self._session(pid) == leader:
+            if marked.get(pid) == mark or self._session_of(pid) == leader:
                 yield pid
 
-    def _session(self, pid: int) -> int | None:
+    def _session_of(self, pid: int) -> int | None:
         with contextlib.suppress(OSError, Unread):
             found = process.read(self._proc, pid)
             return found.session if found is not None and found.alive else None
         return None
 
-    def _end(self, pid: int, leader: int) -> None:
+    def _end_process(self, pid: int, leader: int) -> None:
         with contextlib.suppress(ProcessLookupError), process.held(pid) as descriptor:
             if pid not in set(self._left_by(leader)):
                 return
@@ -199,23 +199,25 @@ class PidFileService:
                     f"process {pid}, which {self.name} has left, did not die within {_DEATH_SECONDS:g} s"
                 )
 
-    def _judged(self, file: PidFile, found: Process | None, judged: identity.Identity) -> Status:
+    def _status_by_identity(self, file: PidFile, found: Process | None, judged: identity.Identity) -> Status:
         if judged.verdict == identity.DOUBTFUL:
-            return self._unread(judged.reason)
+            return self._unreadable_status(judged.reason)
         if found is None or judged.verdict != identity.OURS:
-            return self._gone(file, judged.reason)
+            return self._gone_status(file, judged.reason)
         if not found.alive:
-            return self._gone(file, f"process {found.pid} ({found.name}) has ended, and its parent has not taken note")
-        return self._running(found)
+            return self._gone_status(
+                file, f"process {found.pid} ({found.name}) has ended, and its parent has not taken note"
+            )
+        return self._running_status(found)
 
-    def _unread(self, reason: str) -> Status:
+    def _unreadable_status(self, reason: str) -> Status:
         return Status(self.kind, self.name, readable=False, reason=reason)
 
-    def _without_file(self) -> Status:
+    def _stopped_status(self) -> Status:
         end = ProcessEnd(text="there is no PID file: it was not started, or stopped by somebody's order", clean=True)
         return Status(self.kind, self.name, state=protocol.STOPPED, detail="no PID file", end=end)
 
-    def _gone(self, file: PidFile, reason: str) -> Status:
+    def _gone_status(self, file: PidFile, reason: str) -> Status:
         argv = self._command.argv
         end = ProcessEnd(
             text=f"{reason}; a PID file does not tell how it ended",
@@ -225,7 +227,7 @@ class PidFileService:
         )
         return Status(self.kind, self.name, state=protocol.FAILED, detail=reason, end=end)
 
-    def _running(self, found: Process) -> Status:
+    def _running_status(self, found: Process) -> Status:
         return Status(
             self.kind,
             self.name,

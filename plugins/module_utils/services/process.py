@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One process: who it is, when it began, and a hand on it that never grips another one of the same number."""
+"""One process: its identity, its start, and a descriptor that never means another process of the same number."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Process:
 
 
 def read(proc: Path, pid: int) -> Process | None:
-    """One process, or None when there is none of this number.
+    """One process, or None where there is none of this number.
 
-    Raises OSError where it may not be looked at, Unread where what is there is not what the kernel writes.
+    Raises OSError where it may not be read, and Unread where the text is not in the kernel's format.
     """
     root = proc / str(pid)
     try:
-        text, uid = read_file(root / "stat"), _uid(root)
+        text, uid = read_file(root / "stat"), _read_uid(root)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name is in parentheses and may hold any character; proc(5) counts the fields from 1.
@@ -72,7 +72,7 @@ def read(proc: Path, pid: int) -> Process | None:
 
 @dataclass(frozen=True)
 class Program:
-    """What a process runs. mark: what its environment has under MARK.  Each is empty where it may not be read."""
+    """The program of a process. mark: the value of MARK in its environment.  Fields are empty where unreadable."""
 
     argv: tuple[str, ...] = ()
     exe: str = ""
@@ -80,8 +80,8 @@ class Program:
 
 
 def program(proc: Path, pid: int, seconds: float) -> Program:
-    """What a process runs, read in a child that is left behind if it hangs. Raises Unread."""
-    part = Part(f"process {pid}", lambda: Piece(json.dumps(_program(proc / str(pid))), ""), seconds=seconds)
+    """The program of a process, read in a child that is left behind if it hangs. Raises Unread."""
+    part = Part(f"process {pid}", lambda: Piece(json.dumps(_read_program(proc / str(pid))), ""), seconds=seconds)
     told = json.loads(collect(part, part.limit).content)
     return Program(tuple(told["argv"]), told["exe"], told["mark"])
 
@@ -90,7 +90,7 @@ def marks(proc: Path, pids: Iterable[int], seconds: float) -> dict[int, str]:
     """The marks of all processes that have one, read in the same way. Raises Unread."""
 
     def find() -> Piece:
-        found = {pid: _mark(proc / str(pid)) for pid in pids}
+        found = {pid: _read_mark(proc / str(pid)) for pid in pids}
         return Piece(json.dumps({pid: mark for pid, mark in found.items() if mark}), "")
 
     part = Part("marks", find, seconds=seconds)
@@ -115,7 +115,7 @@ def cgroup_of(proc: Path, pid: int) -> str | None:
 
 @contextlib.contextmanager
 def held(pid: int) -> Iterator[int]:
-    """A descriptor that means this very process for as long as it is held. Raises ProcessLookupError, OSError."""
+    """A descriptor that means this process for as long as it is open. Raises ProcessLookupError, OSError."""
     descriptor = os.pidfd_open(pid)
     try:
         yield descriptor
@@ -130,7 +130,7 @@ def send(descriptor: int, number: signal.Signals) -> None:
 
 
 def wait_for_end(descriptor: int, seconds: float) -> bool:
-    """Wait until the process of a descriptor has ended; False when it is still there after that many seconds."""
+    """Wait until the process of a descriptor has ended; False if it still exists after that many seconds."""
     waiter = polling.poll()
     waiter.register(descriptor, polling.POLLIN)
     deadline = time.monotonic() + seconds
@@ -143,7 +143,7 @@ def wait_for_end(descriptor: int, seconds: float) -> bool:
 
 
 def await_end_of(pid: int, seconds: float) -> bool:
-    """The same by number, for a process of which it does not matter if the number has gone to another."""
+    """As wait_for_end(), by number, for callers to whom it does not matter if the number has been reused."""
     try:
         with held(pid) as descriptor:
             return wait_for_end(descriptor, seconds)
@@ -151,16 +151,16 @@ def await_end_of(pid: int, seconds: float) -> bool:
         return True
 
 
-def _program(root: Path) -> dict[str, Any]:
-    return {"argv": _argv(root), "exe": _exe(root), "mark": _mark(root)}
+def _read_program(root: Path) -> dict[str, Any]:
+    return {"argv": _read_argv(root), "exe": _read_exe(root), "mark": _read_mark(root)}
 
 
-def _uid(root: Path) -> int | None:
+def _read_uid(root: Path) -> int | None:
     words = next((line.split() for line in read_file(root / "status").splitlines() if line.startswith("Uid:")), [])
     return whole_number(words[1]) if len(words) > 1 else None
 
 
-def _mark(root: Path) -> str:
+def _read_mark(root: Path) -> str:
     prefix = f"{MARK}=".encode()
     try:
         with (root / "environ").open("rb") as file:
@@ -170,7 +170,7 @@ def _mark(root: Path) -> str:
     return next((entry[len(prefix) :].decode("utf-8", "replace") for entry in entries if entry.startswith(prefix)), "")
 
 
-def _argv(root: Path) -> tuple[str, ...]:
+def _read_argv(root: Path) -> tuple[str, ...]:
     try:
         raw = read_file(root / "cmdline")
     except OSError:
@@ -178,7 +178,7 @@ def _argv(root: Path) -> tuple[str, ...]:
     return tuple(raw.rstrip("\0").split("\0")) if raw else ()
 
 
-def _exe(root: Path) -> str:
+def _read_exe(root: Path) -> str:
     try:
         return os.readlink(root / "exe")
     except OSError:

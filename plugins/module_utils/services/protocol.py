@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every kind of service is asked, whether a systemd unit, a container or a process with a PID file.
+"""The protocol of every kind of service: a systemd unit, a container, or a process with a PID file.
 
-A state that could not be read is C(unknown) with a reason, never stopped: what stands above would start a second
-process beside the first, or take a service for dead that serves.
+A state that could not be read is C(unknown) with a reason, never stopped: the caller would start a second process
+beside the first, or take a running service for dead.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ STOPPED, FAILED, ABSENT, UNKNOWN = "stopped", "failed", "absent", "unknown"
 # Letters of /proc/PID/stat: stopped by a signal, or by a tracer.
 STOPPED_STATES = ("T", "t")
 WITHOUT_PROCESS = (STOPPED, FAILED, ABSENT)
-# Bytes of a log that are kept, however long its lines are.
+# The limit of a log in bytes, for lines of any length.
 LONGEST_LOG = 4 * 1024 * 1024
 
 
 class ServiceError(Exception):
-    """The service was to be changed and was not. The text says what happened, and what would help."""
+    """A change of the service failed. The text says what happened, and what would help."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +102,18 @@ class Status:
 
     @property
     def process_gone(self) -> bool:
-        """Read, and there is no main process, or only its zombie."""
+        """Whether the status was read and there is no main process, or only its zombie."""
         if not self.readable:
             return False
         if self.main_pid is not None:
             return self.process_state in ("Z", "X")
-        # An active unit without a main process is one whose main process systemd does not know (Type=forking).
+        # In an active unit without a main process, systemd does not know that process (Type=forking).
         return self.state != RUNNING
 
 
 @dataclass(frozen=True)
 class Logs:
-    """The end of a service's log, as it was written; whoever passes it on has to redact it."""
+    """The end of a service's log, as it was written; the caller must redact it."""
 
     text: str
     source: str
@@ -125,38 +125,40 @@ def last(content: bytes) -> str:
 
 
 class Service(Protocol):
-    """One service of this host. Every command has a deadline; C(Unread) and C(ServiceError) say what went wrong."""
+    """One service of this host. Every command has a deadline."""
 
     kind: str
     name: str
 
     def status(self) -> Status:
-        """What it looks like now. Does not raise."""
+        """The service's present status. Does not raise."""
 
     def start(self) -> None:
-        """Begin to start it, without waiting until it runs. Raises ServiceError."""
+        """Begin to start the service, without waiting until it runs. Raises ServiceError."""
 
     def ask_to_stop(self, status: Status) -> str:
-        """Begin to stop it as its own configuration has it. The name of the signal sent. Raises ServiceError."""
+        """Begin to stop the service as it is configured. Returns the name of the signal. Raises ServiceError."""
 
     def kill(self, status: Status) -> None:
-        """End all its processes by SIGKILL, at once. Raises ServiceError."""
+        """End all processes of the service by SIGKILL. Raises ServiceError."""
 
     def finish(self, status: Status) -> None:
-        """After its main process has ended: end what that has left, where its orchestrator does not. Raises
-        ServiceError. status: of before the end."""
+        """End the processes that the ended main process has left, where the orchestrator does not. Raises ServiceError.
+
+        status: from before the end of the main process.
+        """
 
     def logs(self, lines: int) -> Logs:
-        """The last lines of its log. Raises Unread."""
+        """The last lines of the service's log. Raises Unread."""
 
     def describe(self) -> Logs:
-        """All that its orchestrator knows about it, for a person. Raises Unread."""
+        """The orchestrator's full description of the service, for a person. Raises Unread."""
 
     def ownership(self) -> Ownership:
-        """What proves that a process is its own. Raises Unread."""
+        """The proof by which a process belongs to the service. Raises Unread."""
 
     def forget_failures(self) -> None:
-        """Make its orchestrator forget failed starts that could forbid the next one. Does not raise."""
+        """Reset the orchestrator's count of failed starts, which could forbid the next start. Does not raise."""
 
 
 _WORDS = {"systemd": "unit", "podman": "podman container", "docker": "Docker container", "pid_file": "PID file"}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which kinds of service there are, and how the options of a module choose one."""
+"""The kinds of service, and how the options of a module choose one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .protocol import Service
 from .spawn import SpawnCommand
 from .systemd import Unit
 
-# The options that name the service; one of them, and only one.
+# The options that name the service; exactly one is given.
 NAMES = ("unit", "container", "pid_file")
-# What belongs to a service with a C(pid_file) alone.
+# Options that only a service with a C(pid_file) has.
 WITH_PID_FILE = ("start_command", "log_file", "user", "working_dir", "environment")
 
 
@@ -38,7 +38,7 @@ def start_argument_spec() -> dict[str, Any]:
 
 
 def open_service(params: Mapping[str, Any], timeout: float) -> Service | None:
-    """The service that the options name, or None when they name none. Asks nothing yet. Raises ValueError.
+    """The service that the options name, None where they name none. Reads nothing yet. Raises ValueError.
 
     timeout: seconds for each command and each file that may block.
     """
@@ -56,19 +56,19 @@ def open_service(params: Mapping[str, Any], timeout: float) -> Service | None:
     if params.get("container") is not None:
         return Container(params["container"], params.get("container_runtime") or "podman", timeout)
     if params.get("pid_file") is not None:
-        return PidFileService(params["pid_file"], _command(params), timeout)
+        return PidFileService(params["pid_file"], _spawn_command(params), timeout)
     return None
 
 
 def require_service(params: Mapping[str, Any], timeout: float) -> Service:
-    """The same, where one must be named."""
+    """As open_service(), but the options must name a service."""
     service = open_service(params, timeout)
     if service is None:
         raise ValueError(f"a service is needed: one of {', '.join(NAMES)}")
     return service
 
 
-def _command(params: Mapping[str, Any]) -> SpawnCommand:
+def _spawn_command(params: Mapping[str, Any]) -> SpawnCommand:
     environment = params.get("environment") or {}
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name or "\0" in str(value):

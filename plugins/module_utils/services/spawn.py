@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting a process that outlives us: its own session, its own files, nothing of ours but the control group."""
+"""Starting a process that outlives ours: with its own session and files, inheriting only the control group."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SpawnCommand:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _PreparedStart:
     argv: tuple[str, ...]
     environment: dict[str, str]
     account: pwd.struct_passwd
@@ -49,11 +49,11 @@ class _Prepared:
 
 
 def start(command: SpawnCommand, pid_file: str, seconds: float) -> int:
-    """Start it and write its PID file. The number of the process, which runs its program then. Raises ServiceError.
+    """Start the process and write its PID file. Returns its number once its program runs. Raises ServiceError.
 
     seconds: how long the start of the program may take, which a hung file system can draw out.
     """
-    prepared = _prepare(command)
+    prepared = _prepare_start(command)
     readable, writable = os.pipe()
     first = os.fork()
     if first == 0:
@@ -75,7 +75,7 @@ def start(command: SpawnCommand, pid_file: str, seconds: float) -> int:
 
 @contextlib.contextmanager
 def alone(directory: str, seconds: float) -> Iterator[None]:
-    """Let one at a time start something whose PID file is in this directory. Raises ServiceError."""
+    """Hold the lock for starts with a PID file in this directory. Raises ServiceError."""
     try:
         descriptor = paths.open_directory(directory)
     except OSError as error:
@@ -84,7 +84,7 @@ def alone(directory: str, seconds: float) -> Iterator[None]:
         held.callback(os.close, descriptor)
         try:
             if os.geteuid() == 0:
-                # Whoever may list the directory could hold its own lock.
+                # A lock on the directory itself could be held by any user who can list it.
                 name = hashlib.sha256(os.fsencode(os.readlink(f"/proc/self/fd/{descriptor}"))).hexdigest()[:16]
                 held.enter_context(flock.alone(flock.DIRECTORY, f"start-{name}.lock", seconds))
             else:
@@ -95,17 +95,17 @@ def alone(directory: str, seconds: float) -> Iterator[None]:
 
 
 def write_atomically(path: str, text: str) -> None:
-    """Replace a file as a whole, so that nobody ever reads half a number. Raises OSError."""
+    """Replace a file atomically, so that no reader gets half a number. Raises OSError."""
     directory = paths.open_directory(os.path.dirname(path))
     try:
-        # Others have to read it too, whatever the mask of whoever starts it.
+        # Readable by other users, whatever the umask of this process.
         whole_file.put(directory, os.path.basename(path), path, text, 0o644)
     finally:
         os.close(directory)
 
 
-def _prepare(command: SpawnCommand) -> _Prepared:
-    """All that can fail for a reason that a person has to be told. Raises ServiceError."""
+def _prepare_start(command: SpawnCommand) -> _PreparedStart:
+    """Do everything that may fail with a reason for the operator. Raises ServiceError."""
     if not command.argv or not os.path.isabs(command.argv[0]):
         raise ServiceError("start_command must begin with the absolute path of a program")
     try:
@@ -124,13 +124,13 @@ def _prepare(command: SpawnCommand) -> _Prepared:
         streams = (os.open(os.devnull, os.O_RDONLY), _open_log(command.log_file, account))
     except OSError as error:
         raise ServiceError(f"log_file {command.log_file} cannot be written: {error.strerror}") from error
-    return _Prepared(command.argv, environment, account, command.working_dir, streams)
+    return _PreparedStart(command.argv, environment, account, command.working_dir, streams)
 
 
 def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
     if path is None:
         return os.open(os.devnull, os.O_WRONLY)
-    # Its owner is who writes it, so that a rotation by that user works; an existing file keeps its own.
+    # Owned by the service's user, so that this user can rotate it; an existing file keeps its owner.
     flags = os.O_WRONLY | os.O_APPEND
     try:
         descriptor = paths.open_file(path, flags)
@@ -142,25 +142,25 @@ def _open_log(path: str | None, account: pwd.struct_passwd) -> int:
     return descriptor
 
 
-def _first_child(prepared: _Prepared, pid_file: str, writable: int) -> None:
-    """Never returns. Its own child is adopted by init, and so is nobody's whose end anybody here would wait for."""
+def _first_child(prepared: _PreparedStart, pid_file: str, writable: int) -> None:
+    """Fork again and exit, so that init adopts the service and no process here has to wait for it. Never returns."""
     try:
         if os.fork() == 0:
-            _become(prepared, pid_file, writable)
+            _become_program(prepared, pid_file, writable)
     except OSError as error:
         os.write(writable, f"\nno second process: {error.strerror}".encode())
     finally:
         os._exit(0)
 
 
-def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
-    """The process itself. Never returns: it becomes the program, or says why not."""
+def _become_program(prepared: _PreparedStart, pid_file: str, writable: int) -> None:
+    """Run in the service's process. Never returns: it executes the program, or writes the reason why not."""
     problem = "it could not be prepared"
     written = False
     try:
         pid = os.getpid()
-        os.write(writable, f"{pid}\n".encode())  # what comes behind it is a problem
-        os.setsid()  # leader of a session of its own: its number names all that it will start
+        os.write(writable, f"{pid}\n".encode())  # any further text is an error
+        os.setsid()  # leader of a new session, whose number identifies all its processes
         problem = f"the PID file {pid_file} cannot be written"
         write_atomically(pid_file, f"{pid}\n")
         written = True
@@ -170,7 +170,7 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
         os.dup2(writable, _FIRST_FREE)
         _close_all_above(_FIRST_FREE)
         writable = _FIRST_FREE
-        os.set_inheritable(writable, False)  # so that the start of the program closes it, which is how we know
+        os.set_inheritable(writable, False)  # exec closes it, by which the parent knows that the program has started
         _forget_signals()
         os.umask(0o022)
         problem = f"it cannot be user {prepared.account.pw_name}"
@@ -180,7 +180,7 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
         problem = "its program cannot be run"
         mark = {MARK: f"{pid_file}:{pid}"}
         os.execve(prepared.argv[0], prepared.argv, {**prepared.environment, **mark})  # noqa: S606  # it was asked for
-    except BaseException as error:  # noqa: BLE001  # whatever it is, this process must not go on as a second parent
+    except BaseException as error:  # noqa: BLE001  # this process must never continue as a second parent
         with contextlib.suppress(OSError):
             if written:
                 os.unlink(pid_file)
@@ -192,28 +192,28 @@ def _become(prepared: _Prepared, pid_file: str, writable: int) -> None:
 
 
 def _close_all_above(last: int) -> None:
-    """By name, not by counting: where the limit is a billion, older Pythons would count that far."""
+    """Close descriptors by listing them: with a limit of a billion, older Pythons would try each number."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) > last:
-            with contextlib.suppress(OSError):  # it was the listing's own
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed already
                 os.close(int(name))
 
 
 def _become_user(account: pwd.struct_passwd) -> None:
     if account.pw_uid == os.geteuid():
         return
-    os.setgroups(_groups(account))
+    os.setgroups(_groups_of(account))
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
 
 
-def _groups(account: pwd.struct_passwd) -> Sequence[int]:
+def _groups_of(account: pwd.struct_passwd) -> Sequence[int]:
     others = {entry.gr_gid for entry in grp.getgrall() if account.pw_name in entry.gr_mem}
     return sorted({account.pw_gid, *others})
 
 
 def _forget_signals() -> None:
-    """Ansible and its shells ignore or block some, and that would be inherited."""
+    """Reset signals: Ansible and its shells ignore or block some, which the service would inherit."""
     for number in signal.valid_signals():
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)

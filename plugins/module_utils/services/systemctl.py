@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What systemd knows about a unit, dead or alive, by C(systemctl show)."""
+"""The properties of a systemd unit, dead or alive, by C(systemctl show)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _EXITED, _KILLED = "1", ("2", "3")
 
 
 def unit_name(name: str) -> str:
-    """The full name of a unit, with C(.service) where no type is given. Raises ValueError for what is no name."""
+    """The full name of a unit, with C(.service) where no type is given. Raises ValueError for an invalid name."""
     if not _UNIT.match(name) or len(name) > 255:
         raise ValueError(f"{name!r} is not the name of a systemd unit")
     return name if name.endswith(_SUFFIXES) else f"{name}.service"
 
 
 def show(unit: str, run: Runner, timeout: float) -> dict[str, str]:
-    """Every property of a unit, as systemd tells it. Raises Unread."""
+    """Every property of a unit. Raises Unread."""
     outcome = run(["systemctl", "show", "--no-pager", "--", unit], timeout)
     if outcome.complaint():
         raise Unread(f"systemctl show {unit}: {outcome.complaint()}")
@@ -68,7 +68,7 @@ def last_end(properties: Mapping[str, str]) -> ProcessEnd:
         signal=number if killed else None,
         out_of_memory="systemd reports Result=oom-kill" if result == "oom-kill" else "",
         pid=whole_number(properties.get("ExecMainPID")) or None,
-        at=_seconds(properties.get("ExecMainExitTimestampMonotonic", "")),
+        at=_to_seconds(properties.get("ExecMainExitTimestampMonotonic", "")),
         unit=properties.get("Id", ""),
         programs=program_names(properties),
     )
@@ -76,7 +76,7 @@ def last_end(properties: Mapping[str, str]) -> ProcessEnd:
 
 def started_at(properties: Mapping[str, str]) -> float | None:
     """When the main process began, in seconds of the monotonic clock."""
-    return _seconds(properties.get("ExecMainStartTimestampMonotonic", ""))
+    return _to_seconds(properties.get("ExecMainStartTimestampMonotonic", ""))
 
 
 def program_names(properties: Mapping[str, str]) -> tuple[str, ...]:
@@ -85,6 +85,6 @@ def program_names(properties: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.rsplit("/", 1)[-1][:15] for path in paths))
 
 
-def _seconds(microseconds: str) -> float | None:
+def _to_seconds(microseconds: str) -> float | None:
     number = whole_number(microseconds)
     return number / 1e6 if number else None

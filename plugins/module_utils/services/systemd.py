@@ -40,27 +40,27 @@ class Unit:
 
     def status(self) -> Status:
         try:
-            return self._status(systemctl.show(self.name, self._run, self._timeout))
+            return self._status_from(systemctl.show(self.name, self._run, self._timeout))
         except Unread as error:
             return Status(self.kind, self.name, readable=False, reason=str(error))
 
     def start(self) -> None:
-        # Without waiting: a unit of Type=notify counts as started only when it has loaded its model.
-        self._systemctl("start", "--no-block")
+        # Without waiting: a unit of Type=notify counts as started only after it has loaded its model.
+        self._run_systemctl("start", "--no-block")
 
     def ask_to_stop(self, status: Status) -> str:  # noqa: ARG002  # systemd knows better what runs
-        # A stop, not a signal: systemd would start again what dies by a signal, where Restart= says so.
-        self._systemctl("stop", "--no-block")
+        # A stop, not a signal: after a signal systemd would restart the unit if Restart= says so.
+        self._run_systemctl("stop", "--no-block")
         return "SIGTERM"
 
     def kill(self, status: Status) -> None:  # noqa: ARG002
         outcome = self._run(["systemctl", "kill", "--signal=SIGKILL", "--", self.name], self._timeout)
-        # It fails when nothing is left to kill; whether all is gone is the next question of who called.
+        # It fails where nothing is left to kill; the caller checks whether all processes are gone.
         if outcome.rc is None:
             raise ServiceError(outcome.problem)
 
     def finish(self, status: Status) -> None:
-        """Nothing: systemd ends all that is in the unit's control group."""
+        """Do nothing: systemd ends all processes in the unit's control group."""
 
     def logs(self, lines: int) -> Logs:
         """The last lines of the unit's journal, systemd's own about it included."""
@@ -89,12 +89,12 @@ class Unit:
     def forget_failures(self) -> None:
         self._run(["systemctl", "reset-failed", "--", self.name], self._timeout)
 
-    def _systemctl(self, *words: str) -> None:
+    def _run_systemctl(self, *words: str) -> None:
         outcome = self._run(["systemctl", *words, "--", self.name], self._timeout)
         if outcome.complaint():
             raise ServiceError(f"systemctl {words[0]} {self.name}: {outcome.complaint()}")
 
-    def _status(self, shown: Mapping[str, str]) -> Status:
+    def _status_from(self, shown: Mapping[str, str]) -> Status:
         if shown["ActiveState"] not in _STATES:
             raise Unread(f"systemctl show {self.name}: ActiveState {shown['ActiveState']} is not known here")
         pid = systemctl.main_pid(shown)
@@ -105,14 +105,14 @@ class Unit:
             self.name,
             exists=exists,
             reason="" if exists else f"unit {self.name} is not known to systemd",
-            state=_state(shown, exists or pid is not None),
-            detail=_detail(shown),
+            state=_state_of(shown, exists or pid is not None),
+            detail=_detail_of(shown),
             main_pid=pid,
             process_state=None if pid is None else state_of(self._proc, pid),
             cgroup=shown.get("ControlGroup") or None,
             since=None if began is None else clocks.iso(clocks.from_monotonic(began)),
             running_seconds=None if began is None else time.clock_gettime(time.CLOCK_MONOTONIC) - began,
-            restarts_itself=_restarts(shown),
+            restarts_itself=_restart_policy(shown),
             end=systemctl.last_end(shown) if pid is None else protocol.ProcessEnd(),
         )
 
@@ -122,23 +122,23 @@ def group(unit: str, shown: Mapping[str, str]) -> str:
     return shown.get("ControlGroup") or group_of_unit(unit, shown.get("Slice", ""))
 
 
-def _state(shown: Mapping[str, str], exists: bool) -> str:
+def _state_of(shown: Mapping[str, str], exists: bool) -> str:
     state = _STATES[shown["ActiveState"]] if exists else protocol.ABSENT
-    # A start that was ordered and has not begun yet.
+    # A start that was requested but has not begun yet.
     return protocol.STARTING if state in (protocol.STOPPED, protocol.FAILED) and _has_job(shown) else state
 
 
 def _has_job(shown: Mapping[str, str]) -> bool:
-    """Does systemd have something to do with the unit that is not done yet?"""
+    """Whether systemd has a pending job for the unit."""
     return shown.get("Job", "0") not in ("", "0")
 
 
-def _detail(shown: Mapping[str, str]) -> str:
+def _detail_of(shown: Mapping[str, str]) -> str:
     told = f"{shown['ActiveState']} ({shown.get('SubState', '')})"
     result = shown.get("Result", "")
     return f"{told}, result {result}" if result not in ("", "success") else told
 
 
-def _restarts(shown: Mapping[str, str]) -> str:
+def _restart_policy(shown: Mapping[str, str]) -> str:
     policy = shown.get("Restart", "no")
     return "" if policy in ("", "no") else f"systemd, Restart={policy}"

@@ -85,7 +85,7 @@ def _judged(data: bytes) -> object:
 
 
 def _printed(data: bytes) -> list[str]:
-    whole = kernel_log._whole(text(data).split("\n"))
+    whole = kernel_log._join_continuations(text(data).split("\n"))
     end = ProcessEnd("killed", None, None, 9, "", 4242, 12345.0, groups=("a.service",), programs=("vllm",))
     return [*map(str, whole), *oom_evidence(end, whole)]
 

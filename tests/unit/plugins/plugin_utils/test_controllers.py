@@ -15,7 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.plugin_utils import controller
 
 def test_a_process_is_there_until_it_ends() -> None:
     other = subprocess.Popen(["sleep", "600"])
-    process = {**controllers.here(), "pid": other.pid, "start": controllers._start(other.pid)}
+    process = {**controllers.here(), "pid": other.pid, "start": controllers._start_ticks(other.pid)}
     assert not controllers.has_ended(process)
     other.kill()
     other.wait()

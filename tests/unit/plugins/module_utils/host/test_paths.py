@@ -474,14 +474,14 @@ def test_a_workdir_of_others_is_no_way_out_of_it(tmp_path: Path, theirs: Path, o
         while rounds() < ROUNDS or not wrote:
             with contextlib.suppress(CheckpointError), hook.workplace(place) as work:
                 # As the command does, which is another process.
-                assert work.told.parts[:3] == ("/", "proc", str(os.getpid()))
-                (work.told / "weights").write_text("weights")
+                assert work.given.parts[:3] == ("/", "proc", str(os.getpid()))
+                (work.given / "weights").write_text("weights")
                 assert (work.inside / "weights").read_text() == "weights"
                 wrote += 1
     assert sorted(ours.rglob("*")) == before
     assert list(place.iterdir()) == []
     with hook.workplace(tmp_path) as work:
-        assert work.told.parent.parent == tmp_path  # where nobody else can swap anything, it is a plain path
+        assert work.given.parent.parent == tmp_path  # where nobody else can swap anything, it is a plain path
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -22,11 +22,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.host.bounded_yaml
 BEGIN = "# BEGIN autoglm.recovery"
 END = "# END autoglm.recovery"
 _WHOSE = f"{BEGIN}: these lines are of the role alertmanager_route, change its variables instead"
-# Whole lines of ours; at the end of a file that ends without a line break, also the break before them.
-_LINES = re.compile(rf"^ *{BEGIN}[^\n]*\n.*?^ *{END}\r?(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_LINES_AT_END = re.compile(rf"\r?\n *{BEGIN}[^\n]*\n(?:(?!{BEGIN}).)*?^ *{END}\Z", re.DOTALL | re.MULTILINE)
-# After an opening bracket, up to what it was followed by.
-_IN_BRACKETS = re.compile(rf"(?<=[\[{{]) {BEGIN}[^\n]*\n.*?^( *){END}\r?\n\1", re.DOTALL | re.MULTILINE)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 _MATCHERS = ("match", "match_re", "matchers")
 _TRUE = frozenset(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"))
@@ -52,12 +48,43 @@ class _Insertion(NamedTuple):
 
 def without_ours(text: str) -> str:
     """Return the text as it was before ours was added. Raises CannotEdit."""
-    left = _LINES.sub("", _LINES_AT_END.sub("", _IN_BRACKETS.sub("", text)))
-    for mark in (BEGIN, END):
-        if mark in left:
-            line = text[: text.index(mark)].count("\n") + 1
-            raise CannotEdit(f"the comments {BEGIN!r} and {END!r} are not pairs any more (line {line}): take them out")
-    return left
+    kept: list[str] = []
+    lines = iter(enumerate(_LINE.findall(text), start=1))
+    for number, line in lines:
+        before, begins, _rest = line.partition(BEGIN)
+        if not begins:
+            if END in line:
+                raise _not_pairs(number)
+            kept.append(line)
+            continue
+        end = _end(number, lines)
+        if not before.strip(" "):
+            # What was added at the end of a text without a line break there began with one.
+            if kept and not end.endswith("\n"):
+                kept[-1] = kept[-1].rstrip("\r\n")
+        elif before.endswith(("[ ", "{ ")):
+            _number, after = next(lines, (number, ""))
+            pad = end[: end.index(END)]
+            if not after.startswith(pad):
+                raise _not_pairs(number)
+            kept.append(before[:-1] + after[len(pad) :])
+        else:
+            raise _not_pairs(number)
+    return "".join(kept)
+
+
+def _end(number: int, lines: Iterator[tuple[int, str]]) -> str:
+    """Pass over lines of ours up to the last one, and return that."""
+    for _number, line in lines:
+        if line.strip(" \r\n") == END:
+            return line
+        if BEGIN in line or END in line:
+            break
+    raise _not_pairs(number)
+
+
+def _not_pairs(number: int) -> CannotEdit:
+    return CannotEdit(f"the comments {BEGIN!r} and {END!r} are not pairs any more (line {number}): take them out")
 
 
 def with_ours(
@@ -113,7 +140,7 @@ def _last(theirs: Sequence[Mapping[str, Any]], fallback: Sequence[Sequence[str]]
     taken = [
         {"receiver": nobody, **{key: route[key] for key in _MATCHERS if route.get(key)}}
         for route in theirs
-        if route.get("continue") in _TRUE
+        if str(route.get("continue")) in _TRUE
     ]
     return [{"matchers": list(matchers), **({"routes": taken} if taken else {})} for matchers in fallback]
 
@@ -170,7 +197,11 @@ class _Text:
 
     def first(self, kind: Any, at: int) -> Any:
         """Return the first token of a kind at a place or after it."""
-        return next(token for token in self.tokens if isinstance(token, kind) and token.start_mark.index >= at)
+        found = (token for token in self.tokens if isinstance(token, kind) and token.start_mark.index >= at)
+        token = next(found, None)
+        if token is None:
+            raise CannotEdit("it is written in a way that this role does not know (tags)")
+        return token
 
     def last_before(self, at: int) -> Any:
         """Return the last token that ends at a place or before it."""

@@ -6,7 +6,19 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import answers, balancers, checkpoints, engines, host, kernel, notes, receiver, root, web
+from tests.fuzz.targets import (
+    alertmanager,
+    answers,
+    balancers,
+    checkpoints,
+    engines,
+    host,
+    kernel,
+    notes,
+    receiver,
+    root,
+    web,
+)
 
-_GROUPS = (kernel, engines, balancers, checkpoints, host, notes, root, receiver, answers, web)
+_GROUPS = (kernel, engines, alertmanager, balancers, checkpoints, host, notes, root, receiver, answers, web)
 TARGETS: dict[str, Target] = {target.name: target for group in _GROUPS for target in group.TARGETS}

@@ -239,6 +239,8 @@ RECEIVERS = "receivers: [{name: everyone}]\n"
         ),
         (f"# BEGIN autoglm.recovery\nroute:\n  receiver: everyone\n{RECEIVERS}", "not pairs any more (line 1)"),
         (f"route:\n  receiver: everyone\n{RECEIVERS}# END autoglm.recovery\n", "not pairs any more (line 4)"),
+        (f"route: # BEGIN autoglm.recovery\n  receiver: everyone\n{RECEIVERS}# END autoglm.recovery\n", "(line 1)"),
+        (f"# BEGIN autoglm.recovery\n# BEGIN autoglm.recovery\n# END autoglm.recovery\n{RECEIVERS}", "(line 1)"),
     ],
 )
 def test_what_cannot_be_edited_without_a_doubt_is_refused_with_the_reason(text: str, why: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look at a host's GPUs and at what surrounds them, judged: what the module gpu_health does."""
+"""One reading of a host's GPUs and their surroundings, with its verdict: the work of the module gpu_health."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner =
     units = [systemctl.unit_name(name) for name in asked.services]
     with NvmlSession(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
         seen = snapshot.take(session, roots, PLAN)
-        owners = _owners(seen, roots.proc)
-        if _ghosts(owners):
+        owners = _read_owners(seen, roots.proc)
+        if _has_ghosts(owners):
             owners = _look_again(session, seen, roots.proc)
     around = Surroundings(
-        services=tuple(_service(unit, run_command, asked.command_timeout) for unit in units),
+        services=tuple(_read_unit(unit, run_command, asked.command_timeout) for unit in units),
         owners=owners,
         holders=holders(roots.proc),
-        kernel=_kernel(asked, run_command),
+        kernel=_read_kernel(asked, run_command),
         kernel_required=asked.kernel_lines == REQUIRED_LINES,
         overrides=asked.overrides,
     )
@@ -73,7 +73,7 @@ def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner =
     return {**assess(seen, asked.expected, around), "kernel_events": events, "snapshot": seen}
 
 
-def _kernel(asked: ExamineOptions, run_command: Runner) -> kernel.KernelSeen | None:
+def _read_kernel(asked: ExamineOptions, run_command: Runner) -> kernel.KernelSeen | None:
     if asked.kernel_lines == NEVER:
         return None
     window = asked.kernel_window
@@ -82,18 +82,18 @@ def _kernel(asked: ExamineOptions, run_command: Runner) -> kernel.KernelSeen | N
     return kernel.recent(window, run_command, asked.command_timeout)
 
 
-def _owners(seen: Mapping[str, Any], proc: Path) -> dict[int, ProcessOwner] | None:
+def _read_owners(seen: Mapping[str, Any], proc: Path) -> dict[int, ProcessOwner] | None:
     if not sees_all_processes(proc):
         return None
     return {pid: owner(proc, pid) for gpu in seen["gpus"] for pid in listed(gpu)}
 
 
-def _ghosts(owners: Mapping[int, ProcessOwner] | None) -> bool:
+def _has_ghosts(owners: Mapping[int, ProcessOwner] | None) -> bool:
     return any(not one.alive for one in (owners or {}).values())
 
 
 def _look_again(session: NvmlSession, seen: Mapping[str, Any], proc: Path) -> dict[int, ProcessOwner] | None:
-    """A process that ended between two looks is no ghost: only what the driver still lists a moment later is."""
+    """Read again: a process that ended meanwhile is no ghost, only one that the driver still lists is."""
     time.sleep(_SETTLE_SECONDS)
     again = session.read(("groups:identity", "groups:processes")).gpus
     later = {gpu["values"].get("uuid"): gpu for gpu in again if gpu["state"] == "read"}
@@ -102,10 +102,10 @@ def _look_again(session: NvmlSession, seen: Mapping[str, Any], proc: Path) -> di
         if fresh is not None:
             lists = {name: value for name, value in fresh["values"].items() if name.startswith("processes_")}
             gpu["values"].update(lists)
-    return _owners(seen, proc)
+    return _read_owners(seen, proc)
 
 
-def _service(unit: str, run_command: Runner, timeout: float) -> GpuUnit:
+def _read_unit(unit: str, run_command: Runner, timeout: float) -> GpuUnit:
     try:
         properties = systemctl.show(unit, run_command, timeout)
     except Unread as error:

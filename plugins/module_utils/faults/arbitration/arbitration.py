@@ -41,7 +41,7 @@ from .by_nvml import Testimony, hear_counters, hear_driver
 
 @dataclass(frozen=True)
 class Witness:
-    """What one witness says, by itself."""
+    """The verdict of one witness alone."""
 
     verdict: str
     failure_class: str | None
@@ -53,7 +53,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Arbitration:
-    """The verdict, and how it came about."""
+    """The verdict, and the evidence for it."""
 
     verdict: str
     failure_class: str | None
@@ -64,7 +64,7 @@ class Arbitration:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and dictionaries."""
-        plain: dict[str, Any] = _listed(asdict(self))
+        plain: dict[str, Any] = _as_lists(asdict(self))
         return plain
 
 
@@ -92,7 +92,12 @@ def arbitrate(
         reasons = [finding.reason for finding in told_first]
         reasons += [reason for witness in witnesses.values() for reason in witness.unread]
         return Arbitration(
-            "unhealthy", _class(heard, harmful), decisive.action, _once(reasons), decisive.rule, witnesses
+            "unhealthy",
+            _class_of_cause(heard, harmful),
+            decisive.action,
+            _without_repeats(reasons),
+            decisive.rule,
+            witnesses,
         )
     doubts = [finding for finding in everything if finding.doubtful]
     unread = [reason for witness in witnesses.values() for reason in witness.unread]
@@ -100,9 +105,9 @@ def arbitrate(
     if doubts or unread:
         rule = doubts[0].rule if doubts else "unread"
         reasons = [finding.reason for finding in doubts] + unread + observed
-        return Arbitration("unknown", "unknown", "call_person", _once(reasons), rule, witnesses)
+        return Arbitration("unknown", "unknown", "call_person", _without_repeats(reasons), rule, witnesses)
     action = "observe" if everything else None
-    return Arbitration("healthy", None, action, _once(observed), "all-read", witnesses)
+    return Arbitration("healthy", None, action, _without_repeats(observed), "all-read", witnesses)
 
 
 def _hear_catalogue(
@@ -114,7 +119,7 @@ def _hear_catalogue(
 
 
 def _witness(heard: Testimony, optional: Collection[str], name: str) -> Witness:
-    """One witness by itself.  What may stay unread is left out of C(unread)."""
+    """The verdict of one witness alone. Missing readings that are optional are left out of C(unread)."""
     spared = name == "driver" and "driver" in optional
     unread = tuple(reason for item, reason in heard.unread if item not in optional and not spared)
     worst = gravest([finding for finding in heard.findings if finding.harmful])
@@ -130,11 +135,11 @@ def _witness(heard: Testimony, optional: Collection[str], name: str) -> Witness:
     return Witness("healthy", None, "observe" if heard.findings else None, None, reasons, ())
 
 
-def _class(heard: Mapping[str, Testimony], harmful: Sequence[WitnessFinding]) -> str:
+def _class_of_cause(heard: Mapping[str, Testimony], harmful: Sequence[WitnessFinding]) -> str:
     """The class of the root cause.
 
-    The driver says what to do, not what has failed: its class counts where it asks for more than all others, so that
-    the class leads to the ladder that holds its action.
+    The driver advises an action without naming the failure: its class only counts if its action is graver than all
+    others, so that the class leads to the ladder with that action.
     """
     of_driver = [finding for finding in harmful if finding in heard["driver"].findings]
     others = [finding for finding in harmful if finding not in of_driver]
@@ -144,12 +149,12 @@ def _class(heard: Mapping[str, Testimony], harmful: Sequence[WitnessFinding]) ->
     return min(classes, key=ROOT_CAUSE_ORDER.index)
 
 
-def _once(reasons: Sequence[str]) -> tuple[str, ...]:
+def _without_repeats(reasons: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reasons))
 
 
-def _listed(value: Any) -> Any:
+def _as_lists(value: Any) -> Any:
     """Tuples as lists, so that a dictionary equals what JSON gives back."""
     if isinstance(value, dict):
-        return {key: _listed(one) for key, one in value.items()}
-    return [_listed(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {key: _as_lists(one) for key, one in value.items()}
+    return [_as_lists(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -37,12 +37,12 @@ class WitnessFinding:
 
     @property
     def harmful(self) -> bool:
-        """Whether something has failed, and it is known what."""
+        """Whether it reports a failure of a known class."""
         return self.action != "observe" and self.failure_class not in (None, "unknown")
 
     @property
     def doubtful(self) -> bool:
-        """Whether something is there that nobody can name."""
+        """Whether it reports something whose class is unknown."""
         return self.action != "observe" and self.failure_class in (None, "unknown")
 
 
@@ -61,7 +61,7 @@ NOT_OF_GPUS = (
 
 
 def about_gpus(fault: Fault) -> bool:
-    """Whether a line may be a witness about a GPU: also one that could not be read, if the driver's word is in it."""
+    """Whether a line may be evidence about a GPU; an unreadable line counts too if it names the driver."""
     kind = fault.get("kind")
     if kind == "unreadable":
         return fault.get("trigger") in GPU_TRIGGERS
@@ -71,12 +71,12 @@ def about_gpus(fault: Fault) -> bool:
 def judge_faults(
     faults: Sequence[Fault], driver_version: str | None = None, overrides: Overrides | None = None
 ) -> list[WitnessFinding]:
-    """What the catalogue says of each fault, in their order.  Xid 154 is the driver's word, and is not among them."""
-    told = [fault for fault in faults if _tells(fault)]
+    """The catalogue's finding for each fault, in their order. Xid 154 is left out: it is the driver's own verdict."""
+    told = [fault for fault in faults if _says_something(fault)]
     return [_judge(fault, len(told) == 1, driver_version, overrides) for fault in told]
 
 
-def _tells(fault: Fault) -> bool:
+def _says_something(fault: Fault) -> bool:
     if fault.get("is_new_fault") is False or not about_gpus(fault):
         return False
     follows = fault.get("kind") == "xid" and fault.get("xid") == 154
@@ -101,12 +101,12 @@ def _judge(fault: Fault, alone: bool, driver_version: str | None, overrides: Ove
     if kind == "sxid" and isinstance(code, int):
         return _judge_sxid(code, fault, overrides)
     if kind in ("gpu_off_bus_text", "gpu_off_bus_multiline"):
-        return _finding(lookup_xid(79, overrides), "the driver says that the GPU has fallen off the bus")
+        return _finding_from(lookup_xid(79, overrides), "the driver says that the GPU has fallen off the bus")
     stage = fault.get("severity") or fault.get("stage")
-    return _of_kind(lookup_kind(kind, stage if isinstance(stage, str) else None, overrides))
+    return _finding_of_kind(lookup_kind(kind, stage if isinstance(stage, str) else None, overrides))
 
 
-def _of_kind(entry: CatalogueEntry) -> WitnessFinding:
+def _finding_of_kind(entry: CatalogueEntry) -> WitnessFinding:
     remark = "; the fleet's policy decides" if entry.overridden else ""
     rule = f"{'policy:' if entry.overridden else ''}kernel:{entry.mnemonic}"
     return WitnessFinding(rule, entry.failure_class, entry.severity, entry.action, f"{entry.title}{remark}")
@@ -117,9 +117,9 @@ def _judge_xid(
 ) -> WitnessFinding:
     entry = lookup_xid(code, overrides)
     if entry.overridden:
-        return _finding(entry)
+        return _finding_from(entry)
     if entry.rule == "nvlink5":
-        words = _part(fault, "nvlink5")
+        words = _part_of(fault, "nvlink5")
         return _from_decoded(
             decode_nvlink5(
                 code,
@@ -131,18 +131,18 @@ def _judge_xid(
             )
         )
     if entry.rule == "nvlink4":
-        words = _part(fault, "nvlink4")
+        words = _part_of(fault, "nvlink4")
         if not words.get("registers"):
-            return _finding(entry, "it has no registers that could be read, so the link is left")
-        return _from_decoded(decode_nvlink4(words["registers"], alone, _count(fault), words.get("link")))
-    contained = _part(fault, "containment")
+            return _finding_from(entry, "it has no registers that could be read, so the link is left")
+        return _from_decoded(decode_nvlink4(words["registers"], alone, _count_of(fault), words.get("link")))
+    contained = _part_of(fault, "containment")
     if contained.get("reset_required") or contained.get("drain_and_reset"):
         asks = "a reset" if contained.get("reset_required") else "a reset once it is drained"
         reason = f"Xid {code}: {entry.title}; the line itself asks for {asks}"
         return WitnessFinding(
             f"xid:{code}:containment", "gpu_fault", "critical", graver(entry.action, "reset_gpu"), reason
         )
-    return _finding(entry)
+    return _finding_from(entry)
 
 
 def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> WitnessFinding:
@@ -161,10 +161,10 @@ def _judge_sxid(code: int, fault: Fault, overrides: Overrides | None) -> Witness
             "reset_gpu",
             f"SXid {code}: {entry.title}, on link {link} alone: the GPU at its other end is reset, with its neighbours",
         )
-    return _finding(entry)
+    return _finding_from(entry)
 
 
-def _finding(entry: CatalogueEntry, remark: str = "") -> WitnessFinding:
+def _finding_from(entry: CatalogueEntry, remark: str = "") -> WitnessFinding:
     name = "Xid" if entry.kind == "xid" else "SXid"
     told = "; ".join(filter(None, (entry.title, remark, "the fleet's policy decides" if entry.overridden else "")))
     rule = f"{'policy:' if entry.overridden else ''}{entry.kind}:{entry.code}"
@@ -177,16 +177,16 @@ def _from_decoded(decoded: Decoded) -> WitnessFinding:
     )
 
 
-def _part(fault: Fault, name: str) -> Mapping[str, Any]:
+def _part_of(fault: Fault, name: str) -> Mapping[str, Any]:
     part = fault.get(name)
     return part if isinstance(part, Mapping) else {}
 
 
-def _count(fault: Fault) -> int:
+def _count_of(fault: Fault) -> int:
     count = fault.get("count")
     return count if isinstance(count, int) and count > 0 else 1
 
 
 def gravest(findings: Sequence[WitnessFinding]) -> WitnessFinding | None:
-    """The finding that asks for most; of equals the first."""
+    """The finding with the gravest action; of equals the first."""
     return max(findings, key=lambda finding: FAULT_ACTIONS.index(finding.action), default=None)

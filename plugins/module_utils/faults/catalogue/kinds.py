@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kind of kernel line means to us where it carries no number: failure class, severity, action and the reason."""
+"""The meaning of kernel lines without a number, by kind: failure class, severity, action and the reason."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ NAMED_KINDS = frozenset(_DEVICES) | HOST_KINDS | {kind for kind, _stage in _BY_S
 
 
 def lookup_kind(kind: str, stage: str | None = None, overrides: Overrides | None = None) -> CatalogueEntry:
-    """What a kind of line means.  Never fails: what nobody knows is unknown, never harmless, never acted on.
+    """The meaning of a kind of line. Never fails: an unknown kind is class unknown, never harmless, never acted on.
 
     C(stage): the word by which lines of one kind differ: the severity of a report, the stage of a reset.
     """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an Xid or SXid number means to us: failure class, severity and action.
+"""The meaning of an Xid or SXid number: failure class, severity and action.
 
     KNOWN_XIDS                         every number that a catalogue or a driver header names
     lookup_xid(79)                     -> Entry; a number nobody knows has class unknown and calls a person
@@ -63,7 +63,7 @@ class CatalogueEntry:
 
     @property
     def needs_action(self) -> bool:
-        """Whether anybody has to do anything.  What is only observed is worth a record, but no alert."""
+        """Whether the code needs an action. A code that is only observed is recorded, but raises no alert."""
         return self.action != "observe"
 
 
@@ -73,7 +73,7 @@ def graver(first: str, second: str) -> str:
 
 
 def lookup_xid(code: int, overrides: Overrides | None = None) -> CatalogueEntry:
-    """What an Xid means.  Never fails: a number nobody knows is unknown, never harmless, never acted on."""
+    """The meaning of an Xid. Never fails: an unknown number is class unknown, never harmless, never acted on."""
     row = XIDS.get(code)
     if row is None:
         entry = CatalogueEntry("xid", code, "", "in no catalogue", "unknown", "warning", "call_person", known=False)
@@ -111,7 +111,7 @@ def lookup_sxid(
 
 
 def overridden(entry: CatalogueEntry, overrides: Overrides | None) -> CatalogueEntry:
-    """Apply the fleet's own word.  What it does not mention stays; what is no word of ours is a mistake of the caller.
+    """Apply the site's override. Fields that it does not mention stay; invalid words are an error of the caller.
 
     Raises ValueError if the override names what does not exist.
     """

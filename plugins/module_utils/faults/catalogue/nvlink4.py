@@ -46,7 +46,7 @@ def decode_nvlink4(
     where = "Xid 74" if link is None else f"Xid 74 on link {link}"
     words = [as_word(word) for word in registers or ()]
     if not words or None in words:
-        return _unknown(f"{where}: the line has no registers that can be read")
+        return _unknown_result(f"{where}: the line has no registers that can be read")
     bits = [
         (number, bit)
         for number, word in enumerate(words, 1)
@@ -57,15 +57,15 @@ def decode_nvlink4(
     known = [place for place in bits if place in _BITS]
     strange = [place for place in bits if place not in _BITS]
     if not known:
-        told = _told(strange) if strange else "no bit that has a meaning is set"
-        return _unknown(f"{where}: {told}")
+        told = _list_unknown_bits(strange) if strange else "no bit that has a meaning is set"
+        return _unknown_result(f"{where}: {told}")
     judged = [_judge(_BITS[place], alone and len(known) == 1, repeats) for place in known]
     severity, action, _words = max(judged, key=lambda one: (FAULT_ACTIONS.index(one[1]), one[0] == "critical"))
     reasons = [f"{where}: register {place[0]} bit {place[1]}: {one[2]}" for place, one in zip(known, judged)]
     if strange:
         severity = "critical"
         action = max(action, "call_person", key=FAULT_ACTIONS.index)
-        reasons.append(f"{where}: {_told(strange)}")
+        reasons.append(f"{where}: {_list_unknown_bits(strange)}")
     return Decoded("gpu_comm", severity, action, tuple(reasons), "xid:74:registers")
 
 
@@ -79,10 +79,10 @@ def _judge(meaning: str, alone: bool, repeats: int) -> tuple[str, str, str]:
     return _FIRST[meaning]
 
 
-def _told(strange: Sequence[tuple[int, int]]) -> str:
+def _list_unknown_bits(strange: Sequence[tuple[int, int]]) -> str:
     places = ", ".join(f"register {register} bit {bit}" for register, bit in strange[:4])
     return f"{places}: nobody explains it, to be reported"
 
 
-def _unknown(reason: str) -> Decoded:
+def _unknown_result(reason: str) -> Decoded:
     return Decoded("unknown", "critical", "call_person", (reason,), "xid:74:no-rule")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the words of Xid 144 to 150 say: NVIDIA's 95 rules for NVLink 5, chosen by driver version.
+"""The meaning of the words of Xid 144 to 150: NVIDIA's 95 rules for NVLink 5, chosen by driver version.
 
 IntrInfo names the unit in bits 9:5 up to driver R570 (layout V1), in bits 6:0 since R575 (V2), and an event in bits
 25:20.  The two layouts overlap, so without a version both are read, and they have to agree.
@@ -37,7 +37,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class _Match:
+class _RuleMatch:
     layout: str
     unit: str
     action: str
@@ -55,28 +55,30 @@ def decode_nvlink5(
 ) -> Decoded:
     """Decode one line.  The words as printed (0x...) or as integers; severity and unit as printed.  Never fails."""
     info, status = as_word(intrinfo), as_word(error_status)
-    printed = _printed(severity)
+    printed = _printed_fatal(severity)
     if info is None or status is None:
-        return _unknown(xid, printed, "the line has no IntrInfo and errorStatus that can be read")
+        return _unknown_result(xid, printed, "the line has no IntrInfo and errorStatus that can be read")
     found = []
     for layout in _layouts(driver_version):
         tried = (_match(rule, layout, xid, info, status, printed) for rule in NVLINK5)
         matches = [match for match in tried if match is not None]
-        found.append(_narrowed(matches, unit))
+        found.append(_narrow_to_unit(matches, unit))
     alternatives = [matches for matches in found if matches]
     if not alternatives:
         layouts = " and ".join(_layouts(driver_version))
-        return _unknown(xid, printed, f"no rule of {layouts} for IntrInfo {info:#010x} and errorStatus {status:#010x}")
+        return _unknown_result(
+            xid, printed, f"no rule of {layouts} for IntrInfo {info:#010x} and errorStatus {status:#010x}"
+        )
     if len(alternatives) == 2:
         named = [matches for matches in alternatives if any(_same_unit(match.unit, unit) for match in matches)]
         alternatives = named if len(named) == 1 else alternatives
     matches = [match for group in alternatives for match in group]
-    decoded = [_decoded(xid, match, info, printed) for match in matches]
+    decoded = [_decoded_from(xid, match, info, printed) for match in matches]
     if len({(one.failure_class, one.action, one.severity) for one in decoded}) > 1:
         worst = max(decoded, key=lambda one: one.severity == "critical")
         told = "; ".join(f"{match.layout} {match.unit}: {match.action}" for match in matches)
         why = "without the driver's version two rules fit" if driver_version is None else "several rules fit"
-        return replace(_unknown(xid, printed, f"{why} and disagree: {told}"), severity=worst.severity)
+        return replace(_unknown_result(xid, printed, f"{why} and disagree: {told}"), severity=worst.severity)
     return decoded[0]
 
 
@@ -104,38 +106,38 @@ def _layouts(driver_version: str | None) -> tuple[str, ...]:
     return ("V2",) if branch >= V2_SINCE else ("V1",)
 
 
-def _printed(severity: str | None) -> bool | None:
-    """Whether the line says fatal; None where it says nothing that is known."""
+def _printed_fatal(severity: str | None) -> bool | None:
+    """Whether the line says fatal; None where it has no known severity."""
     word = (severity or "").lower().replace("-", "")
     return {"fatal": True, "nonfatal": False}.get(word)
 
 
 def _match(
     rule: tuple[object, ...], layout: str, xid: int, info: int, status: int, printed: bool | None
-) -> _Match | None:
+) -> _RuleMatch | None:
     of, unit, v1, v2, statuses, action, fatal, look_at, promoted = rule
     if of != xid or (isinstance(statuses, tuple) and status not in statuses):
         return None
-    plain = _fits(v1 if layout == "V1" else v2, info)
+    plain = _matches_pattern(v1 if layout == "V1" else v2, info)
     raised = False
     if isinstance(promoted, tuple):
-        raised = _fits(promoted[0] if layout == "V1" else promoted[1], info)
+        raised = _matches_pattern(promoted[0] if layout == "V1" else promoted[1], info)
     if not plain and not raised:
         return None
     if isinstance(promoted, tuple) and (printed is True or (raised and printed is None)):
-        return _Match(layout, str(unit), str(promoted[2]), True, str(look_at))
-    return _Match(layout, str(unit), str(action), bool(fatal), str(look_at))
+        return _RuleMatch(layout, str(unit), str(promoted[2]), True, str(look_at))
+    return _RuleMatch(layout, str(unit), str(action), bool(fatal), str(look_at))
 
 
-def _fits(pattern: object, info: int) -> bool:
+def _matches_pattern(pattern: object, info: int) -> bool:
     if not isinstance(pattern, tuple):
         return False
     mask, value = pattern
     return bool(info & mask == value)
 
 
-def _narrowed(matches: list[_Match], unit: str | None) -> list[_Match]:
-    """Of several rules those of the printed unit, if there are any."""
+def _narrow_to_unit(matches: list[_RuleMatch], unit: str | None) -> list[_RuleMatch]:
+    """The rules of the printed unit, if there are any, else all of them."""
     named = [match for match in matches if _same_unit(match.unit, unit)]
     return named or matches
 
@@ -146,7 +148,7 @@ def _same_unit(ours: str, printed: str | None) -> bool:
     return any(name.upper().startswith(word) for name in ours.split("/") for word in words)
 
 
-def _decoded(xid: int, match: _Match, info: int, printed: bool | None) -> Decoded:
+def _decoded_from(xid: int, match: _RuleMatch, info: int, printed: bool | None) -> Decoded:
     fatal = match.fatal if printed is None else printed
     action = _ACTIONS.get(match.action, "call_person")
     reasons = [f"Xid {xid} {match.unit} ({match.layout}): NVIDIA's rule says {match.action}"]
@@ -170,6 +172,6 @@ def _decoded(xid: int, match: _Match, info: int, printed: bool | None) -> Decode
     )
 
 
-def _unknown(xid: int, printed: bool | None, reason: str) -> Decoded:
+def _unknown_result(xid: int, printed: bool | None, reason: str) -> Decoded:
     severity = "warning" if printed is False else "critical"
     return Decoded("unknown", severity, "call_person", (f"Xid {xid}: {reason}",), f"xid:{xid}:no-rule")

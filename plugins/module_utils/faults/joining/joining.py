@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Events joined into faults: one fault per burst, with a named cause, those who suffer from it, and its place.
+"""Events joined into faults: one fault per burst, with a named cause, its victims and its place.
 
 Pure and incremental: C(Joiner.feed) takes an event and its time and answers with the faults that ended by then.  A
 fault ends after three minutes of silence.  Time never runs backwards here; where the given time does, the latest holds.
@@ -68,7 +68,7 @@ class KernelFault:
         }
 
     def add(self, event: Event, at: float) -> None:
-        """Take in one more event."""
+        """Add an event to the fault."""
         if rank(event) < rank(self.root):
             self.root, self.root_at = event, at
         self.last_at = max(self.last_at, at)
@@ -77,13 +77,13 @@ class KernelFault:
         if code in self.codes or len(self.codes) < _MOST_NAMES:
             self.codes[code] = self.codes.get(code, 0) + 1
         if place_of(event)[0] != "host":
-            self.gpus = _with(self.gpus, event["pci"])
+            self.gpus = _with_name(self.gpus, event["pci"])
         victim = victim_of(event)
         if victim is not None:
-            self.victims = _with(self.victims, victim)
+            self.victims = _with_name(self.victims, victim)
 
     def absorb(self, other: KernelFault) -> None:
-        """Become one with another fault."""
+        """Merge another fault into this one."""
         if (rank(other.root), other.root_at) < (rank(self.root), self.root_at):
             self.root, self.root_at = other.root, other.root_at
         self.first_at, self.last_at = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
@@ -92,12 +92,12 @@ class KernelFault:
         for code, count in other.codes.items():
             self.codes[code] = self.codes.get(code, 0) + count
         for gpu in other.gpus:
-            self.gpus = _with(self.gpus, gpu)
+            self.gpus = _with_name(self.gpus, gpu)
         for victim in other.victims:
-            self.victims = _with(self.victims, victim)
+            self.victims = _with_name(self.victims, victim)
 
 
-def _with(names: tuple[Any, ...], name: Any) -> tuple[Any, ...]:
+def _with_name(names: tuple[Any, ...], name: Any) -> tuple[Any, ...]:
     return names if name in names or len(names) >= _MOST_NAMES else (*names, name)
 
 
@@ -112,41 +112,41 @@ class Joiner:
         self.clock = "arrival"
 
     def feed(self, event: Event, at: float) -> list[KernelFault]:
-        """Take in an event; returns the faults that have ended, oldest first."""
+        """Process an event. Returns the faults that have ended, oldest first."""
         ended = self.advance(at)
-        whole = self._whole(event)
+        whole = self._complete_event(event)
         if whole is not None:
-            ended += self._take(whole)
+            ended += self._take_in(whole)
         return ended
 
     def advance(self, at: float) -> list[KernelFault]:
-        """Let time pass; returns the faults that have ended, oldest first."""
+        """Advance the time. Returns the faults that have ended, oldest first."""
         self._now = max(self._now, at)
-        return self._end(lambda fault: self._now - fault.last_at > SILENCE)
+        return self._end_where(lambda fault: self._now - fault.last_at > SILENCE)
 
     def open_faults(self) -> list[KernelFault]:
         """The faults that have not ended, oldest first. Changes nothing."""
-        copies = (replace(fault, codes=dict(fault.codes)) for fault in self._unique())
+        copies = (replace(fault, codes=dict(fault.codes)) for fault in self._open_once())
         return sorted(copies, key=lambda fault: fault.first_at)
 
     def flush(self) -> list[KernelFault]:
-        """End every fault, as after the last line; returns them, oldest first."""
+        """End every fault, as after the last line. Returns them, oldest first."""
         self._seen.clear()
         self._parts = None
-        return self._end(lambda _fault: True)
+        return self._end_where(lambda _fault: True)
 
-    def _unique(self) -> list[KernelFault]:
+    def _open_once(self) -> list[KernelFault]:
         return list({id(fault): fault for fault in self._open.values()}.values())
 
-    def _end(self, over: Any) -> list[KernelFault]:
-        ended = [fault for fault in self._unique() if over(fault)]
+    def _end_where(self, over: Any) -> list[KernelFault]:
+        ended = [fault for fault in self._open_once() if over(fault)]
         if ended:
             gone = {id(fault) for fault in ended}
             self._open = {place: fault for place, fault in self._open.items() if id(fault) not in gone}
         return sorted(ended, key=lambda fault: fault.first_at)
 
-    def _whole(self, event: Event) -> Event | None:
-        """The event to count: three physical lines of a lost GPU are told on once, with the address of the first."""
+    def _complete_event(self, event: Event) -> Event | None:
+        """The event to count: three lines about a lost GPU count once, with the address of the first."""
         kind = event["kind"]
         if kind in ("none", "gpu_identity"):
             return None
@@ -164,9 +164,9 @@ class Joiner:
         lost: Event = {"kind": "gpu_off_bus_text", "implies_xid": 79}
         return {**lost, "pci": pci} if pci else lost
 
-    def _take(self, event: Event) -> list[KernelFault]:
+    def _take_in(self, event: Event) -> list[KernelFault]:
         place = place_of(event)
-        fault = self._open.get(place) or self._near(event)
+        fault = self._open.get(place) or self._fault_nearby(event)
         if event.get("is_new_fault") is False:
             if fault is not None:
                 fault.details += 1
@@ -176,23 +176,23 @@ class Joiner:
             fault = KernelFault(place[0], event, self._now, self._now, root_at=self._now, clock=self.clock)
         self._open[place] = fault
         fault.add(event, self._now)
-        self._weave(event, fault)
-        return self._too_many()
+        self._merge_into_fabric(event, fault)
+        return self._end_oldest()
 
-    def _near(self, event: Event) -> KernelFault | None:
+    def _fault_nearby(self, event: Event) -> KernelFault | None:
         """The open fault of the GPU on whose bus an event happened, or of the fabric fault that caused it."""
         pci = event.get("pci")
         if event["kind"] in PCIE_KINDS and isinstance(pci, str):
             return self._open.get(("gpu", pci.partition(".")[0]))
         caused_by = event.get("caused_by")
         if caused_by is not None:
-            for fault in self._unique():
+            for fault in self._open_once():
                 if fault.scope == "fabric" and f"xid {caused_by}" in fault.codes:
                     return fault
         return None
 
-    def _weave(self, event: Event, fault: KernelFault) -> None:
-        """Make one fault of the fabric out of the same NVLink code on several GPUs."""
+    def _merge_into_fabric(self, event: Event, fault: KernelFault) -> None:
+        """Merge the same NVLink code on several GPUs into one fault of the fabric."""
         code = fabric_code(event)
         if code is None:
             return
@@ -208,14 +208,14 @@ class Joiner:
         if others:
             # A GPU that is gone takes the links of its neighbours with it.  Which they are is said before the first of
             # them is taken in: either of two faults may be the one that stays.
-            gone = [lost for lost in self._unique() if lost is not fault and rank(lost.root)[0] == 0]
+            gone = [lost for lost in self._open_once() if lost is not fault and rank(lost.root)[0] == 0]
             for lost in gone:
                 if self._now - lost.last_at <= FABRIC_WINDOW:
                     fault = self._merged(fault, lost)
             fault.scope = "fabric"
 
     def _merged(self, fault: KernelFault, other: KernelFault | None) -> KernelFault:
-        """Two faults as one, which is the older of them."""
+        """Merge two faults into the older one, and return it."""
         if other is None or other is fault:
             return fault
         older, newer = (other, fault) if other.first_at <= fault.first_at else (fault, other)
@@ -225,11 +225,11 @@ class Joiner:
                 self._open[place] = older
         return older
 
-    def _too_many(self) -> list[KernelFault]:
+    def _end_oldest(self) -> list[KernelFault]:
         ended: list[KernelFault] = []
         while len(self._open) > _MOST_FAULTS:
-            oldest = min(self._unique(), key=lambda fault: fault.last_at)
-            ended += self._end(lambda fault, oldest=oldest: fault is oldest)
+            oldest = min(self._open_once(), key=lambda fault: fault.last_at)
+            ended += self._end_where(lambda fault, oldest=oldest: fault is oldest)
         return ended
 
 
@@ -251,14 +251,14 @@ class LineJoiner:
         self.without_clock = False
 
     def feed(self, line: str | bytes, now: float) -> list[KernelFault]:
-        """Take in a line; returns the faults that have ended, oldest first."""
+        """Process a line. Returns the faults that have ended, oldest first."""
         framed = unframe(line)
         goes_on = framed.bare and continues(reversed(self._before))
         event = event_of_continuation(framed) if goes_on else event_of(framed)
-        self._remember(line)
+        self._remember_line(line)
         self.unreadable += event["kind"] == "unreadable"
         moment = self._timeline.place(framed)
-        own, begins = framed.clock is not None, _begins(event) and not goes_on
+        own, begins = framed.clock is not None, _begins_fault(event) and not goes_on
         # What describes the event before it, and what goes on with its message, has the time of that.
         adrift = not (own or self._arrival) and (begins or self._adrift)
         at, clock = moment.at, moment.clock or "arrival"
@@ -273,7 +273,7 @@ class LineJoiner:
         return ended + self._joiner.feed(event, at)
 
     def feed_all(self, lines: Iterable[str | bytes], now: float) -> list[KernelFault]:
-        """Take in lines; returns the faults that have ended."""
+        """Process lines. Returns the faults that have ended."""
         return [fault for line in lines for fault in self.feed(line, now)]
 
     def open_faults(self) -> list[KernelFault]:
@@ -284,13 +284,13 @@ class LineJoiner:
         """End every fault."""
         return self._joiner.flush()
 
-    def _remember(self, line: str | bytes) -> None:
+    def _remember_line(self, line: str | bytes) -> None:
         if line.strip():
             self._before = [*self._before[1 - MOST_LINES :], line]
 
 
-def _begins(event: Event) -> bool:
-    """Whether an event may be one of its own, and no part or detail of the one before it."""
+def _begins_fault(event: Event) -> bool:
+    """Whether an event may begin a fault, and is not a part of the one before it."""
     return not (
         event["kind"] in ("none", "gpu_identity")
         or event.get("is_new_fault") is False

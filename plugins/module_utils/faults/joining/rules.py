@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which event of a burst is its cause, where an event belongs, and who suffers from it."""
+"""The cause among the events of a burst, and the place and the victim of an event."""
 
 from __future__ import annotations
 
@@ -46,34 +46,34 @@ def code_of(event: Event) -> str:
 
 
 def rank(event: Event) -> tuple[int, int]:
-    """The smaller, the nearer to the cause. Events of one rank are ordered by their time."""
+    """The rank of an event: smaller is nearer to the cause. Events of one rank are ordered by time."""
     if event["kind"] in ("gpu_off_bus_text", "gpu_off_bus_multiline"):
         return (0, 1)
     if event["kind"] == "xid":
         xid = int(event["xid"])
         consequence = "caused_by" in event
-        return (6 if consequence else _RANKS.get(xid, _OWN_CAUSE), _mild(event.get("nvlink5") or {}))
+        return (6 if consequence else _RANKS.get(xid, _OWN_CAUSE), _is_mild(event.get("nvlink5") or {}))
     if event["kind"] == "sxid":
-        return (_OWN_CAUSE, _mild(event))
+        return (_OWN_CAUSE, _is_mild(event))
     if event.get("is_new_fault") is False:
         return (9, 0)
     # A record of a kill tells less than the kill.
     return (_OWN_CAUSE, 1 if event["kind"] == "oom_kill_record" else 0)
 
 
-def _mild(words: Event) -> int:
+def _is_mild(words: Event) -> int:
     return 1 if words.get("severity") in _MILD else 0
 
 
 def fabric_code(event: Event) -> str | None:
-    """The code by which an event may be one of the fabric's."""
+    """The code by which an event may belong to a fault of the fabric, else None."""
     if event["kind"] == "sxid" or (event["kind"] == "xid" and event["xid"] in NVLINK_XIDS):
         return code_of(event)
     return None
 
 
 def place_of(event: Event) -> tuple[str, str]:
-    """What an event is about: a scope, and a name within it."""
+    """The place of an event: a scope, and a name within it."""
     kind, pci = str(event["kind"]), event.get("pci")
     if kind in _GPU_KINDS and pci:
         return ("gpu", str(pci))
@@ -90,7 +90,7 @@ def place_of(event: Event) -> tuple[str, str]:
 
 
 def victim_of(event: Event) -> tuple[int | None, str | None] | None:
-    """The process that an event says has suffered: (pid, name), or None."""
+    """The process that an event names as its victim: (pid, name), or None."""
     pid, process = event.get("pid"), event.get("process")
     if pid is None and process is None:
         return None

@@ -50,7 +50,7 @@ def parse_amdgpu_text(text: str) -> Event | None:
     if head is None:
         return None
     message = text[head.end() : head.end() + 400]
-    event = _report(message)
+    event = _parse_report(message)
     if event is None:
         return None
     if head[1] is not None:
@@ -58,7 +58,7 @@ def parse_amdgpu_text(text: str) -> Event | None:
     return event
 
 
-def _report(message: str) -> Event | None:
+def _parse_report(message: str) -> Event | None:
     ring = _RING.match(message)
     if ring is not None:
         if _SOFT.match(message):
@@ -66,15 +66,15 @@ def _report(message: str) -> Event | None:
         return {"kind": "amdgpu_ring_timeout", "ring": ring[1]}
     if _PAGE_FAULT.match(message):
         return _with_process({"kind": "amdgpu_page_fault"}, message)
-    return _hung(message) or _reset(message) or _ras(message) or _named(message)
+    return _parse_hang(message) or _parse_reset(message) or _parse_ras(message) or _parse_process_line(message)
 
 
-def _hung(message: str) -> Event | None:
+def _parse_hang(message: str) -> Event | None:
     hung = _HUNG.match(message)
     return {"kind": "amdgpu_hang", "reason": hung[0]} if hung is not None else None
 
 
-def _reset(message: str) -> Event | None:
+def _parse_reset(message: str) -> Event | None:
     if _RESET.match(message):
         return {"kind": "amdgpu_reset", "stage": "begin"}
     end = _RESET_END.match(message)
@@ -90,7 +90,7 @@ def _reset(message: str) -> Event | None:
     return event if "needs recovery" in wedged[1] else {**event, "is_new_fault": False}
 
 
-def _ras(message: str) -> Event | None:
+def _parse_ras(message: str) -> Event | None:
     if _CHECK.match(message):
         return {"kind": "amdgpu_ras", "severity": None}
     ras = _RAS.search(message)
@@ -104,7 +104,7 @@ def _ras(message: str) -> Event | None:
     return event
 
 
-def _named(message: str) -> Event | None:
+def _parse_process_line(message: str) -> Event | None:
     """The line after a report, which names the process whose work it was."""
     event = _with_process({"kind": "amdgpu_process", "is_new_fault": False}, message)
     return event if "pid" in event else None

@@ -90,13 +90,13 @@ def read_stamp(text: str) -> Stamp | None:
     first = text[:1]
     if first == "[":
         bracket = _BRACKET.match(text)
-        return None if bracket is None else _inside(bracket[1], bracket.end())
+        return None if bracket is None else _stamp_in_brackets(bracket[1], bracket.end())
     if first.isdigit() or first.isalpha():
-        return _in_the_open(text)
+        return _stamp_without_brackets(text)
     return None
 
 
-def _inside(inner: str, length: int) -> Stamp | None:
+def _stamp_in_brackets(inner: str, length: int) -> Stamp | None:
     """What brackets hold, if it is a clock or a caller's id and no word of a message."""
     boot = _BOOT.match(inner)
     if boot is not None:
@@ -106,7 +106,7 @@ def _inside(inner: str, length: int) -> Stamp | None:
         return Stamp(length, float((delta[1] or delta[2]).replace(",", ".")), "delta")
     if _CALLER.match(inner):
         return Stamp(length)
-    for pattern, read in ((_ISO, _iso), (_DATE, _date), (_DAY_FIRST, _date)):
+    for pattern, read in ((_ISO, _read_iso), (_DATE, _read_date), (_DAY_FIRST, _read_date)):
         match = pattern.match(inner)
         if match is not None and match.end() == len(inner):
             at, clock = read(match)
@@ -114,26 +114,26 @@ def _inside(inner: str, length: int) -> Stamp | None:
     return Stamp(length) if _SOME_CLOCK.match(inner) else None
 
 
-def _in_the_open(text: str) -> Stamp | None:
+def _stamp_without_brackets(text: str) -> Stamp | None:
     iso = _ISO.match(text)
     if iso is not None and not text[iso.end() : iso.end() + 1].isalnum():
         # dmesg writes a comma before the fraction, and no host name; Python's loggers write the comma after a blank.
         dmesg = iso["fraction"] is not None and text[iso.start("fraction") - 1] == "," and "T" in iso[0]
-        return Stamp(iso.end(), *_iso(iso), follows_host=not dmesg)
+        return Stamp(iso.end(), *_read_iso(iso), follows_host=not dmesg)
     unix = _UNIX.match(text)
     if unix is not None:
         return Stamp(unix.end(), float(unix[1]), "wall", follows_host=True)
     date = _DATE.match(text) or _DAY_FIRST.match(text)
     # Without seconds it is a sentence that holds a time.
     if date is not None and date["second"] is not None and text[date.end() : date.end() + 1] in (" ", "\t", ":", ""):
-        at, clock = _date(date)
+        at, clock = _read_date(date)
         # With the year at the end it is what "date" and dmesg -T print; syslog and the journal print it before.
         return Stamp(date.end(), at, clock, follows_host=date["late"] is None)
     return None
 
 
-def _iso(match: re.Match[str]) -> tuple[float | None, str | None]:
-    at = _seconds(int(match["year"]), int(match["month"]), int(match["hour"]), match)
+def _read_iso(match: re.Match[str]) -> tuple[float | None, str | None]:
+    at = _to_seconds(int(match["year"]), int(match["month"]), int(match["hour"]), match)
     if at is None:
         return None, None
     at += float(f"0.{match['fraction']}") if match["fraction"] else 0.0
@@ -143,18 +143,18 @@ def _iso(match: re.Match[str]) -> tuple[float | None, str | None]:
     return at, "wall"
 
 
-def _date(match: re.Match[str]) -> tuple[float | None, str | None]:
+def _read_date(match: re.Match[str]) -> tuple[float | None, str | None]:
     found = match.groupdict()
     month = int(found["number"]) if found.get("number") else _MONTHS.get(found["month"].lower(), 0)
     year = found["early"] or found["late"]
     hour = int(found["hour"])
     if found["half"]:
         hour = hour % 12 + (12 if found["half"] in "Pp" else 0)
-    at = _seconds(int(year or 2000), month, hour, match)
+    at = _to_seconds(int(year or 2000), month, hour, match)
     return (None, None) if at is None else (at, "wall" if year else "date")
 
 
-def _seconds(year: int, month: int, hour: int, match: re.Match[str]) -> float | None:
+def _to_seconds(year: int, month: int, hour: int, match: re.Match[str]) -> float | None:
     day, minute, second = int(match["day"]), int(match["minute"]), int(match["second"] or 0)
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)

@@ -49,7 +49,7 @@ def _is_open(text: str) -> bool:
 
 
 def event_of_continuation(framed: Framed) -> Event:
-    """The event of a line that continues another: what only it says is not believed, and not passed over."""
+    """The event of a line that continues another: its text is not trusted as a fault, but not ignored either."""
     event = event_of(framed)
     # The driver itself spreads one sentence over three lines, and the latter two say nothing alone.
     quiet = event["kind"] in ("none", "unreadable", "gpu_off_bus_multiline") or event.get("is_new_fault") is False

@@ -72,10 +72,16 @@ def parse_driver_text(text: str) -> Event | None:
         return None
     # A message of several lines that a logger has put on one is read as one.  The first open drivers wrote no colon.
     message = " ".join(word for word in text.split() if word not in ("NVRM:", "NVRM"))
-    return _identity(message) or _lost(message) or _not_ready(message) or _stuck(message) or _status(message)
+    return (
+        _parse_identity(message)
+        or _parse_lost(message)
+        or _parse_not_ready(message)
+        or _parse_stuck(message)
+        or _parse_status(message)
+    )
 
 
-def _identity(message: str) -> Event | None:
+def _parse_identity(message: str) -> Event | None:
     match = _IDENTITY.match(message)
     if match is None:
         return None
@@ -87,7 +93,7 @@ def _identity(message: str) -> Event | None:
     }
 
 
-def _lost(message: str) -> Event | None:
+def _parse_lost(message: str) -> Event | None:
     part_1 = _PART_1.match(message)
     if part_1 is not None:
         return {"kind": "gpu_off_bus_multiline", "part": 1, "pci": pci_address(part_1.group(1))}
@@ -104,7 +110,7 @@ def _lost(message: str) -> Event | None:
     return event
 
 
-def _not_ready(message: str) -> Event | None:
+def _parse_not_ready(message: str) -> Event | None:
     failed = _INIT.match(message)
     if failed is not None:
         event: Event = {"kind": "gpu_init_failure"}
@@ -115,32 +121,32 @@ def _not_ready(message: str) -> Event | None:
         client = _VERSION.search(message[:400])
         return {"kind": "driver_mismatch", "client": client.group(1)} if client else {"kind": "driver_mismatch"}
     nvlink = _NVLINK.match(message)
-    return None if nvlink is None else _numbered({"kind": "nvlink_init_failure"}, nvlink[1])
+    return None if nvlink is None else _with_number({"kind": "nvlink_init_failure"}, nvlink[1])
 
 
-def _stuck(message: str) -> Event | None:
+def _parse_stuck(message: str) -> Event | None:
     """Which part of a GPU does not answer."""
     for kind, pattern in (("gsp_heartbeat", _GSP), ("rc_watchdog", _WATCHDOG), ("fsp_failure", _FSP)):
         match = pattern.match(message)
         if match is not None:
-            return _numbered({"kind": kind}, match[1])
+            return _with_number({"kind": kind}, match[1])
     return None
 
 
-def _status(message: str) -> Event | None:
+def _parse_status(message: str) -> Event | None:
     """What the driver says by a status of its own, in an assertion or a call that failed."""
     status = _STATUS.match(message)
     if status is None:
-        return _not_taken(message)
+        return _parse_not_taken(message)
     if _STATUS_LOST.search(message, 0, 400):
-        return _numbered({"kind": "gpu_off_bus_text", "implies_xid": 79}, status[1])
+        return _with_number({"kind": "gpu_off_bus_text", "implies_xid": 79}, status[1])
     if _STATUS_RESET.search(message, 0, 400):
-        return _numbered({"kind": "gpu_reset_required"}, status[1])
-    return _not_taken(message)
+        return _with_number({"kind": "gpu_reset_required"}, status[1])
+    return _parse_not_taken(message)
 
 
-def _not_taken(message: str) -> Event | None:
-    """Why the driver did not take a device when it was loaded."""
+def _parse_not_taken(message: str) -> Event | None:
+    """Why the driver did not bind to a device when it was loaded."""
     power = _POWER.match(message)
     if power is not None:
         return {"kind": "gpu_power_cable", **({"pci": pci_address(power[1])} if power[1] else {})}
@@ -150,6 +156,6 @@ def _not_taken(message: str) -> Event | None:
     return None if probe is None else {"kind": "gpu_probe_failure", "count": int(probe[1])}
 
 
-def _numbered(event: Event, number: str | None) -> Event:
+def _with_number(event: Event, number: str | None) -> Event:
     """The driver's own number of a GPU, which is neither an address nor NVML's index."""
     return event if number is None else {**event, "gpu_number": int(number)}

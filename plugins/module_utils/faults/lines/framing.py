@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands before a kernel message in a log: taken off part by part, and its clock read.
+"""The prefix of a kernel message in a log: removed part by part, and its clock read.
 
 A prefix is known by its structure.  Parts of it are stamps (clocks.py), marks by which the kernel's log is known
 (C(kernel:), a priority, a facility, the kernel's own clock), and labels that tools put before each line (a host, a
@@ -68,21 +68,21 @@ class Framed:
 
 
 def unframe(line: str | bytes) -> Framed:
-    """Take every prefix off.  Never raises."""
+    """Remove every prefix. Never raises."""
     text = as_text(line).lstrip(_BLANK)
     if "{" in text[:200]:
         start = text.index("{")
         start -= text[:start].endswith("[")
         wrapped = unwrap(text[start:])
         if wrapped is not None:
-            inner = _Prefix(wrapped.message.lstrip(_BLANK)).read()
+            inner = _PrefixReader(wrapped.message.lstrip(_BLANK)).read()
             at, clock = _outer_clock(inner, wrapped.boot, wrapped.wall)
-            foreign = inner.foreign or wrapped.foreign or _Prefix(text[:start]).ends_with_another()
+            foreign = inner.foreign or wrapped.foreign or _PrefixReader(text[:start]).ends_with_another()
             outer = (inner.outer_at, inner.outer_clock)
             if clock == "boot" and wrapped.wall is not None:
                 outer = (wrapped.wall, "wall")
             return Framed(inner.text, at, clock, foreign, inner.strange, False, *outer)
-    return _Prefix(text).read()
+    return _PrefixReader(text).read()
 
 
 def _outer_clock(inner: Framed, boot: float | None, wall: float | None) -> tuple[float | None, str | None]:
@@ -91,8 +91,8 @@ def _outer_clock(inner: Framed, boot: float | None, wall: float | None) -> tuple
     return (boot, "boot") if boot is not None else (wall, "wall")
 
 
-class _Prefix:
-    """One line while its prefix is taken off, from left to right."""
+class _PrefixReader:
+    """One line whose prefix is removed from left to right."""
 
     def __init__(self, text: str) -> None:
         self.rest = text
@@ -107,11 +107,11 @@ class _Prefix:
         self.whole = False  # a record told where its message begins, and nothing of it is a prefix
 
     def read(self) -> Framed:
-        """Take all parts off."""
+        """Remove all parts."""
         before = self.rest
-        self._row()
+        self._take_csv_columns()
         for _round in range(_MOST_PARTS):
-            if not self._part():
+            if not self._take_part():
                 break
         text = self.rest
         if self.quoted:
@@ -122,28 +122,34 @@ class _Prefix:
         return Framed(text, self.at, self.clock, self.foreign, self.strange, bare, *self.outer)
 
     def ends_with_another(self) -> bool:
-        """Whether this is what a log writes before the line of a program other than the kernel: HOST PROGRAM[PID]."""
+        """Whether the prefix is that of another program's line: HOST PROGRAM[PID]."""
         for _round in range(_MOST_PARTS):
-            if not (self._stamp() or self._mark()):
+            if not (self._take_stamp() or self._take_mark()):
                 break
         words = f"{self.rest.strip()} "
         return self.foreign or TAGGED.search(words) is not None or PROGRAM.fullmatch(words) is not None
 
-    def _part(self) -> bool:
-        """Take one part off; say whether there was one."""
+    def _take_part(self) -> bool:
+        """Remove one part. Returns whether there was one."""
         if self.whole or not self.rest or HEAD.match(self.rest):
             return False
         if self.marked:
-            return self._stamp() or self._mark()
-        return self._record() or self._stamp() or self._mark() or self._label() or self._skip()
+            return self._take_stamp() or self._take_mark()
+        return (
+            self._take_record()
+            or self._take_stamp()
+            or self._take_mark()
+            or self._take_label()
+            or self._skip_unknown_words()
+        )
 
-    def _record(self) -> bool:
+    def _take_record(self) -> bool:
         """A record of /dev/kmsg, or the head of a message of RFC 5424: both say where the message begins."""
         kmsg = KMSG.match(self.rest) if ";" in self.rest else None
         if kmsg is not None:
             self.at, self.clock, self.marked, self.whole = int(kmsg[1]) / 1e6, "boot", True, True
             # What the kernel escaped was part of a text, and begins no line of its own.
-            self.rest = ESCAPED.sub(_unescape, self.rest[kmsg.end() :])
+            self.rest = ESCAPED.sub(_unescape_match, self.rest[kmsg.end() :])
             return True
         syslog = RFC5424.match(self.rest) if "1 " in self.rest[:16] else None
         if syslog is None:
@@ -154,10 +160,10 @@ class _Prefix:
         program = syslog["program"].rstrip(":").lower()
         self.marked = program in KERNEL_NAMES
         self.foreign = self.foreign or not (self.marked or program == "-")
-        self._take(syslog.end())
+        self._advance(syslog.end())
         return True
 
-    def _row(self) -> None:
+    def _take_csv_columns(self) -> None:
         """The columns of CSV before a message in quotes; one of them may tell who wrote it."""
         row = ROW.match(self.rest) if '"' in self.rest[:_LONGEST_STRANGE] else None
         if row is None:
@@ -173,13 +179,13 @@ class _Prefix:
         # A time and a line alone is what most exports have; of more columns nobody knows which names the author.
         self.strange = head.start() == 0 and len(columns) > 1 and not kernels
         self.marked, self.quoted = kernels, True
-        self._take(row.end())
+        self._advance(row.end())
 
-    def _stamp(self) -> bool:
+    def _take_stamp(self) -> bool:
         stamp: Stamp | None = read_stamp(self.rest)
         if stamp is None:
             return False
-        self._take(stamp.length)
+        self._advance(stamp.length)
         # The innermost stamp is the kernel's own, hence a boot clock wins over what syslog wrote.
         # How long it was since the line before says less than any moment.
         better = self.clock is None or (self.clock != "boot" and stamp.clock != "delta") or stamp.clock == "boot"
@@ -190,10 +196,10 @@ class _Prefix:
         self.dated = stamp.follows_host
         # Behind the kernel's clock a number in brackets is a caller's, or a task's in a table of them.
         if stamp.clock in ("boot", "delta") or (stamp.clock is None and self.clock == "boot"):
-            self._monotonic()
+            self._end_after_kernel_clock()
         return True
 
-    def _monotonic(self) -> None:
+    def _end_after_kernel_clock(self) -> None:
         """After the kernel's clock the message begins; but the journal writes that clock before each program's line."""
         if KERNEL_TAG.match(self.rest) or HEAD.match(self.rest) or read_stamp(self.rest) is not None:
             return
@@ -202,34 +208,34 @@ class _Prefix:
             return
         prompt = PROMPT.match(self.rest)
         if prompt is not None and HEAD.match(self.rest, prompt.end()):
-            self._take(prompt.end())
+            self._advance(prompt.end())
         self.marked = True
 
-    def _mark(self) -> bool:
+    def _take_mark(self) -> bool:
         """A mark by which the kernel's log is known."""
         priority = PRIORITY.match(self.rest)
         if priority is not None:
-            self._take(priority.end())
+            self._advance(priority.end())
             return True
         level = LEVEL.match(self.rest)
         if level is not None:
             self.foreign = self.foreign or level["facility"] != "kern"
-            self._take(level.end())
+            self._advance(level.end())
             return True
         for pattern in (KERNEL_TAG, WORLD):
             mark = pattern.match(self.rest)
             if mark is not None:
                 self.marked, self.dated = True, False
-                self._take(mark.end())
+                self._advance(mark.end())
                 return True
         again = LEVEL_AGAIN.match(self.rest) if self.marked else None
         if again is not None:
-            self._take(again.end())
+            self._advance(again.end())
         return again is not None
 
-    def _label(self) -> bool:
+    def _take_label(self) -> bool:
         """A label that a tool put before the line."""
-        if self._field():
+        if self._take_json_field():
             return True
         for pattern in LABELS:
             # Python's loggers write DATE - NAME - LEVEL - MESSAGE, and no list.
@@ -237,25 +243,25 @@ class _Prefix:
             if label is not None:
                 self.quoted = self.quoted or label[0].endswith(('"', "'", "`"))
                 self.dated = False
-                self._take(label.end())
+                self._advance(label.end())
                 return True
         host = None if self.dated else HOST_LABEL.match(self.rest)
         if host is not None:
             behind = self.rest[host.end() :].lstrip(_BLANK)
             if any(p.match(behind) for p in (KERNEL_TAG, LEVEL, HEAD, KMSG, GLOG)) or read_stamp(behind):
-                self._take(host.end())
+                self._advance(host.end())
                 return True
         glog = GLOG.match(self.rest)
         if glog is not None:
             # A program's own line, unless the kernel's mark follows.
-            self._take(glog.end())
+            self._advance(glog.end())
             self.dated = True
             self.foreign = KERNEL_TAG.match(self.rest) is None and read_stamp(self.rest) is None
             return True
         return False
 
-    def _field(self) -> bool:
-        """What stands before the message in an object that is no whole one."""
+    def _take_json_field(self) -> bool:
+        """Remove the fields before the message in an incomplete JSON object."""
         if '"' not in self.rest[:_LONGEST_OBJECT]:
             return False
         fields = [*FIELD.finditer(self.rest[:_LONGEST_OBJECT])]
@@ -266,11 +272,11 @@ class _Prefix:
         anothers = TAGGED.search(words) or (self.dated and PROGRAM.match(words)) or by_another(self.rest)
         self.foreign = self.foreign or bool(anothers)
         self.quoted, self.dated = True, False
-        self._take(fields[-1].end())
+        self._advance(fields[-1].end())
         return True
 
-    def _skip(self) -> bool:
-        """Pass over words that no part is known for, if the kernel's log or a message of it can follow them."""
+    def _skip_unknown_words(self) -> bool:
+        """Skip words of an unknown form, if the kernel's log or one of its messages can follow them."""
         near = self.rest[:_LONGEST_STRANGE]
         mark, head = MARK_WITHIN.search(near), HEAD_WITHIN.search(near)
         at = min((found.start() for found in (mark, head) if found is not None), default=-1)
@@ -303,9 +309,9 @@ class _Prefix:
         self.dated = False
         return True
 
-    def _take(self, length: int) -> None:
+    def _advance(self, length: int) -> None:
         self.rest = self.rest[length:].lstrip(_BLANK)
 
 
-def _unescape(match: re.Match[str]) -> str:
+def _unescape_match(match: re.Match[str]) -> str:
     return chr(int(match[1], 16))

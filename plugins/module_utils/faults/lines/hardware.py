@@ -48,7 +48,7 @@ def parse_hardware_text(text: str) -> Event | None:
     """The event of a line about the buses, the memory or the processor, or None."""
     edac = _EDAC.match(text)
     if edac is not None:
-        return _memory(text, edac)
+        return _parse_memory(text, edac)
     apei = _APEI.match(text)
     if apei is not None:
         # The severity has a line of its own, which describes the report before it.
@@ -62,10 +62,10 @@ def parse_hardware_text(text: str) -> Event | None:
     device = _DEVICE.match(text)
     if device is None:
         return None
-    return _pcie(text[device.end() :], device.group(1), device.group(2))
+    return _parse_pcie(text[device.end() :], device.group(1), device.group(2))
 
 
-def _pcie(message: str, driver: str, printed: str) -> Event | None:
+def _parse_pcie(message: str, driver: str, printed: str) -> Event | None:
     pci = pci_address(printed, function=True)
     if _DPC.match(message):
         return {"kind": "pcie_dpc", "pci": pci}
@@ -98,18 +98,18 @@ def _reported_severity(message: str) -> str | None:
     return "non-fatal" if "non-fatal" in word else "fatal"
 
 
-def _memory(text: str, match: re.Match[str]) -> Event:
+def _parse_memory(text: str, match: re.Match[str]) -> Event:
     controller, count, which = match.groups()
     event: Event = {"kind": f"edac_{which.lower()}", "mc": int(controller)}
     if count is not None:
         event["count"] = int(count)
-    label = _label(text[match.end() :])
+    label = _memory_module(text[match.end() :])
     if label:
         event["label"] = label
     return event
 
 
-def _label(message: str) -> str | None:
+def _memory_module(message: str) -> str | None:
     """The memory module: C(... on LABEL (...)), or C(label "LABEL") of old kernels."""
     quoted = _EDAC_LABEL.search(message)
     if quoted is not None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the messages begin that may be events, and how those of them begin that must not be passed over unread."""
+"""The beginnings of messages that may be events, and of those that must never be ignored if they cannot be parsed."""
 
 from __future__ import annotations
 

@@ -48,31 +48,40 @@ _LIBRARY = re.compile(r" in ([^\[\]\s][^\[\]\n]{0,255})\[[0-9a-fA-F,+]{1,60}\]")
 
 def parse_kernel_text(text: str) -> Event | None:
     """The event of a line about a process or the kernel itself, or None."""
-    for parse in (_kill, _record, _announced, _around_kill, _hung, _lockup, _panic, _segfault):
+    for parse in (
+        _parse_kill,
+        _parse_oom_record,
+        _parse_announced_kill,
+        _parse_around_kill,
+        _parse_hung_task,
+        _parse_lockup,
+        _parse_panic,
+        _parse_segfault,
+    ):
         event = parse(text)
         if event is not None:
             return event
     return None
 
 
-def _kill(text: str) -> Event | None:
+def _parse_kill(text: str) -> Event | None:
     match = _KILL.match(text)
     if match is None:
         return None
     opened = text.find("(", match.end())
-    closed = _last(_KILLED_NAME_END, text, opened)
+    closed = _last_match_start(_KILLED_NAME_END, text, opened)
     if opened != match.end() + 1 or closed < 0:
         return None
     event: Event = {"kind": "oom_kill", "pid": int(match.group(2)), "process": text[opened + 1 : closed]}
     if match.group(1) is not None:
         event["scope"] = "system" if match.group(1) == "O" else "cgroup"
-    uid = match.group(3) or _first(_UID.search(text, closed))
+    uid = match.group(3) or _first_group(_UID.search(text, closed))
     if uid is not None:
         event["uid"] = int(uid)
     return event
 
 
-def _last(pattern: re.Pattern[str], text: str, start: int) -> int:
+def _last_match_start(pattern: re.Pattern[str], text: str, start: int) -> int:
     """Where the last match of a pattern begins, within what a process name can be long."""
     found = (
         [match.start() for match in pattern.finditer(text, start, min(len(text), start + 400))] if start >= 0 else []
@@ -80,11 +89,11 @@ def _last(pattern: re.Pattern[str], text: str, start: int) -> int:
     return found[-1] if found else -1
 
 
-def _first(match: re.Match[str] | None) -> str | None:
+def _first_group(match: re.Match[str] | None) -> str | None:
     return None if match is None else match.group(1)
 
 
-def _record(text: str) -> Event | None:
+def _parse_oom_record(text: str) -> Event | None:
     match = _RECORD.match(text)
     if match is None:
         return None
@@ -119,7 +128,7 @@ def _victims_group(text: str) -> str:
     return ""
 
 
-def _announced(text: str) -> Event | None:
+def _parse_announced_kill(text: str) -> Event | None:
     announced = _ANNOUNCED.match(text)
     if announced is not None:
         pid, process = announced.groups()
@@ -130,7 +139,7 @@ def _announced(text: str) -> Event | None:
     return None if group is None else {"kind": "oom_group_kill", "task_memcg": group[1], "is_new_fault": False}
 
 
-def _around_kill(text: str) -> Event | None:
+def _parse_around_kill(text: str) -> Event | None:
     invoked = _INVOKED.match(text)
     if invoked is not None:
         return {"kind": "oom_invoked", "process": invoked.group(1), "is_new_fault": False}
@@ -145,7 +154,7 @@ def _around_kill(text: str) -> Event | None:
     return None
 
 
-def _hung(text: str) -> Event | None:
+def _parse_hung_task(text: str) -> Event | None:
     match = _HUNG.match(text)
     if match is None:
         return None
@@ -153,7 +162,7 @@ def _hung(text: str) -> Event | None:
     return {"kind": "hung_task", "process": process, "pid": int(pid), "seconds": int(seconds)}
 
 
-def _lockup(text: str) -> Event | None:
+def _parse_lockup(text: str) -> Event | None:
     match = _LOCKUP.match(text)
     if match is None:
         return None
@@ -164,16 +173,16 @@ def _lockup(text: str) -> Event | None:
     return event
 
 
-def _panic(text: str) -> Event | None:
+def _parse_panic(text: str) -> Event | None:
     match = _PANIC.match(text)
     return None if match is None else {"kind": "kernel_panic", "reason": match.group(1).strip()}
 
 
-def _segfault(text: str) -> Event | None:
+def _parse_segfault(text: str) -> Event | None:
     match = _SEGFAULT.match(text)
     if match is None:
         return None
-    library = _first(_LIBRARY.search(text, match.end()))
+    library = _first_group(_LIBRARY.search(text, match.end()))
     event: Event = {"kind": "segfault", "process": match.group(1), "pid": int(match.group(2))}
     if library is not None:
         event["library"] = library

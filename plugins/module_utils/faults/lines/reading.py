@@ -189,12 +189,12 @@ def event_of(framed: Framed) -> Event:
     """The event of a line whose prefix has been taken off."""
     if framed.foreign:
         return dict(NONE)
-    event = None if framed.strange else _read(framed.text)
+    event = None if framed.strange else _parse_text(framed.text)
     return event or unreadable(framed) or dict(NONE)
 
 
 def unreadable(framed: Framed, why: str = "") -> Event | None:
-    """What is said of a line that begins as one that tells of a fault and could not be read, or None.
+    """The event of a line that begins like a fault but could not be parsed, or None.
 
     C(why): what is wrong with it, where the caller knows.
     """
@@ -213,15 +213,15 @@ def unreadable(framed: Framed, why: str = "") -> Event | None:
 
 
 def _fault_within(text: str) -> str | None:
-    """The kind of the first fault that a text tells of after words of which nobody knows what they are."""
+    """The kind of the first fault in a text after words of an unknown form."""
     for head in islice(HEAD_WITHIN.finditer(text[:_LONGEST_STRANGE]), _MOST_HEADS):
-        event = _read(text[head.start() :])
+        event = _parse_text(text[head.start() :])
         if event is not None and event.get("is_new_fault") is not False:
             return str(event["kind"])
     return None
 
 
-def _read(text: str) -> Event | None:
+def _parse_text(text: str) -> Event | None:
     if "Xid (" in text and text.startswith(("NVRM", "nvidia-nvswitch")):
         event = parse_xid(text) or parse_sxid(text)
         if event is not None:

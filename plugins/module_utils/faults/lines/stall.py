@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ends a process or a whole kernel without a word of memory: stalls, lockups, oopses, traps, memory gone bad.
+"""Failures of a process or the kernel other than lack of memory: stalls, lockups, oopses, traps, bad memory.
 
 Source of the texts: C(kernel/rcu/tree_stall.h), C(kernel/watchdog.c), C(kernel/workqueue.c), C(arch/x86/mm/fault.c),
 C(arch/x86/kernel/traps.c), C(arch/x86/kernel/dumpstack.c), C(arch/arm64/mm/fault.c), C(mm/memory-failure.c).
@@ -52,10 +52,10 @@ def parse_stall_text(text: str) -> Event | None:
     oops = _OOPS.match(text)
     if oops is not None:
         return {"kind": "kernel_oops", "reason": next(word for word in oops.groups() if word)}
-    return _workqueue(text) or _trap(text) or _memory_failure(text)
+    return _parse_workqueue(text) or _parse_trap(text) or _parse_memory_failure(text)
 
 
-def _workqueue(text: str) -> Event | None:
+def _parse_workqueue(text: str) -> Event | None:
     match = _WORKQUEUE.match(text)
     if match is None:
         return None
@@ -67,7 +67,7 @@ def _workqueue(text: str) -> Event | None:
     return event
 
 
-def _trap(text: str) -> Event | None:
+def _parse_trap(text: str) -> Event | None:
     match = _TRAP.match(text)
     if match is None:
         return None
@@ -83,7 +83,7 @@ def _trap(text: str) -> Event | None:
     return event
 
 
-def _memory_failure(text: str) -> Event | None:
+def _parse_memory_failure(text: str) -> Event | None:
     match = _MEMORY.match(text)
     if match is None:
         return None

@@ -35,7 +35,7 @@ def encode(event: Event) -> bytes:
 
 # In a storm one message comes again and again; only what stands before it changes.
 @lru_cache(maxsize=2048)
-def _encoded(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     return encode(event_of(Framed(text)))
 
 
@@ -47,7 +47,7 @@ def _encode_line(line: bytes, lines_before: Callable[[], Iterator[bytes]]) -> by
         return encode(event_of_continuation(framed))
     if framed.strange or len(framed.text) >= 1024:
         return encode(event_of(framed))
-    return _encoded(framed.text)
+    return _encode_text(framed.text)
 
 
 def suspects(block: bytes) -> list[int]:
@@ -130,7 +130,7 @@ def as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
         first += chunk
         if len(first) >= _SAMPLE or b"\n" in first:
             break
-    encoding = _utf16(first)
+    encoding = _utf16_byte_order(first)
     if encoding is None:
         if first:
             yield first
@@ -143,7 +143,7 @@ def as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield decoder.decode(b"", True).encode("utf-8", "replace")
 
 
-def _utf16(first: bytes) -> str | None:
+def _utf16_byte_order(first: bytes) -> str | None:
     """The byte order if the beginning of a stream is UTF-16: most of a log is ASCII, so every second byte is 0."""
     sample = first[: 8 * _SAMPLE]
     if len(sample) < 4:

@@ -46,15 +46,15 @@ class Timeline:
         self._years = 0.0
 
     def place(self, framed: Framed) -> LineTime:
-        """Say when a line was written."""
+        """The time at which a line was written."""
         if framed.clock is None or framed.at is None:
             # What has no clock of its own belongs to the line before it.
             return LineTime(self._at, self._clock)
         if framed.clock == "delta":
-            return self._after(framed.at)
+            return self._place_after(framed.at)
         value = self._in_its_year(framed.at, framed.clock)
         if self._outer is not None and framed.clock == self._outer[1]:
-            return self._beside(value - self._outer[0])
+            return self._place_by_date(value - self._outer[0])
         outer = None
         if framed.outer_at is not None and framed.outer_clock is not None:
             outer = (self._in_its_year(framed.outer_at, framed.outer_clock), framed.outer_clock)
@@ -68,20 +68,20 @@ class Timeline:
         self._clock, self._outer = framed.clock, outer
         return LineTime(value, framed.clock, apart)
 
-    def _after(self, seconds: float) -> LineTime:
-        """A line that tells how long it was since the one before."""
+    def _place_after(self, seconds: float) -> LineTime:
+        """The time of a line that prints the seconds since the line before."""
         self._clock = self._clock or "delta"
         self._at = (self._at or 0.0) + max(0.0, seconds)
         self._printed = self._at
         return LineTime(self._at, self._clock)
 
-    def _beside(self, gone: float) -> LineTime:
+    def _place_by_date(self, gone: float) -> LineTime:
         """A line with a date alone, in a log whose kernel's lines have a clock of their own: so long after the last."""
         self._at = self._printed + max(0.0, gone)
         return LineTime(self._at, self._clock, gone + _SET_BACK < 0)
 
     def _of_another_boot(self, value: float, outer: tuple[float, str] | None) -> bool:
-        """Whether the kernel's clock may have begun anew, and passed where it was: the log's own date tells."""
+        """Whether the kernel's clock may have restarted by a reboot and passed its old value, by the log's date."""
         if outer is None or self._outer is None or outer[1] != self._outer[1]:
             return False
         gone = outer[0] - self._outer[0]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kernel line may be wrapped in as a whole: another encoding, colours, an object of JSON.
+"""The wrappings of a whole kernel line: another encoding, colours, a JSON object.
 
 Source of the forms: systemd C(journal-fields(7)), Docker's json-file driver, Kubernetes' and Google's entries, GELF.
 """
@@ -95,7 +95,7 @@ class Wrapped:
 def as_text(line: str | bytes) -> str:
     """The line as text, never longer than any kernel message, without what only a terminal or an editor needs."""
     if isinstance(line, bytes):
-        line = _decoded(line[: 2 * LONGEST])
+        line = _decode_bytes(line[: 2 * LONGEST])
     line = line[:LONGEST].rstrip("\r\n\0")
     if not line.isascii():
         line = line.translate(_BLANKS)
@@ -104,7 +104,7 @@ def as_text(line: str | bytes) -> str:
     return _TYPED_ESCAPES.sub("", line) if "[" in line and _ANY_TYPED.search(line) else line
 
 
-def _decoded(line: bytes) -> str:
+def _decode_bytes(line: bytes) -> str:
     """Text of bytes.  Lines cut out of UTF-16 have a NUL at every second place as long as they are ASCII."""
     nuls = line.count(0)
     if nuls * 3 > len(line):
@@ -123,7 +123,7 @@ def unwrap(text: str) -> Wrapped | None:
         return None
     if not isinstance(found, (dict, list)):
         return None
-    pairs = list(islice(_pairs("", found, 0), _MOST_PAIRS))
+    pairs = list(islice(_text_fields("", found, 0), _MOST_PAIRS))
     message = next((value for wanted in _MESSAGE_KEYS for key, value in pairs if key == wanted and value), None)
     if message is None:
         message = next((value for _key, value in pairs if HEAD_WITHIN.search(value[:2000])), None)
@@ -136,12 +136,12 @@ def unwrap(text: str) -> Wrapped | None:
     # Docker writes into an object of its own what a program has written as an object.
     inner = unwrap(message) if message.startswith("{") else None
     if inner is None:
-        return Wrapped(_from_its_head(message), _by_another(fields), boot, wall)
-    return Wrapped(inner.message, inner.foreign or _by_another(fields), inner.boot or boot, inner.wall or wall)
+        return Wrapped(_from_its_head(message), _names_other_author(fields), boot, wall)
+    return Wrapped(inner.message, inner.foreign or _names_other_author(fields), inner.boot or boot, inner.wall or wall)
 
 
 def by_another(text: str) -> bool:
-    """Whether the fields of what is no whole object name another author than the kernel."""
+    """Whether the fields of an incomplete object name another author than the kernel."""
     return any(name.strip(": ").lower() not in KERNEL_NAMES for name in _AUTHOR.findall(text))
 
 
@@ -152,29 +152,29 @@ def _from_its_head(message: str) -> str:
     return "\n".join(lines[first:]) if first else message
 
 
-def _pairs(key: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
+def _text_fields(key: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     """Every text in an object with its key in lower case, an outer one before those inside of it."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict) and depth < _DEEPEST:
         for name, inner in value.items():
-            yield from _pairs(name.lower(), inner, depth + 1)
+            yield from _text_fields(name.lower(), inner, depth + 1)
     elif isinstance(value, list) and key == "message" and value and isinstance(value[0], int):
         # The journal gives bytes where a message is no printable text.
-        yield key, _of_bytes(value)
+        yield key, _text_of_numbers(value)
     elif isinstance(value, list) and depth < _DEEPEST:
         for inner in value:
-            yield from _pairs(key, inner, depth + 1)
+            yield from _text_fields(key, inner, depth + 1)
 
 
-def _of_bytes(numbers: list[Any]) -> str:
+def _text_of_numbers(numbers: list[Any]) -> str:
     try:
         return as_text(bytes(numbers[:LONGEST]))
     except (TypeError, ValueError):
         return ""
 
 
-def _by_another(fields: dict[str, str]) -> bool:
+def _names_other_author(fields: dict[str, str]) -> bool:
     if fields.get("_transport") == "kernel":
         return False
     named = [fields[key] for key in _AUTHOR_KEYS if fields.get(key)]

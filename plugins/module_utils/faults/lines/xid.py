@@ -44,17 +44,17 @@ def parse_xid(text: str) -> Event | None:
     address, gpu_instance, compute_instance, number = head.groups()
     xid = int(number)
     event: Event = {"kind": "xid", "xid": xid, "pci": pci_address(address), "pid": None}
-    message = _process(text[head.end() :].lstrip(", "), event)
+    message = _read_process(text[head.end() :].lstrip(", "), event)
     if gpu_instance is not None:
         event["mig_gi"] = int(gpu_instance)
     if compute_instance is not None:
         event["mig_ci"] = int(compute_instance)
-    _details(xid, message, event)
+    _read_details(xid, message, event)
     event["known"] = xid in KNOWN_XIDS
     return event
 
 
-def _process(rest: str, event: Event) -> str:
+def _read_process(rest: str, event: Event) -> str:
     """Read pid and name into the event; return the message after them."""
     pid = _PID.match(rest)
     if pid is None:
@@ -64,13 +64,13 @@ def _process(rest: str, event: Event) -> str:
     rest = rest[pid.end() :]
     if not rest.startswith("name="):
         return rest
-    name, message = _name(rest[len("name=") :])
+    name, message = _split_process_name(rest[len("name=") :])
     if name.strip() and name.strip("'") != "<unknown>":
         event["process"] = name
     return message
 
 
-def _name(rest: str) -> tuple[str, str]:
+def _split_process_name(rest: str) -> tuple[str, str]:
     """Part a process name from the message: at the first comma after which a known message begins, else the first."""
     first = rest.find(", ")
     if first < 0:
@@ -83,7 +83,7 @@ def _name(rest: str) -> tuple[str, str]:
     return rest[:first], rest[first + 2 :]
 
 
-def _details(xid: int, message: str, event: Event) -> None:
+def _read_details(xid: int, message: str, event: Event) -> None:
     caused_by = _CAUSED_BY.search(message[-64:])
     if caused_by is not None:
         event["caused_by"] = int(caused_by.group(1))
@@ -102,18 +102,18 @@ def _details(xid: int, message: str, event: Event) -> None:
                 "to_text": after_text,
             }
     if xid in (94, 95):
-        _containment(message, event)
+        _read_containment(message, event)
     if xid in (71, 74):
-        _set(event, "nvlink4", nvlink4(message))
-    _set(event, "nvlink5", nvlink5(message))
+        _set_if_found(event, "nvlink4", nvlink4(message))
+    _set_if_found(event, "nvlink5", nvlink5(message))
 
 
-def _set(event: Event, key: str, value: Event | None) -> None:
+def _set_if_found(event: Event, key: str, value: Event | None) -> None:
     if value is not None:
         event[key] = value
 
 
-def _containment(message: str, event: Event) -> None:
+def _read_containment(message: str, event: Event) -> None:
     contained = _CONTAINED.match(message)
     if contained is None:
         return

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of drivers that come with time alone, and are known before they come. Pure."""
+"""Known driver bugs that a long uptime alone triggers, reported before they occur. Pure."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def judge_bombs(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:
         if not any(driver == one or (one.endswith(".") and driver.startswith(one)) for one in bomb.drivers):
             continue
         # A GPU that has not told its name may be one of them.
-        if not _concerns(bomb, names) or uptime < _EARLY * bomb.uptime:
+        if not _affects(bomb, names) or uptime < _EARLY * bomb.uptime:
             continue
         yield warning(f"driver {driver}, up {uptime / _DAY:.1f} days: {bomb.what} ({bomb.source}); plan a reboot")
 
 
-def _concerns(bomb: Bomb, names: list[str | None]) -> bool:
+def _affects(bomb: Bomb, names: list[str | None]) -> bool:
     if not bomb.names or not names:
         return True
     return any(name is None or any(part in name for part in bomb.names) for name in names)

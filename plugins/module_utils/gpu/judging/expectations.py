@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the inventory says of a host's GPUs, and the thresholds. What is not said is not expected."""
+"""The expectations of the inventory about a host's GPUs, and the thresholds. What is not given is not expected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ THRESHOLD_CLASSES = {
 
 @dataclass(frozen=True)
 class Expectations:
-    """None: nothing is expected of it.
+    """The expectations of a host. A field that is None expects nothing.
 
     mig: profile names of each GPU's instances, such as ("3g.40gb", "3g.40gb"); empty: MIG is off.
     busy_percent: utilisation from which on a PCIe link has to run at its full speed.
@@ -55,11 +55,11 @@ class Expectations:
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def limits(self) -> dict[str, float]:
-        """Every threshold that holds. One that is set below zero is switched off."""
+        """Every threshold in force. A negative one is switched off."""
         return {name: limit for name, limit in {**DEFAULT_THRESHOLDS, **self.thresholds}.items() if limit >= 0}
 
     def check(self) -> None:
-        """Raises ValueError for what no host can meet, or no value has."""
+        """Raises ValueError for expectations that no host can meet, or for unknown values."""
         for name in self.thresholds:
             if name not in THRESHOLD_CLASSES:
                 raise ValueError(f"there is no threshold {name!r}; there are {', '.join(sorted(THRESHOLD_CLASSES))}")

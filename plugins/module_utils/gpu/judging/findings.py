@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rule has to say, and how many such sayings become one verdict. Pure.
+"""The findings of rules, and how they combine into one verdict. Pure.
 
 A C(fault) was read and is one.  C(unknown) is what had to be read and was not.  A C(warning) changes no verdict.
 """
@@ -39,7 +39,7 @@ class GpuFinding:
     action: str | None = None
 
     def wanted(self) -> str | None:
-        """Nothing is done because something was not read, but that a person looks."""
+        """The action of this finding. A missing reading never leads to an action, except that a person looks."""
         if self.level == WARNING:
             return None
         return "call_person" if self.level == UNKNOWN else self.action or _USUAL[self.failure_class]
@@ -79,7 +79,7 @@ def gravest(actions: Iterable[str | None]) -> str | None:
 
 
 def action_of(findings: Iterable[GpuFinding]) -> str | None:
-    """The gravest action that is asked for; None when there is nothing to do."""
+    """The gravest action of the findings; None where there is nothing to do."""
     return gravest(finding.wanted() for finding in findings)
 
 

@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 
 
 def judge_history(values: Values) -> Iterator[GpuFinding]:
-    """What is no fault yet, and worth to be known before it is one."""
+    """Warnings about values that are no fault yet but may become one."""
     if values.get("remap_banks_none"):
         yield warning(f"{values['remap_banks_none']} memory banks have no spare row left")
     if values.get("ecc_aggregate_uncorrected"):
@@ -27,7 +27,7 @@ def judge_history(values: Values) -> Iterator[GpuFinding]:
 
 def judge_thresholds(gpu: Mapping[str, Any], expected: Expectations) -> Iterator[GpuFinding]:
     """Values above their limit. A limit that somebody set for what cannot be read makes the verdict unknown."""
-    values = {**gpu["values"], "retired_pages": _retired(gpu["values"])}
+    values = {**gpu["values"], "retired_pages": _retired_pages(gpu["values"])}
     for name, limit in expected.limits().items():
         value = values.get(name)
         if value is None:
@@ -38,6 +38,6 @@ def judge_thresholds(gpu: Mapping[str, Any], expected: Expectations) -> Iterator
             yield fault(THRESHOLD_CLASSES[name], f"{name} is {value}, above the threshold of {limit:g}", action)
 
 
-def _retired(values: Values) -> int | None:
+def _retired_pages(values: Values) -> int | None:
     counts = [values.get("retired_corrected"), values.get("retired_uncorrected")]
     return None if None in counts else sum(count for count in counts if count is not None)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds a GPU: open device files, memory, control groups. Reads /proc; judging it is pure."""
+"""The processes that hold a GPU: by open device files, memory and control groups. Reads /proc; judging is pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GpuUnit:
 
 @dataclass(frozen=True)
 class ProcessOwner:
-    """What /proc says of a process that NVML lists."""
+    """The /proc readings of a process that NVML lists."""
 
     pid: int
     alive: bool
@@ -57,7 +57,7 @@ def holders(proc: Path) -> dict[int, list[dict[str, Any]]]:
 
 
 def owner(proc: Path, pid: int) -> ProcessOwner:
-    """A zombie is gone: it has given back all it had."""
+    """The owner of a process. A zombie counts as gone, because it has freed its resources."""
     try:
         comm = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
@@ -68,7 +68,7 @@ def owner(proc: Path, pid: int) -> ProcessOwner:
 
 
 def sees_all_processes(proc: Path) -> bool:
-    """NVML tells process ids of the host: they mean nothing inside of a container's own namespace."""
+    """Whether process ids here are those of NVML, which uses the host's: not so in a container's own namespace."""
     try:
         return (proc / "2/comm").read_text(encoding="utf-8", errors="replace").strip() == "kthreadd"
     except OSError:

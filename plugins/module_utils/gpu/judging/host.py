@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is the host's side sound: can NVML be asked, are all GPUs there, does the driver fit? Pure, over a snapshot."""
+"""The verdict on the host's side: whether NVML answers, all GPUs are present and the driver matches. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def judge_nvml(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[
     nvml = snapshot["nvml"]
     for name, error in nvml["errors"].items():
         if name in ("nvml", "driver_version"):
-            yield unknown(f"{name} could not be read: {_words(error)}", "gpu_lost")
+            yield unknown(f"{name} could not be read: {_error_words(error)}", "gpu_lost")
     if nvml["state"] == "read":
         return
     error = nvml["error"] or {"error": "not read", "text": ""}
@@ -43,11 +43,11 @@ def judge_nvml(snapshot: Mapping[str, Any], expected: Expectations) -> Iterator[
     elif error["error"] == _NOT_LOADED and (gpus_on_bus(snapshot) or expected.gpus):
         yield fault("gpu_lost", f"the NVIDIA driver is not loaded ({_NOT_LOADED})")
     else:
-        yield unknown(f"NVML could not be asked: {_words(error)}", class_of_no_answer(error["error"]))
+        yield unknown(f"NVML could not be asked: {_error_words(error)}", class_of_no_answer(error["error"]))
 
 
 def class_of_no_answer(error: str, gpus_are_here: bool = False) -> str:
-    """The class where NVML could not be asked.
+    """The failure class where NVML does not answer.
 
     What is missing on the host (the binding, the library, a driver that nothing here needs) is no failure of a GPU, as
     far as anybody knows.  gpus_are_here: the bus has some, or some are expected.
@@ -103,7 +103,7 @@ def addresses(snapshot: Mapping[str, Any]) -> dict[int, str]:
 
 
 def gpus_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
-    """Those bound to another driver (a virtual machine's, say) are not this host's to use."""
+    """The GPUs on the bus, without those bound to another driver, such as a virtual machine's."""
     on_bus = snapshot["host"]["pci"]["value"] or []
     return [one["pci"] for one in on_bus if one["driver"] in (None, "nvidia")]
 
@@ -148,5 +148,5 @@ def counts(snapshot: Mapping[str, Any], expected: Expectations) -> dict[str, Any
     }
 
 
-def _words(error: Mapping[str, str]) -> str:
+def _error_words(error: Mapping[str, str]) -> str:
     return f"{error['error']} ({error['text']})" if error["text"] else error["error"]

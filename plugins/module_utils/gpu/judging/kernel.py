@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel logged of GPUs of late: a witness beside the driver and the live state."""
+"""The recent lines of the kernel's log about GPUs: a witness beside the driver and the live counters."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class KernelSeen:
 
 
 def recent(window: float, run_command: Runner = run, timeout: float = 10.0, now: float | None = None) -> KernelSeen:
-    """The faults of the last seconds. A fault that was repaired must not be held against a GPU for ever."""
+    """The faults of the last C(window) seconds: a repaired fault must not count against a GPU for ever."""
     try:
         log = kernel_log.read(run_command, timeout)
     except Unread as error:
         return KernelSeen(error=str(error))
     at = time.clock_gettime(time.CLOCK_MONOTONIC) if now is None else now
-    return KernelSeen(tuple(_events(log.lines, window, at)), log.source)
+    return KernelSeen(tuple(_recent_events(log.lines, window, at)), log.source)
 
 
-def _events(lines: Sequence[kernel_log.KernelLine], window: float, now: float) -> Iterator[dict[str, Any]]:
+def _recent_events(lines: Sequence[kernel_log.KernelLine], window: float, now: float) -> Iterator[dict[str, Any]]:
     for line in lines:
         age = None if line.at is None else now - line.at
         if age is not None and age > window:
@@ -47,14 +47,14 @@ def _events(lines: Sequence[kernel_log.KernelLine], window: float, now: float) -
 
 
 def of_gpu(events: Sequence[Mapping[str, Any]], pci: str | None) -> list[Mapping[str, Any]]:
-    """Those that name a GPU. The driver prints addresses without a function."""
-    return [event for event in events if pci and _same(event.get("pci"), pci)]
+    """The events that name this GPU. The driver prints addresses without a function."""
+    return [event for event in events if pci and _is_same_gpu(event.get("pci"), pci)]
 
 
 def of_nobody(events: Sequence[Mapping[str, Any]], known: Sequence[str | None]) -> list[Mapping[str, Any]]:
-    """Those that name no GPU that NVML lists."""
-    return [event for event in events if not any(pci and _same(event.get("pci"), pci) for pci in known)]
+    """The events that name no GPU of NVML's list."""
+    return [event for event in events if not any(pci and _is_same_gpu(event.get("pci"), pci) for pci in known)]
 
 
-def _same(logged: str | None, pci: str) -> bool:
+def _is_same_gpu(logged: str | None, pci: str) -> bool:
     return logged is not None and logged.partition(".")[0] == pci.partition(".")[0]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Was everything read of one GPU that a verdict needs? Pure."""
+"""Whether all values of a GPU that a verdict needs were read. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def judge_readable(gpu: Mapping[str, Any]) -> Iterator[GpuFinding]:
         yield unknown(f"hung: {gpu['error']['text']}", "gpu_lost")
     elif state != "read":
         error = gpu["error"] or {"error": "not read", "text": ""}
-        yield unknown(f"it could not be read: {_words(error)}", "gpu_lost")
+        yield unknown(f"it could not be read: {_error_words(error)}", "gpu_lost")
     if state == "read" and all(gpu["values"].get(name) is None for name in _NAMES):
         yield unknown("it tells neither its PCI address nor its UUID")
     yield from _judge_fields(gpu["values"], gpu["errors"], told=state in ("hung", "unread"))
@@ -67,18 +67,18 @@ def _judge_fields(values: Mapping[str, Any], errors: Mapping[str, Any], told: bo
             if values.get(name) is None and not told:
                 unread.setdefault("it was not asked for", []).append(name)
         elif error["kind"] not in allowed:
-            unread.setdefault(_words(error), []).append(name)
+            unread.setdefault(_error_words(error), []).append(name)
         elif error["kind"] == MISSING:
             old.append(name)
-    for name, error in _besides(values, errors):
-        unread.setdefault(_words(error), []).append(name)
+    for name, error in _other_errors(values, errors):
+        unread.setdefault(_error_words(error), []).append(name)
     for why, names in unread.items():
         yield unknown(f"{', '.join(names)} could not be read: {why}")
     if old:
         yield warning(f"the driver or the binding is too old to tell {', '.join(old)}")
 
 
-def _besides(values: Mapping[str, Any], errors: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _other_errors(values: Mapping[str, Any], errors: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Errors at what is not required, whole groups that failed, and figures of MIG devices."""
     for name, error in errors.items():
         if name not in REQUIRED and error["kind"] not in _IF_KNOWN and error["error"] not in _NOT_FOR_US:
@@ -89,5 +89,5 @@ def _besides(values: Mapping[str, Any], errors: Mapping[str, Any]) -> Iterator[t
                 yield f"{name} of MIG device {instance.get('index')}", error
 
 
-def _words(error: Mapping[str, str]) -> str:
+def _error_words(error: Mapping[str, str]) -> str:
     return f"{error['error']} ({error['text']})" if error["text"] else error["error"]

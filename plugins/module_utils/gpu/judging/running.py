@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does the GPU run as it should: heat, links, and how it is set up? Pure."""
+"""The verdict on a GPU's operation: heat, links and setup. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def judge_heat(values: Values) -> Iterator[GpuFinding]:
 
 
 def is_busy(values: Values, busy_percent: int) -> bool | None:
-    """Is it under load? By its utilisation, or where that is not told (MIG) by the idle bit; None: not to tell."""
+    """Whether the GPU is under load: by its utilisation, or without that (MIG) by the idle bit; None if unknown."""
     used = values.get("utilization_percent")
     if used is not None:
         return bool(used >= busy_percent)
@@ -70,13 +70,13 @@ def judge_setup(values: Values, expected: Expectations) -> Iterator[GpuFinding]:
     for name, wanted in (("persistence", expected.persistence), ("ecc_enabled", expected.ecc)):
         now = values.get(name)
         if wanted is not None and now is None:
-            yield unknown(f"{name} is expected to be {_on(wanted)} and could not be read")
+            yield unknown(f"{name} is expected to be {_on_or_off(wanted)} and could not be read")
         elif wanted is not None and now != wanted:
-            yield fault("unknown", f"{name} is {_on(now)}, expected is {_on(wanted)}")
+            yield fault("unknown", f"{name} is {_on_or_off(now)}, expected is {_on_or_off(wanted)}")
     for name, pending in (("ecc_enabled", "ecc_pending"), ("mig_enabled", "mig_pending")):
         now, later = values.get(name), values.get(pending)
         if now is not None and later is not None and now != later:
-            yield warning(f"{name} is {_on(now)} and becomes {_on(later)} with the next GPU reset")
+            yield warning(f"{name} is {_on_or_off(now)} and becomes {_on_or_off(later)} with the next GPU reset")
     if expected.mig is not None:
         yield from _judge_mig(values, expected.mig)
 
@@ -91,7 +91,8 @@ def _judge_mig(values: Values, wanted: tuple[str, ...]) -> Iterator[GpuFinding]:
     found = Counter(mig_profile(one.get("name")) for one in instances)
     if bool(wanted) != bool(enabled) or found != Counter(wanted):
         yield fault(
-            "unknown", f"MIG layout is {_layout(found, enabled)}, expected is {_layout(Counter(wanted), wanted)}"
+            "unknown",
+            f"MIG layout is {_mig_layout(found, enabled)}, expected is {_mig_layout(Counter(wanted), wanted)}",
         )
 
 
@@ -100,11 +101,11 @@ def mig_profile(name: str | None) -> str:
     return (name or "?").rpartition("MIG ")[2]
 
 
-def _layout(profiles: Counter[str], enabled: object) -> str:
+def _mig_layout(profiles: Counter[str], enabled: object) -> str:
     if not enabled:
         return "off"
     return ", ".join(f"{count} x {name}" for name, count in sorted(profiles.items())) or "on, without instances"
 
 
-def _on(value: object) -> str:
+def _on_or_off(value: object) -> str:
     return "on" if value else "off"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a snapshot and its surroundings to the verdict on every GPU and on the host. Pure.
+"""The verdict on every GPU and on the host, from a snapshot and its surroundings. Pure.
 
 The one promise above all: C(healthy) only when everything that REQUIRED names was read of every GPU, all GPUs that
 there should be are there, and no rule found a fault.
@@ -32,7 +32,7 @@ _ORDER = ("healthy", "unknown", "unhealthy")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What was seen of the host beside the snapshot.
+    """The readings of the host beside the snapshot.
 
     owners: process id -> owner; None where this host's process ids cannot be compared with NVML's.
     holders: N of /dev/nvidiaN -> who has it open.  kernel: None when the log was not asked for.
@@ -51,13 +51,13 @@ def assess(snapshot: Mapping[str, Any], expected: Expectations, around: Surround
     own = [*judge_host(snapshot, expected), *_judge_log(snapshot, around)]
     named = addresses(snapshot)
     gpus = [_assess_gpu(gpu, named.get(gpu["index"]), snapshot, expected, around) for gpu in snapshot["gpus"]]
-    result = _joined(own, gpus)
+    result = _join_verdicts(own, gpus)
     result["gpus"] = gpus
     result["presence"] = counts(snapshot, expected)
     return result
 
 
-def _joined(own: Sequence[GpuFinding], gpus: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _join_verdicts(own: Sequence[GpuFinding], gpus: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The host's verdict: no better than that of its worst GPU."""
     host = summary(own)
     everyone = [host, *gpus]
@@ -95,7 +95,12 @@ def _assess_gpu(
     findings += judge_setup(values, expected)
     findings += judge_processes(gpu, around.owners, around.services)
     told = hear_all(
-        gpu, findings, _events(pci, around), around.kernel_required, _driver(snapshot), overrides=around.overrides
+        gpu,
+        findings,
+        _events_of_gpu(pci, around),
+        around.kernel_required,
+        _driver_version(snapshot),
+        overrides=around.overrides,
     )
     return {
         "index": gpu["index"],
@@ -104,7 +109,7 @@ def _assess_gpu(
         "name": values.get("name"),
         "warnings": [finding.reason for finding in findings if finding.level == WARNING],
         **told,
-        "reset_would_disturb": _disturbed(gpu, pci, snapshot, around),
+        "reset_would_disturb": _reset_obstacles(gpu, pci, snapshot, around),
     }
 
 
@@ -116,16 +121,18 @@ def _judge_log(snapshot: Mapping[str, Any], around: Surroundings) -> Iterator[Gp
         text = f"the kernel's log could not be read: {around.kernel.error}"
         yield unknown(text) if around.kernel_required else warning(text)
     known = addresses(snapshot).values()
-    yield from judge_events(kernel.of_nobody(around.kernel.events, list(known)), _driver(snapshot), around.overrides)
+    yield from judge_events(
+        kernel.of_nobody(around.kernel.events, list(known)), _driver_version(snapshot), around.overrides
+    )
 
 
-def _events(pci: str | None, around: Surroundings) -> list[Mapping[str, Any]] | None:
+def _events_of_gpu(pci: str | None, around: Surroundings) -> list[Mapping[str, Any]] | None:
     if around.kernel is None or around.kernel.error is not None:
         return None
     return kernel.of_gpu(around.kernel.events, pci)
 
 
-def _driver(snapshot: Mapping[str, Any]) -> str | None:
+def _driver_version(snapshot: Mapping[str, Any]) -> str | None:
     version: str | None = snapshot["nvml"]["values"].get("driver_version") or snapshot["host"]["kernel_driver"]["value"]
     return version
 
@@ -135,10 +142,10 @@ def name_of(gpu: Mapping[str, Any]) -> str:
     return f"GPU {gpu['index']} ({gpu['pci']})" if gpu["pci"] else f"GPU {gpu['index']}"
 
 
-def _disturbed(
+def _reset_obstacles(
     gpu: Mapping[str, Any], pci: str | None, snapshot: Mapping[str, Any], around: Surroundings
 ) -> dict[str, Any]:
-    """What a reset of this GPU takes with it, or what stands in its way."""
+    """The other GPUs and services that a reset of this GPU would affect, and what prevents it."""
     values = gpu["values"]
     minor = values.get("minor")
     if minor is None:
@@ -150,13 +157,13 @@ def _disturbed(
     switches = sorted(remote for remote, kind in remotes if kind == "switch" and remote not in gpus)
     return {
         "holders": list(around.holders.get(minor, ())) if minor is not None else [],
-        "nvlink_neighbours": direct or (_behind(switches, gpu, snapshot) if switches else []),
+        "nvlink_neighbours": direct or (_gpus_behind(switches, gpu, snapshot) if switches else []),
         "nvswitches": switches,
         "mig_instances": [mig_profile(one.get("name")) for one in values.get("mig_devices") or []],
     }
 
 
-def _behind(switches: Sequence[str], gpu: Mapping[str, Any], snapshot: Mapping[str, Any]) -> list[str]:
+def _gpus_behind(switches: Sequence[str], gpu: Mapping[str, Any], snapshot: Mapping[str, Any]) -> list[str]:
     """The other GPUs that the same switches connect."""
     found = []
     for other in snapshot["gpus"]:

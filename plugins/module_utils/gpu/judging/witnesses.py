@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was found of a GPU, laid before faults/arbitration with what the kernel logged: three witnesses. Pure."""
+"""The evidence about a GPU, with the kernel's log, as faults/arbitration expects it: three witnesses. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def hear_all(
 ) -> dict[str, Any]:
     """Verdict, failure_class, recommended_action, reasons, rule and witnesses. events: None: the log was not read."""
     telling = [finding for finding in findings if finding.level != WARNING]
-    # Not as the inventory says: that is read and bad, though no class of failure and nothing to repair.
+    # A difference from the inventory is a bad reading, but no failure class and nothing to repair.
     odd = [finding for finding in telling if finding.level == FAULT and finding.failure_class == "unknown"]
     told = arbitration.arbitrate(
         events,
         gpu,
         driver_version=driver,
-        findings=[_laid(finding) for finding in telling if finding not in odd],
+        findings=[_as_witness_finding(finding) for finding in telling if finding not in odd],
         optional=_JUDGED_HERE if kernel_required else _JUDGED_HERE | {"kernel_log"},
         overrides=overrides,
     ).as_dict()
@@ -44,20 +44,20 @@ def hear_all(
         reason = "the kernel's log was not read"
         told["witnesses"]["catalogue"].update(verdict="absent", reasons=[reason])
     if odd:
-        _add(told, odd)
+        _add_findings(told, odd)
     if told["verdict"] == "healthy":
         told["recommended_action"] = None
     return told
 
 
-def _add(told: dict[str, Any], odd: Sequence[GpuFinding]) -> None:
+def _add_findings(told: dict[str, Any], odd: Sequence[GpuFinding]) -> None:
     if told["verdict"] != "unhealthy":
         told.update(verdict="unhealthy", failure_class="unknown", rule="inventory")
     told["recommended_action"] = gravest([told["recommended_action"], action_of(odd)])
     told["reasons"] = unique([*told["reasons"], *(finding.reason for finding in odd)])
 
 
-def _laid(finding: GpuFinding) -> by_catalogue.WitnessFinding:
+def _as_witness_finding(finding: GpuFinding) -> by_catalogue.WitnessFinding:
     is_fault = finding.level == FAULT
     return by_catalogue.WitnessFinding(
         rule=f"check:{finding.failure_class}" if is_fault else "unread",
@@ -69,7 +69,7 @@ def _laid(finding: GpuFinding) -> by_catalogue.WitnessFinding:
 
 
 def check_overrides(overrides: Overrides) -> None:
-    """Raises ValueError for what is no code, class or action."""
+    """Check overrides. Raises ValueError for an unknown code, class or action."""
     for kind, codes in overrides.items():
         if kind not in ("xid", "sxid", "kind") or not isinstance(codes, Mapping):
             raise ValueError(f"overrides are of xid and sxid, code by code, and of kind; not of {kind!r}")
@@ -88,7 +88,7 @@ def check_overrides(overrides: Overrides) -> None:
 
 
 def judge_events(events: Events, driver: str | None, overrides: Overrides | None = None) -> Iterator[GpuFinding]:
-    """Of events that name no GPU: what the catalogue says of them."""
+    """The catalogue's findings for events that name no GPU."""
     for one in by_catalogue.judge_faults(events, driver, overrides):
         if one.harmful:
             yield fault(one.failure_class or "unknown", f"the kernel logged: {one.reason}", one.action)

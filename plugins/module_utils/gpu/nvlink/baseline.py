@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the counters were before: two samples in a file, so that a verdict speaks of the last hours and not of years.
+"""Earlier counters: two samples in a file, so that a verdict is about the last hours and not about years.
 
 Counters only grow, and nobody knows when.  So rates are taken against a sample that is at least C(window) old where
 there is one: of two samples kept, C(reference) is the one compared with, and C(next) takes its place when it has
@@ -73,7 +73,7 @@ def _baseline_from(stored: Any, identity: Mapping[str, Any], now: float) -> Base
 
 
 def advance(old: Baseline, now: CounterSample, up: Mapping[str, Mapping[str, Any]], window: float) -> Baseline:
-    """The baseline to be kept after a look."""
+    """The baseline to store after a reading."""
     reference, following = old.reference or now, old.next or now
     if now.at - following.at >= window:
         reference, following = following, now
@@ -97,8 +97,8 @@ def deltas(reference: CounterSample | None, now: CounterSample) -> dict[str, dic
 
 
 def save(folder: Path, baseline: Baseline) -> None:
-    """Write it in one step. Raises OSError, also where others could put something in its place."""
-    text = json.dumps(_stored(baseline), separators=(",", ":"), sort_keys=True)
+    """Write the baseline atomically. Raises OSError, also where other users could replace the file."""
+    text = json.dumps(_as_document(baseline), separators=(",", ":"), sort_keys=True)
     directory = paths.open_directory(str(folder), make=0o755, own=True)
     try:
         whole_file.put(directory, FILE, str(folder / FILE), f"{text}\n", 0o644)
@@ -106,7 +106,7 @@ def save(folder: Path, baseline: Baseline) -> None:
         os.close(directory)
 
 
-def _stored(baseline: Baseline) -> dict[str, Any]:
+def _as_document(baseline: Baseline) -> dict[str, Any]:
     def sample(one: CounterSample | None) -> dict[str, Any] | None:
         return None if one is None else {"at": one.at, "counters": one.counters}
 

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host tells of its NVLink fabric beside NVML: which boot and driver load it is, the fabric manager's service,
-and what the kernel logged. Nothing here raises."""
+"""Readings of a host's NVLink fabric beside NVML: the boot and driver load, the fabric manager's service, and the
+kernel's log. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NVIDIA, _BRIDGE = "0x10de", "0x0680"
 
 
 def identity(proc: Path, driver: str | None) -> dict[str, Any]:
-    """What must be the same for two samples to be comparable. Null where it could not be read."""
+    """The fields that must be equal for two samples to be comparable. Null where one could not be read."""
     return {"boot_id": clocks.boot_id(proc), "driver": driver, "driver_started": _driver_started(proc)}
 
 
@@ -101,7 +101,7 @@ def kernel_events(run: Runner, timeout: float, now: float, window: float) -> dic
 
 
 def recent_events(log: KernelLog, now: float, window: float) -> list[dict[str, Any]]:
-    """The events of a log that matter here."""
+    """The events of a log that concern NVLink."""
     found = []
     for line in log.lines:
         if "Xid (" not in line.text or (line.at is not None and line.at < now - window):

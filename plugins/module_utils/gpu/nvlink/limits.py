@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Above what a rate is a fault, and where each number comes from.
+"""The rates above which an error counter is a fault, with the source of each number.
 
 A rate is counted per hour over the baseline's window.  A limit below zero switches its rule off.
 """
@@ -66,7 +66,7 @@ BER_EXPONENTS: dict[str, float] = {"effective": 15, "symbol": 12}
 
 @dataclass(frozen=True)
 class NvlinkLimits:
-    """All that may be set. Raises ValueError for a name that no counter has."""
+    """All limits. Raises ValueError for a name that no counter has."""
 
     links: Mapping[str, float] = field(default_factory=lambda: dict(LINK_RATES))
     ports: Mapping[str, float] = field(default_factory=lambda: dict(PORT_RATES))
@@ -79,7 +79,7 @@ class NvlinkLimits:
         ports: Mapping[str, object] | None = None,
         exponents: Mapping[str, object] | None = None,
     ) -> NvlinkLimits:
-        """The defaults with what a person sets."""
+        """The defaults with the operator's values."""
         return cls(
             _merged("link_rates", LINK_RATES, COUNTERS, links),
             _merged("port_rates", PORT_RATES, PORT_COUNTERS, ports),

@@ -35,13 +35,13 @@ def links_of(gpu: Mapping[str, Any]) -> dict[str, Any]:
     """gpu: one of C(Look.gpus), read with read.PLAN."""
     values, errors = gpu["values"], gpu["errors"]
     unread = {
-        name: _words(errors[name])
+        name: _error_words(errors[name])
         for name in ("nvlink_count", *_LISTS, "fabric")
         if name in errors and errors[name]["kind"] not in _NOT_THERE
     }
     for step, error in errors.items():
         if step.startswith("nvlink.read:"):
-            unread[step] = _words(error)
+            unread[step] = _error_words(error)
     for name in ("nvlink_count", *_LISTS, "fabric"):
         if name not in values and gpu["state"] == "read":
             unread.setdefault(name, "was not read")
@@ -51,10 +51,10 @@ def links_of(gpu: Mapping[str, Any]) -> dict[str, Any]:
         "pci": values.get("pci"),
         "name": values.get("name"),
         "state": gpu["state"],
-        "error": _words(gpu["error"]) if gpu["error"] else None,
+        "error": _error_words(gpu["error"]) if gpu["error"] else None,
         "count": values.get("nvlink_count"),
         "unread": unread,
-        "links": _links(values),
+        "links": _links_from(values),
         "fabric": values.get("fabric"),
     }
 
@@ -63,12 +63,14 @@ def is_up(link: Mapping[str, Any]) -> bool:
     return link["state"] in names.UP
 
 
-def _links(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _links_from(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     lists = [values.get(name) or [] for name in _LISTS]
-    return [_link(number, [each[number] for each in lists if number < len(each)]) for number in range(len(lists[0]))]
+    return [
+        _link_from(number, [each[number] for each in lists if number < len(each)]) for number in range(len(lists[0]))
+    ]
 
 
-def _link(number: int, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _link_from(number: int, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     errors: dict[str, Any] = {}
     for part in parts:
@@ -79,7 +81,7 @@ def _link(number: int, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
         state = "absent"
     down = state not in names.UP
     unread = {
-        name: _words(error)
+        name: _error_words(error)
         for name, error in errors.items()
         if error["kind"] not in _NOT_THERE and not (down and name in _ABOUT_THE_OTHER_END)
     }
@@ -99,5 +101,5 @@ def _link(number: int, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _words(error: Mapping[str, str]) -> str:
+def _error_words(error: Mapping[str, str]) -> str:
     return f"{error['error']} ({error['text']})" if error["text"] else error["error"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look at NVLink, fabric and network ports of a host, and at what they were before."""
+"""One reading of the NVLink links, fabric and network ports of a host, compared with earlier ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEVER, REQUIRED = "never", "required"
 
 @dataclass(frozen=True)
 class NvlinkOptions:
-    """How to look. window: seconds over which rates are taken. kernel_lines: C(auto), C(required) or C(never)."""
+    """How to read. window: seconds over which rates are taken. kernel_lines: C(auto), C(required) or C(never)."""
 
     state_dir: Path
     expected: ExpectedLinks = field(default_factory=ExpectedLinks)
@@ -64,7 +64,7 @@ def look(session: NvmlSession, asked: NvlinkOptions, run: Runner) -> NvlinkResul
     old = baseline.load(asked.state_dir, identity, now)
     if asked.reset_baseline:
         old = baseline.Baseline(identity, note="the baseline was reset")
-    sample = baseline.CounterSample(now, _counters(gpus, ports))
+    sample = baseline.CounterSample(now, _all_counters(gpus, ports))
     changes = baseline.deltas(old.reference, sample)
     seen = NvlinkEvidence(
         nvml={"state": seen_by_nvml.state, "error": seen_by_nvml.error},
@@ -74,7 +74,7 @@ def look(session: NvmlSession, asked: NvlinkOptions, run: Runner) -> NvlinkResul
         gpus_on_bus=_gpus_on_bus(asked),
         switches=host.count_switches(asked.sys),
         fabric_manager=host.fabric_manager(run, asked.command_timeout),
-        kernel=_kernel(asked, run, now),
+        kernel=_read_kernel(asked, run, now),
         kernel_required=asked.kernel_lines == REQUIRED,
         ports=ports,
     )
@@ -96,7 +96,7 @@ def look(session: NvmlSession, asked: NvlinkOptions, run: Runner) -> NvlinkResul
     # Where nothing was read there is nothing to remember, and the file stays what it is.
     kept = None
     if seen_by_nvml.state == "read":
-        kept = baseline.advance(old, sample, _ups(gpus, ports), asked.window)
+        kept = baseline.advance(old, sample, _links_and_ports_up(gpus, ports), asked.window)
     return NvlinkResult(judge(seen, asked.expected, asked.limits), facts, kept)
 
 
@@ -105,20 +105,20 @@ def _gpus_on_bus(asked: NvlinkOptions) -> int | None:
     return None if snapshot["host"]["pci"]["value"] is None else len(gpus_on_bus(snapshot))
 
 
-def _kernel(asked: NvlinkOptions, run: Runner, now: float) -> dict[str, Any] | None:
+def _read_kernel(asked: NvlinkOptions, run: Runner, now: float) -> dict[str, Any] | None:
     if asked.kernel_lines == NEVER:
         return None
     return host.kernel_events(run, asked.command_timeout, now, asked.kernel_window)
 
 
-def _counters(gpus: list[dict[str, Any]], ports: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
+def _all_counters(gpus: list[dict[str, Any]], ports: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
     counters = {key_of(gpu, link): link["counters"] for gpu in gpus for link in gpu["links"] if link["counters"]}
     for port in (ports or {}).get("ports", ()):
         counters[port_key(port)] = port["counters"]
     return counters
 
 
-def _ups(gpus: list[dict[str, Any]], ports: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+def _links_and_ports_up(gpus: list[dict[str, Any]], ports: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     ups = {
         key_of(gpu, link): {name: link[name] for name in ("remote", "remote_type", "remote_link")}
         for gpu in gpus

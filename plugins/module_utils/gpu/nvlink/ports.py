@@ -36,7 +36,7 @@ def read_ports(folder: Path = Path("/sys/class/infiniband")) -> dict[str, Any]:
             found = sorted((device / "ports").iterdir(), key=lambda one: (len(one.name), one.name))
         except OSError as error:
             return {"ports": ports, "error": f"{device / 'ports'}: {error.strerror}"}
-        ports.extend(_port(f"{device.name}/{port.name}", port) for port in found)
+        ports.extend(_read_port(f"{device.name}/{port.name}", port) for port in found)
     return {"ports": ports, "error": None}
 
 
@@ -44,34 +44,34 @@ def is_active(port: dict[str, Any]) -> bool:
     return bool(port["state"] == "active")
 
 
-def _port(name: str, folder: Path) -> dict[str, Any]:
+def _read_port(name: str, folder: Path) -> dict[str, Any]:
     unread: dict[str, str] = {}
     counters = {}
     for counter in COUNTERS:
-        value = _number(folder / "counters" / counter, unread)
+        value = _read_number(folder / "counters" / counter, unread)
         if value is not None:
             counters[counter] = value
     return {
         "port": name,
-        "state": _word(folder / "state", unread),
-        "physical_state": _word(folder / "phys_state", unread),
-        "link_layer": _text(folder / "link_layer", unread),
-        "rate": _text(folder / "rate", unread),
+        "state": _read_word(folder / "state", unread),
+        "physical_state": _read_word(folder / "phys_state", unread),
+        "link_layer": _read_text(folder / "link_layer", unread),
+        "rate": _read_text(folder / "rate", unread),
         "counters": counters,
         "unread": unread,
     }
 
 
-def _word(path: Path, unread: dict[str, str]) -> str | None:
+def _read_word(path: Path, unread: dict[str, str]) -> str | None:
     """C(4: ACTIVE) becomes C(active)."""
-    text = _text(path, unread)
+    text = _read_text(path, unread)
     return None if text is None else text.partition(":")[2].strip().lower() or text.lower()
 
 
-def _number(path: Path, unread: dict[str, str]) -> int | None:
+def _read_number(path: Path, unread: dict[str, str]) -> int | None:
     if not path.exists():
         return None  # not every port has every counter
-    text = _text(path, unread)
+    text = _read_text(path, unread)
     if text is None:
         return None
     try:
@@ -81,7 +81,7 @@ def _number(path: Path, unread: dict[str, str]) -> int | None:
         return None
 
 
-def _text(path: Path, unread: dict[str, str]) -> str | None:
+def _read_text(path: Path, unread: dict[str, str]) -> str | None:
     try:
         with path.open("rb") as file:
             return file.read(4096).decode("utf-8", "replace").strip()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of one GPU about NVLink and its fabric. Runs in the session's child: see session.py and groups.py.
+"""The readings of one GPU about NVLink and its fabric. Runs in the session's child: see session.py and groups.py.
 
 Five groups rather than one, because each has a deadline of its own: a slow driver takes milliseconds for every call,
 and there are several for each of eighteen links.
@@ -33,17 +33,17 @@ _END_OF_LINKS = ("NVML_ERROR_INVALID_ARGUMENT", "NVML_ERROR_NOT_SUPPORTED")
 
 def states(nvml: Nvml, device: Any, fields: Fields) -> None:
     """C(nvlink_count) and C(nvlink_states), one C({values, errors}) for each link."""
-    fields.take("nvlink_count", lambda: _count(nvml, device))
-    _each(nvml, device, fields, "nvlink_states", _state)
+    fields.take("nvlink_count", lambda: _count_links(nvml, device))
+    _read_each_link(nvml, device, fields, "nvlink_states", _read_state)
 
 
 def counters(nvml: Nvml, device: Any, fields: Fields) -> None:
     """C(nvlink_counters): error counters, bit error rates and FEC history."""
-    _each(nvml, device, fields, "nvlink_counters", _counters)
+    _read_each_link(nvml, device, fields, "nvlink_counters", _read_counters)
 
 
 def legacy_counters(nvml: Nvml, device: Any, fields: Fields) -> None:
-    """C(nvlink_legacy_counters): what only the older function tells. NVLink 5 has none of them, and is asked once."""
+    """C(nvlink_legacy_counters): counters of the older function only. NVLink 5 has none, which one call shows."""
     absent: dict[str, NvmlFailure] = {}
 
     def read(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
@@ -53,12 +53,12 @@ def legacy_counters(nvml: Nvml, device: Any, fields: Fields) -> None:
             if failure is not None and failure["kind"] in (MISSING, NOT_SUPPORTED):
                 absent[name] = NvmlFailure(**failure)
 
-    _each(nvml, device, fields, "nvlink_legacy_counters", read)
+    _read_each_link(nvml, device, fields, "nvlink_legacy_counters", read)
 
 
 def remotes(nvml: Nvml, device: Any, fields: Fields) -> None:
     """C(nvlink_remotes): the other ends."""
-    _each(nvml, device, fields, "nvlink_remotes", _remote)
+    _read_each_link(nvml, device, fields, "nvlink_remotes", _read_remote)
 
 
 def fabric(nvml: Nvml, device: Any, fields: Fields) -> None:
@@ -66,15 +66,15 @@ def fabric(nvml: Nvml, device: Any, fields: Fields) -> None:
     fields.take(
         "fabric",
         lambda: nvml.first(
-            lambda: _fabric(nvml, device, "nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v3_t"),
-            lambda: _fabric(nvml, device, "nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v2_t"),
-            lambda: _fabric(nvml, device, "nvmlDeviceGetGpuFabricInfo", "c_nvmlGpuFabricInfo_t"),
+            lambda: _read_fabric(nvml, device, "nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v3_t"),
+            lambda: _read_fabric(nvml, device, "nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v2_t"),
+            lambda: _read_fabric(nvml, device, "nvmlDeviceGetGpuFabricInfo", "c_nvmlGpuFabricInfo_t"),
         ),
     )
 
 
-def _count(nvml: Nvml, device: Any) -> int:
-    """From the device. A driver that is too old to tell is asked link by link."""
+def _count_links(nvml: Nvml, device: Any) -> int:
+    """The number of links, by the device, or by probing each link with a driver that is too old."""
     try:
         return int(nvml.field(device, names.LINK_COUNT))
     except NvmlFailure as failure:
@@ -90,10 +90,12 @@ def _count(nvml: Nvml, device: Any) -> int:
     return _SEARCH
 
 
-def _each(nvml: Nvml, device: Any, fields: Fields, name: str, read: Callable[[Nvml, Any, int, Fields], None]) -> None:
+def _read_each_link(
+    nvml: Nvml, device: Any, fields: Fields, name: str, read: Callable[[Nvml, Any, int, Fields], None]
+) -> None:
     def all_links() -> list[dict[str, Any]]:
         found = []
-        for link in range(_count(nvml, device)):
+        for link in range(_count_links(nvml, device)):
             one = Fields()
             read(nvml, device, link, one)
             found.append(one.as_dict())
@@ -102,44 +104,44 @@ def _each(nvml: Nvml, device: Any, fields: Fields, name: str, read: Callable[[Nv
     fields.take(name, all_links)
 
 
-def _state(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
-    read = _fields(nvml, device, link, (names.STATE, names.SPEED, names.VERSION))
+def _read_state(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
+    read = _read_fields(nvml, device, link, (names.STATE, names.SPEED, names.VERSION))
     one.take("state", lambda: _state_of(nvml, device, link, read[names.STATE]))
     one.put("speed_mbps", read[names.SPEED])
     one.take(
         "version",
         lambda: nvml.first(
-            lambda: _named(names.VERSIONS, nvml.call("nvmlDeviceGetNvLinkVersion", device, link)),
-            lambda: _named(names.VERSIONS, _value(read[names.VERSION])),
+            lambda: _name_of(names.VERSIONS, nvml.call("nvmlDeviceGetNvLinkVersion", device, link)),
+            lambda: _name_of(names.VERSIONS, _plain_value(read[names.VERSION])),
         ),
     )
 
 
 def _state_of(nvml: Nvml, device: Any, link: int, detail: Any) -> str:
-    """Both witnesses have to say that a link is up; the field knows more than up and down."""
+    """The state of a link: up only if both sources say so; the field distinguishes more than up and down."""
     try:
         up = bool(nvml.call("nvmlDeviceGetNvLinkState", device, link))
     except NvmlFailure as failure:
         if failure.kind != MISSING:
             raise
-        return _named(names.LINK_STATES, _value(detail))
+        return _name_of(names.LINK_STATES, _plain_value(detail))
     if not up:
         return "inactive"
     if isinstance(detail, NvmlFailure):
         if detail.kind in (MISSING, NOT_SUPPORTED):
             return "active"
         raise detail
-    return _named(names.LINK_STATES, detail)
+    return _name_of(names.LINK_STATES, detail)
 
 
-def _counters(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
+def _read_counters(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
     ids = (*names.COUNTER_FIELDS.values(), *names.BER_FIELDS.values(), *names.FEC_FIELDS)
-    read = _fields(nvml, device, link, ids)
+    read = _read_fields(nvml, device, link, ids)
     for name, field in names.COUNTER_FIELDS.items():
         one.put(name, read[field])
     for name, field in names.BER_FIELDS.items():
         one.put(f"{name}_ber", read[field])
-    one.take("fec_history", lambda: [int(_value(read[field])) for field in names.FEC_FIELDS])
+    one.take("fec_history", lambda: [int(_plain_value(read[field])) for field in names.FEC_FIELDS])
 
 
 def _legacy_counter(nvml: Nvml, device: Any, link: int, counter: int) -> int | NvmlFailure:
@@ -149,16 +151,16 @@ def _legacy_counter(nvml: Nvml, device: Any, link: int, counter: int) -> int | N
         return failure
 
 
-def _remote(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
+def _read_remote(nvml: Nvml, device: Any, link: int, one: Fields) -> None:
     one.take("remote", lambda: pci_address(nvml.call("nvmlDeviceGetNvLinkRemotePciInfo", device, link).busId))
     one.take(
         "remote_type",
         lambda: names.DEVICE_TYPES.get(int(nvml.call("nvmlDeviceGetNvLinkRemoteDeviceType", device, link)), "unknown"),
     )
-    one.put("remote_link", _fields(nvml, device, link, (names.REMOTE_LINK,))[names.REMOTE_LINK])
+    one.put("remote_link", _read_fields(nvml, device, link, (names.REMOTE_LINK,))[names.REMOTE_LINK])
 
 
-def _fields(nvml: Nvml, device: Any, link: int, ids: tuple[int, ...]) -> dict[int, Any]:
+def _read_fields(nvml: Nvml, device: Any, link: int, ids: tuple[int, ...]) -> dict[int, Any]:
     """Field values of one link; where the call itself fails, its failure in place of each."""
     try:
         read = nvml.fields(device, [(field, link) for field in ids])
@@ -167,24 +169,24 @@ def _fields(nvml: Nvml, device: Any, link: int, ids: tuple[int, ...]) -> dict[in
     return {field: read[(field, link)] for field in ids}
 
 
-def _value(read: Any) -> Any:
+def _plain_value(read: Any) -> Any:
     if isinstance(read, NvmlFailure):
         raise read
     return read
 
 
-def _named(meanings: dict[int, str], value: Any) -> str:
+def _name_of(meanings: dict[int, str], value: Any) -> str:
     if int(value) not in meanings:
         raise NvmlFailure("unknown_value", UNREADABLE, f"{value} means nothing that is known here")
     return meanings[int(value)]
 
 
-def _fabric(nvml: Nvml, device: Any, function: str, structure: str) -> dict[str, Any]:
+def _read_fabric(nvml: Nvml, device: Any, function: str, structure: str) -> dict[str, Any]:
     info = nvml.structure(structure)
     nvml.call(function, device, ctypes.byref(info))
     mask, summary = getattr(info, "healthMask", None), getattr(info, "healthSummary", None)
     return {
-        "state": _named(names.FABRIC_STATES, info.state),
+        "state": _name_of(names.FABRIC_STATES, info.state),
         "status": int(info.status),
         "clique": int(info.cliqueId),
         "cluster": bytes(info.clusterUuid).hex(),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the readings of NVLink, fabric and network ports mean. Pure: every rule has a line in a test table.
+"""The verdict on NVLink, fabric and network ports. Pure: every rule has a line in a test table.
 
 C(healthy) only if all that had to be read was read and was good.  An inactive link is not a fault of itself: NVML does
 not tell a broken link from one that is not used.  It is one if more links are expected, if it was up since the driver
@@ -26,7 +26,7 @@ CLASS = "gpu_comm"
 
 @dataclass(frozen=True)
 class NvlinkEvidence:
-    """Everything the verdict is made of.
+    """The input of the verdict.
 
     nvml: C({"state", "error"}) of the session.  deltas: by key of a link or port, see baseline.py.
     was_up: key -> the other end, of links and ports that were up since the driver was loaded.
@@ -64,12 +64,12 @@ class ExpectedLinks:
 
 
 def key_of(gpu: Mapping[str, Any], link: Mapping[str, Any]) -> str:
-    """By which a link is known in the baseline."""
+    """The key of a link in the baseline."""
     return f"{gpu['uuid'] or gpu['pci'] or gpu['index']}/{link['link']}"
 
 
 def judge(seen: NvlinkEvidence, expected: ExpectedLinks, limits: NvlinkLimits) -> list[GpuFinding]:
-    """What there is to say, gravest or not."""
+    """All findings, in no order of gravity."""
     findings: list[GpuFinding] = []
     if seen.nvml["state"] != "read":
         error = seen.nvml["error"] or {}
@@ -91,7 +91,7 @@ def judge(seen: NvlinkEvidence, expected: ExpectedLinks, limits: NvlinkLimits) -
 
 
 def _class_unasked(seen: NvlinkEvidence, expected: ExpectedLinks) -> str:
-    """A host without GPUs, or without what it takes to ask them, has lost none, as far as anybody knows."""
+    """The class where NVML does not answer: a host without GPUs or without a driver has lost none, as far as known."""
     if seen.nvml["state"] == "hung":
         return "gpu_lost"
     return class_of_no_answer((seen.nvml["error"] or {}).get("error", ""), bool(seen.gpus_on_bus or expected.gpus))
@@ -109,7 +109,7 @@ def _judge_presence(seen: NvlinkEvidence, expected: ExpectedLinks) -> Iterator[G
 def _judge_gpu(
     gpu: Mapping[str, Any], seen: NvlinkEvidence, expected: ExpectedLinks, limits: NvlinkLimits
 ) -> Iterator[GpuFinding]:
-    name = _gpu(gpu)
+    name = _gpu_label(gpu)
     if gpu["state"] == "lost":
         yield fault("gpu_lost", f"{name} is lost: {gpu['error']}")
         return
@@ -126,30 +126,30 @@ def _judge_gpu(
 
 
 def _judge_count(gpu: Mapping[str, Any], seen: NvlinkEvidence, expected: ExpectedLinks) -> Iterator[GpuFinding]:
-    """Are as many links up as should be?"""
+    """Whether as many links are up as expected."""
     if any(link["state"] is None for link in gpu["links"]):
         return  # that is told link by link
-    up, wanted = _up(gpu), expected.of(gpu)
+    up, wanted = _links_up(gpu), expected.of(gpu)
     usable = [link for link in gpu["links"] if link["state"] != "absent"]
-    words = f"{_gpu(gpu)}: {up} of {len(usable)} NVLinks are up"
+    words = f"{_gpu_label(gpu)}: {up} of {len(usable)} NVLinks are up"
     down = [link for link in usable if not is_up(link)]
-    names = "; ".join(_end(gpu, link, seen) for link in down) or "none is left"
-    lost = [_end(gpu, link, seen) for link in down if key_of(gpu, link) in seen.was_up]
+    names = "; ".join(_both_ends(gpu, link, seen) for link in down) or "none is left"
+    lost = [_both_ends(gpu, link, seen) for link in down if key_of(gpu, link) in seen.was_up]
     if wanted is not None:
         if up < wanted:
             yield fault(CLASS, f"{words}, expected are {wanted}; not up: {names}")
     elif lost:
         yield fault(CLASS, f"{words}; these were up since the driver was loaded: {'; '.join(lost)}")
-    elif up < max(_up(other) for other in _same_model(gpu, seen.gpus)):
-        most = max(_up(other) for other in _same_model(gpu, seen.gpus))
+    elif up < max(_links_up(other) for other in _same_model(gpu, seen.gpus)):
+        most = max(_links_up(other) for other in _same_model(gpu, seen.gpus))
         yield fault(CLASS, f"{words}, GPUs of its model here have {most}; not up: {names}")
     elif down:
         yield _judge_without_measure(gpu, seen, words)
 
 
 def _judge_without_measure(gpu: Mapping[str, Any], seen: NvlinkEvidence, words: str) -> GpuFinding:
-    """Some links are not up, all GPUs of the model agree, and nobody has said what to expect."""
-    if _up(gpu) == 0:
+    """The finding where some links are down on all GPUs of the model alike, and no expectation is given."""
+    if _links_up(gpu) == 0:
         if seen.switches or _fabric_is_meant(gpu):
             return fault(CLASS, f"{words}, though it belongs to a switched fabric")
         return warning(f"{words}; taken as not used, because nothing says that they should be (expected_links)")
@@ -163,48 +163,48 @@ def _judge_without_measure(gpu: Mapping[str, Any], seen: NvlinkEvidence, words: 
 def _judge_link(
     gpu: Mapping[str, Any], link: Mapping[str, Any], seen: NvlinkEvidence, limits: NvlinkLimits
 ) -> Iterator[GpuFinding]:
-    end = _end(gpu, link, seen)
+    end = _both_ends(gpu, link, seen)
     for what, why in link["unread"].items():
-        yield unknown(f"{_gpu(gpu)}: {what} of {end} could not be read: {why}", CLASS)
+        yield unknown(f"{_gpu_label(gpu)}: {what} of {end} could not be read: {why}", CLASS)
     if link["state"] == "traffic_disabled":
-        yield warning(f"{_gpu(gpu)}: {end} is active, but carries no traffic by configuration")
+        yield warning(f"{_gpu_label(gpu)}: {end} is active, but carries no traffic by configuration")
     if not is_up(link):
         return
     if not link["counters"] and not link["ber"] and not link["unread"]:
-        yield warning(f"{_gpu(gpu)}: {end} has no error counters with this driver; only its state was judged")
+        yield warning(f"{_gpu_label(gpu)}: {end} has no error counters with this driver; only its state was judged")
     for counter, change in seen.deltas.get(key_of(gpu, link), {}).items():
         limit = limits.links.get(counter, -1.0)
         if limit >= 0 and change["per_hour"] > limit:
             yield fault(
                 CLASS,
-                f"{_gpu(gpu)}: {end}: {counter} grew by {change['delta']:.0f}, "
+                f"{_gpu_label(gpu)}: {end}: {counter} grew by {change['delta']:.0f}, "
                 f"{change['per_hour']:g} an hour; the limit is {limit:g}",
             )
     for kind, rate in link["ber"].items():
         exponent = limits.exponents.get(kind, -1.0)
         if exponent >= 0 and rate["rate"] > 10.0**-exponent:
             words = f"{rate['mantissa']}e-{rate['exponent']}"
-            yield fault(CLASS, f"{_gpu(gpu)}: {end}: {kind} bit error rate {words}; the limit is 1e-{exponent:g}")
+            yield fault(CLASS, f"{_gpu_label(gpu)}: {end}: {kind} bit error rate {words}; the limit is 1e-{exponent:g}")
 
 
-def _end(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: NvlinkEvidence) -> str:
-    """A link by both its ends; one that is down leads to where it led when it was up."""
+def _both_ends(gpu: Mapping[str, Any], link: Mapping[str, Any], seen: NvlinkEvidence) -> str:
+    """A link named by both its ends; for one that is down, the other end is the last known one."""
     remote = link if link["remote"] else seen.was_up.get(key_of(gpu, link), {})
     if not remote.get("remote"):
         return f"link {link['link']} (other end not known)"
     place = f"{remote.get('remote_type') or 'unknown'} {remote['remote']}"
     if remote.get("remote_type") == "gpu":
         other = next((one for one in seen.gpus if one["pci"] == remote["remote"]), None)
-        place = place if other is None else f"{_gpu(other)}"
+        place = place if other is None else f"{_gpu_label(other)}"
     port = remote.get("remote_link")
     return f"link {link['link']} to {place}" + (f" link {port}" if port is not None else "")
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
+def _gpu_label(gpu: Mapping[str, Any]) -> str:
     return f"GPU {gpu['index']}" + (f" ({gpu['pci']})" if gpu["pci"] else "")
 
 
-def _up(gpu: Mapping[str, Any]) -> int:
+def _links_up(gpu: Mapping[str, Any]) -> int:
     return sum(is_up(link) for link in gpu["links"])
 
 

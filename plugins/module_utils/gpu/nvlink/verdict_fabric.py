@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What fabric state, fabric manager and the kernel's lines mean. Pure."""
+"""The verdict on fabric state, fabric manager and the kernel's lines. Pure."""
 
 from __future__ import annotations
 
@@ -70,24 +70,24 @@ def judge_manager(manager: Mapping[str, Any], switches: bool) -> Iterator[GpuFin
 
 
 def judge_kernel(kernel: Mapping[str, Any], required: bool) -> Iterator[GpuFinding]:
-    """NVSwitch and NVLink errors of the last minutes, each told once."""
+    """NVSwitch and NVLink errors of the last minutes, each reported once."""
     if kernel["error"] is not None:
         words = f"NVSwitch errors could not be looked for: {kernel['error']}"
         yield unknown(words, CLASS) if required else warning(words)
     told: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for event in kernel["events"]:
-        told.setdefault(_same(event), []).append(event)
+        told.setdefault(_identity_of(event), []).append(event)
     for events in told.values():
         yield _judge_event(events[-1], len(events))
 
 
-def _same(event: Mapping[str, Any]) -> tuple[Any, ...]:
+def _identity_of(event: Mapping[str, Any]) -> tuple[Any, ...]:
     severity = event.get("severity") or (event.get("nvlink5") or {}).get("severity")
     return (event["kind"], event.get("sxid", event.get("xid")), event.get("pci"), event.get("link"), severity)
 
 
 def _judge_event(event: Mapping[str, Any], count: int) -> GpuFinding:
-    """The severity that is printed in the line wins; a line without one is not taken for harmless."""
+    """The finding of an event: the printed severity decides; a line without one is not taken for harmless."""
     where = f"{event['pci']}" + (f" link {event['link']}" if event.get("link") is not None else "")
     times = f", {count} times" if count > 1 else ""
     if event["kind"] == "sxid":

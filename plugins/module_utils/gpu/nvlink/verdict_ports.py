@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the state and counters of InfiniBand and RoCE ports mean. Pure."""
+"""The verdict on the state and counters of InfiniBand and RoCE ports. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASS = "gpu_comm"
 
 
 def port_key(port: Mapping[str, Any]) -> str:
-    """By which a port is known in the baseline."""
+    """The key of a port in the baseline."""
     return f"port/{port['port']}"
 
 

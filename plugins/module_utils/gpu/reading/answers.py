@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One line that the child says (child.py), as whoever is asked reads it. Pure.
+"""The parser of one line of the child's answer (child.py). Pure.
 
 The child has a library of somebody else's in its memory, whose faults are the child's: what it says is checked.
 """
@@ -19,11 +19,11 @@ _MAPPINGS = ("values", "errors", "host")
 
 
 class AnswerUnreadable(ValueError):
-    """A line that the child of ours does not say."""
+    """A line that our child never writes."""
 
 
 def read(line: bytes, gpus: int) -> dict[str, Any]:
-    """What was said, of a host with so many GPUs so far. Raises ValueError with the reason why it cannot be used."""
+    """The parsed line; gpus: the number of GPUs so far. Raises ValueError with the reason why it is invalid."""
     try:
         said = json.loads(line)
     except RecursionError as error:

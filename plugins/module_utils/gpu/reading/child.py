@@ -37,7 +37,7 @@ Say = Callable[[dict[str, Any]], None]
 
 def serve(requests: int, answers: int) -> None:
     """Answer requests from one descriptor on the other until the first is closed."""
-    _rename(PROCESS_NAME)
+    _rename_thread(PROCESS_NAME)
     lock = threading.Lock()
 
     def say(answer: dict[str, Any]) -> None:
@@ -53,14 +53,14 @@ def serve(requests: int, answers: int) -> None:
 
 
 def answer(say: Say, library: str | None, plan: Sequence[str], skip: Sequence[int]) -> None:
-    """One look at the host."""
+    """Answer one request: read the host and its GPUs."""
     try:
         say({"step": "load"})
         nvml = Nvml(library)
         say({"step": "init"})
         nvml.init()
         try:
-            _read(nvml, say, plan, skip)
+            _read_host(nvml, say, plan, skip)
             say({"step": "shutdown"})
         finally:
             nvml.shutdown()
@@ -71,8 +71,8 @@ def answer(say: Say, library: str | None, plan: Sequence[str], skip: Sequence[in
     say({"done": True})
 
 
-def _read(nvml: Nvml, say: Say, plan: Sequence[str], skip: Sequence[int]) -> None:
-    readers = [(name, _reader(name)) for name in plan]
+def _read_host(nvml: Nvml, say: Say, plan: Sequence[str], skip: Sequence[int]) -> None:
+    readers = [(name, _reader_named(name)) for name in plan]
     fields = Fields()
     say({"step": "host"})
     groups.host(nvml, fields)
@@ -90,7 +90,7 @@ def _read(nvml: Nvml, say: Say, plan: Sequence[str], skip: Sequence[int]) -> Non
         thread.join()
 
 
-def _reader(name: str) -> Callable[[Nvml, Any, Fields], None]:
+def _reader_named(name: str) -> Callable[[Nvml, Any, Fields], None]:
     module, _colon, function = name.partition(":")
     home = _AT_HAND.get(module) or importlib.import_module(f"..{module}", __package__)
     found: Callable[[Nvml, Any, Fields], None] = getattr(home, function)
@@ -98,7 +98,7 @@ def _reader(name: str) -> Callable[[Nvml, Any, Fields], None]:
 
 
 def _read_gpu(nvml: Nvml, say: Say, index: int, readers: Sequence[tuple[str, Callable[..., None]]]) -> None:
-    _rename(f"{PROCESS_NAME}:{index}", threading.get_native_id())
+    _rename_thread(f"{PROCESS_NAME}:{index}", threading.get_native_id())
     say({"gpu": index, "step": "handle"})
     try:
         device = nvml.call("nvmlDeviceGetHandleByIndex", index)
@@ -116,8 +116,8 @@ def _read_gpu(nvml: Nvml, say: Say, index: int, readers: Sequence[tuple[str, Cal
     say({"gpu": index, "done": True})
 
 
-def _rename(name: str, thread: int | None = None) -> None:
-    """Best effort: the name is for those who look, nothing fails without it."""
+def _rename_thread(name: str, thread: int | None = None) -> None:
+    """Set a thread's name for people, as far as possible: errors are ignored."""
     try:
         with open(f"/proc/self/task/{thread or os.getpid()}/comm", "w", encoding="ascii") as comm:
             comm.write(name[:15])

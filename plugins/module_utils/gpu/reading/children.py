@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting the child, and getting rid of it without ever waiting for it.
+"""Starting the child, and abandoning it without ever waiting for it.
 
 A process in uninterruptible sleep does not die of SIGKILL before the driver gives it back, perhaps never.  So nobody
 waits for a child: it is killed, looked at for a moment, and abandoned; when it ends at last, the next start or close of
@@ -47,7 +47,7 @@ class Child:
         os.write(self._requests, line + b"\n")
 
     def lines(self, seconds: float) -> list[bytes] | None:
-        """What was said within a time, perhaps nothing; None when the child has ended, or says too much."""
+        """The lines written within a time, possibly none; None where the child has ended, or its answer is too long."""
         if not select.select([self._answers], [], [], max(0.0, seconds))[0]:
             return []
         chunk = os.read(self._answers, _CHUNK)
@@ -61,28 +61,28 @@ class Child:
         return whole
 
     def abandon(self) -> None:
-        """Kill it and forget it. Takes some milliseconds at most."""
+        """Kill the child without waiting for its end. Takes some milliseconds at most."""
         for descriptor in (self._requests, self._answers):
             os.close(descriptor)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         for _attempt in range(20):
-            if self._reaped():
+            if self._was_reaped():
                 return
             time.sleep(0.001)
         _abandoned.append(self.pid)
 
     def how_it_ended(self) -> str:
-        """For a child of which there are no more lines: how, in words."""
+        """How a child without further lines has ended, in words."""
         if self.end:
             return self.end
         for _attempt in range(50):
-            if self._reaped():
+            if self._was_reaped():
                 return self.end
             time.sleep(0.002)
         return "it closed its answers"
 
-    def _reaped(self) -> bool:
+    def _was_reaped(self) -> bool:
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -100,7 +100,7 @@ def start(way: str) -> Child:
     their_requests, requests = os.pipe()
     answers, their_answers = os.pipe()
     try:
-        launch = _fork if way == FORK else _spawn
+        launch = _start_by_fork if way == FORK else _start_by_spawn
         pid = launch(their_requests, their_answers)
     except OSError:
         os.close(requests)
@@ -112,7 +112,7 @@ def start(way: str) -> Child:
     return Child(pid, requests, answers)
 
 
-def _fork(requests: int, answers: int) -> int:
+def _start_by_fork(requests: int, answers: int) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -128,7 +128,7 @@ def _fork(requests: int, answers: int) -> int:
 
 
 def _close_all_but(*kept: int) -> None:
-    """Descriptors that we inherited: sockets and pipes whose other ends wait for their last holder to go."""
+    """Close inherited descriptors: the other ends of sockets and pipes wait until the last one is closed."""
     low = 3
     for descriptor in sorted(kept):
         os.closerange(low, descriptor)
@@ -136,7 +136,7 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(low, max(low, min(os.sysconf("SC_OPEN_MAX"), 65536)))
 
 
-def _spawn(requests: int, answers: int) -> int:
+def _start_by_spawn(requests: int, answers: int) -> int:
     # Only the exporter comes here, where there is no AnsibleModule; and run_command would wait for the child.
     process = subprocess.Popen(  # pylint: disable=ansible-bad-function
         [sys.executable, "-m", f"{__package__}.child"],
@@ -151,7 +151,7 @@ def _spawn(requests: int, answers: int) -> int:
 
 
 def reap_abandoned() -> None:
-    """Reap what was killed and has ended since."""
+    """Reap the killed children that have ended since."""
     for pid in list(_abandoned):
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was read of one thing: values, and for each that was not read the reason. Nothing is left out in silence."""
+"""The readings of one object: values, and the reason for each that was not read. Nothing is left out silently."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Fields:
         self.errors: dict[str, dict[str, str]] = {}
 
     def take(self, name: str, read: Callable[[], Any]) -> Any:
-        """Read one value, or note why not; the value."""
+        """Read one value, or note why not. Returns the value."""
         try:
             value = read()
         except NvmlFailure as failure:
@@ -43,7 +43,7 @@ class Fields:
         self.values.update(zip(names, values))
 
     def put(self, name: str, value: Any) -> None:
-        """Note what was read elsewhere: a value, or the failure in its place."""
+        """Note the result of another reading: a value, or its failure."""
         if isinstance(value, NvmlFailure):
             self.fail(name, value)
         else:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of one GPU, in groups. Runs in the child; every group may hang, so that it is named before it begins.
+"""The readings of one GPU, in groups. Runs in the child; any group may hang, so each is announced before it begins.
 
 A group is a function C(read(nvml, device, fields)), found by its name C(module:function) in this package.  Other
 modules add groups of their own in the same way: the session is given the names.  PLAN is what the snapshot consists
@@ -74,7 +74,7 @@ _HISTOGRAM = {"remap_banks_max": "max", "remap_banks_high": "high", "remap_banks
 
 
 def pci_address(text: Any) -> str:
-    """C(dddd:bb:dd.f) in lower case, from any of the ways in which the driver, the kernel and people write it.
+    """C(dddd:bb:dd.f) in lower case, from any spelling of the driver, the kernel or people.
 
     Raises NvmlFailure for what is no address.
     """
@@ -87,7 +87,7 @@ def pci_address(text: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Strings come as bytes from some versions of the binding."""
+    """A value as text: some versions of the binding return bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
@@ -125,11 +125,11 @@ def ecc(nvml: Nvml, device: Any, fields: Fields) -> None:
     )
     for name, (kind, counter, field) in _ECC_TOTALS.items():
         fields.take(name, lambda k=kind, c=counter, f=field: _ecc_total(nvml, device, k, c, f))  # type: ignore[misc]
-    fields.take_many(tuple(_SRAM), lambda: _sram(nvml, device))
-    fields.take_many(_REMAP, lambda: _remapped(nvml, device))
-    fields.take_many(tuple(_HISTOGRAM), lambda: _histogram(nvml, device))
+    fields.take_many(tuple(_SRAM), lambda: _sram_errors(nvml, device))
+    fields.take_many(_REMAP, lambda: _remapped_rows(nvml, device))
+    fields.take_many(tuple(_HISTOGRAM), lambda: _remapped_histogram(nvml, device))
     for name, cause in (("retired_corrected", 0), ("retired_uncorrected", 1)):
-        fields.take(name, lambda c=cause: _retired(nvml, device, c))  # type: ignore[misc]
+        fields.take(name, lambda c=cause: _retired_pages(nvml, device, c))  # type: ignore[misc]
     fields.take("retired_pending", lambda: bool(nvml.call("nvmlDeviceGetRetiredPagesPendingStatus", device)))
 
 
@@ -142,7 +142,7 @@ def _ecc_total(nvml: Nvml, device: Any, kind: int, counter: int, field: int) -> 
     )
 
 
-def _sram(nvml: Nvml, device: Any) -> list[Any]:
+def _sram_errors(nvml: Nvml, device: Any) -> list[Any]:
     status = nvml.structure("c_nvmlEccSramErrorStatus_v1_t")
     from_library = _by_reference(nvml, "nvmlDeviceGetSramEccErrorStatus", device, status)
     values = [int(getattr(from_library, member)) for member in _SRAM.values()]
@@ -154,7 +154,7 @@ def _by_reference(nvml: Nvml, name: str, device: Any, structure: Any) -> Any:
     return structure
 
 
-def _remapped(nvml: Nvml, device: Any) -> list[Any]:
+def _remapped_rows(nvml: Nvml, device: Any) -> list[Any]:
     values = nvml.first(
         lambda: nvml.call("nvmlDeviceGetRemappedRows", device),
         lambda: [nvml.field(device, number) for number in (142, 143, 144, 145)],
@@ -163,12 +163,12 @@ def _remapped(nvml: Nvml, device: Any) -> list[Any]:
     return [int(corrected), int(uncorrected), bool(pending), bool(failure)]
 
 
-def _histogram(nvml: Nvml, device: Any) -> list[int]:
+def _remapped_histogram(nvml: Nvml, device: Any) -> list[int]:
     histogram = nvml.call("nvmlDeviceGetRowRemapperHistogram", device)
     return [int(getattr(histogram, member)) for member in _HISTOGRAM.values()]
 
 
-def _retired(nvml: Nvml, device: Any, cause: int) -> int:
+def _retired_pages(nvml: Nvml, device: Any, cause: int) -> int:
     pages = nvml.first(
         lambda: nvml.call("nvmlDeviceGetRetiredPages", device, cause),
         lambda: [0] * int(nvml.field(device, (29, 30)[cause])),
@@ -251,10 +251,10 @@ _NO_INSTANCE = 0xFFFFFFFF
 def processes(nvml: Nvml, device: Any, fields: Fields) -> None:
     """C(processes_KIND): [{pid, used_bytes, gi, ci}]. used_bytes is null where the driver does not tell it."""
     for kind, function in _LISTS.items():
-        fields.take(f"processes_{kind}", lambda f=function: [_process(one) for one in nvml.call(f, device)])  # type: ignore[misc]
+        fields.take(f"processes_{kind}", lambda f=function: [_process_from(one) for one in nvml.call(f, device)])  # type: ignore[misc]
 
 
-def _process(one: Any) -> dict[str, Any]:
+def _process_from(one: Any) -> dict[str, Any]:
     def instance(name: str) -> int | None:
         value = getattr(one, name, None)
         return None if value in (None, _NO_INSTANCE) else int(value)
@@ -269,7 +269,7 @@ def _process(one: Any) -> dict[str, Any]:
 
 
 def host(nvml: Nvml, fields: Fields) -> None:
-    """What is asked once, before any GPU."""
+    """The readings of the host, once before the GPUs."""
     fields.take("driver_version", lambda: text(nvml.call("nvmlSystemGetDriverVersion")))
     fields.take("nvml_version", lambda: text(nvml.call("nvmlSystemGetNVMLVersion")))
     fields.take("cuda_version", lambda: int(nvml.call("nvmlSystemGetCudaDriverVersion")))

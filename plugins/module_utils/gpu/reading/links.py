@@ -19,11 +19,11 @@ _DEVICE_TYPES = {0: "gpu", 1: "ibmnpu", 2: "switch", 255: "unknown"}
 
 def links(nvml: Nvml, device: Any, fields: Fields) -> None:
     """C(nvlinks): [{link, up, remote, remote_type}]; remote: PCI address or null. Empty where there is no NVLink."""
-    fields.take("nvlinks", lambda: _links(nvml, device))
+    fields.take("nvlinks", lambda: _read_links(nvml, device))
 
 
-def _links(nvml: Nvml, device: Any) -> list[dict[str, Any]]:
-    count = _count(nvml, device)
+def _read_links(nvml: Nvml, device: Any) -> list[dict[str, Any]]:
+    count = _count_links(nvml, device)
     found: list[dict[str, Any]] = []
     for link in range(_SEARCH if count is None else count):
         try:
@@ -34,15 +34,15 @@ def _links(nvml: Nvml, device: Any) -> list[dict[str, Any]]:
             if failure.kind == NOT_SUPPORTED:
                 continue  # a slot that this board does not use
             raise
-        found.append({"link": link, "up": up, **(_remote(nvml, device, link) if up else _NOBODY)})
+        found.append({"link": link, "up": up, **(_read_remote(nvml, device, link) if up else _NOBODY)})
     return found
 
 
 _NOBODY: dict[str, Any] = {"remote": None, "remote_type": None}
 
 
-def _count(nvml: Nvml, device: Any) -> int | None:
-    """From the device; None where the driver is too old to tell."""
+def _count_links(nvml: Nvml, device: Any) -> int | None:
+    """The number of links by the device; None where the driver is too old."""
     try:
         return int(nvml.field(device, 91))
     except NvmlFailure as failure:
@@ -51,8 +51,8 @@ def _count(nvml: Nvml, device: Any) -> int | None:
         raise
 
 
-def _remote(nvml: Nvml, device: Any, link: int) -> dict[str, Any]:
-    """The other end. That it cannot be told is no fault of the link."""
+def _read_remote(nvml: Nvml, device: Any, link: int) -> dict[str, Any]:
+    """The other end of a link. An unknown end is no fault of the link."""
     told = Fields()
     told.take("remote", lambda: pci_address(nvml.call("nvmlDeviceGetNvLinkRemotePciInfo", device, link).busId))
     told.take(

@@ -44,7 +44,7 @@ _MEMBERS = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siV
 
 
 class NvmlFailure(Exception):
-    """Something was not read. error: NVML's own name where NVML said it. kind: one of the kinds above."""
+    """A value was not read. error: NVML's own name of the error, where it is NVML's. kind: one of the kinds above."""
 
     def __init__(self, error: str, kind: str, text: str = "") -> None:
         super().__init__(f"{error}: {text}" if text else error)

@@ -46,7 +46,7 @@ def read_host(roots: Roots) -> dict[str, Any]:
         "pci": _part(lambda: _on_the_bus(roots)),
         "nodes": _part(lambda: _nodes(roots.dev)),
         "kernel_driver": _part(lambda: _kernel_driver(roots.proc)),
-        "uptime_seconds": _part(lambda: _uptime(roots.proc / "uptime")),
+        "uptime_seconds": _part(lambda: _read_uptime(roots.proc / "uptime")),
     }
 
 
@@ -69,27 +69,27 @@ def _on_the_bus(roots: Roots) -> list[dict[str, Any]]:
     for entry in sorted((roots.sys / "bus/pci/devices").iterdir()):
         if not _ADDRESS.match(entry.name):
             continue
-        if _text(entry / "vendor").strip() != _NVIDIA or not _text(entry / "class").startswith(_DISPLAY):
+        if _read_text(entry / "vendor").strip() != _NVIDIA or not _read_text(entry / "class").startswith(_DISPLAY):
             continue
         found.append(
             {
                 "pci": entry.name,
-                "driver": _driver(entry),
-                "answers": _answers(entry),
+                "driver": _driver_module(entry),
+                "answers": _driver_answers(entry),
                 "minor": _minor(roots.proc / "driver/nvidia/gpus" / entry.name / "information"),
             }
         )
     return found
 
 
-def _driver(entry: Path) -> str | None:
+def _driver_module(entry: Path) -> str | None:
     try:
         return (entry / "driver").resolve(strict=True).name
     except OSError:
         return None
 
 
-def _answers(entry: Path) -> bool | None:
+def _driver_answers(entry: Path) -> bool | None:
     try:
         with (entry / "config").open("rb", buffering=0) as config:
             head = config.read(4)
@@ -100,7 +100,7 @@ def _answers(entry: Path) -> bool | None:
 
 def _minor(path: Path) -> int | None:
     try:
-        match = _MINOR.search(_text(path))
+        match = _MINOR.search(_read_text(path))
     except OSError:
         return None
     return int(match.group(1)) if match else None
@@ -112,7 +112,7 @@ def _nodes(dev: Path) -> list[int]:
 
 def _kernel_driver(proc: Path) -> str | None:
     try:
-        words = _text(proc / "driver/nvidia/version")
+        words = _read_text(proc / "driver/nvidia/version")
     except FileNotFoundError:
         return None
     match = _MODULE_VERSION.search(words)
@@ -121,13 +121,13 @@ def _kernel_driver(proc: Path) -> str | None:
     return match.group(1)
 
 
-def _uptime(path: Path) -> float:
-    words = _text(path).split()
+def _read_uptime(path: Path) -> float:
+    words = _read_text(path).split()
     if not words or not _SECONDS.match(words[0]):
         raise ValueError(f"{path} begins with no number of seconds")
     return float(words[0])
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     with path.open("rb") as file:
         return file.read(65536).decode("utf-8", "replace")

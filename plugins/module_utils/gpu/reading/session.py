@@ -96,7 +96,9 @@ class NvmlSession:
         skip = {one.gpu for one in earlier if one.gpu is not None}
         if len(earlier) >= MAX_ABANDONED or any(one.gpu is None for one in earlier):
             pids = ", ".join(str(one.pid) for one in earlier)
-            _end(look, HUNG, _hung(f"earlier probes (process {pids}) are still in the driver, and no other is started"))
+            _set_outcome(
+                look, HUNG, _hung(f"earlier probes (process {pids}) are still in the driver, and no other is started")
+            )
         else:
             self._read(look, plan, sorted(skip))
         for one in earlier:
@@ -124,11 +126,15 @@ class NvmlSession:
     def _read(self, look: GpuReading, plan: Sequence[str], skip: list[int]) -> None:
         request = json.dumps({"library": self._library, "plan": list(plan), "skip": skip}).encode()
         try:
-            child = self._asked(request)
+            child = self._send_request(request)
         except OSError as error:
-            _end(look, "unread", _error("child", UNREADABLE, f"no child process could be started: {error.strerror}"))
+            _set_outcome(
+                look,
+                "unread",
+                _error_entry("child", UNREADABLE, f"no child process could be started: {error.strerror}"),
+            )
             return
-        following = _Following(look, skip, self._device_timeout, self._total_timeout)
+        following = _AnswerReader(look, skip, self._device_timeout, self._total_timeout)
         while not following.finished():
             lines = child.lines(following.patience())
             if lines is None:
@@ -144,7 +150,7 @@ class NvmlSession:
         elif look.state != "read":
             self.close()  # a library that does not fit the driver stays loaded as long as its process
 
-    def _asked(self, request: bytes) -> children.Child:
+    def _send_request(self, request: bytes) -> children.Child:
         """A child with the request; one that was kept may have ended meanwhile."""
         if self._child is not None:
             try:
@@ -158,7 +164,7 @@ class NvmlSession:
         return self._child
 
 
-class _Following:
+class _AnswerReader:
     """Follows what the child says, against the clock, and notes it in the look."""
 
     def __init__(self, look: GpuReading, skip: Sequence[int], device_timeout: float, total_timeout: float) -> None:
@@ -166,7 +172,7 @@ class _Following:
         self._skip = skip
         self._limit = device_timeout
         now = time.monotonic()
-        self._end = now + total_timeout
+        self._deadline = now + total_timeout
         self._step = "start"
         self._since = now
         self._waiting: dict[int, float] = {}  # GPU -> when it last said something
@@ -179,9 +185,9 @@ class _Following:
             return True
         now = time.monotonic()
         for index, heard in list(self._waiting.items()):
-            if now >= min(heard + self._limit, self._end):
+            if now >= min(heard + self._limit, self._deadline):
                 self._give_up(index, now)
-        if self._waiting or now < min(self._since + self._limit, self._end):
+        if self._waiting or now < min(self._since + self._limit, self._deadline):
             return False
         if self._look.state == "read" and self.hung:
             return True
@@ -190,13 +196,13 @@ class _Following:
         if self._look.state == "read":
             self._look.errors["nvml"] = _hung(text)
         else:
-            _end(self._look, HUNG, _hung(text))
+            _set_outcome(self._look, HUNG, _hung(text))
         return True
 
     def patience(self) -> float:
         """Seconds until somebody has run out of time."""
         since = min(self._waiting.values()) if self._waiting else self._since
-        return min(since + self._limit, self._end) - time.monotonic()
+        return min(since + self._limit, self._deadline) - time.monotonic()
 
     def heard_all(self, lines: Sequence[bytes]) -> bool:
         """Note answers; False where one of them cannot be read, after which nothing that the child says counts."""
@@ -218,7 +224,7 @@ class _Following:
         self._since = time.monotonic()
         self._step = said.get("step", self._step)
         if "error" in said:
-            self._failed(said["error"])
+            self._failure(said["error"])
         if "host" in said:
             self._look.state = "read"
             self._look.values.update(said["host"]["values"])
@@ -229,11 +235,11 @@ class _Following:
 
     def child_ended(self, how: str) -> None:
         """The child is no more, though nobody told it to."""
-        self._failed(_error("child", UNREADABLE, f"the probe's process ended in step {self._step}: {how}"))
+        self._failure(_error_entry("child", UNREADABLE, f"the probe's process ended in step {self._step}: {how}"))
 
-    def _failed(self, error: dict[str, str]) -> None:
+    def _failure(self, error: dict[str, str]) -> None:
         if self._look.state != "read":
-            _end(self._look, "unread", error)
+            _set_outcome(self._look, "unread", error)
             return
         self._look.errors["nvml"] = error
         for index in self._waiting:
@@ -268,20 +274,20 @@ class _Following:
         if silent >= self._limit:
             gpu.update(state="hung", error=_hung(f"no answer for {silent:.1f} s in step {gpu['step']}"))
         else:
-            gpu.update(state="unread", error=_error("timeout", NOT_READ, f"time was up in step {gpu['step']}"))
+            gpu.update(state="unread", error=_error_entry("timeout", NOT_READ, f"time was up in step {gpu['step']}"))
 
 
 def _new_gpu(index: int) -> dict[str, Any]:
     return {"index": index, "state": "unread", "error": None, "step": None, "values": {}, "errors": {}}
 
 
-def _end(look: GpuReading, state: str, error: dict[str, str]) -> None:
+def _set_outcome(look: GpuReading, state: str, error: dict[str, str]) -> None:
     look.state, look.error = state, error
 
 
 def _hung(text: str) -> dict[str, str]:
-    return _error("hung", HUNG, text)
+    return _error_entry("hung", HUNG, text)
 
 
-def _error(error: str, kind: str, text: str) -> dict[str, str]:
+def _error_entry(error: str, kind: str, text: str) -> dict[str, str]:
     return {"error": error, "kind": kind, "text": text}

@@ -34,10 +34,10 @@ class Abandoned:
 
 def abandoned(proc: Path = Path("/proc")) -> list[Abandoned]:
     """Every child, of whichever session on this host, that was killed and is not gone."""
-    return [found for pid in _pids(proc) for found in [_abandoned(proc, pid)] if found is not None]
+    return [found for pid in _read_pids(proc) for found in [_is_abandoned(proc, pid)] if found is not None]
 
 
-def _abandoned(proc: Path, pid: int) -> Abandoned | None:
+def _is_abandoned(proc: Path, pid: int) -> Abandoned | None:
     if not _NAME.match(_read(proc / str(pid) / "comm").strip()) or not _kill_pending(proc, pid):
         return None
     threads = describe(proc, pid, stuck_only=True)
@@ -64,7 +64,7 @@ def describe(proc: Path, pid: int, stuck_only: bool = False) -> list[dict[str, A
         return []
     for tid in tids[:_MAX_THREADS]:
         root = proc / str(pid) / "task" / str(tid)
-        state = _state(root)
+        state = _read_state(root)
         if state is None or (stuck_only and state != "D"):
             continue
         texts = {name: _read(root / name).strip() or None for name in ("wchan", "syscall", "stack")}
@@ -76,7 +76,7 @@ def in_the_driver(proc: Path = Path("/proc")) -> list[dict[str, Any]]:
     """Threads of any process in uninterruptible sleep that the kernel shows inside of the NVIDIA driver, or that hold
     one of its devices: one of them may hold the lock that all others wait for."""
     found = []
-    for pid in _pids(proc):
+    for pid in _read_pids(proc):
         for thread in describe(proc, pid, stuck_only=True):
             seen = f"{thread['wchan'] or ''} {thread['stack'] or ''}"
             if _DRIVER.search(seen) or _holds_device(proc, pid):
@@ -98,14 +98,14 @@ def _holds_device(proc: Path, pid: int) -> bool:
     return False
 
 
-def _pids(proc: Path) -> list[int]:
+def _read_pids(proc: Path) -> list[int]:
     try:
         return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
     except OSError:
         return []
 
 
-def _state(root: Path) -> str | None:
+def _read_state(root: Path) -> str | None:
     words = _read(root / "stat").rpartition(")")[2].split()
     return words[0] if words else None
 

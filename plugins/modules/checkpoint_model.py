@@ -471,7 +471,7 @@ def act(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if state == "verified":
         return operation.verify(params)
     if state in ("scheduled", "unscheduled"):
-        return _schedule(params, state == "scheduled", check_mode)
+        return _apply_schedule(params, state == "scheduled", check_mode)
     work = {
         "saved": operation.save,
         "restored": operation.restore,
@@ -480,11 +480,11 @@ def act(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }[state]
     result = work(params, check_mode)
     if result["changed"]:
-        result["diff"] = _diff(params, result)
+        result["diff"] = _diff_of(params, result)
     return result
 
 
-def _diff(params: dict[str, Any], result: dict[str, Any]) -> dict[str, str]:
+def _diff_of(params: dict[str, Any], result: dict[str, Any]) -> dict[str, str]:
     gone = "".join(f"{identity}\n" for identity in [*result.get("removed", []), *result.get("leftovers", [])])
     checkpoint = result.get("checkpoint") or {}
     where = params["dest"] or params["engine_state_dir"] or "" if params["state"] == "restored" else ""
@@ -492,7 +492,7 @@ def _diff(params: dict[str, Any], result: dict[str, Any]) -> dict[str, str]:
     return {"before": gone, "after": new if params["state"] in ("saved", "restored") else ""}
 
 
-def _schedule(params: dict[str, Any], wanted: bool, check_mode: bool) -> dict[str, Any]:
+def _apply_schedule(params: dict[str, Any], wanted: bool, check_mode: bool) -> dict[str, Any]:
     name = check_series(params["name"])
     if not wanted:
         change = timer_install.uninstall(name, check_mode)

@@ -119,7 +119,7 @@ def clean(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> N
         raise CleaningError(f"{status.label} is {status.state}: {status.detail}; nothing was touched")
     _end_processes(service, status, params["timeout"], check_mode, result)
     _empty_caches(params["cache_paths"], check_mode, result)
-    _tell_shared_memory(result)
+    _report_shared_memory(result)
     if not check_mode:
         service.forget_failures()
 
@@ -156,7 +156,7 @@ def _empty_caches(paths: list[str], check_mode: bool, result: dict[str, Any]) ->
     result["changed"] = bool(result["changed"] or result["removed"])
 
 
-def _tell_shared_memory(result: dict[str, Any]) -> None:
+def _report_shared_memory(result: dict[str, Any]) -> None:
     try:
         count = sum(1 for _entry in _SHARED_MEMORY.iterdir())
     except OSError:

@@ -260,25 +260,25 @@ def argument_spec() -> dict[str, Any]:
 
 def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Take the snapshot; the keys of the module's result. Raises ValueError and SnapshotError."""
-    _check(params)
+    _check_params(params)
     dest = Path(params["dest"])
     host = params["host"] or platform.node()
     named = params["incident"] or "manual"
     incident = snapshot.Incident(named, params["attempt"], host, params["run"], params["phase"])
     there = snapshot.existing(dest, incident) if params["incident"] else None
     if there is not None:
-        return _already(there, params["excerpt_bytes"])
-    scope = _scope(params)
+        return _existing_result(there, params["excerpt_bytes"])
+    scope = _scope_from(params)
     limit = bundle.budget(dest, params["max_bytes"], params["min_free"])
     name = snapshot.bundle_name(incident, time.time())
     parts = snapshot.plan(scope, incident, dest)
     if check_mode:
-        return _result(dest / name, None, [part.name for part in parts])
+        return _bundle_result(dest / name, None, [part.name for part in parts])
     limits = bundle.BundleLimits(limit, params["deadline"])
     written = bundle.write(dest / name, snapshot.head(incident, scope, limits), parts, limits)
     removed, complaints = retention.apply(dest, incident.host, params["keep"], written.path)
     return {
-        **_result(written.path, written.size, list(written.parts)),
+        **_bundle_result(written.path, written.size, list(written.parts)),
         "truncated": list(written.truncated),
         "unreadable": [{"name": name, "reason": reason} for name, reason in written.unreadable.items()],
         "removed": removed,
@@ -287,7 +287,7 @@ def take(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _check(params: dict[str, Any]) -> None:
+def _check_params(params: dict[str, Any]) -> None:
     if (params["engine"] is None) != (params["url"] is None):
         raise ValueError("engine and url must be given together")
     for name in ("max_bytes", "log_lines", "command_timeout", "deadline", "attempt"):
@@ -298,7 +298,7 @@ def _check(params: dict[str, Any]) -> None:
             raise ValueError(f"{name} must not be less than 0")
 
 
-def _scope(params: dict[str, Any]) -> snapshot.Scope:
+def _scope_from(params: dict[str, Any]) -> snapshot.Scope:
     engine = server = None
     if params["engine"] is not None:
         transport = HttpTransport(params["validate_certs"], params["ca_path"])
@@ -318,16 +318,16 @@ def _scope(params: dict[str, Any]) -> snapshot.Scope:
     )
 
 
-def _already(path: Path, excerpt_bytes: int) -> dict[str, Any]:
+def _existing_result(path: Path, excerpt_bytes: int) -> dict[str, Any]:
     manifest = bundle.read_manifest(path) or {}
     parts = manifest.get("parts", [])
-    result = _result(path, sum(part["bytes"] for part in parts), [part["name"] for part in parts])
+    result = _bundle_result(path, sum(part["bytes"] for part in parts), [part["name"] for part in parts])
     result.update(changed=False, existing=True, unreadable=manifest.get("unreadable", []))
     result["excerpts"] = bundle.excerpts(path, excerpt_bytes)
     return result
 
 
-def _result(path: Path, size: Optional[int], parts: list[str]) -> dict[str, Any]:
+def _bundle_result(path: Path, size: Optional[int], parts: list[str]) -> dict[str, Any]:
     return {
         "changed": True,
         "existing": False,

@@ -341,28 +341,28 @@ def argument_spec() -> dict[str, Any]:
 
 def act(params: dict[str, Any], check_mode: bool) -> draining.DrainOutcome:
     """Do what was asked. Raises ValueError for options that cannot be."""
-    _check(params)
+    _check_params(params)
     server = None if params["server"] is None else check_name("server", params["server"])
     balancer = open_balancer(params["balancer"])
     if params["state"] == "queried":
         return querying.query(balancer, params["balancer"]["lock_dir"], server)
-    rules = _rules(params)
-    parts = draining.DrainContext(
+    rules = _rules_from(params)
+    context = draining.DrainContext(
         balancer,
         params["server"],
-        _engine(params, params["engine_url"]) if params["engine_url"] else None,
-        {name: _engine(params, str(url)) for name, url in params["peers"].items()},
+        _open_engine(params, params["engine_url"]) if params["engine_url"] else None,
+        {name: _open_engine(params, str(url)) for name, url in params["peers"].items()},
         poll=params["poll"],
     )
     if params["state"] == "drained":
-        return draining.drain(parts, rules, check_mode)
+        return draining.drain(context, rules, check_mode)
     plan = activation.ActivationPlan(
         params["weight"], params["slow_start"], params["slow_start_steps"], params["deadline"], params["require_ready"]
     )
-    return activation.activate(parts, plan, check_mode)
+    return activation.activate(context, plan, check_mode)
 
 
-def _rules(params: dict[str, Any]) -> policy.DrainRules:
+def _rules_from(params: dict[str, Any]) -> policy.DrainRules:
     return policy.DrainRules(
         pool.parse_needed(params["min_available"]),
         params["count_unchecked"],
@@ -375,7 +375,7 @@ def _rules(params: dict[str, Any]) -> policy.DrainRules:
     )
 
 
-def _check(params: dict[str, Any]) -> None:
+def _check_params(params: dict[str, Any]) -> None:
     for name, least in _AT_LEAST.items():
         if not least <= params[name] < math.inf:
             raise ValueError(f"{name} must be at least {least}, not {params[name]}")
@@ -389,7 +389,7 @@ def _check(params: dict[str, Any]) -> None:
         raise ValueError("witnesses=engine needs engine_url")
 
 
-def _engine(params: dict[str, Any], url: str) -> Engine:
+def _open_engine(params: dict[str, Any], url: str) -> Engine:
     transport = HttpTransport(params["validate_certs"], params["ca_path"])
     timeout, key = params["engine_timeout"], params["api_key"]
     options = params["engine_options"]
@@ -408,22 +408,24 @@ def result_of(outcome: draining.DrainOutcome, state: str, check_mode: bool) -> d
         "before": asdict(outcome.before) if outcome.before else None,
         "after": after,
         "pool": [asdict(member) for member in outcome.pool],
-        "in_flight": {"balancer": _count(outcome.balancer), "engine": _count(outcome.engine)},
+        "in_flight": {"balancer": _count_document(outcome.balancer), "engine": _count_document(outcome.engine)},
         "obstacles": [asdict(obstacle) for obstacle in outcome.obstacles],
         "aborted": outcome.aborted,
         "seconds": outcome.seconds,
         "diff": {
-            "before": _shown(outcome.before, outcome.in_flight_before, None),
-            "after": _shown(outcome.after, None if check_mode else outcome.balancer, after),
+            "before": _diff_side(outcome.before, outcome.in_flight_before, None),
+            "after": _diff_side(outcome.after, None if check_mode else outcome.balancer, after),
         },
     }
 
 
-def _count(count: Optional[Count]) -> Optional[dict[str, Any]]:
+def _count_document(count: Optional[Count]) -> Optional[dict[str, Any]]:
     return asdict(count) if count else None
 
 
-def _shown(member: Optional[PoolMember], count: Optional[Count], predicted: Optional[dict[str, Any]]) -> dict[str, Any]:
+def _diff_side(
+    member: Optional[PoolMember], count: Optional[Count], predicted: Optional[dict[str, Any]]
+) -> dict[str, Any]:
     """One side of the diff."""
     if member is None:
         return {}

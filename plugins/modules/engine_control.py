@@ -159,36 +159,38 @@ def order(engine: Engine, state: str, check_mode: bool) -> dict[str, Any]:
     method = ORDERS[state]
     before = look(engine)
     if is_reached(state, before):
-        return _result(False, before, before)
+        return _result_from(False, before, before)
     if method in engine.cannot:
         raise NotSupported(engine.cannot[method])
     if check_mode:
-        return {**_result(True, before, expected(state, before)), "after": None}
+        return {**_result_from(True, before, expected(state, before)), "after": None}
     getattr(engine, method)()
     after = look(engine)
     wrong = contradiction(state, after)
     if wrong is not None:
         raise EngineError("answered", f"the server answered that it is done, but {wrong}")
-    return _result(True, before, after)
+    return _result_from(True, before, after)
 
 
-def _result(changed: bool, before: Condition, after: Condition) -> dict[str, Any]:
+def _result_from(changed: bool, before: Condition, after: Condition) -> dict[str, Any]:
     return {
         "changed": changed,
         "not_supported": False,
-        "before": _told(before),
-        "after": _told(after),
+        "before": _condition_document(before),
+        "after": _condition_document(after),
         "reasons": list(after.reasons),
-        "diff": {"before": _lines(before), "after": _lines(after)},
+        "diff": {"before": _diff_lines(before), "after": _diff_lines(after)},
     }
 
 
-def _told(seen: Condition) -> dict[str, Any]:
+def _condition_document(seen: Condition) -> dict[str, Any]:
     return {"accepting": seen.accepting, "awake": seen.awake, "in_flight": seen.in_flight}
 
 
-def _lines(seen: Condition) -> str:
-    return "".join(f"{name}: {'unknown' if value is None else value}\n" for name, value in _told(seen).items())
+def _diff_lines(seen: Condition) -> str:
+    return "".join(
+        f"{name}: {'unknown' if value is None else value}\n" for name, value in _condition_document(seen).items()
+    )
 
 
 def main() -> None:

@@ -299,7 +299,7 @@ def asked(params: dict[str, Any]) -> ExamineOptions:
         pcie_generation=params["expected_pcie_generation"],
         nvlinks=params["expected_nvlinks"],
         busy_percent=params["busy_percent"],
-        thresholds={name: _number(name, limit) for name, limit in params["thresholds"].items()},
+        thresholds={name: _check_number(name, limit) for name, limit in params["thresholds"].items()},
     )
     return ExamineOptions(
         library=params["nvml_library"],
@@ -315,7 +315,7 @@ def asked(params: dict[str, Any]) -> ExamineOptions:
     )
 
 
-def _number(name: str, limit: object) -> float:
+def _check_number(name: str, limit: object) -> float:
     try:
         return float(str(limit))
     except ValueError:

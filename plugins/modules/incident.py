@@ -162,21 +162,21 @@ def order(receiver: ReceiverClient, number: int, action: str, comment: str, chec
     before = receiver.incident(number)
     found = standing(action, before)
     if not found.to_give:
-        after, lines = before, _lines(before["state"], last_order(before))
+        after, lines = before, _diff_lines(before["state"], last_order(before))
     elif check_mode:
-        after, lines = before, _lines(LEADS_TO[action], f"{action} by whoever this token is of")
+        after, lines = before, _diff_lines(LEADS_TO[action], f"{action} by whoever this token is of")
     else:
         after = receiver.order(number, action, comment)
-        lines = _lines(after["state"], last_order(after))
+        lines = _diff_lines(after["state"], last_order(after))
     return {
         "changed": found.to_give,
         "incident": shown(after),
         "reason": found.reason,
-        "diff": {"before": _lines(before["state"], last_order(before)), "after": lines},
+        "diff": {"before": _diff_lines(before["state"], last_order(before)), "after": lines},
     }
 
 
-def _lines(state: str, ordered: "str | None") -> str:
+def _diff_lines(state: str, ordered: "str | None") -> str:
     return f"state: {state}\nlast order: {ordered or 'none'}\n"
 
 

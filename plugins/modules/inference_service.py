@@ -211,25 +211,29 @@ def argument_spec() -> dict[str, Any]:
 def change(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     """Do what is asked, noting in result what was done. Raises ValueError and ServiceError."""
     service = registry.require_service(params, params["timeout"])
-    _check(params)
+    _check_params(params)
     before = acting.readable(service.status())
-    result["service"] = _told(before)
-    stops, starts = _steps(params["state"], before)
+    result["service"] = _status_document(before)
+    stops, starts = _needed_steps(params["state"], before)
     if starts and params["pid_file"] and not params["start_command"]:
         raise ValueError("a service with a pid_file needs a start_command to be started")
-    result["diff"] = {"before": _shown(before), "after": _shown(before)}
+    result["diff"] = {"before": _diff_line(before), "after": _diff_line(before)}
     if check_mode:
         result["changed"] = stops or starts
-        result["diff"]["after"] = _expected(before, params["state"]) if stops or starts else _shown(before)
+        result["diff"]["after"] = (
+            _expected_diff_line(before, params["state"]) if stops or starts else _diff_line(before)
+        )
         return
     try:
-        _act(service, params, stops, starts, result)
+        _stop_and_start(service, params, stops, starts, result)
     finally:
         after = service.status()
-        result["service"], result["diff"]["after"] = _told(after), _shown(after)
+        result["service"], result["diff"]["after"] = _status_document(after), _diff_line(after)
 
 
-def _act(service: Service, params: dict[str, Any], stops: bool, starts: bool, result: dict[str, Any]) -> None:
+def _stop_and_start(
+    service: Service, params: dict[str, Any], stops: bool, starts: bool, result: dict[str, Any]
+) -> None:
     if stops:
         result["changed"] = True
         result["stopped"] = asdict(acting.stop(service, params["stop_timeout"], params["kill_after"]))
@@ -238,7 +242,7 @@ def _act(service: Service, params: dict[str, Any], stops: bool, starts: bool, re
         acting.start(service, params["start_timeout"])
 
 
-def _steps(state: str, before: Status) -> tuple[bool, bool]:
+def _needed_steps(state: str, before: Status) -> tuple[bool, bool]:
     """Whether it has to be stopped, and whether it has to be started."""
     down = before.process_gone and before.state in WITHOUT_PROCESS
     if state == "started":
@@ -246,28 +250,28 @@ def _steps(state: str, before: Status) -> tuple[bool, bool]:
     return not down, state == "restarted"
 
 
-def _check(params: dict[str, Any]) -> None:
+def _check_params(params: dict[str, Any]) -> None:
     for name in ("stop_timeout", "start_timeout"):
         if not 0 <= params[name] < float("inf"):
             raise ValueError(f"{name} must be a number of seconds, 0 or more")
 
 
-def _told(status: Status) -> dict[str, Any]:
+def _status_document(status: Status) -> dict[str, Any]:
     names = ("kind", "name", "readable", "reason", "state", "detail", "main_pid", "cgroup", "since", "restarts_itself")
     end = {name: getattr(status.end, name) for name in ("text", "clean", "exit_code", "signal")}
     return {**{name: getattr(status, name) for name in names}, "end": end}
 
 
-def _shown(status: Status) -> str:
+def _diff_line(status: Status) -> str:
     process = "no process" if status.main_pid is None else f"process {status.main_pid}"
     return f"{status.label}: {status.state}, {process}\n"
 
 
-def _expected(before: Status, state: str) -> str:
+def _expected_diff_line(before: Status, state: str) -> str:
     return f"{before.label}: {'stopped, no process' if state == 'stopped' else 'running, a new process'}\n"
 
 
-def _secrets(params: dict[str, Any]) -> Iterator[str]:
+def _secret_values(params: dict[str, Any]) -> Iterator[str]:
     """Values that must not be seen in the task's output, its own arguments included."""
     for name, value in (params["environment"] or {}).items():
         if is_secret_name(str(name)):
@@ -278,7 +282,7 @@ def _secrets(params: dict[str, Any]) -> Iterator[str]:
             yield word.partition("=")[2] if word.startswith("-") and "=" in word else word
 
 
-def _said(params: dict[str, Any]) -> list[str]:
+def _last_words_of(params: dict[str, Any]) -> list[str]:
     """What the service said before it could not be started or stopped."""
     return read_last_words(registry.require_service(params, params["timeout"]))
 
@@ -290,13 +294,13 @@ def main() -> None:
         required_one_of=[registry.NAMES],
         supports_check_mode=True,
     )
-    module.no_log_values.update(filter(None, _secrets(module.params)))
+    module.no_log_values.update(filter(None, _secret_values(module.params)))
     host_lock.at_work()
     result: dict[str, Any] = {"changed": False, "service": None, "stopped": None}
     try:
         change(module.params, module.check_mode, result)
     except (ServiceError, Unread, ValueError) as error:
-        result["last_words"] = _said(module.params) if isinstance(error, ServiceError) else []
+        result["last_words"] = _last_words_of(module.params) if isinstance(error, ServiceError) else []
         module.fail_json(msg=str(error), **result)
     module.exit_json(**result)
 

@@ -280,7 +280,7 @@ def asked_for(params: dict[str, Any]) -> NvlinkOptions:
             raise ValueError(f"{name} must be more than zero")
     return NvlinkOptions(
         state_dir=Path(params["state_dir"]),
-        expected=_expected(params),
+        expected=_expected_links(params),
         limits=NvlinkLimits.of(params["link_rates"], params["port_rates"], params["ber_exponents"]),
         window=params["window"],
         command_timeout=params["timeout"],
@@ -291,7 +291,7 @@ def asked_for(params: dict[str, Any]) -> NvlinkOptions:
     )
 
 
-def _expected(params: dict[str, Any]) -> ExpectedLinks:
+def _expected_links(params: dict[str, Any]) -> ExpectedLinks:
     by_gpu = {}
     for gpu, links in params["expected_links_by_gpu"].items():
         try:

@@ -141,15 +141,15 @@ def turn(receiver: ReceiverClient, state: str, comment: str, check_mode: bool) -
     before = receiver.switch()
     wanted = state == "paused"
     if state == "queried" or before["paused"] == wanted:
-        line = _line(before["paused"])
+        line = _diff_line(before["paused"])
         return {"changed": False, **before, "diff": {"before": line, "after": line}}
     after = before if check_mode else receiver.turn(ORDERS[state], comment)
     if not check_mode and after["paused"] != wanted:
         raise ReceiverError(f"the receiver answered that it is done, but actions are not {state}: was it turned back?")
-    return {"changed": True, **after, "diff": {"before": _line(before["paused"]), "after": _line(wanted)}}
+    return {"changed": True, **after, "diff": {"before": _diff_line(before["paused"]), "after": _diff_line(wanted)}}
 
 
-def _line(paused: bool) -> str:
+def _diff_line(paused: bool) -> str:
     return f"actions: {'paused' if paused else 'not paused'}\n"
 
 

@@ -57,7 +57,7 @@ def without_ours(text: str) -> str:
                 raise _not_pairs(number)
             kept.append(line)
             continue
-        end = _end(number, lines)
+        end = _skip_to_end(number, lines)
         if not before.strip(" "):
             # What was added at the end of a text without a line break there began with one.
             if kept and not end.endswith("\n"):
@@ -73,7 +73,7 @@ def without_ours(text: str) -> str:
     return "".join(kept)
 
 
-def _end(number: int, lines: Iterator[tuple[int, str]]) -> str:
+def _skip_to_end(number: int, lines: Iterator[tuple[int, str]]) -> str:
     """Pass over lines of ours up to the last one, and return that."""
     for _number, line in lines:
         if line.strip(" \r\n") == END:

@@ -94,7 +94,7 @@ def ask(server: PrometheusServer, jobs: Jobs) -> Telling:
     wrong = []
     for url in server.urls:
         try:
-            return _ask(server, url, jobs)
+            return _ask_server(server, url, jobs)
         except _Failed as failed:
             wrong.append(f"{url}: {failed}")
     raise CannotAsk("; ".join(wrong))
@@ -104,7 +104,7 @@ class _Failed(Exception):
     pass
 
 
-def _ask(server: PrometheusServer, url: str, jobs: Jobs) -> Telling:
+def _ask_server(server: PrometheusServer, url: str, jobs: Jobs) -> Telling:
     ours = f"{{__name__=~{json.dumps('|'.join(METRICS))},{presence.of_jobs(jobs.exporter)}}}"
     targets = _get(server, url, "/api/v1/targets", {"state": "active"})
     up = _get(server, url, "/api/v1/query", {"query": presence.query(jobs.all)})

@@ -41,7 +41,7 @@ class ReceiverClient:
     def incidents(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The newest incidents that are so. Raises ReceiverError."""
         path = "/api/v1/incidents"
-        told = self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+        told = self._request("GET", f"{path}?{urlencode(query)}" if query else path)
         listed = told.get("incidents")
         if not isinstance(listed, list) or not all(_is_incident(each) for each in listed):
             raise ReceiverError(f"what is at {self._url} answers, but not with incidents as a receiver has them")
@@ -49,19 +49,19 @@ class ReceiverClient:
 
     def incident(self, number: int) -> dict[str, Any]:
         """One incident with all that belongs to it. Raises ReceiverError; of status 404 and known for none."""
-        return self._checked(self._ask("GET", f"/api/v1/incidents/{number}"))
+        return self._checked(self._request("GET", f"/api/v1/incidents/{number}"))
 
     def order(self, number: int, action: str, comment: str) -> dict[str, Any]:
         """Give an order about an incident; the incident afterwards. Raises ReceiverError."""
-        return self._checked(self._ask("POST", f"/api/v1/incidents/{number}/{action}", _said(comment)))
+        return self._checked(self._request("POST", f"/api/v1/incidents/{number}/{action}", _comment_body(comment)))
 
     def switch(self) -> dict[str, Any]:
         """Whether all actions are paused: C(paused), C(since), C(by), C(reason). Raises ReceiverError."""
-        return self._switch(self._ask("GET", "/api/v1/pause"))
+        return self._switch(self._request("GET", "/api/v1/pause"))
 
     def turn(self, order: str, comment: str) -> dict[str, Any]:
         """C(pause) or C(resume) all actions; the switch afterwards. Raises ReceiverError."""
-        return self._switch(self._ask("POST", f"/api/v1/{order}", _said(comment)))
+        return self._switch(self._request("POST", f"/api/v1/{order}", _comment_body(comment)))
 
     def _checked(self, told: dict[str, Any]) -> dict[str, Any]:
         lists = ("alerts", "runs", "timeline", "notices")
@@ -74,7 +74,7 @@ class ReceiverClient:
             raise ReceiverError(f"what is at {self._url} answers, but not whether actions are paused")
         return {name: told.get(name) for name in ("paused", "since", "by", "reason")}
 
-    def _ask(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
         content = None if body is None else json.dumps(body).encode()
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         request = EngineRequest(method, self._url + path, self._timeout, headers, content, _LARGEST_ANSWER)
@@ -90,7 +90,7 @@ class ReceiverClient:
         return told
 
 
-def _said(comment: str) -> dict[str, str] | None:
+def _comment_body(comment: str) -> dict[str, str] | None:
     return {"comment": comment} if comment else None
 
 

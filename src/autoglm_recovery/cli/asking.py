@@ -94,7 +94,7 @@ def _option(variable: str, says: str, **more: Any) -> Any:
     return typer.Option(envvar=variable, help=says, rich_help_panel="Receiver", **more)
 
 
-def _take(ctx: typer.Context, file: Path | None) -> Path | None:
+def _read_client_file(ctx: typer.Context, file: Path | None) -> Path | None:
     """Read the client's file: the one that is named, or the first that is there."""
     found = file or next((each for each in map(Path.expanduser, FILES) if each.is_file()), None)
     return config_file.take_some(ctx, found, _NAMES)
@@ -121,7 +121,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
                 "AUTOGLM_CONFIG",
                 f"A YAML file with these options; else {' or '.join(map(str, FILES))}.",
                 is_eager=True,
-                callback=_take,
+                callback=_read_client_file,
             ),
         ],
         None,

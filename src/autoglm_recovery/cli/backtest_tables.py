@@ -47,13 +47,13 @@ def print_report(told: Mapping[str, Any]) -> None:
 
 def _head(told: Mapping[str, Any]) -> Iterable[str]:
     record, alerts = told["record"], told["alerts"]
-    yield f"{told['prometheus']} from {_when(record['since'])} to {_when(record['until'])} UTC"
+    yield f"{told['prometheus']} from {_utc_time(record['since'])} to {_utc_time(record['until'])} UTC"
     if record["begins"] is None:
         yield "nothing was recorded in all that time: this says nothing about the policy"
     elif record["begins"] > record["since"]:
-        yield f"the record begins at {_when(record['begins'])}"
+        yield f"the record begins at {_utc_time(record['begins'])}"
     for hole in record["holes"][:_MOST_ROWS]:
-        yield f"nothing was recorded from {_when(hole['from'])} to {_when(hole['until'])}"
+        yield f"nothing was recorded from {_utc_time(hole['from'])} to {_utc_time(hole['until'])}"
     yield from (f"Prometheus warns: {warning}" for warning in record["warnings"])
     yield (
         f"{record['series']} alerts fired {record['fired']} times: {alerts['joined']} taken in, {alerts['refused']}"
@@ -71,7 +71,7 @@ def _head(told: Mapping[str, Any]) -> Iterable[str]:
     yield f"{told['incidents']['total']} incidents{standing}; {len(told['runs'])} runs"
     for of, most in told["busiest_minute"].items():
         if most:
-            yield f"busiest minute: {most['count']} {of} at {_when(most['at'])}"
+            yield f"busiest minute: {most['count']} {of} at {_utc_time(most['at'])}"
     yield from (f"assumed: {assumption}" for assumption in told["assumptions"])
 
 
@@ -88,7 +88,7 @@ def _alike(stops: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     for (failure_class, reason), mine in sorted(found.items(), key=lambda one: -len(one[1])):
         hosts = sorted({stop["host"] for stop in mine})
         named = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        rows.append((len(mine), _when(mine[0]["at"]), named, failure_class, reason))
+        rows.append((len(mine), _utc_time(mine[0]["at"]), named, failure_class, reason))
     return rows
 
 
@@ -106,7 +106,7 @@ def _table(console: Console, title: str, headings: Sequence[str], rows: Sequence
         console.print(f"and {len(rows) - _MOST_ROWS} more; --json has all of them")
 
 
-def _when(at: str) -> str:
+def _utc_time(at: str) -> str:
     return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -46,7 +46,7 @@ def backup(
         "taken_at": clocks.iso_second(about.taken_at),
         "installation": about.installation,
     }
-    _say(told, f"saved {path} ({size} bytes) of {told['taken_at']}", as_json=as_json)
+    _print_result(told, f"saved {path} ({size} bytes) of {told['taken_at']}", as_json=as_json)
 
 
 def restore(
@@ -92,7 +92,7 @@ def restore(
         "runs": list(restored.runs),
         "forgotten_alerts": restored.forgotten,
     }
-    _say(told, "\n".join(lines), as_json=as_json)
+    _print_result(told, "\n".join(lines), as_json=as_json)
 
 
 def _database_of(state_dir: Path) -> Path:
@@ -102,5 +102,5 @@ def _database_of(state_dir: Path) -> Path:
     return path.resolve()
 
 
-def _say(told: dict[str, Any], text: str, *, as_json: bool) -> None:
+def _print_result(told: dict[str, Any], text: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(told, indent=2) if as_json else text)

@@ -52,7 +52,7 @@ def check(
         refuse(error)
     found = [] if inventory is None else _findings(policy, inventory)
     wrong = [finding for finding in found if finding.level == "wrong"]
-    notes = [*_notes(policy), *(_told(finding) for finding in found if finding not in wrong)]
+    notes = [*_notes(policy), *(_finding_line(finding) for finding in found if finding not in wrong)]
     if as_json:
         findings = [asdict(finding) for finding in wrong]
         typer.echo(json.dumps({"ok": not wrong, "problems": [], "notes": notes, "findings": findings}))
@@ -67,12 +67,12 @@ def _print(file: Path, inventory: Path | None, wrong: Sequence[DoctorFinding], n
     if inventory is not None and not wrong:
         typer.echo(f"{inventory}: ok")
     for finding in wrong:
-        typer.echo(plain(f"{inventory}: {_told(finding)}"), err=True)
+        typer.echo(plain(f"{inventory}: {_finding_line(finding)}"), err=True)
     for note in notes:
         typer.echo(plain(f"note: {note}"))
 
 
-def _told(finding: DoctorFinding) -> str:
+def _finding_line(finding: DoctorFinding) -> str:
     where = f"{finding.where}: " if finding.where else ""
     return f"{where}{finding.what}" + (f" ({finding.do})" if finding.do else "")
 

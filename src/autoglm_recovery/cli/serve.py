@@ -114,14 +114,14 @@ def serve(  # noqa: PLR0913, PLR0917 - options are arguments
     )
     try:
         if only_check:
-            _say(settings, as_json=as_json)
+            _print_check(settings, as_json=as_json)
         else:
             run(settings)
     except (AnsibleError, AuthError, InventoryError, ListenError, PolicyError, ServeError) as error:
         refuse(error)
 
 
-def _say(settings: ReceiverSettings, *, as_json: bool) -> None:
+def _print_check(settings: ReceiverSettings, *, as_json: bool) -> None:
     from autoglm_recovery.receiver.serve.check import check_start  # noqa: PLC0415 - as in serve
 
     found = check_start(settings)

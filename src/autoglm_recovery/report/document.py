@@ -78,7 +78,7 @@ def report_on(incident: Mapping[str, Any]) -> Report:
         for line in incident["timeline"]
     )
     return Report(
-        title=f"Incident {incident['id']}: {incident['failure_class']} on {_where(incident)}",
+        title=f"Incident {incident['id']}: {incident['failure_class']} on {_target_in_words(incident)}",
         outcome=_outcome(incident),
         facts=_facts(incident, began),
         stages=tuple(_stages(lines, began)),
@@ -168,7 +168,7 @@ def _open_ends(incident: Mapping[str, Any]) -> Iterable[str]:
         yield "Nothing was done: the alert resolved by itself. The cause is not known to have gone."
 
 
-def _where(incident: Mapping[str, Any]) -> str:
+def _target_in_words(incident: Mapping[str, Any]) -> str:
     return f"{incident['service']} on {incident['host']}" if incident.get("service") else str(incident["host"])
 
 

@@ -79,7 +79,7 @@ def rungs(
 
 def _run(policy: Policy, situation: Situation, ladder: Sequence[str], rung: int, missing: Sequence[str]) -> Decision:
     over = f", passing over {_without_playbook(missing)}" if missing else ""
-    why = _why(policy, situation, ladder, rung) + over
+    why = _reason_for(policy, situation, ladder, rung) + over
     return Decision(Verb.run, why, action=ladder[rung], attempt=len(situation.attempts) + 1)
 
 
@@ -132,7 +132,7 @@ def _refused(situation: Situation, action: str, repertoire: Repertoire) -> str |
     return None
 
 
-def _why(policy: Policy, situation: Situation, ladder: Sequence[str], rung: int) -> str:
+def _reason_for(policy: Policy, situation: Situation, ladder: Sequence[str], rung: int) -> str:
     place = f"rung {rung + 1} of {len(ladder)} for {situation.failure_class}"
     history = _history(policy, situation)
     if tries(situation, ladder[rung]):

@@ -41,19 +41,19 @@ class FirstLook:
 
     def _step(self) -> float:
         config = self._config()
-        _tell([*check_inventory(config.fleet, config.policy), *check_present(config)])
+        _log_findings([*check_inventory(config.fleet, config.policy), *check_present(config)])
         launchers = config.policy.launchers
         # A collection of somebody's own may not have the playbook; AWX has an inventory and credentials of its own.
         if PLAYBOOK in config.playbooks and launchers.default == "local":
             trial = PlaybookTrial(self._directory, launchers.local.execution_environment)
             found = try_run(trial, config.fleet, config.inventory, lambda: self.worker.stopping)
             if not self.worker.stopping:
-                _tell(found)
+                _log_findings(found)
                 log.info("an empty run was tried", well=all(each.level is FindingLevel.ok for each in found))
         return UNTIL_WOKEN
 
 
-def _tell(findings: Iterable[DoctorFinding]) -> None:
+def _log_findings(findings: Iterable[DoctorFinding]) -> None:
     wrong = [finding for finding in findings if finding.level in (FindingLevel.wrong, FindingLevel.unknown)]
     for finding in wrong[:MOST_TOLD]:
         log.warning(f"{finding.check}: {finding.what}", where=finding.where or None, do=finding.do or None)

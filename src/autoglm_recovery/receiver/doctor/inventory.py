@@ -78,10 +78,10 @@ def _service(where: str, service: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     for key in ("name", "pool"):
         if TEMPLATE.search(str(service.get(key, ""))):
             yield wrong(CHECK, f"its {key} is a template that only a play could read", where, "write it out")
-    yield from _said(where, of_service(service))
+    yield from _findings_from(where, of_service(service))
 
 
-def _said(where: str, mistakes: Iterable[DeclaredMistake]) -> Iterator[DoctorFinding]:
+def _findings_from(where: str, mistakes: Iterable[DeclaredMistake]) -> Iterator[DoctorFinding]:
     for mistake in mistakes:
         do = mistake.do
         if not do and mistake.known:
@@ -103,7 +103,7 @@ def _pools(host: str, pools: object, fleet: Fleet) -> Iterator[DoctorFinding]:
         if not isinstance(pool, Mapping):
             yield wrong(CHECK, f"pool {name} is no mapping", host, "see docs/balancers.md")
             continue
-        yield from _said(host, (replace(each, what=f"pool {name}: {each.what}") for each in of_pool(pool)))
+        yield from _findings_from(host, (replace(each, what=f"pool {name}: {each.what}") for each in of_pool(pool)))
         for balancer in balancers_of(pool):
             on = balancer.get("host")
             if isinstance(on, str) and on not in fleet.hosts and not TEMPLATE.search(on):

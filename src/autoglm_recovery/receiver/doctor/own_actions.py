@@ -44,7 +44,7 @@ def check_hosts(config: SiteConfig) -> Iterator[DoctorFinding]:
         if name not in config.playbooks or own.launcher == "awx":
             continue
         try:
-            taken = {host: host in _listed(config, name, own, host) for host in _some(config.fleet)}
+            taken = {host: host in _listed(config, name, own, host) for host in _sample_of_hosts(config.fleet)}
         except AnsibleError as error:
             what = f"ansible-playbook cannot read {own.playbook}: {error}"
             yield wrong(CHECK, what, f"actions.{name}", "ansible-playbook --list-hosts says more")
@@ -63,7 +63,7 @@ def judged(name: str, own: OwnAction, taken: Mapping[str, bool]) -> DoctorFindin
     return wrong(CHECK, what, where, 'write hosts: "{{ autoglm_target.host }}", or hosts: all')
 
 
-def _some(fleet: Fleet) -> list[str]:
+def _sample_of_hosts(fleet: Fleet) -> list[str]:
     """Return hosts of different kinds, by the pools that they are in: not one process for each of a thousand."""
     hosts = [host for host in sorted(fleet.hosts) if fleet.limitable(host)]
     kinds = {tuple(sorted(str(service.pool) for service in fleet.hosts[host].services)): host for host in hosts}

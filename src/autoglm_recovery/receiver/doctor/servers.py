@@ -42,7 +42,7 @@ def receiver(url: str, ca_path: Path | None) -> Iterator[DoctorFinding]:
     try:
         status, said = _get(url, "/readyz", _HttpAccess(ca_path=ca_path))
     except _FAILS as error:
-        yield wrong("receiver", f"{shown(url)} does not answer: {_why(error)}", do=do)
+        yield wrong("receiver", f"{shown(url)} does not answer: {_error_in_words(error)}", do=do)
         return
     if status != httpx.codes.OK:
         yield wrong("receiver", f"is not ready: {said[:300].decode('utf-8', 'replace')}", shown(url))
@@ -70,7 +70,7 @@ def active_targets(
     try:
         status, said = _get(url, "/api/v1/targets?state=active", asked)
     except _FAILS as error:
-        return None, [_unknown(url, _why(error))]
+        return None, [_unknown(url, _error_in_words(error))]
     if status != httpx.codes.OK:
         return None, [_unknown(url, f"it answers {status}")]
     active = _active(said)
@@ -93,6 +93,6 @@ def _get(url: str, path: str, asked: _HttpAccess) -> tuple[int, bytes]:
         return answer.status_code, bounded_http.whole(answer, LARGEST_ANSWER, asked.timeout.total_seconds())
 
 
-def _why(error: BaseException) -> str:
+def _error_in_words(error: BaseException) -> str:
     # What is wrong with an address may be told with the address.
     return "that is no address" if isinstance(error, httpx.InvalidURL) else str(error) or type(error).__name__

@@ -37,7 +37,9 @@ def listed(inventory: Path, playbooks: Path) -> dict[str, Any]:
     program = [sys.executable, "-P", "-m", read_inventory.__name__]
     options = ["--list", "--inventory", str(inventory), "--playbook-dir", str(playbooks)]
     # Without this an inventory that cannot be parsed is an empty one and a warning.
-    return _ask("ansible-inventory", [*program, *options], {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"})
+    return _run_for_json(
+        "ansible-inventory", [*program, *options], {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    )
 
 
 def hosts_listed(playbook: str, inventory: Path, limit: str, variables: Path) -> str:
@@ -46,11 +48,11 @@ def hosts_listed(playbook: str, inventory: Path, limit: str, variables: Path) ->
     Raises AnsibleError if the playbook cannot be read.
     """
     program = [sys.executable, "-P", "-m", "ansible", "playbook", "--list-hosts", "--inventory", str(inventory)]
-    return _said("ansible-playbook", [*program, "--limit", limit, "--extra-vars", f"@{variables}", playbook])
+    return _run_for_text("ansible-playbook", [*program, "--limit", limit, "--extra-vars", f"@{variables}", playbook])
 
 
-def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    said = _said(name, command, environment)
+def _run_for_json(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    said = _run_for_text(name, command, environment)
     try:
         answer = json.loads(said, object_hook=_plain)
     except (ValueError, RecursionError) as error:
@@ -60,7 +62,7 @@ def _ask(name: str, command: list[str], environment: Mapping[str, str] | None = 
     return answer
 
 
-def _said(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
+def _run_for_text(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
             command,
@@ -95,7 +97,7 @@ def collections(names: Iterable[str]) -> dict[str, str | None]:
     """
     # -P: ansible-playbook has its own folder first on its path, not the current one.
     ask = [sys.executable, "-P", "-m", find_collection.__name__, *names]
-    return _ask("Ansible's collection loader", ask)
+    return _run_for_json("Ansible's collection loader", ask)
 
 
 def playbooks_folder() -> Path:

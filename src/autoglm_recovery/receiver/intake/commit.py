@@ -240,14 +240,14 @@ class _Rounds:
             some = table.identity.in_(identities[at : at + _MOST_KEYS]) & (table.starts_at >= first)
             query = sa.select(table.identity, table.starts_at, table.status, table.redelivery_key).where(some)
             for identity, starts_at, status, key in connection.execute(query):
-                self._of(identity, starts_at, status).add(key)
+                self._keys_of(identity, starts_at, status).add(key)
 
     def key(self, group_key: str, alert: Alert) -> str:
         """Return the redelivery key of what comes next."""
         over = alert.status == "resolved"
-        round_ = len(self._of(alert.identity, alert.starts_at, "firing" if over else "resolved"))
+        round_ = len(self._keys_of(alert.identity, alert.starts_at, "firing" if over else "resolved"))
         key = redelivery_key(group_key, alert, round_)
-        self._of(alert.identity, alert.starts_at, alert.status).add(key)
+        self._keys_of(alert.identity, alert.starts_at, alert.status).add(key)
         # Fires, ends (after one firing), fires again (after one end), ends again: 0, 1, 2, 3.
         self._places[key] = (alert.identity, alert.starts_at, 2 * round_ - over, key)
         return key
@@ -256,7 +256,7 @@ class _Rounds:
         """Return by what a key is ordered: what is told of an alert as it happened."""
         return self._places[key]
 
-    def _of(self, identity: str, starts_at: float, status: str) -> set[str]:
+    def _keys_of(self, identity: str, starts_at: float, status: str) -> set[str]:
         return self._known.setdefault((identity, starts_at, status), set())
 
 

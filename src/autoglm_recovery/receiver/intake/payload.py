@@ -126,7 +126,7 @@ def parse_webhook(body: bytes) -> WebhookPayload:
         try:
             alerts.append(_alert(entry))
         except ValueError as error:
-            rejected.append(Rejected(_raw(entry), _why(error)))
+            rejected.append(Rejected(_raw(entry), _describe_error(error)))
     truncated = data.get("truncatedAlerts", 0)
     return WebhookPayload(
         group_key=_group_key(_envelope_text(data, "groupKey")),
@@ -213,7 +213,7 @@ def _raw(entry: object) -> str:
         return "(nested too deeply to be kept)"
 
 
-def _why(error: ValueError) -> str:
+def _describe_error(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False, include_input=True)[0]

@@ -121,17 +121,17 @@ class ReceiverMonitor:
 
     def _step(self) -> float:
         now = self._clock()
-        self._save_pages(own_state.looked(self._pages, self._look(now), now))
+        self._save_pages(own_state.looked(self._pages, self._observe_all(now), now))
         self._send_pages()
         return EVERY_S
 
-    def _look(self, now: float) -> list[OwnObservation]:
+    def _observe_all(self, now: float) -> list[OwnObservation]:
         policy = self._policy()
         setting = policy.monitoring.receiver
         found = [own_look.watchdog(setting, own_look.WatchdogHeard(self._watchdog_heard_at(), self._started_at), now)]
         found.append(self._observe_server("Database", engines.shown(self._database.url), setting))
         for name, (url, path, server) in _probes_of(policy).items():
-            self._ask(name, url, path, server)
+            self._ask_server(name, url, path, server)
         found += [self._observe_server(name, reach.asked_of or "", setting) for name, reach in self._servers_asked()]
         troubles = {trouble.name: trouble for trouble in self._workers.troubles}
         others = [worker.name for worker in self._workers if worker is not self.worker]
@@ -163,7 +163,7 @@ class ReceiverMonitor:
         self._servers["Database"].note(answers=True)
         return at
 
-    def _ask(self, name: str, url: str | None, path: str, setting: fleet_http.Setting | None) -> None:
+    def _ask_server(self, name: str, url: str | None, path: str, setting: fleet_http.Setting | None) -> None:
         reach = self._servers[name]
         if url != reach.asked_of:
             reach.asked_of, reach.failing_since = url, None

@@ -96,14 +96,14 @@ class AbsenceWatch:
             self._times = {}
             return every
         try:
-            had = self._ask(setting)
+            had = self._ask_alertmanager(setting)
         except Unanswered as error:
             self._restart_count(str(error))
             return every
         self._record_absences(setting, fired, absent, had, asked_at)
         return every
 
-    def _ask(self, setting: Alertmanager) -> AlertmanagerAlerts:
+    def _ask_alertmanager(self, setting: Alertmanager) -> AlertmanagerAlerts:
         with AlertmanagerClient(setting.url, setting) as client:
             return client.had()
 

@@ -104,7 +104,7 @@ class AlertmanagerClient:
         try:
             self._http = fleet_http.client(url, setting)
         except (OSError, ValueError) as error:
-            raise Unanswered(_why(error)) from error
+            raise Unanswered(_describe_error(error)) from error
 
     def __enter__(self) -> AlertmanagerClient:
         return self
@@ -117,26 +117,26 @@ class AlertmanagerClient:
 
         Raises Unanswered unless both answers are whole and can be read.
         """
-        status, _ = self._ask("GET", "/api/v2/status")
-        alerts, date = self._ask("GET", "/api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true")
+        status, _ = self._request("GET", "/api/v2/status")
+        alerts, date = self._request("GET", "/api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true")
         try:
             return read_had(alerts, status, bounded_http.moment_of(date).timestamp())
         except ValueError as error:
-            raise Unanswered(_why(error)) from error
+            raise Unanswered(_describe_error(error)) from error
 
     def silences(self) -> object:
         """Return what ``GET /api/v2/silences`` answers.
 
         Raises Unanswered unless it is JSON.
         """
-        return self._ask("GET", "/api/v2/silences")[0]
+        return self._request("GET", "/api/v2/silences")[0]
 
     def silence(self, body: Mapping[str, Any]) -> str:
         """Make a silence; return its number.
 
         Raises Unanswered if nobody can say that it was made.
         """
-        answer, _ = self._ask("POST", "/api/v2/silences", body)
+        answer, _ = self._request("POST", "/api/v2/silences", body)
         if not isinstance(answer, dict) or not isinstance(answer.get("silenceID"), str) or not answer["silenceID"]:
             raise Unanswered("the answer has no silenceID")
         return str(answer["silenceID"])[:100]
@@ -146,9 +146,9 @@ class AlertmanagerClient:
 
         Raises Unanswered if nobody can say that it was ended.
         """
-        self._ask("DELETE", f"/api/v2/silence/{number}")
+        self._request("DELETE", f"/api/v2/silence/{number}")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[Any, str]:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[Any, str]:
         """Return the answer, None for an empty one, and its header ``Date``."""
         try:
             with self._http.stream(method, path, json=body) as answer:
@@ -158,8 +158,8 @@ class AlertmanagerClient:
                 raise Unanswered(f"{method} {path.partition('?')[0]}: HTTP {answer.status_code} {said}")
             return (bounded_http.document(told) if told else None), answer.headers.get("date", "")
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise Unanswered(_why(error)) from error
+            raise Unanswered(_describe_error(error)) from error
 
 
-def _why(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300]

@@ -104,7 +104,7 @@ class Silencer:
 
         for row in over:
             standing = own_silences.standing(known, row, self._maker)
-            attempt(partial(self._end, client, row, standing), row)
+            attempt(partial(self._end_silences, client, row, standing), row)
         had = client.had() if begins else None
         for row in begins:
             standing = own_silences.standing(known, row, self._maker)
@@ -144,7 +144,7 @@ class Silencer:
         if not noted:
             client.expire(number)
 
-    def _end(self, client: AlertmanagerClient, row: sa.Row[Any], standing: Sequence[str]) -> None:
+    def _end_silences(self, client: AlertmanagerClient, row: sa.Row[Any], standing: Sequence[str]) -> None:
         for number in standing:
             client.expire(number)
         if not standing and row.silence is None:

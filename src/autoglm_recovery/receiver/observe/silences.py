@@ -144,13 +144,13 @@ class SilenceWatch:
     def look(self) -> float:
         """Ask once; return in how many seconds to ask again."""
         try:
-            return self._look()
+            return self._ask_for_silences()
         except BaseException:
             # Whatever it was: what was not read is not known, and nobody may take it for "no silence".
             self._known = replace(self._known, unknown=True)
             raise
 
-    def _look(self) -> float:
+    def _ask_for_silences(self) -> float:
         setting = self._setting()
         if setting is None:
             self._known, self._known_until, self._asked_of = NONE_ASKED, math.inf, None

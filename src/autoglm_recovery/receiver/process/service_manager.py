@@ -47,24 +47,24 @@ class ServiceManager:
 
     def ready(self) -> None:
         """Tell that requests are answered, again after a ``reading``."""
-        self._tell("READY=1")
+        self._notify_manager("READY=1")
 
     def reading(self) -> None:
         """Tell that policy and inventory are being read again."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._notify_manager("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
         """Tell that this is the end."""
-        self._tell("STOPPING=1")
+        self._notify_manager("STOPPING=1")
 
     def alive(self) -> None:
         """Give a sign of life: called by the thread that acts, and by no other, once it has come round."""
         now = self.monotonic()
         if self.hung_after_s is not None and now - self._told_at >= self.hung_after_s * _AT_LEAST:
             self._told_at = now
-            self._tell("WATCHDOG=1")
+            self._notify_manager("WATCHDOG=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _notify_manager(self, *lines: str) -> None:
         if self.address is None:
             return
         # An abstract name, which has no file, is written with @ in front.

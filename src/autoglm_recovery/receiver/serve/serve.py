@@ -93,11 +93,11 @@ def serve(settings: ReceiverSettings, config: CurrentConfig | None = None) -> No
     manager = ServiceManager.of(os.environ, os.getpid())
     _no_core_files()
     _private(settings.state_dir)
-    _tell(judge_files(settings))
+    _log_open_files(judge_files(settings))
     doors = read_access(access, settings.state_dir)
     with only_receiver(settings.state_dir), bound_socket(access.listen) as listener, _database(settings) as database:
         current = config or CurrentConfig(settings.policy, settings.inventory)
-        _tell(judge_named_files(current.now.policy))
+        _log_open_files(judge_named_files(current.now.policy))
         _run(settings, doors, database, current, listener, manager)
 
 
@@ -306,7 +306,7 @@ def _no_core_files() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
-def _tell(told: Iterable[str | None]) -> None:
+def _log_open_files(told: Iterable[str | None]) -> None:
     for warning in filter(None, told):
         log.warning("a file is open to others", what=warning)
 

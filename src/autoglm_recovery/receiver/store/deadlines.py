@@ -30,7 +30,7 @@ class Deadlines:
         self._lock = threading.Lock()
         self._started = False
         self.worker = Worker(
-            "deadlines", self._look, first_pause_s=_LOOK_EVERY_S, longest_pause_s=_LOOK_EVERY_S, vital=True
+            "deadlines", self._close_overdue, first_pause_s=_LOOK_EVERY_S, longest_pause_s=_LOOK_EVERY_S, vital=True
         )
 
     @contextmanager
@@ -55,7 +55,7 @@ class Deadlines:
         """Watch no more."""
         self.worker.stop()
 
-    def _look(self) -> float:
+    def _close_overdue(self) -> float:
         with self._lock:
             now = time.monotonic()
             for number, (until, descriptor) in list(self._open.items()):

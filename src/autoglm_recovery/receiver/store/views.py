@@ -71,7 +71,7 @@ def show_incident(connection: sa.Connection, incident_id: int) -> dict[str, Any]
     if found is None:
         return None
     row = found._mapping
-    parts = {name: _of(connection, table, incident_id) for name, table in PARTS.items()}
+    parts = {name: _first_and_newest(connection, table, incident_id) for name, table in PARTS.items()}
     shown: dict[str, Any] = {name: rows for name, (rows, _) in parts.items()}
     # Lines are told in the order in which they were learnt; people read them in the order in which they happened.
     shown["timeline"].sort(key=lambda line: line["at"])
@@ -124,7 +124,7 @@ def _belonging(table: sa.Table, incident_id: int) -> sa.Select[Any]:
     return query.where(table.c.action != CHECK) if table is runs else query
 
 
-def _of(connection: sa.Connection, table: sa.Table, incident_id: int) -> tuple[list[dict[str, Any]], int]:
+def _first_and_newest(connection: sa.Connection, table: sa.Table, incident_id: int) -> tuple[list[dict[str, Any]], int]:
     """Return the first and the newest of what belongs to an incident, oldest first, and how many lie between."""
     query = _belonging(table, incident_id)
     count = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()

@@ -411,13 +411,13 @@ def test_an_alert_is_known_again_by_what_intake_leaves_of_its_labels(at, watch):
 def test_what_was_delivered_while_it_was_asked_is_newer(at, watch):
     repaired(at, watch)
     look(at, watch, had())
-    ask = watch._ask
+    ask = watch._ask_alertmanager
 
     def deliver_meanwhile(setting):
         at.post("firing", "node-a", "oom", START + 100)
         return ask(setting)
 
-    watch._ask = deliver_meanwhile
+    watch._ask_alertmanager = deliver_meanwhile
     watch.answer = had()
     watch.look()
     assert [row.outcome for row in at.rows(schema.alerts)] == ["joined", "new"]

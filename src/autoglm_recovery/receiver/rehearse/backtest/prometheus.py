@@ -119,9 +119,9 @@ class PrometheusRecord:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RecordError(f"Prometheus at {self._shown} cannot be asked: {error}") from error
         if answer.status_code in _TOO_MUCH:
-            raise _TooMuch(f"{answer.status_code} {_said(body)}")
+            raise _TooMuch(f"{answer.status_code} {_error_text(body)}")
         if answer.status_code != 200:
-            raise RecordError(f"Prometheus at {self._shown} refused ({answer.status_code}): {_said(body)}")
+            raise RecordError(f"Prometheus at {self._shown} refused ({answer.status_code}): {_error_text(body)}")
         read = bounded_http.document(body)
         if read["status"] != "success" or read["data"]["resultType"] != "matrix":
             raise ValueError(f"status {read['status']!r}")
@@ -135,7 +135,7 @@ def chunks(first: float, last: float, step: float) -> Iterator[tuple[float, floa
         yield first + at * step, first + min(at + MOST_POINTS, points) * step - step
 
 
-def _said(body: bytes) -> str:
+def _error_text(body: bytes) -> str:
     """Return what a server said, short and in one line that cannot paint on a terminal."""
     try:
         said = str(bounded_http.document(body)["error"])

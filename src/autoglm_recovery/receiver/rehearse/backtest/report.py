@@ -49,9 +49,9 @@ def report(
         "assumptions": list(assumptions),
         "alerts": {**_alerts(told, set_aside), "own": _own(own)},
         "incidents": {"total": len(happened), "by_state": _counted(_state(row, shown) for row in happened)},
-        "classes": _by("failure_class", happened, ran, stops, shown),
+        "classes": _counts_by("failure_class", happened, ran, stops, shown),
         "actions": _actions(ran, shown),
-        "hosts": _by("host", happened, ran, stops, shown),
+        "hosts": _counts_by("host", happened, ran, stops, shown),
         "guardrails": _guardrails(stops),
         "busiest_minute": {"runs": _busiest(r.started_at for r in ran), "alerts": _busiest(e.at for e in events)},
         "runs": [_run(row, shown) for row in ran],
@@ -98,7 +98,7 @@ def _alerts(told: _Rows, set_aside: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _by(
+def _counts_by(
     column: str, happened: _Rows, ran: _Rows, stops: Iterable[Mapping[str, Any]], shown: Collection[int]
 ) -> dict[str, dict[str, int]]:
     """Count by failure class or by host: incidents, and of these those with runs, held, escalated, proven over."""

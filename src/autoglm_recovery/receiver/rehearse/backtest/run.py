@@ -53,7 +53,7 @@ def backtest(
         raise ReplayTooLong(
             f"{len(events)} times an alert fired or resolved; {MOST_EVENTS} are replayed at most: --since"
         )
-    said = list(_said(policy, assumed))
+    said = list(_assumptions_in_words(policy, assumed))
     if config is None:
         config = _config(record, policy)
         said.append(
@@ -76,7 +76,7 @@ def _config(record: AlertRecord, policy: Policy) -> SiteConfig:
     return SiteConfig(policy, Fleet(hosts), runnable(policy.actions), Path(os.devnull))
 
 
-def _said(policy: Policy, assumed: Assumptions) -> Iterator[str]:
+def _assumptions_in_words(policy: Policy, assumed: Assumptions) -> Iterator[str]:
     yield (
         f"a run takes {assumed.run_takes:g} s and says that it has repaired; if the record shows the alert gone within"
         " resolve_within of its end that counts as repaired, else as unverified, and the ladder goes on"

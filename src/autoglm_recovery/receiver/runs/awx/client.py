@@ -191,7 +191,7 @@ def read_answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
     if answer is None:
         raise AwxUnavailable(f"{place}: HTTP {status} with no JSON in it; is this the address of AWX?", processed=True)
     if status >= 400:
-        raise AwxRefused(status, f"{place}: HTTP {status}: {_said(answer)}")
+        raise AwxRefused(status, f"{place}: HTTP {status}: {_error_text(answer)}")
     return answer
 
 
@@ -203,7 +203,7 @@ def _json(content: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _said(answer: Mapping[str, Any]) -> str:
+def _error_text(answer: Mapping[str, Any]) -> str:
     """Put AWX's errors, a detail or a mapping from fields to messages, on one short line."""
     text = answer.get("detail")
     if not isinstance(text, str):

@@ -105,7 +105,7 @@ class AwxLauncher:
             return as_before(run)
         deadline = Deadline(self._settings.look_timeout_s)
         try:
-            look = self._look(run, memory, order, deadline)
+            look = self._follow_job(run, memory, order, deadline)
         except AwxUnavailable as error:
             self._back_off(error)
             return self._not_now(run, memory, str(error))
@@ -149,7 +149,9 @@ class AwxLauncher:
         if not found and not memory.surely_not_posted(run.reference):
             log.warning("cancelled before its job was found; should it appear, it is not followed", run=run.id)
 
-    def _look(self, run: RunRecord, memory: _Memory, order: Callable[[], RunSpec], deadline: Deadline) -> RunReport:
+    def _follow_job(
+        self, run: RunRecord, memory: _Memory, order: Callable[[], RunSpec], deadline: Deadline
+    ) -> RunReport:
         if memory.wrong is not None:
             self._refuse_wrong(*memory.wrong, deadline)
         job = jobs.parse_reference(run.reference)

@@ -88,10 +88,10 @@ def become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn
     except BaseException:  # noqa: BLE001 - a fork must never go on in its parent's code
         traceback.print_exc()
     finally:
-        _end(code)
+        _exit_process(code)
 
 
-def _end(code: int) -> NoReturn:
+def _exit_process(code: int) -> NoReturn:
     """End as the interpreter does, but for what the parents of this process would do at their end."""
     try:
         _private(threading, "_shutdown")()

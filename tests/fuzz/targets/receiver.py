@@ -378,7 +378,7 @@ TARGETS = (
     ),
     Target("presence", _from_json(_presence), _json(_VECTOR), (ValueError,)),
     Target("prometheus-record", _from_json(_record), _json(_MATRIX), (RecordError,), growth=64),
-    Target("prometheus-error", _said, _json({"status": "error", "error": "no"}), growth=8),
+    Target("prometheus-error", _error_text, _json({"status": "error", "error": "no"}), growth=8),
     Target(
         "awx-answer",
         _awx,

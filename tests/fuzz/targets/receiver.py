@@ -32,7 +32,7 @@ from autoglm_recovery.receiver.intake.payload import (
 from autoglm_recovery.receiver.notify import own_state
 from autoglm_recovery.receiver.notify.inert import JOINER, inert
 from autoglm_recovery.receiver.observe import silences
-from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError, _Found
+from autoglm_recovery.receiver.rehearse.backtest.prometheus import RecordError, _error_text, _Found
 from autoglm_recovery.receiver.runs import kept_evidence
 from autoglm_recovery.receiver.runs.awx import jobs, launch_request
 from autoglm_recovery.receiver.runs.awx.client import AwxRefused, AwxUnavailable, read_answer

@@ -29,9 +29,13 @@ EXPECTED = {
 }
 
 
+# Long enough that on a busy machine only what hangs is taken to hang.
+DEVICE_TIMEOUT = 3.0
+
+
 def look(fake: FakeNvml, roots: Roots, **expected: int) -> dict:
     asked = ExamineOptions(
-        str(fake.library), device_timeout=0.6, expected=Expectations(**expected), kernel_lines="never"
+        str(fake.library), device_timeout=DEVICE_TIMEOUT, expected=Expectations(**expected), kernel_lines="never"
     )
     return examine(asked, roots)
 
@@ -44,7 +48,7 @@ def test_never_healthy(fake_nvml: FakeNvml, host_roots: Roots, state: str) -> No
     if state in EXPECTED:
         assert (result["verdict"], result["failure_class"]) == EXPECTED[state]
     assert result["reasons"]
-    assert result["snapshot"]["seconds"] < 5
+    assert result["snapshot"]["seconds"] < 10 * DEVICE_TIMEOUT
 
 
 def test_every_state_of_the_table_is_expected_by_name() -> None:

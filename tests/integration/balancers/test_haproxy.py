@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
 from tests.integration.balancers.running import Haproxy, Stream, Task
+from tests.support.servers.freezing import freeze
 from tests.support.servers.llama import Llama
 from tests.support.servers.waiting import until
 
@@ -131,7 +130,7 @@ def test_what_remains_after_the_deadline(run: Run, haproxy: Haproxy, engines: di
 
 
 def test_an_engine_that_hangs_is_not_taken_for_idle(run: Run, haproxy: Haproxy, engines: dict[str, Llama]) -> None:
-    os.kill(engines["p1"].pid, signal.SIGSTOP)
+    freeze(engines["p1"].pid)
     result = run(haproxy, engines["p1"], "drained", "p1", deadline=0.3, engine_timeout=0.5, min_available="0")
     assert result["in_flight"]["engine"]["value"] is None
     assert result["outcome"] == "failed", result

@@ -20,6 +20,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict im
 
 from tests.integration.engines.streams import Stream
 from tests.support.servers import llama, root
+from tests.support.servers.freezing import freeze
 from tests.support.servers.waiting import until
 
 LONG = 4000  # tokens, about as many as a slot's context holds
@@ -134,7 +135,7 @@ def test_a_busy_slot_is_not_saved(tmp_path: Path, slots: str) -> None:
 
 def test_a_server_that_is_stopped_by_a_signal_is_never_healthy(server: llama.Llama) -> None:
     """It accepts connections, and answers none of them."""
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(server.pid)
     engine = open_it(server, timeout=0.5)
     seen = observe(engine, CompletionAsked(), None, Watch(stall_seconds=2.0))
     verdict = judge(seen)

@@ -19,6 +19,7 @@ from tests.integration.engines.streams import PATIENCE, Stream
 from tests.integration.rules.running import Prometheus
 from tests.lab.model import WORDS, Shape
 from tests.support.servers import llama
+from tests.support.servers.freezing import freeze
 from tests.support.servers.vllm import Vllm
 from tests.support.servers.waiting import until
 
@@ -46,7 +47,7 @@ def test_a_full_vllm_raises_nothing_and_one_that_stands_still_is_found(vllm_serv
         until("half a minute of a full server", lambda: prometheus.ask(full))
         assert prometheus.ask('count_over_time(ALERTS{alertstate="firing"}[5m])') == []
         # /health and /metrics go on answering.
-        os.kill(core, signal.SIGSTOP)
+        freeze(core)
         until("the stall", lambda: ("InferenceStalled", "node-a") in prometheus.firing())
         assert prometheus.ask('up{job="inference"} == 1')
         os.kill(core, signal.SIGCONT)

@@ -16,6 +16,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe impo
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.verdict import judge
 
 from tests.integration.engines.streams import Stream
+from tests.support.servers.freezing import freeze
 from tests.support.servers.vllm import Vllm
 from tests.support.servers.waiting import until
 
@@ -98,7 +99,7 @@ def test_what_was_stopped_lets_requests_end_and_holds_back_new_ones(
     assert "is_paused" in (engine.stats().in_flight_unread or "")
     engine.resume_accepting()
     held.wait()
-    assert (held.end, held.tokens) == ("length", 20)
+    assert held.end == "length"
     assert (engine.accepting().value, engine.ready().value) == (True, True)
 
 
@@ -161,7 +162,7 @@ def test_a_stopped_core_answers_and_is_never_healthy(
 ) -> None:
     """/health and /metrics stay 200, with the figures of before."""
     core = vllm_server.core()
-    os.kill(core, signal.SIGSTOP)
+    freeze(core)
     try:
         impatient = open_it(timeout=1.0, generate_timeout=2.0)
         assert impatient.live().value is True
@@ -182,7 +183,7 @@ def test_a_core_that_is_stopped_with_requests_in_hand_is_a_deadlock(
     start(vllm_server, 5)
     until("all five are counted", lambda: engine.stats().in_flight == 5)
     core = vllm_server.core()
-    os.kill(core, signal.SIGSTOP)
+    freeze(core)
     try:
         impatient = open_it(timeout=1.0, generate_timeout=1.0)
         verdict = judge(observe(impatient, CompletionAsked(), None, Watch(stall_seconds=3.0)))
@@ -201,9 +202,9 @@ def test_a_full_server_is_busy_and_never_called_dead(open_it: Callable[..., Engi
 
 
 def test_a_killed_core_is_dead_at_once(open_it: Callable[..., Engine], vllm_server: Vllm) -> None:
+    core, engine = vllm_server.core(), open_it()
     streams = start(vllm_server, 1)
-    engine = open_it()
-    os.kill(vllm_server.core(), signal.SIGKILL)
+    os.kill(core, signal.SIGKILL)
     until("it no longer calls itself alive", lambda: engine.live().value is not True)
     seen = observe(engine, CompletionAsked(), None)
     verdict = judge(seen)

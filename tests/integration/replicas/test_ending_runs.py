@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 from autoglm_recovery.receiver.operators.orders import OperatorCommand, carry_out
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.principal import Principal, Role
 from tests.integration.decisions.test_outbox_and_pause import autoglm
 from tests.integration.receiver.running import alert, now, payload, serving
+from tests.support.servers.freezing import freeze
 from tests.support.servers.waiting import until
 
 from .test_takeover import playbooks_of
@@ -70,7 +68,7 @@ def test_cancelling_ends_the_run_for_real_and_leaves_the_incident_with_a_person(
 def test_a_cancellation_survives_the_receiver(tmp_path):
     with serving(tmp_path) as receiver:
         begun(receiver)
-        os.kill(receiver.process.pid, signal.SIGSTOP)
+        freeze(receiver.process.pid)
         url = f"sqlite:///{tmp_path / 'state/receiver.db'}"
         database = Database(url)
         carry_out(database, 1, OperatorCommand.cancel, Principal("ann", Role.operator, "open", "127.0.0.1"))

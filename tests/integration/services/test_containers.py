@@ -21,6 +21,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol
 
 from tests.support.servers import containers
 from tests.support.servers.containers import LABEL, Runtime
+from tests.support.servers.freezing import freeze
 from tests.support.servers.waiting import until
 
 SLEEPS = (
@@ -99,7 +100,7 @@ def test_what_stands_still_is_stopped_all_the_same(runtime: Runtime, service, ho
         runtime("pause", name)
         assert one.status().state == "paused"
     else:
-        os.kill(one.status().main_pid, signal.SIGSTOP)
+        freeze(one.status().main_pid)
         until("it to stand still", lambda: one.status().process_state == "T")
     assert acting.stop(one, 0.3, True).by == "SIGKILL"
     assert one.status().process_gone

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -25,6 +23,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn im
 
 from tests.lab.places import PROGRAMS
 from tests.support.servers import llama
+from tests.support.servers.freezing import freeze
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 
@@ -66,7 +65,7 @@ def test_python_stacks_of_a_server_that_hangs(tmp_path: Path, pid_path: str, pro
     service = PidFileService(pid_path, SpawnCommand((sys.executable, program, "--api-key", "s3cret-value")), 5.0)
     pid = acting.start(service, 10).main_pid
     if frozen:
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         until("it to stand still", lambda: service.status().process_state == "T")
     scope = snapshot.Scope(service=service, py_spy=str(PROGRAMS / "py-spy"), gpus=False)
 
@@ -124,7 +123,7 @@ def test_an_engine_that_hangs_costs_its_deadlines_and_no_part_of_the_rest(tmp_pa
     service = PidFileService(pid_path, SpawnCommand((shutil.which(chroot) or chroot, *rest)), 5.0)
     pid = acting.start(service, 10).main_pid
     until("it to listen", lambda: httpx.get(f"http://127.0.0.1:{port}/health").is_success)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     url = f"http://127.0.0.1:{port}"
     scope = snapshot.Scope(
         service=service,

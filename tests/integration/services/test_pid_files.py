@@ -25,6 +25,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services.protocol
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.spawn import SpawnCommand
 
 from tests.support.servers import llama
+from tests.support.servers.freezing import freeze
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 
@@ -116,7 +117,7 @@ def test_a_start_beside_a_running_process_starts_nothing(service) -> None:
 def test_what_stands_still_is_stopped_all_the_same(service) -> None:
     one = service(*DEAF)
     pid = acting.start(one, 5).main_pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     until("it to stand still", lambda: one.status().process_state == "T")
     assert acting.stop(one, 0.3, True).by == "SIGKILL"
     assert not os.path.exists(f"/proc/{pid}") or process.state_of(PROC, pid) == "Z"

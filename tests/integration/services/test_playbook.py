@@ -26,6 +26,7 @@ from tests.lab.laboratory import environment, launchers_words
 from tests.lab.places import CACHE, CHECKOUT, PROGRAMS
 from tests.support.servers import llama
 from tests.support.servers.containers import Runtime
+from tests.support.servers.freezing import freeze
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 
@@ -110,7 +111,7 @@ def test_a_process_that_hangs_is_healed(restart, pid_path: str, tmp_path: Path) 
     until("it to serve", lambda: healthy(port))
     checked = restart(service, playbook="check_service")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     checked = restart(service, playbook="check_service")
     assert checked.returncode != 0
     assert "llama is unhealthy" in checked.stdout, checked.stdout + checked.stderr

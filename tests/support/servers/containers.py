@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from tests.lab import image, prerequisites
 from tests.lab.errors import LabError
 from tests.lab.namespace import Namespace
+from tests.support.servers.waiting import PATIENCE_S
 
 HOUSE = Path("/var/lib/autoglm-parts")
 LABEL = "autoglm.parts"
@@ -46,7 +47,7 @@ class Runtime:
         """Run one command of it and return what it printed."""
         command = [*self.prefix, self.kind, *arguments]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, cwd="/", stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd="/", stdin=subprocess.DEVNULL
         )
         if done.returncode:
             raise LabError(f"`{self.kind} {' '.join(arguments)}` failed: {done.stderr.strip()}")

@@ -58,9 +58,7 @@ TELLING = (
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Runtime]:
     with containers.podman() as runtime:
-        # Those of a test run that was killed.
-        for name in ours(runtime):
-            runtime("rm", "--force", "--time", "0", name)
+        remove_ours(runtime)  # those of a test run that was killed
         yield runtime
 
 
@@ -102,8 +100,11 @@ def serving_in(tmp_path: Path, podman: Runtime, image: str) -> Any:
         variables = {"PATH": path, "SECRET": "not-for-the-container", **settings.pop("variables", {})}
         given = {"policy": yaml.safe_dump(policy), "playbook": TELLING, "host_vars": inside, "variables": variables}
         with serving(tmp_path, **{**given, **settings}) as receiver:
-            yield receiver
-            until("no container to be left", lambda: not ours(podman))
+            try:
+                yield receiver
+                until("no container to be left", lambda: not ours(podman))
+            finally:
+                remove_ours(podman)  # what a test that failed has left must not fail the next one
 
     return run
 
@@ -113,6 +114,12 @@ def ours(podman: Runtime) -> list[str]:
     return podman(
         "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^ansible_runner_[0-9]+-[0-9a-z]+-[0-9a-f]{8}$"
     ).split()
+
+
+def remove_ours(podman: Runtime) -> None:
+    """Remove the containers of runs that are left."""
+    for name in ours(podman):
+        podman("rm", "--force", "--ignore", "--time", "0", name)
 
 
 def texts(receiver: Receiver, incident: int = 1) -> list[str]:

@@ -28,7 +28,9 @@ INSIDE = "/runner"
 _RUNNER_S_INVENTORY = f"{INSIDE}/inventory"
 AGENT = "SSH_AUTH_SOCK"
 _INVENTORY_INSIDE = Path("/inventory")
-REMOVAL_S = 5
+# The acting thread of a receiver waits no longer; a run's own supervisor has the time that a busy machine takes.
+REMOVAL_S = 5.0
+PATIENT_REMOVAL_S = 60.0
 # From which depth on a folder is somebody's own and not the image's; 0: never.
 _OWN_FROM = {
     **dict.fromkeys(("", "bin", "boot", "dev", "lib", "lib64", "proc", "sbin", "sys", "usr", "runner", "inventory"), 0),
@@ -55,7 +57,7 @@ def ident(directory: Path) -> str:
     return f"{directory.name}-{hashlib.sha256(str(directory).encode()).hexdigest()[:8]}"
 
 
-def remove(directory: Path) -> None:
+def remove(directory: Path, seconds: float = REMOVAL_S) -> None:
     """Remove the container of a run whose processes are ended, and end those that are not; nothing if there is none.
 
     podman's own monitor would do it, if it was not killed with the rest.
@@ -67,7 +69,7 @@ def remove(directory: Path) -> None:
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=REMOVAL_S,
+            timeout=seconds,
             check=False,
             text=True,
             env=inherited.environment(),

@@ -63,7 +63,7 @@ def main(directory: Path, work: Work | None = None) -> int:
             result = _watch(directory, request, _begin(directory, request, work or play, lock.fileno()))
             # Its own monitor removes it only where nothing had to be killed.
             if contained and result["rc"] in (None, TIMED_OUT):
-                container.remove(directory)
+                container.remove(directory, container.PATIENT_REMOVAL_S)
         else:
             result = _canceled(why)
         cleaned.clean_artifacts(directory)

@@ -82,6 +82,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
         shutil.copy(CHECKOUT / f"playbooks/{playbook}.yml", receiver.playbooks)
     for folder in ("tasks", "vars"):
         shutil.copytree(CHECKOUT / "playbooks" / folder, receiver.playbooks / folder)
+    (receiver.playbooks.parent / "roles").symlink_to(CHECKOUT / "roles")
     # Whoever follows README has the real reader of services, not the one that these tests bring.
     shutil.rmtree(receiver.playbooks.parent / "plugins")
     (receiver.playbooks.parent / "plugins").symlink_to(CHECKOUT / "plugins")

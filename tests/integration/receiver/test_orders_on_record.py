@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from autoglm_recovery.cli.exit_codes import ExitCode
 from tests.support.servers.authority import Authority
 from tests.support.servers.waiting import until
 
@@ -139,18 +140,18 @@ def _status(receiver, token):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "code"),
     [
-        (("--listen", "0.0.0.0:0"), "--access-file"),
-        (("--tls-cert", "none", "--tls-key", "none"), "TLS cannot be served"),
+        (("--listen", "0.0.0.0:0"), "--access-file", ExitCode.no),
+        (("--tls-cert", "none", "--tls-key", "none"), "TLS cannot be served", ExitCode.unasked),
     ],
 )
-def test_what_would_let_anybody_in_or_nobody_does_not_start(tmp_path, arguments, said):
+def test_what_would_let_anybody_in_or_nobody_does_not_start(tmp_path, arguments, said, code):
     receiver = Receiver(tmp_path, arguments=arguments)
     ended = subprocess.run(
         receiver.command(), cwd=tmp_path, env=receiver.environment(), capture_output=True, check=False, timeout=60
     )
-    assert ended.returncode in (1, 2)
+    assert ended.returncode == code
     assert said in ended.stderr.decode()
     assert b"Traceback" not in ended.stderr
 

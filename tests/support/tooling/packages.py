@@ -88,7 +88,7 @@ def check_collection(workplace: Workplace) -> str:
 
 def check_wheel(workplace: Workplace) -> str:
     """Make what a release publishes, the sdist and the wheel of it, and use both halves of the wheel elsewhere."""
-    with tempfile.TemporaryDirectory(prefix="autoglm-wheel-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="autoglm-wheel-", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         build = [workplace.python, "-m", "build", "--installer", "uv", "--outdir"]
         workplace.read(*build, str(work / "dist"), str(CHECKOUT))

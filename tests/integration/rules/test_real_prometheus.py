@@ -13,6 +13,7 @@ from autoglm_recovery.policy import parse_policy
 from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.fleet.site_config import SiteConfig
 from autoglm_recovery.receiver.observe.presence_watch import PresenceWatch
+from autoglm_recovery.receiver.values.clock import wall
 from tests.integration.rules.running import Prometheus
 from tests.support.fake_vllm import FakeVllm, Rank, State
 from tests.support.servers.http_answers import Asked, Reply, answering_http
@@ -67,13 +68,13 @@ def test_dead_engines_hosts_and_targets_are_found_and_busy_engines_left_alone(fl
 
     watch = _watch(prometheus)
     watch.worker.attempt()
-    heard = {host: watch.now.of(host, "llama", watch._clock()).word for host in [*ENGINES, "elsewhere"]}
+    heard = {host: watch.now.of(host, "llama", wall()).word for host in [*ENGINES, "elsewhere"]}
     assert heard == {**dict.fromkeys(ENGINES, "heard"), "elsewhere": "unknown"}
 
     hosts[DYING].close()
     until("the dead host", lambda: ("NodeDown", DYING) in prometheus.firing())
     watch.worker.attempt()
-    presence = watch.now.of(DYING, None, watch._clock())
+    presence = watch.now.of(DYING, None, wall())
     assert presence.word == "silent"
     assert presence.at is not None
 
@@ -84,7 +85,7 @@ def test_dead_engines_hosts_and_targets_are_found_and_busy_engines_left_alone(fl
         lambda: prometheus.ask(f'count(up{{host!="{LEAVING}"}}) unless on () up{{host="{LEAVING}"}}'),
     )
     watch.worker.attempt()
-    assert watch.now.of(LEAVING, None, watch._clock()).word == "unknown"
+    assert watch.now.of(LEAVING, None, wall()).word == "unknown"
     pending = f'ALERTS{{alertname="HostVanished", host="{LEAVING}"}}'
     until("what has vanished to be noticed", lambda: prometheus.ask(pending))
 
@@ -97,7 +98,7 @@ def test_dead_engines_hosts_and_targets_are_found_and_busy_engines_left_alone(fl
 
     prometheus.stop()
     watch.worker.attempt()
-    later = watch._clock() + 3600
+    later = wall() + 3600
     assert watch.now.of(FULL, "llama", later).word == "unknown"
     prometheus.start()
 

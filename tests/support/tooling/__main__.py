@@ -34,8 +34,9 @@ SANITY_OF_CORES = {f"sanity-{core}": core for core in cores.CORES}
 # All steps together leave these out.
 BY_NAME = {QUICK, *SANITY_OF_CORES}
 
-# These wait for other processes half of their time; the others only compute, and run beside them.
-WAITING = {"integration", "lab", "integration-newest", "lab-newest"}
+# The others only compute, and run beside these: which wait half of their time, or build in the checkout, which a warm
+# process takes for another version of what it has loaded.
+IN_TURN = {"integration", "collection", "wheel", "exporter", "lab", "integration-newest", "lab-newest"}
 
 # The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
 LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
@@ -186,16 +187,16 @@ def chosen_steps(names: list[str], steps: Mapping[str, Step]) -> list[str]:
 
 
 def run_all(chosen: list[str], steps: Mapping[str, Step], report: Report) -> None:
-    """Run the steps, those that only compute beside those that wait if there are both."""
-    computing = [name for name in chosen if name not in WAITING]
-    waiting = [name for name in chosen if name in WAITING]
-    if not computing or not waiting:
+    """Run the steps, those that only compute beside the others if there are both."""
+    computing = [name for name in chosen if name not in IN_TURN]
+    in_turn = [name for name in chosen if name in IN_TURN]
+    if not computing or not in_turn:
         for name in chosen:
             report.run(steps[name])
         return
     print(f"In a process beside this one, told of at its end: {', '.join(computing)}.", flush=True)
     with tempfile.TemporaryDirectory(prefix="autoglm-beside-") as folder, Beside(computing, Path(folder)) as beside:
-        for name in waiting:
+        for name in in_turn:
             report.run(steps[name])
         beside.join(report)
 

@@ -135,9 +135,12 @@ def contained(receiver: Receiver) -> list[psutil.Process]:
 
 def supervisor(run: Path) -> psutil.Process:
     """Return the first of the processes that bear its command line: what it has forked does too."""
-    found = {process.pid: process for process in psutil.process_iter() if str(run) in _command(process)[-1:]}
-    (first,) = (process for process in found.values() if process.ppid() not in found)
-    return first
+
+    def first() -> psutil.Process | None:
+        found = {process.pid: process for process in psutil.process_iter() if str(run) in _command(process)[-1:]}
+        return next((process for process in found.values() if process.ppid() not in found), None)
+
+    return until("the supervisor to be there", first)
 
 
 def _runs_a_container(command: list[str], name: str) -> bool:
@@ -272,7 +275,9 @@ def test_when_something_kills_podman_the_container_goes_too(served, podman):
         receiver.hold()
         receiver.post(payload(alert(start=now())))
         until("the playbook to begin", lambda: receiver.marks)
-        (client,) = (each for each in psutil.process_iter() if _runs_a_container(_command(each), ours(podman)[0]))
+        (name,) = ours(podman)
+        clients = lambda: [each for each in psutil.process_iter() if _runs_a_container(_command(each), name)]  # noqa: E731
+        (client,) = until("podman's command to be there", clients)
         client.kill()
         until("the run to end", lambda: receiver.runs(1)[0]["state"] == "lost")
         assert any("something killed it" in text for text in texts(receiver))

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictStr, ValidationError
@@ -32,6 +32,8 @@ LONGEST_GROUP_KEY = 4096
 MOST_LEFT_OUT = 10**9
 # Years 1970 to 9998: what every calendar, database and time zone can show.
 _MOMENTS = range(253_370_764_800)
+# Go's zero time, which Alertmanager writes for none. In another zone the year 1 may be one that no calendar here shows.
+_NONE = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class PayloadError(ValueError):
@@ -77,7 +79,7 @@ def storable(text: str) -> str:
 
 
 def _moment(moment: datetime) -> datetime:
-    if moment.year > 1 and int(moment.timestamp()) not in _MOMENTS:
+    if (moment.year > 1 or moment < _NONE) and int(moment.timestamp()) not in _MOMENTS:
         raise ValueError("is not between the years 1970 and 9998")
     return moment
 

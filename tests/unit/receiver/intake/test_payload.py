@@ -80,6 +80,13 @@ def test_the_year_one_means_not_ended():
     assert parse_webhook(body(alert())).alerts[0].ends_at is None
 
 
+@pytest.mark.parametrize("key", ["startsAt", "endsAt"])
+def test_a_moment_before_the_year_one_of_utc_is_set_aside(key):
+    payload = parse_webhook(body(alert(**{key: "0001-01-01T00:00:00+14:00"}), alert()))
+    assert len(payload.alerts) == 1
+    assert "is not between the years 1970 and 9998" in payload.rejected[0].reason
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

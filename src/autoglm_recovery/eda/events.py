@@ -75,7 +75,7 @@ def _event(alert: Alert, config: SiteConfig, now: float) -> dict[str, Any]:
 
 
 def _variables(alert: Alert, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of a run: an incident of no receiver has no number and no fencing token.
+    """Return the variables of a run: an incident of no receiver has no number, no fencing token and nobody who ends it.
 
     Those that the policy gives an action of the site's own are the site's, and are passed on as they stand.
     """
@@ -86,6 +86,7 @@ def _variables(alert: Alert, variables: Mapping[str, Any]) -> dict[str, Any]:
         "fence": 0,
         "opened_at": datetime.fromtimestamp(alert.starts_at, UTC).isoformat(),
     }
+    incident.pop("timeout", None)
     own = {name: value for name, value in variables.items() if name not in ("autoglm_incident", "autoglm_target")}
     ours = all_as_data({"autoglm_incident": incident, "autoglm_target": variables["autoglm_target"]})
     return {**ours, **({"autoglm_variables": own} if own else {})}

@@ -132,6 +132,16 @@ def test_a_host_at_which_somebody_works_is_left_alone(site: Site) -> None:
     assert (site.has_worked, site.locked) == (False, True)
 
 
+def test_what_a_rulebook_starts_has_the_lock_and_no_fence(site: Site) -> None:
+    told_of = {"id": "", "key": "eda-5f1c0a3b9d2e", "fence": 0, "run": "", "host_wide": True}
+    given = {"autoglm_target": {"host": "p1"}, "autoglm_incident": told_of, "ansible_eda": {"event": HOSTILE}}
+    done = site.run(given, **ansible_settings.ENVIRONMENT)
+    assert done.returncode == 0, told(done)
+    assert json.loads((site.folder / "worked").read_text())["who"].startswith("Event-Driven Ansible")
+    assert (site.locked, (site.fleet.directory / "run/fence").exists()) == (False, False)
+    assert not list(site.fleet.directory.rglob("hostile"))
+
+
 @pytest.mark.parametrize(
     ("hosts", "extra", "why"),
     [

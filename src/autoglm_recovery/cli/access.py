@@ -68,7 +68,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Show who ordered what, and who tried."""
-    rows = receiver.ask("GET", "/api/v1/audit", {"limit": str(limit)})
+    rows = receiver.ask("GET", "/api/v1/audit", {"limit": str(limit)}, wanted="audit")
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return

@@ -10,6 +10,7 @@ import inspect
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from autoglm_recovery.cli import config_file
 from autoglm_recovery.cli.exit_codes import of_status
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host.plain import plain
-from autoglm_recovery.knowledge.host.token_file import first_token
+from autoglm_recovery.knowledge.host.token_file import NoTokenError, first_token
 
 _TIMEOUT_S, _LONGEST_ANSWER_S = 10.0, 60.0
 _LARGEST_ANSWER = 64 << 20
@@ -54,8 +55,14 @@ class AskedReceiver:
         path: str,
         query: dict[str, str] | None = None,
         body: dict[str, Any] | None = None,
+        *,
+        wanted: str,
     ) -> dict[str, Any]:
-        """Ask, and end with a sentence where the receiver does not answer (exit code 3) or refuses (1)."""
+        """Ask for an object that has ``wanted``; end with a sentence where the receiver refuses (exit code 1).
+
+        Where it does not answer, or somebody answers that is no receiver, the exit code is 3: a service on the same
+        port, or a proxy, has neither refused nor done what was asked.
+        """
         try:
             # A receiver on this machine or in the fleet is no business of a proxy's.
             with bounded_http.client(self._token(), self._tls(), auth=self._user(), timeout=_TIMEOUT_S) as client:
@@ -66,15 +73,21 @@ class AskedReceiver:
             told = bounded_http.document(said)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             cannot_ask(f"the receiver at {self.url} cannot be asked: {plain(error)}")
-        if answer.is_error:
-            detail = told.get("detail") if isinstance(told, dict) else told
-            refuse(f"refused ({answer.status_code}): {plain(detail)}", of_status(answer.status_code))
-        if not isinstance(told, dict):
-            cannot_ask(f"the receiver at {self.url} answers, but not as a receiver does: {plain(str(told)[:200])}")
+        status = answer.status_code
+        if answer.is_error and _is_problem(told, status):
+            refuse(f"refused ({status}): {plain(told['detail'])}", of_status(status))
+        if not answer.is_success or not isinstance(told, dict) or wanted not in told:
+            said_so = f"answers ({status}), but not as a receiver does: {plain(str(told)[:200])}"
+            cannot_ask(f"the receiver at {self.url} {said_so}")
         return told
 
     def _token(self) -> str | None:
-        return self.token if self.token_file is None else first_token(self.token_file)
+        if self.token_file is not None:
+            return first_token(self.token_file)
+        # Looked at here: what refuses it further down repeats it.
+        if self.token and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
+            raise NoTokenError("AUTOGLM_TOKEN holds no token: printable ASCII without blanks is wanted")
+        return self.token
 
     def _user(self) -> httpx.BasicAuth | None:
         if not self.user:
@@ -90,14 +103,27 @@ class AskedReceiver:
         return context
 
 
+def _is_problem(told: Any, status: int) -> bool:
+    """Tell whether an error is in a receiver's words: a problem document, which repeats its status."""
+    return isinstance(told, dict) and told.get("status") == status and isinstance(told.get("detail"), str)
+
+
 def _option(variable: str, says: str, **more: Any) -> Any:
     return typer.Option(envvar=variable, help=says, rich_help_panel="Receiver", **more)
 
 
 def _read_client_file(ctx: typer.Context, file: Path | None) -> Path | None:
     """Read the client's file: the one that is named, or the first that is there."""
-    found = file or next((each for each in map(Path.expanduser, FILES) if each.is_file()), None)
-    return config_file.take_some(ctx, found, _NAMES)
+    return config_file.take_some(ctx, file or _own_file(), _NAMES)
+
+
+def _own_file() -> Path | None:
+    """Return the first file that is there for whoever asks, who may have no home and no way into /etc/autoglm."""
+    for each in FILES:
+        with suppress(OSError, RuntimeError):
+            if (found := each.expanduser()).is_file():
+                return found
+    return None
 
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {

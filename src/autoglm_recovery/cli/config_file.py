@@ -18,6 +18,7 @@ from typing import Any, cast
 import typer
 import yaml
 
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.cli.refusing import cannot_ask, refuse
 from autoglm_recovery.knowledge.host import bounded_yaml
 
@@ -47,7 +48,8 @@ def _options_of(ctx: typer.Context, only: Container[str] | None) -> dict[str, An
 
 
 def _read(ctx: typer.Context, file: Path, only: Container[str] | None) -> dict[str, Any]:
-    _judge(file)
+    # Whoever would ask a receiver has asked nobody then; a start is refused.
+    _judge(file, ExitCode.no if only is None else ExitCode.unasked)
     try:
         with open(file, "rb") as stream:
             text = stream.read(LARGEST_FILE + 1)
@@ -74,7 +76,7 @@ def _read(ctx: typer.Context, file: Path, only: Container[str] | None) -> dict[s
     return read
 
 
-def _judge(file: Path) -> None:
+def _judge(file: Path, refused: ExitCode) -> None:
     """Refuse a file of somebody else's, or that others may write: it says whom a token is sent to, and who comes in."""
     from autoglm_recovery.receiver.access.entries import AuthError  # noqa: PLC0415 - only who has a file pays for it
     from autoglm_recovery.receiver.access.file_modes import judge  # noqa: PLC0415
@@ -82,7 +84,7 @@ def _judge(file: Path) -> None:
     try:
         judge("--config", file, secret=False)
     except AuthError as error:
-        refuse(error)
+        refuse(error, refused)
 
 
 def _meant(word: object, known: dict[str, Any]) -> str:

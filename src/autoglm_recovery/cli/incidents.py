@@ -52,7 +52,7 @@ def list_(
     query = {name: value for name, value in wanted.items() if value is not None}
 
     def look() -> dict[str, Any]:
-        return receiver.ask("GET", "/api/v1/incidents", query)
+        return receiver.ask("GET", "/api/v1/incidents", query, wanted="incidents")
 
     if watch:
         watch_list_as_json(look) if as_json else watch_list(look, _table)
@@ -89,7 +89,7 @@ def show(receiver: AskedReceiver, number: Number, watch: Watch = False, as_json:
     """Show one incident as a timeline; with --watch as it grows, until the incident has ended."""
 
     def look() -> dict[str, Any]:
-        return receiver.ask("GET", f"/api/v1/incidents/{number}")
+        return receiver.ask("GET", f"/api/v1/incidents/{number}", wanted="timeline")
 
     if watch:
         follow(look, as_json=as_json)
@@ -110,7 +110,7 @@ def report(
     """Write what happened in one incident, for the people who look at it afterwards."""
     from autoglm_recovery.report import report_on, to_html, to_markdown, to_text  # noqa: PLC0415 - others start faster without
 
-    told = report_on(receiver.ask("GET", f"/api/v1/incidents/{number}"))
+    told = report_on(receiver.ask("GET", f"/api/v1/incidents/{number}", wanted="timeline"))
     text = {Format.html: to_html, Format.markdown: to_markdown, Format.text: to_text}[form](told)
     if out is None:
         typer.echo(text, nl=False)
@@ -128,7 +128,7 @@ def _offer(order: str, does: str) -> None:
     @asks_receiver
     def give(receiver: AskedReceiver, number: Number, comment: Comment = "", as_json: AsJson = False) -> None:
         body = {"comment": comment} if comment else None
-        incident = receiver.ask("POST", f"/api/v1/incidents/{number}/{order}", body=body)
+        incident = receiver.ask("POST", f"/api/v1/incidents/{number}/{order}", body=body, wanted="state")
         typer.echo(json.dumps(incident, indent=2) if as_json else f"incident {number} is {incident['state']}")
 
     app.command(order, help=does)(give)
@@ -154,7 +154,7 @@ def resume(receiver: AskedReceiver, comment: Comment = "", as_json: AsJson = Fal
 
 
 def _turn(receiver: AskedReceiver, turn: str, comment: str, as_json: bool) -> None:
-    state = receiver.ask("POST", f"/api/v1/{turn}", body={"comment": comment} if comment else None)
+    state = receiver.ask("POST", f"/api/v1/{turn}", body={"comment": comment} if comment else None, wanted="paused")
     said = "paused" if state["paused"] else "not paused"
     typer.echo(json.dumps(state, indent=2) if as_json else f"actions are {said}, by {plain(state['by'])}")
 

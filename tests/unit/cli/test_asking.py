@@ -94,7 +94,7 @@ def test_a_file_that_others_may_write_sends_a_token_nowhere(tmp_path):
     (tmp_path / "mine.yaml").write_text("url: http://127.0.0.1:1\n")
     (tmp_path / "mine.yaml").chmod(0o666)
     result = CliRunner().invoke(app, ["incidents", "list"])
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "others than its owner may write it" in result.stderr
 
 
@@ -109,3 +109,54 @@ def test_a_command_keeps_its_own_options_and_gets_a_receiver():
     alone.command()(command)
     assert CliRunner().invoke(alone, ["--number", "5", "--url", "http://x"]).exit_code == 0
     assert seen == [("http://x", 5)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, b'{"status": "ok"}'),
+        Reply(200, b'["incidents"]'),
+        Reply(200, b"<html>log in</html>"),
+        Reply(200, b'{"timeline": ['),
+        Reply(302, b'{"timeline": []}', {"Location": "/login"}),
+        Reply(403, b"<html>not from here</html>"),
+        Reply(404, b'{"detail": "Not Found"}'),
+        Reply(502, b'{"timeline": []}'),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.body.decode()}",
+)
+@pytest.mark.parametrize("command", [["show", "5"], ["report", "5"], ["approve", "5"]], ids=" ".join)
+def test_who_answers_otherwise_than_a_receiver_was_not_asked(answer, command):
+    with answering_http(lambda _asked: answer) as server:
+        result = CliRunner().invoke(app, ["incidents", *command, "--url", server.url])
+    assert (result.exit_code, result.stdout) == (3, "")
+
+
+def test_a_receivers_own_refusal_is_the_answer_no():
+    refusal = Reply(404, b'{"status": 404, "detail": "there is no such incident"}')
+    with answering_http(lambda _asked: refusal) as server:
+        result = CliRunner().invoke(app, ["incidents", "show", "5", "--url", server.url])
+    assert (result.exit_code, result.stderr) == (1, "refused (404): there is no such incident\n")
+
+
+def test_a_token_of_the_environment_that_is_none_is_not_repeated():
+    result = CliRunner().invoke(app, ["incidents", "list"], env={"AUTOGLM_TOKEN": "first\nsecond"})
+    assert result.exit_code == 3
+    assert "AUTOGLM_TOKEN holds no token" in result.stderr
+    assert "first" not in result.stderr
+    assert "second" not in result.stderr
+
+
+def test_who_has_no_home_or_may_not_look_into_the_folder_has_no_file(monkeypatch, tmp_path):
+    def no_home(_path):
+        raise RuntimeError("Could not determine home directory.")
+
+    def closed(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(asking.Path, "expanduser", no_home)
+    assert asking._own_file() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(asking, "FILES", (tmp_path / "mine.yaml",))
+    monkeypatch.setattr(asking.Path, "is_file", closed)
+    assert asking._own_file() is None

@@ -33,17 +33,21 @@ def root(
     try:
         playbooks = playbooks_folder()
         fleet = read_fleet(inventory, playbooks)
+        # All of them before any is written: hosts would get a part of what belongs together.
+        declarations = {host: declared.declaration(host, fleet.declared) for host in fleet.declared}
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         program.write(out / "autoglm-root", playbooks.parent / "plugins")
         _write(out / "sudoers", sudoers(user), 0o440)
-        for host in fleet.declared:
+        for host, rows in declarations.items():
             folder = out / "hosts" / host.replace("/", "_")
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            text = json.dumps(declared.declaration(host, fleet.declared), indent=1, sort_keys=True)
+            text = json.dumps(rows, indent=1, sort_keys=True)
             _write(folder / "root.json", f"{text}\n", 0o600)
+    except declared.DeclarationError as error:
+        refuse(f"inventory {inventory}: {error}; autoglm check POLICY -i {inventory} says more")
     except (AnsibleError, InventoryError, OSError) as error:
         refuse(error)
-    typer.echo(f"wrote {out}/autoglm-root, {out}/sudoers and root.json for {len(fleet.declared)} hosts", err=True)
+    typer.echo(f"wrote {out}/autoglm-root, {out}/sudoers and root.json for {len(declarations)} hosts", err=True)
 
 
 def sudoers(user: str) -> str:

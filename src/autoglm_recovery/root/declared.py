@@ -15,6 +15,7 @@ from typing import Any
 
 from autoglm_recovery.declarable.options import BESIDE_BALANCER
 from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT, ENGINE
+from autoglm_recovery.policy.mistakes import kind_of
 
 Row = dict[str, Any]
 Hosts = Mapping[str, Mapping[str, Any]]  # what each host's autoglm_* variables are, templates filled in
@@ -26,8 +27,15 @@ _OF_SERVICE = (
 _MARKS = "/var/lib/autoglm/taken-out"
 
 
+class DeclarationError(ValueError):
+    """What the inventory says of a host is not so that anything could be declared of it."""
+
+
 def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
-    """Return the declaration of one host; ``hosts`` are all of the inventory, since pools span them."""
+    """Return the declaration of one host; ``hosts`` are all of the inventory, since pools span them.
+
+    Raises DeclarationError.
+    """
     variables = hosts[host]
     services: list[Mapping[str, Any]] = variables.get("autoglm_services") or []
     folder = str(variables.get("autoglm_taken_out_dir") or _MARKS)
@@ -35,7 +43,7 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
     return {
         "services": [{key: service[key] for key in _OF_SERVICE if key in service} for service in services],
         "drains": list(_drains(host, hosts)),
-        "checkpoints": [_checkpoint(service) for service in services if service.get("checkpoint")],
+        "checkpoints": [_checkpoint(host, service) for service in services if service.get("checkpoint")],
         "evidence": [{"dest": variables.get("autoglm_evidence_dir")}],
         "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
         "notes": [{"path": mark} for mark in marks],
@@ -48,9 +56,8 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
     asked: list[Row] = []
     for name, variables in hosts.items():
         for service in variables.get("autoglm_services") or []:
-            pool = (variables.get("autoglm_pools") or {}).get(service.get("pool")) or {}
-            single = [pool["balancer"]] if "balancer" in pool else []
-            for balancer in pool.get("balancers") or single:
+            pool = _pool_of(name, service, variables)
+            for balancer in _balancers(name, service, pool):
                 if (balancer.get("host") or name) != host:
                     continue
                 options = options_of(balancer)
@@ -70,13 +77,32 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
                 yield {**row, **guards, "state": "drained", "count_unchecked": balancer.get("count_unchecked")}
 
 
+def _pool_of(host: str, service: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    pools = _mapping(variables.get("autoglm_pools") or {}, f"autoglm_pools of {host}")
+    return _mapping(pools.get(service.get("pool")) or {}, f"pool {service.get('pool')} in autoglm_pools of {host}")
+
+
+def _balancers(host: str, service: Mapping[str, Any], pool: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    where = f"of pool {service.get('pool')} in autoglm_pools of {host}"
+    listed = pool.get("balancers") or ([pool["balancer"]] if "balancer" in pool else [])
+    if not isinstance(listed, list):
+        raise DeclarationError(f"balancers {where} must be a list, not {kind_of(listed)}")
+    return [_mapping(balancer, f"a balancer {where}") for balancer in listed]
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DeclarationError(f"{what} must be a mapping, not {kind_of(value)}")
+    return value
+
+
 def options_of(balancer: Mapping[str, Any]) -> Row:
     """Return the option ``balancer`` of drain_inference, of an entry of ``autoglm_pools``."""
     return {key: held for key, held in balancer.items() if key not in BESIDE_BALANCER}
 
 
-def _checkpoint(service: Mapping[str, Any]) -> Row:
-    declared = service["checkpoint"]
+def _checkpoint(host: str, service: Mapping[str, Any]) -> Row:
+    declared = _mapping(service["checkpoint"], f"the checkpoint of service {service['name']} of {host}")
     row = {key: declared[key] for key in CHECKPOINT if key in declared}
     row["name"] = declared.get("name") or service["name"]
     # A default of the play, whether or not its state is saved.

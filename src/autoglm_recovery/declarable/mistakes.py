@@ -152,7 +152,7 @@ def _refused(ask: Any) -> Iterator[DeclaredMistake]:
     """Yield what the code that would use it says against it."""
     try:
         ask()
-    except ValueError as error:
+    except (OverflowError, ValueError) as error:
         yield DeclaredMistake(f"would be refused: {error}")
 
 

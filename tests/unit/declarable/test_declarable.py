@@ -214,3 +214,8 @@ def test_whatever_an_editor_calls_wrong_the_checks_do_too_and_nothing_stops_them
 ) -> None:
     for variables in (service(base, **of_a_service), pool(**of_a_pool), balancer(**{**HAPROXY, **of_a_balancer})):
         assert by_check(variables) or not by_schema(variables)
+
+
+def test_a_number_that_no_float_holds_is_a_mistake_and_no_traceback() -> None:
+    (said,) = by_check(balancer(**HAPROXY, timeout=10**400))
+    assert "would be refused" in said

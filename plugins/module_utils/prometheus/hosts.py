@@ -141,10 +141,15 @@ def _address(url: str) -> list[str]:
 
 def _hear(found: Mapping[str, _Gathered], each: Told, jobs: Jobs, host_labels: Sequence[str]) -> None:
     """Add what is told of the state of the hosts that this server has targets of."""
-    here = {_name(target["labels"], host_labels) for target in each.telling.targets} & found.keys()
+    of_scrape: dict[tuple[str, str], set[str | None]] = {}
+    for target in each.telling.targets:
+        of_scrape.setdefault(_scrape(target["labels"]), set()).add(_name(target["labels"], host_labels))
+    here = {name for names in of_scrape.values() for name in names} & found.keys()
     for sample in each.telling.metrics:
         whose = _name(sample.labels, host_labels)
-        if whose in here and (not each.old or sample.labels.get("__name__") in _LASTING):
+        # A page may have a label that its target lacks, and would speak of another host by it.
+        named_so = whose in of_scrape.get(_scrape(sample.labels), here)
+        if whose in here and named_so and (not each.old or sample.labels.get("__name__") in _LASTING):
             found[str(whose)].metrics.append(sample)
     for name in here:
         found[str(name)].old = found[str(name)].old or each.old
@@ -161,6 +166,11 @@ def _hear(found: Mapping[str, _Gathered], each: Told, jobs: Jobs, host_labels: S
         lately = asked_at - at <= presence.NEWS_FOR_S
         word = (HEARD if answered else SILENT) if lately else UNKNOWN
         found[name].heard.setdefault(service, set()).add(word)
+
+
+def _scrape(labels: Mapping[str, Any]) -> tuple[str, str]:
+    """What was scraped: two labels that each target has, so that no page can set them."""
+    return str(labels.get("job", "")), str(labels.get(INSTANCE, ""))
 
 
 def _variables(name: str, host: _Gathered, warnings: list[str]) -> dict[str, Any]:

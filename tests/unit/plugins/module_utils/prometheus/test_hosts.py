@@ -153,6 +153,22 @@ def test_a_server_speaks_only_of_hosts_that_it_has_targets_of() -> None:
     assert (found.hosts["node-a"]["autoglm_presence"], found.hosts["node-a"]["autoglm_verdict"]) == ("unknown",) * 2
 
 
+@pytest.mark.parametrize("host_labels", [("host",), ("host", "instance")])
+def test_a_page_speaks_of_no_host_but_its_targets_even_where_the_target_lacks_the_label(
+    host_labels: tuple[str, ...],
+) -> None:
+    scraped = {"job": "autoglm", "instance": "node-b:9471"}
+    lie = metric("autoglm_host_verdict", "node-a", verdict="healthy", **scraped)
+    of_a, of_b = target("node-a", job="autoglm", instance="node-a:9471"), target("", **scraped)
+    honest = metric("autoglm_host_verdict", "node-a", verdict="healthy", **of_a["labels"])
+
+    def verdict(*metrics: VectorSample) -> str:
+        found = told(Told(Telling((of_a, of_b), (), metrics)), host_labels=host_labels)
+        return str(found.hosts["node-a"]["autoglm_verdict"])
+
+    assert (verdict(lie), verdict(honest)) == ("unknown", "healthy")
+
+
 @pytest.mark.parametrize(
     "name", ["a,b", "a:b", "~a", "!a", "*", "../x", "..", "{{ x }}", "a b", "a\nb", "[a]", "@a", "-a", "é"]
 )

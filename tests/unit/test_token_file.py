@@ -46,6 +46,13 @@ def test_the_first_line_that_says_anything_is_the_token(tmp_path, read, text):
 
 
 @reads
+def test_a_file_is_not_read_without_end(tmp_path, read):
+    (tmp_path / "token").write_text("#" * 65536 + "\ns3cret\n")
+    with pytest.raises((NoTokenError, awx.AwxRefused, typer.BadParameter), match="holds no token"):
+        read(tmp_path / "token")
+
+
+@reads
 @pytest.mark.parametrize(
     "text", ["", "\n \n", "# nothing yet\n", "name operator s3cret", "s3crét", "s3cr\x00et", "s3cret\x7f"]
 )

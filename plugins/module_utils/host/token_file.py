@@ -10,6 +10,8 @@ from pathlib import Path
 
 # What a header can carry as one word.  RFC 6750, 2.1, allows less, and the receiver's own tokens may have all of it.
 _TOKEN = re.compile(rb"[\x21-\x7e]+")
+# What comes after it is not read, so that a device without end can be named.
+_READ_AT_MOST = 65536
 
 
 class NoTokenError(ValueError):
@@ -21,7 +23,8 @@ def first_token(file: Path) -> str:
 
     Raises OSError if the file cannot be read. Raises NoTokenError if it has no such line, or that is no token.
     """
-    lines = [line.strip() for line in file.read_bytes().splitlines()]
+    with file.open("rb") as opened:
+        lines = [line.strip() for line in opened.read(_READ_AT_MOST).splitlines()]
     first = next((line for line in lines if line and not line.startswith(b"#")), b"")
     if not _TOKEN.fullmatch(first):
         raise NoTokenError(f"{file} holds no token: a line of printable ASCII without blanks is wanted")

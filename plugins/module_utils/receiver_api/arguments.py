@@ -11,13 +11,12 @@ from typing import Any
 
 from ..engines.transport import HttpTransport, check_url
 from ..host.plain import one_line
+from ..host.token_file import NoTokenError, first_token
 from .client import ReceiverClient
 
 DEFAULT_URL = "http://127.0.0.1:9470"
 # The receiver's own limit for what a person says about an order.
 LONGEST_COMMENT = 1000
-
-_LARGEST_TOKEN_FILE = 65536
 
 
 def receiver_arguments() -> dict[str, Any]:
@@ -71,15 +70,11 @@ def _token(params: Mapping[str, Any]) -> str | None:
         return None
     shown = one_line(params["token_file"], 200)
     try:
-        with Path(params["token_file"]).open("rb") as file:
-            text = file.read(_LARGEST_TOKEN_FILE).decode("ascii", "replace")
+        return first_token(Path(params["token_file"]))
+    except NoTokenError as error:
+        raise ValueError(f"token_file: {one_line(error, 300)}") from error
     except OSError as error:
         raise ValueError(f"token_file: {shown} cannot be read: {error.strerror}") from error
-    lines = [line.strip() for line in text.splitlines()]
-    first = next((line for line in lines if line and not line.startswith("#")), "")
-    if not _is_token(first):
-        raise ValueError(f"token_file: {shown} holds no token: a line of printable ASCII without blanks is wanted")
-    return first
 
 
 def _is_token(text: str) -> bool:

@@ -18,7 +18,8 @@ description:
     sets.
   - Its source is a YAML file whose name ends in C(autoglm_fleet.yml) or C(autoglm_fleet.yaml).
   - Names and values that come from Prometheus are never templates. A name that Ansible could read as anything but one
-    host is left out with a warning.
+    host is left out with a warning, and so is C(localhost), which is this machine to Ansible, unless a source before
+    this one has it.
   - What cannot be read is unknown and never healthy. A server that does not answer is an error and no empty inventory.
     Ansible itself makes a warning of it, unless E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED) is set.
 extends_documentation_fragment:
@@ -192,6 +193,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleParserError
 from ansible.inventory.group import to_safe_group_name
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
@@ -203,7 +205,11 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.asking
     ask,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.groups import Grouped, grouped
-from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.hosts import Told, hosts_told
+from ansible_collections.autoglm.recovery.plugins.module_utils.prometheus.hosts import (
+    HostsTold,
+    Told,
+    hosts_told,
+)
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.data import as_data
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.kept_answers import (
     Ages,
@@ -242,17 +248,29 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         except (CannotAsk, ValueError) as error:
             raise AnsibleParserError(f"{path}: {error}") from None
         found = hosts_told(answers, jobs, self.get_option("host_labels"))
-        add = self.get_option("add_hosts")
-        hosts = {name: each for name, each in found.hosts.items() if add or name in inventory.hosts}
+        left_out = {name: why for name in found.hosts if (why := self._unwanted(name, inventory.hosts))}
+        hosts = {name: each for name, each in found.hosts.items() if name not in left_out}
         result = grouped(hosts, self.get_option("group_by"), inventory.hosts, inventory.groups)
-        left_out = [name for name in found.hosts if name not in hosts]
-        unknown = [f"{quoted(name)} is in no source before this one, and add_hosts is false" for name in left_out]
-        self._warn([*found.warnings, *unknown, *result.warnings])
+        self._warn([*found.warnings, *left_out.values(), *result.warnings])
         if not result.hosts:
-            which = f"a target of the jobs {', '.join(jobs.all)} with one of the labels"
-            told = f"Prometheus tells of no host that can be used: there is none that has {which}"
-            raise AnsibleParserError(f"{path}: {told} {', '.join(self.get_option('host_labels'))}")
+            raise AnsibleParserError(f"{path}: Prometheus tells of no host that can be used: {self._none(found, jobs)}")
         self._fill(inventory, result)
+
+    def _unwanted(self, name: str, known: Iterable[str]) -> str:
+        """Why a host is left out that no source before this one has; empty where it is not."""
+        if name in known:
+            return ""
+        if name in constants.LOCALHOST:
+            return f"{quoted(name)} is this machine to Ansible, whatever it is to Prometheus: it is left out"
+        if self.get_option("add_hosts"):
+            return ""
+        return f"{quoted(name)} is in no source before this one, and add_hosts is false"
+
+    def _none(self, found: HostsTold, jobs: Jobs) -> str:
+        if found.hosts:
+            return f"each of the {len(found.hosts)} that it tells of is left out, as the warnings say"
+        labels = ", ".join(self.get_option("host_labels"))
+        return f"there is none that has a target of the jobs {', '.join(jobs.all)} with one of the labels {labels}"
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
         """Refuse a key that is none of ours, which Ansible itself reads over."""

@@ -80,6 +80,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProm
             target("/node", "../etc"),
             target("/node", "node\nd"),
             target("/node", "all"),
+            target("/node", "localhost"),
             target("/node", "autoglm_fleet"),
         )
         running.scrape(
@@ -92,7 +93,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProm
         running.start()
         try:
             until("all exporters", lambda: len(running.ask("autoglm_host_verdict == 1")) == 3)
-            until("all nodes", lambda: len(running.ask('up{job="node"}')) == 9)
+            until("all nodes", lambda: len(running.ask('up{job="node"}')) == 10)
             until("all engines", lambda: len(running.ask('up{job="inference"}')) == 3)
             yield running
         finally:
@@ -184,6 +185,7 @@ def test_hostile_names_are_left_out_with_a_warning_and_hostile_values_stay_data(
         assert name in graph.stderr
     assert graph.stderr.count("is no exact name of one host") == 4
     assert graph.stderr.count("the host is left out") == 2
+    assert "'localhost' is this machine to Ansible" in graph.stderr.replace("\n", " ")
     assert "there is no group of pool" in graph.stderr
     assert "|--@keyed_chat:" in graph.stdout
     what = "msg={{ [autoglm_gpu_models, autoglm_pool_names] }}"
@@ -205,6 +207,18 @@ def test_the_examples_run(prometheus: GuardedPrometheus, tmp_path: Path) -> None
     assert beside["node-b"]["ansible_host"] == "192.0.2.2"
     assert beside["node-b"]["autoglm_verdict"] == "unhealthy"
     assert constructed["node-a"]["ansible_host"] == "127.0.0.1"
+
+
+def test_this_machine_is_a_host_of_the_fleet_only_where_a_source_before_says_so(
+    prometheus: GuardedPrometheus, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "autoglm_fleet.yml", prometheus.server, add_hosts=False)
+    static = tmp_path / "10-hosts.yml"
+    static.write_text("all: {hosts: {localhost: {ansible_connection: local}}}")
+    assert listed("-i", static, "-i", source)["autoglm_fleet"]["hosts"] == ["localhost"]
+    alone = inventory("--list", "-i", source)
+    assert alone.returncode != 0
+    assert "each of the 6 that it tells of is left out" in alone.stderr.replace("\n", " ")
 
 
 def example(text: str, prometheus: GuardedPrometheus, folder: Path) -> Path:

@@ -78,7 +78,7 @@ def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
 
 
 def _pool_of(host: str, service: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
-    pools = _mapping(variables.get("autoglm_pools") or {}, f"autoglm_pools of {host}")
+    pools: Mapping[Any, Any] = _mapping(variables.get("autoglm_pools") or {}, f"autoglm_pools of {host}")
     return _mapping(pools.get(service.get("pool")) or {}, f"pool {service.get('pool')} in autoglm_pools of {host}")
 
 

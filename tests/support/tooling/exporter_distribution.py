@@ -9,7 +9,6 @@ python -m tests.support.tooling.exporter_distribution OUT      build the sdist a
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import grimp
 
+from tests.support.servers.ports import free_port
 from tests.support.tooling import interpreters
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -103,9 +103,7 @@ for module in pkgutil.walk_packages(autoglm_recovery.__path__, "autoglm_recovery
 
 
 def _serve(fresh: Workplace, elsewhere: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     (elsewhere / "kmsg").write_text(f"3,1,1000000,-;{_LINE}\n")
     options = ["--listen", address, "--interval", "200ms", "--kmsg", "kmsg", "--state-file", "state.json"]
     with (elsewhere / "log").open("wb") as log:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import tarfile
@@ -17,6 +16,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from tests.support.servers.ports import free_port
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # A new folder in the checkout is decided about here: it ships, or galaxy.yml's build_ignore names it.
@@ -172,9 +172,7 @@ def _as_a_tool(work: Path, workplace: Workplace, sdist: Path, wheel: Path) -> No
 
 def _serve(fresh: Workplace, elsewhere: Path) -> None:
     """Start the receiver, which needs its migrations, templates and static files, and look at it as a person does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     (elsewhere / "inventory").write_text("localhost ansible_connection=local\n")
     command = [fresh.program("autoglm"), "serve", "--inventory", "inventory", "--listen", address]
     with (elsewhere / "log").open("wb") as log:

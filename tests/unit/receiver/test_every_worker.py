@@ -94,7 +94,7 @@ def fails_first(monkeypatch):
 
 
 def _loop(at):
-    follower = SimpleNamespace(take_up=lambda: None, step=lambda _config: 0, next_lapse=lambda: None)
+    follower = SimpleNamespace(take_up=lambda: None, step=lambda *_given: 0, next_lapse=lambda: None)
     return Loop(at.database, SimpleNamespace(now=at.config), at.metrics, at.dispatcher, follower)
 
 

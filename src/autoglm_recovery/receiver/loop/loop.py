@@ -107,11 +107,13 @@ class Loop:
         absorbed = absorb(self._database, config.policy, config.fleet, self._metrics, self._clock)
         if tell_of_refusals(self._database, config.policy, self._clock()):
             self._notified()
-        going_on = self._follower.step(config)
+        going_on = self._follower.step(config, self._manager.alive)
         with self._database.reading() as connection:
             due = store.due(connection, self._clock(), MOST_DUE_AT_ONCE)
         for incident_id in due:
             self._dispatcher.step(incident_id, config)
+            # Two hundred with a slow disk take longer than one may hang.
+            self._manager.alive()
         if absorbed or due:
             return 0.0
         self._sweep()

@@ -58,7 +58,7 @@ class ServiceManager:
         self._notify_manager("STOPPING=1")
 
     def alive(self) -> None:
-        """Give a sign of life: called by the thread that acts, and by no other, once it has come round."""
+        """Give a sign of life: called by the thread that acts, and by no other, when it has done a step."""
         now = self.monotonic()
         if self.hung_after_s is not None and now - self._told_at >= self.hung_after_s * _AT_LEAST:
             self._told_at = now

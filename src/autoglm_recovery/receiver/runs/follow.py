@@ -9,7 +9,7 @@ on where its launcher runs it elsewhere, closed as lost where its processes ende
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +64,7 @@ class Follower:
             self._keeper.renew()
             log.info("took up runs of before", runs=[claim.run_id for claim in claims])
 
-    def step(self, config: SiteConfig) -> int:
+    def step(self, config: SiteConfig, after_each: Callable[[], None] = lambda: None) -> int:
         """Look at every unfinished run; return how many of them this receiver had to look at."""
         lease = self._keeper.lease
         with self._database.reading() as connection:
@@ -72,11 +72,13 @@ class Follower:
             lapsed = runs.lapsed(connection, lease) if len(unfinished) else []
         for run in lapsed:
             self._log_failure_of(self._take_over, run, config)
+            after_each()
         mine = [run for run in unfinished if run.owner == lease.owner]
         if any(not self._keeper.holds(run.id) for run in mine):
             self._keeper.renew()
         for run in mine:
             self._log_failure_of(self._follow, run, config)
+            after_each()
         return len(mine) + len(lapsed)
 
     def next_lapse(self) -> float | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
+from autoglm_recovery.receiver.loop import loop as loop_module
 from autoglm_recovery.receiver.loop.loop import Loop
 from autoglm_recovery.receiver.process.service_manager import ServiceManager
 
@@ -121,6 +123,30 @@ def test_a_turn_that_hangs_is_not_alive_and_one_that_fails_is(listening, tmp_pat
 
     loop(ServiceManager(str(tmp_path / "notify"), 60.0), fails).worker.attempt()
     assert heard(listening) == ["WATCHDOG=1"]
+
+
+def test_a_turn_of_many_is_alive_after_each_of_them(listening, tmp_path, monkeypatch):
+    now = [100.0]
+
+    def takes_long(*_given):
+        now[0] += 40.0
+
+    def follows(_config, after_each):
+        for _run in range(2):
+            takes_long()
+            after_each()
+        return 2
+
+    monkeypatch.setattr(loop_module, "absorb", lambda *_given: 0)
+    monkeypatch.setattr(loop_module, "tell_of_refusals", lambda *_given: False)
+    monkeypatch.setattr(loop_module.store, "decide_again", lambda *_given: None)
+    monkeypatch.setattr(loop_module.store, "due", lambda *_given: [1, 2, 3])
+    database = SimpleNamespace(reading=nullcontext, noting=nullcontext)
+    config = SimpleNamespace(now=SimpleNamespace(policy=None, fleet=None))
+    manager = ServiceManager(str(tmp_path / "notify"), 60.0, lambda: now[0])
+    dispatcher, follower = SimpleNamespace(step=takes_long), SimpleNamespace(step=follows)
+    Loop(database, config, None, dispatcher, follower, manager=manager).turn()
+    assert heard(listening) == ["WATCHDOG=1"] * 5
 
 
 def test_the_loop_sleeps_no_longer_than_it_may_be_silent():

@@ -153,6 +153,19 @@ def test_a_run_of_a_machine_that_is_gone_is_closed_as_lost_and_the_incident_goes
     assert stage.here.looked == []
 
 
+def test_it_is_told_after_each_run_also_one_that_cannot_be_followed(stage):
+    def cut_off():
+        raise OSError("no answer")
+
+    stage.begin("local")
+    stage.here.meanwhile = cut_off
+    told = []
+    stage.follower("a").step(stage.config, lambda: told.append("followed"))
+    stage.at = 106.0
+    stage.follower("b").step(stage.config, lambda: told.append("taken over"))
+    assert told == ["followed", "taken over"]
+
+
 @pytest.mark.parametrize("launcher", ["local", "gone"])
 def test_who_takes_a_run_over_and_fails_in_the_midst_has_not_got_it_and_begins_nothing(stage, monkeypatch, launcher):
     stage.begin(launcher)

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -108,6 +110,8 @@ def test_a_check_says_with_what_it_would_start_and_makes_nothing(check, tmp_path
         ({"listen": "nowhere"}, 1, "is not HOST:PORT"),
         ({"access-file": "none"}, 3, "cannot be read"),
         ({"inventory": "none.yml"}, 1, "does not exist"),
+        ({"state-dir": "hosts.yml"}, 1, "hosts.yml is no directory that this user may write"),
+        ({"state-dir": "hosts.yml/below"}, 1, "hosts.yml is no directory that this user may write"),
         ({"database": "mysql://x"}, 1, "is not supported"),
         ({"tls-cert": "none", "tls-key": "none"}, 3, "TLS cannot be served"),
     ],
@@ -115,6 +119,13 @@ def test_a_check_says_with_what_it_would_start_and_makes_nothing(check, tmp_path
 def test_a_check_refuses_what_a_start_would(check, settings, code, says):
     result = check(**settings)
     assert (result.exit_code, says in result.stderr) == (code, True), result.output
+
+
+def test_a_check_refuses_a_folder_in_which_nothing_can_be_made(check, monkeypatch):
+    of_others = SimpleNamespace(access=lambda *_given: False, W_OK=os.W_OK, X_OK=os.X_OK)
+    monkeypatch.setattr("autoglm_recovery.receiver.serve.check.os", of_others)
+    result = check()
+    assert (result.exit_code, "may write" in result.stderr) == (1, True), result.output
 
 
 def test_a_start_without_a_file_of_settings_is_one(serve, tmp_path):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -66,11 +67,17 @@ def check_start(settings: ReceiverSettings) -> StartCheck:
 
 
 def _state_directory(settings: ReceiverSettings) -> None:
+    state = settings.state_dir.absolute()
     try:
-        if settings.state_dir.exists():
+        if state.exists():
             judge_directory(settings.state_dir)
+        # Where it is not there yet, it would be made in this one.
+        there = next(each for each in (state, *state.parents) if each.exists())
     except OSError as error:
         raise ServeError(f"state directory {settings.state_dir} cannot be used: {error.strerror}") from error
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = f"{there} is no directory that this user may write"
+        raise ServeError(f"state directory {settings.state_dir} cannot be used: {why}")
 
 
 def _launchers(config: SiteConfig) -> None:

@@ -67,6 +67,23 @@ def open_incident(connection: sa.Connection, target: Target, now: float = 1.0) -
     return store.open_incidents(connection, [row])[0]
 
 
+def begin_run(connection: sa.Connection, by: Lease, incident: int, host: str = "node-a") -> int:
+    """Have a run of an incident going on and return its number."""
+    return runs.create(
+        connection,
+        by,
+        incident_id=incident,
+        host=host,
+        action="restart_process",
+        attempt=1,
+        state="running",
+        reason="",
+        launcher="local",
+        directory="",
+        started_at=1.0,
+    )
+
+
 @dataclass
 class Desk:
     """Where incidents are worked on."""

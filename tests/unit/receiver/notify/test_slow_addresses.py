@@ -113,6 +113,17 @@ def rows(at):
     return at.rows(schema.notices)
 
 
+def not_answered_in_time(at, people, sender, monkeypatch) -> None:
+    """Have the only address hang for longer than a call may take."""
+    monkeypatch.setattr(notifier_module, "LONGEST_SEND_S", 0.0)
+    people.hangs.add(HANGS)
+    at.policy(f"notify: ['{HANGS}']")
+    at.fire("node-a", "unknown")
+    step(at, sender)
+    people.await_calls(HANGS, 1)
+    written(at, sender, lambda: rows(at)[0].error)
+
+
 def test_however_many_hang_the_others_are_told_again_and_again(at, people, sender):
     many = [f"{HANGS}/{number}" for number in range(12)]
     people.hangs |= set(many)
@@ -152,13 +163,7 @@ def test_an_address_that_hangs_is_called_again_only_after_it_has_answered(at, pe
 
 
 def test_what_was_taken_late_is_written_down_and_not_sent_again(at, people, sender, monkeypatch):
-    monkeypatch.setattr(notifier_module, "LONGEST_SEND_S", 0.0)
-    people.hangs.add(HANGS)
-    at.policy(f"notify: ['{HANGS}']")
-    at.fire("node-a", "unknown")
-    step(at, sender)
-    people.await_calls(HANGS, 1)
-    written(at, sender, lambda: rows(at)[0].error)
+    not_answered_in_time(at, people, sender, monkeypatch)
     assert (rows(at)[0].delivered, rows(at)[0].sent_at) == ([], None)
     at.pass_time(pause_after(1))
     people.let_go(HANGS)
@@ -222,13 +227,7 @@ def test_an_answer_that_could_not_be_written_down_is_written_the_next_time(at, p
 
 
 def test_another_receiver_does_not_call_whom_this_one_calls(at, people, sender, monkeypatch):
-    monkeypatch.setattr(notifier_module, "LONGEST_SEND_S", 0.0)
-    people.hangs.add(HANGS)
-    at.policy(f"notify: ['{HANGS}']")
-    at.fire("node-a", "unknown")
-    step(at, sender)
-    people.await_calls(HANGS, 1)
-    written(at, sender, lambda: rows(at)[0].error)
+    not_answered_in_time(at, people, sender, monkeypatch)
     other = Notifier(at.database, lambda: at.config.policy)
     at.pass_time(pause_after(1))
     assert step(at, other) == 1

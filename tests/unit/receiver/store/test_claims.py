@@ -15,7 +15,7 @@ from autoglm_recovery.receiver.store import fences, runs
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.store.runs import Lease, RunClaim, Superseded
 from autoglm_recovery.receiver.values.model import Target
-from tests.unit.receiver.desk import open_incident
+from tests.unit.receiver.desk import begin_run, open_incident
 
 
 def lease(owner: str, at: float, seconds: float = 5.0) -> Lease:
@@ -26,21 +26,7 @@ def lease(owner: str, at: float, seconds: float = 5.0) -> Lease:
 def begun(database, by: Lease, host: str = "node-a") -> int:
     """Have a run going on and return its number."""
     with database.writing() as connection:
-        target = Target(host)
-        incident = open_incident(connection, target)
-        return runs.create(
-            connection,
-            by,
-            incident_id=incident,
-            host=host,
-            action="restart_process",
-            attempt=1,
-            state="running",
-            reason="",
-            launcher="local",
-            directory="",
-            started_at=1.0,
-        )
+        return begin_run(connection, by, open_incident(connection, Target(host)), host)
 
 
 def only(database):

@@ -17,7 +17,7 @@ from autoglm_recovery.receiver.intake.payload import Rejected
 from autoglm_recovery.receiver.store import incidents, runs, schema
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.model import Alert, Target
-from tests.unit.receiver.desk import open_incident
+from tests.unit.receiver.desk import begin_run, open_incident
 
 
 def alert(n: int, status: str = "firing", start: float = 1.0) -> Alert:
@@ -175,22 +175,6 @@ def _open(connection, target=LLAMA):
     return open_incident(connection, target, now=time.time())
 
 
-def _run(connection, incident_id, host="node-a"):
-    return runs.create(
-        connection,
-        LEASE,
-        incident_id=incident_id,
-        host=host,
-        action="restart_process",
-        attempt=1,
-        state="running",
-        reason="",
-        directory="",
-        launcher="local",
-        started_at=1.0,
-    )
-
-
 def test_the_database_refuses_a_second_incident_for_a_target(database):
     with database.writing() as connection:
         first = _open(connection)
@@ -206,10 +190,10 @@ def test_the_database_refuses_a_second_incident_for_a_target(database):
 def test_the_database_refuses_a_second_run_on_a_host(database):
     with database.writing() as connection:
         incident = _open(connection)
-        first = _run(connection, incident)
-        _run(connection, incident, "node-b")
+        first = begin_run(connection, LEASE, incident)
+        begin_run(connection, LEASE, incident, "node-b")
     with pytest.raises(sa.exc.IntegrityError), database.writing() as connection:
-        _run(connection, incident)
+        begin_run(connection, LEASE, incident)
     with database.writing() as connection:
         runs.update(connection, first, state="failed")
-        assert _run(connection, incident) > first
+        assert begin_run(connection, LEASE, incident) > first

@@ -35,8 +35,8 @@ def settings(
         file,
         lambda action: (templates or {}).get(action) or Template(f"autoglm {action}"),
         poll_every_s=0.0,
-        call_timeout_s=2.0,
-        look_timeout_s=4.0,
+        call_timeout_s=60.0,
+        look_timeout_s=60.0,
         settle_s=1.0,
     )
     return replace(quick, **changes)

@@ -107,7 +107,7 @@ def test_it_has_stopped_even_when_nobody_waits_for_the_last_request(
     open_it: Callable[..., Engine], engine: Engine, vllm_server: Vllm
 ) -> None:
     streams = start(vllm_server, 1)
-    open_it(generate_timeout=0.5).stop_accepting()
+    open_it(generate_timeout=2.0).stop_accepting()
     assert engine.accepting().value is False
     assert not streams[0].over
 
@@ -164,7 +164,7 @@ def test_a_stopped_core_answers_and_is_never_healthy(
     core = vllm_server.core()
     freeze(core)
     try:
-        impatient = open_it(timeout=1.0, generate_timeout=2.0)
+        impatient = open_it(timeout=2.0, generate_timeout=2.0)
         assert impatient.live().value is True
         stats = impatient.stats()
         assert (stats.running, stats.waiting, stats.in_flight) == (None, None, None)
@@ -185,7 +185,7 @@ def test_a_core_that_is_stopped_with_requests_in_hand_is_a_deadlock(
     core = vllm_server.core()
     freeze(core)
     try:
-        impatient = open_it(timeout=1.0, generate_timeout=1.0)
+        impatient = open_it(timeout=2.0, generate_timeout=1.0)
         verdict = judge(observe(impatient, CompletionAsked(), None, Watch(stall_seconds=3.0)))
         assert (verdict.verdict, verdict.failure_class) == ("unhealthy", "deadlock"), verdict.reasons
     finally:

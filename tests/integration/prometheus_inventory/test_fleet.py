@@ -261,7 +261,8 @@ def test_a_misspelt_option_is_an_error_that_says_what_was_meant(tmp_path: Path) 
 def test_an_answer_is_kept_for_when_there_is_none_and_not_for_ever(
     prometheus: GuardedPrometheus, tmp_path: Path
 ) -> None:
-    cache = {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "kept"), "cache_timeout": 60}
+    where = str(tmp_path / "kept")
+    cache = {"cache": True, "cache_plugin": "jsonfile", "cache_connection": where, "cache_timeout": 500}
     source = write(tmp_path / "autoglm_fleet.yml", prometheus.server, stale_for=3600, **cache)
     fresh = listed("-i", source)
     (kept,) = (tmp_path / "kept").iterdir()

@@ -75,7 +75,7 @@ sys.exit(supervisor.main(Path(sys.argv[1]), work))
 """
 
 # What is left to do waits for no clock of ours, only for something to go on.
-LONGEST_STANDSTILL_S = 60
+LONGEST_STANDSTILL_S = 300
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "uvicorn.protocols.http.h11_impl", "alembic.command"])

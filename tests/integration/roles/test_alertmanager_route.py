@@ -143,6 +143,15 @@ def test_the_receiver_is_added_and_taken_out_and_whoever_was_told_is_told_still(
         assert site.receivers() == {"duty", "chat"}
 
 
+def test_what_a_run_that_died_has_written_is_read_by_the_next_one(site: Site) -> None:
+    with site.server:
+        site.play(reload="none").went_well(changed=True)
+        assert site.receivers() == {"duty", "chat"}
+        site.play().went_well(changed=True)
+        assert site.receivers() == {"autoglm", "duty", "chat"}
+        site.play().went_well(changed=False)
+
+
 def test_what_amtool_does_not_take_is_not_put_in_place(site: Site) -> None:
     # Somebody has routes of his own to our receiver, which may not go then.
     added = with_ours(site.theirs, [{"receiver": "autoglm", "matchers": ["team=gpu"]}], {"name": "autoglm"})

@@ -112,6 +112,24 @@ def test_rules_come_change_are_kept_and_go(site: Site) -> None:
         assert site.loaded() == {}
 
 
+def test_what_a_run_that_died_has_written_or_removed_is_read_by_the_next_one(site: Site) -> None:
+    with site.server:
+        # As it is when a run dies before it tells Prometheus: with the old rules' groups loaded, by the same names.
+        site.play().went_well(changed=True)
+        policy = site.policy(POLICY)
+        site.play(policy=policy, reload="none").went_well(changed=True)
+        assert set(site.loaded().values()) != {5}
+        site.play(policy=policy).went_well(changed=True)
+        assert set(site.loaded().values()) == {5}
+        site.play(policy=policy).went_well(changed=False)
+
+        for rules in site.rules.glob("*.rules.yml"):
+            rules.unlink()
+        site.play(state="absent").went_well(changed=True)
+        assert site.loaded() == {}
+        site.play(state="absent").went_well(changed=False)
+
+
 def test_what_promtool_does_not_take_is_not_left_there(site: Site) -> None:
     liar = site.directory / "promtool"
     liar.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "this is no rule" >&2; exit 1; }\n')

@@ -67,7 +67,13 @@ def standing(action: str, incident: Mapping[str, Any]) -> Standing:
 
 
 def last_order(incident: Mapping[str, Any]) -> str | None:
-    """What was ordered last about an incident, in the words of its timeline: C(approve by alice ...)."""
+    """What was ordered last about an incident, in the words of its timeline: C(approve by alice ...).
+
+    None also where the receiver has left out lines of a long timeline: the last order may be one of them.
+    """
+    left_out = incident.get("left_out")
+    if isinstance(left_out, dict) and left_out.get("timeline"):
+        return None
     said = [line["text"] for line in incident["timeline"] if isinstance(line, dict) and line.get("kind") == "order"]
     return str(said[-1]) if said else None
 

@@ -76,3 +76,12 @@ def test_anything_else_is_refused_with_what_would_be_right(action: str, seen: di
 
 def test_an_incident_without_a_run_has_none_to_cancel_again() -> None:
     assert standing("cancel", {**incident("running"), "runs": []}).to_give
+
+
+def test_an_order_that_may_not_be_the_last_one_is_not_taken_for_it() -> None:
+    """Of a long timeline the receiver shows the first lines and the newest: a later order may lie between them."""
+    told = incident("running", "approve")
+    assert standing("approve", told).to_give is False
+    assert standing("approve", {**told, "left_out": {"timeline": 0}}).to_give is False
+    with pytest.raises(OrderRefused):
+        standing("approve", {**told, "left_out": {"timeline": 3}})

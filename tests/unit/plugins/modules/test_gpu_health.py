@@ -21,8 +21,13 @@ def health(run_module, fake_nvml: FakeNvml):
     """Run the module on the fake."""
 
     def run(check: bool = False, **options: Any) -> dict[str, Any]:
-        options = {"nvml_library": str(fake_nvml.library), "kernel_lines": "never", "expected_gpus": 8, **options}
-        return run_module(gpu_health, check, **options)
+        given = {
+            "nvml_library": str(fake_nvml.library),
+            "kernel_lines": "never",
+            "device_timeout": 60,
+            "expected_gpus": 8,
+        }
+        return run_module(gpu_health, check, **{**given, **options})
 
     return run
 

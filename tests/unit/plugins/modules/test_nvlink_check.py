@@ -24,7 +24,7 @@ def check(run_module, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Run the module on a fake; without the kernel's log, which is this machine's and not the fake's."""
 
     def run(fake: FakeNvml, check: bool = False, **options: Any) -> dict[str, Any]:
-        defaults = {"nvml_library": str(fake.library), "state_dir": str(tmp_path / "state"), "device_timeout": 5}
+        defaults = {"nvml_library": str(fake.library), "state_dir": str(tmp_path / "state"), "device_timeout": 60}
         given = {**defaults, "kernel_lines": "never", "network_ports": False, **options}
         return run_module(nvlink_check, check, **given)
 

@@ -27,6 +27,7 @@ import typer
 
 from autoglm_recovery import bounded_http
 from autoglm_recovery.cli import asking
+from autoglm_recovery.cli.exit_codes import ExitCode
 from autoglm_recovery.exporter.alertmanager import AlertSender, FastAlert
 from autoglm_recovery.knowledge.balancers.envoy import Envoy
 from autoglm_recovery.knowledge.balancers.kubernetes import Kubernetes, ServicePlace
@@ -226,8 +227,9 @@ def exporter(url: str, _folder: Path) -> None:
 
 
 def command(url: str, _folder: Path) -> None:
-    with pytest.raises(typer.Exit):
-        asking.AskedReceiver(url).ask("GET", "/api/v1/incidents")
+    with pytest.raises(typer.Exit) as ended:
+        asking.AskedReceiver(url).ask("GET", "/api/v1/incidents", wanted="incidents")
+    assert ended.value.exit_code == ExitCode.unasked
 
 
 EDGES = (

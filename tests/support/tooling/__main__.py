@@ -55,6 +55,8 @@ LINTERS = {
         *("mypy", "--config-file", "tests/support/tooling/mypy-collection.ini"),
         *("--package", "ansible_collections.autoglm.recovery.plugins"),
     ],
+    # Only calls that cannot be: most tests have no types, and what pytest gives them is not known to mypy.
+    "mypy of the tests": ["mypy", "--config-file", "tests/support/tooling/mypy-tests.ini", "tests"],
     "imports": ["lint-imports", "--no-cache"],
     "yamllint": ["yamllint", "--strict", "."],
     "ruff": ["ruff", "check"],
@@ -63,7 +65,7 @@ LINTERS = {
 
 # Seconds on two cores with nothing else to do, half as much again as docs/testing.md says was measured.
 BUDGETS = {
-    "lint": 30,
+    "lint": 45,
     "unit": 480,
     # With lint, three minutes.
     QUICK: 150,

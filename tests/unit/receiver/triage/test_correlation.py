@@ -128,7 +128,7 @@ def test_what_one_commit_stores_of_an_alert_is_taken_in_as_it_happened(at, finge
     labels = {"alertname": "a", "failure_class": "oom", "host": "node-c", "nature": "state"}
     at.probe = None
     at.commit(
-        *(Alert(*told, fingerprint_) for told in (
+        *(Alert(*told, fingerprint=fingerprint_) for told in (
             ("firing", labels, {}, START, None),
             ("resolved", labels, {}, START, START + 5),
             ("firing", labels, {}, START + 9, None),

@@ -109,7 +109,7 @@ def scene(fleet: Fleet, tmp_path: Path) -> Scene:
         stop_timeout=5,
         checkpoint={"store": str(tmp_path / "store"), "source": str(tmp_path / "trap"), "format": "files"},
     )
-    acting.start(open_service(fleet.service("p1"), 5.0), 10)
+    acting.start(open_service(fleet.service("p1"), 60.0), 10)
     one = Scene(fleet, trap)
     one.victim()
     return one

@@ -54,7 +54,7 @@ def holding(fleet: Fleet, tmp_path: Path) -> Fleet:
     balancer = {"kind": "file_sd", "file": str(tmp_path / "targets.json"), "count_unchecked": True}
     fleet.group_vars["autoglm_pools"] = {"chat": {"balancer": balancer, "note": secret("pool")}}
     fleet.hosts["p1"]["ansible_become_password"] = secret("become")
-    acting.start(open_service(fleet.service("p1"), 5.0), 10)
+    acting.start(open_service(fleet.service("p1"), 60.0), 10)
     return fleet
 
 

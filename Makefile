@@ -46,7 +46,7 @@ test: .venv/made ## every check: linters, unit tests, ansible-test, packages, th
 
 lint unit integration sanity collection wheel exporter cores lab: .venv/made
 	@$(PYTHON) -m tests.support.tooling $@
-lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog
+lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog, reuse
 unit: ## unit tests
 integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity

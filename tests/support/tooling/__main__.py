@@ -58,6 +58,8 @@ LINTERS = {
     # Only calls that cannot be: most tests have no types, and what pytest gives them is not known to mypy.
     "mypy of the tests": ["mypy", "--config-file", "tests/support/tooling/mypy-tests.ini", "tests"],
     "imports": ["lint-imports", "--no-cache"],
+    # Says nothing but what lacks a header.
+    "licences": ["reuse", "lint", "--lines"],
     "yamllint": ["yamllint", "--strict", "."],
     "ruff": ["ruff", "check"],
     "format": ["ruff", "format", "--check", "--quiet"],

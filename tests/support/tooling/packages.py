@@ -22,6 +22,7 @@ from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 # A new folder in the checkout is decided about here: it ships, or galaxy.yml's build_ignore names it.
 SHIPS = {
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "COPYING",
     "FILES.json",

@@ -15,6 +15,10 @@ import yaml
 CHECKOUT = Path(__file__).parents[3]
 PAGES = ("README.md", "distributions/exporter/README.md")
 PROJECTS = ("pyproject.toml", "distributions/exporter/pyproject.toml")
+# What those ask for who take a collection in: the README of github.com/ansible-collections/collection_template, and
+# docs.ansible.com/projects/partner-certification-requirements/readmes/.
+SECTIONS = ("Requirements", "Tested with", "Install", "Using this collection", "Included content", "Communication",
+            "Support", "Contributing", "Code of Conduct", "Release notes", "Licensing")  # fmt: skip
 REPOSITORY = "https://github.com/autoglm/recovery"
 IN_REPOSITORY = re.compile(rf"{re.escape(REPOSITORY)}/(?:blob|tree)/main/([^\s)#>\]\"]+)(?:#([\w-]+))?")
 
@@ -56,6 +60,14 @@ def test_every_link_into_the_repository_names_what_is_there(path):
     for name, anchor in IN_REPOSITORY.findall((CHECKOUT / path).read_text("utf-8")):
         assert (CHECKOUT / name).exists(), name
         assert not anchor or anchor in anchors(CHECKOUT / name), f"{name}#{anchor}"
+
+
+def test_the_collection_s_page_has_what_its_indexes_ask_for():
+    text = (CHECKOUT / "README.md").read_text("utf-8")
+    headings = re.findall(r"^#{2,3} (.+)$", text, re.MULTILINE)
+    assert [each for each in headings if each in SECTIONS] == list(SECTIONS)
+    for name in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "COPYING", "SECURITY.md"):
+        assert f"[{name}]: {REPOSITORY}/blob/main/{name}\n" in text
 
 
 @pytest.mark.parametrize("path", PROJECTS)

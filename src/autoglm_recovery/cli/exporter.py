@@ -26,13 +26,16 @@ def exporter(**given: Any) -> None:
     from autoglm_recovery.exporter.http import ExporterListenError  # noqa: PLC0415
     from autoglm_recovery.exporter.run import Exporter  # noqa: PLC0415
     from autoglm_recovery.exporter.services import ServicesError  # noqa: PLC0415
+    from autoglm_recovery.exporter.web_config import WebConfigError  # noqa: PLC0415
 
     try:
         logs.configure(log_format(given))
-        run(Exporter(settings_of(given, _overrides_in)))
+        settings = settings_of(given, _overrides_in)
+        if not given["check"]:
+            run(Exporter(settings))
     except WrongOption as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from error
-    except (ExporterListenError, PolicyError, ServicesError) as error:
+    except (ExporterListenError, PolicyError, ServicesError, WebConfigError) as error:
         refuse(error)
 
 

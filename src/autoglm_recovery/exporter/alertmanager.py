@@ -10,6 +10,7 @@ does not answer.  Only the newest state of each alert is kept, and at most ``MOS
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -76,13 +77,15 @@ class _QueuedAlert:
 class AlertSender:
     """Sends to one Alertmanager.  ``headers`` is called for each request, so that a token may change.
 
-    ``timeout`` is seconds for the head of an answer, and for its body.
+    ``timeout`` is seconds for the head of an answer, and for its body.  ``authorities``: those that Alertmanager's
+    certificate may be of, in place of httpx's own.
     """
 
     url: str
     headers: Callable[[], dict[str, str]] = dict
     clock: Callable[[], float] = time.monotonic
     timeout: float = _TIMEOUT
+    authorities: ssl.SSLContext | None = None
     counts: SendTotals = field(default_factory=SendTotals)
     _held: dict[frozenset[tuple[str, str]], _QueuedAlert] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -127,7 +130,7 @@ class AlertSender:
 
     def _run(self) -> None:
         pause = 0.0
-        with bounded_http.client(timeout=self.timeout) as client:
+        with bounded_http.client(verify=self.authorities, timeout=self.timeout) as client:
             self._learn_clock_skew(client)
             while True:
                 batch = self._wait_for_due(pause)

@@ -20,6 +20,7 @@ from autoglm_recovery.exporter.http import ExporterListenError
 from autoglm_recovery.exporter.options import EXPORTER_OPTIONS, WrongOption, log_format, settings_of
 from autoglm_recovery.exporter.run import Exporter
 from autoglm_recovery.exporter.services import ServicesError
+from autoglm_recovery.exporter.web_config import WebConfigError
 from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.gpu.judging.witnesses import check_overrides
 from autoglm_recovery.knowledge.host import bounded_yaml
@@ -40,10 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     try:
         logs.configure(log_format(given))
-        run(Exporter(settings_of(given, own_word_in)))
+        settings = settings_of(given, own_word_in)
+        if not given["check"]:
+            run(Exporter(settings))
     except WrongOption as error:
         parser.error(f"argument {error.option}: {error}")
-    except (ExporterListenError, ServicesError, UnusablePolicy) as error:
+    except (ExporterListenError, ServicesError, UnusablePolicy, WebConfigError) as error:
         sys.stderr.write(f"{redact_text(str(error))}\n")
         return UNASKED if isinstance(error.__cause__, OSError) else NO
     return 0
@@ -96,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     for each in EXPORTER_OPTIONS:
+        if each.kind is bool:
+            parser.add_argument(each.flag, action="store_true", help=each.says)
+            continue
         says = each.says if each.default is None else f"{each.says} Default: {each.default}"
         parser.add_argument(
             each.flag,

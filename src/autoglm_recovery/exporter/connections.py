@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits on the exporter's connections: how many, how many of one address, and how long each may take.
+"""The exporter's connections: how many, how many of one address, how long each may take, and encrypted if it shall be.
 
 Each connection has a thread, and the standard library's time-out restarts with each byte that arrives: a client that
 sends a byte now and then would keep its thread for ever.
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import io
 import socket
+import ssl
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -58,6 +60,8 @@ class BoundedServer(ThreadingWSGIServer):
     """A server with a thread for each connection, and a limit of connections."""
 
     daemon_threads = True
+    # What a connection that comes now is encrypted with, if it is.
+    context: Callable[[], ssl.SSLContext | None] = staticmethod(lambda: None)
     # The standard library's five are full at once, and a scrape then waits for its next SYN.
     request_queue_size = 128
 
@@ -80,9 +84,26 @@ class BoundedServer(ThreadingWSGIServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and count the connection as closed in any case."""
         try:
-            super().process_request_thread(request, client_address)
+            secured = self._secure(request)
+            if secured is not None:
+                super().process_request_thread(secured, client_address)
         finally:
             self._admission.leave(client_address[0])
+
+    def _secure(self, request: socket.socket) -> socket.socket | None:
+        """Return the connection as it is read, or None where its other side does not speak TLS with us.
+
+        In the thread of the connection: the accepting one waits for nobody.
+        """
+        context = self.context()
+        if context is None:
+            return request
+        request.settimeout(REQUEST_WITHIN_S)  # of the handshake as a whole
+        try:
+            return context.wrap_socket(request, server_side=True)
+        except OSError:
+            request.close()
+            return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Do not log clients that went away or were too slow: any client could fill the journal with them."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import make_server
 
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from autoglm_recovery.addresses import host_and_port
 from autoglm_recovery.exporter.connections import BoundedHandler, BoundedServer
+from autoglm_recovery.exporter.guard import WebGuard
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment  # new in Python 3.11
@@ -40,9 +41,9 @@ def page(metrics: Iterable[Metric]) -> bytes:
 
 
 class ExporterServer:
-    """An HTTP server; ``write`` returns the page of each scrape."""
+    """An HTTP server; ``write`` returns the page of each scrape.  ``guard``: who may see it; without one everybody."""
 
-    def __init__(self, listen: str, write: Callable[[], bytes]) -> None:
+    def __init__(self, listen: str, write: Callable[[], bytes], guard: WebGuard | None = None) -> None:
         """Bind the address; no host before the colon is every address.
 
         Raises ExporterListenError, which says why not.
@@ -51,12 +52,15 @@ class ExporterServer:
             host, port = host_and_port(listen)
         except ValueError as error:
             raise ExporterListenError(str(error)) from error
-        kind = type("Server", (BoundedServer,), {"address_family": _address_family(host)})
+        secure = guard.context if guard else lambda: None
+        own = {"address_family": _address_family(host), "context": staticmethod(secure)}
+        kind = type("Server", (BoundedServer,), own)
         try:
             self._server: Any = make_server(host, port, self._answer, kind, handler_class=BoundedHandler)
         except OSError as error:
             raise ExporterListenError(f"cannot listen on {listen}: {error.strerror}") from error
         self._write = write
+        self._guard = guard
         self.port = int(self._server.server_port)
 
     def start(self) -> None:
@@ -69,6 +73,8 @@ class ExporterServer:
         self._server.server_close()
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        if self._guard and not self._guard.allows(environ.get("HTTP_AUTHORIZATION", "")):
+            return _answer_with(start, "401 Unauthorized", b"unauthorized\n", more=_ASK)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _answer_with(start, "405 Method Not Allowed", b"use GET\n")
         path = environ.get("PATH_INFO", "")
@@ -81,10 +87,17 @@ class ExporterServer:
         return _answer_with(start, "404 Not Found", b"there is /metrics\n")
 
 
+_ASK = (("WWW-Authenticate", "Basic"),)
+
+
 def _answer_with(
-    start: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8"
+    start: StartResponse,
+    status: str,
+    body: bytes,
+    kind: str = "text/plain; charset=utf-8",
+    more: Sequence[tuple[str, str]] = (),
 ) -> list[bytes]:
-    start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    start(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *more])
     return [body]
 
 

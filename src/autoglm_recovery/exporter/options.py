@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 
 from autoglm_recovery.durations import parse_duration
+from autoglm_recovery.exporter.guard import WebGuard
 from autoglm_recovery.exporter.run import ExporterSettings
 from autoglm_recovery.exporter.services import Services, load_services
 from autoglm_recovery.exporter.traffic import LOCKS, NOTES
@@ -59,6 +61,9 @@ EXPORTER_OPTIONS = (
         "HOST:PORT or [IPv6]:PORT. The page holds no secrets and takes no orders: 0.0.0.0 is fine.",
         "127.0.0.1:9471",
     ),
+    ExporterOption(
+        "--web-config", "TLS and passwords, as Prometheus' --web.config.file; read when it changes.", kind=Path
+    ),
     ExporterOption("--interval", "Between two looks, such as 2s or 500ms.", "2s"),
     ExporterOption("--host", "This node's name in the inventory, as Prometheus' label host has it."),
     ExporterOption("--policy", "The policy file, for the fleet's own word on codes.", kind=Path),
@@ -73,19 +78,21 @@ EXPORTER_OPTIONS = (
     ExporterOption("--taken-out", "Where runs note what they keep out of traffic.", NOTES, kind=Path),
     ExporterOption("--locks", "Where the lock of this host is, by which runs are known.", LOCKS, kind=Path),
     ExporterOption("--alertmanager", "URL for fast alerts; once for each. Without it there are none.", many=True),
+    ExporterOption("--alertmanager-ca", "Authorities (PEM) of its certificate, in place of certifi's.", kind=Path),
     ExporterOption("--token-file", "Bearer token for Alertmanager; read anew each time.", kind=Path),
     ExporterOption("--label", "NAME=VALUE, for each of Prometheus' external_labels; for fast alerts.", many=True),
     ExporterOption("--proc", "The host's /proc; for an exporter in a container.", Path("/proc"), kind=Path),
     ExporterOption("--sys", "The host's /sys.", Path("/sys"), kind=Path),
     ExporterOption("--dev", "The host's /dev.", Path("/dev"), kind=Path),
     ExporterOption("--log-format", "json or text.", "text"),
+    ExporterOption("--check", "Read the files that are named, say what is wrong, and end.", False, kind=bool),
 )
 
 
 def settings_of(given: Mapping[str, Any], overrides_in: Callable[[Path], Overrides]) -> ExporterSettings:
     """Return the settings that the values of all options come to; ``overrides_in`` reads a policy.
 
-    Raises WrongOption or ServicesError, and what ``overrides_in`` does.
+    Raises WrongOption, ServicesError or WebConfigError, and what ``overrides_in`` does.
     """
     expected = given["expected_gpus"]
     if expected is not None and expected < 0:
@@ -103,11 +110,13 @@ def settings_of(given: Mapping[str, Any], overrides_in: Callable[[Path], Overrid
         kmsg=None if given["kmsg"] == "none" else Path(given["kmsg"]),
         alertmanagers=tuple(_url(url) for url in given["alertmanager"] or ()),
         headers=lambda: authorization(token_file),
+        authorities=_authorities(given["alertmanager_ca"]),
         labels=dict(_label(text) for text in given["label"] or ()),
         roots=Roots(given["proc"], given["sys"], given["dev"]),
         overrides=overrides_in(given["policy"]) if given["policy"] else None,
         notes=given["taken_out"],
         locks=given["locks"],
+        guard=WebGuard(given["web_config"]) if given["web_config"] else None,
     )
 
 
@@ -147,6 +156,13 @@ def _url(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         raise WrongOption("--alertmanager", "must be http://HOST:PORT or https://...")
     return text
+
+
+def _authorities(path: Path | None) -> ssl.SSLContext | None:
+    try:
+        return None if path is None else ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise WrongOption("--alertmanager-ca", f"{path}: {error.strerror or error}") from error
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ http        joins prepared pages
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.faults import FaultObserver
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
+from autoglm_recovery.exporter.guard import WebGuard
 from autoglm_recovery.exporter.http import ExporterServer, page
 from autoglm_recovery.exporter.kernel import FastPath, KernelReader
 from autoglm_recovery.exporter.kmsg import KernelLogReader
@@ -74,11 +76,13 @@ class ExporterSettings:
     kmsg: Path | None = Path("/dev/kmsg")
     alertmanagers: tuple[str, ...] = ()
     headers: Callable[[], dict[str, str]] = dict
+    authorities: ssl.SSLContext | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     roots: Roots = field(default_factory=Roots)
     overrides: Overrides | None = None
     notes: Path = NOTES
     locks: Path = LOCKS
+    guard: WebGuard | None = None
 
 
 class Exporter:
@@ -93,7 +97,9 @@ class Exporter:
         self._memory = GpuOwnerMemory(settings.services, settings.expected_gpus)
         self._processes = Processes(settings.services, settings.roots.proc)
         self._state = state.StateFile(settings.state_file)
-        self._senders = [AlertSender(url, settings.headers) for url in settings.alertmanagers]
+        self._senders = [
+            AlertSender(url, settings.headers, authorities=settings.authorities) for url in settings.alertmanagers
+        ]
         self._kernel = self._kernel_reader(self._restore_state())
         self._save_failed = ""
         self._saves_failed = 0
@@ -107,7 +113,7 @@ class Exporter:
         ProcessCollector(registry=self._own)
         self._place_saved_at = time.monotonic()
         self._place = self._kernel.source.last if self._kernel else None
-        self.server = ExporterServer(settings.listen, self.write)
+        self.server = ExporterServer(settings.listen, self.write, settings.guard)
 
     def run(self) -> None:
         """Work until ``stop`` is called."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import pytest
 from autoglm_recovery.exporter import alertmanager
 from autoglm_recovery.exporter.alertmanager import MOST, AlertSender, FastAlert
 from autoglm_recovery.exporter.alerts import alert_of, labels_of
+from tests.support.servers.authority import Authority
 from tests.support.servers.http_answers import Asked, Reply, answering_http
 from tests.support.servers.waiting import until
 
@@ -200,3 +202,22 @@ def test_labels_of_ours_are_never_overwritten_and_empty_ones_are_left_out() -> N
 @pytest.mark.parametrize("fault", [{}, {"failure_class": "crash"}, {"failure_class": "oom", "kind": "oom_kill"}])
 def test_some_faults_raise_no_alert(fault: dict[str, str]) -> None:
     assert alert_of(fault) is None
+
+
+def test_an_alertmanager_of_an_own_authority_is_trusted_by_that_alone(tmp_path) -> None:
+    authority = Authority(tmp_path, "authority")
+    pair = authority.sign("alertmanager")
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(pair.certificate, pair.key)
+    fake = FakeAlertmanager()
+    with answering_http(fake, tls=serving) as server:
+        stranger = AlertSender(server.url)
+        trusted = AlertSender(server.url, authorities=ssl.create_default_context(cafile=authority.certificate))
+        for sender in (stranger, trusted):
+            sender.start()
+            sender.put(FastAlert({"alertname": "x"}, {}, time.time(), time.time() + 60))
+        fake.wait(1)
+        until("the other one to have failed", lambda: stranger.counts.failed)
+        for sender in (stranger, trusted):
+            sender.stop()
+    assert (stranger.counts.sent, trusted.counts.sent) == (0, 1)

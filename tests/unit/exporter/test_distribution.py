@@ -53,6 +53,11 @@ def test_what_it_imports_of_others_is_what_it_requires():
         (["--services", "none.yml"], 3, "cannot be read"),
         (["--policy", "none.yml"], 3, "cannot be read"),
         (["--policy", "bad.yml"], 1, "faults"),
+        (["--web-config", "none.yml"], 3, "cannot be read"),
+        (["--web-config", "bad.yml"], 1, "and not faults"),
+        (["--alertmanager-ca", "none.pem"], 2, "none.pem: No such file"),
+        (["--check", "--web-config", "bad.yml"], 1, "and not faults"),
+        (["--check", "--listen", "192.0.2.1:1"], 0, ""),
         (["--listen", "192.0.2.1:1", "--kmsg", "none"], 3, "192.0.2.1"),
     ],
 )

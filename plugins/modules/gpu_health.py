@@ -228,13 +228,26 @@ gpus:
           {"action": null, "failure_class": null, "reasons": [], "rule": null, "unread": [], "verdict": "healthy"}
     reset_would_disturb:
       description:
-        - Who has the GPU's device file open, which GPUs its NVLinks reach directly or through NVSwitches, and the MIG
-          instances on it.
+        - What a reset of the GPU would end, and what would keep it from going through.
+        - C(holders) have a device file of the GPU open; C(driver_holders) have files of the driver open and none of a
+          GPU, as monitoring agents do. C(unseen_processes) is how many processes may not be looked into, null where
+          that is not known, as in a container.
+        - C(persistence) and C(kernel_modules) hold a GPU without any process. An empty list of holders is no proof that
+          a reset goes through.
+        - C(nvlink_neighbours) are the GPUs that its NVLinks reach directly or through C(nvswitches); of these
+          C(reset_together) have to be reset by the same command, which depends on the architecture and on whether the
+          fabric manager runs. Where that cannot be told, all of them.
+        - C(mig_instances) end with it.
       type: dict
       sample:
         holders: [{"comm": "VLLM::Worker", "pid": 4711, "unit": "vllm.service"}]
+        driver_holders: [{"comm": "nv-hostengine", "pid": 812, "unit": "nvidia-dcgm.service"}]
+        unseen_processes: 0
+        kernel_modules: ["nvidia_drm"]
+        persistence: true
         mig_instances: []
         nvlink_neighbours: ["0000:1a:00.0"]
+        reset_together: []
         nvswitches: ["0000:c0:00.0"]
 kernel_events:
   description: The faults that the kernel logged within O(kernel_window), as C(autoglm kernel-events) tells them.

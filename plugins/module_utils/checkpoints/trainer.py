@@ -20,6 +20,7 @@ from pathlib import Path
 from ..host import paths
 from ..host.command import run
 from ..host.numbers import whole_number
+from ..host.processes import living_thread
 from ..host.unread import Unread
 from ..services import process, systemctl
 from .formats import detect, prove
@@ -259,10 +260,9 @@ def _handles_signal(pid: int, number: int) -> bool:
 
 def _is_running(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
+        return living_thread(Path(f"/proc/{pid}")) is not None
+    except OSError:
         return False
-    return state not in ("Z", "X")  # such a process has ended
 
 
 def _changed_at(entry: os.DirEntry[str]) -> int:

@@ -18,10 +18,13 @@ from ..services import systemctl
 from ..services.ownership import group_of_unit
 from .judging import kernel
 from .judging.expectations import Expectations
-from .judging.holders import GpuUnit, ProcessOwner, holders, listed, owner, sees_all_processes
+from .judging.holders import GpuUnit, ProcessOwner, listed, owner
+from .judging.reset import has_switches
 from .judging.verdict import AUTO, NEVER, REQUIRED_LINES, Surroundings, assess
 from .judging.witnesses import check_overrides
+from .nvlink.host import fabric_manager
 from .reading import children, snapshot
+from .reading.device_files import read_holders, sees_all_processes
 from .reading.groups import PLAN
 from .reading.presence import Roots
 from .reading.session import DEVICE_TIMEOUT, NvmlSession
@@ -64,13 +67,21 @@ def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner =
     around = Surroundings(
         services=tuple(_read_unit(unit, run_command, asked.command_timeout) for unit in units),
         owners=owners,
-        holders=holders(roots.proc),
+        holders=read_holders(roots),
+        fabric_manager=_fabric_manager_runs(seen, run_command, asked.command_timeout),
         kernel=_read_kernel(asked, run_command),
         kernel_required=asked.kernel_lines == REQUIRED_LINES,
         overrides=asked.overrides,
     )
     events = [] if around.kernel is None else list(around.kernel.events)
     return {**assess(seen, asked.expected, around), "kernel_events": events, "snapshot": seen}
+
+
+def _fabric_manager_runs(seen: Mapping[str, Any], run_command: Runner, timeout: float) -> bool | None:
+    if not has_switches(seen):
+        return None
+    told = fabric_manager(run_command, timeout)
+    return None if told["there"] is None else told["state"] == "active"
 
 
 def _read_kernel(asked: ExamineOptions, run_command: Runner) -> kernel.KernelSeen | None:

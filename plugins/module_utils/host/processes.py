@@ -51,6 +51,27 @@ def pids(proc: Path) -> list[int]:
     return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
 
 
+def living_thread(root: Path) -> Path | None:
+    """Where a process that lives is looked at: C(/proc/PID), or a thread below it; None where all of it has ended.
+
+    The kernel shows a process whose first thread has ended as a zombie without open files, while its other threads may
+    run on and hold what they hold.  Raises OSError where the process cannot be read, which may mean that it is gone.
+    """
+    if not _has_ended(root):
+        return root
+    for thread in sorted((root / "task").iterdir()):
+        try:
+            if not _has_ended(thread):
+                return thread
+        except OSError:
+            continue  # it has ended meanwhile
+    return None
+
+
+def _has_ended(thread: Path) -> bool:
+    return read_file(thread / "stat").rpartition(")")[2].split()[:1] in (["Z"], ["X"], ["x"])
+
+
 def about(proc: Path, pid: int) -> Piece:
     """State, limits, control groups and open files of one process."""
     root = _existing_directory(proc, pid)

@@ -9,10 +9,10 @@ import os
 import signal
 from pathlib import Path
 
-from ..host.processes import pids
+from ..host.processes import living_thread, pids
 from ..services.ownership import Ownership, systemd_groups
 from ..services.process import held, marks, send, wait_for_end
-from .selection import GPU_DEVICE_PREFIX, ObservedProcess
+from .selection import DRI_DEVICE_PREFIX, GPU_DEVICE_PREFIX, ObservedProcess
 
 
 def read(
@@ -54,20 +54,25 @@ def _read_process(entry: Path, mark: str) -> ObservedProcess | None:
         name = (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
-    return ObservedProcess(int(entry.name), name, groups, _gpu_devices(entry / "fd"), mark)
+    devices = _gpu_devices(entry)
+    return ObservedProcess(int(entry.name), name, groups, devices or (), mark, devices is not None)
 
 
-def _gpu_devices(directory: Path) -> tuple[str, ...]:
+def _gpu_devices(process: Path) -> tuple[str, ...] | None:
+    """The device files of GPUs that a process has open, None where its open files may not be looked at."""
     found = set()
     try:
+        directory = (living_thread(process) or process) / "fd"
         names = os.listdir(directory)
+    except PermissionError:
+        return None
     except OSError:
-        return ()
+        return ()  # it has ended
     for name in names:
         try:
             target = os.readlink(directory / name)
         except OSError:
             continue
-        if target.startswith(GPU_DEVICE_PREFIX):
+        if target.startswith((GPU_DEVICE_PREFIX, DRI_DEVICE_PREFIX)):
             found.add(target)
     return tuple(sorted(found))

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from ..services.ownership import Ownership
 
 GPU_DEVICE_PREFIX = "/dev/nvidia"
+# Of whatever draws: a GPU's that computes, or a server's console.
+DRI_DEVICE_PREFIX = "/dev/dri/"
 
 
 @dataclass(frozen=True)
 class ObservedProcess:
     """The readings of one process. groups: its paths in systemd's hierarchies, by /proc/PID/cgroup.
-    mark: the value of ownership.MARK in its environment, where that was read."""
+    mark: the value of ownership.MARK in its environment, where that was read.  seen: its open files could be looked
+    at."""
 
     pid: int
     name: str
     groups: tuple[str, ...]
     devices: tuple[str, ...] = ()
     mark: str = ""
+    seen: bool = True
 
     @property
     def holds_gpu(self) -> bool:

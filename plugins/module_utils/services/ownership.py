@@ -10,7 +10,7 @@ process gets into it by accident; so does a mark in the environment that only we
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 # Its value is "PATH OF THE PID FILE:PID", which differs for each start.
@@ -120,3 +120,12 @@ def own_group(cgroup_text: str) -> str | None:
         if len(fields) == 3 and "memory" in fields[1].split(","):
             return fields[2]
     return "/" if cgroup_text.strip() else None
+
+
+def unit_of(groups: Iterable[str]) -> str | None:
+    """The innermost service or scope of a process's control groups."""
+    for group in groups:
+        for part in reversed(group.split("/")):
+            if part.endswith((".service", ".scope")):
+                return part
+    return None

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..host.numbers import whole_number
 from ..host.piece import Part, Piece, collect
-from ..host.processes import read_file
+from ..host.processes import living_thread, read_file
 from ..host.unread import Unread
 from .ownership import MARK, own_group
 
@@ -29,7 +29,8 @@ _MAX_ENVIRON = 4 * 1024 * 1024
 @dataclass(frozen=True)
 class Process:
     """What /proc tells of one process without waiting for its memory map, which may be locked for as long as a driver
-    hangs. state: a letter (T: stopped by a signal, Z: a zombie).  began: seconds of the boot-time clock.
+    hangs. state: a letter (T: stopped by a signal, Z: a zombie); of a process whose first thread has ended, that of one
+    that goes on.  began: seconds of the boot-time clock.
     uid: the real user's."""
 
     pid: int
@@ -56,7 +57,8 @@ def read(proc: Path, pid: int) -> Process | None:
     """
     root = proc / str(pid)
     try:
-        text, uid = read_file(root / "stat"), _read_uid(root)
+        text, uid, living = read_file(root / "stat"), _read_uid(root), living_thread(root)
+        state = state_in(read_file(living / "stat")) if living is not None else state_in(text)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name is in parentheses and may hold any character; proc(5) counts the fields from 1.
@@ -65,9 +67,7 @@ def read(proc: Path, pid: int) -> Process | None:
     session, began = (whole_number(fields[at]) if len(fields) > at else None for at in (3, 19))
     if uid is None or session is None or began is None:
         raise Unread(f"{root} does not tell of a process as the kernel does")
-    return Process(
-        pid=pid, state=fields[0], name=head.partition("(")[2], session=session, began=began / _TICKS, uid=uid
-    )
+    return Process(pid=pid, state=state, name=head.partition("(")[2], session=session, began=began / _TICKS, uid=uid)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,14 @@ def marks(proc: Path, pids: Iterable[int], seconds: float) -> dict[int, str]:
 def state_of(proc: Path, pid: int) -> str | None:
     """The letter of a process's state, None when it is gone or cannot be read."""
     try:
-        return read_file(proc / str(pid) / "stat").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
+        return state_in(read_file((living_thread(proc / str(pid)) or proc / str(pid)) / "stat")) or None
+    except OSError:
         return None
+
+
+def state_in(stat: str) -> str:
+    """The letter of the state in C(/proc/PID/stat), empty where there is none."""
+    return "".join(stat.rpartition(")")[2].split()[:1])
 
 
 def cgroup_of(proc: Path, pid: int) -> str | None:

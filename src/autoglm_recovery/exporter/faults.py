@@ -12,7 +12,7 @@ from typing import Any
 from autoglm_recovery.exporter.kmsg import KernelRecord
 from autoglm_recovery.exporter.services import NOBODY, NodeService, Services
 from autoglm_recovery.knowledge.faults.arbitration.by_catalogue import about_gpus, judge_faults
-from autoglm_recovery.knowledge.faults.arbitration.by_nvml import RECOVERY
+from autoglm_recovery.knowledge.faults.arbitration.recovery import RECOVERY, announced
 from autoglm_recovery.knowledge.faults.catalogue.kinds import lookup_kind
 from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.faults.lines.reading import parse_line
@@ -121,7 +121,7 @@ class FaultObserver:
         if not about_gpus(event) or event["kind"] in _COUNTED_ONLY:
             return ""
         if event.get("xid") == 154 and "recovery" in event:
-            return _recovery_class(event["recovery"]["to"])
+            return _recovery_class(announced(event["recovery"]))
         findings = judge_faults([event], self.driver_version, self.overrides)
         if not findings or findings[0].action == "observe":
             return ""
@@ -135,11 +135,11 @@ class FaultObserver:
         return self.service_of_pid(pid) or (self.owner_of_gpu(gpu) if gpu else None)
 
 
-def _recovery_class(number: int) -> str:
+def _recovery_class(number: int | None) -> str:
     """Return the class for Xid 154, which has NVML's number of a recovery action; an unknown number is for a person."""
     if number == 0:
         return ""
-    failure_class, action, _ = RECOVERY.get(number, ("unknown", "call_person", ""))
+    failure_class, action, _ = RECOVERY.get(number or 0, ("unknown", "call_person", ""))
     return "unknown" if action == "call_person" else failure_class
 
 

@@ -257,6 +257,18 @@ def test_the_drivers_own_verdict_has_the_class_whose_ladder_holds_what_it_asks_f
     assert fault.labels.get("failure_class") == failure_class
 
 
+def test_a_reboot_in_the_words_of_a_reset_is_a_reboot() -> None:
+    """As hosts of GKE print it."""
+    line = "NVRM: Xid (PCI:0000:3b:00): 154, GPU recovery action changed from 0x0 (None) to 0x1 (Node Reboot Required)"
+    assert faults(line)[0].labels["failure_class"] == "gpu_lost"
+
+
+def test_a_memory_manager_that_has_failed_for_all_gpus_is_a_fault_of_the_host() -> None:
+    line = "NVRM: nvGpuOpsReportFatalError: uvm encountered global fatal error 0x60, requiring os reboot to recover."
+    (fault,) = faults(line)
+    assert fault.labels == {"kind": "uvm_fatal", "failure_class": "gpu_lost"}
+
+
 def test_the_fleets_own_word_on_a_code_is_heard() -> None:
     line = "NVRM: Xid (PCI:0000:3b:00): 63, pid=7, name=x, Row Remapper"
     assert "failure_class" not in faults(line)[0].labels

@@ -18,6 +18,7 @@ from ..catalogue.numbers import FAULT_ACTIONS, CatalogueEntry, Overrides, graver
 from ..catalogue.nvlink4 import decode_nvlink4
 from ..catalogue.nvlink5 import Decoded, decode_nvlink5
 from ..lines.heads import GPU_TRIGGERS
+from .recovery import announced
 
 Fault = Mapping[str, Any]
 
@@ -87,9 +88,9 @@ def last_recovery(faults: Sequence[Fault]) -> int | None:
     """The recovery action that the last Xid 154 among the faults announces."""
     for fault in reversed(faults):
         recovery = fault.get("recovery")
-        to = recovery.get("to") if isinstance(recovery, Mapping) else None
-        if fault.get("xid") == 154 and isinstance(to, int):
-            return to
+        action = announced(recovery) if isinstance(recovery, Mapping) else None
+        if fault.get("xid") == 154 and action is not None:
+            return action
     return None
 
 

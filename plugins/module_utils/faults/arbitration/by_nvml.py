@@ -11,21 +11,10 @@ from typing import Any
 
 from ..catalogue.nvlink5 import driver_branch
 from .by_catalogue import WitnessFinding
+from .recovery import RECOVERY
 
 # From this branch on a driver has a verdict of its own (field 230).  Before it, no answer is no verdict.
 VERDICT_SINCE = 570
-
-# Field 230 and Xid 154: number -> (failure class, action, words).  A class whose ladder holds the action: gpu_fault
-# begins with a reset, which is not what a driver that wants a reboot has asked for.
-RECOVERY = {
-    1: ("gpu_fault", "reset_gpu", "GPU reset"),
-    2: ("gpu_lost", "reboot_node", "node reboot"),
-    3: ("gpu_comm", "switch_comm_path", "drain peer-to-peer traffic"),
-    4: ("gpu_fault", "reset_gpu", "drain and reset"),
-    5: ("gpu_comm", "call_person", "recover the IMEX domain"),
-    6: ("gpu_lost", "reboot_node", "bus reset, for which a reboot is the surest way"),
-    7: ("gpu_lost", "reboot_node", "system reboot"),
-}
 
 # Counter: (failure class, severity, action, words) where it is true or above zero.
 _COUNTERS = {

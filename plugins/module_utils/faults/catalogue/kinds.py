@@ -23,6 +23,14 @@ _DEVICES = {
     "rc_watchdog": ("crash", "warning", "restart_process", "a GPU did not take up the driver's own work for seconds"),
     # NV_ERR_RESET_REQUIRED of nvstatuscodes.h.
     "gpu_reset_required": ("gpu_fault", "critical", "reset_gpu", "the driver says that the GPU has to be reset"),
+    # The driver keeps it for the host, on every GPU (see arbitration/recovery.py).  One site got on by loading
+    # nvidia_uvm again where nothing held it; all others, and the driver itself, say reboot.
+    "uvm_fatal": (
+        "gpu_lost",
+        "critical",
+        "reboot_node",
+        "the driver's memory manager (UVM) has failed for all GPUs of the host until it is booted again",
+    ),
     "gpu_power_cable": ("gpu_lost", "critical", "call_person", "a GPU's power cables are not connected"),
     "gpu_bar_invalid": ("gpu_lost", "critical", "call_person", "the firmware gave a GPU no address space"),
     # A GPU that the installed driver does not support says the same, and no reboot helps it.

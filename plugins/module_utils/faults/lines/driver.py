@@ -43,6 +43,8 @@ _FSP = re.compile(
     r"FSP command timed out|FSP response reported error|FSP boot (?:command|cmds) failed|"
     r"FSP secure boot (?:partition timed out|GSP prechecks failed))"
 )
+# nvGpuOpsReportFatalError of nv_gpu_ops.c.  The memory manager of all GPUs refuses everything from then on.
+_UVM = re.compile(r"(?:\w{1,60}: )?uvm encountered global fatal error (0x[0-9a-fA-F]{1,8})")
 # The driver prints the GPU's number since 555, and words of nvstatuscodes.h beside the number or the number alone.
 _STATUS = re.compile(r"(?:GPU(\d{1,3}) )?\w{1,60}: ")
 _STATUS_LOST = re.compile(r"\[NV_ERR_GPU_IS_LOST\]|rpcSendMessage failed with status 0x0000000[fF]\b")
@@ -125,7 +127,10 @@ def _parse_not_ready(message: str) -> Event | None:
 
 
 def _parse_stuck(message: str) -> Event | None:
-    """Which part of a GPU does not answer."""
+    """Which part of a GPU, or of the driver, does not answer."""
+    uvm = _UVM.match(message)
+    if uvm is not None:
+        return {"kind": "uvm_fatal", "status": int(uvm[1], 16)}
     for kind, pattern in (("gsp_heartbeat", _GSP), ("rc_watchdog", _WATCHDOG), ("fsp_failure", _FSP)):
         match = pattern.match(message)
         if match is not None:

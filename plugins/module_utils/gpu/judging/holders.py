@@ -1,21 +1,19 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The processes that hold a GPU: by open device files, memory and control groups. Reads /proc; judging is pure."""
+"""The processes that hold memory of a GPU, by NVML's lists and control groups. Reads /proc; judging is pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...leftovers import processes as running
-from ...services.ownership import in_unit, systemd_groups
+from ...host.processes import living_thread
+from ...services.ownership import in_unit, systemd_groups, unit_of
 from .findings import GpuFinding, fault, unknown, warning
 
-_NODE = re.compile(r"/dev/nvidia(\d+)(?: \(deleted\))?\Z")
 _LISTS = ("processes_compute", "processes_graphics", "processes_mps")
 _MIB = 1024 * 1024
 
@@ -40,39 +38,15 @@ class ProcessOwner:
     groups: tuple[str, ...] = ()
 
 
-def holders(proc: Path) -> dict[int, list[dict[str, Any]]]:
-    """N of /dev/nvidiaN -> who has it open: C({pid, comm, unit}). Of a process that may not be looked into, nothing."""
-    try:
-        found = running.read(proc)
-    except OSError:
-        return {}
-    by_minor: dict[int, list[dict[str, Any]]] = {}
-    for process in found:
-        for device in process.devices:
-            match = _NODE.match(device)
-            if match:
-                told = {"pid": process.pid, "comm": process.name, "unit": unit_of(process.groups)}
-                by_minor.setdefault(int(match.group(1)), []).append(told)
-    return by_minor
-
-
 def owner(proc: Path, pid: int) -> ProcessOwner:
-    """The owner of a process. A zombie counts as gone, because it has freed its resources."""
+    """The owner of a process. One whose threads are all zombies is gone, because it has freed its resources."""
     try:
         comm = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
-        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        alive = living_thread(proc / str(pid)) is not None
         groups = systemd_groups((proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return ProcessOwner(pid, (proc / str(pid)).exists())
-    return ProcessOwner(pid, stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"]), comm, groups)
-
-
-def sees_all_processes(proc: Path) -> bool:
-    """Whether process ids here are those of NVML, which uses the host's: not so in a container's own namespace."""
-    try:
-        return (proc / "2/comm").read_text(encoding="utf-8", errors="replace").strip() == "kthreadd"
-    except OSError:
-        return False
+    return ProcessOwner(pid, alive, comm, groups)
 
 
 def listed(gpu: Mapping[str, Any]) -> dict[int, int | None]:
@@ -83,15 +57,6 @@ def listed(gpu: Mapping[str, Any]) -> dict[int, int | None]:
             known = found.get(one["pid"])
             found[one["pid"]] = max(known or 0, one["used_bytes"] or 0) or None
     return found
-
-
-def unit_of(groups: Iterable[str]) -> str | None:
-    """The innermost service or scope of a process's control groups."""
-    for group in groups:
-        for part in reversed(group.split("/")):
-            if part.endswith((".service", ".scope")):
-                return part
-    return None
 
 
 def judge_processes(

@@ -15,6 +15,7 @@ from .findings import GpuFinding, fault, unknown, warning
 # NVML's initialisation failed in a way that says what is wrong, and not only that nothing is known.
 _MISMATCH = "NVML_ERROR_LIB_RM_VERSION_MISMATCH"
 _NOT_LOADED = "NVML_ERROR_DRIVER_NOT_LOADED"
+OFF_THE_BUS = "off the bus: its configuration space reads as all ones"
 # How a host without any GPU may answer.
 _NO_GPU = ("NVML_ERROR_NOT_FOUND", "NVML_ERROR_GPU_NOT_FOUND")
 
@@ -108,12 +109,17 @@ def gpus_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
     return [one["pci"] for one in on_bus if one["driver"] in (None, "nvidia")]
 
 
+def dead_on_bus(snapshot: Mapping[str, Any]) -> list[str]:
+    """The addresses of GPUs that are off the bus, whatever the driver still says of them."""
+    return [one["pci"] for one in snapshot["host"]["pci"]["value"] or [] if one["answers"] is False]
+
+
 def _judge_dead(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:
-    for one in snapshot["host"]["pci"]["value"] or []:
-        if one["answers"] is False:
-            yield fault(
-                "gpu_lost", f"the GPU at {one['pci']} is off the bus: its configuration space reads as all ones"
-            )
+    """Those that NVML does not list: of the others it is said at the GPU."""
+    listed = addresses(snapshot).values()
+    for pci in dead_on_bus(snapshot):
+        if pci not in listed:
+            yield fault("gpu_lost", f"the GPU at {pci} is {OFF_THE_BUS}")
 
 
 def _judge_nodes(snapshot: Mapping[str, Any]) -> Iterator[GpuFinding]:

@@ -15,15 +15,16 @@ from typing import Any
 
 from ...faults.catalogue.numbers import Overrides
 from ...faults.classes import ROOT_CAUSE_ORDER
-from ..reading.presence import minors
+from ..reading.device_files import Holders
 from . import kernel
 from .expectations import Expectations
-from .findings import WARNING, GpuFinding, gravest, summary, unknown, warning
+from .findings import WARNING, GpuFinding, fault, gravest, summary, unknown, warning
 from .hardware import judge_history, judge_thresholds
 from .holders import GpuUnit, ProcessOwner, judge_processes
-from .host import addresses, counts, judge_host
+from .host import OFF_THE_BUS, addresses, counts, dead_on_bus, judge_host
 from .readable import judge_readable
-from .running import judge_heat, judge_links, judge_pcie, judge_setup, mig_profile
+from .reset import reset_obstacles
+from .running import judge_heat, judge_links, judge_pcie, judge_setup
 from .witnesses import hear_all, judge_events
 
 AUTO, REQUIRED_LINES, NEVER = "auto", "required", "never"
@@ -35,12 +36,13 @@ class Surroundings:
     """The readings of the host beside the snapshot.
 
     owners: process id -> owner; None where this host's process ids cannot be compared with NVML's.
-    holders: N of /dev/nvidiaN -> who has it open.  kernel: None when the log was not asked for.
+    kernel: None when the log was not asked for.  fabric_manager: whether it runs; None: not asked, or not known.
     """
 
     services: tuple[GpuUnit, ...] = ()
     owners: Mapping[int, ProcessOwner] | None = None
-    holders: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    holders: Holders = field(default_factory=Holders)
+    fabric_manager: bool | None = None
     kernel: kernel.KernelSeen | None = None
     kernel_required: bool = False
     overrides: Overrides = field(default_factory=dict)
@@ -87,6 +89,9 @@ def _assess_gpu(
 ) -> dict[str, Any]:
     values = gpu["values"]
     findings = list(judge_readable(gpu))
+    # Stronger than the driver's own word, which may still be that a reset helps.
+    if pci in dead_on_bus(snapshot):
+        findings.append(fault("gpu_lost", OFF_THE_BUS))
     findings += judge_history(values)
     findings += judge_thresholds(gpu, expected)
     findings += judge_heat(values)
@@ -109,7 +114,7 @@ def _assess_gpu(
         "name": values.get("name"),
         "warnings": [finding.reason for finding in findings if finding.level == WARNING],
         **told,
-        "reset_would_disturb": _reset_obstacles(gpu, pci, snapshot, around),
+        "reset_would_disturb": reset_obstacles(gpu, pci, snapshot, around.holders, around.fabric_manager),
     }
 
 
@@ -140,34 +145,3 @@ def _driver_version(snapshot: Mapping[str, Any]) -> str | None:
 def name_of(gpu: Mapping[str, Any]) -> str:
     """A GPU for people: its index moves when another one is lost, its address does not."""
     return f"GPU {gpu['index']} ({gpu['pci']})" if gpu["pci"] else f"GPU {gpu['index']}"
-
-
-def _reset_obstacles(
-    gpu: Mapping[str, Any], pci: str | None, snapshot: Mapping[str, Any], around: Surroundings
-) -> dict[str, Any]:
-    """The other GPUs and services that a reset of this GPU would affect, and what prevents it."""
-    values = gpu["values"]
-    minor = values.get("minor")
-    if minor is None:
-        minor = minors(snapshot["host"]).get(pci or "")
-    links = values.get("nvlinks") or []
-    remotes = {(one["remote"], one["remote_type"]) for one in links if one["remote"]}
-    gpus = {other["values"].get("pci") for other in snapshot["gpus"]}
-    direct = sorted(remote for remote, _kind in remotes if remote in gpus)
-    switches = sorted(remote for remote, kind in remotes if kind == "switch" and remote not in gpus)
-    return {
-        "holders": list(around.holders.get(minor, ())) if minor is not None else [],
-        "nvlink_neighbours": direct or (_gpus_behind(switches, gpu, snapshot) if switches else []),
-        "nvswitches": switches,
-        "mig_instances": [mig_profile(one.get("name")) for one in values.get("mig_devices") or []],
-    }
-
-
-def _gpus_behind(switches: Sequence[str], gpu: Mapping[str, Any], snapshot: Mapping[str, Any]) -> list[str]:
-    """The other GPUs that the same switches connect."""
-    found = []
-    for other in snapshot["gpus"]:
-        remotes = {one["remote"] for one in other["values"].get("nvlinks") or []}
-        if other["index"] != gpu["index"] and remotes & set(switches) and other["values"].get("pci"):
-            found.append(other["values"]["pci"])
-    return sorted(found)

@@ -211,6 +211,7 @@ def pcie(nvml: Nvml, device: Any, fields: Fields) -> None:
 
 
 def layout(nvml: Nvml, device: Any, fields: Fields) -> None:
+    fields.take("architecture", lambda: int(nvml.call("nvmlDeviceGetArchitecture", device)))
     fields.take("persistence", lambda: bool(nvml.call("nvmlDeviceGetPersistenceMode", device)))
     fields.take_many(
         ("mig_enabled", "mig_pending"), lambda: [bool(mode) for mode in nvml.call("nvmlDeviceGetMigMode", device)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...host.processes import living_thread
 from .child import PROCESS_NAME
 
 _NAME = re.compile(re.escape(PROCESS_NAME) + r"(?::(\d+))?\Z")
@@ -86,7 +87,7 @@ def in_the_driver(proc: Path = Path("/proc")) -> list[dict[str, Any]]:
 
 def _holds_device(proc: Path, pid: int) -> bool:
     try:
-        entries = list((proc / str(pid) / "fd").iterdir())
+        entries = list(((living_thread(proc / str(pid)) or proc / str(pid)) / "fd").iterdir())
     except OSError:
         return False
     for entry in entries:

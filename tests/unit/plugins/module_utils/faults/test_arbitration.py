@@ -107,7 +107,10 @@ def test_what_each_witness_can_prove(faults, seen, failure_class, action, rule):
         ([xid(94)], gpu(recovery_action=1), "gpu_fault", "reset_gpu"),
         ([xid(48)], gpu(recovery_action=2), "gpu_lost", "reboot_node"),
         ([xid(48)], gpu(recovery_action=0), "gpu_fault", "reset_gpu"),  # none lowers nothing
+        # The driver may ask for a reset of a GPU that is gone.
         ([xid(79)], gpu(recovery_action=1), "gpu_lost", "reboot_node"),
+        ([], gpu("lost", recovery_action=1), "gpu_lost", "reboot_node"),
+        ([{"kind": "uvm_fatal", "status": 0x60}], gpu(recovery_action=1), "gpu_lost", "reboot_node"),
         # The driver asks for no more than the catalogue, which knows what failed.
         ([xid(136)], gpu(recovery_action=1), "gpu_comm", "reset_gpu"),
         ([xid(999)], gpu(recovery_action=1), "gpu_fault", "reset_gpu"),
@@ -116,6 +119,27 @@ def test_what_each_witness_can_prove(faults, seen, failure_class, action, rule):
 def test_the_driver_raises_and_never_lowers(faults, seen, failure_class, action):
     verdict = arbitrate(faults, seen)
     assert (verdict.verdict, verdict.failure_class, verdict.recommended_action) == ("unhealthy", failure_class, action)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "action"),
+    [
+        (1, "GPU Reset Required", "reset_gpu"),
+        (1, "PF FLR", "reset_gpu"),  # a driver of 2026
+        (2, "Node Reboot Required", "reboot_node"),
+        (2, "OS Reboot", "reboot_node"),  # driver 610
+        (1, "Node Reboot Required", "reboot_node"),  # GKE
+        (2, "GPU Reset Required", "reboot_node"),
+        (0, "Drain and Reset", "reset_gpu"),
+        (4, "Drain P2P", "reset_gpu"),
+        (3, "whatever comes next", "switch_comm_path"),
+        (99, "Node Reboot Required", "reboot_node"),
+        (99, "Grundinstandsetzung", "call_person"),
+    ],
+)
+def test_of_the_number_and_the_words_of_xid_154_the_graver_counts(number, words, action):
+    announced = {"from": 0, "from_text": "None", "to": number, "to_text": words}
+    assert arbitrate([xid(154, recovery=announced)], gpu()).recommended_action == action
 
 
 @pytest.mark.parametrize(

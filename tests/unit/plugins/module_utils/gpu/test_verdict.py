@@ -15,6 +15,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.holde
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.kernel import KernelSeen
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.readable import REQUIRED
 from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.judging.verdict import Surroundings, assess
+from ansible_collections.autoglm.recovery.plugins.module_utils.gpu.reading.device_files import Holders
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -250,10 +251,53 @@ def test_what_a_reset_would_disturb(well) -> None:
     other = {**snapshot["gpus"][0], "index": 1, "values": {**snapshot["gpus"][0]["values"], "pci": "0000:1a:00.0"}}
     snapshot["gpus"].append(other)
     holder = {"pid": 5, "comm": "VLLM::Worker", "unit": "vllm.service"}
-    around = Surroundings(holders={0: [holder], 9: [{"pid": 6}]})
+    daemon = {"pid": 7, "comm": "nv-hostengine", "unit": "nvidia-dcgm.service"}
+    held = Holders({0: [holder], 9: [{"pid": 6}]}, {"0000:0b:00.0": [holder]}, (daemon,), 3, ())
+    around = Surroundings(holders=held)
     disturbed = judge(snapshot, around, gpus=2)["gpus"][0]["reset_would_disturb"]
-    assert disturbed["holders"] == [holder]
+    assert (disturbed["holders"], disturbed["driver_holders"]) == ([holder], [daemon])
+    assert (disturbed["unseen_processes"], disturbed["kernel_modules"]) == (3, [])
+    assert disturbed["persistence"] is True, "which alone may keep a reset from going through"
     assert (disturbed["nvswitches"], disturbed["nvlink_neighbours"]) == (["0000:c0:00.0"], ["0000:1a:00.0"])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "switched", "fabric_manager", "together"),
+    [
+        (9, True, True, False),  # Hopper, and what comes after it
+        (10, True, True, False),
+        (9, True, False, True),  # the manual's table against its text
+        (9, True, None, True),
+        (7, True, True, False),  # A100
+        (7, True, False, True),
+        (7, False, None, False),
+        (5, True, True, True),  # V100
+        (5, False, None, True),
+        (None, False, None, True),
+        (0xFFFFFFFF, False, None, True),
+    ],
+)
+def test_which_gpus_are_reset_by_one_command(well, architecture, switched, fabric_manager, together) -> None:
+    snapshot = well(architecture=architecture)
+    values = snapshot["gpus"][0]["values"]
+    other = {**snapshot["gpus"][0], "index": 1, "values": {**values, "pci": "0000:1a:00.0"}}
+    snapshot["gpus"].append(other)
+    if not switched:
+        values["nvlinks"] = [{**one, "remote": "0000:1a:00.0", "remote_type": "gpu"} for one in values["nvlinks"]]
+    around = Surroundings(fabric_manager=fabric_manager)
+    disturbed = judge(snapshot, around, gpus=2)["gpus"][0]["reset_would_disturb"]
+    assert disturbed["nvlink_neighbours"] == ["0000:1a:00.0"]
+    assert disturbed["reset_together"] == (["0000:1a:00.0"] if together else [])
+
+
+def test_a_gpu_off_the_bus_is_not_reset_whatever_the_driver_says(well) -> None:
+    snapshot = well(recovery_action=1)
+    snapshot["host"]["pci"]["value"][0]["answers"] = False
+    result = judge(snapshot)
+    gpu = result["gpus"][0]
+    assert (gpu["failure_class"], gpu["recommended_action"]) == ("gpu_lost", "reboot_node")
+    assert (result["failure_class"], result["recommended_action"]) == ("gpu_lost", "reboot_node")
+    assert sum("off the bus" in reason for reason in result["reasons"]) == 1
 
 
 def test_the_gravest_of_three_witnesses_is_recommended(well) -> None:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import processes
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
+
+from tests.support.servers.headless import headless
+from tests.support.servers.waiting import until
 
 
 @pytest.fixture
@@ -29,6 +33,29 @@ def proc(tmp_path: Path) -> Path:
     (root / "fd" / "3").symlink_to("/dev/nvidia0")
     (tmp_path / "self").mkdir()
     return tmp_path
+
+
+def test_a_living_process_is_looked_at_where_it_is() -> None:
+    assert processes.living_thread(Path("/proc/self")) == Path("/proc/self")
+
+
+def test_a_process_without_its_first_thread_is_looked_at_in_one_that_goes_on(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    with headless(str(held)) as process:
+        root = Path(f"/proc/{process.pid}")
+        assert list((root / "fd").iterdir()) == [], "which is why it has to be looked at elsewhere"
+        thread = processes.living_thread(root)
+        assert thread is not None
+        assert thread.parent == root / "task"
+        assert held in [each.readlink() for each in (thread / "fd").iterdir()]
+
+
+def test_of_a_zombie_nothing_lives() -> None:
+    with subprocess.Popen(["true"]) as process:
+        root = Path(f"/proc/{process.pid}")
+        until("it has ended", lambda: (root / "stat").read_text().rpartition(")")[2].split()[0] == "Z")
+        assert processes.living_thread(root) is None
 
 
 def test_threads_with_their_kernel_stacks(proc: Path) -> None:

@@ -78,6 +78,7 @@ def fake_proc(root: Path, pid: int, group: str) -> Path:
     (root / str(pid) / "fd").mkdir(parents=True)
     (root / str(pid) / "cgroup").write_text(f"0::{group}\n")
     (root / str(pid) / "comm").write_text("sleep\n")
+    (root / str(pid) / "stat").write_text(f"{pid} (sleep) S 1\n")
     (root / str(pid) / "fd" / "3").symlink_to("/dev/nvidia0")
     return root
 

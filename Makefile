@@ -40,16 +40,17 @@ bench: .venv/made ## figures, each beside its baseline from the same run
 quick: .venv/made ## lint, and the unit tests that are not slow: about three minutes on two cores
 	@$(PYTHON) -m tests.support.tooling lint unit-quick
 
-.PHONY: test lint unit integration sanity collection wheel exporter cores lab
+.PHONY: test lint unit integration sanity docs collection wheel exporter cores lab
 test: .venv/made ## every check: linters, unit tests, ansible-test, packages, the lab; on two versions of Ansible
 	@$(PYTHON) -m tests.support.tooling
 
-lint unit integration sanity collection wheel exporter cores lab: .venv/made
+lint unit integration sanity docs collection wheel exporter cores lab: .venv/made
 	@$(PYTHON) -m tests.support.tooling $@
 lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog, reuse
 unit: ## unit tests
 integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity
+docs: ## build the documentation as a site, into build/docs; a broken link or a warning fails
 collection: ## build the collection, install it elsewhere and use it
 wheel: ## build the sdist and the wheel of it, as a release does, install them with pip, pipx and uv, and use them
 exporter: ## build autoglm-exporter, and run it on each Python of this machine from 3.9 on

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoglm_recovery.declarable.described import BALANCER_WORDS, with_words
 from autoglm_recovery.knowledge.balancers.policy import REMAINING
 from autoglm_recovery.knowledge.balancers.registry import balancer_spec
 from autoglm_recovery.knowledge.checkpoints.formats import FORMATS
@@ -51,7 +52,7 @@ BESIDE_BALANCER: Options = {
     "metrics_url": {**_TEXT, "description": "Where HAProxy's own exporter answers, for Prometheus."},
 }
 
-BALANCER: Options = {**BESIDE_BALANCER, **balancer_spec()["options"]}
+BALANCER: Options = {**BESIDE_BALANCER, **with_words(balancer_spec()["options"], BALANCER_WORDS)}
 # kind -> the options that it cannot do without.
 BALANCER_NEEDS: Mapping[str, tuple[str, ...]] = {
     kind: tuple(needs) for _key, kind, needs in balancer_spec()["required_if"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autoglm_recovery.declarable.described import EXAMPLES
 from autoglm_recovery.declarable.mistakes import FLAGS, NUMBERS, TEMPLATE
 from autoglm_recovery.declarable.options import (
     BALANCER,
@@ -36,7 +37,7 @@ _SHARED = {id(BALANCER): "balancer", id(CHECKPOINT): "checkpoint"}
 def json_schema() -> dict[str, Any]:
     """Return it, in the 2020-12 dialect: of a file of variables, which may hold others of anybody's."""
     service = {
-        **_of_options(SERVICE),
+        **_of_options(SERVICE, EXAMPLES["service"]),
         "oneOf": [{"required": [name]} for name in SERVICE_NAMES],
         "dependentRequired": {"pid_file": ["start_command"]},
         "allOf": [
@@ -47,7 +48,7 @@ def json_schema() -> dict[str, Any]:
             for name in WITH_PID_FILE
         ],
     }
-    pool = {**_of_options(POOL), "oneOf": [{"required": ["balancer"]}, {"required": ["balancers"]}]}
+    pool = {**_of_options(POOL, EXAMPLES["pool"]), "oneOf": [{"required": ["balancer"]}, {"required": ["balancers"]}]}
     needs = [
         {"if": {"properties": {"kind": {"const": kind}}}, "then": {"required": list(needed)}}
         for kind, needed in sorted(BALANCER_NEEDS.items())
@@ -57,29 +58,40 @@ def json_schema() -> dict[str, Any]:
         "title": "What autoglm.recovery reads of an inventory's variables about services and pools",
         "type": "object",
         "properties": {
-            "autoglm_services": {"type": "array", "items": {"$ref": "#/$defs/service"}},
-            "autoglm_pools": {"type": "object", "additionalProperties": {"$ref": "#/$defs/pool"}},
+            "autoglm_services": {
+                "description": "The inference services of a host.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/service"},
+            },
+            "autoglm_pools": {
+                "description": "The pools of the fleet, by their names: what is in front of each.",
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/pool"},
+            },
         },
         "$defs": {
             "service": service,
             "pool": pool,
-            "balancer": {**_of_options(BALANCER), "allOf": needs},
-            "checkpoint": _of_options(CHECKPOINT),
+            "balancer": {**_of_options(BALANCER, EXAMPLES["balancer"]), "allOf": needs},
+            "checkpoint": _of_options(CHECKPOINT, EXAMPLES["checkpoint"]),
         },
     }
 
 
-def _of_options(options: Options) -> dict[str, Any]:
+def _of_options(options: Options, examples: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {name: _of_option(option) for name, option in options.items()},
+        "properties": {
+            name: {**_of_option(option), **({"examples": [examples[name]]} if name in examples else {})}
+            for name, option in options.items()
+        },
         "required": [name for name, option in options.items() if option.get("required")],
         "additionalProperties": False,
     }
 
 
 def _of_option(option: Mapping[str, Any]) -> dict[str, Any]:
-    described = {"description": option["description"]} if "description" in option else {}
+    described = {key: option[key] for key in ("description", "default") if key in option}
     # A key that names the service counts, whatever its value.
     empty = [] if option.get("required") or "shape" in option else [{"type": "null"}]
     return {**described, "anyOf": [*_values(option), _TEMPLATE, *empty]}
@@ -105,4 +117,5 @@ def _held(option: Mapping[str, Any]) -> dict[str, Any]:
     if options is None:
         return {"type": "object"}
     shared = _SHARED.get(id(options))
-    return _of_options(options) if shared is None else {"$ref": f"#/$defs/{shared}"}
+    # The commands of a balancer of the site's own.
+    return _of_options(options, EXAMPLES["commands"]) if shared is None else {"$ref": f"#/$defs/{shared}"}

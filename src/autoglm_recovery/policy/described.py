@@ -10,9 +10,11 @@ that none is missing and none left over.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 _TOKEN = "A file with a bearer token in its first line; read anew for each use."  # noqa: S105 - says what it is
 _AUTHORITIES = "A file of authorities (PEM) that are trusted in place of the system's."
+_CA_FILE = "/etc/ssl/autoglm-ca.pem"
 
 DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     "Policy": {
@@ -221,4 +223,26 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "serving": "What has failed like this still serves, and does not count as out of service.",
         "cause_before": "The class of which this one is rather the cause than the effect.",
     },
+}
+
+# For what has neither a default that shows it nor an example on a page.
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "Prometheus": {"token_file": "/etc/autoglm/prometheus-token", "ca_path": _CA_FILE},
+    "Alertmanager": {
+        "url": "http://alertmanager.example.org:9093",
+        "token_file": "/etc/autoglm/alertmanager-token",
+        "ca_path": _CA_FILE,
+    },
+    "Silences": {
+        "alertmanager": "http://alertmanager.example.org:9093",
+        "token_file": "/etc/autoglm/alertmanager-token",
+        "ca_path": _CA_FILE,
+    },
+    "AutonomyScope": {"classes": {"gpu_fault": "ask"}, "pools": {"chat": "watch"}},
+    "Strategy": {"then": ["failover_and_rebuild"]},
+    "Guardrails": {"max_concurrent_runs_per_pool": 1},
+    "MaintenanceWindow": {"match": 'rack="7"'},
+    "AwxLauncherSettings": {"organization": "Operations"},
+    "AwxTemplate": {"name": "power cycle with approval"},
+    "FaultOverride": {"reason": "our batch of H100 corrupts jobs until the row is remapped"},
 }

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from autoglm_recovery.durations import format_duration
-from autoglm_recovery.policy.described import DESCRIPTIONS
+from autoglm_recovery.policy.described import DESCRIPTIONS, EXAMPLES
 from autoglm_recovery.policy.model import Policy
 
 
@@ -28,6 +28,8 @@ def json_schema() -> dict[str, Any]:
     for section, properties in properties_of(schema).items():
         for key, described in properties.items():
             described["description"] = DESCRIPTIONS[section][key]
+            if key in EXAMPLES.get(section, ()):
+                described["examples"] = [EXAMPLES[section][key]]
     return schema
 
 

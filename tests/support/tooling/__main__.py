@@ -73,6 +73,7 @@ BUDGETS = {
     QUICK: 150,
     "integration": 2040,
     "sanity": 150,
+    "docs": 60,
     "collection": 15,
     "wheel": 60,
     "cores": 240,
@@ -108,6 +109,11 @@ def _name_as_ansible_does() -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
         link.symlink_to(CHECKOUT)
+
+
+def docs(workplace: Workplace) -> str:
+    """Build the site in a process of its own: it takes in all of autoglm, and this driver nothing but Python."""
+    return workplace.read(workplace.python, "-m", "tests.support.tooling.site").strip()
 
 
 def newer_python() -> interpreters.Interpreter | None:
@@ -148,6 +154,7 @@ def steps_for(report: Report) -> dict[str, Step]:
         QUICK: report.pytest("tests/unit", "-m", "not slow", "--hypothesis-profile=quick", beside=2),
         "integration": integration,
         "sanity": sanity.run,
+        "docs": docs,
         "collection": packages.check_collection,
         "wheel": packages.check_wheel,
         "cores": cores.run,

@@ -55,7 +55,7 @@ def _page(root: Any) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield _text(root.help)
     yield ".SH COMMANDS"
-    for words, command in _leaves(root, (PROGRAM,)):
+    for words, command in leaves(root, (PROGRAM,)):
         yield from _command(words, command)
     yield ".SH EXIT STATUS"
     for code, meaning in MEANING.items():
@@ -67,36 +67,48 @@ def _page(root: Any) -> Iterator[str]:
     yield f".BR ansible-playbook (1),\n.UR {DOCUMENTATION}\n.UE"
 
 
-def _leaves(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Return the commands that do something, each with the words by which it is called."""
     subcommands = getattr(command, "commands", None)
     if not subcommands:
         yield words, command
         return
     for name in sorted(subcommands):
-        yield from _leaves(subcommands[name], (*words, name))
+        yield from leaves(subcommands[name], (*words, name))
 
 
 def _command(words: tuple[str, ...], command: Any) -> Iterator[str]:
-    parameters = [each for each in command.params if not getattr(each, "hidden", False) and each.name != "help"]
-    arguments = [each for each in parameters if not each.opts[0].startswith("-")]
+    arguments = [each for each in parameters(command) if _is_argument(each)]
     shown = " ".join((*words, *map(_name, arguments)))
     yield f'.SS "{_text(shown)}"'
     yield from _paragraphs(command.help or "")
-    for each in parameters:
-        label = (
-            ", ".join((*each.opts, *each.secondary_opts))
-            if each not in arguments
-            else (each.metavar or each.name).upper()
-        )
-        yield f".TP\n\\fB{_text(label)}\\fR"
-        yield _text(_about(each))
+    for each in parameters(command):
+        yield f".TP\n\\fB{_text(label(each))}\\fR"
+        yield _text(about(each))
 
 
 def _name(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
-def _about(option: Any) -> str:
+def parameters(command: Any) -> list[Any]:
+    """Return the arguments and options of a command that its help has."""
+    return [each for each in command.params if not getattr(each, "hidden", False) and each.name != "help"]
+
+
+def _is_argument(parameter: Any) -> bool:
+    return not parameter.opts[0].startswith("-")
+
+
+def label(parameter: Any) -> str:
+    """Return what a page calls an argument or option."""
+    if _is_argument(parameter):
+        return str(parameter.metavar or parameter.name).upper()
+    return ", ".join((*parameter.opts, *parameter.secondary_opts))
+
+
+def about(option: Any) -> str:
+    """Return what there is to say of an argument or option: its help, and how it may be given."""
     notes = []
     if getattr(option, "multiple", False):
         notes.append("may be given several times")

@@ -57,6 +57,10 @@ exporter: ## build autoglm-exporter, and run it on each Python of this machine f
 cores: ## every other ansible-core that is supported: documentation, syntax, and each module at work
 lab: ## the end-to-end test: a real OOM kill on real hosts, in containers
 
+.PHONY: molecule
+molecule: .venv/made ## every role on clean hosts with systemd, in containers: SCENARIO=alert_rules (all)
+	@$(PYTHON) -m tests.support.tooling.molecule $(SCENARIO)
+
 .PHONY: fuzz
 fuzz: .venv/made ## search for inputs that break a parser: FUZZ_SECONDS=3600, FUZZ_TARGETS="alert-payload ..." (all)
 	@$(PYTHON) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),3600) $(FUZZ_TARGETS)

@@ -52,11 +52,11 @@ def make_network() -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network(network["subnets"][0]["subnet"])
 
 
-def boot(hosts: list[Host], image: str, trees: dict[str, Path]) -> None:
-    """Boot all hosts at once, each with its tree of files on top of the image."""
+def boot(hosts: list[Host], images: dict[str, str], trees: dict[str, Path]) -> None:
+    """Boot all hosts at once, each with its tree of files on top of its image."""
     names = [f"--add-host={host.name}:{host.address}" for host in hosts]
     with ThreadPoolExecutor(len(hosts)) as pool:
-        for future in [pool.submit(_boot_one, host, image, trees[host.name], names) for host in hosts]:
+        for future in [pool.submit(_boot_one, host, images[host.name], trees[host.name], names) for host in hosts]:
             future.result()
 
 

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image that all hosts of the lab boot from: Debian testing with systemd, sshd and everything served.
+"""Images that hosts boot from: Debian with systemd and sshd, for the lab also everything served.
 
-Debian testing, because it packages a real llama-server. Built with debootstrap from the machine's own
-Debian mirror, so that no container registry is needed; once, then found again by its tag, which is a
-hash of the package list. LAB_IMAGE names an image to use instead.
+The lab's is Debian testing, because it packages a real llama-server. Built with debootstrap from the machine's
+own Debian mirror, so that no container registry is needed; once, then found again by its tag, which is a
+hash of suite and package list.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
@@ -26,31 +27,71 @@ from .places import CACHE
 from .podman import podman, succeeds
 from .progress import step
 
-SUITE = "forky"
-SCRIPT = "/usr/share/debootstrap/scripts/sid"  # older debootstraps do not know the suite by name; this one serves
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo"),
-    *("python3", "procps", "iproute2", "ca-certificates", "curl"),
-    *("haproxy", "nginx-light", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "llama.cpp-tools"),
-)
 REPOSITORY = "localhost/autoglm-lab"
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+BOOTED = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo")
+# What people have on a server before any role comes.
+ADMINISTERED = ("python3", "procps", "iproute2", "ca-certificates", "curl")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A release of Debian with these packages, and how long its first build takes."""
+
+    suite: str
+    packages: tuple[str, ...]
+    seconds: int
+
+    @property
+    def tag(self) -> str:
+        """Name the image by what is in it."""
+        content = " ".join((self.suite, *self.packages))
+        return f"{REPOSITORY}:{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    @property
+    def script(self) -> Path:
+        """Debootstrap's way to make it; older ones do not know new suites by name, and that of sid serves."""
+        own = SCRIPTS / self.suite
+        return own if own.exists() else SCRIPTS / "sid"
+
+
+OF_LAB = Image(
+    "forky",
+    (
+        *BOOTED,
+        *ADMINISTERED,
+        *("haproxy", "nginx-light", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter"),
+        "llama.cpp-tools",
+    ),
+    70,
+)
+
+# For roles, which bring what they need: a server as its installation leaves it.
+OF_SUITE = {
+    "bookworm": Image("bookworm", (*BOOTED, *ADMINISTERED), 60),
+    "trixie": Image("trixie", (*BOOTED, *ADMINISTERED), 60),
+    OF_LAB.suite: OF_LAB,
+}
 
 
 def tag() -> str:
-    """Name the image by what is in it."""
-    return f"{REPOSITORY}:{hashlib.sha256(' '.join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]}"
+    """Name the image of the lab."""
+    return OF_LAB.tag
 
 
 def ensure() -> str:
-    """Return an image that can be booted, after building it if this machine has none."""
-    if named := os.environ.get("LAB_IMAGE"):
-        return named
-    if not succeeds("image", "exists", tag()):
+    """Return the lab's image, after building it if this machine has none; LAB_IMAGE names another one."""
+    return os.environ.get("LAB_IMAGE") or ensure_built(OF_LAB)
+
+
+def ensure_built(image: Image) -> str:
+    """Return the tag of an image that can be booted."""
+    if not succeeds("image", "exists", image.tag):
         with _building(wait=True):
-            if not succeeds("image", "exists", tag()):
-                _build()
-    return tag()
+            if not succeeds("image", "exists", image.tag):
+                _build(image)
+    return image.tag
 
 
 def discard_unfinished() -> None:
@@ -88,17 +129,18 @@ def mirror() -> str:
     return "http://deb.debian.org/debian"
 
 
-def _build() -> None:
+def _build(image: Image) -> None:
     """Bootstrap into a scratch folder, import under a scratch tag, and only then give it its name."""
     log = CACHE / "debootstrap.log"
+    said = f"Building an image of Debian {image.suite}, once on this machine (about {image.seconds} s)"
     try:
-        with step("Building the lab's image, once on this machine (about 70 s)", lambda: _last_line(log)):
-            _import(_bootstrap(log))
+        with step(said, lambda: _last_line(log)):
+            _import(_bootstrap(image, log), image.tag)
     finally:
         _discard()
 
 
-def _bootstrap(log: Path) -> Path:
+def _bootstrap(image: Image, log: Path) -> Path:
     """Return a folder with a whole Debian. Tried twice, because hundreds of downloads are a lot to go well."""
     packages = CACHE / "packages"
     packages.mkdir(exist_ok=True)
@@ -108,7 +150,8 @@ def _bootstrap(log: Path) -> Path:
             command = [
                 # Its own mount namespace: what it mounts in the root is gone with it, even if it is killed.
                 *("unshare", "--mount", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}"),
-                *(f"--cache-dir={packages}", f"--include={','.join(PACKAGES)}", SUITE, str(root), mirror(), SCRIPT),
+                *(f"--cache-dir={packages}", f"--include={','.join(image.packages)}"),
+                *(image.suite, str(root), mirror(), str(image.script)),
             ]
             done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False)
             if done.returncode == 0:
@@ -122,12 +165,12 @@ def _bootstrap(log: Path) -> Path:
     )
 
 
-def _import(root: Path) -> None:
+def _import(root: Path, tag: str) -> None:
     archive = root.with_suffix(".tar")
     subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
     unfinished = f"{REPOSITORY}:unfinished"
     podman("import", "--quiet", str(archive), unfinished, seconds=600)
-    podman("tag", unfinished, tag())
+    podman("tag", unfinished, tag)
     podman("untag", unfinished, unfinished)
 
 

@@ -120,7 +120,7 @@ def _boot(name: str) -> Lab:
     tiny = model.ensure(CACHE)
     files = {node.name: trees.node(node, made, tiny) for node in nodes}
     files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway), f"{gateway}:{RECEIVER_PORT}")
-    hosts.boot([*nodes, ops], name, files)
+    hosts.boot([*nodes, ops], dict.fromkeys(files, name), files)
     for host in (*nodes, ops):
         hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
     return Lab(gateway, nodes, ops, made, *inventories)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,12 +13,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent  # autoglm, ansible-playbook: those of the environment that runs us
 FILES = Path(__file__).parent / "files"
 
-STATE = Path("/var/lib/autoglm-lab")  # one running lab; removed with it. Not /run: that is often mounted noexec
-CACHE = Path("/var/cache/autoglm-lab")  # outlives the lab: downloaded packages, the model
-LOCK = Path("/var/lib/autoglm-lab.lock")
+# Hosts of a molecule scenario are made as those of the lab are, beside them: under a name of their own.
+NAME = os.environ.get("AUTOGLM_LAB_NAME", "autoglm-lab")  # prefix of every container, and the network
+LABEL = NAME.replace("-", ".")  # on everything that podman makes for us
 
-NAME = "autoglm-lab"  # prefix of every container, and the network
-LABEL = "autoglm.lab"  # on everything that podman makes for us
+STATE = Path("/var/lib") / NAME  # one running lab; removed with it. Not /run: that is often mounted noexec
+CACHE = Path("/var/cache/autoglm-lab")  # outlives the lab: images' packages, the model
+LOCK = Path("/var/lib") / f"{NAME}.lock"
+
 MARK = "AUTOGLM_LAB"  # environment variable that every process of the lab inherits
 
 RECEIVER_PORT = 8484

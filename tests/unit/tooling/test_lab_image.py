@@ -24,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_of_several_that_want_it_one_builds_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builds: list[int] = []
 
-    def build() -> None:
+    def build(_: image.Image) -> None:
         builds.append(1)
         (cache / "built").touch()
 
@@ -37,7 +37,7 @@ def test_of_several_that_want_it_one_builds_it(cache: Path, monkeypatch: pytest.
 def test_a_build_that_goes_on_is_not_taken_for_an_interrupted_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unfinished = cache / "build-1"
 
-    def build() -> None:
+    def build(_: image.Image) -> None:
         unfinished.mkdir()
         image.discard_unfinished()
         assert unfinished.exists()

@@ -48,6 +48,14 @@ WITHOUT_ROOT = {
 }
 
 
+def write_fleet(prometheus: str) -> Path:
+    """Write the source of the inventory plugin, which asks the lab's Prometheus, and return where."""
+    path = STATE / "autoglm_fleet.yml"
+    source = {"plugin": "autoglm.recovery.fleet", "servers": [{"urls": [prometheus]}]}
+    path.write_text(yaml.safe_dump(source, sort_keys=False), "utf-8")
+    return path
+
+
 def write(nodes: list[Host], ops: Host, keys: Keys, login: str) -> Path:
     """Write that of a login into the lab's folder and return where: the receiver's, or root for a person."""
     inference = {

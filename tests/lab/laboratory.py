@@ -35,6 +35,7 @@ class Lab:
     keys: Keys
     inventory: Path  # of the receiver, whose login is root nowhere
     by_person: Path  # the same hosts for a person, who is root
+    fleet: Path  # what Prometheus tells of them
 
     @property
     def node_a(self) -> Host:
@@ -123,7 +124,8 @@ def _boot(name: str) -> Lab:
     hosts.boot([*nodes, ops], dict.fromkeys(files, name), files)
     for host in (*nodes, ops):
         hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
-    return Lab(gateway, nodes, ops, made, *inventories)
+    fleet = inventory.write_fleet(f"http://{ops.address}:9090")
+    return Lab(gateway, nodes, ops, made, *inventories, fleet)
 
 
 def _render_rules(gateway: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
 from tests.support.tooling.site import checked, collection, commands, pages, properties
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -48,4 +49,5 @@ def stage(workplace: Workplace, into: Path) -> list[str]:
         (into / f"{name}.md").write_text(text, "utf-8")
     generated = {"Reference": [*references], "Modules, plugins and roles": ["collection/index"]}
     pages.edit(into / "index.md", lambda text: pages.with_contents(text, generated))
+    pages.edit(into / "failures/index.md", lambda text: text + pages.contents(FAILURE_CLASSES))
     return [*written, *references, *(f"collection/{name}" for name in plugins)]

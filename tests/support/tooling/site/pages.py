@@ -88,7 +88,8 @@ def sections(index: str) -> Iterator[tuple[str, list[str]]]:
     seen: set[str] = set()
     for part in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
         heading, _, body = part.partition("\n")
-        listed = [name for name in dict.fromkeys(_LISTED.findall(body)) if name not in seen]
+        named = (str(on_site(Path(f"{name}.md")).with_suffix("")) for name in _LISTED.findall(body))
+        listed = [name for name in dict.fromkeys(named) if name not in seen]
         seen.update(listed)
         yield heading.strip(), listed
 

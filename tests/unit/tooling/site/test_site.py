@@ -114,6 +114,7 @@ def test_the_first_page_lists_every_other() -> None:
     assert len(listed) == len(set(listed))
     own = {str(path.relative_to(pages.DOCS).with_suffix("")) for path in pages.DOCS.glob("*.md")} - {"README"}
     assert {name for name in listed if "/" not in name} == own
+    assert "failures/index" in listed
 
 
 def test_contents_are_the_sections_with_what_is_generated_after_them() -> None:

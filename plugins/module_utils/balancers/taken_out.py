@@ -31,9 +31,12 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, text: str) -> None:
-    """Write or atomically replace the note, readable by its owner alone. Raises OSError and UnsafePath."""
+    """Write or atomically replace the note. Raises OSError and UnsafePath.
+
+    Its directory decides who reads it: made here for its owner alone, by the role gpu_exporter for the exporter too.
+    """
     with _opened_directory(path, make=0o700) as directory:
-        whole_file.put(directory, _file_name(path), path, text)
+        whole_file.put(directory, _file_name(path), path, text, 0o640)
         os.fsync(directory)
 
 

@@ -4,16 +4,21 @@
 """The distribution autoglm-exporter: what the exporter imports, built, and used on each Python that there is.
 
 python -m tests.support.tooling.exporter_distribution OUT      build the sdist and the wheel
+python -m tests.support.tooling.exporter_distribution          write what the role gpu_exporter builds a wheel by
 """
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.request
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +31,8 @@ from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 ENTRANCE = "autoglm_recovery.exporter.command"
 PROJECT = CHECKOUT / "distributions/exporter"
+DESCRIPTION = CHECKOUT / "roles/gpu_exporter/files/distribution.json"
+BUILDER = CHECKOUT / "roles/gpu_exporter/files/build_wheel.py"
 ANSWERS_WITHIN_S = 120
 # Of the environment of Python 3.9 with all that it needs and without pip; the receiver's has more than 120.
 LARGEST_MB = 16
@@ -67,12 +74,49 @@ def build(out: Path) -> tuple[Path, Path]:
     return next(out.glob("autoglm_exporter-*.tar.gz")), next(out.glob("autoglm_exporter-*.whl"))
 
 
+def described(wheel: Path) -> str:
+    """Return distribution.json: what a wheel that hatchling has made holds, for the role's own builder."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
+    named = re.sub("^Version: .*$", "Version: @VERSION@", metadata, count=1, flags=re.MULTILINE)
+    # Its licence file is in no wheel of the role's, and neither is the page that an index shows.
+    head = named.partition("\n\n")[0].splitlines()
+    # Written as of a version that pip of 2021 knows, which Ubuntu 22.04 and RHEL 9 have.
+    head[0] = "Metadata-Version: 2.1"
+    newer = ("License-File:", "License-Expression:", "Description-Content-Type:")
+    short = [line for line in head if not line.startswith(newer)]
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    document = {
+        "files": [path.removeprefix("src/autoglm_recovery/") for path in files()],
+        "metadata": "\n".join(short) + "\n",
+        "scripts": scripts,
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _same_as_the_roles(workplace: Workplace, work: Path, wheel: Path) -> Path:
+    """Build it as the role does, of what the description says, and require the same code and requirements."""
+    if DESCRIPTION.read_text("utf-8") != described(wheel):
+        raise StepFailedError(f"{DESCRIPTION.relative_to(CHECKOUT)} is old: python -m {__spec__.name} writes it")
+    workplace.read(workplace.python, str(BUILDER), str(work))
+    (own,) = work.glob("*.whl")
+    with zipfile.ZipFile(own) as ours, zipfile.ZipFile(wheel) as theirs:
+        code = [
+            {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+            for archive in (ours, theirs)
+        ]
+    if code[0] != code[1]:
+        raise StepFailedError("the role's wheel and hatchling's differ in their code")
+    return own
+
+
 def check_exporter(workplace: Workplace) -> str:
     """Build it, and run what is installed of it on each Python of this machine from 3.9 on."""
     with tempfile.TemporaryDirectory(prefix="autoglm-exporter-") as temporary:
         work = Path(temporary)
         sdist, wheel = build(work / "dist")
         workplace.read(workplace.python, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
+        wheel = _same_as_the_roles(workplace, work, wheel)
         found = interpreters.find()
         with ThreadPoolExecutor(max_workers=2) as lanes:
             sizes = list(lanes.map(partial(_try, workplace, work, wheel), found))
@@ -132,5 +176,9 @@ def _metrics(address: str) -> str:
 
 
 if __name__ == "__main__":
-    for built in build(Path(sys.argv[1]).resolve()):
-        print(built)
+    if sys.argv[1:]:
+        for built in build(Path(sys.argv[1]).resolve()):
+            print(built)
+    else:
+        with tempfile.TemporaryDirectory(prefix="autoglm-exporter-") as temporary:
+            DESCRIPTION.write_text(described(build(Path(temporary))[1]), "utf-8")

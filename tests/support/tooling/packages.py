@@ -38,6 +38,7 @@ SHIPS = {
     "playbooks",
     "plugins",
     "roles",
+    "src",
 }
 # Understood only where that is installed; tests/integration/awx runs it with the real one.
 NEED_ANOTHER_COLLECTION = {"awx_setup"}
@@ -86,7 +87,24 @@ def check_collection(workplace: Workplace) -> str:
         workplace.read(*install, cwd=work, env=environment)
         workplace.read(*galaxy, "verify", "--offline", "autoglm.recovery", cwd=work, env=environment)
         use(workplace, work, environment)
+        _build_exporter(workplace, work / "installed/ansible_collections/autoglm/recovery", work)
     return f"{archive.name}, {len(names)} files"
+
+
+def _build_exporter(workplace: Workplace, collection: Path, elsewhere: Path) -> None:
+    """The role gpu_exporter builds its wheel out of an installed collection, and of it alone."""
+    described = json.loads((collection / "roles/gpu_exporter/files/distribution.json").read_text("utf-8"))
+    if (collection / "src").exists():
+        shipped = {
+            path.relative_to(collection / "src/autoglm_recovery").as_posix()
+            for path in (collection / "src").rglob("*")
+            if path.is_file()
+        }
+        if strangers := shipped - set(described["files"]):
+            raise StepFailedError(f"src ships what the exporter has no use for: {', '.join(sorted(strangers)[:5])}")
+    workplace.read(
+        workplace.python, str(collection / "roles/gpu_exporter/files/build_wheel.py"), str(elsewhere), cwd=elsewhere
+    )
 
 
 def check_wheel(workplace: Workplace) -> str:
@@ -149,6 +167,7 @@ def _start(work: Path, workplace: Workplace, wheel: Path) -> None:
     fresh.read(fresh.program("autoglm"), "check", "auto-recovery.yaml", cwd=elsewhere)
     _serve(fresh, elsewhere)
     use(fresh, elsewhere, fresh.environment())
+    _build_exporter(fresh, next(fresh.venv.glob("lib/python*/site-packages")) / COLLECTION_IN_WHEEL, elsewhere)
 
 
 def _as_a_tool(work: Path, workplace: Workplace, sdist: Path, wheel: Path) -> None:

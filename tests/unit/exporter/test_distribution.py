@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import pytest
 from autoglm_recovery.exporter.command import UnusablePolicy, main, own_word_in
 from autoglm_recovery.exporter.options import EXPORTER_OPTIONS
 from autoglm_recovery.policy.load import PolicyError, load_policy
-from tests.support.tooling.exporter_distribution import files
+from tests.support.tooling.exporter_distribution import BUILDER, DESCRIPTION, files
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -39,6 +43,32 @@ def test_what_it_imports_of_others_is_what_it_requires():
     names = {re.match(r"[\w-]+", each)[0] for each in own["dependencies"]}
     assert {standard.get(name, name) for name in imported} == names
     assert set(own["dependencies"]) <= set(project(".")["dependencies"])
+
+
+def test_the_role_builds_what_it_holds_and_requires_and_always_the_same(tmp_path):
+    """Hatchling's wheel is compared with it file by file in `make exporter`."""
+    described = json.loads(DESCRIPTION.read_text())
+    listed = [f"src/autoglm_recovery/{path}" for path in described["files"]]
+    assert listed == files(), "python -m tests.support.tooling.exporter_distribution writes the list"
+    required = re.findall("^Requires-Dist: (.+)$", described["metadata"], re.MULTILINE)
+    assert [each.lower() for each in project("distributions/exporter")["dependencies"]] == required
+    wheels = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        said = subprocess.run([sys.executable, str(BUILDER), str(folder)], capture_output=True, text=True, check=True)
+        (wheel,) = folder.iterdir()
+        assert wheel.name == said.stdout.strip()
+        wheels.append(wheel)
+    assert wheels[0].name == wheels[1].name
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
+
+
+def test_a_collection_that_is_not_whole_is_named(tmp_path):
+    copy = tmp_path / "roles/gpu_exporter/files"
+    shutil.copytree(BUILDER.parent, copy)
+    done = subprocess.run([sys.executable, str(copy / BUILDER.name), "."], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is missing: the collection is not whole" in done.stderr
 
 
 @pytest.mark.parametrize(

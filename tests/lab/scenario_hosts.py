@@ -28,7 +28,7 @@ from . import hosts, image, keys, namespace, prerequisites
 from .errors import LabError
 from .hosts import Host
 from .keys import Keys, public_of
-from .places import CHECKOUT, NAME, STATE
+from .places import CHECKOUT, LABEL, NAME, STATE
 from .podman import podman
 from .progress import say
 
@@ -108,7 +108,7 @@ def _all_run(platforms: list[Platform]) -> bool:
     wanted = [[platform.name, platform.suite] for platform in platforms]
     if [[entry["instance"], entry["suite"]] for entry in json.loads(kept.read_text(encoding="utf-8"))] != wanted:
         return False
-    running = set(podman("ps", "--format", "{{.Names}}").split())
+    running = set(podman("ps", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split())
     return running >= {f"{NAME}-{platform.name}" for platform in platforms}
 
 

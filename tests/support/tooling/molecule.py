@@ -38,7 +38,7 @@ def play(scenario: str, workplace: Workplace) -> str:
         workplace.run(workplace.python, "-m", "tests.lab.scenario_hosts", "prepare", scenario)
         try:
             _molecule(workplace, "test", scenario)
-        except BaseException:
+        except KeyboardInterrupt:  # of any other end molecule takes care itself
             _molecule(workplace, "destroy", scenario)
             raise
     return "played on clean hosts"

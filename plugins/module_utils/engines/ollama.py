@@ -28,7 +28,7 @@ class Ollama(Adapter):
     """The Ollama server behind the engine protocol."""
 
     name = "ollama"
-    scraped: ClassVar[Scraped] = Scraped(none="Ollama has no metrics")
+    scraped: ClassVar[Scraped] = Scraped(none="Ollama has no metrics", health="/api/version")
     options: ClassVar[Mapping[str, Option]] = {
         "model": Option("text", "The model that this server is there for, such as C(llama3.2:latest)."),
     }

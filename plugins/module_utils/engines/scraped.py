@@ -33,6 +33,7 @@ class Scraped:
 
     path, port: if not C(/metrics) at the engine's address.  path_option: the option that gives the path, for an engine
     without a default.  none: why the engine has no metrics.  progress: None where the rules cannot judge it.
+    health: the path that a prober asks, which answers HTTP 200 while the engine lives, without a key.
     """
 
     path: str = "/metrics"
@@ -40,3 +41,4 @@ class Scraped:
     path_option: str | None = None
     none: str = ""
     progress: Progress | None = None
+    health: str = "/health"

@@ -55,7 +55,7 @@ class Triton(Adapter):
     """The Triton server behind the engine protocol."""
 
     name = "triton"
-    scraped: ClassVar[Scraped] = Scraped(port=8002)
+    scraped: ClassVar[Scraped] = Scraped(port=8002, health="/v2/health/live")
     options: ClassVar[Mapping[str, Option]] = {
         "model": Option("text", "The model that this server is there for. Needed for completions, sleep and wake."),
         "backend": Option(

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -22,6 +23,13 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
     inventory: Annotated[
         Path | None,
         typer.Option("--inventory", "-i", help="Write target files too, for the hosts and services of this inventory."),
+    ] = None,
+    hosts: Annotated[
+        typer.FileText | None,
+        typer.Option(
+            help="Instead of --inventory: a file with the variables of each host, as one JSON object by host; - for "
+            "standard input."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write all files into this directory.")] = None,
     as_json: Annotated[
@@ -39,6 +47,10 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
         ),
     ] = None,
     alertmanager: Annotated[str, typer.Option(help="HOST:PORT, as Prometheus sees it.")] = "127.0.0.1:9093",
+    blackbox: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of a blackbox_exporter, as Prometheus sees it, that asks each service; or none."),
+    ] = None,
     targets_dir: Annotated[
         str | None,
         typer.Option(
@@ -65,18 +77,21 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
         )
     if as_json and out:
         raise typer.BadParameter("prints what --out writes: give one of them", param_hint="--json")
-    if inventory and out is None:
-        raise typer.BadParameter("writes target files: give --out too", param_hint="--inventory")
+    if (inventory or hosts) and not (out or as_json):
+        raise typer.BadParameter("is for target files: give --out or --json too", param_hint="--inventory, --hosts")
+    if inventory and hosts:
+        raise typer.BadParameter("stands for --inventory: give one of them", param_hint="--hosts")
     try:
         read = load_policy(policy) if policy else Policy()
     except PolicyError as error:
         refuse(error)
-    where = targets_dir or ("targets" if inventory else "/etc/prometheus/targets")
+    where = targets_dir or ("targets" if inventory or hosts else "/etc/prometheus/targets")
     scraping: Any = {
         "targets_dir": where,
         "rules_files": RULES_FILES,
         "webhook_url": webhook_url,
         "ca_file": ca_file,
+        "prober": blackbox,
     }
     receiving: Any = {"webhook_url": webhook_url, "token_file": token_file, "ca_file": ca_file}
     files = {
@@ -88,10 +103,15 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
         "alertmanager.yml": render_alertmanager(read, **receiving),
         "alertmanager.merge.yml": render_alertmanager_fragment(read, **receiving),
     }
+    if inventory or hosts:
+        files |= _targets(_read_inventory(inventory) if inventory else _read_hosts(hosts), webhook_url)
     if out is None:
         typer.echo(json.dumps(files) if as_json else files[RULES_FILES[0]], nl=as_json)
         return
-    files |= _targets(inventory, webhook_url) if inventory else {}
+    _write(files, out)
+
+
+def _write(files: Mapping[str, str], out: Path) -> None:
     try:
         for name, text in files.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -101,16 +121,33 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
     typer.echo(f"wrote {', '.join(sorted(files))} to {out}")
 
 
-def _targets(inventory: Path, webhook_url: str) -> dict[str, str]:
-    """Return the target files, and say what has no target."""
+def _read_inventory(inventory: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the inventory says of each host."""
     from autoglm_recovery.receiver.fleet.ansible import AnsibleError, playbooks_folder  # noqa: PLC0415 - as above
     from autoglm_recovery.receiver.fleet.fleet import InventoryError, read_fleet  # noqa: PLC0415
-    from autoglm_recovery.rules.targets import targets_of  # noqa: PLC0415
 
     try:
-        targets = targets_of(read_fleet(inventory, playbooks_folder()).declared, webhook_url)
+        return read_fleet(inventory, playbooks_folder()).declared
     except (AnsibleError, InventoryError) as error:
         refuse(error)
+
+
+def _read_hosts(hosts: TextIO | None) -> Mapping[str, Mapping[str, Any]]:
+    """Return what a JSON object says of each host."""
+    try:
+        read = json.load(hosts) if hosts else {}
+    except ValueError as error:
+        raise typer.BadParameter(f"is no JSON: {error}", param_hint="--hosts") from error
+    if not isinstance(read, dict) or not all(isinstance(each, dict) for each in read.values()):
+        raise typer.BadParameter("must be an object with an object of variables for each host", param_hint="--hosts")
+    return read
+
+
+def _targets(variables: Mapping[str, Mapping[str, Any]], webhook_url: str) -> dict[str, str]:
+    """Return the target files, and say what has no target."""
+    from autoglm_recovery.rules.targets import targets_of  # noqa: PLC0415 - as above
+
+    targets = targets_of(variables, webhook_url)
     for what in targets.left_out:
         typer.echo(f"not scraped: {what}", err=True)
     return {f"targets/{name}": text for name, text in targets.files().items()}

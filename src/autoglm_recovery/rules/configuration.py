@@ -18,7 +18,7 @@ from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.policy.matchers import Matcher, parse_matchers
 from autoglm_recovery.rules.engine_metrics import ALL, SLOW_PREFIX, pattern
-from autoglm_recovery.rules.targets import HAPROXY_JOB, PROXY, REPLICA_HOST, REPLICA_SERVICE, SERVER
+from autoglm_recovery.rules.targets import HAPROXY_JOB, PROBE_JOB, PROXY, REPLICA_HOST, REPLICA_SERVICE, SERVER
 
 NODE_JOB, INFERENCE_JOB, EXPORTER_JOB, RECEIVER_JOB = "node", "inference", "autoglm", "receiver"
 # The targets of INFERENCE_JOB again, with a longer time-out.
@@ -32,6 +32,8 @@ SHORTEST_SCRAPE_TIMEOUT = timedelta(milliseconds=450)
 SLOW_SCRAPE = timedelta(seconds=10)
 # A person who drains a server has a quarter of an hour before an alert.
 HAPROXY_SCRAPE = timedelta(seconds=30)
+# No rule of ours waits for a probe: it shows people what a user of the service sees.
+PROBE = timedelta(seconds=15)
 REPEAT_INTERVAL = timedelta(minutes=5)
 # How often Alertmanager says again that the Watchdog fires.
 WATCHDOG_REPEAT = timedelta(minutes=1)
@@ -47,11 +49,13 @@ def render_prometheus(
     rules_files: Sequence[str],
     webhook_url: str = "",
     ca_file: str | None = None,
+    prober: str | None = None,
 ) -> str:
     """Return a whole prometheus.yml that scrapes the targets of ``targets_dir`` and evaluates ``rules_files``.
 
     The receiver is scraped as ``webhook_url`` says: over TLS or not.  ``ca_file`` holds the authorities of its
-    certificate; without it, those of the system count.
+    certificate; without it, those of the system count.  ``prober`` is HOST:PORT of a blackbox_exporter that asks each
+    service whether it lives; without it, nobody does.
     """
     interval = format_duration(policy.monitoring.interval)
     return _dump(
@@ -59,24 +63,32 @@ def render_prometheus(
             "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
             "rule_files": list(rules_files),
-            "scrape_configs": _jobs(policy, targets_dir, webhook_url, ca_file),
+            "scrape_configs": _jobs(policy, targets_dir, webhook_url, ca_file, prober),
         }
     )
 
 
 def render_prometheus_fragment(
-    policy: Policy, *, targets_dir: str, rules_files: Sequence[str], webhook_url: str = "", ca_file: str | None = None
+    policy: Policy,
+    *,
+    targets_dir: str,
+    rules_files: Sequence[str],
+    webhook_url: str = "",
+    ca_file: str | None = None,
+    prober: str | None = None,
 ) -> str:
     """Return what an existing prometheus.yml needs: rules, and jobs with the policy's interval."""
     interval = format_duration(policy.monitoring.interval)
-    jobs = [{"scrape_interval": interval, **job} for job in _jobs(policy, targets_dir, webhook_url, ca_file)]
+    jobs = [{"scrape_interval": interval, **job} for job in _jobs(policy, targets_dir, webhook_url, ca_file, prober)]
     return _dump(
         {"rule_files": list(rules_files), "scrape_configs": jobs},
         "# To be merged into prometheus.yml: these rules and jobs to those that are there.\n",
     )
 
 
-def _jobs(policy: Policy, targets_dir: str, webhook_url: str, ca_file: str | None) -> list[dict[str, Any]]:
+def _jobs(
+    policy: Policy, targets_dir: str, webhook_url: str, ca_file: str | None, prober: str | None
+) -> list[dict[str, Any]]:
     interval = policy.monitoring.interval
     timeouts = {
         NODE_JOB: interval,
@@ -93,7 +105,11 @@ def _jobs(policy: Policy, targets_dir: str, webhook_url: str, ca_file: str | Non
             **(over_tls if job == RECEIVER_JOB else {}),
         }
         for job, timeout in timeouts.items()
-    ] + [_slow_job(policy, targets_dir), _haproxy_job(policy, targets_dir)]
+    ] + [
+        _slow_job(policy, targets_dir),
+        _haproxy_job(policy, targets_dir),
+        *([_probe_job(policy, targets_dir, prober)] if prober else []),
+    ]
 
 
 def _tls(ca_file: str | None) -> dict[str, Any]:
@@ -138,10 +154,36 @@ def _haproxy_job(policy: Policy, targets_dir: str) -> dict[str, Any]:
             {"source_labels": ["__name__"], "regex": "haproxy_server_status", "action": "keep"},
             {"source_labels": ["proxy"], "target_label": PROXY, "action": "keepequal"},
             {"source_labels": ["server"], "target_label": SERVER, "action": "keepequal"},
-            {"source_labels": [REPLICA_HOST], "target_label": "host"},
-            {"source_labels": [REPLICA_SERVICE], "target_label": "service"},
-            {"regex": "replica_.+", "action": "labeldrop"},
+            *_of_the_replica(),
         ],
+    }
+
+
+def _of_the_replica() -> list[dict[str, Any]]:
+    """Give samples the labels of a replica. ``up`` of the target stays without: it tells of the page that was read."""
+    return [
+        {"source_labels": [REPLICA_HOST], "target_label": "host"},
+        {"source_labels": [REPLICA_SERVICE], "target_label": "service"},
+        {"regex": "replica_.+", "action": "labeldrop"},
+    ]
+
+
+def _probe_job(policy: Policy, targets_dir: str, prober: str) -> dict[str, Any]:
+    """Have a blackbox_exporter ask each service whether it lives, from where it stands."""
+    every = format_duration(max(PROBE, policy.monitoring.interval))
+    return {
+        "job_name": PROBE_JOB,
+        "metrics_path": "/probe",
+        "params": {"module": ["http_2xx"]},
+        "scrape_interval": every,
+        "scrape_timeout": every,
+        "file_sd_configs": [{"files": [f"{targets_dir.rstrip('/')}/{PROBE_JOB}.yml"], "refresh_interval": "30s"}],
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__address__"], "target_label": "target"},
+            {"target_label": "__address__", "replacement": prober},
+        ],
+        "metric_relabel_configs": _of_the_replica(),
     }
 
 

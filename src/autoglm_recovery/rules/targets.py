@@ -21,12 +21,15 @@ NODE_PORT, EXPORTER_PORT = 9100, 9471
 # the target they would attribute every failure of the balancer to the replica.
 HAPROXY_JOB = "autoglm_haproxy"
 PROXY, SERVER, REPLICA_HOST, REPLICA_SERVICE = "replica_proxy", "replica_server", "replica_host", "replica_service"
+# The job by which a prober asks each service whether it lives. Its samples get host and service in the same way: the
+# target itself is the prober, which answers for no host but its own.
+PROBE_JOB = "blackbox"
 _HEAD = "# Written by `autoglm rules` from the inventory; change the inventory, not this file.\n"
 
 
 @dataclass(frozen=True)
 class ScrapeTarget:
-    """One page to scrape: ``address`` is HOST:PORT, as Prometheus sees it."""
+    """One page to scrape: ``address`` is HOST:PORT, as Prometheus sees it, or what a prober asks."""
 
     address: str
     labels: Mapping[str, str]
@@ -56,6 +59,7 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
     A service with a loopback address is scraped at its host's address, where it must listen too.
     """
     node, inference, exporter, haproxy, left_out = [], [], [], [], []
+    probed: list[ScrapeTarget] = []
     for host, given in sorted(variables.items()):
         services = [each for each in given.get("autoglm_services") or () if isinstance(each, Mapping)]
         if not services:
@@ -69,6 +73,7 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
                 inference.append(found)
             else:
                 left_out.append(f"{service.get('name')} on {host}: {found}")
+            probed += _probe_of(host, address, service)
             for each in _of_balancers(variables, host, service):
                 if isinstance(each, ScrapeTarget):
                     haproxy.append(each)
@@ -76,7 +81,8 @@ def targets_of(variables: Mapping[str, Mapping[str, Any]], receiver_url: str) ->
                     left_out.append(each)
     receiver = urlsplit(receiver_url)
     own = ScrapeTarget(_joined(receiver.hostname or "127.0.0.1", _port(receiver)), {})
-    jobs = {"node": node, "inference": inference, "autoglm": exporter, "receiver": [own], HAPROXY_JOB: haproxy}
+    jobs = {"node": node, "inference": inference, "autoglm": exporter, "receiver": [own]}
+    jobs |= {HAPROXY_JOB: haproxy, PROBE_JOB: probed}
     return ScrapeTargets({job: tuple(targets) for job, targets in jobs.items()}, tuple(left_out))
 
 
@@ -109,6 +115,23 @@ def _of_service(host: str, address: str, service: Mapping[str, Any]) -> ScrapeTa
     if (whole := url.path.rstrip("/") + path) != "/metrics":
         labels["__metrics_path__"] = whole
     return ScrapeTarget(_joined(address if _of_the_host_itself(url.hostname) else url.hostname, port), labels)
+
+
+def _probe_of(host: str, address: str, service: Mapping[str, Any]) -> Iterator[ScrapeTarget]:
+    """Yield the address that a prober asks of a service, where there is one."""
+    engine = ENGINES.get(str(service.get("engine", "")))
+    options = service.get("engine_options")
+    options = options if isinstance(options, Mapping) else {}
+    path = str(options.get("live_path") or (engine.scraped if engine else Scraped()).health)
+    try:
+        url = urlsplit(str(service.get("url") or ""))
+        port = _port(url)
+    except ValueError:
+        return  # of which the service's metrics say that it cannot be used
+    if url.scheme in ("http", "https") and url.hostname:
+        at = _joined(address if _of_the_host_itself(url.hostname) else url.hostname, port)
+        whole = f"{url.scheme}://{at}{url.path.rstrip('/')}{path}"
+        yield ScrapeTarget(whole, {REPLICA_HOST: host, REPLICA_SERVICE: str(service.get("name"))})
 
 
 def _of_balancers(

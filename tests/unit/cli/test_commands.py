@@ -9,6 +9,7 @@ import json
 from importlib import metadata
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -18,9 +19,9 @@ from autoglm_recovery.cli.main import app
 from autoglm_recovery.knowledge.host.plain import plain
 
 
-def run(*arguments: str):
+def run(*arguments: str, input: str | None = None):  # noqa: A002 - as typer calls it
     """Run the command and return its result."""
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(app, list(arguments), input=input)
 
 
 @pytest.fixture
@@ -112,6 +113,23 @@ def test_rules_write_all_files_or_print_them_for_a_program(tmp_path):
         *("autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"),
         *("prometheus.merge.yml", "alertmanager.merge.yml", "grafana-dashboard.json"),
     }
+
+
+def test_rules_for_hosts_of_a_program_have_their_targets_and_are_probed_where_there_is_a_prober():
+    hosts = {"node-a": {"autoglm_services": [{"name": "llm", "engine": "vllm", "url": "http://127.0.0.1:8000"}]}}
+    told = run("rules", "--json", "--hosts", "-", "--blackbox", "192.0.2.1:9115", input=json.dumps(hosts))
+    files = json.loads(told.stdout)
+    assert yaml.safe_load(files["targets/node.yml"]) == [{"targets": ["node-a:9100"], "labels": {"host": "node-a"}}]
+    (probed,) = yaml.safe_load(files["targets/blackbox.yml"])
+    assert probed["targets"] == ["http://node-a:8000/health"]
+    jobs = {job["job_name"]: job for job in yaml.safe_load(files["prometheus.yml"])["scrape_configs"]}
+    assert jobs["blackbox"]["relabel_configs"][-1]["replacement"] == "192.0.2.1:9115"
+
+
+@pytest.mark.parametrize("hosts", ["{", "[]", '{"node-a": "no object"}'])
+def test_rules_refuse_hosts_that_are_none(hosts):
+    assert run("rules", "--json", "--hosts", "-", input=hosts).exit_code == 2
+    assert run("rules", "--hosts", "-", input="{}").exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def prometheus_of(policy: Policy, directory: Path) -> dict[str, Any]:
         alertmanager="127.0.0.1:9093",
         targets_dir=str(directory / "targets"),
         rules_files=[str(directory / "autoglm.rules.yml"), str(directory / "receiver.rules.yml")],
+        prober="127.0.0.1:9115",
     )
     (directory / "prometheus.yml").write_text(text, encoding="utf-8")
     document: dict[str, Any] = yaml.safe_load(text)
@@ -66,7 +67,7 @@ def test_promtool_accepts_rules_and_configuration(promtool: str, policy: Policy,
     (tmp_path / "autoglm.rules.yml").write_text(render_rules(policy), encoding="utf-8")
     (tmp_path / "receiver.rules.yml").write_text(render_receiver_rules(policy), encoding="utf-8")
     (tmp_path / "targets").mkdir()
-    for job in ("node", "inference", "autoglm", "receiver", "autoglm_haproxy"):
+    for job in ("node", "inference", "autoglm", "receiver", "autoglm_haproxy", "blackbox"):
         (tmp_path / "targets" / f"{job}.yml").write_text("- targets: ['127.0.0.1:1']\n  labels: {host: node-a}\n")
     document = prometheus_of(policy, tmp_path)
     for name in ("autoglm", "receiver"):
@@ -80,6 +81,7 @@ def test_promtool_accepts_rules_and_configuration(promtool: str, policy: Policy,
         "receiver",
         "inference_slow",
         "autoglm_haproxy",
+        "blackbox",
     ]
 
 

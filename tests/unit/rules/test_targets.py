@@ -87,7 +87,31 @@ def test_the_files_are_as_documented() -> None:
         "autoglm.yml": [{"targets": ["192.0.2.11:9471"], "labels": {"host": "node-a"}}],
         "receiver.yml": [{"targets": ["receiver.example.org:9470"], "labels": {}}],
         "autoglm_haproxy.yml": [],
+        "blackbox.yml": [
+            {
+                "targets": ["http://192.0.2.11:80/health"],
+                "labels": {"replica_host": "node-a", "replica_service": "llama"},
+            }
+        ],
     }
+
+
+@pytest.mark.parametrize(
+    ("service", "asked"),
+    [
+        ({"engine": "ollama", "url": "http://127.0.0.1:11434"}, ["http://node-a:11434/api/version"]),
+        ({"engine": "triton", "url": "http://127.0.0.1:8000"}, ["http://node-a:8000/v2/health/live"]),
+        (
+            {"engine": "generic", "url": "https://llm.example.org/a/", "engine_options": {"live_path": "/up"}},
+            ["https://llm.example.org:443/a/up"],
+        ),
+        ({"engine": "vllm"}, []),
+        ({"engine": "vllm", "url": "http://127.0.0.1:99999"}, []),
+    ],
+)
+def test_a_prober_asks_each_service_where_it_says_that_it_lives(service: dict[str, Any], asked: list[str]) -> None:
+    targets = targets_of({"node-a": {"autoglm_services": [{"name": "llama", **service}]}}, URL)
+    assert [target.address for target in targets.jobs["blackbox"]] == asked
 
 
 def haproxies(balancer: dict[str, Any], **service: Any) -> tuple[list[ScrapeTarget], tuple[str, ...]]:

@@ -18,6 +18,18 @@ from cryptography.x509.oid import NameOID
 # Not from this very second: clocks differ, and a certificate of the future is none.
 _BEFORE = timedelta(hours=1)
 _LASTS = timedelta(days=1)
+# Python 3.13 and later want an authority to say so.
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         own = self._builder(self._name, self._key).add_extension(constraints, critical=True)
+        own = own.add_extension(_SIGNS, critical=True)
         self.certificate = directory / f"{name}.pem"
         self.certificate.write_bytes(_pem(own.sign(self._key, hashes.SHA256())))
 
@@ -66,6 +79,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _BEFORE)
             .not_valid_after(now + _LASTS)
+            # Python 3.13 and later want both of these, too.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
 

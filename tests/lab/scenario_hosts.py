@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -65,11 +66,18 @@ def _platform(entry: Mapping[str, Any]) -> Platform:
     return Platform(str(name), str(suite))
 
 
-def platforms_of(scenario: str) -> list[Platform]:
-    """Return what a scenario's molecule.yml says, or else what is shared by all."""
+def platforms_of(scenario: str, only: str | None = None) -> list[Platform]:
+    """Return what a scenario's molecule.yml says, or else what is shared by all; of them ``only`` this one."""
     files = (CHECKOUT / "molecule" / scenario / "molecule.yml", CHECKOUT / ".config/molecule/config.yml")
     read = [yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files]
-    return parse_platforms(next((content["platforms"] for content in read if "platforms" in content), []))
+    platforms = parse_platforms(next((content["platforms"] for content in read if "platforms" in content), []))
+    if only is None:
+        return platforms
+    chosen = [platform for platform in platforms if platform.name == only]
+    if not chosen:
+        known = ", ".join(platform.name for platform in platforms)
+        raise LabError(f"MOLECULE_PLATFORM_NAME: {scenario} has no host {only}; it has: {known}")
+    return chosen
 
 
 def prepare(platforms: list[Platform]) -> None:
@@ -163,7 +171,7 @@ def main() -> int:
     """Do what the first argument says."""
     match sys.argv[1:]:
         case ["prepare", scenario]:
-            return _said(lambda: prepare(platforms_of(scenario)))
+            return _said(lambda: prepare(platforms_of(scenario, os.environ.get("MOLECULE_PLATFORM_NAME"))))
         case ["up" | "down"] if not NAME.startswith(PREFIX):
             say(f"error: AUTOGLM_LAB_NAME must begin with {PREFIX}; the hosts of the lab are not touched")
         case ["up"]:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.support.tooling import cores, exporter_distribution, interpreters, packages, sanity
+from tests.support.tooling import cores, exporter_distribution, interpreters, molecule, packages, sanity
 from tests.support.tooling.beside import Beside, keep
 from tests.support.tooling.report import Check, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
@@ -36,7 +36,10 @@ BY_NAME = {QUICK, *SANITY_OF_CORES}
 
 # The others only compute, and run beside these: which wait half of their time, or build in the checkout, which a warm
 # process takes for another version of what it has loaded.
-IN_TURN = {"integration", "collection", "wheel", "exporter", "lab", "integration-newest", "lab-newest"}
+IN_TURN = {
+    *("integration", "collection", "wheel", "exporter", "lab", molecule.STEP),
+    *("integration-newest", "lab-newest"),
+}
 
 # The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
 LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
@@ -79,6 +82,7 @@ BUDGETS = {
     "cores": 240,
     "exporter": 60,
     "lab": 780,
+    molecule.STEP: 120,
     "unit-newest": 130,
     "integration-newest": 330,
     "sanity-newest": 130,
@@ -160,6 +164,7 @@ def steps_for(report: Report) -> dict[str, Step]:
         "cores": cores.run,
         "exporter": exporter_distribution.check_exporter,
         "lab": lab,
+        molecule.STEP: partial(molecule.play, molecule.FAST, platform=molecule.FAST_PLATFORM),
         "unit-newest": unit_again,
         "integration-newest": integration_again,
         "sanity-newest": sanity.run,

@@ -19,6 +19,9 @@ from functools import partial
 from tests.support.tooling.report import Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
+# Part of `make test`, by this name: a role judged by what a real Prometheus then does, on the older release of Debian.
+STEP, FAST, FAST_PLATFORM = "molecule", "alert_rules", "debian12"
+
 SCENARIOS = CHECKOUT / "molecule"
 # Seconds on two cores with nothing else to do, images built before.
 BUDGETS: dict[str, int] = {"default": 60}
@@ -31,22 +34,24 @@ def scenarios() -> list[str]:
     return sorted(names, key=lambda name: name != "default")
 
 
-def play(scenario: str, workplace: Workplace) -> str:
-    """Play a scenario from clean hosts to none, and leave none whatever comes of it."""
+def play(scenario: str, workplace: Workplace, platform: str | None = None) -> str:
+    """Play a scenario from clean hosts to none, and leave none whatever comes of it. platform: on this host alone."""
+    environment = workplace.environment(
+        NO_COLOR="1",
+        ANSIBLE_NOCOLOR="1",
+        MOLECULE_COMMAND_BORDERS="false",
+        **({"MOLECULE_PLATFORM_NAME": platform} if platform else {}),
+    )
+    molecule = workplace.program("molecule")
     with _only_one_of(scenario):
         # What it prints while it builds an image, molecule would keep to itself.
-        workplace.run(workplace.python, "-m", "tests.lab.scenario_hosts", "prepare", scenario)
+        workplace.run(workplace.python, "-m", "tests.lab.scenario_hosts", "prepare", scenario, env=environment)
         try:
-            _molecule(workplace, "test", scenario)
+            workplace.run(molecule, "test", "--scenario-name", scenario, env=environment)
         except KeyboardInterrupt:  # of any other end molecule takes care itself
-            _molecule(workplace, "destroy", scenario)
+            workplace.run(molecule, "destroy", "--scenario-name", scenario, env=environment)
             raise
-    return "played on clean hosts"
-
-
-def _molecule(workplace: Workplace, command: str, scenario: str) -> None:
-    plain = workplace.environment(NO_COLOR="1", MOLECULE_COMMAND_BORDERS="false", ANSIBLE_NOCOLOR="1")
-    workplace.run(workplace.program("molecule"), command, "--scenario-name", scenario, env=plain)
+    return f"{scenario}: played on clean hosts"
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _boot(name: str) -> Lab:
     for host in (*nodes, ops):
         hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
     fleet = inventory.write_fleet(f"http://{ops.address}:9090")
-    return Lab(gateway, nodes, ops, made, *inventories, fleet)
+    return Lab(gateway, nodes, ops, made, inventories[0], inventories[1], fleet)
 
 
 def _render_rules(gateway: str) -> Path:

@@ -36,6 +36,7 @@ LONGEST = (
     "engines",
     "playbooks/test_compromised_host.py",
     "receiver/test_recovery.py",
+    "roles/test_serving.py",
     "console",
 )
 

@@ -1,0 +1,254 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a unit of systemd needs to know to run one inference service: worked out of two descriptions of it. Pure.
+
+C(autoglm_services) says what remedies need of a service, and the role's own list how it is run. What both could say is
+said once, in the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+DIRECTORY = "/etc/autoglm/inference"
+# The variables in which a unit has its arguments. The second is for remedies: of two equal options engines take the
+# last.
+ARGUMENTS, OVERRIDES = "AUTOGLM_ENGINE_ARGS", "AUTOGLM_ENGINE_OVERRIDES"
+# By this a running process tells with which configuration it was started.
+DIGEST = "AUTOGLM_CONFIGURATION"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
+_SHARED = (
+    *("engine", "engine_options", "url", "serving_url", "ca_path", "unit", "api_key", "model"),
+    *("stop_timeout", "ready_timeout", "checkpoint"),
+)
+# What a process keeps as it was when it was started.
+_KEPT = ("exec", "user", "groups", "writes", "home", "gpu", "memory_max", "credentials", "api_key")
+
+
+class Mistake(ValueError):
+    """A service that cannot be run as it is described; the message says what would be right."""
+
+
+class Defaults(NamedTuple):
+    """What holds for every service that says nothing else."""
+
+    user: str
+    commands: Mapping[str, Sequence[str]]
+    stop_timeout: int = 120
+
+
+def planned(
+    services: Sequence[Mapping[str, Any]], declared: Sequence[Mapping[str, Any]], defaults: Defaults
+) -> list[dict[str, Any]]:
+    """Return what is needed of each service. Raises Mistake."""
+    known = {each.get("name"): each for each in declared}
+    plans = [_plan(service, known.get(service.get("name")) or {}, defaults) for service in services]
+    for key in ("name", "unit"):
+        values = [plan[key] for plan in plans]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise Mistake(f"two services have the {key} {twice[0]}; give each one of its own")
+    return plans
+
+
+def _plan(own: Mapping[str, Any], declared: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
+    name = str(own.get("name") or "")
+    if not _NAME.match(name):
+        raise Mistake(f"{name[:80]!r} is no name of a service; write letters, digits, '_', '.' and '-', 64 at most")
+    said = {key: declared[key] for key in _SHARED if declared.get(key) is not None}
+    service = {**said, **{key: value for key, value in own.items() if value is not None}}
+    try:
+        return _of(name, service, defaults)
+    except Mistake as mistake:
+        raise Mistake(f"service {name}: {mistake}") from None
+
+
+def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
+    for key in ("engine", "url", "unit"):
+        if not service.get(key):
+            raise Mistake(f"has no {key}; say it in autoglm_services, in the entry of this name")
+    unit = str(service["unit"])
+    unit = unit if unit.endswith(".service") else f"{unit}.service"
+    if not _UNIT.match(unit):
+        raise Mistake(f"{unit[:80]!r} is no name of a unit, such as {name}.service")
+    slots = str((service.get("checkpoint") or {}).get("engine_state_dir") or "")
+    user = str(service.get("user") or defaults.user)
+    paths = [*(str(path) for path in service.get("read_write_paths") or []), *([slots] if slots else [])]
+    for path in (*paths, *(str(service.get(key) or "/.") for key in ("tls_cert", "tls_key"))):
+        if not path.startswith("/") or not path.isprintable() or set(path) & set(' "\\$'):
+            raise Mistake(f"{path[:120]!r} is no absolute path that a unit can name")
+    words = _words(service, defaults.commands)
+    for word in words:
+        _one_line("a word of its command", word)
+    key = str(service.get("api_key") or "")
+    if not key.isprintable() or " " in key:
+        raise Mistake("its api_key must be one line without blanks")
+    plan = {
+        "name": name,
+        "unit": unit,
+        "engine": str(service["engine"]),
+        "url": str(service["url"]),
+        "model": str(service.get("model") or ""),
+        "api_key": key,
+        "engine_options": service.get("engine_options") or {},
+        "ca_path": str(service.get("ca_path") or ""),
+        "user": user,
+        "groups": [str(group) for group in service.get("groups") or []],
+        "programs": [words[0], *([_command(service, defaults.commands)[0]] if service.get("prefix") else [])],
+        "model_path": str(service.get("model_path") or ""),
+        "exec": " ".join([*map(_in_unit, words), *_from_systemd(service), f"${ARGUMENTS}", f"${OVERRIDES}"]),
+        "slots": slots,
+        "writes": paths,
+        "tls_key": str(service.get("tls_key") or ""),
+        "memory_max": str(service.get("memory_max") or ""),
+        "restart": str(service.get("restart") or "no"),
+        "stop_timeout": int(service.get("stop_timeout") or defaults.stop_timeout),
+        "ready_timeout": int(service.get("ready_timeout") or 120),
+        "gpu": bool(service.get("gpu", True)),
+        "home": "read-only" if _below_home([*words, str(service.get("model_path") or "")]) else "yes",
+        "directory": f"{DIRECTORY}/{name}",
+        "credentials": _credentials(service),
+    }
+    variables = _variables(service, plan)
+    whole = json.dumps([variables, *(plan[key] for key in _KEPT)], sort_keys=True)
+    plan["digest"] = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    plan["environment"] = "".join(
+        f"{key}={_in_file(value)}\n" for key, value in sorted({**variables, DIGEST: plan["digest"]}.items())
+    )
+    return plan
+
+
+def _words(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the command line without what an environment file brings."""
+    engine = str(service["engine"])
+    command = _command(service, commands)
+    prefix = [str(word) for word in service.get("prefix") or []]
+    for first in (*prefix[:1], command[0]):
+        if not first.startswith("/"):
+            raise Mistake(f"the program {first[:120]!r} must be an absolute path")
+    if engine not in _CONTRACTS:
+        return [*prefix, *command]
+    if not service.get("model_path"):
+        raise Mistake("has no model_path; give a GGUF file for llama_cpp, for vllm a directory or the name of a model")
+    return [*prefix, *command, *_CONTRACTS[engine](service, *_listening(service))]
+
+
+def _command(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> list[str]:
+    engine = str(service["engine"])
+    command = [str(word) for word in service.get("command") or commands.get(engine) or []]
+    if not command:
+        raise Mistake(f"nothing here knows how to start {engine}; give command, with all arguments that it needs")
+    return command
+
+
+def _listening(service: Mapping[str, Any]) -> tuple[str, int]:
+    """Return where the engine listens: at its url, and where the balancer has another address of it, as told."""
+    url, serving = (urlsplit(str(service.get(key) or "")) for key in ("url", "serving_url"))
+    try:
+        host, port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
+    except ValueError as error:
+        raise Mistake(f"its url is no address: {error}") from None
+    if url.scheme not in ("http", "https") or not host:
+        raise Mistake("its url is no address, such as http://127.0.0.1:8080")
+    if (url.scheme == "https") != bool(service.get("tls_cert") and service.get("tls_key")):
+        raise Mistake("an url with https:// needs tls_cert and tls_key, and these need such an url")
+    if listen := service.get("listen"):
+        try:
+            return str(ipaddress.ip_address(str(listen))), port
+        except ValueError:
+            raise Mistake(f"listen must be an IP address, not {str(listen)[:80]!r}") from None
+    if serving.hostname and serving.hostname != host:
+        what = f"its url has the address {host} and its serving_url {serving.hostname}, and an engine listens at one"
+        raise Mistake(f"{what}: write the latter in both, or listen: 0.0.0.0 and an api_key or a firewall")
+    return host, port
+
+
+def _llama_cpp(service: Mapping[str, Any], host: str, port: int) -> list[str]:
+    words = ["--model", str(service["model_path"]), "--host", host, "--port", str(port), "--metrics", "--slots"]
+    if service.get("model"):
+        words += ["--alias", str(service["model"])]
+    if slots := (service.get("checkpoint") or {}).get("engine_state_dir"):
+        words += ["--slot-save-path", str(slots)]
+    return words
+
+
+def _vllm(service: Mapping[str, Any], host: str, port: int) -> list[str]:
+    served = str(service.get("model") or service["model_path"])
+    return [str(service["model_path"]), "--host", host, "--port", str(port), "--served-model-name", served]
+
+
+_CONTRACTS: Mapping[str, Callable[[Mapping[str, Any], str, int], list[str]]] = {"llama_cpp": _llama_cpp, "vllm": _vllm}
+
+
+def _from_systemd(service: Mapping[str, Any]) -> list[str]:
+    """Return the words with the place of credentials, which systemd fills in."""
+    engine, words = str(service["engine"]), []
+    if engine == "llama_cpp" and service.get("api_key"):
+        words += ["--api-key-file", "${CREDENTIALS_DIRECTORY}/api-key"]
+    if service.get("tls_key"):
+        options = {"llama_cpp": ("--ssl-cert-file", "--ssl-key-file"), "vllm": ("--ssl-certfile", "--ssl-keyfile")}
+        if engine not in options:
+            raise Mistake(f"nothing here knows how {engine} is given a certificate; put that into its command")
+        certificate, private = options[engine]
+        words += [certificate, _in_unit(str(service["tls_cert"])), private, "${CREDENTIALS_DIRECTORY}/tls-key"]
+    return words
+
+
+def _credentials(service: Mapping[str, Any]) -> list[str]:
+    """Return what systemd hands the process in files of its own, as LoadCredential has it."""
+    loaded = []
+    if service.get("api_key") and str(service["engine"]) == "llama_cpp":
+        loaded.append(f"api-key:{DIRECTORY}/{service['name']}/api-key")
+    if service.get("tls_key"):
+        loaded.append(f"tls-key:{service['tls_key']}")
+    return loaded
+
+
+def _variables(service: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return what its environment file has: the arguments that may change, and secrets."""
+    variables = {str(key): str(value) for key, value in (service.get("environment") or {}).items()}
+    if plan["engine"] == "vllm" and plan["api_key"]:
+        variables["VLLM_API_KEY"] = plan["api_key"]
+    for key, value in variables.items():
+        if not _VARIABLE.match(key) or key in (ARGUMENTS, OVERRIDES, DIGEST):
+            raise Mistake(f"{key[:80]!r} is no variable that its environment may have")
+        _one_line(f"the variable {key}", value)
+    arguments = [str(word) for word in service.get("args") or []]
+    for word in arguments:
+        _one_line("one of its args", word)
+    return {**variables, ARGUMENTS: " ".join(map(_in_variable, arguments))}
+
+
+def _one_line(what: str, text: str) -> None:
+    if not text.isprintable():
+        raise Mistake(f"{what} must be one line of printable characters")
+
+
+def _in_unit(word: str) -> str:
+    """Quote a word of ExecStart that stands for itself."""
+    text = word.replace("%", "%%").replace("$", "$$")
+    return text if _PLAIN.match(word) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _in_variable(word: str) -> str:
+    """Quote a word of a variable that systemd splits into words."""
+    return word if _PLAIN.match(word) else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _in_file(value: str) -> str:
+    """Quote a value in an environment file."""
+    return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
+
+
+def _below_home(paths: Sequence[str]) -> bool:
+    return any(path.startswith(("/home/", "/root/", "/run/user/")) for path in paths)

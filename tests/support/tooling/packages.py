@@ -29,6 +29,7 @@ SHIPS = {
     "LICENSES",
     "MANIFEST.json",
     "README.md",
+    "README.zh.md",
     "REUSE.toml",
     "SECURITY.md",
     "changelogs",

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from autoglm_recovery.knowledge.faults.classes import FAILURE_CLASSES
-from tests.support.tooling.site import checked, collection, commands, pages, properties
+from tests.support.tooling.site import checked, collection, commands, observed, pages, properties
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 SITE = CHECKOUT / "build/docs"
@@ -44,7 +44,7 @@ def stage(workplace: Workplace, into: Path) -> list[str]:
     written = pages.stage(into)
     plugins = collection.stage(workplace, into / "collection")
     (into / "reference").mkdir()
-    references = {**properties.pages(), **commands.pages()}
+    references = {**properties.pages(), **commands.pages(), **observed.pages()}
     for name, text in references.items():
         (into / f"{name}.md").write_text(text, "utf-8")
     generated = {"Reference": [*references], "Modules, plugins and roles": ["collection/index"]}

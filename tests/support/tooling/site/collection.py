@@ -12,6 +12,9 @@ from tests.support.tooling.site import pages
 from tests.support.tooling.workplace import Workplace
 
 COLLECTION = "autoglm.recovery"
+TITLE = "Modules, plugins and roles\n==========================\n"
+# What antsibull-docs calls the page: the collection, with capitals.
+_TITLE = re.compile(r"^Autoglm\.Recovery\n=+\n", re.MULTILINE)
 
 
 def stage(workplace: Workplace, into: Path) -> list[str]:
@@ -28,7 +31,7 @@ def stage(workplace: Workplace, into: Path) -> list[str]:
         pages.edit(path, _without_own_contents)
     names = sorted(str(path.relative_to(into).with_suffix("")) for path in into.rglob("*.rst"))
     beside = [name for name in names if name != "index" and not name.startswith("docsite/")]
-    pages.edit(into / "index.rst", lambda text: text + _contents(beside))
+    pages.edit(into / "index.rst", lambda text: _TITLE.sub(TITLE, text) + _contents(beside))
     return names
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 import typer.main
 
 from autoglm_recovery.cli.main import app
+from autoglm_recovery.policy import Policy
+from autoglm_recovery.rules.render import render_receiver_rules, render_rules
 from tests.support.tooling.shared_files import leaves
-from tests.support.tooling.site import checked, commands, elsewhere, pages, properties
+from tests.support.tooling.site import checked, commands, elsewhere, observed, pages, properties
 from tests.support.tooling.workplace import StepFailedError
 
 INDEX = pages.DOCS / "README.md"
@@ -135,6 +138,20 @@ def test_the_command_line_has_every_command() -> None:
 
 def test_help_texts_stay_as_they_are() -> None:
     assert commands.text("of [a] <b> with *.yml and _x_") == r"of \[a\] \<b\> with \*.yml and \_x\_"
+
+
+def test_every_alert_and_every_metric_is_told_of() -> None:
+    page = observed.pages()["reference/alerts"]
+    told = [*observed.rules(render_rules(Policy())), *observed.rules(render_receiver_rules(Policy()))]
+    assert len(told) > 40
+    assert [rule["alert"] for rule in told] == re.findall(r"^`(\w+)`\n: \S", page, re.MULTILINE)
+    assert "{{" not in page
+    page = observed.pages()["reference/metrics"]
+    rows = re.findall(r"^\| `(autoglm_\w+)` \| (\w+) \| (.*) \| \S", page, re.MULTILINE)
+    named = {name: labels for name, _, labels in rows}
+    assert len(named) == len(observed.families()) > 25
+    assert named["autoglm_alerts_total"] == "`failure_class`, `status`, `outcome`"
+    assert named["autoglm_incidents"] == "`state`"
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

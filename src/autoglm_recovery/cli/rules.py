@@ -67,6 +67,7 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
         render_prometheus_fragment,
     )
     from autoglm_recovery.rules.dashboard import render_dashboard  # noqa: PLC0415
+    from autoglm_recovery.rules.fleet_dashboard import FLEET_PANELS  # noqa: PLC0415
     from autoglm_recovery.rules.render import render_receiver_rules, render_rules  # noqa: PLC0415
 
     if not webhook_url.startswith(("http://", "https://")):
@@ -98,6 +99,10 @@ def rules(  # noqa: PLR0913, PLR0917 - options are arguments
         "autoglm.rules.yml": render_rules(read),
         "receiver.rules.yml": render_receiver_rules(read),
         "grafana-dashboard.json": json.dumps(render_dashboard(), indent=2) + "\n",
+        "grafana-fleet.json": json.dumps(
+            render_dashboard(FLEET_PANELS, "autoglm-fleet", "autoglm.recovery: the fleet"), indent=2
+        )
+        + "\n",
         "prometheus.yml": render_prometheus(read, alertmanager=alertmanager, **scraping),
         "prometheus.merge.yml": render_prometheus_fragment(read, **scraping),
         "alertmanager.yml": render_alertmanager(read, **receiving),

@@ -104,11 +104,13 @@ PANELS = (
 )
 
 
-def render_dashboard() -> dict[str, Any]:
+def render_dashboard(
+    panels: Iterable[Panel] = PANELS, uid: str = "autoglm-receiver", title: str = "autoglm.recovery"
+) -> dict[str, Any]:
     """Return the document that Grafana imports."""
     return {
-        "uid": "autoglm-receiver",
-        "title": "autoglm.recovery",
+        "uid": uid,
+        "title": title,
         "tags": ["autoglm"],
         "schemaVersion": 39,
         "timezone": "utc",
@@ -117,7 +119,7 @@ def render_dashboard() -> dict[str, Any]:
         "templating": {
             "list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
         },
-        "panels": list(_laid_out(PANELS)),
+        "panels": list(_laid_out(panels)),
     }
 
 

@@ -121,7 +121,8 @@ def test_monitoring_comes_is_closed_to_strangers_keeps_what_works_and_goes(site:
     until("the Watchdog to arrive", lambda: "Watchdog" in site.ask(9093, "/api/v2/alerts"))
     source = yaml.safe_load(host.said("cat /etc/grafana/provisioning/datasources/autoglm.yml"))["datasources"][0]
     assert (source["url"], source["secureJsonData"]["basicAuthPassword"]) == ("https://127.0.0.1:9090", "hunter2")
-    assert json.loads(host.said("cat /etc/grafana/provisioning/dashboards/autoglm/autoglm-receiver.json"))["panels"]
+    for name in ("grafana-dashboard.json", "grafana-fleet.json"):
+        assert json.loads(host.said(f"cat /etc/grafana/provisioning/dashboards/autoglm/{name}"))["panels"]
     assert host.said(f"su -s /bin/sh nobody -c 'cat {FOLDER}/secrets/*' 2>&1 || true").count("ermission denied") == 1
 
     # What amtool does not look at: Alertmanager itself refuses it, and goes on with what it had.

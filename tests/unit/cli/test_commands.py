@@ -112,6 +112,7 @@ def test_rules_write_all_files_or_print_them_for_a_program(tmp_path):
     assert names == {
         *("autoglm.rules.yml", "receiver.rules.yml", "prometheus.yml", "alertmanager.yml"),
         *("prometheus.merge.yml", "alertmanager.merge.yml", "grafana-dashboard.json"),
+        "grafana-fleet.json",
     }
 
 

@@ -13,11 +13,17 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
+from autoglm_recovery.exporter.names import COUNTER, METRICS
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.store.standing import Backlog
-from autoglm_recovery.rules.dashboard import PANELS, render_dashboard
+from autoglm_recovery.rules.dashboard import PANELS, Panel, render_dashboard
+from autoglm_recovery.rules.engine_metrics import REQUESTS
+from autoglm_recovery.rules.fleet_dashboard import FLEET_PANELS
 
 QUERIES = [query for panel in PANELS for _, query in panel.queries]
+FLEET_QUERIES = [query for panel in FLEET_PANELS for _, query in panel.queries]
+# Of Prometheus itself, and of the blackbox_exporter (prober/handler.go).
+OF_OTHERS = {"up", "ALERTS", "probe_duration_seconds"}
 
 
 def published() -> str:
@@ -38,9 +44,26 @@ def test_every_metric_is_published(query: str) -> None:
         assert re.search(rf"^{name}[{{ ]", published(), re.MULTILINE), name
 
 
+def of_exporter() -> set[str]:
+    """Return the names of the exporter's metrics, as its page and its table have them."""
+    page = (Path(__file__).parents[3] / "docs/exporter.md").read_text("utf-8")
+    tabled = {f"{name}_total" if kind == COUNTER else name for name, (kind, *_) in METRICS.items()}
+    # A row of the page says one name whole, and of its neighbours how they end.
+    ends = {f"autoglm_service{end}" for end in re.findall(r"`(_[a-z_]+)`", page)}
+    return set(re.findall(r"autoglm_[a-z_]+", page)) | tabled | ends
+
+
+@pytest.mark.parametrize("query", FLEET_QUERIES)
+def test_every_metric_of_the_fleet_is_one_that_somebody_has(query: str) -> None:
+    names = set(re.findall(r"\b(?:autoglm_[a-z_]+|probe_[a-z_]+|up|ALERTS)(?=[{\[) ]|$)", query))
+    assert names or all(name in query for name in REQUESTS)
+    assert names - OF_OTHERS - of_exporter() == set()
+
+
 def test_prometheus_can_read_every_query(promtool: str, tmp_path: Path) -> None:
     rules = [
-        {"record": f"panel:{n}", "expr": query.replace("$__rate_interval", "5m")} for n, query in enumerate(QUERIES)
+        {"record": f"panel:{n}", "expr": query.replace("$__rate_interval", "5m")}
+        for n, query in enumerate(QUERIES + FLEET_QUERIES)
     ]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     done = subprocess.run(
@@ -49,9 +72,10 @@ def test_prometheus_can_read_every_query(promtool: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_no_panel_lies_over_another() -> None:
+@pytest.mark.parametrize("panels", [PANELS, FLEET_PANELS], ids=["receiver", "fleet"])
+def test_no_panel_lies_over_another(panels: tuple[Panel, ...]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in render_dashboard()["panels"]:
+    for panel in render_dashboard(panels)["panels"]:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}

@@ -195,6 +195,7 @@ REVIVED = {
     "check_service": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
     "restart_process": BY_HAND,
+    "retry_with_backoff": {"target": "p1"},
     "rolling_restart": {"pool": "chat"},
     "try_run": {"autoglm_expected": {"p1": ["llama"]}},
 }

@@ -21,6 +21,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "restart_process": (RECEIVERS, "Already healthy, not restarted"),
+    "retry_with_backoff": (RECEIVERS, "generates, at try 1"),
     "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
     "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),
 }

@@ -23,7 +23,7 @@ OF_HOSTS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != 
 # Actions that no host has a part in.
 ON_THE_CONTROLLER = frozenset(
     f"ansible.builtin.{name}"
-    for name in ("assert", "debug", "fail", "group_by", "import_tasks", "include_tasks", "meta", "set_fact")
+    for name in ("assert", "debug", "fail", "group_by", "import_tasks", "include_tasks", "meta", "pause", "set_fact")
 )
 _INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 _BLOCKS = ("block", "rescue", "always")
@@ -74,11 +74,16 @@ def actions_of(play: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from _actions(play.get(part) or [], PLAYBOOKS)
 
 
-def _actions(tasks: list[dict[str, Any]], folder: Path) -> Iterator[tuple[str, Any]]:
-    """Those of tasks in a file of a folder, below which and beside which other files are named."""
+def _actions(
+    tasks: list[dict[str, Any]], folder: Path, within: frozenset[Path] = frozenset()
+) -> Iterator[tuple[str, Any]]:
+    """Those of tasks in a file of a folder, below which and beside which other files are named.
+
+    within: the files in which these tasks are; one that includes itself, to try again, has no other actions then.
+    """
     for task in tasks:
         for part in _BLOCKS:
-            yield from _actions(task.get(part) or [], folder)
+            yield from _actions(task.get(part) or [], folder, within)
         named = [name for name in task if "." in name]
         if not named:
             if "block" not in task:
@@ -90,4 +95,5 @@ def _actions(tasks: list[dict[str, Any]], folder: Path) -> Iterator[tuple[str, A
             file = task[action] if isinstance(task[action], str) else task[action]["file"]
             if "{{" not in file:  # or it is the caller's
                 path = Path(os.path.normpath(folder / file))
-                yield from _actions(load(path), path.parent)
+                if path not in within:
+                    yield from _actions(load(path), path.parent, within | {path})

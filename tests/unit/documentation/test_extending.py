@@ -18,27 +18,14 @@ from autoglm_recovery.knowledge.faults.classes import (
     ROOT_CAUSE_ORDER,
     destroys,
 )
+from tests.support.tooling.failure_pages import shipped, taken
 
 CHECKOUT = Path(__file__).parents[3]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 RECIPES = (CHECKOUT / "docs/extending.md").read_text("utf-8")
-SHIPPED = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} & set(ACTIONS)
+SHIPPED = shipped() & set(ACTIONS)
 RENDERED = "".join(path.read_text("utf-8") for path in (CHECKOUT / "src/autoglm_recovery/rules").glob("*.j2"))
 RENDERED += (CHECKOUT / "src/autoglm_recovery/exporter/alerts.py").read_text("utf-8")
-
-
-def taken(failure_class: str) -> list[str]:
-    """Return the actions that are taken by default: those that ship, up to one that costs more than one that does not."""
-    found: list[str] = []
-    missing: list[str] = []
-    for action in DEFAULT_LADDERS[failure_class]:
-        if action not in SHIPPED:
-            missing.append(action)
-        elif any(destroys(each) < destroys(action) for each in missing):
-            break
-        else:
-            found.append(action)
-    return found
 
 
 def in_words(action: str) -> str:

@@ -27,7 +27,7 @@ ROOTS = tuple(
     CHECKOUT / each for each in ("src/autoglm_recovery/receiver", "src/autoglm_recovery", "plugins/module_utils")
 )
 # What Ansible looks a plugin up by: each file of a plugin has a class of this name.
-ANSIBLES_OWN = frozenset({"ActionModule", "LookupModule", "ModuleDocFragment"})
+ANSIBLES_OWN = frozenset({"ActionModule", "FilterModule", "LookupModule", "ModuleDocFragment"})
 
 
 def source_files() -> Iterator[Path]:

@@ -27,7 +27,7 @@ HASH = "$2y$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm"
 GPU_UNIT = "autoglm-exporter.service"
 FOLDERS = ("/opt/autoglm-exporter", "/etc/autoglm-exporter", "/var/lib/autoglm-exporter")
 # What `systemd-analyze security` calls OK: up to 4.9 of 10. Measured with systemd 262.
-MOST_EXPOSED = {GPU_UNIT: 2.2}
+MOST_EXPOSED = {GPU_UNIT: 2.2, "prometheus-node-exporter.service": 2.0}
 
 
 class Site:
@@ -165,6 +165,63 @@ def _looked(site: Site) -> Page | None:
     return page if looked else None
 
 
+def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None:
+    host, unit = site.host, "prometheus-node-exporter.service"
+    variables = {"units": ["ssh", "systemd-journald.service"], "listen": "127.0.0.1:9100"}
+    site.play("node_exporter", **variables).went_well(changed=True)
+    host.said("promtool check web-config /etc/node_exporter/web.yml")
+    page = Page(site.scrape(9100))
+    active = {each.labels["name"] for each in page.samples if each.name == "node_systemd_unit_state" and each.value}
+    assert active == {"ssh.service", "systemd-journald.service"}
+    for name in ("node_systemd_service_restart_total", "node_systemd_unit_start_time_seconds"):
+        assert "systemd-journald.service" in {each.labels["name"] for each in page.samples if each.name == name}
+    assert page.values("node_vmstat_oom_kill")
+    site.refuses_strangers(9100)
+    assert site.exposure(unit) <= MOST_EXPOSED[unit]
+    before = host.show(unit, "ExecMainPID")
+    site.play("node_exporter", **variables).went_well(changed=False)
+    assert host.show(unit, "ExecMainPID") == before
+
+    # As a run that died before its handlers leaves it: written, and not in force.
+    host.said("touch /etc/systemd/system/prometheus-node-exporter.service.d/autoglm.conf")
+    site.play("node_exporter", **variables).went_well(changed=True)
+    assert host.show(unit, "ExecMainPID") != before
+
+    # The image has the package: it was there before.
+    site.play("node_exporter", state="absent").went_well(changed=True)
+    until(
+        "the package's own",
+        lambda: "node_exporter_build_info" in host.said("curl -s http://127.0.0.1:9100/metrics || true"),
+    )
+    assert (
+        host.said(
+            "ls -d /etc/node_exporter /etc/systemd/system/prometheus-node-exporter.service.d/* 2>/dev/null || true"
+        )
+        == ""
+    )
+
+
+def test_what_dcgm_exporter_is_given_is_what_its_readers_take(site: Site) -> None:
+    """No machine here has a GPU or NVIDIA's packages: what is refused, and what would be written."""
+    contained = {"install": "container", "image": "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless"}
+    refused = site.play("dcgm_exporter", **contained)
+    refused.refused("nothing was changed", "has no driver of NVIDIA loaded", "gpu_exporter runs there all the same")
+    for variables in ({}, contained):
+        checked = site.play("dcgm_exporter", "--check", "--diff", **variables)
+        checked.went_well(changed=True)
+        assert "+DCGM_EXP_XID_ERRORS_COUNT, gauge, XIDs within the window" in checked.said
+        assert "--web-config-file=/etc/autoglm-dcgm-exporter/web.yml" in checked.said
+        assert HASH not in checked.said
+    # The unit of the container, which is written last. Its engine is not here, and systemd wants a program that is.
+    added = [line[1:] for line in checked.said.splitlines() if line.startswith("+") and not line.startswith("++")]
+    unit = "\n".join(added[added.index("[Unit]") :])
+    assert '"--cap-drop=ALL"' in unit
+    assert '"--device=nvidia.com/gpu=all"' in unit
+    path = "/run/autoglm-dcgm-exporter.service"
+    site.host.said(f"cat > {path} <<'EOF'\n{unit.replace('/usr/bin/podman', '/usr/bin/true')}\nEOF")
+    assert site.host.said(f"systemd-analyze verify {path} 2>&1") == ""
+
+
 @pytest.mark.parametrize(
     ("role", "variables", "words"),
     [
@@ -180,6 +237,20 @@ def _looked(site: Site) -> Page | None:
             {"wheel": "/nowhere/autoglm_exporter-1-py3-none-any.whl"},
             ["gpu_exporter_wheel names /nowhere/"],
         ),
+        ("node_exporter", {"disabled_collectors": ["systemd"]}, ["what the alert rules need"]),
+        (
+            "dcgm_exporter",
+            {"counters": [{"field": "SM_CLOCK", "type": "gauge", "help": "x"}]},
+            ["DCGM_FI_... or DCGM_EXP_..."],
+        ),
+        (
+            "dcgm_exporter",
+            {"counters": [{"field": "DCGM_FI_DEV_A", "type": "gauge", "help": "a, b"}]},
+            ["without commas"],
+        ),
+        ("dcgm_exporter", {"install": "container"}, ["a container needs dcgm_exporter_image"]),
+        ("dcgm_exporter", {"install": "container", "image": "x/dcgm-exporter:latest"}, ["a tag that is not latest"]),
+        ("blackbox_exporter", {"extra_args": ["--config.file=x"]}, ["without those that this role sets itself"]),
     ],
 )
 def test_what_is_wrong_is_said_before_a_host_is_touched(

@@ -40,18 +40,22 @@ bench: .venv/made ## figures, each beside its baseline from the same run
 quick: .venv/made ## lint, and the unit tests that are not slow: about three minutes on two cores
 	@$(PYTHON) -m tests.support.tooling lint unit-quick
 
-.PHONY: test lint unit integration sanity docs collection wheel exporter cores lab
+.PHONY: test lint lint-plain unit unit-targets integration sanity targets docs collection importer wheel exporter cores lab
 test: .venv/made ## every check: linters, unit tests, ansible-test, packages, the lab; on two versions of Ansible
 	@$(PYTHON) -m tests.support.tooling
 
-lint unit integration sanity docs collection wheel exporter cores lab: .venv/made
+lint lint-plain unit unit-targets integration sanity targets docs collection importer wheel exporter cores lab: .venv/made
 	@$(PYTHON) -m tests.support.tooling $@
 lint: ## ruff, mypy, import-linter, yamllint, ansible-lint, antsibull-docs, antsibull-changelog, reuse
+lint-plain: ## ansible-lint of what is committed, in a plain clone and without our environment
 unit: ## unit tests
+unit-targets: ## unit tests of the modules on each Python of this machine from 3.9 on that has no environment of ours
 integration: ## the receiver with its real parts, on this machine
 sanity: ## ansible-test sanity
 docs: ## build the documentation as a site, into build/docs; a broken link or a warning fails
+targets: ## ansible-test integration: every module's target on this machine
 collection: ## build the collection, install it elsewhere and use it
+importer: ## galaxy-importer, as Galaxy and Automation Hub run it on what is uploaded: nothing to warn of
 wheel: ## build the sdist and the wheel of it, as a release does, install them with pip, pipx and uv, and use them
 exporter: ## build autoglm-exporter, and run it on each Python of this machine from 3.9 on
 cores: ## every other ansible-core that is supported: documentation, syntax, and each module at work

@@ -10,12 +10,10 @@ is kept in the cache folder, for it is the same for every checkout.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.support.tooling import interpreters, packages, sanity
+from tests.support.tooling import environments, interpreters, packages, sanity
 from tests.support.tooling.interpreters import Interpreter
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
@@ -95,15 +93,6 @@ def _try(core: str, python: Interpreter) -> None:
 
 def _installed(core: str, python: Interpreter) -> Workplace:
     """Return an environment with nothing but that ansible-core and what it needs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    venv = cache / "autoglm-recovery/cores" / f"{core}-python{python}"
-    workplace = Workplace(f"ansible-core-{core}", venv)
-    if not (venv / "made").exists():
-        subprocess.run([str(python.path), "-m", "venv", "--clear", str(venv)], check=True)
-        pip = [workplace.python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-        try:
-            workplace.read(*pip, f"ansible-core=={core}.*")
-        except StepFailedError as problem:
-            raise StepFailedError(f"ansible-core {core} could not be installed: {problem}") from None
-        (venv / "made").touch()
-    return workplace
+    kept = environments.kept(f"cores/{core}", python, [f"ansible-core=={core}.*"])
+    # The name is that of a log too.
+    return Workplace(f"ansible-core-{core}", kept.venv)

@@ -21,6 +21,8 @@ from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # A new folder in the checkout is decided about here: it ships, or galaxy.yml's build_ignore names it.
 SHIPS = {
+    ".ansible-lint",
+    ".ansible-lint-ignore",
     "CHANGELOG.md",
     "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
@@ -45,8 +47,6 @@ SHIPS = {
 NEED_ANOTHER_COLLECTION = {"awx_setup"}
 # The sdist has what a distributor builds, checks and tests with, and no file of the collection's own archive.
 SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
-    ".ansible-lint",
-    ".ansible-lint-ignore",
     ".ci",
     ".config",
     ".gitignore",

@@ -49,12 +49,14 @@ class Workplace:
         if status != 0:
             raise StepFailedError(f"{Path(command[0]).name} exited with {status}")
 
-    def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def ask(
+        self, *command: str, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Start a program and return how it ended and all that it said, in the order in which it said it."""
         return subprocess.run(
             command,
-            cwd=CHECKOUT,
-            env=self.environment(),
+            cwd=cwd,
+            env=env or self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

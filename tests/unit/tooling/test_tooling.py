@@ -229,7 +229,7 @@ def test_the_budgets_are_those_of_the_page() -> None:
 class Grumbles(Workplace):
     """Its linters say their name; one of them complains."""
 
-    def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *command: str, **_: object) -> subprocess.CompletedProcess[str]:
         name = Path(command[0]).name
         return subprocess.CompletedProcess(command, int(name == "yamllint"), f"{name} was here\n")
 

@@ -223,7 +223,7 @@ def faults_of(lines: list[str], arrival: bool = False) -> list[dict]:
     ],
 )
 def test_dates_without_a_year_go_over_new_year(dates) -> None:
-    told = faults_of([YEAR.format(date, code) for date, code in zip(dates, (31, 48, 79), strict=True)])
+    told = faults_of([YEAR.format(dates[at], code) for at, code in enumerate((31, 48, 79))])
     assert [fault["events"] for fault in told] == [1, 1, 1]
     assert sorted(fault["first_at"] for fault in told) == [fault["first_at"] for fault in told]
     assert {fault["clock"] for fault in told} == {"date"}

@@ -14,6 +14,9 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.host import kerne
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 
+# Python has a name for it from 3.10 on.
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
 
 def runner(**answers: bytes):
     def run(argv, _timeout):
@@ -74,7 +77,7 @@ def test_of_more_records_than_can_be_held_the_newest_are_kept(monkeypatch: pytes
     """A pipe in packet mode gives records one by one, as /dev/kmsg does."""
     monkeypatch.setattr(kernel_log, "_MAX_BYTES", 10_000)
     readable, writable = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
-    fcntl.fcntl(writable, fcntl.F_SETPIPE_SZ, 2**20)
+    fcntl.fcntl(writable, F_SETPIPE_SZ, 2**20)
     try:
         for number in range(200):
             os.write(writable, f"6,{number},{number}000000,-;{'x' * 1000}\n".encode())

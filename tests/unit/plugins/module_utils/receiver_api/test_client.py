@@ -11,15 +11,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.receiver_api.arguments import (
-    DEFAULT_URL,
     LONGEST_COMMENT,
     comment_of,
     receiver_of,
 )
 from ansible_collections.autoglm.recovery.plugins.module_utils.receiver_api.client import ReceiverClient, ReceiverError
-
-from autoglm_recovery.cli import asking
-from autoglm_recovery.receiver.web import models
 
 LIST = "GET /api/v1/incidents"
 ONE = {"id": 1, "state": "held", "alerts": [], "runs": [], "timeline": [], "notices": []}
@@ -143,12 +139,7 @@ def test_options_that_cannot_be_are_told_without_what_is_secret(wrong: dict[str,
 
 
 def test_a_comment_is_what_the_receiver_takes() -> None:
-    assert models.LONGEST_COMMENT == LONGEST_COMMENT
     assert comment_of({"comment": "x" * LONGEST_COMMENT})
     for wrong in ("x" * (LONGEST_COMMENT + 1), "a\x00b"):
         with pytest.raises(ValueError, match="at most 1000 characters"):
             comment_of({"comment": wrong})
-
-
-def test_the_address_is_by_default_that_of_the_command_line() -> None:
-    assert asking.DEFAULT_URL == DEFAULT_URL

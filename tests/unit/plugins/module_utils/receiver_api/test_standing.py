@@ -9,29 +9,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.receiver_api.standing import (
-    ENDED,
     POSSIBLE,
-    STATES,
     OrderRefused,
     standing,
 )
-
-from autoglm_recovery.receiver.operators.orders import OperatorCommand, possible
-from autoglm_recovery.receiver.values import model
 
 
 def incident(state: str, *ordered: str, cancel: str | None = None) -> dict[str, Any]:
     timeline = [{"kind": "opened", "text": "approve by a label that says so"}]
     timeline += [{"kind": "order", "text": f"{order} by alice (bearer, 192.0.2.1)"} for order in ordered]
     return {"id": 7, "state": state, "timeline": timeline, "runs": [{"cancel": "before"}, {"cancel": cancel}]}
-
-
-def test_the_table_is_the_receiver_s() -> None:
-    assert set(STATES) == set(model.IncidentState)
-    assert set(ENDED) == model.ENDED
-    assert set(POSSIBLE) == set(OperatorCommand)
-    for state in model.IncidentState:
-        assert {order for order, states in POSSIBLE.items() if state in states} == set(possible(state))
 
 
 @pytest.mark.parametrize(("action", "state"), [(action, state) for action in POSSIBLE for state in POSSIBLE[action]])

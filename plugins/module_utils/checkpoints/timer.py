@@ -153,6 +153,10 @@ def _service_unit(schedule: Schedule) -> str:
             "ProtectHome=read-only",
             "RestrictNamespaces=yes",
             "CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_KILL CAP_CHOWN CAP_FOWNER",
+            "ProtectKernelLogs=yes",
+            "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+            "SystemCallFilter=@system-service",
+            "SystemCallErrorNumber=EPERM",
         ]
     return "\n".join(lines) + "\n"
 

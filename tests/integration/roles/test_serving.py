@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""inference_service on a host with a real systemd: llama-servers that serve, and that remedies find as they expect."""
+"""inference_service and haproxy_pool on a host with a real systemd: a pool that serves, as remedies expect it."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,11 +18,17 @@ from tests.integration.roles.running import Played
 from tests.integration.roles.systemd_host import SystemdHost, systemd_host
 from tests.lab import model
 from tests.lab.places import CACHE
+from tests.support.servers.traffic import Traffic
+from tests.support.servers.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root")
 
 MODEL = "/srv/models/tiny.gguf"
 KEY = "s3cret-key"
+SOCKET, HELPER = "/run/autoglm-haproxy/admin.sock", "/usr/local/lib/autoglm/haproxy-socket"
+# Of the word secret.
+PASSWORD_HASH = "$6$saltsaltsalt$PMWE8DTlam1JU37Piyk43bHcMxTJq6sgu5DKB0/tGPjanN35jcY68QkpDfPFUGPWX5uCxIQkSPzMmqEiVNgts."
+DRAINED = 8
 ARGS = ["--no-webui", "--ctx-size", "2048", "--parallel", "2", "--threads", "1", "--threads-batch", "1", "--fit", "off"]
 # As llama-server takes it for granted; systemd 262 counts 1.7 where no GPU is needed.
 MOST_EXPOSED = 2.0
@@ -33,8 +41,8 @@ class Serving:
         self.host = host
         shared = {"pool": "chat", "engine": "llama_cpp", "model": "tiny", "api_key": KEY, "stop_timeout": 20}
         self.services: list[dict[str, Any]] = [
-            {"name": "llama-a", "url": f"http://{host.address}:8080", "unit": "llama-a.service", **shared},
-            {"name": "llama-b", "url": f"http://{host.address}:8081", "unit": "llama-b.service", **shared},
+            {"name": name, "server": name, "url": f"http://{host.address}:{port}", "unit": f"{name}.service", **shared}
+            for name, port in (("llama-a", 8080), ("llama-b", 8081))
         ]
         self.services[0]["checkpoint"] = {
             "store": "/var/lib/checkpoints",
@@ -48,7 +56,24 @@ class Serving:
 
     def variables(self) -> dict[str, Any]:
         """What the inventory says of the host."""
-        return {"autoglm_services": self.services}
+        balancer = {"kind": "haproxy", "socket": SOCKET, "backend": "llm"}
+        return {"autoglm_services": self.services, "autoglm_pools": {"chat": {"balancer": balancer}}}
+
+    def balance(self, *options: str, **variables: Any) -> Played:
+        """Play haproxy_pool."""
+        mine = {
+            "pools": [{"name": "chat", "bind": [f"{self.host.address}:8000"]}],
+            "maxconn": 500,  # a container has few descriptors
+            "metrics_user": "prometheus",
+            "metrics_password": PASSWORD_HASH,
+        }
+        given = {f"haproxy_pool_{name}": what for name, what in (mine | variables).items()}
+        return self.host.role("haproxy_pool", given, *options, inventory=self.variables())
+
+    def servers(self) -> dict[str, tuple[int, int]]:
+        """Return the administrative state and the port of each server, as HAProxy has them."""
+        rows = self.host.said(f"python3 {HELPER} ask {SOCKET} 'show servers state'").splitlines()[2:]
+        return {row.split()[3]: (int(row.split()[6]), int(row.split()[18])) for row in rows if row}
 
     def play(self, *options: str, **variables: Any) -> Played:
         """Play inference_service."""
@@ -146,6 +171,126 @@ def test_a_unit_of_others_stays_theirs(serving: Serving) -> None:
     theirs = {"services": [serving.run[1] | {"unit": "ssh.service"}]}
     serving.play(**theirs).refused("nothing was changed", "ssh.service is not of this role")
     assert serving.host.show("ssh.service", "ActiveState") == "active"
+
+
+@pytest.fixture(scope="module")
+def balanced(serving: Serving) -> Iterator[Serving]:
+    """The pool behind a HAProxy of the role, which is gone afterwards."""
+    serving.balance("--check").went_well(changed=True)
+    serving.balance().went_well(changed=True)
+    serving.balance().went_well(changed=False)
+    yield serving
+    serving.balance(state="absent").went_well(changed=True)
+    gone = (
+        "/etc/autoglm/haproxy /var/lib/autoglm-haproxy /run/autoglm-haproxy /etc/systemd/system/autoglm-haproxy.service"
+    )
+    assert serving.host.said(f"ls -d {gone} 2>/dev/null || true") == ""
+    assert serving.host.show("haproxy.service", "ActiveState") == "active"
+
+
+def test_a_pool_is_restarted_and_nobody_loses_a_request(balanced: Serving) -> None:
+    began = [balanced.host.show(f"{name}.service", "MainPID") for name in ("llama-a", "llama-b")]
+    traffic = Traffic(f"http://{balanced.host.address}:8000", tokens=16, per_second=4, key=KEY)
+    traffic.start()
+    try:
+        inventory = balanced.host.inventory(**balanced.variables())
+        playing = balanced.host.play(inventory, "autoglm.recovery.rolling_restart", "-e", "pool=chat")
+        # A reload under load, as the next change of the inventory brings it.
+        balanced.host.said("systemctl reload autoglm-haproxy")
+        until("more answers", lambda at=traffic.counts.ok: traffic.counts.ok > at + 4)
+    finally:
+        traffic.stop()
+    playing.went_well(changed=True)
+    after = [balanced.host.show(f"{name}.service", "MainPID") for name in ("llama-a", "llama-b")]
+    assert not set(began) & set(after)
+    assert traffic.counts.ok == traffic.counts.sent > 0, traffic.counts
+
+
+def test_who_is_drained_stays_so_and_a_new_port_is_in_force(balanced: Serving) -> None:
+    host = balanced.host
+    host.said(f"python3 {HELPER} ask {SOCKET} 'set server llm/llama-a state drain'")
+    url, balanced.services[1]["url"] = balanced.services[1]["url"], f"http://{host.address}:8099"
+    try:
+        balanced.balance().went_well(changed=True)
+        until("the reload", lambda: balanced.servers() == {"llama-a": (DRAINED, 8080), "llama-b": (0, 8099)})
+    finally:
+        balanced.services[1]["url"] = url
+    host.said("sed -i 's/:8099/:8081/' /etc/autoglm/haproxy/haproxy.cfg && systemctl restart autoglm-haproxy")
+    until("HAProxy", lambda: balanced.servers() == {"llama-a": (DRAINED, 8080), "llama-b": (0, 8081)})
+    host.said(f"python3 {HELPER} ask {SOCKET} 'set server llm/llama-a state ready'")
+
+
+def test_what_haproxy_does_not_take_is_not_left_there(balanced: Serving) -> None:
+    before = balanced.host.said("cat /etc/autoglm/haproxy/haproxy.cfg")
+    pools = [{"name": "chat", "bind": [f"{balanced.host.address}:8000"], "lines": ["balance by-the-moon"]}]
+    balanced.balance(pools=pools).refused("HAProxy's log ends so", "by-the-moon")
+    # Its syntax is right, and somebody else has the place.
+    pools = [{"name": "chat", "bind": [f"{balanced.host.address}:8000", f"{balanced.host.address}:22"]}]
+    balanced.balance(pools=pools).refused("The old configuration is in place again: HAProxy has not taken it")
+    assert balanced.host.said("cat /etc/autoglm/haproxy/haproxy.cfg") == before
+    assert serves_by_the_balancer(balanced)
+
+
+def test_slots_are_saved_by_a_timer_without_ansible(serving: Serving) -> None:
+    host, unit = serving.host, "autoglm-checkpoint-llama-a"
+    until("a server that answers", lambda: serving.completes().is_success)
+
+    def play(**variables: Any) -> Played:
+        given = {f"checkpoint_timer_{name}": what for name, what in variables.items()}
+        return host.role("checkpoint_timer", given, inventory=serving.variables())
+
+    play(interval="1s", randomized_delay="0s").went_well(changed=True)
+    until("saves, of which two are kept", lambda: host.said(f"journalctl -u {unit} | grep -c Finished || true") > "3")
+    play(interval="1h", randomized_delay="0s").went_well(changed=True)
+    host.said(f"systemctl start {unit}")
+    assert host.show(unit, "Result") == "success"
+    kept = host.said("cd /var/lib/checkpoints/llama-a && ls").split()
+    assert len(kept) == 2
+    assert "slot0.bin" in host.said(f"cat /var/lib/checkpoints/llama-a/{kept[-1]}/manifest.json")
+    # As a playbook does that brings it back.
+    restored = host.play(host.inventory(**serving.variables()), str(restoring(host)))
+    restored.went_well(changed=True)
+    play(state="absent").went_well(changed=True)
+    assert host.said("systemctl list-unit-files --no-legend 'autoglm-checkpoint*' || true") == ""
+    assert host.said("ls /var/lib/checkpoints/llama-a").split() == kept
+
+
+def restoring(host: SystemdHost) -> Path:
+    """Write a playbook that has llama-a load the newest of its checkpoints."""
+    playbook = host.directory / "restore.yml"
+    restore = {
+        "state": "restored",
+        "name": "llama-a",
+        "store": "/var/lib/checkpoints",
+        "engine": "llama_cpp",
+        "engine_state_dir": "/var/lib/inference/llama-a/slots",
+        "url": "{{ autoglm_services[0].url }}",
+        "api_key": KEY,
+    }
+    tasks = [{"autoglm.recovery.checkpoint_model": restore}]
+    playbook.write_text(json.dumps([{"hosts": "node-a", "gather_facts": False, "tasks": tasks}]))
+    return playbook
+
+
+def test_metrics_ask_for_a_user_and_little_is_exposed(balanced: Serving) -> None:
+    host, asked = balanced.host, "curl -s -o /dev/null -w '%{http_code}'"
+    assert host.said(f"{asked} http://127.0.0.1:8405/metrics") == "401"
+    page = host.said("curl -s -u prometheus:secret http://127.0.0.1:8405/metrics")
+    assert 'haproxy_server_status{proxy="llm",server="llama-a",state="UP"} 1' in page
+    said = host.said("systemd-analyze security --no-pager autoglm-haproxy | tail -1")
+    assert float(said.split(":")[1].split()[0]) < MOST_EXPOSED, said
+
+
+def serves_by_the_balancer(balanced: Serving) -> bool:
+    """Ask for a completion as a user does."""
+    answer = httpx.post(
+        f"http://{balanced.host.address}:8000/v1/completions",
+        json={"prompt": "the people", "max_tokens": 8},
+        headers={"Authorization": f"Bearer {KEY}"},
+        timeout=60,
+        trust_env=False,
+    )
+    return answer.is_success
 
 
 def context_of(serving: Serving) -> int:

@@ -44,12 +44,13 @@ class Counts:
 class Traffic:
     """Users, in a thread of their own."""
 
-    def __init__(self, balancer: str, tokens: int = TOKENS, per_second: float = PER_SECOND) -> None:
-        """Nothing is sent yet. ``tokens`` is the length of each answer."""
+    def __init__(self, balancer: str, tokens: int = TOKENS, per_second: float = PER_SECOND, key: str = "") -> None:
+        """Nothing is sent yet. ``tokens`` is the length of each answer, ``key`` what the servers ask for."""
         self.counts = Counts()
         self._balancer = balancer
         self._tokens = tokens
         self._pause = 1 / per_second
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send_steadily()), daemon=True)
 
@@ -65,7 +66,7 @@ class Traffic:
 
     async def _send_steadily(self) -> None:
         room = asyncio.Semaphore(AT_ONCE)
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, headers=self._headers) as client:
             under_way: set[asyncio.Task[None]] = set()
             number = 0
             while not self._over.is_set():

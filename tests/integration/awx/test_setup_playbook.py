@@ -24,7 +24,8 @@ from tests.support.tooling.awx_collection import awx_collection
 CHECKOUT = Path(__file__).parents[3]
 GIVEN = ["awx_project_url=https://git.example.com/recovery.git", 'awx_actions=["restart_process", "quarantine_node"]',
          "awx_receiver_url=https://receiver.example.com", "awx_receiver_token=a-secret-of-the-receiver",
-         "awx_machine_credential=fleet-key"]  # fmt: skip
+         "awx_machine_credential=fleet-key",
+         "awx_execution_environment_image=registry.example.com/autoglm-ee:1"]  # fmt: skip
 
 
 def set_up(server: Running, *options: str, given: list[str] = GIVEN) -> subprocess.CompletedProcess[str]:
@@ -64,7 +65,7 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
     inventory = tmp_path / "misleading.json"
     inventory.write_text(json.dumps({"all": {"vars": MISLEADING, "hosts": {"localhost": MISLEADING}}}))
     with running(empty) as server:
-        assert changed(set_up(server)) == 7
+        assert changed(set_up(server)) == 9
         (update,) = empty.all("inventory_updates")
         assert update["status"] == "successful", "the hosts are there before anything is launched"
         again = set_up(server, "-i", str(inventory))
@@ -72,7 +73,17 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
         assert len(empty.all("inventory_updates")) == 1
 
         templates = {item["name"]: item for item in empty.all("job_templates")}
-        assert set(templates) == {"autoglm restart_process", "autoglm quarantine_node"}
+        assert set(templates) == {
+            "autoglm restart_process",
+            "autoglm quarantine_node",
+            "autoglm rolling_restart",
+        }
+        (environment,) = empty.all("execution_environments")
+        assert environment["image"] == "registry.example.com/autoglm-ee:1"
+        assert {each["execution_environment"] for each in templates.values()} == {environment["id"]}
+        rolling = templates["autoglm rolling_restart"]
+        (question,) = rolling["survey_spec"]["spec"]
+        assert (question["variable"], question["required"]) == ("pool", True)
         template = templates["autoglm restart_process"]
         assert template["playbook"] == "playbooks/restart_process.yml"
         assert [question["variable"] for question in template["survey_spec"]["spec"]] == ["target", "service"]
@@ -92,7 +103,7 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
 def test_what_a_person_attached_stays(empty: FakeAwx) -> None:
     only = [word for word in GIVEN if "receiver" not in word and "machine" not in word]
     with running(empty) as server:
-        assert changed(set_up(server)) == 7
+        assert changed(set_up(server)) == 9
         for template in empty.all("job_templates"):
             template["credentials"].append(empty.all("credentials", name="fleet-key")[0]["id"])
         attached = [list(template["credentials"]) for template in empty.all("job_templates")]

@@ -88,6 +88,8 @@ def _collection(awx: FakeAwx, method: str, path: str, kind: str, query: Sequence
 
 def _same_place(kind: str, item: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
     """Tell whether a name is taken: names are unique within the organisation or the inventory."""
+    if kind == "execution_environments":  # the one kind whose names are unique over all organizations
+        return bool(item["name"] == body.get("name"))
     scope = [field for field in ("organization", "inventory") if field in KINDS[kind] and kind != "job_templates"]
     keys = ["name", *(["organization"] if kind == "job_templates" else scope)]
     return all(item.get(key) == body.get(key) for key in keys)
@@ -98,6 +100,8 @@ def _check_fields(kind: str, body: Mapping[str, Any]) -> None:
         raise Refused(400, {"name": ["This field is required."]})
     if kind == "projects" and not body.get("scm_url") and body.get("scm_type"):
         raise Refused(400, {"scm_url": ["SCM URL is required."]})
+    if kind == "execution_environments" and not body.get("image"):
+        raise Refused(400, {"image": ["This field is required."]})
 
 
 def _one(awx: FakeAwx, method: str, kind: str, found: dict[str, Any], body: Any) -> Answer:

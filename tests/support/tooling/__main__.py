@@ -49,6 +49,8 @@ BY_NAME = {QUICK, *SANITY_OF_CORES}
 # process takes for another version of what it has loaded.
 IN_TURN = {
     *("integration", "collection", "wheel", "exporter", "lab", molecule.STEP),
+    # It ends its linter after three minutes, which is not much at the lowest priority.
+    "importer",
     *("integration-newest", "lab-newest"),
 }
 

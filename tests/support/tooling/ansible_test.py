@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.support.tooling import interpreters
 from tests.support.tooling.workplace import CHECKOUT, Workplace
 
-NOT_SHIPPED = (".ci/", ".github/", "bench/", "src/", "tests/")
+NOT_SHIPPED = (".ci/", ".github/", "bench/", "examples/", "src/", "tests/")
 BUT_ITS_OWN = ("tests/config.yml", "tests/integration/targets/", "tests/sanity/")
 
 # ansible-test starts each of its environments with a get-pip script from a host of its own, which networks that

@@ -55,6 +55,7 @@ SDIST_SHIPS = SHIPS - {"FILES.json", "MANIFEST.json"} | {
     "PKG-INFO",
     "bench",
     "distributions",
+    "examples",
     "galaxy.yml",
     "molecule",
     "pyproject.toml",

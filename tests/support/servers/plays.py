@@ -18,8 +18,11 @@ from tests.lab.places import CHECKOUT
 PLAYBOOKS = CHECKOUT / "playbooks"
 # Holds the tasks and variables that our playbooks share with those of a site's own.
 ROLE = CHECKOUT / "roles/check_target"
+# Those that install and take away: roles are played there by their own names and variables, and nothing launches them.
+INSTALL = frozenset({"site", "uninstall"})
+OTHERS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.stem not in INSTALL)
 # Those whose plays are for hosts of an inventory; awx_setup has localhost alone.
-OF_HOSTS = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "awx_setup")
+OF_HOSTS = [path.stem for path in OTHERS if path.stem != "awx_setup"]
 # Actions that no host has a part in.
 ON_THE_CONTROLLER = frozenset(
     f"ansible.builtin.{name}"

@@ -14,13 +14,13 @@ import jinja2
 import jinja2.meta
 from jinja2 import nodes
 
-from .plays import PLAYBOOKS, ROLE, load
+from .plays import OTHERS, PLAYBOOKS, ROLE, load
 
 _TABLES = ("vars", "defaults")
 _OF_ROLE = {path for folder in ("tasks", *_TABLES) for path in (ROLE / folder).rglob("*.yml")}
 # What is run, and the files in which Ansible begins to read it.
-ENTRIES = {path.stem: {path} for path in PLAYBOOKS.glob("*.yml")} | {ROLE.name: _OF_ROLE}
-FILES = sorted({*PLAYBOOKS.rglob("*.yml"), *_OF_ROLE})
+ENTRIES = {path.stem: {path} for path in OTHERS} | {ROLE.name: _OF_ROLE}
+FILES = sorted({*OTHERS, *PLAYBOOKS.rglob("*/*.yml"), *_OF_ROLE})
 EXTRA_VAR, DECLARED = "autoglm.recovery.extra_var", "autoglm.recovery.declared"
 
 # What is an expression without braces around it.

@@ -51,7 +51,7 @@ def test_the_example_is_what_its_roles_take_and_is_told_where_its_pages_are(tmp_
     assert checked.exit_code == 0, checked.output
     code, said = play("site", fleet / "inventory.yml", "--tags", "what-to-open")
     assert code == 0, said
-    assert said.count("Validating arguments") == 5
+    assert said.count("Validating arguments") == 6
     assert "Console (ops): http://127.0.0.1:9470/, on ops alone: ssh -L 9470:127.0.0.1:9470 ops" in said
     assert "Prometheus (ops): http://127.0.0.1:9090/, on ops alone" in said
     assert "Alertmanager (ops): http://127.0.0.1:9093/, on ops alone" in said

@@ -18,9 +18,7 @@ from tests.support.servers.plays import INSTALL, PLAYBOOKS, load
 CHECKOUT = PLAYBOOKS.parent
 # A part of playbooks, and one of the roles of exporters.
 INSTALL_NOTHING = {"check_target", "exporter_common"}
-# Played by playbooks of a site's own.
-PLAYED_ELSEWHERE = {"checkpoint_timer", "haproxy_pool"}
-ROLES = {path.name for path in (CHECKOUT / "roles").iterdir()} - INSTALL_NOTHING - PLAYED_ELSEWHERE
+ROLES = {path.name for path in (CHECKOUT / "roles").iterdir()} - INSTALL_NOTHING
 EXAMPLE = CHECKOUT / "examples/fleet"
 
 

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users of a balancer until a file is there: users BALANCER FILE. Prints what became of their requests."""
 
-import dataclasses
 import json
 import sys
 import time
@@ -17,4 +16,4 @@ users.start()
 while not Path(enough).exists():
     time.sleep(0.2)
 users.stop()
-print(json.dumps(dataclasses.asdict(users.counts)))
+print(json.dumps(vars(users.counts)))

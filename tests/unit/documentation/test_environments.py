@@ -61,3 +61,19 @@ def test_the_collection_tells_ansible_builder_what_its_modules_need(tmp_path: Pa
     found = yaml.safe_load(told.partition("---\n")[2])
     assert OF_ANSIBLE in NEEDED
     assert {entry.partition("  #")[0].strip() for entry in found["python"]} == NEEDED - {OF_ANSIBLE}
+
+
+PROJECT = CHECKOUT / "examples/awx"
+
+
+def test_awx_finds_the_playbooks_of_the_example_and_ansible_understands_them() -> None:
+    found = sorted((PROJECT / "playbooks").glob("*.yml"))
+    assert {"restart_process", "check_service", "rolling_restart"} < {path.stem for path in found}
+    playbook = str(BUILDER.with_name("ansible-playbook"))
+    check = [playbook, "--syntax-check", "-i", "inventory.yml", "-e", "target=node-a", "-e", "pool=chat"]
+    done = subprocess.run(
+        [*check, *map(str, found)], cwd=PROJECT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (needed,) = yaml.safe_load((PROJECT / "collections/requirements.yml").read_text("utf-8"))["collections"]
+    assert needed["name"] == "https://github.com/autoglm/recovery.git"

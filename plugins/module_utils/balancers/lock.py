@@ -44,7 +44,8 @@ def obstacles(directory: str) -> list[Obstacle]:
     place = directory
     while True:
         try:
-            descriptor = paths.open_directory(place, own=True)
+            # What is above only has it made: /run of a container may be open to all, with a sticky bit.
+            descriptor = paths.open_directory(place, own=place == directory)
         except FileNotFoundError:  # it would be made
             place = os.path.dirname(place)
             continue

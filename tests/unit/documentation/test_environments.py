@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.servers.plays import load
+
 CHECKOUT = Path(__file__).parents[3]
 BUILDER = Path(sys.executable).with_name("ansible-builder")
 DEFINITIONS = sorted((CHECKOUT / "examples/environments").glob("*.yml"))
@@ -68,7 +70,10 @@ PROJECT = CHECKOUT / "examples/awx"
 
 def test_awx_finds_the_playbooks_of_the_example_and_ansible_understands_them() -> None:
     found = sorted((PROJECT / "playbooks").glob("*.yml"))
-    assert {"restart_process", "check_service", "rolling_restart"} < {path.stem for path in found}
+    (play,) = load(CHECKOUT / "playbooks/awx_setup.yml")
+    ours = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} - set(play["vars"]["awx_no_actions"])
+    # AWX refuses a template whose playbook is not there, and the set-up makes one of each.
+    assert ours | {"rolling_restart"} < {path.stem for path in found}
     playbook = str(BUILDER.with_name("ansible-playbook"))
     check = [playbook, "--syntax-check", "-i", "inventory.yml", "-e", "target=node-a", "-e", "pool=chat"]
     done = subprocess.run(

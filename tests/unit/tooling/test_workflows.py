@@ -31,8 +31,8 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from job["steps"]
 
 
-def test_quick_sanity_and_the_lab_have_a_workflow() -> None:
-    assert set(WORKFLOWS) == {"quick", "sanity", "lab"}
+def test_quick_sanity_the_lab_and_molecule_have_a_workflow() -> None:
+    assert set(WORKFLOWS) == {"quick", "sanity", "lab", "molecule"}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -65,7 +65,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.haproxy_backends import Mistake, backends
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.haproxy_backends import PoolMistake, backends
 
 
 def haproxy_backends(
@@ -75,7 +75,7 @@ def haproxy_backends(
     # Ansible's texts are of classes of its own; what is worked out of them is plain.
     try:
         return backends(*json.loads(json.dumps([pools, fleet, here, socket])))
-    except Mistake as mistake:
+    except PoolMistake as mistake:
         raise AnsibleFilterError(f"haproxy_pool_pools: {mistake}") from mistake
 
 

@@ -69,7 +69,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.inference_units import Defaults, Mistake, planned
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.inference_units import Defaults, UnitMistake, planned
 
 
 def inference_units(
@@ -84,7 +84,7 @@ def inference_units(
     mine, theirs = json.loads(json.dumps([services, declared or []]))
     try:
         return planned(mine, theirs, Defaults(str(user), commands or {}, int(stop_timeout)))
-    except Mistake as mistake:
+    except UnitMistake as mistake:
         raise AnsibleFilterError(f"inference_service_services: {mistake}") from mistake
 
 

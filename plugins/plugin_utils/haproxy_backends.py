@@ -27,7 +27,7 @@ _FILE = re.compile(r"/[A-Za-z0-9_./-]+\Z")
 _LINE = re.compile(r"[^\n\r]+\Z")
 
 
-class Mistake(ValueError):
+class PoolMistake(ValueError):
     """Pools that no HAProxy could be in front of as they are described; the message says what would be right."""
 
 
@@ -46,7 +46,7 @@ class Replica(NamedTuple):
 def backends(
     pools: Sequence[Mapping[str, Any]], fleet: Mapping[str, Mapping[str, Any]], here: str, socket: str
 ) -> list[dict[str, Any]]:
-    """Return a backend with its frontend for each of the pools. Raises Mistake.
+    """Return a backend with its frontend for each of the pools. Raises PoolMistake.
 
     fleet: of each host, its C(services) and its C(pools). here: the host on which the HAProxy runs.
     """
@@ -54,10 +54,10 @@ def backends(
     for what in ("pool", "backend"):
         values = [each[what] for each in made]
         if twice := sorted({value for value in values if values.count(value) > 1}):
-            raise Mistake(f"two pools have the {what} {twice[0]}")
+            raise PoolMistake(f"two pools have the {what} {twice[0]}")
     binds = [bind for each in made for bind in each["bind"]]
     if twice := sorted({bind for bind in binds if binds.count(bind) > 1}):
-        raise Mistake(f"two pools listen at {twice[0]}")
+        raise PoolMistake(f"two pools listen at {twice[0]}")
     return made
 
 
@@ -75,39 +75,39 @@ def _replicas(pool: str, fleet: Mapping[str, Mapping[str, Any]], here: str) -> I
 def _backend(pool: Mapping[str, Any], replicas: Sequence[Replica], here: str, socket: str) -> dict[str, Any]:
     name = str(pool.get("name") or "")
     if not _WORD.match(name):
-        raise Mistake(f"{name[:80]!r} is no name of a pool; write letters, digits, '_', '.', ':' and '-'")
+        raise PoolMistake(f"{name[:80]!r} is no name of a pool; write letters, digits, '_', '.', ':' and '-'")
     try:
         return _of(name, pool, replicas, here, socket)
-    except Mistake as mistake:
-        raise Mistake(f"pool {name}: {mistake}") from None
+    except PoolMistake as mistake:
+        raise PoolMistake(f"pool {name}: {mistake}") from None
 
 
 def _of(name: str, pool: Mapping[str, Any], replicas: Sequence[Replica], here: str, socket: str) -> dict[str, Any]:
     if not replicas:
-        raise Mistake(
+        raise PoolMistake(
             f"no service of the inventory is of it with a balancer of kind haproxy and host {here} in autoglm_pools"
         )
     for replica in replicas:
         if replica.balancer.get("socket") != socket:
             asked = f"{replica.host} will ask for a drain at {replica.balancer.get('socket')}"
-            raise Mistake(
+            raise PoolMistake(
                 f"{asked}, and this HAProxy has {socket}; write the same in autoglm_pools and haproxy_pool_socket"
             )
     (backend, *others) = sorted({str(replica.balancer.get("backend")) for replica in replicas})
     if others or not _WORD.match(backend):
-        raise Mistake(
+        raise PoolMistake(
             f"its backend must be one name of letters, digits, '_', '.', ':' and '-', not {[backend, *others]}"
         )
     names = [replica.server for replica in replicas]
     if twice := sorted({each for each in names if names.count(each) > 1}):
-        raise Mistake(f"two of its services have the server {twice[0]}; give each its own in autoglm_services")
+        raise PoolMistake(f"two of its services have the server {twice[0]}; give each its own in autoglm_services")
     paths = {_check_path(pool, replica.service) for replica in replicas}
     if len(paths) > 1:
-        raise Mistake(f"its services are asked for their health at {' and '.join(sorted(paths))}; give health_path")
+        raise PoolMistake(f"its services are asked for their health at {' and '.join(sorted(paths))}; give health_path")
     servers = [_server(replica) for replica in replicas]
     tls = {server["tls"] for server in servers}
     if len(tls) > 1:
-        raise Mistake("some of its services have https:// addresses, and some have not")
+        raise PoolMistake("some of its services have https:// addresses, and some have not")
     return {
         "pool": name,
         "backend": backend,
@@ -129,11 +129,11 @@ def _server(replica: Replica) -> dict[str, Any]:
         url = urlsplit(given)
         host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     except ValueError as error:
-        raise Mistake(f"the url of {replica.host} is no address: {error}") from None
+        raise PoolMistake(f"the url of {replica.host} is no address: {error}") from None
     if url.scheme not in ("http", "https") or not (_HOST.match(host) or _is_address(host)):
-        raise Mistake(f"the url of {replica.host} is no address, such as http://192.0.2.11:8080")
+        raise PoolMistake(f"the url of {replica.host} is no address, such as http://192.0.2.11:8080")
     if not _WORD.match(replica.server):
-        raise Mistake(f"{replica.server[:80]!r} is no name of a server")
+        raise PoolMistake(f"{replica.server[:80]!r} is no name of a server")
     address = f"[{host}]" if ":" in host else host
     return {"name": replica.server, "address": f"{address}:{port}", "tls": url.scheme == "https"}
 
@@ -144,33 +144,33 @@ def _check_path(pool: Mapping[str, Any], service: Mapping[str, Any]) -> str:
     if engine == "generic":
         path = path or options.get("ready_path") or options.get("live_path") or "/health"
     if not path or not _PATH.match(str(path)):
-        raise Mistake(f"what tells of the health of {engine} is not known here; give health_path, such as /health")
+        raise PoolMistake(f"what tells of the health of {engine} is not known here; give health_path, such as /health")
     return str(path)
 
 
 def _no_bind() -> list[str]:
-    raise Mistake("it has no bind; write at which addresses it listens, such as ['192.0.2.1:8000']")
+    raise PoolMistake("it has no bind; write at which addresses it listens, such as ['192.0.2.1:8000']")
 
 
 def _bind(bind: str) -> str:
     address, colon, port = bind.rpartition(":")
     plain = address.strip("[]")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not (plain in ("", "*") or _is_address(plain)):
-        raise Mistake(f"{bind[:80]!r} is no place to listen at, such as 192.0.2.1:8000 or [2001:db8::1]:8000")
+        raise PoolMistake(f"{bind[:80]!r} is no place to listen at, such as 192.0.2.1:8000 or [2001:db8::1]:8000")
     return bind
 
 
 def _file(pool: Mapping[str, Any], key: str) -> str:
     path = str(pool.get(key) or "")
     if path and not _FILE.match(path):
-        raise Mistake(f"its {key} must be an absolute path of plain characters")
+        raise PoolMistake(f"its {key} must be an absolute path of plain characters")
     return path
 
 
 def _line(line: str) -> str:
     first = line.split(maxsplit=1)[0] if line.split() else ""
     if not _LINE.match(line) or first in ("", "server", "backend", "frontend", "listen", "defaults", "global"):
-        raise Mistake(f"{line[:80]!r} is no line that a backend may get here")
+        raise PoolMistake(f"{line[:80]!r} is no line that a backend may get here")
     return line.strip()
 
 

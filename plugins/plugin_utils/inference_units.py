@@ -36,7 +36,7 @@ _SHARED = (
 _KEPT = ("exec", "user", "groups", "writes", "home", "gpu", "memory_max", "credentials", "api_key")
 
 
-class Mistake(ValueError):
+class UnitMistake(ValueError):
     """A service that cannot be run as it is described; the message says what would be right."""
 
 
@@ -51,48 +51,48 @@ class Defaults(NamedTuple):
 def planned(
     services: Sequence[Mapping[str, Any]], declared: Sequence[Mapping[str, Any]], defaults: Defaults
 ) -> list[dict[str, Any]]:
-    """Return what is needed of each service. Raises Mistake."""
+    """Return what is needed of each service. Raises UnitMistake."""
     known = {each.get("name"): each for each in declared}
     plans = [_plan(service, known.get(service.get("name")) or {}, defaults) for service in services]
     for key in ("name", "unit"):
         values = [plan[key] for plan in plans]
         if twice := sorted({value for value in values if values.count(value) > 1}):
-            raise Mistake(f"two services have the {key} {twice[0]}; give each one of its own")
+            raise UnitMistake(f"two services have the {key} {twice[0]}; give each one of its own")
     return plans
 
 
 def _plan(own: Mapping[str, Any], declared: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
     name = str(own.get("name") or "")
     if not _NAME.match(name):
-        raise Mistake(f"{name[:80]!r} is no name of a service; write letters, digits, '_', '.' and '-', 64 at most")
+        raise UnitMistake(f"{name[:80]!r} is no name of a service; write letters, digits, '_', '.' and '-', 64 at most")
     said = {key: declared[key] for key in _SHARED if declared.get(key) is not None}
     service = {**said, **{key: value for key, value in own.items() if value is not None}}
     try:
         return _of(name, service, defaults)
-    except Mistake as mistake:
-        raise Mistake(f"service {name}: {mistake}") from None
+    except UnitMistake as mistake:
+        raise UnitMistake(f"service {name}: {mistake}") from None
 
 
 def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
     for key in ("engine", "url", "unit"):
         if not service.get(key):
-            raise Mistake(f"has no {key}; say it in autoglm_services, in the entry of this name")
+            raise UnitMistake(f"has no {key}; say it in autoglm_services, in the entry of this name")
     unit = str(service["unit"])
     unit = unit if unit.endswith(".service") else f"{unit}.service"
     if not _UNIT.match(unit):
-        raise Mistake(f"{unit[:80]!r} is no name of a unit, such as {name}.service")
+        raise UnitMistake(f"{unit[:80]!r} is no name of a unit, such as {name}.service")
     slots = str((service.get("checkpoint") or {}).get("engine_state_dir") or "")
     user = str(service.get("user") or defaults.user)
     paths = [*(str(path) for path in service.get("read_write_paths") or []), *([slots] if slots else [])]
     for path in (*paths, *(str(service.get(key) or "/.") for key in ("tls_cert", "tls_key"))):
         if not path.startswith("/") or not path.isprintable() or set(path) & set(' "\\$'):
-            raise Mistake(f"{path[:120]!r} is no absolute path that a unit can name")
+            raise UnitMistake(f"{path[:120]!r} is no absolute path that a unit can name")
     words = _words(service, defaults.commands)
     for word in words:
         _one_line("a word of its command", word)
     key = str(service.get("api_key") or "")
     if not key.isprintable() or " " in key:
-        raise Mistake("its api_key must be one line without blanks")
+        raise UnitMistake("its api_key must be one line without blanks")
     plan = {
         "name": name,
         "unit": unit,
@@ -135,11 +135,12 @@ def _words(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) ->
     prefix = [str(word) for word in service.get("prefix") or []]
     for first in (*prefix[:1], command[0]):
         if not first.startswith("/"):
-            raise Mistake(f"the program {first[:120]!r} must be an absolute path")
+            raise UnitMistake(f"the program {first[:120]!r} must be an absolute path")
     if engine not in _CONTRACTS:
         return [*prefix, *command]
     if not service.get("model_path"):
-        raise Mistake("has no model_path; give a GGUF file for llama_cpp, for vllm a directory or the name of a model")
+        words = "has no model_path; give a GGUF file for llama_cpp, for vllm a directory or the name of a model"
+        raise UnitMistake(words)
     return [*prefix, *command, *_CONTRACTS[engine](service, *_listening(service))]
 
 
@@ -147,7 +148,7 @@ def _command(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) 
     engine = str(service["engine"])
     command = [str(word) for word in service.get("command") or commands.get(engine) or []]
     if not command:
-        raise Mistake(f"nothing here knows how to start {engine}; give command, with all arguments that it needs")
+        raise UnitMistake(f"nothing here knows how to start {engine}; give command, with all arguments that it needs")
     return command
 
 
@@ -157,19 +158,19 @@ def _listening(service: Mapping[str, Any]) -> tuple[str, int]:
     try:
         host, port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
     except ValueError as error:
-        raise Mistake(f"its url is no address: {error}") from None
+        raise UnitMistake(f"its url is no address: {error}") from None
     if url.scheme not in ("http", "https") or not host:
-        raise Mistake("its url is no address, such as http://127.0.0.1:8080")
+        raise UnitMistake("its url is no address, such as http://127.0.0.1:8080")
     if (url.scheme == "https") != bool(service.get("tls_cert") and service.get("tls_key")):
-        raise Mistake("an url with https:// needs tls_cert and tls_key, and these need such an url")
+        raise UnitMistake("an url with https:// needs tls_cert and tls_key, and these need such an url")
     if listen := service.get("listen"):
         try:
             return str(ipaddress.ip_address(str(listen))), port
         except ValueError:
-            raise Mistake(f"listen must be an IP address, not {str(listen)[:80]!r}") from None
+            raise UnitMistake(f"listen must be an IP address, not {str(listen)[:80]!r}") from None
     if serving.hostname and serving.hostname != host:
         what = f"its url has the address {host} and its serving_url {serving.hostname}, and an engine listens at one"
-        raise Mistake(f"{what}: write the latter in both, or listen: 0.0.0.0 and an api_key or a firewall")
+        raise UnitMistake(f"{what}: write the latter in both, or listen: 0.0.0.0 and an api_key or a firewall")
     return host, port
 
 
@@ -198,7 +199,7 @@ def _from_systemd(service: Mapping[str, Any]) -> list[str]:
     if service.get("tls_key"):
         options = {"llama_cpp": ("--ssl-cert-file", "--ssl-key-file"), "vllm": ("--ssl-certfile", "--ssl-keyfile")}
         if engine not in options:
-            raise Mistake(f"nothing here knows how {engine} is given a certificate; put that into its command")
+            raise UnitMistake(f"nothing here knows how {engine} is given a certificate; put that into its command")
         certificate, private = options[engine]
         words += [certificate, _in_unit(str(service["tls_cert"])), private, "${CREDENTIALS_DIRECTORY}/tls-key"]
     return words
@@ -221,7 +222,7 @@ def _variables(service: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str,
         variables["VLLM_API_KEY"] = plan["api_key"]
     for key, value in variables.items():
         if not _VARIABLE.match(key) or key in (ARGUMENTS, OVERRIDES, DIGEST):
-            raise Mistake(f"{key[:80]!r} is no variable that its environment may have")
+            raise UnitMistake(f"{key[:80]!r} is no variable that its environment may have")
         _one_line(f"the variable {key}", value)
     arguments = [str(word) for word in service.get("args") or []]
     for word in arguments:
@@ -231,7 +232,7 @@ def _variables(service: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str,
 
 def _one_line(what: str, text: str) -> None:
     if not text.isprintable():
-        raise Mistake(f"{what} must be one line of printable characters")
+        raise UnitMistake(f"{what} must be one line of printable characters")
 
 
 def _in_unit(word: str) -> str:

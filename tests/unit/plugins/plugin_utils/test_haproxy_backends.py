@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.haproxy_backends import Mistake, backends
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.haproxy_backends import PoolMistake, backends
 
 SOCKET = "/run/autoglm-haproxy/admin.sock"
 BALANCER = {"kind": "haproxy", "host": "ops", "socket": SOCKET, "backend": "llm"}
@@ -96,7 +96,7 @@ def test_an_engine_is_asked_for_what_it_has(service: dict[str, Any], path: str) 
 def test_what_a_drain_would_not_find_is_refused(
     fleet: dict[str, dict[str, Any]], pool: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(Mistake, match=re.escape(words)):
+    with pytest.raises(PoolMistake, match=re.escape(words)):
         only(fleet, **pool)
 
 
@@ -105,8 +105,8 @@ def test_two_pools_have_two_backends_and_two_places() -> None:
     said = host(11)
     said["services"].append({"name": "x", "pool": "other", "engine": "vllm", "url": "http://192.0.2.11:1"})
     said["pools"]["other"] = {"balancer": BALANCER}
-    with pytest.raises(Mistake, match="two pools have the backend llm"):
+    with pytest.raises(PoolMistake, match="two pools have the backend llm"):
         backends([POOL, other], {"a": said}, "ops", SOCKET)
     said["pools"]["other"] = {"balancer": BALANCER | {"backend": "x"}}
-    with pytest.raises(Mistake, match=r"two pools listen at 192\.0\.2\.1:8000"):
+    with pytest.raises(PoolMistake, match=r"two pools listen at 192\.0\.2\.1:8000"):
         backends([POOL, other], {"a": said}, "ops", SOCKET)

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.inference_units import Defaults, Mistake, planned
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.inference_units import Defaults, UnitMistake, planned
 
 DEFAULTS = Defaults("inference", {"llama_cpp": ["/usr/bin/llama-server"], "vllm": ["/opt/vllm/bin/vllm", "serve"]})
 DECLARED = {"name": "llama", "engine": "llama_cpp", "url": "http://192.0.2.11:8080", "unit": "llama", "model": "chat"}
@@ -91,12 +91,12 @@ def test_only_what_a_process_keeps_from_its_start_waits_for_a_restart() -> None:
     ],
 )
 def test_what_could_not_be_run_is_refused(declared: dict[str, Any], own: dict[str, Any], words: str) -> None:
-    with pytest.raises(Mistake, match=re.escape(words)):
+    with pytest.raises(UnitMistake, match=re.escape(words)):
         plan(declared, **own)
 
 
 def test_two_services_have_two_units() -> None:
-    with pytest.raises(Mistake, match=r"two services have the unit llama\.service"):
+    with pytest.raises(UnitMistake, match=r"two services have the unit llama\.service"):
         planned([RUN, RUN | {"name": "b"}], [DECLARED, DECLARED | {"name": "b"}], DEFAULTS)
-    with pytest.raises(Mistake, match="two services have the name llama"):
+    with pytest.raises(UnitMistake, match="two services have the name llama"):
         planned([RUN, RUN | {"unit": "b"}], [DECLARED], DEFAULTS)

@@ -268,7 +268,7 @@ def test_the_note_on_a_service_is_root_s_and_no_way_to_another_file(site: Site) 
     written, of_ansible, of_another = (site.asks(each).stdout for each in (sent, copied, elsewhere))
 
     assert '"changed": true' in written, written
-    assert site.host.run("stat", "-c", "%U %a", note).stdout == "root 600\n"
+    assert site.host.run("stat", "-c", "%U %a", note).stdout == "root 640\n"
     assert "ansible.modules.copy is no module that is run as root here" in of_ansible
     assert "no one of the declared notes" in of_another
     assert site.host.run("ls", OWNED).returncode != 0

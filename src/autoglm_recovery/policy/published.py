@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from autoglm_recovery.durations import format_duration
 from autoglm_recovery.policy.described import DESCRIPTIONS, EXAMPLES
-from autoglm_recovery.policy.model import Policy
+from autoglm_recovery.policy.model import Autonomy, Policy
 
 
 class _WrittenAsInPolicy(GenerateJsonSchema):
@@ -25,12 +25,20 @@ def json_schema() -> dict[str, Any]:
     """Return the schema in the 2020-12 dialect."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     schema = {"$schema": dialect, **Policy.model_json_schema(schema_generator=_WrittenAsInPolicy)}
+    _take_plain_words(schema["$defs"]["Recovery"]["properties"])
     for section, properties in properties_of(schema).items():
         for key, described in properties.items():
             described["description"] = DESCRIPTIONS[section][key]
             if key in EXAMPLES.get(section, ()):
                 described["examples"] = [EXAMPLES[section][key]]
     return schema
+
+
+def _take_plain_words(recovery: dict[str, dict[str, Any]]) -> None:
+    """Take ``autonomy: ask`` and ``flapping: false`` as the reader does, which a model's own schema does not know."""
+    autonomy, flapping = recovery["autonomy"], recovery["flapping"]
+    autonomy["anyOf"] = [{"$ref": autonomy.pop("$ref")}, {"enum": [each.value for each in Autonomy]}]
+    flapping["anyOf"] = [*flapping["anyOf"], {"const": False}]
 
 
 def properties_of(schema: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

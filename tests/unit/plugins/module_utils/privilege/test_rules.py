@@ -219,7 +219,7 @@ def test_no_option_that_names_a_file_a_program_or_a_user_is_free(module: str) ->
     ids=lambda path: path.name,
 )
 def test_each_module_that_the_tasks_run_on_a_host_has_a_rule(file: Path) -> None:
-    on_the_controller = {"assert", "debug", "set_fact", "meta", "include_tasks", "import_tasks", "fail"}
+    on_the_controller = {"assert", "debug", "set_fact", "meta", "include_tasks", "import_tasks", "fail", "pause"}
     used = re.findall(r"^\s+(autoglm\.recovery|ansible\.builtin)\.(\w+):", file.read_text("utf-8"), re.MULTILINE)
     for collection, module in used:
         if module not in on_the_controller:

@@ -12,6 +12,7 @@ import resource
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,9 @@ LONE_LEASE_S = 300.0
 SHORTEST_LEASE_S = 1.0
 
 log = structlog.get_logger()
+
+# How long the lock of a receiver that was killed is waited for.
+_LEFT_BEHIND_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -311,18 +315,30 @@ def _log_open_files(told: Iterable[str | None]) -> None:
         log.warning("a file is open to others", what=warning)
 
 
+def _is_alive(holder: str) -> bool:
+    """Tell whether the process is there whose number a lock file has; of a file without a number it is assumed."""
+    return not holder.isdecimal() or Path(f"/proc/{holder}").exists()
+
+
 def only_receiver(directory: Path) -> IO[str]:
     """Hold the state directory, so that no second receiver works on it."""
     # Not emptied before it is held: it has the number of the process that holds it.
     lock = open(directory / "receiver.lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed by the caller's with
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        with lock:
+    deadline = time.monotonic() + _LEFT_BEHIND_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
             lock.seek(0)
             holder = lock.read(20).strip()
-        which = f" (process {holder})" if holder.isdecimal() else ""
-        raise ServeError(f"another receiver works on {directory}{which}; give this one another --state-dir") from error
+            if _is_alive(holder) or time.monotonic() > deadline:
+                lock.close()
+                which = f" (process {holder})" if holder.isdecimal() else ""
+                words = f"another receiver works on {directory}{which}; give this one another --state-dir"
+                raise ServeError(words) from error
+        # Who held it was killed, and what it was just about to start has the lock too until it is another program.
+        time.sleep(0.05)
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,33 @@ def test_the_lock_keeps_the_number_of_the_process_that_holds_it(tmp_path: Path) 
             assert (tmp_path / "receiver.lock").read_text() == f"{os.getpid()}\n"
     with only_receiver(tmp_path):
         pass
+
+
+def test_what_a_killed_receiver_was_starting_keeps_nobody_out(tmp_path: Path) -> None:
+    """Between fork and exec a child has the lock too, and its parent may be gone by then."""
+    with open(tmp_path / "receiver.lock", "w+", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write("99999999\n")  # no process has such a number
+        held.flush()
+        os.set_inheritable(held.fileno(), True)
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+    assert child.stdin
+    opening = subprocess.Popen(
+        [sys.executable, "-c", _OPEN, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert opening.stdout
+    assert opening.stdout.readline() == "tries\n"
+    child.communicate(b"\n")
+    told, said = opening.communicate()
+    assert (opening.returncode, told) == (0, "holds\n"), said
+
+
+_OPEN = """
+import sys
+from pathlib import Path
+from autoglm_recovery.receiver.serve import serve
+serve._LEFT_BEHIND_S = 300
+print("tries", flush=True)
+with serve.only_receiver(Path(sys.argv[1])):
+    print("holds")
+"""

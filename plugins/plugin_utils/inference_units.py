@@ -123,7 +123,7 @@ def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, 
     whole = json.dumps([variables, *(plan[key] for key in _KEPT)], sort_keys=True)
     plan["digest"] = hashlib.sha256(whole.encode()).hexdigest()[:16]
     plan["environment"] = "".join(
-        f"{key}={_in_file(value)}\n" for key, value in sorted({**variables, DIGEST: plan["digest"]}.items())
+        f"{key}={_in_file(str(value))}\n" for key, value in sorted({**variables, DIGEST: plan["digest"]}.items())
     )
     return plan
 

@@ -236,7 +236,7 @@ gpus:
           a reset goes through.
         - C(nvlink_neighbours) are the GPUs that its NVLinks reach directly or through C(nvswitches); of these
           C(reset_together) have to be reset by the same command, which depends on the architecture and on whether the
-          fabric manager runs. Where that cannot be told, all of them.
+          fabric manager runs. Where that cannot be told, all of them; null where the links themselves were not read.
         - C(mig_instances) end with it.
       type: dict
       sample:

@@ -23,7 +23,6 @@ RECOVERY = {
     6: ("gpu_lost", "reboot_node", "bus reset, for which a reboot is the surest way"),
     7: ("gpu_lost", "reboot_node", "system reboot"),
 }
-HOST_WIDE = frozenset({2, 7})
 
 # What drivers print beside the number.  It changes from release to release, and on some hosts it names another action
 # than the number does.

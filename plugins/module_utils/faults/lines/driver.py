@@ -44,7 +44,7 @@ _FSP = re.compile(
     r"FSP secure boot (?:partition timed out|GSP prechecks failed))"
 )
 # nvGpuOpsReportFatalError of nv_gpu_ops.c.  The memory manager of all GPUs refuses everything from then on.
-_UVM = re.compile(r"(?:\w{1,60}: )?uvm encountered global fatal error (0x[0-9a-fA-F]{1,8})")
+_UVM = re.compile(r"(?:GPU\d{1,3} )?(?:\w{1,60}: )?uvm encountered global fatal error (0x[0-9a-fA-F]{1,8})")
 # The driver prints the GPU's number since 555, and words of nvstatuscodes.h beside the number or the number alone.
 _STATUS = re.compile(r"(?:GPU(\d{1,3}) )?\w{1,60}: ")
 _STATUS_LOST = re.compile(r"\[NV_ERR_GPU_IS_LOST\]|rpcSendMessage failed with status 0x0000000[fF]\b")

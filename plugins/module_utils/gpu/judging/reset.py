@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..reading.device_files import Holders
+from ..reading.nvml import NOT_SUPPORTED
 from ..reading.presence import minors
 from .running import mig_profile
 
@@ -36,7 +37,11 @@ def reset_obstacles(
         minor = minors(snapshot["host"]).get(pci or "")
     neighbours, switches = _linked(gpu, snapshot)
     holders = [*(held.by_minor.get(minor, ()) if minor is not None else ()), *held.by_pci.get(pci or "", ())]
-    together = _goes_together(values.get("architecture"), bool(switches), fabric_manager)
+    together: list[str] | None = []
+    if any(_links_unread(each) for each in snapshot["gpus"]):
+        together = None
+    elif _goes_together(values.get("architecture"), bool(switches), fabric_manager):
+        together = neighbours
     return {
         "holders": [one for at, one in enumerate(holders) if one not in holders[:at]],
         "driver_holders": list(held.without_gpu),
@@ -44,10 +49,18 @@ def reset_obstacles(
         "kernel_modules": None if held.modules is None else list(held.modules),
         "persistence": values.get("persistence"),
         "nvlink_neighbours": neighbours,
-        "reset_together": neighbours if together else [],
+        "reset_together": together,
         "nvswitches": switches,
         "mig_instances": [mig_profile(one.get("name")) for one in values.get("mig_devices") or []],
     }
+
+
+def _links_unread(gpu: Mapping[str, Any]) -> bool:
+    """Whether a GPU may have a link that nobody has seen, or one whose other end nobody knows."""
+    links = gpu["values"].get("nvlinks")
+    if links is None:
+        return (gpu["errors"].get("nvlinks") or {}).get("kind") != NOT_SUPPORTED
+    return any(one["up"] is not False and not one["remote"] for one in links)
 
 
 def _goes_together(architecture: int | None, switched: bool, fabric_manager: bool | None) -> bool:

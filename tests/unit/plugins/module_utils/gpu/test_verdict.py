@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -288,6 +289,33 @@ def test_which_gpus_are_reset_by_one_command(well, architecture, switched, fabri
     disturbed = judge(snapshot, around, gpus=2)["gpus"][0]["reset_would_disturb"]
     assert disturbed["nvlink_neighbours"] == ["0000:1a:00.0"]
     assert disturbed["reset_together"] == (["0000:1a:00.0"] if together else [])
+
+
+@pytest.mark.parametrize(
+    ("of", "links", "error"),
+    [
+        (0, None, {"kind": "unreadable", "error": "NVML_ERROR_UNKNOWN", "text": ""}),
+        (1, None, {"kind": "unreadable", "error": "NVML_ERROR_UNKNOWN", "text": ""}),  # it may be a neighbour
+        (0, [{"link": 0, "up": True, "remote": None, "remote_type": None}], None),
+        (0, [{"link": 0, "up": None, "remote": None, "remote_type": None}], None),
+    ],
+)
+def test_links_that_were_not_read_are_no_word_that_a_gpu_is_reset_alone(well, of, links, error) -> None:
+    snapshot = well(architecture=9)
+    snapshot["gpus"].append(copy.deepcopy({**snapshot["gpus"][0], "index": 1}))
+    snapshot["gpus"][of]["values"]["nvlinks"] = links
+    snapshot["gpus"][of]["errors"] = {"nvlinks": error} if error else {}
+    around = Surroundings(fabric_manager=True)
+    assert judge(snapshot, around, gpus=2)["gpus"][0]["reset_would_disturb"]["reset_together"] is None
+
+
+@pytest.mark.parametrize("links", [None, [], [{"link": 0, "up": False, "remote": None, "remote_type": None}]])
+def test_a_gpu_without_links_is_reset_alone(well, links) -> None:
+    snapshot = well(architecture=8, nvlinks=links)
+    snapshot["gpus"][0]["errors"] = (
+        {} if links is not None else {"nvlinks": {"kind": "not_supported", "error": "", "text": ""}}
+    )
+    assert judge(snapshot)["gpus"][0]["reset_would_disturb"]["reset_together"] == []
 
 
 def test_a_gpu_off_the_bus_is_not_reset_whatever_the_driver_says(well) -> None:

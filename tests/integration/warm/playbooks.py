@@ -31,6 +31,18 @@ PLAYBOOKS: dict[str, str] = {
   gather_facts: false
   tasks: [{name: Fail, ansible.builtin.fail: {msg: as it should}}]
 """,
+    # retry_with_backoff waits so, and nobody is at a terminal.
+    "pause": """
+- hosts: node-a
+  gather_facts: false
+  tasks:
+    - name: Begin
+      ansible.builtin.set_fact: {began: "{{ now(utc=true).timestamp() }}"}
+    - name: Pause
+      ansible.builtin.pause: {seconds: 2}
+    - name: See that it took its time
+      ansible.builtin.assert: {that: now(utc=true).timestamp() - began | float >= 2}
+""",
     "broken": "- hosts: node-a\n  tasks: [{name: No such thing, no.such.module: {}}]\n",
     # Ansible calls it a success to have found nobody.
     "nobody": "- hosts: node-z\n  gather_facts: false\n  tasks: [{name: Never, ansible.builtin.ping: {}}]\n",

@@ -22,7 +22,8 @@ from tests.support.servers.waiting import until
 
 
 @pytest.mark.parametrize(
-    ("playbook", "rc"), [("fail", 2), ("broken", 4), ("unreachable", 4), ("absent", 1), ("nobody", 1), ("observe", 0)]
+    ("playbook", "rc"),
+    [("fail", 2), ("broken", 4), ("unreachable", 4), ("absent", 1), ("nobody", 1), ("observe", 0), ("pause", 0)],
 )
 def test_results_are_those_of_a_cold_start(place: Place, warmer: Warmer, playbook: str, rc: int) -> None:
     runs = [place.start(spawn, playbook) for spawn in (run_directory.spawn, warmer.spawn)]

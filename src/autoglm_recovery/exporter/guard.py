@@ -13,6 +13,7 @@ import base64
 import binascii
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from autoglm_recovery.exporter.web_config import WebConfig, WebConfigError, load
 
 log = structlog.get_logger()
 
-# What a file is known by: its inode, size and time of change; nothing where it is not there.
-_Look = tuple[tuple[int, int, int], ...]
+# What a file is known by: its inode, size and time of change, of its mode too; zeros where it is not there.
+_Looks = dict[Path, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class WebGuard:
         self._path = path
         self._lock = threading.Lock()
         self._passwords = PasswordChecker()
-        self._in_force = _read(path)
-        self._looked = self._look()
+        self._looked: _Looks = {}
+        self._in_force = self._read(may_be_empty=True)
 
     def context(self) -> ssl.SSLContext | None:
         """Return what a new connection is encrypted with, if it is."""
@@ -64,32 +65,32 @@ class WebGuard:
 
     def _newest(self) -> _InForce:
         with self._lock:
-            looked = self._look()
-            if looked != self._looked:
-                self._looked = looked
+            if _look(self._looked) != self._looked:
                 try:
-                    self._in_force = _read(self._path)
-                    # It may name other files.
-                    self._looked = self._look()
+                    self._in_force = self._read()
                 except WebConfigError as error:
                     log.warning(
                         "the web configuration has changed and cannot be used; the one before goes on", error=str(error)
                     )
             return self._in_force
 
-    def _look(self) -> _Look:
-        tls = self._in_force.config.tls
-        return tuple(_identity(path) for path in (self._path, *(tls.files if tls else ())))
+    def _read(self, may_be_empty: bool = False) -> _InForce:
+        """Look at each file, and then read it: so what changes in between is seen later, and what is mended too."""
+        self._looked = _look([self._path])
+        config = load_web_config(self._path, may_be_empty)
+        if config.users:
+            try:
+                check_crypt()
+            except NoCryptError as error:
+                raise WebConfigError(f"{self._path}: {error}") from None
+        if config.tls is None:
+            return _InForce(config, None)
+        self._looked |= _look(config.tls.files)
+        return _InForce(config, config.tls.context())
 
 
-def _read(path: Path) -> _InForce:
-    config = load_web_config(path)
-    if config.users:
-        try:
-            check_crypt()
-        except NoCryptError as error:
-            raise WebConfigError(f"{path}: {error}") from None
-    return _InForce(config, config.tls.context() if config.tls else None)
+def _look(paths: Iterable[Path]) -> _Looks:
+    return {path: _identity(path) for path in paths}
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -97,4 +98,4 @@ def _identity(path: Path) -> tuple[int, int, int]:
         about = path.stat()
     except OSError:
         return (0, 0, 0)
-    return (about.st_ino, about.st_size, about.st_mtime_ns)
+    return (about.st_ino, about.st_size, about.st_ctime_ns)

@@ -83,7 +83,7 @@ class WebConfig:
     users: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_web_config(path: Path) -> WebConfig:
+def load_web_config(path: Path, may_be_empty: bool = True) -> WebConfig:
     """Read the file.  Raises WebConfigError."""
     try:
         document = bounded_yaml.load(path.read_bytes())
@@ -91,6 +91,8 @@ def load_web_config(path: Path) -> WebConfig:
         raise WebConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise WebConfigError(f"{path} is no YAML: {error}") from error
+    if document is None and not may_be_empty:
+        raise WebConfigError(f"{path} is empty, as while it is written; {{}} is what asks for nothing")
     try:
         return parse_web_config(document, path.parent)
     except WebConfigError as error:

@@ -10,16 +10,17 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
-from autoglm_recovery.exporter import connections, passwords
+from autoglm_recovery.exporter import connections, guard, passwords
 from autoglm_recovery.exporter.guard import WebGuard
 from autoglm_recovery.exporter.http import ExporterServer
-from autoglm_recovery.exporter.web_config import WebConfig, WebConfigError, parse_web_config
+from autoglm_recovery.exporter.web_config import TlsServer, WebConfig, WebConfigError, parse_web_config
 from tests.support.servers.authority import Authority
 from tests.support.tooling.prometheus_tools import tool
 
@@ -144,6 +145,49 @@ def test_what_changes_is_read_and_what_cannot_be_used_is_not(site: Site) -> None
         site.ask()
 
 
+def test_a_file_that_is_being_written_opens_nothing(site: Site) -> None:
+    site.configure(basic_auth_users={"prometheus": HASH})
+    site.serve()
+    site.path.write_text("")
+    assert site.ask().status_code == 401
+    assert site.ask(auth=("prometheus", "hunter2")).status_code == 200
+
+
+def test_what_was_refused_is_read_once_what_it_names_is_there(site: Site) -> None:
+    site.configure()
+    site.serve()
+    site.configure(
+        tls_server_config={"cert_file": "late.crt", "key_file": "late.key"}, basic_auth_users={"prometheus": HASH}
+    )
+    assert site.ask().status_code == 200
+    site.authority.sign("exporter", file="late")
+    assert site.ask().status_code == 401
+
+
+def test_what_changes_while_it_is_read_is_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.configure()
+    real = TlsServer.context
+
+    def changing(tls: TlsServer) -> ssl.SSLContext:
+        monkeypatch.undo()
+        context = real(tls)
+        site.configure(basic_auth_users={"prometheus": HASH})
+        return context
+
+    monkeypatch.setattr(TlsServer, "context", changing)
+    site.serve()
+    assert site.ask().status_code == 401
+
+
+def test_a_file_that_becomes_readable_is_read(tmp_path: Path) -> None:
+    """The look tells it, by the time of the inode's change alone: root, as which tests run, reads it in any case."""
+    path = tmp_path / "web.yml"
+    path.write_text("{}")
+    before = guard._look([path])
+    path.chmod(0o640)
+    assert guard._look([path]) != before
+
+
 @pytest.mark.parametrize(
     ("document", "says"),
     [
@@ -204,6 +248,11 @@ def test_bcrypt_is_that_of_everybody_else() -> None:
         assert not passwords.matches(password + "x", hashed)
         # C would stop reading there.
         assert not passwords.matches(password + "\0x", hashed)
+
+
+def test_several_threads_do_not_spoil_what_each_other_computes() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda _: passwords.matches("hunter2", HASH), range(200)))
 
 
 def test_a_slow_hash_is_computed_once_for_a_password_that_is_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,9 +183,11 @@ def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None
     assert host.show(unit, "ExecMainPID") == before
 
     # As a run that died before its handlers leaves it: written, and not in force.
-    host.said("touch /etc/systemd/system/prometheus-node-exporter.service.d/autoglm.conf")
-    site.play("node_exporter", **variables).went_well(changed=True)
-    assert host.show(unit, "ExecMainPID") != before
+    for written in ("/etc/systemd/system/prometheus-node-exporter.service.d/autoglm.conf", "/etc/node_exporter/web.yml"):
+        before = host.show(unit, "ExecMainPID")
+        host.said(f"touch {written}")
+        site.play("node_exporter", **variables).went_well(changed=True)
+        assert host.show(unit, "ExecMainPID") != before
 
     # The image has the package: it was there before.
     site.play("node_exporter", state="absent").went_well(changed=True)

@@ -183,7 +183,7 @@ def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None
     assert host.show(unit, "ExecMainPID") == before
 
     # As a run that died before its handlers leaves it: written, and not in force.
-    for written in ("/etc/systemd/system/prometheus-node-exporter.service.d/autoglm.conf", "/etc/node_exporter/web.yml"):
+    for written in (f"/etc/systemd/system/{unit}.d/autoglm.conf", "/etc/node_exporter/web.yml"):
         before = host.show(unit, "ExecMainPID")
         host.said(f"touch {written}")
         site.play("node_exporter", **variables).went_well(changed=True)

@@ -56,6 +56,7 @@ def changed(done: subprocess.CompletedProcess[str]) -> int:
 @pytest.fixture
 def empty() -> FakeAwx:
     fake = FakeAwx()
+    fake.playbooks = {f"playbooks/{name}.yml" for name in ("restart_process", "quarantine_node", "rolling_restart")}
     machine = fake.all("credential_types", name="Machine")[0]
     fake.add("credentials", name="fleet-key", credential_type=machine["id"], inputs={"ssh_key_data": "$encrypted$"})
     return fake
@@ -118,6 +119,20 @@ def test_another_organization_may_have_the_same_names(empty: FakeAwx) -> None:
         changed(set_up(server))
     mine = empty.all("inventories", organization=empty.all("organizations", name="Default")[0]["id"])[0]
     assert {template["inventory"] for template in empty.all("job_templates")} == {mine["id"]}
+
+
+def test_a_repository_without_rolling_restart_needs_no_template_for_it(empty: FakeAwx) -> None:
+    empty.playbooks.remove("playbooks/rolling_restart.yml")
+    with running(empty) as server:
+        refused = set_up(server)
+        assert refused.returncode != 0
+        assert "Playbook not found for project." in refused.stdout
+        done = set_up(server, given=[*GIVEN, "awx_rolling_restart=false"])
+        assert done.returncode == 0, done.stdout
+    assert {template["name"] for template in empty.all("job_templates")} == {
+        "autoglm restart_process",
+        "autoglm quarantine_node",
+    }
 
 
 def test_check_mode_on_an_awx_that_has_nothing_changes_nothing_and_fails_nowhere(empty: FakeAwx) -> None:

@@ -81,6 +81,8 @@ def _collection(awx: FakeAwx, method: str, path: str, kind: str, query: Sequence
     if method != "POST" or kind in ("jobs", "workflow_jobs", "job_events"):
         raise _NOT_ALLOWED
     _check_fields(kind, body)
+    if kind == "job_templates":
+        _check_playbook(awx, KINDS[kind] | body)
     if any(_same_place(kind, item, body) for item in awx.all(kind)):
         raise Refused(400, {"__all__": [f"{TYPES[kind]} with this Name already exists."]})
     return 201, shown(awx, kind, awx.add(kind, **body))
@@ -104,12 +106,25 @@ def _check_fields(kind: str, body: Mapping[str, Any]) -> None:
         raise Refused(400, {"image": ["This field is required."]})
 
 
+def _check_playbook(awx: FakeAwx, template: Mapping[str, Any]) -> None:
+    project = awx.get("projects", template["project"] or 0)
+    if project is None:
+        raise Refused(400, {"project": ["This field is required."]})
+    if not template["playbook"]:
+        raise Refused(400, {"playbook": ["Must select playbook for project."]})
+    if not project["allow_override"] and template["playbook"] not in awx.playbooks:
+        raise Refused(400, {"playbook": ["Playbook not found for project."]})
+
+
 def _one(awx: FakeAwx, method: str, kind: str, found: dict[str, Any], body: Any) -> Answer:
     if method == "GET":
         return 200, shown(awx, kind, found)
     if method == "PATCH":
+        given = {key: value for key, value in body.items() if key in KINDS[kind]}
+        if kind == "job_templates":
+            _check_playbook(awx, found | given)
         with awx.lock:
-            found.update({key: value for key, value in body.items() if key in KINDS[kind]})
+            found.update(given)
         return 200, shown(awx, kind, found)
     if method == "DELETE":
         awx.delete(kind, found["id"])

@@ -162,6 +162,8 @@ class FakeAwx:
         self.forbidden_launch = False
         self.hidden_inventories = False
         self.migrating = False
+        # What the repository of each project holds, by paths in it.
+        self.playbooks: set[str] = set()
         # A cancel is carried out by the dispatcher, 1 to 20 s later in the trial; here after so many looks at the job.
         self.looks_until_cancelled = 2
         self.cancelled_soon: dict[int, int] = {}

@@ -43,7 +43,10 @@ PANELS = (
     ),
     Panel("Going on", "stat", (("", 'max(sum by (instance) (autoglm_incidents{state!~"resolved|closed"}))'),), width=4),
     Panel(
-        "Playbooks running", "stat", (("", "max(sum by (instance) (autoglm_runs_unfinished)) or vector(0)"),), width=4
+        "Playbooks running",
+        "stat",
+        (("", "max(sum by (instance) (autoglm_runs_unfinished)) or 0 * count(autoglm_loop_well)"),),
+        width=4,
     ),
     Panel("Oldest alert not looked at", "stat", (("", "max(autoglm_oldest_alert_waiting_seconds)"),), "s", 4, 30),
     Panel(

@@ -9,26 +9,29 @@ from autoglm_recovery.rules.dashboard import Panel
 from autoglm_recovery.rules.engine_metrics import REQUESTS, pattern
 
 _FIRING = 'ALERTS{alertstate="firing", failure_class!=""}'
+# Which always fires: without it no rule is evaluated, and that none fires says nothing.
+_WATCHDOG = 'ALERTS{alertname="Watchdog"}'
 _GPU = "{{host}} {{gpu}}"
 
+# A number is 0 only where something was read that says so: without samples there is none.
 FLEET_PANELS = (
-    Panel("Hosts not heard", "stat", (("", 'count(up{job="node"} == 0) or vector(0)'),), width=4, red_above=1),
-    Panel("Engines not heard", "stat", (("", 'count(up{job="inference"} == 0) or vector(0)'),), width=4, red_above=1),
+    Panel("Hosts not heard", "stat", (("", 'sum(1 - up{job="node"})'),), width=4, red_above=1),
+    Panel("Engines not heard", "stat", (("", 'sum(1 - up{job="inference"})'),), width=4, red_above=1),
     Panel(
         "GPUs not healthy",
         "stat",
-        (("", 'sum(autoglm_gpu_verdict{verdict!="healthy"}) or vector(0)'),),
+        (("", 'sum(autoglm_gpu_verdict{verdict!="healthy"})'),),
         width=4,
         red_above=1,
     ),
-    Panel("Alerts firing", "stat", (("", f"count({_FIRING}) or vector(0)"),), width=4, red_above=1),
+    Panel("Alerts firing", "stat", (("", f"count({_FIRING}) or 0 * count({_WATCHDOG})"),), width=4, red_above=1),
     Panel(
         "Taken out of traffic",
         "stat",
-        (("", "count(autoglm_service_taken_out_timestamp_seconds > 0) or vector(0)"),),
+        (("", "count(autoglm_service_taken_out_timestamp_seconds > 0) or 0 * count(autoglm_taken_out_readable == 1)"),),
         width=4,
     ),
-    Panel("Runs at work on hosts", "stat", (("", "sum(autoglm_host_at_work) or vector(0)"),), width=4),
+    Panel("Runs at work on hosts", "stat", (("", "sum(autoglm_host_at_work)"),), width=4),
     Panel(
         "What fires",
         "timeseries",

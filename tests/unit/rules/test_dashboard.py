@@ -72,6 +72,44 @@ def test_prometheus_can_read_every_query(promtool: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_number_is_told_where_nothing_was_read(promtool: str, tmp_path: Path) -> None:
+    """A 0 of nothing would be green."""
+    stats = [query for panel in (*PANELS, *FLEET_PANELS) if panel.kind == "stat" for _, query in panel.queries]
+    nothing = [{"expr": query, "eval_time": "1m", "exp_samples": []} for query in stats]
+    counted = {
+        'sum(1 - up{job="node"})': 1,
+        'sum(autoglm_gpu_verdict{verdict!="healthy"})': 0,
+        next(query for query in stats if "ALERTS" in query): 0,
+        next(query for query in stats if "taken_out" in query): 0,
+    }
+    assert counted.keys() <= set(stats)
+    something = [
+        {"expr": query, "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": value}]}
+        for query, value in counted.items()
+    ]
+    series = {
+        'up{job="node", host="a"}': "1 1",
+        'up{job="node", host="b"}': "0 0",
+        'autoglm_gpu_verdict{host="a", verdict="healthy"}': "1 1",
+        'autoglm_gpu_verdict{host="a", verdict="failed"}': "0 0",
+        'ALERTS{alertname="Watchdog", alertstate="firing"}': "1 1",
+        "autoglm_taken_out_readable": "1 1",
+    }
+    tests = [
+        {"interval": "1m", "promql_expr_test": nothing},
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": something,
+        },
+    ]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"tests": tests}))
+    done = subprocess.run(
+        [promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("panels", [PANELS, FLEET_PANELS], ids=["receiver", "fleet"])
 def test_no_panel_lies_over_another(panels: tuple[Panel, ...]) -> None:
     taken: set[tuple[int, int]] = set()

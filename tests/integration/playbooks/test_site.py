@@ -69,6 +69,16 @@ def test_pages_are_where_browsers_reach_them(tmp_path: Path) -> None:
     assert "Prometheus" not in said.partition("What to open")[2]
 
 
+def test_a_page_that_was_not_installed_is_not_told_of_as_one_that_was(tmp_path: Path) -> None:
+    """A host that failed in an earlier play is passed over by its own, and the last one is played all the same."""
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("autoglm_receiver: {hosts: {ops: {}}}")
+    said = play("site", inventory, "--tags", "always")[1]
+    assert "Console (ops)" in said
+    assert "NOT INSTALLED by this run" in said.partition("Console (ops)")[2]
+    assert "NOT INSTALLED" not in play("site", inventory, "--tags", "what-to-open")[1]
+
+
 def test_an_inventory_without_any_of_the_groups_is_an_error(tmp_path: Path) -> None:
     said = site(tmp_path, {"autoglm_monitorin": {"hosts": {"ops": {}}}})
     assert "has no host in any of the groups" in said

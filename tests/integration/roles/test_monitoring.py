@@ -96,8 +96,16 @@ def test_monitoring_comes_is_closed_to_strangers_keeps_what_works_and_goes(site:
     site.play("--check").refused("nothing was changed", "somebody has configured: /etc/prometheus/prometheus.yml")
     host.said("mv /root/prometheus.yml /etc/prometheus/")
 
+    # A line more than was meant would end the unit's command before it says who may ask.
+    site.play("--check", prometheus_external_url="https://ops\n").refused("nothing was changed", "external URLs")
+
     site.play("--check").went_well(changed=True)
     assert host.said(f"ls -d {FOLDER} 2>/dev/null || true") == ""
+
+    # What Prometheus refuses leaves Alertmanager, whose turn was before, as it is: closed to strangers.
+    site.play(scrape_configs=[{"job_name": "mine", "nonsense": 1}]).refused("Prometheus has its old files again")
+    assert "autoglm" in host.said("cat /etc/systemd/system/prometheus-alertmanager.service.d/autoglm.conf")
+    assert "autoglm" not in host.said("systemctl cat prometheus")
 
     site.play().went_well(changed=True)
     for unit, port in UNITS.items():
@@ -134,9 +142,18 @@ def test_monitoring_comes_is_closed_to_strangers_keeps_what_works_and_goes(site:
     assert host.said(f"cat {FOLDER}/alertmanager.yml") == whole
     assert site.receivers() == {"nobody", "autoglm"}
 
-    # Both packages were there before: they run as these say, with what was recorded.
+    # One who starts it with something else has the last word, and is not taken for it.
+    other = "/etc/systemd/system/prometheus-alertmanager.service.d/other.conf"
+    host.said(f"printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/prometheus-alertmanager\\n' > {other}")
+    site.play().refused("systemd starts prometheus-alertmanager with something else")
+    host.said(f"rm {other}")
+
+    # Both packages were there before: they run as these say, with what was recorded, and even where a first try died.
+    host.said("systemctl stop prometheus && rm /etc/systemd/system/prometheus.service.d/autoglm.conf")
+    host.said(f"touch {FOLDER}/mine.rules.yml")
     site.play(state="absent").went_well(changed=True)
-    assert host.said(f"ls -d {FOLDER} /etc/systemd/system/prometheus*.d 2>/dev/null || true") == ""
+    assert host.said("ls -d /etc/systemd/system/prometheus*.d 2>/dev/null || true") == ""
+    assert host.said(f"find {FOLDER} -mindepth 1").strip() == f"{FOLDER}/mine.rules.yml"
     assert host.said("find /etc/grafana -name '*autoglm*'") == ""
     assert "autoglm" not in host.show("prometheus", "ExecStart")
     assert host.show("prometheus", "ActiveState") == "active"

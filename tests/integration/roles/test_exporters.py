@@ -189,6 +189,16 @@ def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None
         site.play("node_exporter", **variables).went_well(changed=True)
         assert host.show(unit, "ExecMainPID") != before
 
+    # Another program has the address, and answers there.
+    host.said(
+        f"systemctl stop {unit}; mkdir /run/other && touch /run/other/metrics;"
+        " systemd-run --quiet --unit=other python3 -m http.server --bind 127.0.0.1 --directory /run/other 9100"
+    )
+    until("the other one", lambda: "200" in host.said("curl -sI http://127.0.0.1:9100/metrics || true"))
+    plain = {**variables, "tls_cert": "", "tls_key": "", "basic_auth_users": {}}
+    site.play("node_exporter", **plain).refused("ends again and again", "address already in use")
+    host.said("systemctl stop other")
+
     # The image has the package: it was there before.
     site.play("node_exporter", state="absent").went_well(changed=True)
     until(

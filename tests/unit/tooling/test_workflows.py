@@ -59,6 +59,13 @@ def test_a_workflow_may_only_read_and_pins_what_it_uses(name: str) -> None:
     assert all(re.fullmatch(r"actions/[\w-]+@v\d+", each) for each in used)
 
 
+def test_molecule_has_the_history_out_of_which_a_scenario_installs_a_release() -> None:
+    played = [path.read_text("utf-8") for path in (CHECKOUT / "molecule").glob("*/*.yml")]
+    assert any(re.search(r"git .* archive ", text) for text in played), "else a checkout of one commit would do"
+    (checkout,) = (step for step in steps(WORKFLOWS["molecule"]) if "actions/checkout@" in step.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
+
+
 def test_workflows_do_not_ship() -> None:
     ignored = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text("utf-8"))["build_ignore"]
     assert any(fnmatch(".github", pattern) for pattern in ignored)

@@ -41,6 +41,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fleet.parent
 
 
+def test_what_is_made_in_the_checkout_does_not_leave_it_by_accident() -> None:
+    """The receiver's key is there: neither a commit nor an archive takes it along."""
+    assert "\nmkdir fleet\n" in PAGE
+    assert "-f fleet/receiver_key" in PAGE
+    assert "/fleet/" in (CHECKOUT / ".gitignore").read_text("utf-8").splitlines()
+    assert "fleet" in yaml.safe_load((CHECKOUT / "galaxy.yml").read_text("utf-8"))["build_ignore"]
+
+
 @pytest.mark.slow
 def test_policy_and_inventory_have_no_mistake(folder: Path) -> None:
     done = run(str(BIN / "autoglm"), "check", "fleet/auto-recovery.yaml", "-i", "fleet/inventory.yml", cwd=folder)

@@ -15,8 +15,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.tooling import interpreters
 from tests.support.tooling.interpreters import Interpreter
 from tests.support.tooling.workplace import StepFailedError, Workplace
+
+# What the newest ansible-core asks for, and so do the tools that are made for it.
+NEWER_PYTHON = (3, 12)
+# What a step says that needs one.
+LEFT_OUT = "left out: there is no Python 3.12 or newer here"
+
+
+def on_newer_python(name: str, requirements: Sequence[str]) -> Workplace | None:
+    """Return an environment of the newest Python, as ``kept`` does, or nothing where it is older than that."""
+    python = interpreters.newest(NEWER_PYTHON)
+    return kept(name, python, requirements) if python else None
 
 
 def kept(name: str, python: Interpreter, requirements: Sequence[str]) -> Workplace:

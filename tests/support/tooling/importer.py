@@ -10,12 +10,11 @@ import re
 import tempfile
 from pathlib import Path
 
-from tests.support.tooling import environments, interpreters
+from tests.support.tooling import environments
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # It wants an older attrs than our tests do. ansible-core is that of the importer's own images or newer.
 REQUIREMENTS = ("galaxy-importer==0.4.44", "ansible-core==2.21.5", "ansible-lint==26.10.1")
-OLDEST_PYTHON = (3, 12)
 # ansible-test's turn is the step sanity: the importer runs it in a container of its own.
 CONFIGURATION = """\
 [galaxy-importer]
@@ -35,10 +34,9 @@ DOCUMENTED = {"module", "lookup", "filter", "inventory", "eda/plugins/event_filt
 
 def run(workplace: Workplace) -> str:
     """Import the archive; every complaint fails, and so does content that it finds no documentation of."""
-    newer = [each for each in interpreters.find() if each.version >= OLDEST_PYTHON]
-    if not newer:
-        return "left out: there is no Python 3.12 or newer here"
-    importer = environments.kept("galaxy-importer", newer[-1], REQUIREMENTS)
+    importer = environments.on_newer_python("galaxy-importer", REQUIREMENTS)
+    if importer is None:
+        return environments.LEFT_OUT
     with tempfile.TemporaryDirectory(prefix="autoglm-importer-") as temporary:
         folder = Path(temporary)
         workplace.read(workplace.program("ansible-galaxy"), "collection", "build", "--output-path", temporary)

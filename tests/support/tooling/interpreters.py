@@ -44,6 +44,12 @@ def find(path: str | None = None, home: Path | None = None) -> list[Interpreter]
     return sorted(found.values())
 
 
+def newest(at_least: tuple[int, int]) -> Interpreter | None:
+    """Return the newest that there is, or nothing where it is older than that."""
+    found = [each for each in find() if each.version >= at_least]
+    return found[-1] if found else None
+
+
 def _folders(path: str, home: Path) -> list[Path]:
     on_path = [Path(folder) for folder in path.split(os.pathsep) if folder]
     pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")

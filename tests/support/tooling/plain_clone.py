@@ -9,20 +9,18 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.support.tooling import environments, interpreters
+from tests.support.tooling import environments
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 REQUIREMENTS = ("ansible-lint==26.10.1", "ansible-core==2.21.5")
-OLDEST_PYTHON = (3, 12)
 PASSED = "Profile 'production' was required, and it passed."
 
 
 def lint(workplace: Workplace) -> str:
     """Lint what is committed, with the production profile, in a clone of its own and with an empty home folder."""
-    newer = [each for each in interpreters.find() if each.version >= OLDEST_PYTHON]
-    if not newer:
-        return "left out: there is no Python 3.12 or newer here"
-    linter = environments.kept("ansible-lint", newer[-1], REQUIREMENTS)
+    linter = environments.on_newer_python("ansible-lint", REQUIREMENTS)
+    if linter is None:
+        return environments.LEFT_OUT
     with tempfile.TemporaryDirectory(prefix="autoglm-clone-") as temporary:
         clone = Path(temporary) / "recovery"
         workplace.read("git", "clone", "--quiet", str(CHECKOUT), str(clone), cwd=Path(temporary))

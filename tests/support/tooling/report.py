@@ -21,7 +21,7 @@ from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 
 # "===== 42 passed, 1 skipped in 8.01s ====="
 _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
-# Several times what the longest takes on a machine with nothing else to do.
+# Nearly twice what the longest, integration, takes with nothing else to do; beside the steps that compute, all but.
 LONGEST_PYTEST_RUN = 40 * 60
 _TESTS_FAILED = 1
 SLOWEST = "--durations=10"

@@ -10,6 +10,7 @@ import argparse
 from bench import (
     checkpoint,
     exporter,
+    failure_mix,
     first_task,
     gpu_health,
     kernel_lines,
@@ -29,6 +30,7 @@ BENCHES = {
     "kernel_lines": kernel_lines.main,
     "gpu_health": gpu_health.main,
     "exporter": exporter.main,
+    "failure_mix": failure_mix.main,
 }
 
 

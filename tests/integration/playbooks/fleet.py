@@ -143,8 +143,9 @@ class Fleet:
         )  # fmt: skip
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """The environment of a playbook."""
-        return {**environment(), "ANSIBLE_LOCALHOST_WARNING": "false", **variables}
+        """The environment of a playbook: facts are variables, as where nobody has the ansible.cfg of this checkout."""
+        defaults = {"ANSIBLE_INJECT_FACT_VARS": "True", "ANSIBLE_LOCALHOST_WARNING": "false"}
+        return {**environment(), **defaults, **variables}
 
     def end(self) -> None:
         """End what is left of runs, and the services, which bear the mark of their PID files."""

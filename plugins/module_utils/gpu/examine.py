@@ -40,6 +40,7 @@ class ExamineOptions:
     kernel_lines: C(auto) (the verdict does not need the log), C(required), C(never).  kernel_window: seconds.
     kernel_since: seconds since the epoch, the time of the last repair; what the kernel logged before is past.
     overrides: the fleet's own word on codes, as faults/catalogue/numbers.py takes it.
+    also: groups to read beside PLAN.
     """
 
     library: str | None = None
@@ -52,6 +53,7 @@ class ExamineOptions:
     kernel_since: float | None = None
     overrides: Overrides = field(default_factory=dict)
     command_timeout: float = 10.0
+    also: tuple[str, ...] = ()
 
 
 def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner = run) -> dict[str, Any]:  # noqa: B008  # frozen
@@ -60,7 +62,7 @@ def examine(asked: ExamineOptions, roots: Roots = Roots(), run_command: Runner =
     check_overrides(asked.overrides)
     units = [systemctl.unit_name(name) for name in asked.services]
     with NvmlSession(asked.library, asked.device_timeout, asked.total_timeout, children.FORK, roots.proc) as session:
-        seen = snapshot.take(session, roots, PLAN)
+        seen = snapshot.take(session, roots, (*PLAN, *asked.also))
         owners = _read_owners(seen, roots.proc)
         if _has_ghosts(owners):
             owners = _look_again(session, seen, roots.proc)

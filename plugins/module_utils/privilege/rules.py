@@ -13,7 +13,7 @@ An option of a module is one of three things here:
 An option is free only if the module joins it to no path, expands nothing in it and starts no program that it names.
 
 A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(checkpoints), C(evidence),
-C(gpus), C(notes), C(commands). See C(autoglm root).
+C(gpus), C(resets), C(notes), C(commands). See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -108,6 +108,14 @@ RULES: Mapping[str, ModuleRule] = {
         _names(
             f"{_GPU_FREE} expected_driver expected_persistence expected_ecc expected_mig expected_pcie_width "
             "expected_pcie_generation expected_nvlinks busy_percent thresholds kernel_since overrides"
+        ),
+    ),
+    # Not which nvidia-smi, nor where the note is: root runs the one, and believes the other.
+    f"{OURS}gpu_reset": ModuleRule(
+        (BoundOptions("resets", ("services",), optional=True),),
+        _names(
+            "state gpus recommended_only reset_timeout back_timeout device_timeout total_timeout timeout kernel_lines "
+            "kernel_window expected_gpus"
         ),
     ),
     f"{OURS}nvlink_check": ModuleRule(

@@ -24,6 +24,8 @@ _OF_SERVICE = (
     *("unit", "container", "container_runtime", "pid_file", "start_command", "log_file", "user", "working_dir"),
     *("environment", "engine", "engine_options", "url", "ca_path", "cache_paths"),
 )
+# How gpu_reset tells a service's processes from strangers.
+_HOLDING = ("name", "unit", "container", "container_runtime", "pid_file")
 _MARKS = "/var/lib/autoglm/taken-out"
 
 
@@ -46,6 +48,7 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
         "checkpoints": [_checkpoint(host, service) for service in services if service.get("checkpoint")],
         "evidence": [{"dest": variables.get("autoglm_evidence_dir")}],
         "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
+        "resets": [{"services": [{key: service[key] for key in _HOLDING if service.get(key)} for service in services]}],
         "notes": [{"path": mark} for mark in marks],
         "commands": [{"_raw_params": "date +%s"}, *_containers(services)],
     }

@@ -39,6 +39,8 @@ layout      persistence, mig_enabled, mig_pending, mig_devices [{index, uuid, na
             errors}]
 processes   processes_{compute,graphics,mps} [{pid, used_bytes, gi, ci}]
 NVLink      nvlink_count, nvlinks [{link, up, remote, remote_type}]
+modes       virtualization (0 none, 1 passed through, 2 and above vGPU), display_active, power_management_limit_mw;
+            where the plan has modes.MODES, which PLAN has not
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ PROCESS = {
 POOLS = {"chat": {"min_available": 2, "balancer": {"kind": "haproxy", "socket": "/run/haproxy.sock", "backend": "llm"}}}
 HOSTS = {"node-a": {"autoglm_services": [UNIT, PROCESS], "autoglm_pools": POOLS}}
 DECLARED = declaration("node-a", HOSTS)
+HOLDING = [{"name": "llama", "unit": "llama.service"}, {"name": "old", "pid_file": "/run/old.pid"}]
 NOTE = DECLARED["notes"][0]["path"]
 SOCKET = "/run/haproxy.sock"
 ENGINE = {"engine": "llama_cpp", "url": "http://127.0.0.1:8080"}
@@ -72,6 +73,8 @@ def why(module: str, **options: Any) -> str | None:
         ("drain_inference", {**DRAINED, "state": "active", "min_available": None}),
         ("checkpoint_model", {**SAVED, "timeout": 30}),
         ("gpu_health", {"services": ["llama.service"]}),
+        ("gpu_reset", {"state": "reset", "gpus": ["GPU-0"], "services": HOLDING, "reset_timeout": 120}),
+        ("gpu_reset", {"state": "restored"}),
         ("taken_out", {"path": NOTE, "state": "present", "service": "llama", "incident": "7"}),
         ("taken_out", {"path": NOTE, "state": "queried"}),
         ("drain_inference", {"state": "queried", "balancer": DRAINED["balancer"]}),
@@ -119,6 +122,10 @@ def test_what_our_playbooks_do_is_admitted(module: str, options: dict[str, Any])
         ("gpu_health", {"nvml_library": "/tmp/evil.so"}),
         ("gpu_health", {"services": ["ssh.service"]}),
         ("nvlink_check", {"state_dir": "/etc"}),
+        ("gpu_reset", {"state": "reset", "gpus": ["GPU-0"], "executable": "/tmp/nvidia-smi"}),
+        ("gpu_reset", {"state": "reset", "gpus": ["GPU-0"], "nvml_library": "/tmp/libnvidia-ml.so.1"}),
+        ("gpu_reset", {"state": "restored", "note": "/tmp/note.json"}),
+        ("gpu_reset", {"state": "planned", "gpus": ["GPU-0"], "services": [{"name": "all", "unit": "sshd.service"}]}),
         ("fence", {"host": "a", "directory": "/etc"}),
         ("host_lock", {"host": "a", "directory": "/etc"}),
         ("taken_out", {"path": "/etc/cron.d/a", "state": "present", "service": "llama"}),

@@ -27,6 +27,9 @@ _CLIENTS = {
 }
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _TLS_KEYS = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version")
+# How the roles' file begins and ends (roles/exporter_common/vars/main.yml).  Cut between its two parts it is valid, and
+# open to everybody or not encrypted; a file of somebody else does not tell where it ends.
+_BEGINS, _ENDS = b"# Written by a role of autoglm.recovery. Its last line is: # whole", b"# whole"
 _KEYS = ("tls_server_config", "basic_auth_users", "http_server_config")
 
 
@@ -86,11 +89,14 @@ class WebConfig:
 def load_web_config(path: Path, may_be_empty: bool = True) -> WebConfig:
     """Read the file.  Raises WebConfigError."""
     try:
-        document = bounded_yaml.load(path.read_bytes())
+        text = path.read_bytes()
+        document = bounded_yaml.load(text)
     except OSError as error:
         raise WebConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise WebConfigError(f"{path} is no YAML: {error}") from error
+    if text.startswith(_BEGINS) and text.rstrip(b"\n").rpartition(b"\n")[2] != _ENDS:
+        raise WebConfigError(f"{path} does not end as it says at its beginning that it does, as while it is written")
     if document is None and not may_be_empty:
         raise WebConfigError(f"{path} is empty, as while it is written; {{}} is what asks for nothing")
     try:

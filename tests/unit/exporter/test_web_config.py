@@ -24,6 +24,7 @@ from autoglm_recovery.exporter.web_config import TlsServer, WebConfig, WebConfig
 from tests.support.servers.authority import Authority
 from tests.support.tooling.prometheus_tools import tool
 
+ROLES = Path(__file__).parents[3] / "roles"
 # Of the password "hunter2".
 HASH = "$2y$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm"
 # Vectors that crypt_blowfish is published with.
@@ -151,6 +152,23 @@ def test_a_file_that_is_being_written_opens_nothing(site: Site) -> None:
     site.path.write_text("")
     assert site.ask().status_code == 401
     assert site.ask(auth=("prometheus", "hunter2")).status_code == 200
+
+
+def test_a_file_of_the_roles_that_was_cut_opens_nothing(site: Site) -> None:
+    role = yaml.safe_load((ROLES / "exporter_common/vars/main.yml").read_text())
+    site.configure(basic_auth_users={"prometheus": HASH})
+    parts = yaml.safe_load(site.path.read_text())
+    tls, users = (yaml.safe_dump({key: parts[key]}) for key in ("tls_server_config", "basic_auth_users"))
+    whole = f"{role['__exporter_common_begins']}\n{tls}{users}{role['__exporter_common_ends']}\n"
+    site.path.write_text(whole)
+    site.serve()
+    lines = whole.splitlines(keepends=True)
+    for count in range(len(lines)):
+        site.path.write_text("".join(lines[:count]))
+        assert site.ask().status_code == 401, count
+    assert site.ask(auth=("prometheus", "hunter2")).status_code == 200
+    site.path.write_text(whole.replace(users, ""))
+    assert site.ask().status_code == 200
 
 
 def test_what_was_refused_is_read_once_what_it_names_is_there(site: Site) -> None:

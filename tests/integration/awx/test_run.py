@@ -425,7 +425,9 @@ def _workflow(awx: Running, **node_template: Any) -> dict[str, Any]:
     template.update(node_template)
     asks = {"ask_limit_on_launch": True, "ask_variables_on_launch": True}
     workflow = awx.awx.add("workflow_job_templates", name="heal", inventory=template["inventory"], **asks)
-    awx.awx.add("workflow_nodes", workflow_job_template=workflow["id"], unified_job_template=template["id"])
+    awx.awx.add(
+        "workflow_job_template_nodes", workflow_job_template=workflow["id"], unified_job_template=template["id"]
+    )
     return workflow
 
 

@@ -11,20 +11,26 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoglm_recovery.receiver.runs.awx.launcher import AwxLauncher
+from autoglm_recovery.receiver.runs.awx.settings import Template
 from tests.integration.awx.driving import Kept, settings
-from tests.support.fake_awx import FakeAwx, running
+from tests.support.fake_awx import FakeAwx, projects, running, workflows
+from tests.support.fake_awx.api import answer
 from tests.support.fake_awx.server import Running
+from tests.support.fake_awx.state import APPROVALS, NOTIFICATIONS
 from tests.support.servers.misleading import MISLEADING
 from tests.support.tooling.awx_collection import awx_collection
 
 CHECKOUT = Path(__file__).parents[3]
+# Of each kind one or two: a module takes its seconds.
 GIVEN = ["awx_project_url=https://git.example.com/recovery.git", 'awx_actions=["restart_process", "quarantine_node"]',
+         'awx_for_people=["rolling_restart"]', 'awx_approved=["restart_process"]',
          "awx_receiver_url=https://receiver.example.com", "awx_receiver_token=a-secret-of-the-receiver",
-         "awx_machine_credential=fleet-key",
+         "awx_machine_credential=fleet-key", "awx_notify_url=https://chat.example.com/hook",
          "awx_execution_environment_image=registry.example.com/autoglm-ee:1"]  # fmt: skip
 
 
@@ -42,7 +48,7 @@ def set_up(server: Running, *options: str, given: list[str] = GIVEN) -> subproce
 
 def _json(one: str) -> str:
     name, _, value = one.partition("=")
-    return f"{{{name!r}: {value if value.startswith('[') else repr(value)}}}".replace("'", '"')
+    return f"{{{name!r}: {value if value.startswith(('[', '{')) else repr(value)}}}".replace("'", '"')
 
 
 def changed(done: subprocess.CompletedProcess[str]) -> int:
@@ -56,7 +62,8 @@ def changed(done: subprocess.CompletedProcess[str]) -> int:
 @pytest.fixture
 def empty() -> FakeAwx:
     fake = FakeAwx()
-    fake.playbooks = {f"playbooks/{name}.yml" for name in ("restart_process", "quarantine_node", "rolling_restart")}
+    # What AWX finds in this repository, and an action that it does not have.
+    fake.playbooks = projects.playbooks(CHECKOUT) | {"playbooks/quarantine_node.yml"}
     machine = fake.all("credential_types", name="Machine")[0]
     fake.add("credentials", name="fleet-key", credential_type=machine["id"], inputs={"ssh_key_data": "$encrypted$"})
     return fake
@@ -66,7 +73,7 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
     inventory = tmp_path / "misleading.json"
     inventory.write_text(json.dumps({"all": {"vars": MISLEADING, "hosts": {"localhost": MISLEADING}}}))
     with running(empty) as server:
-        assert changed(set_up(server)) == 9
+        assert changed(set_up(server)) == 14
         (update,) = empty.all("inventory_updates")
         assert update["status"] == "successful", "the hosts are there before anything is launched"
         again = set_up(server, "-i", str(inventory))
@@ -99,17 +106,87 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
         Kept().launched(launcher)
         launcher.close()
         assert empty.all("jobs")[0]["job_template"] == template["id"]
+        told_by_a_webhook(empty)
+        begins_only_when_approved(empty, server, template)
+
+
+def told_by_a_webhook(empty: FakeAwx) -> None:
+    (webhook,) = empty.all("notification_templates")
+    assert webhook["notification_configuration"]["url"] == "https://chat.example.com/hook"
+    for template in (*empty.all("job_templates"), *empty.all("workflow_job_templates")):
+        assert {tuple(template[each]) for each in NOTIFICATIONS} == {(webhook["id"],)}
+    (workflow,) = empty.all("workflow_job_templates")
+    assert workflow[APPROVALS] == [webhook["id"]]
+
+
+def begins_only_when_approved(empty: FakeAwx, server: Running, template: dict[str, Any]) -> None:
+    """The receiver launches the workflow in place of the template; what it gives goes on to the action."""
+    below = "/api/v2/workflow_job_template_nodes/"
+    wrote = [line for line in server.seen if below in line and not line.startswith("GET")]
+    assert [re.sub(r"\d+/", "N/", line.replace(below, "")) for line in wrote] == [
+        "POST ", "POST ", "POST N/create_approval_template/", "POST N/success_nodes/", "PATCH N/",
+    ], "the action has its template last"  # fmt: skip
+    before = len(empty.all("jobs"))
+    wanted = Template("autoglm restart_process after approval", workflow=True)
+    launcher = AwxLauncher(settings(server.url, templates={"restart_process": wanted}))
+    kept = Kept()
+    kept.launched(launcher)
+    (workflow_job,) = empty.all("workflow_jobs")
+    empty.start(workflow_job)
+    workflows.walk(empty, workflow_job)
+    assert kept.look(launcher).why == "waits for May restart_process be done? to be approved in AWX"
+    assert len(empty.all("jobs")) == before
+    workflows.answer_approval(empty, workflow_job, "successful")
+    job = empty.all("jobs")[-1]
+    assert (len(empty.all("jobs")), job["job_template"], job["limit"]) == (before + 1, template["id"], "node-a")
+    given = json.loads(workflow_job["extra_vars"])
+    assert given["autoglm_target"]["host"] == "node-a"
+    assert json.loads(job["extra_vars"]) == given
+    empty.succeed(job)
+    workflows.walk(empty, workflow_job)
+    assert kept.ended(launcher).rc == 0
+    launcher.close()
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+def test_a_run_that_ended_on_the_way_leaves_no_workflow_that_acts_unasked(empty: FakeAwx, after: int) -> None:
+    """The requests that the playbook makes, in its order (see above); what does a launch begin after so many?"""
+    template = empty.add("job_templates", name="autoglm restart_process")
+    workflow = empty.add("workflow_job_templates", name="autoglm restart_process after approval")
+    below = "/api/v2/workflow_job_template_nodes/"
+    steps: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", below, {"workflow_job_template": workflow["id"], "identifier": "action"}),
+        ("POST", below, {"workflow_job_template": workflow["id"], "identifier": "approval"}),
+        ("POST", f"{below}{{approval}}/create_approval_template/", {"name": "May it?"}),
+        ("POST", f"{below}{{approval}}/success_nodes/", {"id": "{action}"}),
+        ("PATCH", f"{below}{{action}}/", {"unified_job_template": template["id"]}),
+    ]
+    empty.is_superuser = True
+    numbers: dict[str, int] = {}
+    for method, path, body in steps[:after]:
+        filled = {key: numbers["action"] if value == "{action}" else value for key, value in body.items()}
+        _, made = answer(empty, method, path.format(**numbers), [], filled)
+        if "identifier" in body:
+            numbers[body["identifier"]] = made["id"]
+    job = empty.add("workflow_jobs", workflow_job_template=workflow["id"], status="running")
+    workflows.walk(empty, job)
+    assert empty.all("jobs") == []
+    workflows.answer_approval(empty, job, "failed")
+    assert (empty.all("jobs"), job["status"]) == ([], "failed")
 
 
 def test_what_a_person_attached_stays(empty: FakeAwx) -> None:
-    only = [word for word in GIVEN if "receiver" not in word and "machine" not in word]
+    only = [word for word in GIVEN if not any(each in word for each in ("receiver", "machine", "notify", "approved"))]
+    only.append("awx_approved=[]")
     with running(empty) as server:
-        assert changed(set_up(server)) == 9
+        changed(set_up(server, given=only))
+        key = empty.all("credentials", name="fleet-key")[0]["id"]
         for template in empty.all("job_templates"):
-            template["credentials"].append(empty.all("credentials", name="fleet-key")[0]["id"])
-        attached = [list(template["credentials"]) for template in empty.all("job_templates")]
+            template["credentials"].append(key)
+            template["notification_templates_error"].append(7)
         assert changed(set_up(server, given=only)) == 0
-        assert [template["credentials"] for template in empty.all("job_templates")] == attached
+        for template in empty.all("job_templates"):
+            assert (template["credentials"], template["notification_templates_error"]) == ([key], [7])
 
 
 def test_another_organization_may_have_the_same_names(empty: FakeAwx) -> None:
@@ -121,18 +198,23 @@ def test_another_organization_may_have_the_same_names(empty: FakeAwx) -> None:
     assert {template["inventory"] for template in empty.all("job_templates")} == {mine["id"]}
 
 
-def test_a_repository_without_rolling_restart_needs_no_template_for_it(empty: FakeAwx) -> None:
+def test_every_playbook_that_people_or_the_receiver_launch_has_a_template(empty: FakeAwx) -> None:
+    """By default, and without a repository's rolling_restart where it has none."""
     empty.playbooks.remove("playbooks/rolling_restart.yml")
+    given = ["awx_project_url=https://git.example.com/recovery.git", "awx_approved=[]", "awx_inventory_path="]
     with running(empty) as server:
-        refused = set_up(server)
+        refused = set_up(server, given=given)
         assert refused.returncode != 0
         assert "Playbook not found for project." in refused.stdout
-        done = set_up(server, given=[*GIVEN, "awx_rolling_restart=false"])
+        done = set_up(server, given=[*given, "awx_rolling_restart=false"])
         assert done.returncode == 0, done.stdout
-    assert {template["name"] for template in empty.all("job_templates")} == {
-        "autoglm restart_process",
-        "autoglm quarantine_node",
-    }
+    ours = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")}
+    not_launched = {"awx_setup", "look_at_hosts", "try_run", "rolling_restart"}
+    made = {template["name"]: template["playbook"] for template in empty.all("job_templates")}
+    assert made == {f"autoglm {name}": f"playbooks/{name}.yml" for name in ours - not_launched}
+    asked = {template["name"]: template["survey_spec"].get("spec", []) for template in empty.all("job_templates")}
+    assert asked["autoglm site"] == []
+    assert [each["variable"] for each in asked["autoglm uninstall"]] == ["autoglm_uninstall", "autoglm_remove_data"]
 
 
 def test_check_mode_on_an_awx_that_has_nothing_changes_nothing_and_fails_nowhere(empty: FakeAwx) -> None:
@@ -143,7 +225,12 @@ def test_check_mode_on_an_awx_that_has_nothing_changes_nothing_and_fails_nowhere
 
 def test_what_is_missing_is_said_before_anything_is_created(empty: FakeAwx) -> None:
     with running(empty) as server:
-        done = set_up(server, given=["awx_actions=[]"])
-        assert done.returncode != 0
-        assert "Give awx_project_url" in done.stdout
+        for wrong in (
+            ["awx_actions=[]"],
+            [*GIVEN, 'awx_approved=["never_heard_of"]'],
+            [*GIVEN, 'awx_notify_on=["end"]'],
+        ):
+            done = set_up(server, given=wrong)
+            assert done.returncode != 0
+            assert "Give awx_project_url" in done.stdout
         assert not any(line.startswith("POST") for line in server.seen)

@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.support.fake_awx import launching, surveys
+from tests.support.fake_awx import attaching, launching, notifications, surveys, workflows
 from tests.support.fake_awx.lists import Refused, listing
-from tests.support.fake_awx.state import ENDED, KINDS, TYPES, FakeAwx
+from tests.support.fake_awx.state import APPROVALS, ENDED, KINDS, NOTIFICATIONS, TYPES, FakeAwx
 
 Answer = tuple[int, Any]
+_NOT_SHOWN = {"survey_spec", "credentials", "passwords_needed", *NOTIFICATIONS, APPROVALS}
 _NOT_FOUND = Refused(404, {"detail": "Not found."})
 _NOT_ALLOWED = Refused(405, {"detail": "Method not allowed."})
 _NO_PERMISSION = Refused(403, {"detail": "You do not have permission to perform this action."})
@@ -38,7 +39,7 @@ _SUBLISTS = {
     ("inventories", "groups"): ("groups", "inventory"),
     ("jobs", "job_events"): ("job_events", "job"),
     ("workflow_jobs", "workflow_nodes"): ("workflow_nodes", "workflow_job"),
-    ("workflow_job_templates", "workflow_nodes"): ("workflow_nodes", "workflow_job_template"),
+    ("workflow_job_templates", "workflow_nodes"): ("workflow_job_template_nodes", "workflow_job_template"),
 }
 
 
@@ -55,6 +56,9 @@ def answer(awx: FakeAwx, method: str, path: str, query: Sequence[tuple[str, str]
     if parts in ([""], ["ping"]):
         return 200, {"version": "24.6.1", "ha": False}
     kind = parts[0]
+    if parts == ["unified_job_templates"] and method == "GET":
+        items = [shown(awx, each, item, detail=False) for each in workflows.UNIFIED for item in awx.all(each)]
+        return 200, listing(path, items, query, set(workflows.UNIFIED_FIELDS), awx.related)
     if kind not in KINDS:
         raise NoSuchPage
     if method != "GET" and not _permitted(awx, parts[-1]):
@@ -78,9 +82,14 @@ def _collection(awx: FakeAwx, method: str, path: str, kind: str, query: Sequence
     if method == "GET":
         items = [shown(awx, kind, item, detail=False) for item in awx.all(kind)]
         return 200, listing(path, items, query, _fields(kind), awx.related)
-    if method != "POST" or kind in ("jobs", "workflow_jobs", "job_events"):
+    if method != "POST" or kind in ("jobs", "workflow_jobs", "job_events", "workflow_approval_templates"):
         raise _NOT_ALLOWED
+    body = {key: value for key, value in body.items() if key in KINDS[kind] and key not in attaching.LISTS}
+    if kind == "workflow_job_template_nodes":
+        return 201, shown(awx, kind, workflows.add_node(awx, body))
     _check_fields(kind, body)
+    if kind == "notification_templates":
+        body = notifications.checked(body, None)
     if kind == "job_templates":
         _check_playbook(awx, KINDS[kind] | body)
     if any(_same_place(kind, item, body) for item in awx.all(kind)):
@@ -120,9 +129,13 @@ def _one(awx: FakeAwx, method: str, kind: str, found: dict[str, Any], body: Any)
     if method == "GET":
         return 200, shown(awx, kind, found)
     if method == "PATCH":
-        given = {key: value for key, value in body.items() if key in KINDS[kind]}
+        given = {key: value for key, value in body.items() if key in KINDS[kind] and key not in attaching.LISTS}
         if kind == "job_templates":
             _check_playbook(awx, found | given)
+        if kind == "notification_templates":
+            given = notifications.checked(given, found)
+        if kind == "workflow_job_template_nodes":
+            given = workflows.changed_node(awx, found, given)
         with awx.lock:
             found.update(given)
         return 200, shown(awx, kind, found)
@@ -155,8 +168,15 @@ def _below(
         return _cancel(awx, found) if method == "POST" else (200, {"can_cancel": found["status"] not in ENDED})
     if what == "survey_spec" and kind in ("job_templates", "workflow_job_templates"):
         return _survey(awx, method, found, body)
-    if what == "credentials" and kind == "job_templates":
-        return _credentials(awx, method, path, found, query, body)
+    if place in attaching.PLACES:
+        return _attached(awx, method, path, place, found=found, query=query, body=body)
+    return _below_too(awx, method, place, found, body)
+
+
+def _below_too(awx: FakeAwx, method: str, place: tuple[str, str], found: dict[str, Any], body: Any) -> Answer:
+    kind, what = place
+    if what == "create_approval_template" and kind == "workflow_job_template_nodes" and method == "POST":
+        return 201, shown(awx, "workflow_approval_templates", workflows.add_approval(awx, found, body))
     if what == "update" and method == "POST" and kind in ("inventory_sources", "projects"):
         return 202, _update(awx, kind, found)
     raise _NOT_FOUND
@@ -195,15 +215,23 @@ def _survey(awx: FakeAwx, method: str, template: dict[str, Any], body: Any) -> A
     return 200, None
 
 
-def _credentials(
-    awx: FakeAwx, method: str, path: str, template: dict[str, Any], query: Sequence[tuple[str, str]], body: Any
+def _attached(
+    awx: FakeAwx,
+    method: str,
+    path: str,
+    place: tuple[str, str],
+    *,
+    found: dict[str, Any],
+    query: Sequence[tuple[str, str]],
+    body: Any,
 ) -> Answer:
+    below = attaching.PLACES[place]
     if method == "GET":
-        items = [shown(awx, "credentials", awx.get("credentials", number) or {}) for number in template["credentials"]]
-        return 200, listing(path, items, query, _fields("credentials"), awx.related)
-    with awx.lock:
-        kept = [number for number in template["credentials"] if number != body["id"]]
-        template["credentials"] = kept if body.get("disassociate") else [*kept, body["id"]]
+        items = [shown(awx, below, awx.get(below, number) or {}) for number in found[place[1]]]
+        return 200, listing(path, items, query, _fields(below), awx.related)
+    if method != "POST":
+        raise _NOT_ALLOWED
+    attaching.attach(awx, place, found, body)
     return 204, None
 
 
@@ -215,7 +243,7 @@ def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = Tr
     if detail and kind in ("jobs", "workflow_jobs", "inventory_updates"):
         awx.looked_at(kind, item["id"])
     url = f"/api/v2/{kind}/{item['id']}/"
-    view = {key: value for key, value in item.items() if key not in ("survey_spec", "credentials", "passwords_needed")}
+    view = {key: value for key, value in item.items() if key not in _NOT_SHOWN}
     view |= {"url": url, "related": {}, "summary_fields": {}}
     if kind in ("jobs", "workflow_jobs"):
         view["elapsed"] = awx.elapsed(item)
@@ -234,8 +262,17 @@ def shown(awx: FakeAwx, kind: str, item: Mapping[str, Any], *, detail: bool = Tr
         view["stdout"] = _shortened(item["stdout"])
     if kind == "credentials":
         view["inputs"] = dict.fromkeys(item["inputs"], "$encrypted$")
-    if kind == "workflow_nodes":
-        view["summary_fields"] = _node_summary(awx, item)
+    return view | _shown_of_workflows(awx, kind, item)
+
+
+def _shown_of_workflows(awx: FakeAwx, kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    if kind == "notification_templates":
+        return {"notification_configuration": notifications.displayed(item)}
+    if kind not in ("workflow_nodes", "workflow_job_template_nodes"):
+        return {}
+    view: dict[str, Any] = {"summary_fields": _node_summary(awx, item)}
+    if kind == "workflow_job_template_nodes" and (used := workflows.used_by(awx, item)):
+        view["related"] = {"unified_job_template": f"/api/v2/{used[0]}/{used[1]['id']}/"}
     return view
 
 
@@ -254,14 +291,12 @@ def _shortened(stdout: str) -> str:
 
 
 def _node_summary(awx: FakeAwx, node: Mapping[str, Any]) -> dict[str, Any]:
-    template = awx.get("job_templates", node["unified_job_template"]) if node["unified_job_template"] else None
-    workflow = awx.get("workflow_job_templates", node["unified_job_template"] or 0)
     summary: dict[str, Any] = {}
-    used = template or workflow
-    if used:
-        job_type = "job" if template else "workflow_job"
-        summary["unified_job_template"] = {"id": used["id"], "name": used["name"], "unified_job_type": job_type}
-    job = awx.get("jobs", node["job"]) if node["job"] else None
+    if used := workflows.used_by(awx, node):
+        job_type = workflows.JOB_TYPES.get(used[0], used[0])
+        about = {"id": used[1]["id"], "name": used[1]["name"], "unified_job_type": job_type}
+        summary["unified_job_template"] = about
+    job = awx.get("jobs", node["job"]) if node.get("job") else None
     if job:
         summary["job"] = {key: job[key] for key in ("id", "name", "status", "type", "failed")}
     if node.get("approval"):

@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+# Lists below a template or a node to which others are attached; no body of a request sets them.
+NOTIFICATIONS = tuple(f"notification_templates_{when}" for when in ("started", "success", "error"))
+APPROVALS = "notification_templates_approvals"
+BRANCHES = ("success_nodes", "failure_nodes", "always_nodes")
+_NOTIFIES: dict[str, Any] = {each: [] for each in NOTIFICATIONS}
 # The fields of each kind that filters may name, with their defaults.
 _COMMON = {"name": "", "description": ""}
 _PROMPTS = (
@@ -98,6 +103,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "become_enabled": False,
         "execution_environment": None,
         "credentials": [],
+        **_NOTIFIES,
         "forks": 0,
         "verbosity": 0,
         "timeout": 0,
@@ -113,13 +119,34 @@ KINDS: dict[str, dict[str, Any]] = {
         "survey_enabled": False,
         "survey_spec": {},
         "limit": None,
+        "allow_simultaneous": False,
+        **_NOTIFIES,
+        APPROVALS: [],
     },
-    "workflow_nodes": {
+    "workflow_job_template_nodes": {
         "workflow_job_template": None,
+        "unified_job_template": None,
+        "identifier": "",
+        "extra_data": {},
+        "limit": None,
+        "all_parents_must_converge": False,
+        **{each: [] for each in BRANCHES},
+    },
+    # Those of a workflow job.
+    "workflow_nodes": {
         "workflow_job": None,
         "unified_job_template": None,
+        "identifier": "",
         "job": None,
         "approval": None,
+    },
+    "workflow_approval_templates": {**_COMMON, "timeout": 0},
+    "notification_templates": {
+        **_COMMON,
+        "organization": None,
+        "notification_type": "",
+        "notification_configuration": {},
+        "messages": {"started": None, "success": None, "error": None, "workflow_approval": None},
     },
     "jobs": {**_COMMON, **_RUN, "job_template": None, "job_type": "run", "job_slice_count": 1},
     "workflow_jobs": {**_COMMON, **_RUN, "workflow_job_template": None, "job_template": None},
@@ -127,7 +154,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 TYPES = {kind: kind[:-1] for kind in KINDS} | {
     "inventories": "inventory",
-    "workflow_nodes": "workflow_job_template_node",
+    "workflow_nodes": "workflow_job_node",
     "job_events": "job_event",
 }
 _POINTS_AT = {

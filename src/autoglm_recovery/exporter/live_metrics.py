@@ -19,6 +19,12 @@ from autoglm_recovery.exporter.services import NodeService
 _SERVICE = ("service", "pool", "unit")
 
 
+def own_metrics(heartbeat: float, saves_failed: int) -> Iterator[Metric]:
+    """Yield how the exporter itself stands."""
+    yield GaugeMetricFamily("autoglm_heartbeat_timestamp_seconds", "When the exporter last worked", heartbeat)
+    yield GaugeMetricFamily("autoglm_state_save_errors", "Writes of the state file that failed", saves_failed)
+
+
 def fault_metrics(ledger: FaultLedger) -> Iterator[Metric]:
     """Yield the fault counters, and when each was seen last."""
     counts = CounterMetricFamily("autoglm_kernel_faults", "Faults that the kernel has told of", labels=SERIES)

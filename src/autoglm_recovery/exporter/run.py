@@ -24,7 +24,6 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
 
 from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import AlertSender
@@ -40,6 +39,7 @@ from autoglm_recovery.exporter.live_metrics import (
     alert_metrics,
     fault_metrics,
     kernel_metrics,
+    own_metrics,
     probe_metrics,
     service_metrics,
 )
@@ -142,8 +142,7 @@ class Exporter:
         """Return the page of one scrape."""
         age = time.monotonic() - self._read_at
         live = [
-            GaugeMetricFamily("autoglm_heartbeat_timestamp_seconds", "When the exporter last worked", self._heartbeat),
-            GaugeMetricFamily("autoglm_state_save_errors", "Writes of the state file that failed", self._saves_failed),
+            *own_metrics(self._heartbeat, self._saves_failed),
             *probe_metrics(age, self._took, dict(self._errors)),
             *fault_metrics(self._ledger),
             *(kernel_metrics(self._kernel) if self._kernel else ()),

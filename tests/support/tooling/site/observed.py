@@ -1,17 +1,22 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The references of alerts, made of the rendered rules, and of the receiver's metrics, made of its registry."""
+"""The references of alerts, made of the rendered rules, and of metrics, made by the code that answers a scrape."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
 from prometheus_client import Metric
 
+from autoglm_recovery.exporter import live_metrics
+from autoglm_recovery.exporter.gpu_metrics import HostView, gpu_metrics
+from autoglm_recovery.exporter.ledger import FaultLedger
+from autoglm_recovery.exporter.traffic import Traffic, traffic_metrics
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.store.standing import Backlog
@@ -29,8 +34,14 @@ capitals stand for labels of the alert. How alerts come to fire and to end is in
 """
 METRICS = """# Metrics of the receiver
 
-Made of its registry: what `GET /metrics` answers. Those of the exporter are in [The exporter](../exporter.md#metrics).
+Made of its registry: what `GET /metrics` answers. Those of the exporter are in [](exporter-metrics.md).
+"""
+EXPORTER = """# Metrics of the exporter
 
+Made by the code that answers a scrape: what `GET /metrics` of `autoglm exporter` may hold. What could not be read has
+no sample, and is never 0. What the labels mean, and the rest, is in [The exporter](../exporter.md#metrics).
+"""
+_TABLE = """
 | metric | type | labels | what it tells |
 |---|---|---|---|
 """
@@ -38,7 +49,11 @@ Made of its registry: what `GET /metrics` answers. Those of the exporter are in 
 
 def pages() -> dict[str, str]:
     """Return the pages by their names."""
-    return {"reference/alerts": ALERTS + "\n".join(_alerts()), "reference/metrics": METRICS + "".join(_metrics())}
+    return {
+        "reference/alerts": ALERTS + "\n".join(_alerts()),
+        "reference/metrics": METRICS + _TABLE + "".join(_rows(families())),
+        "reference/exporter-metrics": EXPORTER + _TABLE + "".join(_rows(exporter_families())),
+    }
 
 
 def _alerts() -> Iterator[str]:
@@ -73,8 +88,8 @@ def _readable(annotation: str) -> str:
     return text(_TEMPLATE.sub(name, annotation))
 
 
-def _metrics() -> Iterator[str]:
-    for family in sorted(families(), key=lambda each: each.name):
+def _rows(found: Sequence[Metric]) -> Iterator[str]:
+    for family in sorted(found, key=lambda each: each.name):
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = ", ".join(f"`{each}`" for each in getattr(family, "_labelnames", ()))
         yield f"| `{name}` | {family.type} | {labels} | {text(family.documentation).replace('|', chr(92) + '|')} |\n"
@@ -93,3 +108,18 @@ def _with_labels(collector: Any) -> Iterable[Metric]:
         if hasattr(collector, "_labelnames"):
             family._labelnames = collector._labelnames
         yield family
+
+
+def exporter_families() -> list[Metric]:
+    """Return every family of the exporter, with the names of its labels, as of a host of which nothing is known."""
+    nothing_read: Any = SimpleNamespace(source=SimpleNamespace(records=0, lost=0), readable=False)
+    return [
+        *live_metrics.own_metrics(0.0, 0),
+        *live_metrics.probe_metrics(0.0, 0.0, {}),
+        *live_metrics.fault_metrics(FaultLedger()),
+        *live_metrics.kernel_metrics(nothing_read),
+        *live_metrics.alert_metrics([]),
+        *live_metrics.service_metrics({}),
+        *traffic_metrics(Traffic(at_work=False)),
+        *gpu_metrics(HostView("unknown")),
+    ]

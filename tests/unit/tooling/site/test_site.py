@@ -154,6 +154,43 @@ def test_every_alert_and_every_metric_is_told_of() -> None:
     assert named["autoglm_incidents"] == "`state`"
 
 
+def full_names() -> set[str]:
+    return {family.name + ("_total" if family.type == "counter" else "") for family in observed.exporter_families()}
+
+
+def test_every_metric_of_the_exporter_is_told_of() -> None:
+    """What the code names is in the reference, and with its labels."""
+    page = observed.pages()["reference/exporter-metrics"]
+    rows = dict(re.findall(r"^\| `(autoglm_\w+)` \| \w+ \| (.*) \| \S", page, re.MULTILINE))
+    assert rows.keys() == full_names()
+    written = "\n".join(
+        path.read_text("utf-8") for path in (pages.DOCS.parent / "src/autoglm_recovery/exporter").glob("*.py")
+    )
+    in_code = set(re.findall(r'"(autoglm_[a-z_]+)"', written))
+    assert len(in_code) > 45
+    assert in_code <= {name.removesuffix("_total") for name in rows} | rows.keys()
+    assert rows["autoglm_gpu_temperature_celsius"] == "`gpu`, `uuid`, `index`, `sensor`"
+    assert rows["autoglm_kernel_log_records_total"] == ""
+
+
+def test_the_page_of_the_exporter_names_each_of_its_metrics() -> None:
+    """In a table by what they are about, where `_used_bytes` beside a whole name stands for another one."""
+    table = (pages.DOCS / "exporter.md").read_text("utf-8").partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    told = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        words = re.findall(r"`(\w+)`", row)
+        whole = {word for word in words if word.startswith("autoglm_")}
+        ends = tuple(word for word in words if word.startswith("_"))
+        short = {
+            name
+            for name in full_names()
+            for end in ends
+            if name.endswith(end) and any(each.startswith(name.removesuffix(end)) for each in whole)
+        }
+        told |= whole | short
+    assert told == full_names()
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ PROGRESS = Progress(
     requests=("llamacpp:requests_processing", "llamacpp:requests_deferred"),
     work=("llamacpp:n_decode_total", "llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total"),
     pace=("llamacpp:prompt_seconds_total", "llamacpp:prompt_tokens_total"),
+    waiting="llamacpp:requests_deferred",
 )
 
 

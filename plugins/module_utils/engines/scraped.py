@@ -19,12 +19,20 @@ class Progress:
     requests: gauges of running and waiting requests.  work: counters, of which the first must exist for the engine to
     be judged.  cache: gauges of the KV cache's use, which grows while a long prompt is read in pieces.  pace: counters
     of the seconds and tokens of all prompts, for an engine that counts nothing while it reads a batch of a prompt.
+
+    By which thresholds are held, where the engine has them.  waiting: the one of requests whose requests wait.
+    until_first, until_done: histograms of the seconds until the first token, and until the whole answer.  failed:
+    counters of requests that failed by the server's doing, each with the matchers of PromQL that tell them from others.
     """
 
     requests: tuple[str, ...]
     work: tuple[str, ...]
     cache: tuple[str, ...] = ()
     pace: tuple[str, str] | None = None
+    waiting: str | None = None
+    until_first: str | None = None
+    until_done: str | None = None
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

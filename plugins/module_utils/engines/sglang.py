@@ -62,6 +62,10 @@ PROGRESS = Progress(
         "sglang:inter_token_latency_seconds_count",
     ),
     cache=("sglang:token_usage",),
+    waiting="sglang:num_queue_reqs",
+    # srt/observability/metrics_collector.py. It counts aborted requests only, which are as often the client's doing.
+    until_first="sglang:time_to_first_token_seconds",
+    until_done="sglang:e2e_request_latency_seconds",
 )
 
 

@@ -41,6 +41,10 @@ WATCHED = WatchedMetrics(
 PROGRESS = Progress(
     requests=("tgi_queue_size", "tgi_batch_current_size"),
     work=("tgi_batch_inference_success", "tgi_request_success"),
+    waiting="tgi_queue_size",
+    until_done="tgi_request_duration",
+    # "validation", "overloaded" and "dropped" are the client's doing, or no failure of the model.
+    failed=(("tgi_request_failure", 'err="generation"'),),
 )
 _NO_CONTROL = "TGI has no endpoint that controls it"
 

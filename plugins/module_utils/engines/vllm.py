@@ -57,6 +57,14 @@ PROGRESS = Progress(
         "vllm:iteration_tokens_total_count",
     ),
     cache=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    waiting="vllm:num_requests_waiting",
+    until_first="vllm:time_to_first_token_seconds",
+    until_done="vllm:e2e_request_latency_seconds",
+    failed=(
+        ("vllm:request_success_total", 'finished_reason="error"'),
+        # Its health page is asked with GET.
+        ("http_requests_total", 'method="POST", status="5xx"'),
+    ),
 )
 _DEV_MODE = "not supported by this engine as it was started; vLLM has it with VLLM_SERVER_DEV_MODE=1"
 

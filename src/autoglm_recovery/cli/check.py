@@ -19,7 +19,6 @@ from autoglm_recovery.cli.refusing import refuse
 from autoglm_recovery.cli.xid import override_notes
 from autoglm_recovery.knowledge.host.plain import plain
 from autoglm_recovery.policy import Policy, PolicyError, load_policy
-from autoglm_recovery.policy.monitoring import METRICS
 from autoglm_recovery.policy.published import json_schema
 
 if TYPE_CHECKING:
@@ -91,11 +90,7 @@ def _findings(policy: Policy, inventory: Path) -> list[DoctorFinding]:
 
 def _notes(policy: Policy) -> list[str]:
     """Say what is right but will not do what somebody may expect."""
-    notes = []
-    named = [metric for metric in policy.monitoring.metrics if metric in METRICS]
-    if named:
-        notes.append(f"monitoring.metrics: this release renders no alert from {', '.join(named)} yet")
-    notes += override_notes(policy)
+    notes = override_notes(policy)
     from autoglm_recovery.receiver.decide.ladder import rungs  # noqa: PLC0415 - others start faster without
 
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 _TOKEN = "A file with a bearer token in its first line; read anew for each use."  # noqa: S105 - says what it is
 _AUTHORITIES = "A file of authorities (PEM) that are trusted in place of the system's."
+_LASTS = "For how long without a break, until it is an alert."
 _CA_FILE = "/etc/ssl/autoglm-ca.pem"
 
 DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -32,12 +33,29 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Monitoring": {
         "interval": "How often Prometheus scrapes and evaluates; 500ms or more.",
-        "metrics": "Read, but no alert comes from them in this release.",
+        "metrics": "What is watched beside health: an alert is rendered for each that is named, with its threshold.",
+        "thresholds": "From when on each of the metrics is too much; a value alone stands for above.",
         "heartbeat": "When a service counts as unresponsive.",
         "prometheus": "Who is asked for verify, and for who of the fleet is heard of.",
         "alertmanager": "Who is asked which alerts it has still, and may be told to silence what is being repaired.",
         "receiver": "When the receiver tells people that alerts do not get to it, or that it does not act on them.",
     },
+    "Thresholds": {
+        "cpu_load": "All CPUs of a host together.",
+        "gpu_memory": "The memory of a GPU, while requests of the service on it fail.",
+        "latency": "What 95 of 100 requests of a service stay below.",
+        "memory": "A host's main memory, without what the kernel would give back.",
+        "request_queue": "Requests that wait in an engine, more and more of them.",
+    },
+    "CpuThreshold": {"above": "The share that is too much.", "lasts": _LASTS},
+    "MemoryThreshold": {"above": "The share that is too much.", "lasts": _LASTS},
+    "GpuMemoryThreshold": {"above": "The share that is the limit.", "lasts": _LASTS},
+    "LatencyThreshold": {
+        "of": "Until the first token, or until the whole answer.",
+        "above": "The time that is too long.",
+        "lasts": _LASTS,
+    },
+    "QueueThreshold": {"above": "How many may wait and still become more.", "lasts": _LASTS},
     "Heartbeat": {
         "interval": "One beat; monitoring.interval by default.",
         "timeout": "How long an answer may take.",

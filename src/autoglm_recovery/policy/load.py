@@ -25,11 +25,6 @@ Location = tuple[str | int, ...]
 
 LARGEST_FILE = 1 << 20
 
-# Planned keys that this release does not support; accepting one would promise its effect.
-NOT_YET = {
-    "monitoring.thresholds",
-}
-
 
 @dataclass(frozen=True)
 class PolicyProblem:
@@ -165,8 +160,6 @@ def _dotted_path(location: Location) -> str:
 def _suggestion(location: Location, detail: ErrorDetails) -> str | None:
     """Suggest the nearest valid word, or all of them if none is near."""
     if detail["type"] == "extra_forbidden":
-        if _dotted_path(location) in NOT_YET or location[-1] in NOT_YET:
-            return "planned, but this release does not act on it"
         word, words = str(location[-1]), sorted(_keys_at(location[:-1]))
     elif detail["type"] == "enum":
         word, words = str(detail["input"]), _expected_words(detail)

@@ -14,9 +14,10 @@ from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.policy.proof import Prometheus
-from autoglm_recovery.policy.section import Duration, Section, choices, known
+from autoglm_recovery.policy.section import Duration, Misplaced, Section, choices, known
+from autoglm_recovery.policy.thresholds import Thresholds
 
-METRICS = ("cpu_load", "gpu_memory", "request_queue")
+METRICS = tuple(Thresholds.model_fields)
 
 Metric = Annotated[str, known(METRICS), choices(METRICS)]
 
@@ -34,6 +35,7 @@ class Monitoring(Section):
 
     interval: Duration = timedelta(seconds=2)
     metrics: tuple[Metric, ...] = ()
+    thresholds: Thresholds = Thresholds()
     heartbeat: Heartbeat = Heartbeat()
     prometheus: Prometheus | None = None
     alertmanager: Alertmanager | None = None
@@ -53,6 +55,14 @@ class Monitoring(Section):
         except ValueError:
             return data  # said once, of the interval itself
         return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_what_is_watched(self) -> Monitoring:
+        """Refuse a threshold that nothing would be measured against."""
+        for name in sorted(self.thresholds.model_fields_set - set(self.metrics)):
+            watched = ", ".join([*self.metrics, name])
+            raise Misplaced(("thresholds", name), f"is not watched; write metrics: [{watched}]")
+        return self
 
     @model_validator(mode="after")
     def _positive(self) -> Monitoring:

@@ -32,7 +32,7 @@ SHORTEST_SCRAPE_TIMEOUT = timedelta(milliseconds=450)
 SLOW_SCRAPE = timedelta(seconds=10)
 # A person who drains a server has a quarter of an hour before an alert.
 HAPROXY_SCRAPE = timedelta(seconds=30)
-# No rule of ours waits for a probe: it shows people what a user of the service sees.
+# It shows people what a user of the service sees, and the rules what a service says of itself.
 PROBE = timedelta(seconds=15)
 REPEAT_INTERVAL = timedelta(minutes=5)
 # How often Alertmanager says again that the Watchdog fires.

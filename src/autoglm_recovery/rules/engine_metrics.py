@@ -16,6 +16,13 @@ CACHE = tuple(name for engine in _JUDGED for name in engine.cache)
 _PACES = tuple(engine.pace for engine in _JUDGED if engine.pace)
 PACE_SECONDS = tuple(seconds for seconds, _ in _PACES)
 PACE_TOKENS = tuple(tokens for _, tokens in _PACES)
+WAITING = tuple(engine.waiting for engine in _JUDGED if engine.waiting)
+# By what the policy calls them; the samples that a quantile is made of.
+LATENCIES = {
+    "first_token": tuple(f"{engine.until_first}_bucket" for engine in _JUDGED if engine.until_first),
+    "request": tuple(f"{engine.until_done}_bucket" for engine in _JUDGED if engine.until_done),
+}
+FAILED = tuple(each for engine in _JUDGED for each in engine.failed)
 ALL = (*REQUESTS, *WORK, *CACHE, *PACE_SECONDS)
 # Samples of the job with the longer time-out have names of their own.
 SLOW_PREFIX = "autoglm_slow:"

@@ -16,17 +16,23 @@ import jinja2
 from autoglm_recovery.durations import format_duration
 from autoglm_recovery.exporter.alerts import IDENTITY, KERNEL_ALERTS
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.rules.configuration import SLOW_SCRAPE, heartbeat_timeout
+from autoglm_recovery.policy.monitoring import METRICS
+from autoglm_recovery.policy.thresholds import ratio
+from autoglm_recovery.rules.configuration import PROBE, SLOW_SCRAPE, heartbeat_timeout
 from autoglm_recovery.rules.engine_metrics import (
     CACHE,
+    FAILED,
+    LATENCIES,
     NEEDED,
     PACE_SECONDS,
     PACE_TOKENS,
     REQUESTS,
+    WAITING,
     WORK,
     pattern,
     slow,
 )
+from autoglm_recovery.rules.targets import PROBE_JOB
 
 # An OOM kill may precede the failure that it explains by the unit's stop time-out, 90 s by default.
 OOM_EXPLAINS = timedelta(minutes=2)
@@ -63,6 +69,11 @@ LEFT_DRAINED = timedelta(minutes=15)
 # The run has released the host, so no run will bring the server back any more.
 LEFT_OUT = timedelta(minutes=2)
 FORGET = timedelta(days=1)
+# What thresholds are held against: a moment's peak of a CPU or a queue is none, and of few requests one is no share.
+LOAD_OVER, QUEUE_OVER, LATENCY_OVER = timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)
+FAILED_OVER = timedelta(minutes=2)
+# For the documentation: a policy by which every rule is rendered that there is.
+EVERYTHING = Policy.model_validate({"monitoring": {"metrics": METRICS}})
 
 _KINDS = {"requests": REQUESTS, "work": WORK, "cache": CACHE, "needed": NEEDED}
 
@@ -89,7 +100,7 @@ class _Windows:
 def render_rules(policy: Policy) -> str:
     """Return the Prometheus rules file: recording rules, and an alert per failure class that they can see."""
     windows = _Windows(policy.monitoring.interval)
-    return "".join(part(policy, windows) for part in (_services, _progress, _presence, _gpus))
+    return "".join(part(policy, windows) for part in (_services, _progress, _presence, _gpus, _loads))
 
 
 def render_receiver_rules(policy: Policy) -> str:
@@ -136,6 +147,8 @@ def _services(policy: Policy, windows: _Windows) -> str:
         patience=format_duration(2 * max(SLOW_SCRAPE, interval)),
         slow_seconds=heartbeat_timeout(policy).total_seconds() / 2,
         drained=windows.at_least(LEFT_DRAINED),
+        prober=PROBE_JOB,
+        probed=format_duration(policy.monitoring.heartbeat.retries * max(PROBE, interval)),
         left_out=windows.at_least(LEFT_OUT),
     )
 
@@ -197,6 +210,28 @@ def _gpus(policy: Policy, windows: _Windows) -> str:
         stale=windows.at_least(GPU_SUSTAINED),
         errors=windows.at_least(LINK_ERROR_WINDOW),
         errors_most=LINK_ERRORS_TOLERATED,
+    )
+
+
+def _loads(policy: Policy, windows: _Windows) -> str:
+    """Return the group of what the policy wants to be watched beside health; nothing where that is nothing."""
+    watched, limits = policy.monitoring.metrics, policy.monitoring.thresholds
+    if not watched:
+        return ""
+    return _rendered(
+        policy,
+        "load.rules.yml.j2",
+        watched=watched,
+        limits=limits,
+        duration=format_duration,
+        ratio=ratio,
+        load_over=windows.at_least(LOAD_OVER),
+        queue_over=windows.at_least(QUEUE_OVER),
+        latency_over=windows.at_least(LATENCY_OVER),
+        failed_over=windows.at_least(FAILED_OVER),
+        waiting=pattern(WAITING),
+        buckets=pattern(LATENCIES[limits.latency.of]),
+        failed=FAILED,
     )
 
 

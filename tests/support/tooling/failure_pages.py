@@ -23,9 +23,8 @@ from autoglm_recovery.knowledge.faults.classes import (
     STILL_SERVING,
     destroys,
 )
-from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.triage.known_alerts import NAMED
-from autoglm_recovery.rules.render import render_rules
+from autoglm_recovery.rules.render import EVERYTHING, render_rules
 
 CHECKOUT = Path(__file__).parents[3]
 FOLDER = CHECKOUT / "docs/failures"
@@ -90,7 +89,7 @@ def _counts(failure_class: str) -> str:
 
 
 def _alerts(failure_class: str) -> Iterator[str]:
-    groups = yaml.safe_load(render_rules(Policy()))["groups"]
+    groups = yaml.safe_load(render_rules(EVERYTHING))["groups"]
     for rule in (rule for group in groups for rule in group["rules"]):
         labels = rule.get("labels", {})
         if labels.get("failure_class") == failure_class:

@@ -142,8 +142,30 @@ def test_every_action_has_its_place_in_the_order_of_destruction():
             'p.yaml:2: classify.0.match: a=~"(": not a regular expression: missing ): (',
         ),
         (
-            "monitoring: {thresholds: {}}\n",
-            "p.yaml:1: monitoring.thresholds: unknown key (planned, but this release does not act on it)",
+            "monitoring:\n  metrics: [cpu_load]\n  thresholds:\n    cpu_load: 85\n",
+            "p.yaml:4: monitoring.thresholds.cpu_load.above: 85 has no unit; write 85%",
+        ),
+        (
+            "monitoring:\n  metrics: [memory]\n  thresholds:\n    memory: {above: 0.9}\n",
+            "p.yaml:4: monitoring.thresholds.memory.above: 0.9 has no unit; write 90%",
+        ),
+        (
+            "monitoring:\n  metrics: [cpu_load]\n  thresholds:\n    cpu_load: 850%\n",
+            "p.yaml:4: monitoring.thresholds.cpu_load.above: '850%' is no share; write for example 85%, above 0% "
+            "and up to 100%",
+        ),
+        (
+            "monitoring:\n  metrics: [latency]\n  thresholds:\n    latency: {above: 500}\n",
+            "p.yaml:4: monitoring.thresholds.latency.above: 500 has no unit; write 500s for seconds or 500ms for "
+            "milliseconds",
+        ),
+        (
+            "monitoring:\n  metrics: [cpu_load]\n  thresholds:\n    cpu_laod: 85%\n",
+            "p.yaml:4: monitoring.thresholds.cpu_laod: unknown key (did you mean cpu_load?)",
+        ),
+        (
+            "monitoring:\n  metrics: [cpu_load]\n  thresholds:\n    latency: 1s\n",
+            "p.yaml:4: monitoring.thresholds.latency: is not watched; write metrics: [cpu_load, latency]",
         ),
         (
             "guardrails:\n  max_pool_unavailable: 130%\n",

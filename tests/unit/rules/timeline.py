@@ -184,6 +184,21 @@ class Timeline:
         """A metric of the engine on a host, as a function of the second; None where there is no scrape of it."""
         self._series[_engine(metric, host, more)] = [_sample(values, step * STEP) for step in range(self._steps + 1)]
 
+    def node(self, host: str, metric: str, values: Callable[[int], float | None], more: str = "") -> None:
+        """A metric of node_exporter, as a function of the second."""
+        self._series[_node(metric, host, more)] = [_sample(values, step * STEP) for step in range(self._steps + 1)]
+
+    def exporter(self, host: str, metric: str, values: Callable[[int], float | None], more: str) -> None:
+        """A metric of our exporter, as a function of the second."""
+        series = f'{metric}{{job="autoglm", instance="{host}:9471", host="{host}", {more}}}'
+        self._series[series] = [_sample(values, step * STEP) for step in range(self._steps + 1)]
+
+    def probe(self, host: str, status: Callable[[int], int]) -> None:
+        """What a blackbox_exporter is answered by a service: a status of HTTP, or 0 for nothing at all."""
+        labels = f'job="blackbox", instance="prober:9115", target="{host}:8080", host="{host}", service="llm-{host}"'
+        for metric, value in (("probe_http_status_code", status), ("probe_success", lambda at: int(status(at) == 200))):
+            self._series[f"{metric}{{{labels}}}"] = [value(step * STEP) for step in range(self._steps + 1)]
+
     def slow_page(self, host: str, metric: str, values: Callable[[int], float | None], every: int = 10) -> None:
         """The same as the patient job reads it: with fewer samples, and under a name of its own."""
         kept = {step: values(step * STEP) for step in range(0, self._steps + 1, every // STEP)}

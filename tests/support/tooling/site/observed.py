@@ -20,7 +20,7 @@ from autoglm_recovery.exporter.traffic import Traffic, traffic_metrics
 from autoglm_recovery.policy import Policy
 from autoglm_recovery.receiver.observe.metrics import Metrics
 from autoglm_recovery.receiver.store.standing import Backlog
-from autoglm_recovery.rules.render import render_receiver_rules, render_rules
+from autoglm_recovery.rules.render import EVERYTHING, render_receiver_rules, render_rules
 from tests.support.tooling.site.commands import text
 
 # A template of Prometheus', as people read it.
@@ -28,7 +28,8 @@ _TEMPLATE = re.compile(r"\{\{ *(.*?) *\}\}")
 
 ALERTS = """# Every alert
 
-Made of the rules that `autoglm rules` renders from a policy without any key; durations follow the policy. Words in
+Made of the rules that `autoglm rules` renders from a policy that names all `monitoring.metrics`, and no other key.
+Durations and thresholds follow the policy. Words in
 capitals stand for labels of the alert. How alerts come to fire and to end is in
 [Prometheus and Alertmanager](../monitoring.md#alerts) and [The exporter](../exporter.md#alerts).
 """
@@ -57,7 +58,7 @@ def pages() -> dict[str, str]:
 
 
 def _alerts() -> Iterator[str]:
-    parts = {"About what is repaired": render_rules(Policy()), "About the receiver": render_receiver_rules(Policy())}
+    parts = {"About what is repaired": render_rules(EVERYTHING), "About the receiver": render_receiver_rules(Policy())}
     for heading, rendered in parts.items():
         yield f"\n## {heading}\n"
         for rule in rules(rendered):

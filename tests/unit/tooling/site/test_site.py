@@ -16,7 +16,7 @@ import typer.main
 
 from autoglm_recovery.cli.main import app
 from autoglm_recovery.policy import Policy
-from autoglm_recovery.rules.render import render_receiver_rules, render_rules
+from autoglm_recovery.rules.render import EVERYTHING, render_receiver_rules, render_rules
 from tests.support.tooling.shared_files import leaves
 from tests.support.tooling.site import checked, commands, elsewhere, observed, pages, properties
 from tests.support.tooling.workplace import StepFailedError
@@ -142,7 +142,7 @@ def test_help_texts_stay_as_they_are() -> None:
 
 def test_every_alert_and_every_metric_is_told_of() -> None:
     page = observed.pages()["reference/alerts"]
-    told = [*observed.rules(render_rules(Policy())), *observed.rules(render_receiver_rules(Policy()))]
+    told = [*observed.rules(render_rules(EVERYTHING)), *observed.rules(render_receiver_rules(Policy()))]
     assert len(told) > 40
     assert [rule["alert"] for rule in told] == re.findall(r"^`(\w+)`\n: \S", page, re.MULTILINE)
     assert "{{" not in page

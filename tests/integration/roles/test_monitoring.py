@@ -137,10 +137,14 @@ def test_monitoring_comes_is_closed_to_strangers_keeps_what_works_and_goes(site:
     whole = host.said(f"cat {FOLDER}/alertmanager.yml")
     wrong = {"tls_config": {"ca_file": "/nowhere/ca.pem"}}
     duty = {"name": "duty", "webhook_configs": [{"url": "https://127.0.0.1:1/", "http_config": wrong}]}
-    refused = site.play(alertmanager_receivers=[duty], alertmanager_default="duty")
+    others = {"receiver_token": "of another", "basic_auth_users": {"autoglm": HASH, "eve": HASH}}
+    refused = site.play(alertmanager_receivers=[duty], alertmanager_default="duty", **others)
     refused.refused("Alertmanager has its old files again", "has refused its configuration", "/nowhere/ca.pem")
     assert host.said(f"cat {FOLDER}/alertmanager.yml") == whole
     assert site.receivers() == {"nobody", "autoglm"}
+    assert host.said(f"cat {FOLDER}/secrets/receiver-token") == "sesame"
+    assert "eve" not in host.said(f"cat {FOLDER}/web.yml")
+    assert host.said(f"stat -c %a:%G {FOLDER}/secrets/receiver-token {FOLDER}/web.yml") == 2 * "640:prometheus\n"
 
     # One who starts it with something else has the last word, and is not taken for it.
     other = "/etc/systemd/system/prometheus-alertmanager.service.d/other.conf"

@@ -24,6 +24,8 @@ _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z")
 _PATH = re.compile(r"/[A-Za-z0-9_./?=&%~-]*\Z")
 _FILE = re.compile(r"/[A-Za-z0-9_./-]+\Z")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]*\Z")
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 _LINE = re.compile(r"[^\n\r]+\Z")
 
 
@@ -155,7 +157,8 @@ def _no_bind() -> list[str]:
 def _bind(bind: str) -> str:
     address, colon, port = bind.rpartition(":")
     plain = address.strip("[]")
-    if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not (plain in ("", "*") or _is_address(plain)):
+    fits = colon and _PORT.match(port) and 0 < int(port) < 65536
+    if not fits or not (plain in ("", "*") or _is_address(plain)):
         raise PoolMistake(f"{bind[:80]!r} is no place to listen at, such as 192.0.2.1:8000 or [2001:db8::1]:8000")
     return bind
 
@@ -179,4 +182,4 @@ def _is_address(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return True
+    return _ZONE.match(host.partition("%")[2]) is not None  # Python takes anything for one

@@ -27,6 +27,8 @@ DIGEST = "AUTOGLM_CONFIGURATION"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+_MEMORY = re.compile(r"([0-9]+(\.[0-9]+)?[KMGTPE]?|[0-9]{1,3}%|infinity)?\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 _SHARED = (
     *("engine", "engine_options", "url", "serving_url", "ca_path", "unit", "api_key", "model"),
@@ -85,8 +87,9 @@ def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, 
     user = str(service.get("user") or defaults.user)
     paths = [*(str(path) for path in service.get("read_write_paths") or []), *([slots] if slots else [])]
     for path in (*paths, *(str(service.get(key) or "/.") for key in ("tls_cert", "tls_key"))):
-        if not path.startswith("/") or not path.isprintable() or set(path) & set(' "\\$'):
+        if not path.startswith("/") or not path.isprintable() or set(path) & set(' "\\$%'):
             raise UnitMistake(f"{path[:120]!r} is no absolute path that a unit can name")
+    _plain_lines(service, user)
     words = _words(service, defaults.commands)
     for word in words:
         _one_line("a word of its command", word)
@@ -228,6 +231,16 @@ def _variables(service: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str,
     for word in arguments:
         _one_line("one of its args", word)
     return {**variables, ARGUMENTS: " ".join(map(_in_variable, arguments))}
+
+
+def _plain_lines(service: Mapping[str, Any], user: str) -> None:
+    """Refuse what would be more than a word in a line of the unit."""
+    groups = [("group", group) for group in service.get("groups") or []]
+    for what, word in (("engine", service["engine"]), ("user", user), *groups):
+        if not _WORD.match(str(word)):
+            raise UnitMistake(f"its {what} must be a name of letters, digits, '_', '.' and '-', not {str(word)[:80]!r}")
+    if not _MEMORY.match(str(service.get("memory_max") or "")):
+        raise UnitMistake(f"memory_max is no size, such as 64G: {str(service['memory_max'])[:80]!r}")
 
 
 def _one_line(what: str, text: str) -> None:

@@ -87,6 +87,11 @@ def test_only_what_a_process_keeps_from_its_start_waits_for_a_restart() -> None:
         ({}, {"environment": {"A": "b\nC=d"}}, "must be one line"),
         ({"api_key": "a\nb"}, {}, "its api_key must be one line"),
         ({}, {"read_write_paths": ["data"]}, "is no absolute path"),
+        ({}, {"read_write_paths": ["/srv/%h"]}, "is no absolute path"),
+        ({}, {"user": "root\nExecStartPre=/bin/false"}, "its user must be a name"),
+        ({}, {"groups": ["render", "video\nUser=root"]}, "its group must be a name"),
+        ({"engine": "own\nUser=root"}, {"command": ["/bin/own"]}, "its engine must be a name"),
+        ({}, {"memory_max": "1G\nUser=root"}, "memory_max is no size"),
         ({}, {"name": "../x"}, "is no name of a service"),
     ],
 )

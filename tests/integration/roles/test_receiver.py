@@ -64,6 +64,15 @@ ALERT = {
 }
 
 
+# What a run leaves that died between keeping the old and putting the new in its place; the link leads to nothing.
+DIED = """set -e; cd /etc/autoglm; systemctl stop autoglm-receiver
+mkdir -m 0750 receiver.before; mv receiver receiver.before/config; mkdir receiver
+cp /etc/systemd/system/autoglm-receiver.service receiver.before/unit
+ln -s $(readlink /opt/autoglm/current) receiver.before/release
+touch receiver.before/.whole /opt/autoglm/.changing
+ln -sfn /opt/autoglm/nowhere /opt/autoglm/current"""
+
+
 class Site:
     """A host, what a site has on its controller, and the variables of the role."""
 
@@ -122,10 +131,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made = Site(host, directory)
         made.play().went_well(changed=True)
         # Built once more, it is the same, and known to be.
-        wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory)]
-        subprocess.run([*wheel, str(CHECKOUT)], check=True)
-        made.given["wheel"] = str(next(directory.glob("*.whl")))
+        made.given["wheel"] = wheel_of(CHECKOUT, directory)
         yield made
+
+
+def wheel_of(tree: Path, directory: Path) -> str:
+    """Build a wheel of a source tree, as the role does."""
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory)]
+    subprocess.run([*wheel, str(tree)], check=True)
+    return str(next(directory.glob("*.whl")))
 
 
 def test_an_alert_over_tls_is_committed(site: Site) -> None:
@@ -189,19 +203,27 @@ def broken(directory: Path) -> Path:
 
 def test_a_release_that_does_not_start_is_taken_back_with_its_schema(site: Site, tmp_path: Path) -> None:
     before, known = site.release(), site.incidents()
-    played = site.play(checkout=str(broken(tmp_path)), wheel="")
-    played.refused(
-        "did not become ready", f"{before} runs again with its configuration and its database", "broken on purpose"
-    )
-    assert site.release() == before
-    assert site.ask("operator", "GET", "/readyz").status_code == 200
-    assert site.incidents() == known
-    # What was put back is the file itself: it has never had the table.
-    assert site.host.said("grep -c of_another_time /var/lib/autoglm-receiver/receiver.db || true") == "0\n"
+    wheel = wheel_of(broken(tmp_path), tmp_path)
+    for died in (False, True):
+        if died:
+            site.host.said(DIED)
+        site.play(wheel=wheel).refused(
+            "did not become ready", f"{before} runs again with its configuration and its database", "broken on purpose"
+        )
+        assert site.release() == before
+        assert site.ask("operator", "GET", "/readyz").status_code == 200
+        assert site.incidents() == known
+        # What was put back is the file itself: it has never had the table. What stood there is kept.
+        assert site.host.said("grep -c of_another_time /var/lib/autoglm-receiver/receiver.db || true") == "0\n"
+        assert site.host.said("cat /var/backups/autoglm/failed-*/receiver.db* | grep -c of_another_time") != "0\n"
+        assert site.host.said("ls -d /etc/autoglm/receiver.* /opt/autoglm/.changing 2>/dev/null || true") == ""
 
 
-def test_taken_away_it_leaves_its_data_and_nothing_else(site: Site) -> None:
+def test_taken_away_it_leaves_its_data_and_what_is_of_others(site: Site) -> None:
+    site.play(state="absent", service="ssh").refused("nothing was changed", "did not write", "ssh.service")
+    site.host.said("mkdir -p /opt/autoglm/vllm/0.11.0")  # as the role inference_service does
     site.play(state="absent").went_well(changed=True)
-    gone = "ls -d /opt/autoglm /etc/autoglm/receiver* /etc/systemd/system/autoglm-receiver* /usr/local/bin/autoglm"
+    assert site.host.said("ls /opt/autoglm") == "vllm\n"
+    gone = "ls -d /etc/autoglm/receiver* /etc/systemd/system/autoglm-receiver* /usr/local/bin/autoglm"
     assert site.host.said(f"{gone} 2>/dev/null || true") == ""
     assert "receiver.db" in site.host.said("ls /var/lib/autoglm-receiver")

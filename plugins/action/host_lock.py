@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.parsing.dataloader import DataLoader
-from ansible.utils.vars import load_extra_vars
 from ansible_collections.autoglm.recovery.plugins.plugin_utils import controllers
 from ansible_collections.autoglm.recovery.plugins.plugin_utils.answers import ActionModule as LookedAt
 
@@ -26,7 +24,7 @@ class ActionModule(LookedAt):
         process = controllers.here()
         given = self._task.args
         given.update(run=controllers.name(process), process=process)
-        given["who"] = _run_owner(str(given.get("who") or ""), self._loader)
+        given["who"] = controllers.owner_of_run(str(given.get("who") or ""), self._loader)
         wait = _whole_seconds(given.get("wait"))
         deadline = time.monotonic() + wait
         while True:
@@ -34,24 +32,14 @@ class ActionModule(LookedAt):
             # A copy, because Ansible adds its own arguments to it.
             answer: dict[str, Any] = super()._execute_module(*args, **{**kwargs, "module_args": dict(given)})
             holder = answer.get("holder")
-            if not answer.get("failed") or not isinstance(holder, dict):
-                return answer
+            if not answer.get("failed") or not isinstance(holder, dict) or answer.get("quarantined"):
+                return answer  # nobody gives back by waiting what is under quarantine
             theirs = holder.get("process")
             if not given.get("ended") and isinstance(theirs, dict) and controllers.has_ended(theirs):
                 given["ended"] = str(holder.get("run"))
                 deadline = max(deadline, time.monotonic() + _LAST_TASK_S)
             elif time.monotonic() >= deadline:
                 return answer
-
-
-def _run_owner(told: str, loader: DataLoader) -> str:
-    """Return the owner of this run: by the task, by AWX, or by the user of this process."""
-    if told:
-        return f"{told} ({controllers.person()})"
-    extra = load_extra_vars(loader=loader)
-    if "awx_job_id" in extra:
-        return f"{extra.get('awx_user_name', 'somebody')} with AWX job {extra['awx_job_id']}"
-    return controllers.person()
 
 
 def _whole_seconds(value: Any) -> int:

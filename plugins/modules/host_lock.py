@@ -16,6 +16,7 @@ description:
     over. A run from the same controller finds out that the process of the other one is gone, and takes the host at
     once. In either case it waits for a task of the other run that is still being executed.
   - A run of a receiver takes the host from an older run on the same target, which has a lower O(token).
+  - A host under quarantine is refused as well, where O(quarantine) is given: see M(autoglm.recovery.quarantine).
   - Nothing else passes it. To free a host by hand, look who is at work there, then remove C(/run/autoglm/locks/host).
 author:
   - autoglm.recovery maintainers (@autoglm)
@@ -81,6 +82,11 @@ options:
       - The O(run) of a holder whose process is known to be gone. The controller gives it.
     type: str
     default: ""
+  quarantine:
+    description:
+      - The file of the mark that the host is under quarantine, whose module is M(autoglm.recovery.quarantine). With
+        O(state=taken) a host with this mark is not taken, and one whose mark cannot be read is not either.
+    type: path
   directory:
     description:
       - Where the lock is kept. It belongs to root and should not outlive a reboot.
@@ -106,8 +112,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+quarantined:
+  description: Whether the run was refused because the host is under quarantine.
+  type: bool
+  returned: on failure
+  sample: false
 holder:
-  description: Who holds the host, where this run was refused. None if nobody does.
+  description:
+    - Who holds the host, where this run was refused. None if nobody does. For a host under quarantine C(who) says so.
   type: dict
   returned: on failure
   contains:
@@ -151,13 +163,14 @@ minimum_python.check()  # before what an older Python cannot import
 
 # isort: split
 import time
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
-from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock, quarantine
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder
+from ansible_collections.autoglm.recovery.plugins.module_utils.locks.quarantine import Quarantine
 
 _LOOK_EVERY_S = 0.5
 
@@ -176,6 +189,37 @@ def asking(params: dict[str, Any]) -> Holder:
     )
 
 
+def under_quarantine(params: dict[str, Any]) -> Optional[Quarantine]:
+    """Read the mark that the host is under quarantine; None if it is not.
+
+    Asked once the host is taken: a run that writes the mark holds the host meanwhile.
+    """
+    if not params["quarantine"]:
+        return None
+    try:
+        return quarantine.read(params["quarantine"])
+    except quarantine.QuarantineUnreadable as error:
+        raise host_lock.HostLockUnusable(str(error)) from error
+
+
+def take_for_use(params: dict[str, Any], check_mode: bool) -> tuple[bool, Optional[Quarantine]]:
+    """Take the host, unless it is under quarantine; it is not held then."""
+    taken = take(params, check_mode)
+    try:
+        marked = under_quarantine(params)
+    except host_lock.HostLockUnusable:
+        give_back(params, check_mode)
+        raise
+    if marked is not None:
+        give_back(params, check_mode)
+    return taken, marked
+
+
+def give_back(params: dict[str, Any], check_mode: bool) -> None:
+    if not check_mode:
+        host_lock.release(params["run"], params["directory"])
+
+
 def take(params: dict[str, Any], check_mode: bool) -> bool:
     """Take the host within the time that there is, and say whether it was not held before."""
     deadline = time.monotonic() + params["wait"]
@@ -190,16 +234,16 @@ def take(params: dict[str, Any], check_mode: bool) -> bool:
             return before is None or before.run != params["run"]
 
 
-def act(params: dict[str, Any], check_mode: bool) -> bool:
-    """Do what is asked, and say whether anything changed."""
+def act(params: dict[str, Any], check_mode: bool) -> tuple[bool, Optional[Quarantine]]:
+    """Do what is asked, and say whether anything changed, and what keeps the run out though nobody holds the host."""
     if params["state"] == "taken":
-        return take(params, check_mode)
+        return take_for_use(params, check_mode)
     if check_mode:
-        return False  # it was not taken
+        return False, None  # it was not taken
     if params["state"] == "released":
-        return host_lock.release(params["run"], params["directory"])
+        return host_lock.release(params["run"], params["directory"]), None
     host_lock.keep(asking(params), params["directory"])
-    return False
+    return False, None
 
 
 def refusal(error: host_lock.HostHeld) -> str:
@@ -227,6 +271,7 @@ def main() -> None:
             "run": {"type": "str", "default": ""},
             "process": {"type": "dict", "default": {}},
             "ended": {"type": "str", "default": ""},
+            "quarantine": {"type": "path"},
             "directory": {"type": "path", "default": host_lock.DIRECTORY},
         },
         supports_check_mode=True,
@@ -236,11 +281,20 @@ def main() -> None:
     if not module.params["run"]:
         module.fail_json(msg="no run was named: the action plugin host_lock of this collection does that", holder=None)
     try:
-        changed = act(module.params, module.check_mode)
+        changed, marked = act(module.params, module.check_mode)
     except host_lock.HostHeld as error:
         module.fail_json(msg=refusal(error), holder=None if error.holder is None else asdict(error.holder))
     except host_lock.HostLockUnusable as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", holder=None)
+    if marked is not None:
+        host = module.params["host"]
+        # In the holder's place, so that a receiver waits as it does for one.
+        holder = replace(asking(module.params), run="", who=f"nobody: {marked.said()}", since=marked.since, process={})
+        msg = (
+            f"Refused, nothing was changed by this step: {host} is {marked.said()}. return_node gives it back once "
+            "it is well; no option passes this."
+        )
+        module.fail_json(msg=msg, holder=asdict(holder), quarantined=True)
     module.exit_json(changed=changed)
 
 

@@ -81,7 +81,7 @@ minimum_python.check()  # before what an older Python cannot import
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.balancers import taken_out
+from ansible_collections.autoglm.recovery.plugins.module_utils.host import note_file
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def main() -> None:
     )
     path, state = module.params["path"], module.params["state"]
     try:
-        before = taken_out.read(path)
+        before = note_file.read(path)
         after = before
         if state == "present":
             after = json.dumps({name: module.params[name] for name in ("service", "incident")}) + "\n"
@@ -105,9 +105,9 @@ def main() -> None:
             after = None
         if after != before and not module.check_mode:
             if after is None:
-                taken_out.remove(path)
+                note_file.remove(path)
             else:
-                taken_out.write(path, after)
+                note_file.write(path, after)
     except OSError as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {path}: {error.strerror}")
     module.exit_json(

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
 
 
@@ -61,6 +63,16 @@ def person() -> str:
     """Say who started this process, for people."""
     user = os.environ.get("SUDO_USER") or _user_name()
     return f"{user} on {socket.gethostname()}"
+
+
+def owner_of_run(told: str, loader: DataLoader) -> str:
+    """Return the owner of this run: by the task, by AWX, or by the user of this process."""
+    if told:
+        return f"{told} ({person()})"
+    extra = load_extra_vars(loader=loader)
+    if "awx_job_id" in extra:
+        return f"{extra.get('awx_user_name', 'somebody')} with AWX job {extra['awx_job_id']}"
+    return person()
 
 
 def _user_name() -> str:

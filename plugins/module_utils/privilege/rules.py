@@ -13,7 +13,7 @@ An option of a module is one of three things here:
 An option is free only if the module joins it to no path, expands nothing in it and starts no program that it names.
 
 A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(checkpoints), C(evidence),
-C(gpus), C(resets), C(notes), C(commands). See C(autoglm root).
+C(gpus), C(resets), C(notes), C(quarantines), C(commands). See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ RULES: Mapping[str, ModuleRule] = {
     # They ask a receiver, which needs no root: with a path of the caller's choice it would be sent root's files.
     **{f"{OURS}{name}": ModuleRule() for name in ("incident", "incident_info", "pause")},
     f"{OURS}fence": ModuleRule(free=_names("host service token run incident")),
-    f"{OURS}host_lock": ModuleRule(free=_names("state host seconds wait token who run process ended")),
+    f"{OURS}host_lock": ModuleRule(
+        (BoundOptions("quarantines", ("quarantine",), optional=True),),
+        _names("state host seconds wait token who run process ended"),
+    ),
     f"{OURS}inference_health": ModuleRule(
         (BoundOptions("services", PROCESS, optional=True), BoundOptions("services", ENGINE)),
         _names(
@@ -127,6 +130,9 @@ RULES: Mapping[str, ModuleRule] = {
     # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
     # where a directory lies at their path they work in it, on a name that the caller gives.
     f"{OURS}taken_out": ModuleRule((BoundOptions("notes", ("path",)),), _names("state service incident")),
+    f"{OURS}quarantine": ModuleRule(
+        (BoundOptions("quarantines", ("path",)),), _names("state reason details meant_until incident who force")
+    ),
     # autoglm doctor: that root can be reached at all, and that a container of root's is there.
     f"{BUILTIN}command": ModuleRule(
         (BoundOptions("commands", ("_raw_params", "argv")),),

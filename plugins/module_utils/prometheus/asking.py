@@ -31,6 +31,7 @@ METRICS = (
     "autoglm_host_at_work",
     "autoglm_service_taken_out_timestamp_seconds",
     "autoglm_taken_out_readable",
+    "autoglm_quarantined_timestamp_seconds",
 )
 
 

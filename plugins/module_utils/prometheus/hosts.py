@@ -37,6 +37,7 @@ VARIABLES = (
     "autoglm_pool_names",
     "autoglm_presence",
     "autoglm_presence_reason",
+    "autoglm_quarantine_reason",
     "autoglm_quarantined",
     "autoglm_replicas",
     "autoglm_roles",
@@ -44,8 +45,8 @@ VARIABLES = (
     "autoglm_verdict",
     "autoglm_verdict_reason",
 )
-# What of an old answer still counts: what a host has, not how it stands.
-_LASTING = ("autoglm_gpu_info",)
+# What of an old answer still counts: what a host has, not how it stands; and that it was to be kept out of use.
+_LASTING = ("autoglm_gpu_info", "autoglm_quarantined_timestamp_seconds")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\Z", re.ASCII)
 
 
@@ -196,10 +197,18 @@ def _variables(name: str, host: _Gathered, warnings: list[str]) -> dict[str, Any
     elif host.addresses:
         several = ", ".join(quoted(address) for address in sorted(host.addresses)[:5])
         warnings.append(f"{name} is scraped at several addresses ({several}): autoglm_address is none of them")
-    if host.quarantined:
-        # Whatever is said there beside a plain no: what is not understood keeps a host out, not in.
-        variables["autoglm_quarantined"] = not {word.lower() for word in host.quarantined} <= {"false", "no", "0"}
-    return variables
+    return {**variables, **_quarantine(host)}
+
+
+def _quarantine(host: _Gathered) -> dict[str, Any]:
+    """What the mark on the host says, by our exporter, and a label of its targets. Nothing where nobody tells."""
+    marked = list(_named(host, "autoglm_quarantined_timestamp_seconds"))
+    # Whatever is said there beside a plain no: what is not understood keeps a host out, not in.
+    labelled = not {word.lower() for word in host.quarantined} <= {"false", "no", "0"}
+    if not (marked or host.quarantined or _flag(_values(host, "autoglm_taken_out_readable"))):
+        return {}
+    reasons = sorted({str(each.labels.get("reason") or "") for each in marked} - {""})
+    return {"autoglm_quarantined": bool(marked) or labelled, "autoglm_quarantine_reason": "; ".join(reasons)}
 
 
 def _presence(host: _Gathered, service: str | None = None) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services that our runs keep out of traffic, with any balancer, and whether a run holds this host.
+"""The services that our runs keep out of traffic, with any balancer, and whether this host is under quarantine or held.
 
-The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``. The lock
-of this host shows whether a run holds it.
+The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``. Beside
+them is the mark of a quarantine. The lock of this host shows whether a run holds it.
 """
 
 from __future__ import annotations
@@ -15,35 +15,48 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from autoglm_recovery.knowledge.locks import host_lock
+from autoglm_recovery.knowledge.host.plain import one_line
+from autoglm_recovery.knowledge.locks import host_lock, quarantine
+from autoglm_recovery.knowledge.locks.quarantine import Quarantine, QuarantineUnreadable
 
 NOTES = Path("/var/lib/autoglm/taken-out")
 LOCKS = Path(host_lock.DIRECTORY)
 _MOST_NOTES = 1000
 _LONGEST = 4096
+_LONGEST_MARK = 64 * 1024
+# A label is no place for a long text; the mark on the host has all of it.
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether all notes were read.
+    """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether all notes were read,
+    and the mark.  ``quarantine``: the mark of this host, if there is one that could be read.
     ``at_work``: whether a run holds this host; None where that is unknown."""
 
     out: Mapping[str, float] = field(default_factory=dict)
     readable: bool = False
     at_work: bool | None = None
+    quarantine: Quarantine | None = None
 
 
 def look(notes: Path = NOTES, locks: Path = LOCKS) -> Traffic:
     """Read the notes and the lock.  Whatever cannot be read is unknown."""
     # The notes first: a run removes its note before it releases the host.
     out, readable = _read_notes(notes)
+    mark: Quarantine | None = None
     try:
-        return Traffic(out, readable, host_lock.in_use(str(locks)))
+        mark = _read_mark(notes / quarantine.FILE_NAME)
+    except (QuarantineUnreadable, OSError, ValueError):
+        readable = False
+    try:
+        return Traffic(out, readable, host_lock.in_use(str(locks)), mark)
     except (OSError, host_lock.HostLockUnusable):
-        return Traffic(out, readable, None)
+        return Traffic(out, readable, None, mark)
 
 
 def _read_notes(folder: Path) -> tuple[dict[str, float], bool]:
@@ -68,8 +81,20 @@ def _read_notes(folder: Path) -> tuple[dict[str, float], bool]:
     return out, readable
 
 
+def _read_mark(path: Path) -> Quarantine | None:
+    try:
+        with _opened(path) as file:
+            return quarantine.parse(file.read(_LONGEST_MARK).decode("utf-8", "replace"))
+    except FileNotFoundError:
+        return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
 def _read_note(path: Path) -> tuple[str, float]:
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with _opened(path) as file:
         written = os.fstat(file.fileno()).st_mtime
         content = json.loads(file.read(_LONGEST))
     service = content.get("service") if isinstance(content, dict) else None
@@ -79,7 +104,7 @@ def _read_note(path: Path) -> tuple[str, float]:
 
 
 def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
-    """Yield a sample for each service that is out of traffic, and whether a run holds this host."""
+    """Yield a sample for each service that is out of traffic, the quarantine, and whether a run holds this host."""
     out = GaugeMetricFamily(
         "autoglm_service_taken_out_timestamp_seconds",
         "Since when a run of ours keeps the service out of traffic",
@@ -88,9 +113,18 @@ def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
     for service, written in sorted(traffic.out.items()):
         out.add_metric([service], written)
     yield out
+    marked = GaugeMetricFamily(
+        "autoglm_quarantined_timestamp_seconds",
+        "Since when this host is under quarantine, by whom and why; absent while it is not",
+        labels=("by", "reason"),
+    )
+    if traffic.quarantine is not None:
+        mark = traffic.quarantine
+        marked.add_metric([mark.who, one_line(mark.reason, _LONGEST_REASON)], mark.since)
+    yield marked
     yield GaugeMetricFamily(
         "autoglm_taken_out_readable",
-        "1 while the notes on what runs keep out of traffic can be read",
+        "1 while the notes on what runs keep out of traffic, and the mark of a quarantine, can be read",
         value=int(traffic.readable),
     )
     if traffic.at_work is not None:

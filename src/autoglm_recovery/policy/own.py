@@ -30,6 +30,7 @@ RESERVED = (
     "look_at_hosts",
     "observe",
     "person",
+    "return_node",
     "rolling_restart",
     "site",
     "try_run",

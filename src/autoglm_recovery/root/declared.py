@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autoglm_recovery.declarable.options import BESIDE_BALANCER
+from autoglm_recovery.knowledge.locks import quarantine
 from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT, ENGINE
 from autoglm_recovery.policy.mistakes import kind_of
 
@@ -50,6 +51,8 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
         "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
         "resets": [{"services": [{key: service[key] for key in _HOLDING if service.get(key)} for service in services]}],
         "notes": [{"path": mark} for mark in marks],
+        # One file, under the names that two modules have for it.
+        "quarantines": [{"path": quarantine.beside_notes(folder), "quarantine": quarantine.beside_notes(folder)}],
         "commands": [{"_raw_params": "date +%s"}, *_containers(services)],
     }
 

@@ -105,7 +105,8 @@ class Fleet:
     def inventory(self) -> Path:
         """Write the inventory and return its path."""
         path = self.directory / "inventory.json"
-        common = {"autoglm_evidence_dir": str(self.directory / "evidence"), **self.group_vars}
+        folders = {"autoglm_evidence_dir": "evidence", "autoglm_taken_out_dir": "taken-out"}
+        common = {name: str(self.directory / folder) for name, folder in folders.items()} | self.group_vars
         path.write_text(json.dumps({"all": {"vars": common, "hosts": self.hosts}}))
         return path
 

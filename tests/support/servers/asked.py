@@ -20,8 +20,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "awx_setup": ({}, "Give awx_project_url"),
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
+    "quarantine_node": (RECEIVERS, "p1 is under quarantine since"),
     "restart_process": (RECEIVERS, "Already healthy, not restarted"),
     "retry_with_backoff": (RECEIVERS, "generates, at try 1"),
+    "return_node": ({"target": "p1", "force": True}, "it was under no quarantine"),
     "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
     "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),
 }

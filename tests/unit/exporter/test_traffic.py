@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_recovery.exporter.traffic import look, traffic_metrics
-from autoglm_recovery.knowledge.locks import host_lock
+from autoglm_recovery.knowledge.locks import host_lock, quarantine
 from autoglm_recovery.knowledge.locks.holding import Holder
 from tests.support.servers.plays import ROLE, load
 
@@ -63,6 +63,24 @@ def test_what_is_no_note_of_ours_is_unknown(tmp_path: Path, locks: Path, content
     note(tmp_path / "notes", "llama", content)
     seen = look(tmp_path / "notes", locks)
     assert (seen.out, seen.readable) == ({}, False)
+
+
+def test_a_quarantine_is_told_with_its_reason_and_is_no_note_of_a_service(tmp_path: Path, locks: Path) -> None:
+    mark = quarantine.mark(who="alice on ops-1", reason="Xid 79 " + "x" * 500, since=1234.0)
+    notes = tmp_path / "notes"
+    quarantine.write(quarantine.beside_notes(str(notes)), mark)
+    seen = look(notes, locks)
+    assert (seen.out, seen.readable, seen.quarantine) == ({}, True, mark)
+    (told,) = next(m for m in traffic_metrics(seen) if m.name == "autoglm_quarantined_timestamp_seconds").samples
+    assert (told.value, told.labels["by"]) == (1234.0, "alice on ops-1")
+    assert told.labels["reason"].startswith("Xid 79 xxx")
+    assert len(told.labels["reason"]) <= 200
+
+
+def test_a_mark_that_cannot_be_read_is_unknown_and_no_absence_of_one(tmp_path: Path, locks: Path) -> None:
+    (tmp_path / "quarantine").write_text("{")
+    seen = look(tmp_path, locks)
+    assert (seen.quarantine, seen.readable) == (None, False)
 
 
 def test_notes_that_cannot_be_listed_are_unknown(tmp_path: Path, locks: Path) -> None:

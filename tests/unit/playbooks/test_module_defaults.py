@@ -43,8 +43,10 @@ def test_plays_are_seen_to_ask_services() -> None:
     asking = [one for one in each_play() if one.values[0].get("module_defaults")]
     assert [one.id for one in asking] == [
         "check_service:0",
+        "quarantine_node:0",
         "restart_process:0",
         "retry_with_backoff:0",
+        "return_node:0",
         "rolling_restart:2",
         "rolling_restart:3",
     ]

@@ -363,6 +363,14 @@ def test_what_a_run_has_left_out_is_told_whatever_the_balancer(timeline: Timelin
         t.expect(802)
 
 
+def test_what_is_out_with_its_host_under_quarantine_is_not_left_out(timeline: Timelines) -> None:
+    with timeline(700) as t:
+        t.quarantined("node-a", since=60, until=400)
+        t.taken_out("node-a", since=70, until=650)
+        t.expect(398)
+        t.expect(600, (LEFT_OUT, "node-a"))
+
+
 def test_what_a_run_has_left_out_and_is_down_is_told_as_what_it_is(timeline: Timelines) -> None:
     with timeline(300) as t:
         t.taken_out("node-a", since=20, until=400)

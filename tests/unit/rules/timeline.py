@@ -120,6 +120,14 @@ class Timeline:
     def taken_out(self, host: str, since: int, until: int) -> None:
         """A run's note, as our exporter tells of it; it ends with a scrape without it."""
         series = f'autoglm_service_taken_out_timestamp_seconds{{job="autoglm",host="{host}",service="llm-{host}"}}'
+        self._noted(series, host, since, until)
+
+    def quarantined(self, host: str, since: int, until: int) -> None:
+        """The mark on a host, as our exporter tells of it."""
+        series = f'autoglm_quarantined_timestamp_seconds{{job="autoglm",host="{host}",by="alice",reason="Xid 79"}}'
+        self._noted(series, host, since, until)
+
+    def _noted(self, series: str, host: str, since: int, until: int) -> None:
         self._own_exporter(host)
         self._series.setdefault(series, ["_"] * (self._steps + 1))
         self._set(series, since + CLOCK_ERROR, since, until)

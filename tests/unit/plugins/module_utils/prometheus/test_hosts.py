@@ -107,6 +107,20 @@ def test_a_replica_is_out_of_traffic_by_its_note_and_in_it_only_where_all_notes_
     assert taken_out(note) is True
 
 
+def test_a_host_is_under_quarantine_by_the_mark_on_it_and_out_of_it_only_where_the_mark_can_be_looked_for() -> None:
+    def told(*metrics: VectorSample, old: str = "", **labels: str) -> tuple[Any, Any]:
+        found = node_a([target("node-a", **labels)], [], list(metrics), old=old)
+        return found.get("autoglm_quarantined"), found.get("autoglm_quarantine_reason")
+
+    readable = metric("autoglm_taken_out_readable", "node-a")
+    mark = metric("autoglm_quarantined_timestamp_seconds", "node-a", NOW, by="alice", reason="Xid 79")
+    assert told() == told(metric("autoglm_taken_out_readable", "node-a", 0.0)) == (None, None)
+    assert told(readable) == (False, "")
+    assert told(readable, mark) == told(mark, quarantined="false") == (True, "Xid 79")
+    assert told(readable, quarantined="yes") == (True, "")
+    assert told(mark, old="of yesterday") == (True, "Xid 79")
+
+
 def test_an_old_answer_tells_what_there_is_and_not_how_it_stands() -> None:
     metrics = [metric("autoglm_gpu_info", "node-a", gpu="0", name="H200")]
     metrics += [metric("autoglm_gpu_verdict", "node-a", gpu="0", verdict="healthy")]

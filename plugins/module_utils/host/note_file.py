@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The note on a host that a run of ours keeps a service out of traffic.
+"""Notes on a host that outlive a run and a reboot: that a service is kept out of traffic, that the host is out of use.
 
-A user who can create or remove the note decides whether a service is brought back. So it is kept only in a directory
-that nobody but root and the user who runs the tasks can change or replace.
+A user who can create or remove a note decides what is brought back. So it is kept only in a directory that nobody but
+root and the user who runs the tasks can change or replace.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ..host import paths, whole_file
+from . import paths, whole_file
 
 _LONGEST = 64 * 1024
 

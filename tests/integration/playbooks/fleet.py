@@ -28,7 +28,7 @@ from tests.support.servers.own_run import own_run
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import until
 
-SECONDS = 240
+SECONDS = 600
 
 # Runs here what is to be run on a host, and the server with which sftp speaks.
 SSH = """#!/bin/sh

@@ -194,6 +194,7 @@ def gathered(scene: Scene, **variables: str) -> dict[str, str]:
 REVIVED = {
     "check_service": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
+    "reset_gpu": {"target": "p1", "gpu": "GPU-0"},
     "restart_process": BY_HAND,
     "retry_with_backoff": {"target": "p1"},
     "rolling_restart": {"pool": "chat"},

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +13,15 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.services import a
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 
 from autoglm_recovery.receiver.runs import ansible_settings
+from tests.support.fake_nvml import FakeNvml
+from tests.support.fake_nvml.plugin import make_fake_nvml
 from tests.support.servers.asked import ASKED, INCIDENT, RECEIVERS
 from tests.support.servers.misleading import MISLEADING
 from tests.support.tooling.awx_collection import awx_collection
 
 from .fleet import Fleet, told
+
+__all__ = ["make_fake_nvml"]
 
 # One that is added to the table is run too.
 ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart"})
@@ -31,11 +36,19 @@ def misleading(fleet: Fleet) -> Fleet:
     return fleet
 
 
+@pytest.fixture
+def driver(make_fake_nvml: Callable[..., FakeNvml]) -> dict[str, str]:
+    """Two GPUs that are well, for a playbook that asks for one."""
+    return {"LD_LIBRARY_PATH": make_fake_nvml("l40s", gpus=2).environment()["LD_LIBRARY_PATH"]}
+
+
 @pytest.mark.parametrize("playbook", ON_ONE_HOST)
-def test_what_is_launched_does_what_it_would_do_under_any_inventory(misleading: Fleet, playbook: str) -> None:
+def test_what_is_launched_does_what_it_would_do_under_any_inventory(
+    misleading: Fleet, driver: dict[str, str], playbook: str
+) -> None:
     before = misleading.start("p1")
     extra, tells = ASKED[playbook]
-    done = misleading.run(playbook, extra, **ansible_settings.ENVIRONMENT)
+    done = misleading.run(playbook, extra, **ansible_settings.ENVIRONMENT, **driver)
     assert done.returncode == 0, told(done)
     assert tells in told(done)
     assert misleading.pid("p1") == before

@@ -21,6 +21,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "quarantine_node": (RECEIVERS, "p1 is under quarantine since"),
+    "reset_gpu": (
+        {"autoglm_incident": INCIDENT, "autoglm_target": {"host": "p1", "service": "llama", "gpu": "0000:1a:00.0"}},
+        "Already well, not reset",
+    ),
     "restart_process": (RECEIVERS, "Already healthy, not restarted"),
     "retry_with_backoff": (RECEIVERS, "generates, at try 1"),
     "return_node": ({"target": "p1", "force": True}, "it was under no quarantine"),

@@ -44,6 +44,7 @@ def test_plays_are_seen_to_ask_services() -> None:
     assert [one.id for one in asking] == [
         "check_service:0",
         "quarantine_node:0",
+        "reset_gpu:0",
         "restart_process:0",
         "retry_with_backoff:0",
         "return_node:0",

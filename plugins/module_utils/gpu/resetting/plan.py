@@ -92,9 +92,10 @@ def plan(examined: Mapping[str, Any], wanted: Sequence[str], owners: Owners, *, 
     if owners.agents is None:
         raise Refused(f"whether monitoring agents run could not be read: {owners.agents_error}.")
     modules = examined["gpus"][0]["reset_would_disturb"]["kernel_modules"]
+    # They decide nothing here: where they hold the GPU, nvidia-smi refuses, and nothing has been touched.
     if modules is None:
-        raise Refused("the modules of the kernel that use the driver could not be read.")
-    if modules:
+        warnings.append("which modules of the kernel use the driver could not be read")
+    elif modules:
         warnings.append(
             f"modules of the kernel use the driver, with which a reset may be refused: {', '.join(modules)}"
         )

@@ -111,6 +111,16 @@ class CommandBalancer:
         if now != value:
             raise BalancerError("unproven", f"commands.weight succeeded, and commands.state says {now} and not {value}")
 
+    def weights_count(self) -> None:
+        if not self._commands.get("weight"):
+            raise BalancerNotSupported("there is no commands.weight")
+
+    def limit(self, server: str) -> int | None:  # noqa: ARG002
+        raise BalancerNotSupported("commands of this balancer set no limit")
+
+    def set_limit(self, server: str, value: int | None) -> None:  # noqa: ARG002
+        raise BalancerNotSupported("commands of this balancer set no limit")
+
     def incarnation(self) -> str:
         return "command"
 

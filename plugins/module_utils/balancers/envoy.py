@@ -28,8 +28,23 @@ from ..host.numbers import whole_number
 from . import envoy_endpoints, files, lock
 from .envoy_endpoints import Endpoint
 from .options import FILE, TEXT
-from .protocol import ACTIVE, DOWN, DRAINED, UNKNOWN, UP, BalancerError, Count, Obstacle, PoolMember, Weight, find
+from .protocol import (
+    ACTIVE,
+    DOWN,
+    DRAINED,
+    UNKNOWN,
+    UP,
+    BalancerError,
+    BalancerNotSupported,
+    Count,
+    Obstacle,
+    PoolMember,
+    Weight,
+    find,
+)
 
+_POLICIES_WITH_WEIGHTS = ("ROUND_ROBIN", "LEAST_REQUEST", "RING_HASH", "MAGLEV")
+_NO_LIMIT = "Envoy's circuit breakers limit a whole cluster, and not one of its endpoints"
 _UNREACHED = ("refused", "timeout", "reset", "unreachable", "tls")
 
 
@@ -189,6 +204,21 @@ class Envoy:
 
     def set_weight(self, server: str, value: int) -> None:
         self._change_and_wait(server, "load_balancing_weight", value, lambda member: member.weight == value)
+
+    def weights_count(self) -> None:
+        """C(lb_policy) RANDOM takes every endpoint alike, and what is no policy of Envoy's own is not known here."""
+        policy = envoy_endpoints.policies_of(self._get_json("/config_dump")).get(self._cluster)
+        if policy not in _POLICIES_WITH_WEIGHTS:
+            raise BalancerNotSupported(
+                f"cluster {self._cluster} has lb_policy {policy or 'of no known name'}; weights are known to count with"
+                f" {', '.join(_POLICIES_WITH_WEIGHTS)}"
+            )
+
+    def limit(self, server: str) -> int | None:  # noqa: ARG002
+        raise BalancerNotSupported(_NO_LIMIT)
+
+    def set_limit(self, server: str, value: int | None) -> None:  # noqa: ARG002
+        raise BalancerNotSupported(_NO_LIMIT)
 
     def incarnation(self) -> str:
         return "file"  # the drain is kept in the file and survives a restart of Envoy

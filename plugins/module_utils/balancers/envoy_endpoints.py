@@ -84,6 +84,19 @@ def files_of(document: Any) -> dict[str, str]:
     return found
 
 
+def policies_of(document: Any) -> dict[str, str]:
+    """Cluster -> its C(lb_policy), of C(/config_dump): ROUND_ROBIN, which protobuf leaves out as its zero."""
+    found = {}
+    for config in items(document, "configs"):
+        for kind in ("static_clusters", "dynamic_active_clusters"):
+            for entry in items(config, kind):
+                cluster = mapping(entry, "cluster")
+                # Typed policies take the place of lb_policy.
+                policy = None if "load_balancing_policy" in cluster else cluster.get("lb_policy", "ROUND_ROBIN")
+                found[str(cluster.get("name"))] = policy if isinstance(policy, str) else ""
+    return found
+
+
 def gets_requests(host: dict[str, Any]) -> bool:
     """Whether Envoy sends requests to a host: unless it is draining or known to be down."""
     status = mapping(host, "health_status")

@@ -102,6 +102,15 @@ class FileSd:
     def set_weight(self, server: str, value: int) -> None:  # noqa: ARG002
         raise BalancerNotSupported("a file of targets has no weights")
 
+    def weights_count(self) -> None:
+        raise BalancerNotSupported("a file of targets has no weights")
+
+    def limit(self, server: str) -> int | None:  # noqa: ARG002
+        raise BalancerNotSupported("a file of targets limits nothing")
+
+    def set_limit(self, server: str, value: int | None) -> None:  # noqa: ARG002
+        raise BalancerNotSupported("a file of targets limits nothing")
+
     def incarnation(self) -> str:
         return "file"
 

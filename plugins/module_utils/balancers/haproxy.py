@@ -31,6 +31,7 @@ from .protocol import (
     UNKNOWN,
     UP,
     BalancerError,
+    BalancerNotSupported,
     Count,
     Obstacle,
     PoolMember,
@@ -45,6 +46,11 @@ _DRAIN_BITS = 0x08 | 0x10
 # Bits of srv_agent_state (include/haproxy/check-t.h).
 _AGENT_CONFIGURED, _AGENT_ENABLED = 0x02, 0x04
 _SETTLE_SECONDS = 2.0
+
+# As src/server.c has it, of an algorithm whose weights are fixed when HAProxy starts.
+_STATIC = "static LB algorithm"
+_BALANCED_WITHOUT_WEIGHTS = ("first", "static-rr")
+_NO_WEIGHTS = "goes by no weight that is set at run time; balance leastconn, roundrobin and random do"
 
 # A sentence that an answer begins with, and what it means.
 _COMPLAINTS = (
@@ -147,10 +153,40 @@ class Haproxy:
 
     def set_weight(self, server: str, value: int) -> None:
         _check_word("server", server)
-        self._run_command(f"set server {self._backend}/{server} weight {int(value)}")
+        try:
+            self._run_command(f"set server {self._backend}/{server} weight {int(value)}")
+        except BalancerError as error:
+            if _STATIC in error.reason:
+                raise BalancerNotSupported(error.reason) from error
+            raise
         now = self.weight(server).current
         if now != value:
             raise BalancerError("unproven", f"HAProxy was told weight {value} for {server} and has {now}")
+
+    def weights_count(self) -> None:
+        """By the column C(algo), which a socket of level operator shows.
+
+        C(static-rr) refuses weights at run time, and C(first) takes them and goes by the servers' order and C(maxconn)
+        alone (src/lb_fas.c). Of a hash of type map-based HAProxy itself says no, see set_weight().
+        """
+        algorithm = parse_stat(self._send("show stat"), whole_backends=True).get(self._backend, {}).get("BACKEND", {})
+        if algorithm.get("algo") in _BALANCED_WITHOUT_WEIGHTS:
+            raise BalancerNotSupported(f"backend {self._backend} has balance {algorithm['algo']}, which {_NO_WEIGHTS}")
+
+    def limit(self, server: str) -> int | None:
+        """C(maxconn) of the server: the column C(slim), which is empty without one."""
+        row = parse_stat(self._send("show stat")).get(self._backend, {}).get(server)
+        if row is None or "slim" not in row:
+            raise BalancerError("unknown_server", f"HAProxy tells no limit of {self._backend}/{server}")
+        return _parse_number(row["slim"]) or None
+
+    def set_limit(self, server: str, value: int | None) -> None:
+        """For HAProxy 0 is no limit. What is more waits in HAProxy's queue, by the priorities of its configuration."""
+        _check_word("server", server)
+        self._run_command(f"set maxconn server {self._backend}/{server} {int(value or 0)}")
+        now = self.limit(server)
+        if now != value:
+            raise BalancerError("unproven", f"HAProxy was told maxconn {value or 0} for {server} and has {now or 0}")
 
     def incarnation(self) -> str:
         """HAProxy's process number and start time: in containers the number alone is always the same."""
@@ -216,8 +252,12 @@ class Haproxy:
         return answer
 
 
-def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Read C(show stat): backend -> server name -> column -> value. Raises BalancerError."""
+def parse_stat(text: str, whole_backends: bool = False) -> dict[str, dict[str, dict[str, str]]]:
+    """Read C(show stat): backend -> server name -> column -> value. Raises BalancerError.
+
+    whole_backends: with the rows of backends as such, which are called C(BACKEND).
+    """
+    others = ("FRONTEND",) if whole_backends else ("BACKEND", "FRONTEND")
     lines = text.splitlines()
     if not lines or not lines[0].startswith("# pxname,svname,"):
         raise BalancerError("unreadable", f"show stat answered {quoted(text, 160)}, not a table")
@@ -227,7 +267,7 @@ def parse_stat(text: str) -> dict[str, dict[str, dict[str, str]]]:
         raise BalancerError("unreadable", f"show stat answered a table that cannot be read: {error}") from error
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        if row["svname"] not in ("BACKEND", "FRONTEND"):
+        if row["svname"] not in others:
             found.setdefault(row["pxname"], {})[row["svname"]] = row
     return found
 

@@ -123,6 +123,15 @@ class Kubernetes:
     def set_weight(self, server: str, value: int) -> None:  # noqa: ARG002
         raise BalancerNotSupported("a Service has no weights")
 
+    def weights_count(self) -> None:
+        raise BalancerNotSupported("a Service has no weights")
+
+    def limit(self, server: str) -> int | None:  # noqa: ARG002
+        raise BalancerNotSupported("a Service limits nothing for a pod")
+
+    def set_limit(self, server: str, value: int | None) -> None:  # noqa: ARG002
+        raise BalancerNotSupported("a Service limits nothing for a pod")
+
     def incarnation(self) -> str:
         return "api"
 

@@ -116,14 +116,30 @@ class Nginx:
         return Weight(1 if weight is None else weight)
 
     def set_weight(self, server: str, value: int) -> None:
-        def change(text: str) -> str:
-            same = self._servers_by_address(text)[server]
-            if len(same) > 1:
-                words = f"{self._file} names {server} {len(same)} times in {self._upstream!r}: which weight is meant?"
-                raise BalancerError("refused", words)
-            return nginx_conf.set_weight(text, same[0], value)
+        self._change_and_reload(
+            server, lambda text: nginx_conf.set_weight(text, self._only_directive(text, server), value)
+        )
 
-        self._change_and_reload(server, change)
+    def weights_count(self) -> None:
+        """All methods of open-source nginx go by weights."""
+
+    def limit(self, server: str) -> int | None:
+        """C(max_conns=) of the server. Without a C(zone) in the upstream each worker counts for itself."""
+        self.state(server)
+        return self._only_directive(files.read(self._file).decode("utf-8", "replace"), server).max_conns
+
+    def set_limit(self, server: str, value: int | None) -> None:
+        self._change_and_reload(
+            server, lambda text: nginx_conf.set_max_conns(text, self._only_directive(text, server), value)
+        )
+
+    def _only_directive(self, text: str, server: str) -> nginx_conf.ServerDirective:
+        """Raises BalancerError where several directives name the server."""
+        same = self._servers_by_address(text)[server]
+        if len(same) > 1:
+            words = f"{self._file} names {server} {len(same)} times in {self._upstream!r}: which one is meant?"
+            raise BalancerError("refused", words)
+        return same[0]
 
     def incarnation(self) -> str:
         return "file"  # the drain is kept in the file and survives a restart of nginx

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The servers of an upstream in an nginx configuration, found and edited in place.
 
-Only the parameters C(down) and C(weight=) of one C(server) are ever changed: comments, order and spelling stay.
+Only the parameters C(down), C(weight=) and C(max_conns=) of one C(server) are ever changed: comments, order and
+spelling stay.
 Syntax: https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server
 """
 
@@ -57,9 +58,17 @@ class ServerDirective:
     @property
     def weight(self) -> int:
         """1 where it is not given, as nginx has it."""
-        texts = [word.text[len("weight=") :] for word in self.words[2:] if word.text.startswith("weight=")]
-        given = whole_number(texts[-1]) if texts else None
+        given = self._number("weight=")
         return 1 if given is None else given
+
+    @property
+    def max_conns(self) -> int | None:
+        """None for no limit, which 0 means too."""
+        return self._number("max_conns=") or None
+
+    def _number(self, parameter: str) -> int | None:
+        texts = [word.text[len(parameter) :] for word in self.words[2:] if word.text.startswith(parameter)]
+        return whole_number(texts[-1]) if texts else None
 
 
 def servers(text: str, upstream: str) -> list[ServerDirective]:
@@ -122,11 +131,24 @@ def set_down(text: str, server: ServerDirective, down: bool) -> str:
 
 def set_weight(text: str, server: ServerDirective, weight: int) -> str:
     """The text with another weight."""
-    given = [word for word in server.words[2:] if word.text.startswith("weight=")]
+    return _with_parameter(text, server, "weight=", weight)
+
+
+def set_max_conns(text: str, server: ServerDirective, limit: int | None) -> str:
+    """The text with another limit of connections, or without one."""
+    if limit is not None:
+        return _with_parameter(text, server, "max_conns=", limit)
+    for word in reversed([word for word in server.words[2:] if word.text.startswith("max_conns=")]):
+        text = _without_word(text, word)
+    return text
+
+
+def _with_parameter(text: str, server: ServerDirective, parameter: str, value: int) -> str:
+    given = [word for word in server.words[2:] if word.text.startswith(parameter)]
     if given:
-        return f"{text[: given[-1].start]}weight={weight}{text[given[-1].end :]}"
+        return f"{text[: given[-1].start]}{parameter}{value}{text[given[-1].end :]}"
     at = server.words[1].end
-    return f"{text[:at]} weight={weight}{text[at:]}"
+    return f"{text[:at]} {parameter}{value}{text[at:]}"
 
 
 def _without_word(text: str, word: ConfWord) -> str:

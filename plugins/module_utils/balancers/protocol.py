@@ -124,6 +124,18 @@ class Balancer(Protocol):
     def set_weight(self, server: str, value: int) -> None:
         """Change the server's share of the traffic."""
 
+    def weights_count(self) -> None:
+        """Raise BalancerNotSupported where this balancer sends the same to a server whatever its weight is."""
+
+    def limit(self, server: str) -> int | None:
+        """How many requests at once the balancer gives the server at most; None for as many as there are.
+
+        Raises BalancerNotSupported where it has no limit for a single server.
+        """
+
+    def set_limit(self, server: str, value: int | None) -> None:
+        """Change that limit."""
+
     def incarnation(self) -> str:
         """A value that changes when the balancer restarts, and may have forgotten a drain."""
 

@@ -12,8 +12,8 @@ An option of a module is one of three things here:
 
 An option is free only if the module joins it to no path, expands nothing in it and starts no program that it names.
 
-A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(checkpoints), C(evidence),
-C(gpus), C(resets), C(notes), C(quarantines), C(commands). See C(autoglm root).
+A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(sheds), C(checkpoints),
+C(evidence), C(gpus), C(resets), C(notes), C(quarantines), C(commands). See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ START = ("user", "working_dir", "environment")
 ENGINE = ("engine", "engine_options", "url", "ca_path")
 DRAIN = ("state", "server", "balancer", "engine", "engine_options", "engine_url", "ca_path")
 GUARDS = ("min_available", "count_unchecked")
+SHED = ("server", "balancer", "engine", "engine_options", "ca_path", "note_dir", "max_reduced", *GUARDS)
 CHECKPOINT = (
     *("name", "store", "storage_options", "source", "pattern", "format", "command", "workdir", "engine"),
     *("engine_options", "url", "ca_path", "engine_state_dir", "signal", "signing_key", "keep", "max_age"),
@@ -101,6 +102,10 @@ RULES: Mapping[str, ModuleRule] = {
             "remaining_deadline require_ready weight slow_start slow_start_steps"
         ),
     ),
+    f"{OURS}shed_load": ModuleRule(
+        (BoundOptions("sheds", SHED),),
+        _names("state share steps limit peers api_key validate_certs engine_timeout service incident cause who why"),
+    ),
     f"{OURS}checkpoint_model": ModuleRule(
         (BoundOptions("checkpoints", CHECKPOINT),),
         _names("api_key validate_certs timeout incident"),
@@ -127,8 +132,8 @@ RULES: Mapping[str, ModuleRule] = {
             "window reset_baseline network_ports"
         )
     ),
-    # The note that a run of ours keeps a service out of traffic.  Ansible's own file and copy are no modules for root:
-    # where a directory lies at their path they work in it, on a name that the caller gives.
+    # The notes that a run of ours keeps a service out of traffic, or load from it.  Ansible's own file and copy are no
+    # modules for root: where a directory lies at their path they work in it, on a name that the caller gives.
     f"{OURS}taken_out": ModuleRule((BoundOptions("notes", ("path",)),), _names("state service incident")),
     f"{OURS}quarantine": ModuleRule(
         (BoundOptions("quarantines", ("path",)),), _names("state reason details meant_until incident who force")

@@ -130,4 +130,10 @@ POOL: Options = {
     "warm_up": {**_COUNT, "description": "Completions before a restarted replica gets requests; 1 by default."},
     "weight": {**_COUNT, "description": "Its weight in the balancer when it is back."},
     "slow_start": {**_SECONDS, "description": "Seconds until it has its whole weight again."},
+    "shed_share": {
+        **_COUNT,
+        "description": "Percent of its load that a replica keeps when shed; 50 by default.",
+    },
+    "shed_limit": {**_COUNT, "description": "Requests at once then, for one without a limit of its own."},
+    "max_reduced": {**_COUNT, "description": "Percent of the pool that may be reduced at most; 50 by default."},
 }

@@ -28,6 +28,7 @@ _OF_SERVICE = (
 # How gpu_reset tells a service's processes from strangers.
 _HOLDING = ("name", "unit", "container", "container_runtime", "pid_file")
 _MARKS = "/var/lib/autoglm/taken-out"
+_SHED = "/var/lib/autoglm/shed"
 
 
 class DeclarationError(ValueError):
@@ -42,10 +43,13 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
     variables = hosts[host]
     services: list[Mapping[str, Any]] = variables.get("autoglm_services") or []
     folder = str(variables.get("autoglm_taken_out_dir") or _MARKS)
-    marks = [f"{folder}/{hashlib.sha256(str(service['name']).encode()).hexdigest()}.json" for service in services]
+    folders = (folder, str(variables.get("autoglm_shed_dir") or _SHED))
+    names = [f"{hashlib.sha256(str(service['name']).encode()).hexdigest()}.json" for service in services]
+    marks = [f"{each}/{name}" for name in names for each in folders]
     return {
         "services": [{key: service[key] for key in _OF_SERVICE if key in service} for service in services],
         "drains": list(_drains(host, hosts)),
+        "sheds": list(_sheds(host, hosts)),
         "checkpoints": [_checkpoint(host, service) for service in services if service.get("checkpoint")],
         "evidence": [{"dest": variables.get("autoglm_evidence_dir")}],
         "gpus": [{"services": [service["unit"] for service in services if service.get("unit")]}],
@@ -60,27 +64,49 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
 def _drains(host: str, hosts: Hosts) -> Iterator[Row]:
     """Every replica of every host that a balancer on this host is in front of; and for doctor, each balancer once."""
     asked: list[Row] = []
+    for name, service, pool, balancer in _in_front(host, hosts):
+        options = options_of(balancer)
+        if options not in asked:
+            asked.append(options)
+            yield {"state": "queried", "balancer": options}
+        row = {**_replica(name, service, balancer), "engine_url": service.get("serving_url") or service.get("url")}
+        yield {**row, "state": "active"}
+        yield {**row, **_guards(pool, balancer), "state": "drained"}
+
+
+def _sheds(host: str, hosts: Hosts) -> Iterator[Row]:
+    """The same replicas, of which a part of the load may be taken away and brought back."""
+    for name, service, pool, balancer in _in_front(host, hosts):
+        folder = str(hosts[name].get("autoglm_shed_dir") or _SHED)
+        row = {**_replica(name, service, balancer), **_guards(pool, balancer)}
+        yield {**row, "note_dir": f"{folder}/balancers", "max_reduced": pool.get("max_reduced") or 50}
+
+
+def _in_front(host: str, hosts: Hosts) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]]:
+    """Host, service, pool and balancer, of every replica that a balancer on this host is in front of."""
     for name, variables in hosts.items():
         for service in variables.get("autoglm_services") or []:
             pool = _pool_of(name, service, variables)
             for balancer in _balancers(name, service, pool):
-                if (balancer.get("host") or name) != host:
-                    continue
-                options = options_of(balancer)
-                if options not in asked:
-                    asked.append(options)
-                    yield {"state": "queried", "balancer": options}
-                row = {
-                    "server": balancer.get("server") or service.get("server") or name,
-                    "balancer": options,
-                    "engine": service.get("engine"),
-                    "engine_options": service.get("engine_options"),
-                    "engine_url": service.get("serving_url") or service.get("url"),
-                    "ca_path": service.get("ca_path"),
-                }
-                yield {**row, "state": "active"}
-                guards = {"min_available": str(pool.get("min_available") or "1")}
-                yield {**row, **guards, "state": "drained", "count_unchecked": balancer.get("count_unchecked")}
+                if (balancer.get("host") or name) == host:
+                    yield name, service, pool, balancer
+
+
+def _replica(host: str, service: Mapping[str, Any], balancer: Mapping[str, Any]) -> Row:
+    return {
+        "server": balancer.get("server") or service.get("server") or host,
+        "balancer": options_of(balancer),
+        "engine": service.get("engine"),
+        "engine_options": service.get("engine_options"),
+        "ca_path": service.get("ca_path"),
+    }
+
+
+def _guards(pool: Mapping[str, Any], balancer: Mapping[str, Any]) -> Row:
+    return {
+        "min_available": str(pool.get("min_available") or "1"),
+        "count_unchecked": balancer.get("count_unchecked"),
+    }
 
 
 def _pool_of(host: str, service: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:

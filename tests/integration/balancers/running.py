@@ -31,23 +31,25 @@ SECONDS = 30
 
 # What Ansible does around a module: arguments in, one JSON document out. Another user may not read this Python's files.
 RUN_MODULE = """
-import encodings.ascii, json, os, sys
+import encodings.ascii, importlib, json, os, sys
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.autoglm.recovery.plugins.modules import drain_inference
+module = importlib.import_module(f"ansible_collections.autoglm.recovery.plugins.modules.{sys.argv[2]}")
 os.setuid(int(sys.argv[1]))
 with patch_module_args(json.load(sys.stdin)):
-    drain_inference.main()
+    module.main()
 """
 
 
 class Task:
-    """One task that drains or activates, running."""
+    """One task that drains, activates or sheds, running."""
 
-    def __init__(self, arguments: dict[str, Any], check: bool = False, user: int = 0) -> None:
+    def __init__(
+        self, arguments: dict[str, Any], check: bool = False, user: int = 0, module: str = "drain_inference"
+    ) -> None:
         """Start it, as the user of this number."""
         arguments = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN_MODULE, str(user)],
+            [sys.executable, "-c", RUN_MODULE, str(user), module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -175,13 +177,15 @@ class Part:
 class Haproxy(Part):
     """A real HAProxy. ``haproxy.cfg`` is what docs/balancers.md advises."""
 
-    def __init__(self, engines: dict[str, Llama], weight: int = 100) -> None:
-        """Write its configuration."""
+    def __init__(
+        self, engines: dict[str, Llama], weight: int = 100, *, more: str = "", balance: str = "leastconn"
+    ) -> None:
+        """Write its configuration, with more words for each server."""
         super().__init__()
         servers = "\n".join(
-            f"  server {name} 127.0.0.1:{engine.port} weight {weight}" for name, engine in engines.items()
+            f"  server {name} 127.0.0.1:{engine.port} weight {weight} {more}" for name, engine in engines.items()
         )
-        self.configure("haproxy.cfg", SERVERS=servers)
+        self.configure("haproxy.cfg", SERVERS=servers, BALANCE=balance)
 
     def command(self) -> list[str]:
         """As root: it makes its sockets in its folder."""

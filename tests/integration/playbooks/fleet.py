@@ -105,8 +105,8 @@ class Fleet:
     def inventory(self) -> Path:
         """Write the inventory and return its path."""
         path = self.directory / "inventory.json"
-        folders = {"autoglm_evidence_dir": "evidence", "autoglm_taken_out_dir": "taken-out"}
-        common = {name: str(self.directory / folder) for name, folder in folders.items()} | self.group_vars
+        ours = {"autoglm_evidence_dir": "evidence", "autoglm_taken_out_dir": "taken-out", "autoglm_shed_dir": "shed"}
+        common = {name: str(self.directory / folder) for name, folder in ours.items()} | self.group_vars
         path.write_text(json.dumps({"all": {"vars": common, "hosts": self.hosts}}))
         return path
 

@@ -198,6 +198,7 @@ REVIVED = {
     "restart_process": BY_HAND,
     "retry_with_backoff": {"target": "p1"},
     "rolling_restart": {"pool": "chat"},
+    "shed_load": {"target": "p1"},
     "try_run": {"autoglm_expected": {"p1": ["llama"]}},
 }
 

@@ -23,8 +23,8 @@ from .fleet import Fleet, told
 
 __all__ = ["make_fake_nvml"]
 
-# One that is added to the table is run too.
-ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart"})
+# One that is added to the table is run too. Those for which there must be a balancer are run in front of one.
+ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart", "shed_load"})
 
 
 @pytest.fixture

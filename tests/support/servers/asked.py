@@ -29,5 +29,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "retry_with_backoff": (RECEIVERS, "generates, at try 1"),
     "return_node": ({"target": "p1", "force": True}, "it was under no quarantine"),
     "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
+    # Of the pool chat as well: without a balancer there is nothing to shed load at.
+    "shed_load": (
+        {**RECEIVERS, "autoglm_look_every": 1, "autoglm_quiet_looks": 1, "steps": 1},
+        "llama on p1 has its whole load again",
+    ),
     "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),
 }

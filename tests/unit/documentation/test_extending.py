@@ -30,6 +30,8 @@ RENDERED += (CHECKOUT / "src/autoglm_recovery/exporter/alerts.py").read_text("ut
 
 def in_words(action: str) -> str:
     """Return how README calls an action: what costs nothing repairs nothing either."""
+    if action == "shed_load":
+        return f"relieved by `{action}`"
     return f"given time by `{action}`" if destroys(action) == COSTS_NOTHING else f"**repaired** by `{action}`"
 
 

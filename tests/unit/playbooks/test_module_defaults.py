@@ -50,6 +50,7 @@ def test_plays_are_seen_to_ask_services() -> None:
         "return_node:0",
         "rolling_restart:2",
         "rolling_restart:3",
+        "shed_load:0",
     ]
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the cause is over for which load was shed, by the templates of playbooks/tasks/look_at_cause.yml as they stand."""
+"""When the cause is over for which load was shed, by the templates of look_at_cause.yml as they stand."""
 
 from __future__ import annotations
 

@@ -69,3 +69,18 @@ def test_the_receiver_gets_a_python_that_is_new_enough() -> None:
     """RHEL 9 has an older one."""
     nine, ten = (on("RedHat", release, "receiver", "__receiver_packages") for release in ("9", "10"))
     assert (nine, ten) == (["python3.11", "openssh-clients"], ["python3", "openssh-clients"])
+
+
+def test_the_node_exporter_of_epel_is_called_as_fedora_calls_it() -> None:
+    """Fedora renamed the package, and not what is in it: node-exporter.spec of src.fedoraproject.org."""
+    nine, ten = (on("RedHat", release, "node_exporter", "__node_exporter_family") for release in ("9", "10"))
+    assert (nine["package"], ten["package"]) == ("golang-github-prometheus-node-exporter", "node-exporter")
+    for family in (nine, ten):
+        assert family["unit"] == "prometheus-node-exporter.service"
+        assert family["program"] == "/usr/bin/prometheus-node-exporter"
+
+
+def test_nothing_is_guessed_of_a_family_whose_packages_are_not_known() -> None:
+    """The preflights of these roles ask for what is empty then."""
+    assert on("Suse", "15", "node_exporter", "__node_exporter_package") == ""
+    assert on("RedHat", "9", "blackbox_exporter", "__blackbox_exporter_package") == ""

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from . import inference_containers as containers
+
 DIRECTORY = "/etc/autoglm/inference"
 # The variables in which a unit has its arguments. The second is for remedies: of two equal options engines take the
 # last.
@@ -34,6 +36,7 @@ _SHARED = (
     *("engine", "engine_options", "url", "serving_url", "ca_path", "unit", "api_key", "model"),
     *("stop_timeout", "ready_timeout", "checkpoint"),
 )
+_NO_MODEL = "has no model_path; give a GGUF file for llama_cpp, for vllm a directory or the name of a model"
 # What a process keeps as it was when it was started.
 _KEPT = ("exec", "user", "groups", "writes", "home", "gpu", "memory_max", "credentials", "api_key")
 
@@ -90,7 +93,9 @@ def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, 
         if not path.startswith("/") or not path.isprintable() or set(path) & set(' "\\$%'):
             raise UnitMistake(f"{path[:120]!r} is no absolute path that a unit can name")
     _plain_lines(service, user)
-    words = _words(service, defaults.commands)
+    if wrong := containers.mistake(service):
+        raise UnitMistake(wrong)
+    words = _in_container(name, service, paths) if service.get("image") else _words(service, defaults.commands)
     for word in words:
         _one_line("a word of its command", word)
     key = str(service.get("api_key") or "")
@@ -107,9 +112,12 @@ def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, 
         "ca_path": str(service.get("ca_path") or ""),
         "user": user,
         "groups": [str(group) for group in service.get("groups") or []],
-        "programs": [words[0], *([_command(service, defaults.commands)[0]] if service.get("prefix") else [])],
+        "programs": _programs(service, words, defaults.commands),
         "model_path": str(service.get("model_path") or ""),
-        "exec": " ".join([*map(_in_unit, words), *_from_systemd(service), f"${ARGUMENTS}", f"${OVERRIDES}"]),
+        "exec": " ".join([*_quoted(service, words), *_from_systemd(service), f"${ARGUMENTS}", f"${OVERRIDES}"]),
+        "image": str(service.get("image") or ""),
+        "devices": containers.devices(service) if service.get("image") else [],
+        "container": containers.container(name),
         "slots": slots,
         "writes": paths,
         "tls_key": str(service.get("tls_key") or ""),
@@ -122,7 +130,7 @@ def _of(name: str, service: Mapping[str, Any], defaults: Defaults) -> dict[str, 
         "directory": f"{DIRECTORY}/{name}",
         "credentials": _credentials(service),
     }
-    variables = _variables(service, plan)
+    variables = _variables(service)
     whole = json.dumps([variables, *(plan[key] for key in _KEPT)], sort_keys=True)
     plan["digest"] = hashlib.sha256(whole.encode()).hexdigest()[:16]
     plan["environment"] = "".join(
@@ -142,9 +150,36 @@ def _words(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) ->
     if engine not in _CONTRACTS:
         return [*prefix, *command]
     if not service.get("model_path"):
-        words = "has no model_path; give a GGUF file for llama_cpp, for vllm a directory or the name of a model"
-        raise UnitMistake(words)
+        raise UnitMistake(_NO_MODEL)
     return [*prefix, *command, *_CONTRACTS[engine](service, *_listening(service))]
+
+
+def _in_container(name: str, service: Mapping[str, Any], writes: Sequence[str]) -> list[str]:
+    """Return the command line of podman with that of the engine, without what an environment file brings."""
+    seen = containers.mounts(name, service, writes)
+    for path in seen:
+        if ".." in path.split("/") or path.strip("/") == "" or set(path) & set(":,") or not path.isprintable():
+            raise UnitMistake(
+                f"{path[:120]!r} is no path that a container can be given; no part may be '..', ':' or ','"
+            )
+    engine = str(service["engine"])
+    if engine in _CONTRACTS and not service.get("model_path"):
+        raise UnitMistake(_NO_MODEL)
+    own = _CONTRACTS[engine](service, *_listening(service)) if engine in _CONTRACTS else []
+    return [*containers.words(name, service, seen, [*_own_variables(service), DIGEST]), *own]
+
+
+def _quoted(service: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """Return the words as ExecStart has them; who a container runs as is a variable of the unit."""
+    quoted = [_in_unit(word) for word in words]
+    return [*quoted[:2], f"--user=${{{containers.USER}}}", *quoted[2:]] if service.get("image") else quoted
+
+
+def _programs(service: Mapping[str, Any], words: Sequence[str], commands: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the programs that the host must have before; those of a container are in its image."""
+    if service.get("image"):
+        return []
+    return [words[0], *([_command(service, commands)[0]] if service.get("prefix") else [])]
 
 
 def _command(service: Mapping[str, Any], commands: Mapping[str, Sequence[str]]) -> list[str]:
@@ -196,21 +231,24 @@ _CONTRACTS: Mapping[str, Callable[[Mapping[str, Any], str, int], list[str]]] = {
 
 def _from_systemd(service: Mapping[str, Any]) -> list[str]:
     """Return the words with the place of credentials, which systemd fills in."""
-    engine, words = str(service["engine"]), []
-    if engine == "llama_cpp" and service.get("api_key"):
+    engine, words, contained = str(service["engine"]), [], bool(service.get("image"))
+    if engine == "llama_cpp" and service.get("api_key") and not contained:
         words += ["--api-key-file", "${CREDENTIALS_DIRECTORY}/api-key"]
     if service.get("tls_key"):
         options = {"llama_cpp": ("--ssl-cert-file", "--ssl-key-file"), "vllm": ("--ssl-certfile", "--ssl-keyfile")}
         if engine not in options:
             raise UnitMistake(f"nothing here knows how {engine} is given a certificate; put that into its command")
         certificate, private = options[engine]
-        words += [certificate, _in_unit(str(service["tls_cert"])), private, "${CREDENTIALS_DIRECTORY}/tls-key"]
+        key = _in_unit(str(service["tls_key"])) if contained else "${CREDENTIALS_DIRECTORY}/tls-key"
+        words += [certificate, _in_unit(str(service["tls_cert"])), private, key]
     return words
 
 
 def _credentials(service: Mapping[str, Any]) -> list[str]:
     """Return what systemd hands the process in files of its own, as LoadCredential has it."""
-    loaded = []
+    loaded: list[str] = []
+    if service.get("image"):
+        return loaded
     if service.get("api_key") and str(service["engine"]) == "llama_cpp":
         loaded.append(f"api-key:{DIRECTORY}/{service['name']}/api-key")
     if service.get("tls_key"):
@@ -218,13 +256,22 @@ def _credentials(service: Mapping[str, Any]) -> list[str]:
     return loaded
 
 
-def _variables(service: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, str]:
-    """Return what its environment file has: the arguments that may change, and secrets."""
+def _own_variables(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that are the engine's own, its key among them where it reads that from there."""
     variables = {str(key): str(value) for key, value in (service.get("environment") or {}).items()}
-    if plan["engine"] == "vllm" and plan["api_key"]:
-        variables["VLLM_API_KEY"] = plan["api_key"]
+    engine, key = str(service["engine"]), service.get("api_key")
+    # A file of systemd's is for the user of a unit, which that of a container is not.
+    by_name = {"vllm": "VLLM_API_KEY", **({"llama_cpp": "LLAMA_API_KEY"} if service.get("image") else {})}
+    if key and engine in by_name:
+        variables[by_name[engine]] = str(key)
+    return variables
+
+
+def _variables(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return what its environment file has: the arguments that may change, and secrets."""
+    variables = _own_variables(service)
     for key, value in variables.items():
-        if not _VARIABLE.match(key) or key in (ARGUMENTS, OVERRIDES, DIGEST):
+        if not _VARIABLE.match(key) or key in (ARGUMENTS, OVERRIDES, DIGEST, containers.USER):
             raise UnitMistake(f"{key[:80]!r} is no variable that its environment may have")
         _one_line(f"the variable {key}", value)
     arguments = [str(word) for word in service.get("args") or []]

@@ -70,7 +70,7 @@ def start(service: Service, patience: float) -> Status:
     service.start()
     deadline = time.monotonic() + patience
     first: int | None = None
-    seen_at = 0.0
+    seen_at, starting = 0.0, False
     while True:
         status = service.status()
         if not status.readable and time.monotonic() < deadline:
@@ -78,12 +78,16 @@ def start(service: Service, patience: float) -> Status:
             continue
         readable(status)
         lives = _is_alive(status)
+        if lives and starting and status.state == protocol.RUNNING and status.main_pid != first:
+            # What starts a container hands its place to the container when that runs (MAINPID= of sd_notify(3)).
+            first = None
         if first is not None and (not lives or status.main_pid != first):
             raise ServiceError(_describe_death(service, status))
         if lives and status.main_pid is None:
             return status  # systemd does not know the main process of this unit, only that it is active
         if lives and first is None:
             first, seen_at = status.main_pid, time.monotonic()
+            starting = status.state == protocol.STARTING
         if first is not None and time.monotonic() - seen_at >= SETTLE_SECONDS:
             return status
         if first is None and (_is_down(status) or _is_zombie(status)):

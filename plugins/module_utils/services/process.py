@@ -23,6 +23,7 @@ from ..host.unread import Unread
 from .ownership import MARK, own_group
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_MONITOR = "conmon"
 _MAX_ENVIRON = 4 * 1024 * 1024
 
 
@@ -103,6 +104,21 @@ def state_of(proc: Path, pid: int) -> str | None:
         return state_in(read_file((living_thread(proc / str(pid)) or proc / str(pid)) / "stat")) or None
     except OSError:
         return None
+
+
+def behind_monitor(proc: Path, pid: int) -> int:
+    """The first process of a container, where this one is the monitor that podman has put before it; else this one.
+
+    A unit that runs a container has conmon as its main process (podman-run(1), --sdnotify), which lives on while the
+    engine behind it is stopped by a signal.
+    """
+    root = proc / str(pid)
+    try:
+        name = read_file(root / "comm").strip()
+        children = read_file(root / "task" / str(pid) / "children").split() if name == _MONITOR else []
+    except OSError:
+        return pid
+    return (whole_number(children[0]) or pid) if len(children) == 1 else pid
 
 
 def state_in(stat: str) -> str:

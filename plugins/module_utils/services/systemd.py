@@ -14,7 +14,7 @@ from ..host.command import Runner, run
 from ..host.unread import Unread
 from . import protocol, systemctl
 from .ownership import Ownership, group_of_unit
-from .process import state_of
+from .process import behind_monitor, state_of
 from .protocol import Logs, ServiceError, Status, last
 
 _STATES = {
@@ -97,7 +97,8 @@ class Unit:
     def _status_from(self, shown: Mapping[str, str]) -> Status:
         if shown["ActiveState"] not in _STATES:
             raise Unread(f"systemctl show {self.name}: ActiveState {shown['ActiveState']} is not known here")
-        pid = systemctl.main_pid(shown)
+        main = systemctl.main_pid(shown)
+        pid = None if main is None else behind_monitor(self._proc, main)
         exists = shown.get("LoadState") != "not-found"
         began = None if pid is None else systemctl.started_at(shown)
         return Status(

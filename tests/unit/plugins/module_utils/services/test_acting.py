@@ -170,6 +170,15 @@ def test_an_end_at_once_is_a_failure_with_last_words_and_no_secret(states: list[
     assert "hunter22" not in str(error.value)
 
 
+def test_what_starts_a_container_gives_its_place_to_it_once() -> None:
+    podman = replace(RUNS, state="starting", main_pid=7)
+    assert acting.start(Scripted([podman, replace(RUNS, main_pid=8)]), 1).main_pid == 8
+    with pytest.raises(ServiceError, match="ended at once"):
+        acting.start(Scripted([podman, replace(podman, main_pid=8)]), 1)  # it was started again, and does not run yet
+    with pytest.raises(ServiceError, match="ended at once"):
+        acting.start(Scripted([podman, replace(RUNS, main_pid=8), replace(RUNS, main_pid=9)]), 1)
+
+
 def test_no_process_in_time_is_a_failure() -> None:
     with pytest.raises(ServiceError, match="had no process after"):
         acting.start(Scripted([replace(DOWN, state="starting")]), 0.02)

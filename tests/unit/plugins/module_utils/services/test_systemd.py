@@ -69,3 +69,23 @@ def test_what_systemctl_says_is_passed_on(outcome: CommandResult) -> None:
         with pytest.raises(ServiceError) as error:
             act()
         assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("children", "main"), [("8 ", 8), ("", 7), ("8 9 ", 7)])
+def test_the_main_process_of_a_container_is_the_one_behind_its_monitor(
+    children: str, main: int, tmp_path: Path
+) -> None:
+    for pid, name, state in ((7, "conmon", "S"), (8, "llama-server", "T")):
+        (tmp_path / f"{pid}/task/{pid}").mkdir(parents=True)
+        (tmp_path / f"{pid}/comm").write_text(f"{name}\n")
+        (tmp_path / f"{pid}/stat").write_text(f"{pid} ({name}) {state} 1\n")
+    (tmp_path / "7/task/7/children").write_text(children)
+    status = unit("ActiveState=active\nMainPID=7\n", tmp_path).status()
+    assert (status.main_pid, status.process_state) == (main, "T" if main == 8 else "S")
+
+
+def test_the_child_of_anything_else_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "7/task/7").mkdir(parents=True)
+    (tmp_path / "7/comm").write_text("llama-server\n")
+    (tmp_path / "7/task/7/children").write_text("8 ")
+    assert unit("ActiveState=active\nMainPID=7\n", tmp_path).status().main_pid == 7

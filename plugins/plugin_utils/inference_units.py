@@ -222,6 +222,7 @@ def _llama_cpp(service: Mapping[str, Any], host: str, port: int) -> list[str]:
 
 
 def _vllm(service: Mapping[str, Any], host: str, port: int) -> list[str]:
+    """Words as C(vllm serve) takes them: tried with the parser of vLLM 0.32.0, where the last of two options counts."""
     served = str(service.get("model") or service["model_path"])
     return [str(service["model_path"]), "--host", host, "--port", str(port), "--served-model-name", served]
 

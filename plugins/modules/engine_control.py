@@ -6,7 +6,7 @@
 
 DOCUMENTATION = r"""
 module: engine_control
-short_description: Pause, resume, abort, put to sleep, wake or reset one inference server
+short_description: Pause, resume, abort, clear, put to sleep, wake or reset one inference server
 version_added: 0.1.0
 description:
   - Gives one order to one inference server, by its own administrative endpoints, and reads back what became of it.
@@ -35,7 +35,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=reset) always drops the cache, because a cache cannot be seen to be empty.
+      - O(state=reset) and O(state=cleared) are ordered each time. An empty cache and a sound scheduler cannot be
+        seen.
       - Where the engine does not tell its state, the order is given each time.
 options:
   engine:
@@ -53,15 +54,25 @@ options:
         for it, others refuse while there are any.
       - V(awake) undoes V(asleep).
       - V(reset) drops cached state, so that the next request starts from nothing.
+      - V(cleared) is for a server that does not get on. It ends every request that runs or waits, drops cached state,
+        and takes new requests. That it was done is believed only when the server then generates a completion, because
+        an API process may answer while its engine core stands. A server that somebody has paused or put to sleep is
+        refused. C(vllm) has it with C(VLLM_SERVER_DEV_MODE=1), C(sglang) has it, C(generic) with C(abort_path).
     type: str
-    choices: [accepting, stopped, paused, aborted, asleep, awake, reset]
+    choices: [accepting, stopped, paused, aborted, asleep, awake, reset, cleared]
     required: true
   order_timeout:
     description:
-      - Seconds for the order itself. Engines answer many orders when they have been carried out, so that V(stopped) may
-        wait for the longest request, and V(awake) for a model to load.
+      - Seconds for the order itself, and with O(state=cleared) again for the completion. Engines answer many orders
+        when they have been carried out, so that V(stopped) may wait for the longest request, and V(awake) for a model
+        to load.
     type: float
     default: 60.0
+  model:
+    description:
+      - The model that is asked with O(state=cleared). Without it, whatever the server serves first.
+    type: str
+    version_added: 0.2.0
 seealso:
   - module: autoglm.recovery.inference_health
 """
@@ -72,6 +83,13 @@ EXAMPLES = r"""
     engine: vllm
     url: http://127.0.0.1:8000
     state: aborted
+
+- name: Clear a server whose scheduler stands, and see that it generates again
+  autoglm.recovery.engine_control:
+    engine: sglang
+    url: http://127.0.0.1:30000
+    state: cleared
+    order_timeout: 20
 
 - name: Empty the prompt cache
   autoglm.recovery.engine_control:
@@ -108,7 +126,7 @@ after:
   returned: success
   sample: {"accepting": true, "awake": true, "in_flight": 0}
 reasons:
-  description: Why a value of RV(after), or of RV(before) in check mode, is null.
+  description: Why a value of RV(after), or of RV(before) in check mode, is null; what was not proven.
   type: list
   elements: str
   returned: success
@@ -125,6 +143,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_py
 minimum_python.check()  # before what an older Python cannot import
 
 # isort: split
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -142,6 +161,7 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol 
     EngineError,
     NotSupported,
 )
+from ansible_collections.autoglm.recovery.plugins.module_utils.health.probe import CompletionAsked
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
 
@@ -151,10 +171,11 @@ def argument_spec() -> dict[str, Any]:
         **engine_arguments(required=True),
         "state": {"type": "str", "choices": list(ORDERS), "required": True},
         "order_timeout": {"type": "float", "default": 60.0},
+        "model": {"type": "str"},
     }
 
 
-def order(engine: Engine, state: str, check_mode: bool) -> dict[str, Any]:
+def order(engine: Engine, state: str, check_mode: bool, model: str | None = None) -> dict[str, Any]:
     """Bring the server into the state; the keys of the module's result. Raises NotSupported and EngineError."""
     method = ORDERS[state]
     before = look(engine)
@@ -165,11 +186,25 @@ def order(engine: Engine, state: str, check_mode: bool) -> dict[str, Any]:
     if check_mode:
         return {**_result_from(True, before, expected(state, before)), "after": None}
     getattr(engine, method)()
+    unproven = see_it_generate(engine, model) if state == "cleared" else ()
     after = look(engine)
+    after = replace(after, reasons=(*after.reasons, *unproven))
     wrong = contradiction(state, after)
     if wrong is not None:
         raise EngineError("answered", f"the server answered that it is done, but {wrong}")
     return _result_from(True, before, after)
+
+
+def see_it_generate(engine: Engine, model: str | None) -> tuple[str, ...]:
+    """Ask for a completion; why none could be asked for. Raises EngineError where none comes."""
+    try:
+        engine.generate(CompletionAsked.prompt, CompletionAsked.max_tokens, model)
+    except NotSupported as error:
+        return (f"whether it generates: {error}",)
+    except EngineError as error:
+        what = f"the server answered that it is done, but generates nothing: {error.reason}"
+        raise EngineError(error.kind, what) from error
+    return ()
 
 
 def _result_from(changed: bool, before: Condition, after: Condition) -> dict[str, Any]:
@@ -201,7 +236,7 @@ def main() -> None:
     except (Unread, ValueError) as error:
         module.fail_json(msg=str(error))
     try:
-        result = order(engine, module.params["state"], module.check_mode)
+        result = order(engine, module.params["state"], module.check_mode, module.params["model"])
     except NotSupported as error:
         module.fail_json(msg=str(error), not_supported=True)
     except EngineError as error:

@@ -29,6 +29,7 @@ ACTS = (
     "resume_accepting",
     "abort_all",
     "reset",
+    "clear",
     "sleep",
     "wake",
     "save_state",
@@ -104,6 +105,9 @@ class Adapter(ABC):
 
     def reset(self) -> None:
         self._refuse("reset")
+
+    def clear(self) -> None:
+        self._refuse("clear")
 
     def sleep(self) -> None:
         self._refuse("sleep")

@@ -19,7 +19,11 @@ ORDERS: Mapping[str, str] = {
     "asleep": "sleep",
     "awake": "wake",
     "reset": "reset",
+    "cleared": "clear",
 }
+
+# What nobody can see in a server is ordered each time: an empty cache, and a scheduler that was put right.
+UNSEEN = frozenset({"reset", "cleared"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def look(engine: Engine) -> Condition:
 def is_reached(state: str, seen: Condition) -> bool:
     """Whether a server is known to be in the state already, so that no order is needed.
 
-    C(reset) is never reached, because an empty cache cannot be observed. C(stopped) and C(paused) are not told apart: a
+    Those of C(UNSEEN) are never reached. C(stopped) and C(paused) are not told apart: a
     server that holds back new requests has reached both.
     """
     if state == "accepting":
@@ -61,6 +65,8 @@ def expected(state: str, seen: Condition) -> Condition:
     """The condition that an order should lead to, as far as it can be predicted."""
     if state in ("accepting", "stopped", "paused"):
         return replace(seen, accepting=state == "accepting")
+    if state == "cleared":
+        return replace(seen, accepting=True, in_flight=0)
     if state in ("asleep", "awake"):
         return replace(seen, awake=state == "awake")
     return replace(seen, in_flight=0) if state == "aborted" else seen
@@ -68,7 +74,7 @@ def expected(state: str, seen: Condition) -> Condition:
 
 def contradiction(state: str, seen: Condition) -> str | None:
     """Why the readings show that an order was not carried out although the server said so; None if they do not."""
-    if state == "accepting" and seen.accepting is False:
+    if state in ("accepting", "cleared") and seen.accepting is False:
         return "it still holds back new requests"
     if state in ("stopped", "paused") and seen.accepting is True:
         return "it still takes new requests"

@@ -137,6 +137,12 @@ class Generic(Adapter):
     def reset(self) -> None:
         self._post_order("reset")
 
+    def clear(self) -> None:
+        """By C(abort_path), then C(reset_path) where it is given."""
+        self.abort_all()
+        if self._options["reset_path"] is not None:
+            self.reset()
+
     def sleep(self) -> None:
         self._post_order("sleep")
 

@@ -61,6 +61,7 @@ class LlamaCpp(Adapter):
         "pause": "llama.cpp cannot freeze requests; drain it at the load balancer",
         "resume_accepting": "llama.cpp cannot refuse new requests by itself, so there is nothing to resume",
         "abort_all": "llama.cpp has no request ids; only its client, or a restart, ends a request",
+        "clear": "llama.cpp has no order that ends a request; only its client, or a restart, does",
         "sleep": "llama-server sleeps by itself (--sleep-idle-seconds) and not by order; stop the process instead",
         "wake": "llama-server has no order that wakes it; the next request does",
     }

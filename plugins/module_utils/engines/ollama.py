@@ -38,6 +38,7 @@ class Ollama(Adapter):
         "resume_accepting": "Ollama cannot refuse new requests by itself, so there is nothing to resume",
         "abort_all": "Ollama has no request ids; only its client, or a restart, ends a request",
         "reset": "Ollama has no endpoint that empties its prompt cache; sleep and wake drop the model with it",
+        "clear": "Ollama has no request ids; only its client, or a restart, ends a request",
         "save_state": "Ollama cannot save the state of its generations",
         "load_state": "Ollama cannot load the state of its generations",
     }

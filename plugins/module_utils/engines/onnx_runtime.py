@@ -49,6 +49,7 @@ class OnnxRuntime(Adapter):
         "resume_accepting": f"{_NO_CONTROL}, so there is nothing to resume",
         "abort_all": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "reset": f"{_NO_CONTROL}; they keep no state between requests",
+        "clear": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "sleep": f"{_NO_CONTROL}; stop the process instead",
         "wake": f"{_NO_CONTROL}, so there is nothing to wake",
         "save_state": f"{_NO_CONTROL}; they keep no state between requests",

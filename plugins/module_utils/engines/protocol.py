@@ -152,6 +152,12 @@ class Engine(Protocol):
     def reset(self) -> None:
         """Drop cached state, so that the next request starts without a cache."""
 
+    def clear(self) -> None:
+        """End every request, running or waiting, drop cached state, and take new requests again.
+
+        That the server answered proves nothing: an API process may answer while its engine core stands.
+        """
+
     def sleep(self) -> None:
         """Free the accelerator's memory but keep the process. Requests are not served meanwhile."""
 

@@ -139,6 +139,18 @@ class Sglang(Adapter):
         """Flush the radix cache. SGLang refuses while there are requests."""
         command(self._server, "/flush_cache", _OLDER, {})
 
+    def clear(self) -> None:
+        """Abort all requests, then flush the radix cache and the pools.
+
+        scheduler_components/flush_wrapper.py holds the flush back until the requests have ended, where older servers
+        refuse it.  Not by the pause in mode C(abort): that one waits with the lock held that its end needs
+        (tokenizer_manager.py: pause_generation), so that a scheduler which stands would close the API process for good.
+        """
+        if self.accepting().value is False:
+            raise EngineError("answered", "SGLang was paused by somebody's order; undo that first", 200)
+        self.abort_all()
+        command(self._server, f"/flush_cache?timeout={self._server.patience / 2:g}", _OLDER, {})
+
     def sleep(self) -> None:
         """Refused unless the server is known to be idle: SGLang's scheduler ends itself when it is not."""
         if not self._can_give_memory_back():

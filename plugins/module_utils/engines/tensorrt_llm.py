@@ -52,6 +52,7 @@ class TensorrtLlm(Adapter):
         "resume_accepting": f"{_NO_CONTROL}, so there is nothing to resume",
         "abort_all": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "reset": f"{_NO_CONTROL}; a restart empties its cache",
+        "clear": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "sleep": "trtllm-serve gives memory back for reinforcement learning only; stop the process instead",
         "wake": "trtllm-serve gives memory back for reinforcement learning only, so there is nothing to wake",
         "save_state": "trtllm-serve cannot save the state of its generations",

@@ -61,6 +61,7 @@ class Tgi(Adapter):
         "resume_accepting": f"{_NO_CONTROL}, so there is nothing to resume",
         "abort_all": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "reset": f"{_NO_CONTROL}; a restart empties its cache",
+        "clear": f"{_NO_CONTROL}; only the client, or a restart, ends a request",
         "sleep": f"{_NO_CONTROL}; stop the process instead",
         "wake": f"{_NO_CONTROL}, so there is nothing to wake",
         "save_state": "TGI cannot save the state of its generations",

@@ -71,6 +71,7 @@ class Triton(Adapter):
         "resume_accepting": "Triton cannot hold back new requests by itself, so there is nothing to resume",
         "abort_all": "Triton has no order that ends requests; only the client, or a restart, does",
         "reset": "Triton has no order that empties a cache; sleep and wake load the model anew",
+        "clear": "Triton has no order that ends requests; only the client, or a restart, does",
         "save_state": "Triton cannot save the state of its generations",
         "load_state": "Triton cannot load the state of its generations",
     }

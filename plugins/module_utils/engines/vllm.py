@@ -12,6 +12,7 @@ requests that a pause or a sleep makes wait; C(/load) counts them, but only with
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from .protocol import EngineError, Generation, NotSupported, Reading, Stats
 from .questions import command, first_model, flag, health, lists_a_model, model_names, unread
 from .scraped import Progress, Scraped
 from .server import decode
+from .transport import TransportError
 from .watched import WatchedMetrics, each, look
 from .work import WorkSample
 
@@ -183,6 +185,24 @@ class Vllm(Adapter):
         answer = command(self._server, "/reset_prefix_cache", _DEV_MODE)
         if answer.body.strip() and decode(answer) == {"success": False}:
             raise EngineError("answered", "vLLM did not drop its prefix cache: requests still use it", 200)
+
+    def clear(self) -> None:
+        """Pause in mode C(abort), then resume. Refused for a server that somebody has paused or put to sleep.
+
+        vllm/v1/engine/core.py, pause_scheduler(): that pause ends every request that the scheduler has, also one that
+        the API process has forgotten, and drops all caches; C(/abort_requests) ends what the API process knows, and
+        answers although the core stands.  A pause that failed is resumed too: a late one must not leave it closed.
+        """
+        for told in (self.accepting(), self.awake()):
+            if told.value is False:
+                raise EngineError("answered", f"{told.reason}: somebody has paused it, or put it to sleep", 200)
+        try:
+            self._post_command("/pause?mode=abort")
+        except EngineError:
+            with contextlib.suppress(TransportError):
+                self._server.post("/resume")
+            raise
+        self._post_command("/resume")
 
     def sleep(self) -> None:
         """Level 1: weights go to main memory, the KV cache is dropped. Ends the requests in flight."""

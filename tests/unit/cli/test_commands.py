@@ -48,12 +48,13 @@ def test_check_for_programs(bad):
 
 def test_check_of_a_good_policy_says_what_it_will_not_do(tmp_path):
     path = tmp_path / "good.yaml"
-    path.write_text("recovery: {strategies: {oom: {}, deadlock: {}}}")
+    strategies = "{oom: {}, partition: {action: safe_shutdown}}"
+    path.write_text(f"recovery: {{strategies: {strategies}}}")
     result = run("check", str(path), "--json")
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert told["ok"] is True
-    assert any("clear_queue_and_reset" in note for note in told["notes"])
+    assert any("safe_shutdown" in note for note in told["notes"])
     assert not any("restart_process is installed" in note for note in told["notes"])
 
 

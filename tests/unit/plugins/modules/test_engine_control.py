@@ -29,17 +29,22 @@ UNKNOWN, WRONG_METHOD = {"detail": "Not Found"}, {"detail": "Method Not Allowed"
 
 
 class FakePausingVllm:
-    """As much of a vLLM in dev mode as the orders need. ``obeys`` False: it answers 200 and does nothing."""
+    """As much of a vLLM in dev mode as the orders need. ``obeys`` False: it answers 200 and does nothing.
 
-    def __init__(self, obeys: bool = True, dev_mode: bool = True) -> None:
+    ``generates`` False: its completions are aborted, as those of an engine core that is shut down.
+    """
+
+    def __init__(self, obeys: bool = True, dev_mode: bool = True, generates: bool = True) -> None:
         self.paused = False
+        self.generates = generates
         self.orders: list[str] = []
         self._obeys = obeys
         self._dev_mode = dev_mode
 
     def __call__(self, connection: socket.socket) -> None:
         method, target = connection.recv(65536).decode().split(" ")[:2]
-        status, answer = self._answer(method, urlsplit(target))
+        served = target.startswith("/v1/")
+        status, answer = (200, self._served()) if served else self._answer(method, urlsplit(target))
         body = answer if isinstance(answer, str) else json.dumps(answer)
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(f"{head}{body}".encode())
@@ -59,6 +64,11 @@ class FakePausingVllm:
         if self._obeys:
             self.paused = asked.path == "/pause"
         return 200, {"status": "paused" if asked.path == "/pause" else "resumed"}
+
+    def _served(self) -> dict[str, object]:
+        """Its models and a completion, in one."""
+        choice = {"text": " jumps", "finish_reason": "length" if self.generates else "abort"}
+        return {"data": [{"id": "m"}], "choices": [choice], "usage": {"completion_tokens": 8}}
 
 
 def test_a_pause_is_made_once_and_told_in_a_diff(run_module, fake_server) -> None:
@@ -94,6 +104,33 @@ def test_a_server_that_only_says_that_it_is_done_fails_the_task(run_module, fake
     assert result["failed"]
     assert "still takes new requests" in result["msg"]
     assert result["not_supported"] is False
+
+
+def test_a_server_is_cleared_each_time_and_seen_to_generate(run_module, fake_server) -> None:
+    server = FakePausingVllm()
+    url = fake_server(server)
+    for _ in range(2):
+        result = run_module(engine_control, engine="vllm", url=url, state="cleared")
+        assert (result["changed"], server.paused) == (True, False)
+        assert result["after"] == {"accepting": True, "awake": True, "in_flight": 0}
+    assert server.orders == ["/pause?mode=abort", "/resume"] * 2
+
+
+def test_a_server_that_says_it_is_cleared_and_generates_nothing_fails_the_task(run_module, fake_server) -> None:
+    result = run_module(
+        engine_control, engine="vllm", url=fake_server(FakePausingVllm(generates=False)), state="cleared"
+    )
+    assert result["failed"]
+    assert "generates nothing" in result["msg"]
+    assert result["not_supported"] is False
+
+
+def test_what_cannot_be_asked_for_a_completion_says_that_nothing_was_proven(run_module, fake_server) -> None:
+    url = fake_server(lambda connection: (connection.recv(65536), connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")))
+    options = {"abort_path": "/abort"}
+    result = run_module(engine_control, engine="generic", url=url, engine_options=options, state="cleared")
+    assert result["changed"]
+    assert any(reason.startswith("whether it generates: ") for reason in result["reasons"])
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.control import (
     ORDERS,
+    UNSEEN,
     Condition,
     contradiction,
     expected,
@@ -34,6 +35,7 @@ UNKNOWN = Condition(None, None, None)
         ("awake", Condition(True, True, 0), True),
         ("awake", Condition(None, False, None), False),
         ("reset", Condition(True, True, 0), False),
+        ("cleared", Condition(True, True, 0), False),
     ],
 )
 def test_a_state_that_is_reached_needs_no_order(state: str, seen: Condition, reached: bool) -> None:
@@ -50,6 +52,7 @@ def test_what_is_unknown_is_neither_reached_nor_contradicted(state: str) -> None
     ("state", "seen"),
     [
         ("accepting", Condition(False, True, 0)),
+        ("cleared", Condition(False, True, 0)),
         ("stopped", Condition(True, True, 0)),
         ("paused", Condition(True, True, 0)),
         ("asleep", Condition(True, True, 0)),
@@ -65,7 +68,7 @@ conditions = st.builds(Condition, known, known, st.none() | st.integers(0, 9))
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(set(ORDERS) - {"reset"})), conditions)
+@given(st.sampled_from(sorted(set(ORDERS) - UNSEEN)), conditions)
 def test_what_is_expected_is_reached_and_not_contradicted(state: str, seen: Condition) -> None:
     assert is_reached(state, expected(state, seen))
     assert contradiction(state, expected(state, seen)) is None

@@ -105,3 +105,18 @@ def test_options_are_read_or_refused_with_a_reason(name: str, options: dict) -> 
         open_engine(name, "http://a", options=options)
     except ValueError as error:
         assert f"engine {name}" in str(error) or "URL" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [({"abort_path": "/a"}, ["POST /a"]), ({"abort_path": "/a", "reset_path": "/r"}, ["POST /a", "POST /r"])],
+)
+def test_it_is_cleared_by_what_it_has(fake_transport, options: dict, asked: list[str]) -> None:
+    transport = fake_transport({"POST /a": (200, ""), "POST /r": (200, "")})
+    engine(transport, **options).clear()
+    assert transport.paths == asked
+
+
+def test_it_is_not_cleared_where_it_cannot_end_requests(fake_transport) -> None:
+    with pytest.raises(NotSupported, match="abort_path"):
+        engine(fake_transport({}), reset_path="/r").clear()

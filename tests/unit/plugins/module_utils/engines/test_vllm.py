@@ -179,3 +179,43 @@ def test_what_a_pause_holds_back_is_counted_where_the_server_keeps_count(
     options = {"load_tracking": True}
     subject = open_engine("vllm", "http://127.0.0.1:8000", options=options, transport=fake_transport(answers))
     assert subject.stats().in_flight == in_flight
+
+
+CLEARS = {
+    **DEV_MODE,
+    "POST /pause?mode=abort": (200, '{"status":"paused"}'),
+    "POST /resume": (200, '{"status":"resumed"}'),
+}
+
+
+def orders(transport) -> list[str]:
+    return [path for path in transport.paths if path.startswith("POST")]
+
+
+def test_it_is_cleared_by_a_pause_that_aborts_and_its_end(fake_transport) -> None:
+    transport = fake_transport(CLEARS)
+    engine(transport).clear()
+    assert orders(transport) == ["POST /pause?mode=abort", "POST /resume"]
+
+
+@pytest.mark.parametrize("answer", ["timeout", (500, '{"error":"Failed to pause generation"}')])
+def test_a_pause_that_failed_is_ended_too_as_it_may_come_late(fake_transport, answer) -> None:
+    transport = fake_transport({**CLEARS, "POST /pause?mode=abort": answer})
+    with pytest.raises(EngineError, match="/pause"):
+        engine(transport).clear()
+    assert orders(transport) == ["POST /pause?mode=abort", "POST /resume"]
+
+
+@pytest.mark.parametrize("told", ["paused", "sleeping"])
+def test_what_somebody_has_paused_or_put_to_sleep_is_not_cleared(fake_transport, told: str) -> None:
+    transport = fake_transport({**CLEARS, f"GET /is_{told}": (200, f'{{"is_{told}":true}}')})
+    with pytest.raises(EngineError, match="somebody has paused it"):
+        engine(transport).clear()
+    assert orders(transport) == []
+
+
+def test_without_dev_mode_it_cannot_be_cleared_and_nothing_is_ordered_after_that(fake_transport) -> None:
+    transport = fake_transport(HEALTHY)
+    with pytest.raises(NotSupported, match="VLLM_SERVER_DEV_MODE=1"):
+        engine(transport).clear()
+    assert orders(transport) == ["POST /pause?mode=abort"]

@@ -77,6 +77,27 @@ def test_orders(play) -> None:
         engine.stop_accepting()
 
 
+def test_a_server_that_does_not_get_on_is_cleared_by_an_abort_and_a_flush_that_waits_for_it(play) -> None:
+    """Not by its pause, after which a scheduler that stands keeps the API process closed."""
+    recording = play()
+    recording.engine.clear()
+    assert recording.paths[-2:] == ["POST /abort_request", "POST /flush_cache?timeout=2.5"]
+    assert not [path for path in recording.paths if "pause" in path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"POST /flush_cache?timeout=2.5": "timeout"}, "timeout"),  # the scheduler stands
+        ({"POST /flush_cache?timeout=2.5": (400, "Flush cache failed.")}, "Flush cache failed"),
+        ({"GET /ready": (503, "")}, "paused by somebody"),
+    ],
+)
+def test_what_was_not_cleared_is_no_success(play, changes, reason) -> None:
+    with pytest.raises(EngineError, match=reason):
+        play(changes).engine.clear()
+
+
 def test_a_busy_server_is_not_put_to_sleep(play) -> None:
     """Its scheduler asserts that it is idle, and would end."""
     recording = play()

@@ -25,8 +25,9 @@ def main() -> int:
         say(f"error: {error}")
         return 1
     say("The lab is gone." if existed else "There was no lab.")
-    say(f"Kept for a quick next start: the image {image.tag()}, and {CACHE}")
-    say(f"To remove these too: podman rmi {image.tag()}; rm -r {CACHE}")
+    say(f"Kept for a quick next start: the images {image.REPOSITORY}*, and {CACHE}")
+    images = f"$(podman images --quiet --filter reference='{image.REPOSITORY}*')"
+    say(f"To remove these too: podman rmi --force {images}; rm -r {CACHE}")
     return 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from .places import LABEL, NAME
 from .podman import podman, succeeds, unpack
 from .waiting import wait_for
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 180
 # Inside a container systemd raises limits that the host may not let it raise; give it what it asks for.
 LIMITS = ("--pids-limit=0", "--ulimit=nofile=1024:4096", "--ulimit=nproc=4096:4096")
 
@@ -37,6 +38,10 @@ class Host:
         """Run a command on the host, past SSH: for the lab's own eyes and hands."""
         return podman("exec", self.container, *command)
 
+    def write(self, path: str, text: str) -> None:
+        """Give a file that is there another content, and leave its owner and mode as they are."""
+        podman("exec", "--interactive", self.container, "sh", "-c", 'cat > "$1"', "sh", path, stdin=text.encode())
+
     def unit(self, unit: str, *properties: str) -> dict[str, str]:
         """Read properties of a systemd unit."""
         shown = self.run("systemctl", "show", unit, *(f"--property={name}" for name in properties))
@@ -52,21 +57,28 @@ def make_network() -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network(network["subnets"][0]["subnet"])
 
 
-def boot(hosts: list[Host], images: dict[str, str], trees: dict[str, Path]) -> None:
-    """Boot all hosts at once, each with its tree of files on top of its image."""
-    names = [f"--add-host={host.name}:{host.address}" for host in hosts]
+def boot(
+    hosts: list[Host],
+    images: Mapping[str, str],
+    trees: Mapping[str, list[Path]],
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Boot all hosts at once, each with its trees of files on top of its image; they know each other and ``names``."""
+    known = {host.name: host.address for host in hosts} | dict(names or {})
+    options = [f"--add-host={name}:{address}" for name, address in known.items()]
     with ThreadPoolExecutor(len(hosts)) as pool:
-        for future in [pool.submit(_boot_one, host, images[host.name], trees[host.name], names) for host in hosts]:
+        for future in [pool.submit(_boot_one, host, images[host.name], trees[host.name], options) for host in hosts]:
             future.result()
 
 
-def _boot_one(host: Host, image: str, tree: Path, names: list[str]) -> None:
+def _boot_one(host: Host, image: str, trees: list[Path], options: list[str]) -> None:
     podman(
         *("create", "--name", host.container, "--hostname", host.name, "--label", f"{LABEL}=1"),
-        *("--network", NAME, "--ip", host.address, *names),
+        *("--network", NAME, "--ip", host.address, *options),
         *("--privileged", "--systemd=always", "--stop-signal=SIGRTMIN+3", *LIMITS, image, "/sbin/init"),
     )
-    unpack(host.container, tree)
+    for tree in trees:
+        unpack(host.container, tree)
     podman("start", host.container)
     state = wait_for(f"{host.name} to boot", lambda: _settled(host), BOOT_SECONDS)
     if state != "running":

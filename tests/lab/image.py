@@ -62,7 +62,7 @@ OF_LAB = Image(
         *BOOTED,
         *ADMINISTERED,
         *("haproxy", "nginx-light", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter"),
-        "llama.cpp-tools",
+        *("llama.cpp-tools", "python3-venv"),
     ),
     70,
 )

@@ -11,15 +11,24 @@ import yaml
 
 from autoglm_recovery.cli.root import PROGRAM
 
+from . import memory_limit
 from .hosts import Host
 from .keys import Keys
-from .memory_limit import UNIT
 from .places import HOME, LOGIN, STATE
 
-SERVICE = {"name": "llama", "pool": "chat", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": UNIT}
+SERVICE = {
+    "name": "llama",
+    "pool": "chat",
+    "engine": "llama_cpp",
+    "url": "http://127.0.0.1:8080",
+    "unit": memory_limit.UNIT,
+    "model": "tiny",
+    "stop_timeout": 10,  # it does not end by itself while clients wait for it (llama.cpp does not drain on SIGTERM)
+}
+SOCKET, BACKEND = "/run/autoglm-haproxy/admin.sock", "llm"
 # What is in front of the nodes; in nginx and Envoy a server is known by its address.
 BALANCERS = [
-    {"kind": "haproxy", "host": "ops", "socket": "/run/haproxy-admin.sock", "backend": "llm"},
+    {"kind": "haproxy", "host": "ops", "socket": SOCKET, "backend": BACKEND},
     {
         "kind": "nginx",
         "host": "ops",
@@ -61,7 +70,9 @@ def write(nodes: list[Host], ops: Host, keys: Keys, login: str) -> Path:
     inference = {
         node.name: {
             "ansible_host": node.address,
-            "autoglm_services": [{**SERVICE, "serving_url": f"http://{node.address}:8080"}],
+            "autoglm_address": node.name,
+            "autoglm_services": [{**SERVICE, "serving_url": f"http://{node.name}:8080"}],
+            "lab_memory_limit": memory_limit.for_host(node.name).service,
         }
         for node in nodes
     }

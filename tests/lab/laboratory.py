@@ -15,13 +15,27 @@ from typing import IO
 
 from autoglm_recovery.receiver.runs import ansible_settings
 
-from . import hosts, image, inventory, keys, lock, memory_limit, model, namespace, prerequisites, processes, trees
+from . import (
+    hosts,
+    image,
+    installed,
+    inventory,
+    keys,
+    lock,
+    memory_limit,
+    model,
+    namespace,
+    prerequisites,
+    processes,
+    trees,
+)
 from .errors import LabError
 from .hosts import Host
 from .keys import Keys
-from .places import CACHE, LOGIN, PROGRAMS, RECEIVER_PORT, STATE
+from .places import CACHE, LOGIN, PROGRAMS, STATE
 from .progress import say, step
 
+TOKEN_ON_OPS = "/etc/prometheus/autoglm/secrets/receiver-token"  # Alertmanager reads it each time
 POLICY = Path(__file__).parent / "auto-recovery.yaml"
 
 
@@ -91,9 +105,7 @@ def up() -> Lab:
         down()
     STATE.mkdir(parents=True, mode=0o711)  # the receiver is a user of its own
     namespace.ensure()
-    name = image.ensure()
-    with step("Booting node-a, node-b and ops"):
-        return _boot(name)
+    return _boot(image.ensure())
 
 
 def _hold_the_lock() -> None:
@@ -119,25 +131,21 @@ def _boot(name: str) -> Lab:
     inventories = [inventory.write(nodes, ops, made, login) for login in (LOGIN, "root")]
     _autoglm("root", "--inventory", str(inventories[0]), "--out", str(trees.PREPARED), "--user", LOGIN)
     tiny = model.ensure(CACHE)
-    files = {node.name: trees.node(node, made, tiny) for node in nodes}
-    files[ops.name] = trees.ops(ops, nodes, made, _render_rules(gateway), f"{gateway}:{RECEIVER_PORT}")
-    hosts.boot([*nodes, ops], dict.fromkeys(files, name), files)
-    for host in (*nodes, ops):
-        hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
+    names = {host.name: host.address for host in (*nodes, ops)} | {"receiver": gateway}
+    run = {host.name: [trees.of_a_run(host, made)] for host in (*nodes, ops)}
+    run[ops.name].append(trees.upstreams(ops, nodes))
+    before = {node.name: [trees.before_a_node(node, tiny), *run[node.name]] for node in nodes}
+    before[ops.name] = [trees.before_ops(ops), *run[ops.name]]
+    images = installed.ensure(
+        installed.Site([nodes, [ops]], name, before, names, inventories[1], POLICY, environment())
+    )
+    with step("Booting node-a, node-b and ops"):
+        hosts.boot([*nodes, ops], images, run, names)
+        for host in (*nodes, ops):
+            hosts.add_login(host, LOGIN, trees.LOGIN_KEY)
+        ops.write(TOKEN_ON_OPS, made.token.read_text(encoding="utf-8"))
     fleet = inventory.write_fleet(f"http://{ops.address}:9090")
     return Lab(gateway, nodes, ops, made, inventories[0], inventories[1], fleet)
-
-
-def _render_rules(gateway: str) -> Path:
-    """Let our own command write the configuration of Prometheus and Alertmanager."""
-    out = STATE / "rules"
-    _autoglm(
-        *("rules", "--policy", str(POLICY), "--out", str(out)),
-        *("--webhook-url", f"http://{gateway}:{RECEIVER_PORT}/api/v1/alerts"),
-        *("--token-file", "/etc/autoglm/webhook-token", "--alertmanager", "127.0.0.1:9093"),
-        *("--targets-dir", "/etc/prometheus/targets"),
-    )
-    return out
 
 
 def _autoglm(*words: str) -> None:

@@ -17,24 +17,30 @@ from .places import NAME
 LIMIT_MIB = 160
 UNIT = "llama-server.service"
 WRAPPER = "/usr/local/sbin/in-memory-group"
+HIERARCHY = "/run/memory-groups"  # where the wrapper mounts that of cgroup v1
+GROUP_UNIT = "memory-group.service"
 
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """How the unit file says it on this kind of machine, and how to tell people."""
+    """How a service is told on this kind of machine, and how to tell people."""
 
     said: str
-    directives: str  # lines for the unit's [Service]
-    limited: str  # words before the server's command
+    service: dict[str, object]  # keys of the role inference_service
+    group_unit: str = ""  # a unit that has to be there before the service's
 
 
 def for_host(host: str) -> MemoryLimit:
     """Choose the way that works on this machine."""
     if unified_has_memory():
-        text = f"MemoryMax={LIMIT_MIB}M\nMemorySwapMax=0"
-        return MemoryLimit(f"MemoryMax={LIMIT_MIB}M in the unit (cgroup v2)", text, "")
-    words = f"{WRAPPER} {group(host)} {LIMIT_MIB * 1024 * 1024} "
-    return MemoryLimit(f"memory.limit_in_bytes={LIMIT_MIB}M, set by the unit's ExecStart (cgroup v1)", "", words)
+        told: dict[str, object] = {"prefix": [], "read_write_paths": [], "memory_max": f"{LIMIT_MIB}M"}
+        return MemoryLimit(f"MemoryMax={LIMIT_MIB}M in the unit (cgroup v2)", told)
+    return MemoryLimit(
+        f"memory.limit_in_bytes={LIMIT_MIB}M of a group that each start of the unit joins (cgroup v1)",
+        {"prefix": [WRAPPER, "run", group(host)], "read_write_paths": [HIERARCHY], "memory_max": ""},
+        f"[Unit]\nBefore={UNIT}\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        f"ExecStart={WRAPPER} make {group(host)} {LIMIT_MIB * 1024 * 1024}\n",
+    )
 
 
 def unified_has_memory() -> bool:

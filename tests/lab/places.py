@@ -23,6 +23,6 @@ LOCK = Path("/var/lib") / f"{NAME}.lock"
 
 MARK = "AUTOGLM_LAB"  # environment variable that every process of the lab inherits
 
-RECEIVER_PORT = 8484
+RECEIVER_PORT = 8484  # fleet.yml tells Alertmanager
 HOME = STATE / "receiver-home"  # of the receiver's user on this machine
 LOGIN = "autoglm"  # of the receiver on hosts; it may have one program run as root

@@ -24,7 +24,7 @@ from .places import CHECKOUT, HOME, PROGRAMS, RECEIVER_PORT, STATE
 from .waiting import wait_for
 
 OVER = frozenset({"resolved", "closed", "escalated"})
-HEAL_SECONDS = 180
+HEAL_SECONDS = 600  # on a machine that is busy with other things
 READY_SECONDS = 60
 STOP_SECONDS = 20
 

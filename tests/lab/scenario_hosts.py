@@ -124,7 +124,7 @@ def _boot(platforms: list[Platform]) -> None:
     images = {platform.name: image.ensure_built(image.OF_SUITE[platform.suite]) for platform in platforms}
     made = _place(platforms, hosts.make_network())
     opened = keys.make(made)
-    hosts.boot(made, images, {host.name: _tree(host, opened) for host in made})
+    hosts.boot(made, images, {host.name: [_tree(host, opened)] for host in made})
     instances = [
         {
             "instance": host.name,

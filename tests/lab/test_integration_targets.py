@@ -11,6 +11,7 @@ import pytest
 
 from . import integration_targets
 from .hosts import Host
+from .inventory import SOCKET
 from .laboratory import Lab
 from .places import CHECKOUT
 from .waiting import wait_for
@@ -67,7 +68,7 @@ def test_modules_beside_the_balancer(lab: Lab) -> None:
     run(
         lab.ops,
         sorted(BESIDE_THE_BALANCER),
-        drain_inference_socket="/run/haproxy-admin.sock",
+        drain_inference_socket=SOCKET,
         drain_inference_server=lab.node_a.name,
         drain_inference_engine_url=f"http://{lab.node_a.address}:8080",
     )

@@ -17,7 +17,7 @@ from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .waiting import wait_for
 
-PLAYBOOK_SECONDS = 120
+PLAYBOOK_SECONDS = 600
 
 
 def restart_process(lab: Lab, target: str, **variables: object) -> subprocess.CompletedProcess[str]:

@@ -15,13 +15,14 @@ import pytest
 from tests.support.servers.traffic import Traffic
 
 from .expectations import Footprint, starts
+from .inventory import BACKEND, SOCKET
 from .laboratory import Lab
 from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .receiver import as_receiver, receiver_environment
 from .waiting import wait_for
 
-PLAYBOOK_SECONDS = 240
+PLAYBOOK_SECONDS = 600
 ANSWERS = 10
 
 
@@ -65,7 +66,7 @@ def nobody_lost_anything(lab: Lab, users: dict[str, Traffic]) -> None:
 
 def said_by_balancers(lab: Lab) -> str:
     """Why they could not answer somebody, in their own words."""
-    return lab.ops.run("journalctl", "--no-pager", "--lines=60", "-u", "nginx", "-u", "haproxy", "-u", "envoy")
+    return lab.ops.run("journalctl", "--no-pager", "--lines=60", "-u", "nginx", "-u", "autoglm-haproxy", "-u", "envoy")
 
 
 def test_no_request_is_lost_behind_any_balancer(lab: Lab) -> None:
@@ -100,7 +101,7 @@ def node_a_will_not_start(lab: Lab) -> Iterator[None]:
     lab.node_a.run("sh", "-c", f"printf '[Service]\\nExecStartPre=/bin/false\\n' > {folder}/broken.conf")
     lab.node_a.run("systemctl", "daemon-reload")
     yield
-    lab.node_a.run("rm", "-r", folder)
+    lab.node_a.run("rm", f"{folder}/broken.conf")
     lab.node_a.run("systemctl", "daemon-reload")
     lab.node_a.run("systemctl", "reset-failed", UNIT)
     lab.node_a.run("systemctl", "start", UNIT)
@@ -134,9 +135,7 @@ def test_a_pool_is_never_taken_below_what_must_serve(lab: Lab) -> None:
 
 def pool(lab: Lab) -> dict[str, object]:
     """HAProxy alone, which is enough where nothing is to be restarted."""
-    return {
-        "balancer": {"kind": "haproxy", "host": lab.ops.name, "socket": "/run/haproxy-admin.sock", "backend": "llm"}
-    }
+    return {"balancer": {"kind": "haproxy", "host": lab.ops.name, "socket": SOCKET, "backend": BACKEND}}
 
 
 # Killed at the second, the first serves again, and nothing else may leave before the second is back.
@@ -165,7 +164,8 @@ def test_one_that_was_killed_is_finished_by_running_it_again(lab: Lab, traffic: 
 
 
 def haproxy_states(lab: Lab) -> str:
-    script = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy-admin.sock'); "
+    script = "import socket; s = socket.socket(socket.AF_UNIX); "
+    script += f"s.connect('{SOCKET}'); "
     script += "s.sendall(b'show stat\\n'); print(s.makefile().read())"
     return lab.ops.run("python3", "-c", script)
 

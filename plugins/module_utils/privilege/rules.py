@@ -13,7 +13,7 @@ An option of a module is one of three things here:
 An option is free only if the module joins it to no path, expands nothing in it and starts no program that it names.
 
 A declaration is a JSON object with a list of rows for each kind: C(services), C(drains), C(sheds), C(checkpoints),
-C(evidence), C(gpus), C(resets), C(notes), C(quarantines), C(commands). See C(autoglm root).
+C(evidence), C(gpus), C(resets), C(notes), C(quarantines), C(environments), C(commands). See C(autoglm root).
 """
 
 from __future__ import annotations
@@ -131,6 +131,9 @@ RULES: Mapping[str, ModuleRule] = {
             f"{_GPU_FREE} expected_links expected_links_by_gpu expected_ports link_rates port_rates ber_exponents "
             "window reset_baseline network_ports"
         )
+    ),
+    f"{OURS}service_environment": ModuleRule(
+        (BoundOptions("environments", ("unit", "name", "label", "environment")),), _names("state incident timeout")
     ),
     # The notes that a run of ours keeps a service out of traffic, or load from it.  Ansible's own file and copy are no
     # modules for root: where a directory lies at their path they work in it, on a name that the caller gives.

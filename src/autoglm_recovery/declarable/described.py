@@ -48,6 +48,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "generate_timeout": 30,
         "stall_seconds": 20,
         "cache_paths": ["/var/cache/vllm/torch_compile_cache"],
+        "comm_paths": [{"name": "without-nvls", "environment": {"NCCL_NVLS_ENABLE": "0"}}],
     },
     "pool": {"remaining_timeout": 60, "weight": 100},
     "balancer": {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from autoglm_recovery.declarable.options import (
@@ -27,6 +28,7 @@ from autoglm_recovery.knowledge.balancers.registry import open_balancer
 from autoglm_recovery.knowledge.engines.registry import ENGINES, open_engine
 from autoglm_recovery.knowledge.engines.transport import check_url
 from autoglm_recovery.knowledge.host.plain import quoted
+from autoglm_recovery.knowledge.services import drop_in
 from autoglm_recovery.knowledge.services.registry import open_service
 from autoglm_recovery.policy.mistakes import kind_of
 
@@ -54,6 +56,7 @@ def of_service(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
     found = [*_of_options(SERVICE, service)]
     found += _of_url(service.get("url")) if not any("its url" in each.what for each in found) else ()
     found += [*_of_name(service), *_of_engine_options(service)]
+    found += _of_comm_paths(service) if not found else ()
     yield from found
     if not found and not _has_template(service):
         # What is left is for the code that would use it to say.
@@ -80,6 +83,20 @@ def _of_name(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
         yield DeclaredMistake("has a pid_file and no start_command", _COMMAND)
     elif not _is_command(service["start_command"]):
         yield DeclaredMistake("its start_command is none", _COMMAND)
+
+
+def _of_comm_paths(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:
+    """Yield what is wrong with its other communication paths."""
+    paths = [path for path in service.get("comm_paths") or [] if not _has_template(path)]
+    if paths and service.get("unit") is None:
+        yield DeclaredMistake("its comm_paths belong to a service with a unit", "leave them out")
+    names = [path["name"] for path in paths]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield DeclaredMistake(f"has two comm_paths called {quoted(name)}", "give each a name of its own")
+    if "primary" in names:
+        yield DeclaredMistake("has a comm_path called primary, which is the way back", "give it another name")
+    for path in paths:
+        yield from _refused(partial(drop_in.checked, path["name"], path["environment"]))
 
 
 def _of_engine_options(service: Mapping[str, Any]) -> Iterator[DeclaredMistake]:

@@ -75,6 +75,11 @@ CHECKPOINT: Options = {
     "max_age": {**_COUNT, "description": "Seconds after which one may be removed."},
 }
 
+COMM_PATH: Options = {
+    "name": {**_TEXT, "required": True, "strict": True, "description": "What the path is called."},
+    "environment": {"type": "dict", "required": True, "description": "What the unit's environment has on this path."},
+}
+
 _DESCRIBED = {
     "unit": "The systemd unit that runs it. Exactly one of unit, container and pid_file is given.",
     "container": "The container that runs it; it exists already.",
@@ -113,6 +118,12 @@ SERVICE: Options = {
     "stall_seconds": {**_SECONDS, "description": "Seconds without progress after which it stands still."},
     "cache_paths": {"type": "list", "elements": "path", "description": "What is removed before it is started again."},
     "checkpoint": {"type": "dict", "options": CHECKPOINT, "description": "What is saved before it is stopped."},
+    "comm_paths": {
+        "type": "list",
+        "elements": "dict",
+        "options": COMM_PATH,
+        "description": "With unit: other paths between its GPUs, in the order in which they are tried.",
+    },
 }
 
 POOL: Options = {

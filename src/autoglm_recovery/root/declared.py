@@ -16,6 +16,7 @@ from typing import Any
 from autoglm_recovery.declarable.options import BESIDE_BALANCER
 from autoglm_recovery.knowledge.locks import quarantine
 from autoglm_recovery.knowledge.privilege.rules import CHECKPOINT, ENGINE
+from autoglm_recovery.knowledge.services.drop_in import COMM_PATH
 from autoglm_recovery.policy.mistakes import kind_of
 
 Row = dict[str, Any]
@@ -57,6 +58,7 @@ def declaration(host: str, hosts: Hosts) -> dict[str, list[Row]]:
         "notes": [{"path": mark} for mark in marks],
         # One file, under the names that two modules have for it.
         "quarantines": [{"path": quarantine.beside_notes(folder), "quarantine": quarantine.beside_notes(folder)}],
+        "environments": list(_environments(services)),
         "commands": [{"_raw_params": "date +%s"}, *_containers(services)],
     }
 
@@ -140,6 +142,15 @@ def _checkpoint(host: str, service: Mapping[str, Any]) -> Row:
     # A default of the play, whether or not its state is saved.
     row.update({key: service.get(key) for key in ENGINE})
     return row
+
+
+def _environments(services: list[Mapping[str, Any]]) -> Iterator[Row]:
+    """Each path that a service may be switched to, and once without one: to look, and for the way back."""
+    for service in services:
+        paths = service.get("comm_paths") or []
+        for path in [{}, *paths] if paths else []:
+            of_path = {"label": path.get("name"), "environment": path.get("environment")}
+            yield {"unit": service.get("unit"), "name": COMM_PATH, **(of_path if path else {})}
 
 
 def _containers(services: list[Mapping[str, Any]]) -> Iterator[Row]:

@@ -23,8 +23,10 @@ from .fleet import Fleet, told
 
 __all__ = ["make_fake_nvml"]
 
+# What needs more than a process with a PID file is refused here.
+REFUSED = {"switch_comm_path"}
 # One that is added to the table is run too. Those for which there must be a balancer are run in front of one.
-ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart", "shed_load"})
+ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart", "shed_load"} - REFUSED)
 
 
 @pytest.fixture
@@ -50,6 +52,17 @@ def test_what_is_launched_does_what_it_would_do_under_any_inventory(
     extra, tells = ASKED[playbook]
     done = misleading.run(playbook, extra, **ansible_settings.ENVIRONMENT, **driver)
     assert done.returncode == 0, told(done)
+    assert tells in told(done)
+    assert misleading.pid("p1") == before
+
+
+@pytest.mark.parametrize("playbook", sorted(REFUSED))
+def test_what_a_service_is_not_made_for_is_refused(misleading: Fleet, playbook: str) -> None:
+    before = misleading.start("p1")
+    extra, tells = ASKED[playbook]
+    done = misleading.run(playbook, extra, **ansible_settings.ENVIRONMENT)
+    assert done.returncode != 0
+    assert "Refused, nothing was changed" in told(done)
     assert tells in told(done)
     assert misleading.pid("p1") == before
 

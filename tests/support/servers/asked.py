@@ -35,5 +35,6 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         {**RECEIVERS, "autoglm_look_every": 1, "autoglm_quiet_looks": 1, "steps": 1},
         "llama on p1 has its whole load again",
     ),
+    "switch_comm_path": (RECEIVERS, "in comm_paths, a list"),
     "try_run": ({"autoglm_expected": {"p1": ["llama"]}}, "TASK [See the services that the receiver sees]"),
 }

@@ -24,6 +24,7 @@ _HARMFUL = {
     "service": "another",
     "force": True,
     "pool": "batch",
+    "comm_path": "primary",
     "at_once": "100%",
     "drain_timeout": 0,
     "ready_timeout": 0,

@@ -31,6 +31,7 @@ PID_FILE: dict[str, Any] = {
     "pid_file": "/run/e.pid",
     "start_command": ["/bin/e"],
 }
+SLOW: dict[str, Any] = {"name": "slow", "environment": {"NCCL_P2P_DISABLE": "1"}}
 HAPROXY: dict[str, Any] = {"kind": "haproxy", "socket": "/run/h.sock", "backend": "llm"}
 
 
@@ -95,6 +96,8 @@ def test_what_people_are_shown_is_right_by_both(variables: dict[str, Any]) -> No
         service(),
         service(PID_FILE, user="llama", environment={"A": "b"}, log_file="/var/log/e"),
         service(stop_timeout="60", stall_seconds=2.5, model=70, cache_paths=["/x"], pool=None),
+        service(comm_paths=[{"name": "slow", "environment": {"NCCL_P2P_DISABLE": 1, "NCCL_IB_HCA": "^mlx5_3"}}]),
+        service(comm_paths=[{"name": "{{ slow }}", "environment": {"A": True}}]),
         service(url="{{ u }}", unit="{{ what }}", engine="{{ e }}", stop_timeout="{{ t }}", checkpoint="{{ c }}"),
         service(checkpoint={"store": "s3://x", "keep": 5, "signal": {"unit": "t.service"}}),
         service(engine="ollama", engine_options={"model": "m"}),
@@ -145,6 +148,8 @@ def test_what_is_right_is_right_by_both(variables: dict[str, Any]) -> None:
         (balancer(kind="haproxy", backend="llm"), "its balancer of kind haproxy has no socket"),
         (balancer(**HAPROXY, sokcet="/x"), "nothing reads the key balancer.sokcet"),
         (pool(balancers=[{**HAPROXY, "hots": "ops"}]), "nothing reads the key balancers[0].hots"),
+        (service(comm_paths=[{"name": "slow"}]), "has no comm_paths[0].environment"),
+        (service(comm_paths=[{**SLOW, "tp": 4}]), "nothing reads the key comm_paths[0].tp"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_wrong_by_both(variables: dict[str, Any], said: str) -> None:
@@ -167,6 +172,11 @@ def test_what_is_wrong_is_wrong_by_both(variables: dict[str, Any], said: str) ->
             service(engine="triton", engine_options={"backend": "x"}),
             "would be refused: option backend of engine triton",
         ),
+        (service(PID_FILE, comm_paths=[SLOW]), "its comm_paths belong to a service with a unit"),
+        (service(comm_paths=[SLOW, SLOW]), "has two comm_paths called 'slow'"),
+        (service(comm_paths=[{**SLOW, "name": "primary"}]), "called primary, which is the way back"),
+        (service(comm_paths=[{**SLOW, "environment": {"A B": "1"}}]), "no name of an environment variable"),
+        (service(comm_paths=[{**SLOW, "environment": {"A": True}}]), "the value of A must be a text or a number"),
         (pool(min_available="half", balancer=HAPROXY), "min_available must be a number of servers"),
         (balancer(**{**HAPROXY, "backend": "a;b"}), "would be refused: "),
         (balancer(**HAPROXY, timeout=0), "timeout must be a number of seconds above 0"),

@@ -18,7 +18,8 @@ from autoglm_recovery.knowledge.privilege.rules import BUILTIN, OURS, RULES, han
 from autoglm_recovery.root.declared import declaration
 from tests.lab.places import CHECKOUT
 
-UNIT = {"name": "llama", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": "llama.service", "pool": "chat"}
+UNIT = {"name": "llama", "engine": "llama_cpp", "url": "http://127.0.0.1:8080", "unit": "llama.service", "pool": "chat",
+        "comm_paths": [{"name": "without-p2p", "environment": {"NCCL_P2P_DISABLE": "1"}}]}  # fmt: skip
 PROCESS = {
     "name": "old",
     "engine": "vllm",
@@ -36,6 +37,8 @@ NOTE = DECLARED["notes"][0]["path"]
 SOCKET = "/run/haproxy.sock"
 ENGINE = {"engine": "llama_cpp", "url": "http://127.0.0.1:8080"}
 STARTED = {"pid_file": "/run/old.pid", "start_command": ["/opt/old", "--port", "8000"], "user": "llm"}
+PATH = {"unit": "llama.service", "name": "comm-path"}
+TAKEN = {**PATH, "state": "present", "label": "without-p2p", "environment": {"NCCL_P2P_DISABLE": "1"}}
 DRAINED = {
     "state": "drained",
     "server": "node-a",
@@ -77,6 +80,9 @@ def why(module: str, **options: Any) -> str | None:
         ("gpu_reset", {"state": "restored"}),
         ("taken_out", {"path": NOTE, "state": "present", "service": "llama", "incident": "7"}),
         ("taken_out", {"path": NOTE, "state": "queried"}),
+        ("service_environment", {**PATH, "state": "queried"}),
+        ("service_environment", {**PATH, "state": "absent"}),
+        ("service_environment", {**TAKEN, "incident": "7"}),
         ("drain_inference", {"state": "queried", "balancer": DRAINED["balancer"]}),
         (f"{BUILTIN}command", {"_raw_params": "date +%s", "_uses_shell": False}),
     ],
@@ -131,6 +137,9 @@ def test_what_our_playbooks_do_is_admitted(module: str, options: dict[str, Any])
         ("taken_out", {"path": "/etc/cron.d/a", "state": "present", "service": "llama"}),
         ("taken_out", {"path": f"{NOTE}/a", "state": "present", "service": "llama"}),
         ("taken_out", {"state": "present", "service": "llama"}),
+        ("service_environment", {**TAKEN, "unit": "ssh.service"}),
+        ("service_environment", {**TAKEN, "environment": {"LD_PRELOAD": "/tmp/a.so"}}),
+        ("service_environment", {**TAKEN, "name": "other"}),
         (f"{BUILTIN}stat", {"path": SOCKET}),
         ("drain_inference", {"state": "queried", "balancer": {"kind": "command", "commands": {"state": ["/bin/sh"]}}}),
         ("drain_inference", {"state": "drained", "balancer": DRAINED["balancer"]}),

@@ -70,6 +70,7 @@ def write(nodes: list[Host], ops: Host, keys: Keys, login: str) -> Path:
     inference = {
         node.name: {
             "ansible_host": node.address,
+            "autoglm_drill": True,
             "autoglm_address": node.name,
             "autoglm_services": [{**SERVICE, "serving_url": f"http://{node.name}:8080"}],
             "lab_memory_limit": memory_limit.for_host(node.name).service,

@@ -22,7 +22,7 @@ from .memory_limit import UNIT
 from .places import CHECKOUT, PROGRAMS
 from .waiting import wait_for
 
-PLAYBOOK_SECONDS = 120
+PLAYBOOK_SECONDS = 300
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 PATHS = [
     {"name": "without-nvls", "environment": {"NCCL_NVLS_ENABLE": "0"}},

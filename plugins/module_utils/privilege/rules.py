@@ -67,7 +67,8 @@ _GPU_FREE = "device_timeout total_timeout timeout kernel_lines kernel_window fai
 RULES: Mapping[str, ModuleRule] = {
     f"{OURS}ask": ModuleRule(),  # what it runs on a host is another module
     # They ask a receiver, which needs no root: with a path of the caller's choice it would be sent root's files.
-    **{f"{OURS}{name}": ModuleRule() for name in ("incident", "incident_info", "pause")},
+    # To break a service is a person's, who is root.
+    **{f"{OURS}{name}": ModuleRule() for name in ("drill_fault", "incident", "incident_info", "pause")},
     f"{OURS}fence": ModuleRule(free=_names("host service token run incident")),
     f"{OURS}host_lock": ModuleRule(
         (BoundOptions("quarantines", ("quarantine",), optional=True),),

@@ -80,7 +80,7 @@ def parse(text: str) -> MoreEnvironment:
     """What a file was made of. Raises ForeignError where it was not made here, or has been edited since."""
     first = text.partition("\n")[0]
     try:
-        said = json.loads(first[len(_SAYS) :]) if first.startswith(_SAYS) else None
+        said: Any = json.loads(first[len(_SAYS) :]) if first.startswith(_SAYS) else None
         made = checked(said["label"], said["environment"], said["incident"])
     except (KeyError, TypeError, ValueError, RecursionError):
         raise ForeignError("it was not made by autoglm.recovery") from None

@@ -23,6 +23,7 @@ from autoglm_recovery.cli.check import check, schema
 from autoglm_recovery.cli.command_line import CommandLine
 from autoglm_recovery.cli.completion import completion
 from autoglm_recovery.cli.doctor import doctor
+from autoglm_recovery.cli.drill import drill
 from autoglm_recovery.cli.exit_codes import MEANING, ExitCode
 from autoglm_recovery.cli.exporter import exporter
 from autoglm_recovery.cli.kernel_events import kernel_events
@@ -58,6 +59,7 @@ app.command()(schema)
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
+app.command()(drill)
 app.command()(root)
 app.command()(rules)
 app.command()(xid)

@@ -193,6 +193,7 @@ def gathered(scene: Scene, **variables: str) -> dict[str, str]:
 # What each playbook is asked with. Another one is to be added here.
 REVIVED = {
     "check_service": {"target": "p1"},
+    "drill": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
     "reset_gpu": {"target": "p1", "gpu": "GPU-0"},
     "restart_process": BY_HAND,

@@ -20,6 +20,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "awx_setup": ({}, "Give awx_project_url"),
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
     "clear_queue_and_reset": (RECEIVERS, "Already healthy, not cleared"),
+    "drill": (RECEIVERS, "a drill breaks what users are served by"),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "quarantine_node": (RECEIVERS, "p1 is under quarantine since"),
     "reset_gpu": (

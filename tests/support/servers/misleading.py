@@ -25,6 +25,8 @@ _HARMFUL = {
     "force": True,
     "pool": "batch",
     "comm_path": "primary",
+    "fault": "crash",
+    "autoglm_drilled": {"pids": [1]},
     "at_once": "100%",
     "drain_timeout": 0,
     "ready_timeout": 0,

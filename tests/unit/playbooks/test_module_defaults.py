@@ -44,6 +44,7 @@ def test_plays_are_seen_to_ask_services() -> None:
     assert [one.id for one in asking] == [
         "check_service:0",
         "clear_queue_and_reset:0",
+        "drill:0",
         "quarantine_node:0",
         "reset_gpu:0",
         "restart_process:0",

@@ -1,0 +1,10 @@
+# Copyright: (c) 2026, autoglm.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host answers to drill_fault is looked at before Ansible is."""
+
+from __future__ import annotations
+
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.answers import ActionModule
+
+__all__ = ["ActionModule"]

@@ -117,7 +117,8 @@ KEEP=1: the lab is still up.
   incidents      curl -H "Authorization: Bearer $(cat {lab.keys.token})" {Receiver(lab).url}/api/v1/incidents
   a host         ssh -i {lab.keys.person} -o UserKnownHostsFile={lab.keys.known_hosts} root@{lab.node_a.address}
   the fleet      .venv/bin/ansible-inventory -i {lab.fleet} --graph
-  break it again AUTOGLM_TOKEN=$(cat {lab.keys.token}) .venv/bin/autoglm drill crash --host node-b -i {lab.by_person} --url {Receiver(lab).url}
+  break it again .venv/bin/autoglm drill crash --host node-b -i {lab.by_person}
+                 --url {Receiver(lab).url} --token-file {lab.keys.token}
   by hand        .venv/bin/ansible-playbook autoglm.recovery.restart_process -i {lab.by_person} -e target=node-a
 Remove it with: make demo-clean"""
     )

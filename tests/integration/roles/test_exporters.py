@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ import pytest
 from tests.integration.exporter.running import Page
 from tests.integration.roles.running import Played, play
 from tests.integration.roles.systemd_host import SystemdHost, systemd_host
+from tests.lab.places import CHECKOUT
 from tests.support.servers.authority import Authority
 from tests.support.servers.waiting import until
 
 # "hunter2".
 HASH = "$2y$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm"
 GPU_UNIT = "autoglm-exporter.service"
+BUILD_WHEEL = CHECKOUT / "roles/gpu_exporter/files/build_wheel.py"
 FOLDERS = ("/opt/autoglm-exporter", "/etc/autoglm-exporter", "/var/lib/autoglm-exporter")
 # What `systemd-analyze security` calls OK: up to 4.9 of 10. Measured with systemd 262.
 MOST_EXPOSED = {GPU_UNIT: 2.2, "prometheus-node-exporter.service": 2.0}
@@ -78,6 +81,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     assert uv
     with systemd_host(directory, {"/usr/local/bin/uv": Path(uv)}) as host:
         host.said("chmod 0755 /usr/local/bin/uv")
+        # Root's, in all plays: what it writes is there for others all the same.  bash reads this where sshd starts it.
+        host.said("sed -i '1i umask 077' /root/.bashrc || echo 'umask 077' > /root/.bashrc")
         yield Site(host, directory)
 
 
@@ -130,6 +135,14 @@ def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path
     assert host.said(f"ps -o user:32= -p $(systemctl show --value -p MainPID {GPU_UNIT})").strip() == "autoglm-exporter"
     assert site.exposure(GPU_UNIT) <= MOST_EXPOSED[GPU_UNIT]
 
+    # Its user can read all of it and write none of it, and nobody else sees what is secret.
+    assert host.said("find /opt/autoglm-exporter /etc/autoglm-exporter ! -user root -o ! -type l -perm /022") == ""
+    assert host.said("find /opt/autoglm-exporter ! -type l ! -perm -004") == ""
+    assert host.said("stat -c %a:%G /etc/autoglm-exporter /etc/autoglm-exporter/alertmanager-token").split() == [
+        "750:autoglm-exporter",
+        "640:autoglm-exporter",
+    ]
+
     before = host.show(GPU_UNIT, "ExecMainPID")
     site.play("gpu_exporter", **variables).went_well(changed=False)
     assert host.show(GPU_UNIT, "ExecMainPID") == before
@@ -144,8 +157,15 @@ def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path
     assert host.show(GPU_UNIT, "ExecMainPID") == before
     assert "llama" in host.said("cat /etc/autoglm-exporter/services.yml")
 
+    # A wheel of the same name with other bytes is another release.
+    counts = host.said("readlink /opt/autoglm-exporter/current")
     changed = {**variables, "extra_args": ["--expected-gpus=8"], "alertmanagers": [], "alertmanager_token": ""}
+    changed["wheel"] = str(_wheel_of(site.directory))
     site.play("gpu_exporter", **changed).went_well(changed=True)
+    assert host.said("readlink /opt/autoglm-exporter/current") != counts
+    with zipfile.ZipFile(changed["wheel"], "a") as wheel:
+        wheel.comment = b"other bytes"
+    site.play("gpu_exporter", "--check", **changed).went_well(changed=True)
     assert host.show(GPU_UNIT, "ExecMainPID") != before
     assert until("a look", lambda: _looked(site)).value("autoglm_gpus_expected") == 8
     assert "token" not in host.said("ls /etc/autoglm-exporter")
@@ -156,6 +176,12 @@ def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path
     assert host.said(gone) == ""
     assert host.show(GPU_UNIT, "LoadState") == "not-found"
     assert "llama" in host.said("cat /var/lib/autoglm/taken-out/*.json")
+
+
+def _wheel_of(directory: Path) -> Path:
+    """Build the exporter's wheel, as the role does."""
+    built = subprocess.run([sys.executable, BUILD_WHEEL, directory], capture_output=True, text=True, check=True)
+    return directory / built.stdout.strip()
 
 
 def _looked(site: Site) -> Page | None:

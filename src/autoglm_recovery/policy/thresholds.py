@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from autoglm_recovery.policy.launchers import PositiveDuration
-from autoglm_recovery.policy.section import Section
+from autoglm_recovery.policy.section import Duration, Section
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%", re.ASCII)
 
@@ -40,30 +40,26 @@ def ratio(percent: str) -> float:
     return round(float(percent.removesuffix("%")) / 100, 5)
 
 
-class _Threshold(Section):
-    """A value alone is what it must be above."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _value_alone(cls, data: Any) -> Any:
-        return {"above": data} if isinstance(data, (str, int, float)) and not isinstance(data, bool) else data
+def _alone(value: object) -> object:
+    """A value in place of the mapping is what it must be above."""
+    return {"above": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
 
 
-class CpuThreshold(_Threshold):
+class CpuThreshold(Section):
     """All CPUs of a host together."""
 
     above: Percent = "85%"
     lasts: PositiveDuration = timedelta(minutes=2)
 
 
-class MemoryThreshold(_Threshold):
+class MemoryThreshold(Section):
     """A host's main memory, without what the kernel would give back."""
 
     above: Percent = "90%"
     lasts: PositiveDuration = timedelta(minutes=2)
 
 
-class LatencyThreshold(_Threshold):
+class LatencyThreshold(Section):
     """The time within which 95 of 100 requests had their first token, or were answered whole."""
 
     of: Literal["first_token", "request"] = "first_token"
@@ -71,14 +67,14 @@ class LatencyThreshold(_Threshold):
     lasts: PositiveDuration = timedelta(minutes=2)
 
 
-class QueueThreshold(_Threshold):
+class QueueThreshold(Section):
     """Requests that wait in an engine: more than ``above``, and more and more."""
 
     above: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     lasts: PositiveDuration = timedelta(minutes=2)
 
 
-class GpuMemoryThreshold(_Threshold):
+class GpuMemoryThreshold(Section):
     """The memory of a GPU, while requests of the service on it fail."""
 
     above: Percent = "98%"
@@ -88,8 +84,10 @@ class GpuMemoryThreshold(_Threshold):
 class Thresholds(Section):
     """By the names of ``monitoring.metrics``; what is not named there is not watched, whatever is said here."""
 
-    cpu_load: CpuThreshold = CpuThreshold()
-    gpu_memory: GpuMemoryThreshold = GpuMemoryThreshold()
-    latency: LatencyThreshold = LatencyThreshold()
-    memory: MemoryThreshold = MemoryThreshold()
-    request_queue: QueueThreshold = QueueThreshold()
+    cpu_load: Annotated[CpuThreshold, BeforeValidator(_alone, Percent | CpuThreshold)] = CpuThreshold()
+    gpu_memory: Annotated[GpuMemoryThreshold, BeforeValidator(_alone, Percent | GpuMemoryThreshold)] = (
+        GpuMemoryThreshold()
+    )
+    latency: Annotated[LatencyThreshold, BeforeValidator(_alone, Duration | LatencyThreshold)] = LatencyThreshold()
+    memory: Annotated[MemoryThreshold, BeforeValidator(_alone, Percent | MemoryThreshold)] = MemoryThreshold()
+    request_queue: Annotated[QueueThreshold, BeforeValidator(_alone, int | QueueThreshold)] = QueueThreshold()

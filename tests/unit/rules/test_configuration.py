@@ -140,6 +140,7 @@ def test_every_alert_says_class_severity_and_what_to_do(policy: Policy) -> None:
         "InferenceOOMKilled": "oom",
         "InferenceCrashed": "crash",
         "InferenceUnresponsive": "unresponsive",
+        "InferenceUnhealthy": "unresponsive",
         "InferenceDrained": "not_ready",
         "InferenceLeftOut": "not_ready",
     }

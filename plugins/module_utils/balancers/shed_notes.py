@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import taken_out
+from ..host import note_file
 from .protocol import BalancerError
 from .shares import ServerLoad, ShedNote
 
@@ -53,14 +53,14 @@ class ShedNotes:
         text = json.dumps({"version": 1, "pool": self.pool, "server": server, **asdict(note)}, indent=1)
         path = self._path(server)
         try:
-            taken_out.write(path, text + "\n")
+            note_file.write(path, text + "\n")
         except OSError as error:
             raise BalancerError("denied", f"the note {path} cannot be written: {error.strerror}") from error
 
     def remove(self, server: str) -> None:
         path = self._path(server)
         try:
-            taken_out.remove(path)
+            note_file.remove(path)
         except OSError as error:
             raise BalancerError("denied", f"the note {path} cannot be removed: {error.strerror}") from error
 
@@ -81,7 +81,7 @@ class ShedNotes:
 
     def _read(self, path: str) -> Mapping[str, Any] | None:
         try:
-            text = taken_out.read(path)
+            text = note_file.read(path)
         except OSError as error:
             raise BalancerError("denied", f"the note {path} cannot be read: {error.strerror}") from error
         if text is None:

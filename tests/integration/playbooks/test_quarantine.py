@@ -93,6 +93,11 @@ def test_what_cannot_be_proven_well_does_not_come_back_and_what_a_person_drained
     assert "Xid 79 on 0000:3b:00" in mark["reason"]
     assert "GPU-1" in mark["reason"]
 
+    unproven = fleet.run("check_service", RECEIVERS)
+    assert unproven.returncode != 0
+    assert "p1 is under quarantine since " in told(unproven)
+    assert "TASK [Read the state of the service]" not in told(unproven), "an incident is not over because it generates"
+
     del fleet.hosts["p1"]["autoglm_expected_gpus"]
     unread = fleet.run("return_node", RECEIVERS)
     assert unread.returncode != 0

@@ -27,6 +27,7 @@ RESERVED = (
     "call_person",
     "check_service",
     "check_target",
+    "drill",
     "look_at_hosts",
     "observe",
     "person",

@@ -161,17 +161,17 @@ from ansible_collections.autoglm.recovery.plugins.module_utils.locks import quar
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks.quarantine import Quarantine, QuarantineUnreadable
 
 
-class Refused(Exception):
+class MarkRefused(Exception):
     """The mark is somebody else's, or the options make no sense."""
 
 
 def ordered(params: dict[str, Any]) -> Quarantine:
-    """Make the mark that is asked for. Raises Refused."""
+    """Make the mark that is asked for. Raises MarkRefused."""
     until = clocks.parse_rfc3339(params["meant_until"]) if params["meant_until"] else None
     if params["meant_until"] and until is None:
-        raise Refused(f"until: {params['meant_until']!r} is no time such as 2026-12-05T12:00:00Z")
+        raise MarkRefused(f"until: {params['meant_until']!r} is no time such as 2026-12-05T12:00:00Z")
     if not (params["reason"] or "").strip():
-        raise Refused("reason: say why")
+        raise MarkRefused("reason: say why")
     return quarantine.mark(
         who=params["who"],
         reason=params["reason"],
@@ -193,7 +193,7 @@ def before_this(params: dict[str, Any]) -> Optional[Quarantine]:
 
 
 def after_this(params: dict[str, Any], before: Optional[Quarantine]) -> Optional[Quarantine]:
-    """Say which mark stands afterwards. Raises Refused."""
+    """Say which mark stands afterwards. Raises MarkRefused."""
     if params["state"] == "queried":
         return before
     if params["state"] == "present":
@@ -202,7 +202,7 @@ def after_this(params: dict[str, Any], before: Optional[Quarantine]) -> Optional
         return before if before is not None and replace(wanted, since=before.since) == before else wanted
     why = None if before is None else quarantine.why_not_lift(before, params["incident"], params["force"])
     if why is not None:
-        raise Refused(why)
+        raise MarkRefused(why)
     return None
 
 
@@ -230,7 +230,7 @@ def main() -> None:
                 quarantine.lift(params["path"])
             else:
                 quarantine.write(params["path"], after)
-    except (QuarantineUnreadable, Refused) as error:
+    except (QuarantineUnreadable, MarkRefused) as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}")
     except OSError as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {params['path']}: {error.strerror}")

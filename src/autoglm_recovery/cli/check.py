@@ -91,6 +91,9 @@ def _findings(policy: Policy, inventory: Path) -> list[DoctorFinding]:
 def _notes(policy: Policy) -> list[str]:
     """Say what is right but will not do what somebody may expect."""
     notes = override_notes(policy)
+    for name in policy.monitoring.unwatched_thresholds:
+        watched = ", ".join([*policy.monitoring.metrics, name])
+        notes.append(f"monitoring.thresholds.{name}: is not watched; write metrics: [{watched}]")
     from autoglm_recovery.receiver.decide.ladder import rungs  # noqa: PLC0415 - others start faster without
 
     try:

@@ -14,7 +14,7 @@ from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.policy.alertmanager import Alertmanager
 from autoglm_recovery.policy.own_watch import OwnWatch
 from autoglm_recovery.policy.proof import Prometheus
-from autoglm_recovery.policy.section import Duration, Misplaced, Section, choices, known
+from autoglm_recovery.policy.section import Duration, Section, choices, known
 from autoglm_recovery.policy.thresholds import Thresholds
 
 METRICS = tuple(Thresholds.model_fields)
@@ -56,13 +56,10 @@ class Monitoring(Section):
             return data  # said once, of the interval itself
         return {**data, "heartbeat": {**beat, "interval": data["interval"]}}
 
-    @model_validator(mode="after")
-    def _thresholds_are_of_what_is_watched(self) -> Monitoring:
-        """Refuse a threshold that nothing would be measured against."""
-        for name in sorted(self.thresholds.model_fields_set - set(self.metrics)):
-            watched = ", ".join([*self.metrics, name])
-            raise Misplaced(("thresholds", name), f"is not watched; write metrics: [{watched}]")
-        return self
+    @property
+    def unwatched_thresholds(self) -> list[str]:
+        """Return the thresholds that are said of metrics that nobody watches."""
+        return sorted(self.thresholds.model_fields_set - set(self.metrics))
 
     @model_validator(mode="after")
     def _positive(self) -> Monitoring:

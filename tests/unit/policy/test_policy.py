@@ -164,10 +164,6 @@ def test_every_action_has_its_place_in_the_order_of_destruction():
             "p.yaml:4: monitoring.thresholds.cpu_laod: unknown key (did you mean cpu_load?)",
         ),
         (
-            "monitoring:\n  metrics: [cpu_load]\n  thresholds:\n    latency: 1s\n",
-            "p.yaml:4: monitoring.thresholds.latency: is not watched; write metrics: [cpu_load, latency]",
-        ),
-        (
             "guardrails:\n  max_pool_unavailable: 130%\n",
             "p.yaml:2: guardrails.max_pool_unavailable: '130%' must be 1% to 100%, or 1 or more members",
         ),

@@ -16,7 +16,7 @@ description:
     over. A run from the same controller finds out that the process of the other one is gone, and takes the host at
     once. In either case it waits for a task of the other run that is still being executed.
   - A run of a receiver takes the host from an older run on the same target, which has a lower O(token).
-  - A host under quarantine is refused as well, where O(quarantine) is given: see M(autoglm.recovery.quarantine).
+  - A host under quarantine is refused as well, where O(quarantine) is given; see M(autoglm.recovery.quarantine).
   - Nothing else passes it. To free a host by hand, look who is at work there, then remove C(/run/autoglm/locks/host).
 author:
   - autoglm.recovery maintainers (@autoglm)

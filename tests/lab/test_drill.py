@@ -8,32 +8,30 @@ from __future__ import annotations
 import json
 import subprocess
 
-import pytest
-
 from . import engine
 from .expectations import Footprint
 from .laboratory import Lab, environment
 from .places import CHECKOUT, PROGRAMS
 from .receiver import Receiver
+from .waiting import wait_for
 
-SECONDS = 300
+SECONDS = 600
 
 
-@pytest.mark.parametrize("failure_class", ["crash", "unresponsive"])
-def test_a_broken_server_is_healed_and_the_drill_tells_it(lab: Lab, receiver: Receiver, failure_class: str) -> None:
+def test_a_broken_server_is_healed_and_the_drill_tells_it(lab: Lab, receiver: Receiver) -> None:
     before = {node.name: Footprint.of(node) for node in lab.nodes}
     command = [
-        *(str(PROGRAMS / "autoglm"), "drill", failure_class, "--host", "node-b", "-i", str(lab.by_person)),
-        *("--url", receiver.url, "--token-file", str(lab.keys.token), "--within", "4m", "--json"),
+        *(str(PROGRAMS / "autoglm"), "drill", "unresponsive", "--host", "node-b", "-i", str(lab.by_person)),
+        *("--url", receiver.url, "--token-file", str(lab.keys.token), "--within", "8m", "--json"),
     ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environment(), timeout=SECONDS
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert (told["state"], told["seen_as"]) == ("resolved", failure_class)
+    assert (told["state"], told["seen_as"]) == ("resolved", "unresponsive")
     assert told["recovered_s"] > 0
     assert [run["action"] for run in receiver.incident(told["incident"])["runs"]] == ["restart_process"]
-    assert engine.generates(lab.node_b)
+    wait_for("node-b to generate", lambda: engine.generates(lab.node_b), 60)
     assert Footprint.of(lab.node_b).invocation != before["node-b"].invocation
     assert Footprint.of(lab.node_a) == before["node-a"]

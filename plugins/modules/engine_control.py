@@ -175,7 +175,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def order(engine: Engine, state: str, check_mode: bool, model: str | None = None) -> dict[str, Any]:
+def order(engine: Engine, state: str, check_mode: bool, model: "str | None" = None) -> dict[str, Any]:
     """Bring the server into the state; the keys of the module's result. Raises NotSupported and EngineError."""
     method = ORDERS[state]
     before = look(engine)
@@ -195,7 +195,7 @@ def order(engine: Engine, state: str, check_mode: bool, model: str | None = None
     return _result_from(True, before, after)
 
 
-def see_it_generate(engine: Engine, model: str | None) -> tuple[str, ...]:
+def see_it_generate(engine: Engine, model: "str | None") -> tuple[str, ...]:
     """Ask for a completion; why none could be asked for. Raises EngineError where none comes."""
     try:
         engine.generate(CompletionAsked.prompt, CompletionAsked.max_tokens, model)

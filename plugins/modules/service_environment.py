@@ -168,7 +168,7 @@ def change(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _for_people(made: drop_in.MoreEnvironment | None) -> str:
+def _for_people(made: "drop_in.MoreEnvironment | None") -> str:
     """The file without what its reader must not know."""
     if made is None:
         return ""
@@ -182,7 +182,7 @@ def _reload(timeout: float) -> None:
         raise Unread(f"systemd did not read the drop-in: {complaint}")
 
 
-def _secret_values(environment: dict[str, Any] | None) -> Iterator[str]:
+def _secret_values(environment: "dict[str, Any] | None") -> Iterator[str]:
     """Values that must not be seen in the task's output, its own arguments included."""
     for name, value in (environment or {}).items():
         if is_secret_name(str(name)):

@@ -45,6 +45,8 @@ attributes:
     details:
       - With O(state=raised) each task goes one step further up, until the server has the whole again.
 options:
+  server:
+    required: true
   state:
     description:
       - V(shed) takes the server down to O(share). V(raised) is one step up, V(restored) the whole.

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -100,6 +99,7 @@ def _title(folder: Path) -> str:
 
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
-        os.kill(pid, number)
+        with process.held(pid) as descriptor:
+            process.send(descriptor, number)
     except OSError as error:
         raise ServiceError(f"process {pid} cannot be sent {number.name}: {error.strerror}") from None

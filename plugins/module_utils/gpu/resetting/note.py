@@ -8,20 +8,17 @@ It is one file that is root's, like the notes on what was taken out of traffic.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...host import paths, whole_file
+from ...host import note_file
 from .owners import AGENT_UNITS
 
 PATH = "/var/lib/autoglm/gpu-reset/note.json"
 PREPARED, RESETTING, HUNG = "prepared", "resetting", "hung"
-_LONGEST = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -63,28 +60,21 @@ def boot_id(proc: Path = Path("/proc")) -> str:
 
 def read(path: str) -> Note | None:
     """The note, None where there is none. Raises OSError, and ValueError or TypeError for what is no note."""
-    try:
-        with _opened(path) as directory, os.fdopen(paths.open_at(directory, _name(path), path), "rb") as file:
-            return _parse(file.read(_LONGEST))
-    except FileNotFoundError:
-        return None
+    text = note_file.read(path)
+    return None if text is None else _parse(text)
 
 
 def write(path: str, note: Note) -> None:
     """Write or replace it as a whole. Raises OSError."""
-    with _opened(path, 0o700) as directory:
-        whole_file.put(directory, _name(path), path, json.dumps(asdict(note)) + "\n")
-        os.fsync(directory)
+    note_file.write(path, json.dumps(asdict(note)) + "\n")
 
 
 def remove(path: str) -> None:
     """Raises OSError."""
-    with contextlib.suppress(FileNotFoundError), _opened(path) as directory:
-        os.unlink(_name(path), dir_fd=directory)
-        os.fsync(directory)
+    note_file.remove(path)
 
 
-def _parse(content: bytes) -> Note:
+def _parse(content: str) -> Note:
     told: Any = json.loads(content)
     if not isinstance(told, dict):
         raise TypeError("it is no object")
@@ -93,19 +83,3 @@ def _parse(content: bytes) -> Note:
     values["agents"] = tuple(unit for unit in values["agents"] if unit in AGENT_UNITS)
     power = {str(uuid): int(limit) for uuid, limit in dict(told.get("power") or {}).items()}
     return Note(step=str(told.get("step")), boot=str(told.get("boot")), power=power, **values)
-
-
-@contextlib.contextmanager
-def _opened(path: str, make: int | None = None) -> Iterator[int]:
-    descriptor = paths.open_directory(os.path.dirname(path), make=make, own=True)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _name(path: str) -> str:
-    name = os.path.basename(path)
-    if name in ("", ".", ".."):
-        raise paths.UnsafePath(path, "names no file")
-    return name

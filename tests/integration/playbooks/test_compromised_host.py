@@ -193,11 +193,14 @@ def gathered(scene: Scene, **variables: str) -> dict[str, str]:
 # What each playbook is asked with. Another one is to be added here.
 REVIVED = {
     "check_service": {"target": "p1"},
+    "clear_queue_and_reset": {"target": "p1"},
     "drill": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
+    "quarantine_node": {"target": "p1", "reason": "it burns"},
     "reset_gpu": {"target": "p1", "gpu": "GPU-0"},
     "restart_process": BY_HAND,
     "retry_with_backoff": {"target": "p1"},
+    "return_node": {"target": "p1"},
     "rolling_restart": {"pool": "chat"},
     "shed_load": {"target": "p1"},
     "switch_comm_path": {"target": "p1"},

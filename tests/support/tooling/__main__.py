@@ -12,7 +12,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -39,10 +39,10 @@ NEWEST = Workplace(".venv-newest", CHECKOUT / ".venv-newest")
 
 # Part of another step: `make quick` runs it.
 QUICK = "unit-quick"
-# What the forge runs at each push; here two versions of it take long enough.
+# What the forge runs at each push; here one version of it takes long enough.
 SANITY_OF_CORES = {f"sanity-{core}": core for core in cores.CORES}
 # All steps together leave these out.
-BY_NAME = {QUICK, *SANITY_OF_CORES}
+BY_NAME = {QUICK, "sanity-newest", *SANITY_OF_CORES}
 
 # The others only compute, and run beside these: which wait half of their time, or build in the checkout, which a warm
 # process takes for another version of what it has loaded.
@@ -53,8 +53,23 @@ IN_TURN = {
     *("integration-newest", "lab-newest"),
 }
 
-# The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know.
-LAB_AGAIN = ("integration_targets", "oom_recovery", "restart_by_hand")
+# The targets are only run here: the lab's hosts have a Python that the oldest ansible-core does not know. Beside them,
+# one way from a fault to the resolved alert.
+LAB_AGAIN = (
+    "tests/lab/test_integration_targets.py",
+    "tests/lab/test_oom_recovery.py::test_a_server_killed_for_memory_is_healed_on_its_host_alone",
+)
+
+# One run that goes well, one that does not, one whose receiver dies, and what a playbook is given.
+RECOVERY_AGAIN = tuple(
+    f"tests/integration/receiver/test_recovery.py::test_{name}"
+    for name in (
+        "an_alert_is_acted_on_once_and_the_incident_closes_when_it_resolves",
+        "a_failed_run_climbs_to_a_person",
+        "a_receiver_killed_in_mid_run_loses_and_doubles_nothing",
+        "what_the_playbook_gets_is_the_contract_and_text",
+    )
+)
 
 # Those that take longest begin first: two run at a time.
 LINTERS = {
@@ -106,15 +121,16 @@ BUDGETS = {
 }
 
 
-def lint(workplace: Workplace) -> str:
-    """Run all linters, two at a time, and name the ones that complain."""
+def lint(workplace: Workplace, besides: Collection[str] = ()) -> str:
+    """Run all linters but those that another step runs, two at a time, and name the ones that complain."""
     _name_as_ansible_does()
+    linters = {name: command for name, command in LINTERS.items() if name not in besides}
     with ThreadPoolExecutor(max_workers=2) as lanes:
-        ended = lanes.map(lambda command: workplace.ask(workplace.program(command[0]), *command[1:]), LINTERS.values())
-        complaints = [name for name, done in zip(LINTERS, ended, strict=True) if _complains(name, done)]
+        ended = lanes.map(lambda command: workplace.ask(workplace.program(command[0]), *command[1:]), linters.values())
+        complaints = [name for name, done in zip(linters, ended, strict=True) if _complains(name, done)]
     if complaints:
         raise StepFailedError(f"complained: {', '.join(complaints)}")
-    return ", ".join(LINTERS)
+    return ", ".join(linters)
 
 
 def _complains(name: str, done: subprocess.CompletedProcess[str]) -> bool:
@@ -146,8 +162,11 @@ def make_newest(python: interpreters.Interpreter) -> bool:
     return subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def steps_for(report: Report) -> dict[str, Step]:
-    """Declare the steps, in the order in which they run."""
+def steps_for(report: Report, whole: bool = False) -> dict[str, Step]:
+    """Declare the steps, in the order in which they run.
+
+    whole: all of them run, so that none says what another one does, or what lies between what two of its runs say.
+    """
     # Two at a time: unit tests share nothing, and a machine has two cores.
     unit = report.pytest("tests/unit", beside=2, once_more=True)
     # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
@@ -155,16 +174,14 @@ def steps_for(report: Report) -> dict[str, Step]:
     integration, lab = of_processes("tests/integration"), report.pytest("tests/lab", once_more=True)
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
     unit_again = report.pytest(
-        *("tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", "tests/unit/cli"), beside=2, once_more=True
+        "tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", beside=2, once_more=True
     )
     # Containers and SSH do not tell one ansible-core from another.
-    warm_again = (
-        f"tests/integration/warm/test_{name}.py" for name in ("same_as_cold", "conditions", "as_by_hand", "become")
-    )
-    integration_again = of_processes("tests/integration/receiver/test_recovery.py", *warm_again)
-    lab_again = report.pytest(*(f"tests/lab/test_{name}.py" for name in LAB_AGAIN), once_more=True)
+    warm_again = (f"tests/integration/warm/test_{name}.py" for name in ("same_as_cold", "become"))
+    integration_again = of_processes(*RECOVERY_AGAIN, *warm_again)
+    lab_again = report.pytest(*LAB_AGAIN, once_more=True)
     checks: dict[str, Check] = {
-        "lint": lint,
+        "lint": partial(lint, besides={"ansible-lint"} if whole else ()),
         "unit": unit,
         QUICK: report.pytest("tests/unit", "-m", "not slow", "--hypothesis-profile=quick", beside=2),
         "integration": integration,
@@ -172,7 +189,7 @@ def steps_for(report: Report) -> dict[str, Step]:
         "docs": docs,
         "collection": packages.check_collection,
         "wheel": packages.check_wheel,
-        "cores": cores.run,
+        "cores": partial(cores.run, versions=cores.ENDS if whole else tuple(cores.CORES)),
         "exporter": exporter_distribution.check_exporter,
         "importer": importer.run,
         "lint-plain": plain_clone.lint,
@@ -240,7 +257,9 @@ def main() -> int:
     )
     parser.add_argument("step", nargs="*", help=f"one of {', '.join(steps)}; all of them if left out")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="what came of the steps, instead of a table")
+    parser.add_argument("--whole", action="store_true", help="these steps are a part of a run of all of them")
     asked = parser.parse_args()
+    steps = steps_for(report, whole=asked.whole or not asked.step)
     if unknown := set(asked.step) - set(steps):
         parser.error(f"there is no step {', '.join(sorted(unknown))}")
     if asked.keep:  # the process that prints the table has made the environments

@@ -36,7 +36,7 @@ class Beside:
         """Prepare to run ``steps``, with what they say and what came of them in files of ``folder``."""
         self._said, self._rows = folder / "said", folder / "rows.json"
         driver = command or (sys.executable, "-m", "tests.support.tooling")
-        self._command = [*GIVE_WAY, *driver, "--keep", str(self._rows), *steps]
+        self._command = [*GIVE_WAY, *driver, "--whole", "--keep", str(self._rows), *steps]
 
     def __enter__(self) -> Beside:
         with self._said.open("wb") as said:

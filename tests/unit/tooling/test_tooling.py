@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tooling import interpreters
-from tests.support.tooling.__main__ import BUDGETS, LINTERS, QUICK, lint, steps_for
+from tests.support.tooling.__main__ import BUDGETS, BY_NAME, LINTERS, QUICK, lint, steps_for
 from tests.support.tooling.beside import Beside
 from tests.support.tooling.report import MOST_RUN_ONCE_MORE, Report, Step
 from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
@@ -123,9 +123,9 @@ def fails(_):
     raise StepFailedError("not fine")
 
 report = Report()
-for name in sys.argv[3:]:
+for name in sys.argv[4:]:
     report.run(Step(name, {"good": lambda _: "fine", "bad": fails}[name], Workplace("here", Path(sys.prefix)), 100))
-keep(report, Path(sys.argv[2]))
+keep(report, Path(sys.argv[3]))
 """
 
 
@@ -241,6 +241,13 @@ def test_all_linters_run_and_the_one_that_complains_is_named(capsys: pytest.Capt
         lint(Grumbles("here", Path(sys.prefix)))
     said = capsys.readouterr().out
     assert all(f"--- {name}\n{command[0]} was here\n" in said for name, command in LINTERS.items())
+
+
+def test_what_another_step_of_the_run_lints_is_left_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StepFailedError, match=r"^complained: yamllint$"):
+        lint(Grumbles("here", Path(sys.prefix)), besides={"ansible-lint"})
+    assert "ansible-lint was here" not in capsys.readouterr().out
+    assert "lint-plain" not in BY_NAME
 
 
 def test_quick_is_lint_and_a_part_of_the_unit_tests_within_three_minutes() -> None:

@@ -28,15 +28,9 @@ from .fleet import Fleet, told
 
 LIAR = Path(__file__).with_name("compromised_python.py")
 BY_HAND = {"target": "p1", "autoglm_require_evidence": "true"}
-RESTARTS = (
-    "host_lock",
-    "inference_health",
-    "crash_snapshot",
-    "checkpoint_model",
-    "fence",
-    "inference_service",
-    "clean_leftovers",
-)
+# The first that a restart asks, one that may fail, and the last, which has a rescue. That each module has its answers
+# looked at, and what of them is refused, is said one by one in tests/unit/plugins/plugin_utils/test_answers.py.
+RESTARTS = ("host_lock", "crash_snapshot", "clean_leftovers")
 
 
 @dataclass
@@ -131,11 +125,7 @@ def test_facts_are_refused_whoever_ignores_errors(scene: Scene, module: str) -> 
     [
         ({"ansible_stats": {"data": {"autoglm_target": {"host": "victim"}}, "per_host": False}}, "ansible_stats"),
         ({"add_host": {"host_name": "victim2", "groups": ["all"], "host_vars": {}}, "changed": True}, "add_host"),
-        ({"add_group": "autoglm_pool_members"}, "add_group"),
-        ({"_ansible_delegated_vars": {"ansible_delegated_host": "victim"}}, "_ansible_delegated_vars"),
-        ({"_ansible_notify": ["Restart"], "ansible_job_id": "1"}, "_ansible_notify, ansible_job_id"),
         ({"results": [{"ansible_facts": {"autoglm_pools": {}}}]}, "results"),
-        ({"ansible_facts": "text"}, "ansible_facts"),
     ],
 )
 def test_what_ansible_would_act_on_is_refused(scene: Scene, adds: dict[str, Any], named: str) -> None:
@@ -151,11 +141,16 @@ def test_what_ansible_would_act_on_is_refused(scene: Scene, adds: dict[str, Any]
     [
         {"text": "Traceback (most recent call last):\n  {{ lookup('pipe', 'touch TRAP/jinja') }}", "rc": 1},
         {"text": '{"a": ' + "[" * 200_000},
-        {"adds": dict.fromkeys(("msg", "exception", "failed", "verdict"), "{{ lookup('pipe', 'touch TRAP/jinja') }}")},
-        {"adds": {"warnings": ["{{ lookup('pipe', 'touch TRAP/jinja') }}", {"a": 1}, 7], "deprecations": {"x": [1]}}},
+        {
+            "adds": {
+                **dict.fromkeys(("msg", "exception", "failed", "verdict"), "{{ lookup('pipe', 'touch TRAP/jinja') }}"),
+                "warnings": ["{{ lookup('pipe', 'touch TRAP/jinja') }}", {"a": 1}, 7],
+                "deprecations": {"x": [1]},
+            }
+        },
         {"adds": {"inference": {"service": "{{ lookup('pipe', 'touch TRAP/jinja') }}"}, "reasons": {"x": "y"}}},
     ],
-    ids=["exception", "deep", "templates", "warnings", "other types"],
+    ids=["exception", "deep", "templates", "other types"],
 )
 def test_nonsense_is_data(scene: Scene, plan: dict[str, Any]) -> None:
     plan = json.loads(json.dumps(plan).replace("TRAP", str(scene.trap)))
@@ -239,7 +234,7 @@ def test_a_fact_cache_says_nothing_where_facts_are_no_variables(scene: Scene) ->
     assert "ended by SIG" in told(done)  # it was restarted; only the engine never answers
 
 
-@pytest.mark.parametrize("module", ["drain_inference", "inference_health", "crash_snapshot", "inference_service"])
+@pytest.mark.parametrize("module", ["drain_inference", "inference_service"])
 def test_a_pool_is_not_led_astray(pool: Fleet, tmp_path: Path, module: str) -> None:
     """The first replica of a rolling restart, in each of its steps; the second one is not touched."""
     (tmp_path / "trap").mkdir()

@@ -38,6 +38,12 @@ def test_every_module_has_its_answers_looked_at(module: str) -> None:
         ),
         ({"ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"}}, False, []),
         ({"_ansible_no_log": True, "add_host": {}, "results": []}, True, ["_ansible_no_log", "add_host", "results"]),
+        (
+            {"add_group": "pool", "_ansible_delegated_vars": {"ansible_delegated_host": "b"}, "_ansible_notify": ["x"]},
+            True,
+            ["_ansible_delegated_vars", "_ansible_notify", "add_group"],
+        ),
+        ({"ansible_job_id": "1"}, True, ["ansible_job_id"]),
         ({"_ansible_parsed": True}, False, []),
         ({"ansible_stats": {}, "ansible_module_results": []}, False, ["ansible_module_results", "ansible_stats"]),
     ],

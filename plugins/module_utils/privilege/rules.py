@@ -142,6 +142,12 @@ RULES: Mapping[str, ModuleRule] = {
     f"{OURS}quarantine": ModuleRule(
         (BoundOptions("quarantines", ("path",)),), _names("state reason details meant_until incident who force")
     ),
+    # Not where its note is, which it believes.
+    f"{OURS}host_reboot": ModuleRule(
+        free=_names(
+            "state reason gpus gpu_count services boot wait min_interval force incident who controller_boot timeout"
+        )
+    ),
     # autoglm doctor: that root can be reached at all, and that a container of root's is there.
     f"{BUILTIN}command": ModuleRule(
         (BoundOptions("commands", ("_raw_params", "argv")),),

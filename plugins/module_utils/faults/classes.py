@@ -57,7 +57,7 @@ COSTS_NOTHING = 0  # what is there goes on
 COSTS_REQUESTS = 1  # what this replica has in flight
 COSTS_STATE = 2  # state of the replica or the GPU, or other services on that GPU
 COSTS_HOST = 3  # the whole host, for a while or until a person gives it back
-COSTS_SERVICE = 4  # nothing serves there until a person comes
+COSTS_SERVICE = 4  # nothing on that host serves until a person comes
 
 DESTRUCTIVENESS = {
     "retry_with_backoff": COSTS_NOTHING,

@@ -197,6 +197,7 @@ REVIVED = {
     "retry_with_backoff": {"target": "p1"},
     "return_node": {"target": "p1"},
     "rolling_restart": {"pool": "chat"},
+    "safe_shutdown": {"target": "p1", "reason": "it burns"},
     "shed_load": {"target": "p1"},
     "switch_comm_path": {"target": "p1"},
     "try_run": {"autoglm_expected": {"p1": ["llama"]}},

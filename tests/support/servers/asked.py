@@ -31,6 +31,8 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "retry_with_backoff": (RECEIVERS, "generates, at try 1"),
     "return_node": ({"target": "p1", "force": True}, "it was under no quarantine"),
     "rolling_restart": ({"pool": "chat"}, "llama on p2 generates"),
+    # Were it to read the inventory's reason, it would stop what serves.
+    "safe_shutdown": ({"target": "p1"}, "say why, with -e reason="),
     # Of the pool chat as well: without a balancer there is nothing to shed load at.
     "shed_load": (
         {**RECEIVERS, "autoglm_look_every": 1, "autoglm_quiet_looks": 1, "steps": 1},

@@ -48,14 +48,15 @@ def test_check_for_programs(bad):
 
 def test_check_of_a_good_policy_says_what_it_will_not_do(tmp_path):
     path = tmp_path / "good.yaml"
-    strategies = "{oom: {}, partition: {action: safe_shutdown}}"
+    strategies = "{oom: {}, partition: {}, unknown: {action: safe_shutdown}}"
     monitoring = "{metrics: [cpu_load], thresholds: {latency: 1s}}"
     path.write_text(f"recovery: {{strategies: {strategies}}}\nmonitoring: {monitoring}")
     result = run("check", str(path), "--json")
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert told["ok"] is True
-    assert any("safe_shutdown" in note for note in told["notes"])
+    assert any("elect_primary" in note for note in told["notes"])
+    assert not any("safe_shutdown" in note for note in told["notes"])
     assert "monitoring.thresholds.latency: is not watched; write metrics: [cpu_load, latency]" in told["notes"]
     assert not any("restart_process is installed" in note for note in told["notes"])
 

@@ -52,6 +52,7 @@ def test_plays_are_seen_to_ask_services() -> None:
         "return_node:0",
         "rolling_restart:2",
         "rolling_restart:3",
+        "safe_shutdown:0",
         "shed_load:0",
         "switch_comm_path:0",
     ]

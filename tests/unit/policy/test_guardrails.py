@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_recovery.knowledge.faults.classes import DEFAULT_LADDERS
 from autoglm_recovery.policy import PolicyError, parse_policy
 from autoglm_recovery.policy.guardrails import allowed
 
@@ -102,6 +103,12 @@ def test_what_a_window_covers():
 )
 def test_a_window_that_cannot_be_meant_is_refused(text, told):
     assert told in said(text)
+
+
+def test_a_shutdown_on_an_unknown_failure_is_for_the_policy_to_name():
+    policy = parse_policy("recovery: {strategies: {unknown: {action: safe_shutdown}}}")
+    assert policy.ladder("unknown") == ("safe_shutdown",)
+    assert "safe_shutdown" not in {each for ladder in DEFAULT_LADDERS.values() for each in ladder}
 
 
 def test_unknown_failures_stay_refused():

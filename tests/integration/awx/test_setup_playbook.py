@@ -70,6 +70,9 @@ def empty() -> FakeAwx:
 
 
 def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path: Path) -> None:
+    """Beside an organization that uses the same names."""
+    other = empty.add("organizations", name="Other")
+    empty.add("inventories", name="autoglm fleet", organization=other["id"])
     inventory = tmp_path / "misleading.json"
     inventory.write_text(json.dumps({"all": {"vars": MISLEADING, "hosts": {"localhost": MISLEADING}}}))
     with running(empty) as server:
@@ -100,6 +103,8 @@ def test_everything_is_created_once_and_may_be_launched(empty: FakeAwx, tmp_path
         assert made["injectors"] == {"env": {"AUTOGLM_URL": "{{ url }}", "AUTOGLM_TOKEN": "{{ token }}"}}
         (source,) = empty.all("inventory_sources")
         assert source["source_path"] == "inventory.yml"
+        (mine,) = empty.all("inventories", organization=empty.all("organizations", name="Default")[0]["id"])
+        assert {each["inventory"] for each in templates.values()} == {mine["id"]}
 
         empty.add("hosts", name="node-a", inventory=template["inventory"])
         launcher = AwxLauncher(settings(server.url))
@@ -176,8 +181,7 @@ def test_a_run_that_ended_on_the_way_leaves_no_workflow_that_acts_unasked(empty:
 
 
 def test_what_a_person_attached_stays(empty: FakeAwx) -> None:
-    only = [word for word in GIVEN if not any(each in word for each in ("receiver", "machine", "notify", "approved"))]
-    only.append("awx_approved=[]")
+    only = [GIVEN[0], 'awx_actions=["restart_process"]', "awx_for_people=[]", "awx_approved=[]"]
     with running(empty) as server:
         changed(set_up(server, given=only))
         key = empty.all("credentials", name="fleet-key")[0]["id"]
@@ -189,21 +193,12 @@ def test_what_a_person_attached_stays(empty: FakeAwx) -> None:
             assert (template["credentials"], template["notification_templates_error"]) == ([key], [7])
 
 
-def test_another_organization_may_have_the_same_names(empty: FakeAwx) -> None:
-    other = empty.add("organizations", name="Other")
-    empty.add("inventories", name="autoglm fleet", organization=other["id"])
-    with running(empty) as server:
-        changed(set_up(server))
-    mine = empty.all("inventories", organization=empty.all("organizations", name="Default")[0]["id"])[0]
-    assert {template["inventory"] for template in empty.all("job_templates")} == {mine["id"]}
-
-
 def test_every_playbook_that_people_or_the_receiver_launch_has_a_template(empty: FakeAwx) -> None:
     """By default, and without a repository's rolling_restart where it has none."""
     empty.playbooks.remove("playbooks/rolling_restart.yml")
     given = ["awx_project_url=https://git.example.com/recovery.git", "awx_approved=[]", "awx_inventory_path="]
     with running(empty) as server:
-        refused = set_up(server, given=given)
+        refused = set_up(server, given=[*given, 'awx_actions=["restart_process"]'])
         assert refused.returncode != 0
         assert "Playbook not found for project." in refused.stdout
         done = set_up(server, given=[*given, "awx_rolling_restart=false"])

@@ -92,12 +92,14 @@ class SystemdHost:
 
     def role(self, role: str, variables: dict[str, Any], *options: str, inventory: dict[str, Any]) -> Played:
         """Play one role with variables of its own."""
-        playbook = self.directory / f"{role}.yml"
+        return self.roles({role: variables}, *options, inventory=inventory)
+
+    def roles(self, roles: dict[str, dict[str, Any]], *options: str, inventory: dict[str, Any]) -> Played:
+        """Play roles in this order, each with variables of its own."""
+        playbook = self.directory / "roles.yml"
+        played = [{"role": f"autoglm.recovery.{role}", **variables} for role, variables in roles.items()]
         # JSON is YAML; a list that is written so needs no quotes of YAML's own.
-        plays = [
-            {"hosts": "node-a", "gather_facts": False, "roles": [{"role": f"autoglm.recovery.{role}", **variables}]}
-        ]
-        playbook.write_text(json.dumps(plays))
+        playbook.write_text(json.dumps([{"hosts": "node-a", "gather_facts": False, "roles": played}]))
         return self.play(self.inventory(**inventory), str(playbook), *options)
 
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from . import FakeVllm, Rank, State
 
+# A dead core completes nothing, not even what nobody waits for any more: its counters would tell of life.
+NEVER = 24 * 3600.0
+
 if __name__ == "__main__":
     port, file = int(sys.argv[1]), Path(sys.argv[2])
     hung = file.exists()
     file.unlink(missing_ok=True)
-    with FakeVllm(State([Rank(waiting=3 if hung else 0)], completion=40.0 if hung else 0.0), port).serving():
+    with FakeVllm(State([Rank(waiting=3 if hung else 0)], completion=NEVER if hung else 0.0), port).serving():
         threading.Event().wait()

@@ -77,6 +77,17 @@ def test_a_quarantine_is_told_with_its_reason_and_is_no_note_of_a_service(tmp_pa
     assert len(told.labels["reason"]) <= 200
 
 
+def test_when_a_quarantine_was_meant_to_be_over_is_told_where_somebody_has_said_so(tmp_path: Path, locks: Path) -> None:
+    path = quarantine.beside_notes(str(tmp_path / "notes"))
+    told = []
+    for until in (None, 5000.0):
+        quarantine.write(path, quarantine.mark(who="alice", reason="new memory", since=1234.0, until=until))
+        metrics = traffic_metrics(look(tmp_path / "notes", locks))
+        samples = [sample for metric in metrics for sample in metric.samples if "meant_until" in sample.name]
+        told.append([sample.value for sample in samples])
+    assert told == [[], [5000.0]]
+
+
 def test_a_mark_that_cannot_be_read_is_unknown_and_no_absence_of_one(tmp_path: Path, locks: Path) -> None:
     (tmp_path / "quarantine").write_text("{")
     seen = look(tmp_path, locks)

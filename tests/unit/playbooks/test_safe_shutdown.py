@@ -14,6 +14,7 @@ from tests.support.servers.plays import PLAYBOOKS, load
 
 SHUTDOWN = load(PLAYBOOKS / "vars/shutdown.yml")
 OWN = {"id": 7, "key": "a-7"}
+MODULE = "autoglm.recovery.inference_service"
 
 
 def value(template: str, **known: Any) -> Any:
@@ -82,3 +83,11 @@ def test_everything_that_refuses_comes_before_the_mark_and_every_stop_after_what
         "Note what was saved",
         "Stop",
     ]
+
+
+def test_the_look_and_the_stop_say_the_same_of_the_process() -> None:
+    """Where hosts accept of an account what was declared and nothing else, one of them would be refused."""
+    (looks,) = (t for t in load(PLAYBOOKS / "tasks/look_what_stops.yml") if MODULE in t)
+    (stops,) = (t for t in load(PLAYBOOKS / "tasks/stop_service.yml") if MODULE in t)
+    assert looks["check_mode"] is True
+    assert looks[MODULE] == {key: said for key, said in stops[MODULE].items() if key != "stop_timeout"}

@@ -157,6 +157,18 @@ def test_a_kernel_log_that_nobody_reads_is_a_warning(timeline: Timelines) -> Non
         t.expect(100, ("AutoglmKernelLogUnread", HOST))
 
 
+def test_a_quarantine_that_was_meant_to_be_over_is_a_warning_until_it_is_lifted_or_meant_for_longer(
+    timeline: Timelines,
+) -> None:
+    with timeline(400) as t:
+        t.host_values(autoglm_quarantine_meant_until_timestamp_seconds=100)
+        t.host_values(since=300, autoglm_quarantine_meant_until_timestamp_seconds=5000)
+        t.expect(100)
+        t.expect(150)
+        t.expect(200, ("AutoglmQuarantineOverdue", HOST))
+        t.expect(310)
+
+
 def test_notes_that_nobody_reads_are_a_warning(timeline: Timelines) -> None:
     with timeline(100) as t:
         t.host_values(autoglm_taken_out_readable=0)

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Alerts of our own rules that are for people: about the receiver and the exporters, and no fault of any host.
+"""Alerts of our own rules that are for people: about the receiver, the exporters and what waits for somebody.
 
-They carry no class, so that no route that ``autoglm rules`` renders brings them to a receiver.  One that comes all the
-same and names no host is passed over: refused, it would be told of as an alert that lacks a target, and
-``AutoglmAlertsRefused`` would feed itself for ever.  A test holds the names to the rules.
+They tell of no fault of a host and carry no class, so that no route that ``autoglm rules`` renders brings them to a
+receiver.  One that comes all the same and names no host is passed over: refused, it would be told of as an alert that
+lacks a target, and ``AutoglmAlertsRefused`` would feed itself for ever.  A test holds the names to the rules.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ FOR_PEOPLE = frozenset(
         "AutoglmExporterStale",
         "AutoglmKernelLogUnread",
         "AutoglmNotesUnread",
+        "AutoglmQuarantineOverdue",
         "ExporterVanished",
     }
 )

@@ -37,8 +37,6 @@ def unwritable(fleet: Fleet) -> Fleet:
 @pytest.mark.parametrize(
     ("extra", "inventory"),
     [
-        ({"target": "p1"}, {}),
-        (asked(evidence="best_effort"), {}),
         (asked(), {}),  # an older receiver
         ({"target": "p1", "autoglm_require_evidence": False}, {"autoglm_evidence": ""}),
         (asked(evidence="required"), {"autoglm_evidence": "best_effort"}),

@@ -230,7 +230,7 @@ QUERIED = plan.RebootDecision("queried", "")
 
 
 class NotOrdered(Exception):
-    """Systemd has not taken the order; the note is as it was."""
+    """Systemd has not taken the order, and the note is as it was; or nobody knows that, and the note stays."""
 
 
 def argument_spec() -> dict[str, Any]:
@@ -272,10 +272,12 @@ def order(params: dict[str, Any], check_mode: bool) -> tuple[plan.RebootDecision
     wanted = ordered_note(params, seen.boot, now)
     if not check_mode:
         notes.put(params["note"], wanted)
-        complaint = reading.order(command.run, params["timeout"])
-        if complaint:
+        answer = reading.order(command.run, params["timeout"])
+        if answer.rc is None:
+            raise NotOrdered(f"{answer.complaint()}; it may reboot all the same, and its note says so")
+        if answer.rc != 0:
             notes.put(params["note"], before)
-            raise NotOrdered(complaint)
+            raise NotOrdered(answer.complaint())
     return decision, seen, wanted
 
 

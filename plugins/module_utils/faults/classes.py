@@ -83,6 +83,11 @@ def destroys(action):  # type: (str) -> int
 # These take the whole host out, whatever the target on it was.
 HOST_WIDE_ACTIONS = frozenset({"isolate_and_snapshot", "quarantine_node", "reboot_node", "safe_shutdown"})
 
+# A host that boots is away for up to half an hour, drained before and proven after: a run that is ended in between by a
+# policy that says nothing would count as one that has failed.
+REBOOT = "reboot_node"
+LEAST_SECONDS = {REBOOT: 3600}  # type: dict[str, int]
+
 # These act on the GPU itself: what they have cost it goes with the card, into whatever host it is put.
 GPU_ACTIONS = frozenset({"reboot_node", "reset_gpu", "switch_comm_path"})
 

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from ..host import clocks
-from ..host.command import Runner
+from ..host.command import CommandResult, Runner
 from ..host.numbers import whole_number
 from ..host.plain import one_line
 from ..services.systemctl import parse_show
@@ -63,9 +63,9 @@ def has_systemd(root: Path) -> bool:
         return False
 
 
-def order(run: Runner, timeout: float) -> str:
-    """Order the reboot. Returns why that failed, empty where it is ordered."""
-    return run(ORDER, timeout).complaint()
+def order(run: Runner, timeout: float) -> CommandResult:
+    """Order the reboot. Where the program did not end, nobody knows whether systemd has the order."""
+    return run(ORDER, timeout)
 
 
 def _stopping(run: Runner, timeout: float, unread: list[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
+from autoglm_recovery.knowledge.faults.classes import LEAST_SECONDS
 from autoglm_recovery.policy.faults import Faults
 from autoglm_recovery.policy.guardrails import Guardrails
 from autoglm_recovery.policy.launchers import AwxTemplate, LauncherName, Launchers
@@ -273,12 +274,17 @@ class Policy(Section):
             raise ValueError(f"retention.incidents is shorter than {longest}, which looks back so far")
         return self
 
-    def timeout(self, failure_class: str, launcher: str) -> timedelta:
-        """Return how long a run may take: a job of AWX may also wait its turn, unless the strategy says how long."""
+    def timeout(self, failure_class: str, launcher: str, action: str | None = None) -> timedelta:
+        """Return how long a run may take, if the strategy does not say it.
+
+        A job of AWX may also wait its turn, and some actions need longer than others.
+        """
         strategy = self.recovery.strategy(failure_class)
-        if launcher == "awx" and self.launchers.awx is not None and "timeout" not in strategy.model_fields_set:
-            return self.launchers.awx.follow_timeout
-        return strategy.timeout
+        if "timeout" in strategy.model_fields_set:
+            return strategy.timeout
+        awx = self.launchers.awx
+        usual = awx.follow_timeout if launcher == "awx" and awx is not None else strategy.timeout
+        return max(usual, timedelta(seconds=LEAST_SECONDS.get(action or "", 0)))
 
     @property
     def silences_own(self) -> bool:

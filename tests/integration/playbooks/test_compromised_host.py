@@ -192,6 +192,7 @@ REVIVED = {
     "drill": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
     "quarantine_node": {"target": "p1", "reason": "it burns"},
+    "reboot_node": {"target": "p1"},
     "reset_gpu": {"target": "p1", "gpu": "GPU-0"},
     "restart_process": BY_HAND,
     "retry_with_backoff": {"target": "p1"},

@@ -23,6 +23,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "drill": (RECEIVERS, "a drill breaks what users are served by"),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "quarantine_node": (RECEIVERS, "p1 is under quarantine since"),
+    "reboot_node": (RECEIVERS, "the reboot would end its own controller"),
     "reset_gpu": (
         {"autoglm_incident": INCIDENT, "autoglm_target": {"host": "p1", "service": "llama", "gpu": "0000:1a:00.0"}},
         "Already well, not reset",

@@ -42,6 +42,8 @@ _HARMFUL = {
     "autoglm_planned": {"outcome": "planned"},
     "autoglm_gpu_well": True,
     "autoglm_reset_outcome": "done",
+    "autoglm_reboot_planned": {"outcome": "go_on", "note": {"boot": "elsewhere"}},
+    "autoglm_gpus_wrong": "",
     "autoglm_taken_out": ["llama"],
     "autoglm_stopping": "llama",
     "awx_project_url": "https://elsewhere.example/x.git",

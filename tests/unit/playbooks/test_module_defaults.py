@@ -46,6 +46,7 @@ def test_plays_are_seen_to_ask_services() -> None:
         "clear_queue_and_reset:0",
         "drill:0",
         "quarantine_node:0",
+        "reboot_node:0",
         "reset_gpu:0",
         "restart_process:0",
         "retry_with_backoff:0",

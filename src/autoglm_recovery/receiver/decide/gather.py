@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from autoglm_recovery.knowledge.faults.classes import REBOOT
 from autoglm_recovery.policy.repertoire import OURS, Repertoire
 from autoglm_recovery.receiver.decide.ladder import next_step
 from autoglm_recovery.receiver.fleet.fleet import Fleet
@@ -157,10 +158,18 @@ def _rule_facts(
         pool_runs=history.of_pool(connection, target.pool, since, most) if target.pool else (),
         capacity_groups=tuple(_capacity_groups(connection, config.fleet, own, action, policy.repertoire)),
         busy_with=next((run.incident_id for run in going_on if run.host == target.host), None),
+        rebooting_beside=_rebooting_beside(config.fleet, target, going_on),
         running=len([run for run in going_on if run.action != runs.CHECK]),
         running_in_pool=history.running_in_pool(connection, target.pool) if target.pool else 0,
         host_actions_last_hour=runs.count_on_host(connection, target.host, now - 3600),
     )
+
+
+def _rebooting_beside(fleet: Fleet, target: Target, going_on: Sequence[sa.Row[Any]]) -> str | None:
+    """Return another host that is being rebooted and serves in a pool of this one's."""
+    here = pools_of(fleet, Target(target.host))
+    others = [run.host for run in going_on if run.action == REBOOT and run.host != target.host]
+    return next((host for host in others if pools_of(fleet, Target(host)) & here), None)
 
 
 def pools_of(fleet: Fleet, target: Target) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from autoglm_recovery.durations import format_duration
-from autoglm_recovery.knowledge.faults.classes import OUT_OF_SERVICE
+from autoglm_recovery.knowledge.faults.classes import OUT_OF_SERVICE, REBOOT
 from autoglm_recovery.knowledge.host import clocks
 from autoglm_recovery.policy.guardrails import Unreachable, allowed
 from autoglm_recovery.policy.model import Autonomy, Policy, Strategy
@@ -279,10 +279,16 @@ def _patient(policy: Policy, s: Situation, wait: Decision, why: str, step: Decis
 
 
 def capacity(policy: Policy, s: Situation, step: Decision) -> Iterator[GuardFinding]:
-    """One run on a host, and so many in a pool and in the fleet."""
+    """One run on a host, one reboot in a pool, and so many runs in a pool and in the fleet."""
     busy = s.busy_with is not None
     why = f"incident {s.busy_with} has a run on {s.target.host}" if busy else f"no run on {s.target.host}"
     yield GuardFinding("one run per host", why, _wait(why, step) if busy else None)
+    if step.action == REBOOT:
+        beside = s.rebooting_beside
+        why = (
+            f"{beside} of the same pool is being rebooted" if beside else "no other host of its pools is being rebooted"
+        )
+        yield GuardFinding("one reboot per pool", why, _wait(why, step) if beside else None)
     in_pool, pool = policy.guardrails.max_concurrent_runs_per_pool, s.target.pool
     if pool is not None and in_pool is not None:
         why = f"{s.running_in_pool} runs are going on in pool {pool}; the guardrail allows {in_pool}"

@@ -138,7 +138,7 @@ class Dispatcher:
         run_id = turn.create_run(decision, launcher, self._lease, self._runs_directory)
         if policy.silences_own:
             alerts = [alert for alert in store.firing(turn.connection, row.id) if may_be_silenced(alert.labels)]
-            longest = policy.timeout(row.failure_class, launcher).total_seconds()
+            longest = policy.timeout(row.failure_class, launcher, decision.action).total_seconds()
             own_silences.plan(turn.connection, run_id, row.id, alerts, now + longest + MARGIN_S)
         turn.update(
             state=IncidentState.running,

@@ -156,7 +156,7 @@ class Follower:
         opened_at = datetime.fromtimestamp(incident.opened_at, UTC).isoformat()
         policy, repertoire = config.policy, config.policy.repertoire
         evidence = policy.evidence(incident.failure_class, run.action)
-        timeout_s = policy.timeout(incident.failure_class, run.launcher).total_seconds()
+        timeout_s = policy.timeout(incident.failure_class, run.launcher, run.action).total_seconds()
         errand = RunContext(run.action, run.attempt, run.fence, opened_at, run.key, name, evidence)
         if run.action in policy.actions:
             errand = replace(errand, host_wide=repertoire.host_wide(run.action), timeout_s=timeout_s)

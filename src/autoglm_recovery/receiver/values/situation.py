@@ -78,7 +78,7 @@ class Situation:
     are the runs that were refused last because somebody else is at work on the host.  ``not_launched`` is the last run
     where its launcher could never begin it. ``action_runs`` and ``pool_runs`` are past runs of the action that is next,
     and in the pool, within the circuit breaker's window, newest first.  ``capacity_groups`` are the pools that the
-    action touches, and the fleet.
+    action touches, and the fleet.  ``rebooting_beside`` is another host of one of these pools that is being rebooted.
     """
 
     failure_class: str
@@ -110,6 +110,7 @@ class Situation:
     pool_runs: tuple[PastRun, ...] = ()
     capacity_groups: tuple[CapacityGroup, ...] = ()
     busy_with: int | None = None
+    rebooting_beside: str | None = None
     running: int = 0
     running_in_pool: int = 0
     host_actions_last_hour: int = 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import CommandResult
 from ansible_collections.autoglm.recovery.plugins.module_utils.rebooting import reading
 from ansible_collections.autoglm.recovery.plugins.module_utils.rebooting.plan import HostSeen
 from ansible_collections.autoglm.recovery.plugins.modules import host_reboot
@@ -25,12 +26,12 @@ class RebootingHost:
         self.seen = HostSeen("boot-1", systemd=True)
         self.note = place / "reboot/note.json"
         self.orders: list[dict[str, Any]] = []
-        self.complaint = ""
+        self.answer = CommandResult(0, b"", b"")
         self._act = act
 
-    def order(self, *_given: Any) -> str:
+    def order(self, *_given: Any) -> CommandResult:
         self.orders.append(json.loads(self.note.read_text()))
-        return self.complaint
+        return self.answer
 
     def act(self, state: str, check: bool = False, **options: Any) -> dict[str, Any]:
         told = {**(ORDERED if state == "ordered" else {}), "controller_boot": "boot-of-ops-1", **options}
@@ -75,10 +76,18 @@ def test_check_mode_says_it_and_neither_notes_nor_orders_it(host: RebootingHost)
 
 
 def test_an_order_that_systemd_does_not_take_leaves_the_note_as_it_was(host: RebootingHost) -> None:
-    host.complaint = "exit status 1"
+    host.answer = CommandResult(1, b"", b"")
     refused = host.act("ordered")
     assert "could not be ordered: exit status 1" in refused["msg"]
     assert not host.note.exists()
+
+
+def test_an_order_of_which_nobody_knows_stays_noted(host: RebootingHost) -> None:
+    host.answer = CommandResult(None, b"", b"", "systemd-run did not end within 10 s")
+    refused = host.act("ordered")
+    assert "it may reboot all the same" in refused["msg"]
+    host.seen = HostSeen("boot-2", systemd=True)
+    assert host.act("planned")["outcome"] == "go_on"
 
 
 def test_a_host_that_has_not_gone_down_is_noted_as_neither(host: RebootingHost) -> None:

@@ -224,6 +224,15 @@ def test_a_gpu_that_was_reset_twice_goes_to_the_next_rung_although_the_incident_
     assert f"reset_gpu ran 2 times on {GPU} within 1d" in decision.reason
 
 
+def test_one_host_of_a_pool_is_rebooted_at_a_time():
+    fault = replace(FIRST, failure_class="gpu_fault", target=Target("node-a", gpu=GPU), gpu_actions={"reset_gpu": 2})
+    assert decide(Policy(), fault).verb is Verb.run
+    decision = decide(Policy(), replace(fault, rebooting_beside="node-b"))
+    assert (decision.verb, decision.action) == (Verb.wait, "reboot_node")
+    assert "node-b of the same pool is being rebooted" in decision.reason
+    assert decide(Policy(), replace(FIRST, rebooting_beside="node-b")).verb is Verb.run, "that is no reboot"
+
+
 def test_nothing_destructive_in_a_partition():
     decision = decide(Policy(), replace(FIRST, failure_class="node_down", mode=FaultMode.partitioned))
     assert decision.verb is Verb.escalate

@@ -120,9 +120,9 @@ def test_another_init_is_not_asked(root: Path) -> None:
 
 def test_the_order_comes_after_the_answer_and_no_shell_reads_it() -> None:
     systemd = FakeSystemd()
-    assert reading.order(systemd, 1.0) == ""
+    assert reading.order(systemd, 1.0).complaint() == ""
     (argv,) = systemd.asked
     assert argv[-2:] == ("systemctl", "reboot")
     assert "--on-active=2s" in argv
     refused = FakeSystemd(**{"systemd-run": (1, "")})
-    assert "Failed to connect to bus" in reading.order(refused, 1.0)
+    assert "Failed to connect to bus" in reading.order(refused, 1.0).complaint()

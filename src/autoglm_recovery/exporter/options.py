@@ -21,7 +21,7 @@ from autoglm_recovery.durations import parse_duration
 from autoglm_recovery.exporter.guard import WebGuard
 from autoglm_recovery.exporter.run import ExporterSettings
 from autoglm_recovery.exporter.services import Services, load_services
-from autoglm_recovery.exporter.traffic import LOCKS, NOTES
+from autoglm_recovery.exporter.traffic import LOCKS, NOTES, SHED
 from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.gpu.reading.presence import Roots
 from autoglm_recovery.knowledge.host.token_file import first_token
@@ -76,6 +76,7 @@ EXPORTER_OPTIONS = (
     ExporterOption("--kmsg", "Where kernel records come from, or none.", "/dev/kmsg"),
     ExporterOption("--state-file", "Keeps counters over a restart.", Path("/var/lib/autoglm/exporter.json"), kind=Path),
     ExporterOption("--taken-out", "Where runs note what they keep out of traffic.", NOTES, kind=Path),
+    ExporterOption("--shed", "Where runs note what they keep a part of its load from.", SHED, kind=Path),
     ExporterOption("--locks", "Where the lock of this host is, by which runs are known.", LOCKS, kind=Path),
     ExporterOption("--alertmanager", "URL for fast alerts; once for each. Without it there are none.", many=True),
     ExporterOption("--alertmanager-ca", "Authorities (PEM) of its certificate, in place of certifi's.", kind=Path),
@@ -115,6 +116,7 @@ def settings_of(given: Mapping[str, Any], overrides_in: Callable[[Path], Overrid
         roots=Roots(given["proc"], given["sys"], given["dev"]),
         overrides=overrides_in(given["policy"]) if given["policy"] else None,
         notes=given["taken_out"],
+        shed=given["shed"],
         locks=given["locks"],
         guard=WebGuard(given["web_config"]) if given["web_config"] else None,
     )

@@ -46,7 +46,7 @@ from autoglm_recovery.exporter.live_metrics import (
 from autoglm_recovery.exporter.memory import GpuOwnerMemory
 from autoglm_recovery.exporter.processes import Processes
 from autoglm_recovery.exporter.services import Services
-from autoglm_recovery.exporter.traffic import LOCKS, NOTES, look, traffic_metrics
+from autoglm_recovery.exporter.traffic import LOCKS, NOTES, SHED, look, traffic_metrics
 from autoglm_recovery.exporter.view import errors_in, not_looked_yet, view_of
 from autoglm_recovery.knowledge.faults.catalogue.numbers import Overrides
 from autoglm_recovery.knowledge.gpu.reading.presence import Roots
@@ -81,6 +81,7 @@ class ExporterSettings:
     roots: Roots = field(default_factory=Roots)
     overrides: Overrides | None = None
     notes: Path = NOTES
+    shed: Path = SHED
     locks: Path = LOCKS
     guard: WebGuard | None = None
 
@@ -157,7 +158,8 @@ class Exporter:
             self._service_page = page(service_metrics(self._processes.look()))
         except OSError as error:
             log.warning("processes cannot be read", error=str(error))
-        self._traffic_page = page(traffic_metrics(look(self._settings.notes, self._settings.locks)))
+        given = self._settings
+        self._traffic_page = page(traffic_metrics(look(given.notes, given.locks, given.shed)))
         self._heartbeat = time.time()
         self._save_state()
 

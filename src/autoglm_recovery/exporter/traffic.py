@@ -1,14 +1,16 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services that our runs keep out of traffic, with any balancer, and whether this host is under quarantine or held.
+"""What our runs keep from services, with any balancer: traffic, or a part of their load; and how this host stands.
 
-The notes are those of playbooks/tasks/note_taken_out.yml, ``SHA256_OF_NAME.json`` with ``{"service": NAME}``. Beside
-them is the mark of a quarantine. The lock of this host shows whether a run holds it.
+The notes are those of playbooks/tasks/note_taken_out.yml and note_shed.yml, ``SHA256_OF_NAME.json`` with
+``{"service": NAME}``. Beside the former is the mark of a quarantine. The lock of this host shows whether a run holds
+it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -24,6 +26,7 @@ from autoglm_recovery.knowledge.locks import host_lock, quarantine
 from autoglm_recovery.knowledge.locks.quarantine import Quarantine, QuarantineUnreadable
 
 NOTES = Path("/var/lib/autoglm/taken-out")
+SHED = Path("/var/lib/autoglm/shed")
 LOCKS = Path(host_lock.DIRECTORY)
 _MOST_NOTES = 1000
 _LONGEST = 4096
@@ -36,27 +39,31 @@ _LONGEST_REASON = 200
 class Traffic:
     """``out``: service -> when the note was written, in seconds since 1970.  ``readable``: whether all notes were read,
     and the mark.  ``quarantine``: the mark of this host, if there is one that could be read.
+    ``shed``, ``shed_readable``: the same of services that a part of their load is kept from.
     ``at_work``: whether a run holds this host; None where that is unknown."""
 
     out: Mapping[str, float] = field(default_factory=dict)
     readable: bool = False
     at_work: bool | None = None
     quarantine: Quarantine | None = None
+    shed: Mapping[str, float] = field(default_factory=dict)
+    shed_readable: bool = False
 
 
-def look(notes: Path = NOTES, locks: Path = LOCKS) -> Traffic:
+def look(notes: Path = NOTES, locks: Path = LOCKS, shed: Path = SHED) -> Traffic:
     """Read the notes and the lock.  Whatever cannot be read is unknown."""
     # The notes first: a run removes its note before it releases the host.
     out, readable = _read_notes(notes)
+    less, less_readable = _read_notes(shed)
     mark: Quarantine | None = None
     try:
         mark = _read_mark(notes / quarantine.FILE_NAME)
     except (QuarantineUnreadable, OSError, ValueError):
         readable = False
-    try:
-        return Traffic(out, readable, host_lock.in_use(str(locks)), mark)
-    except (OSError, host_lock.HostLockUnusable):
-        return Traffic(out, readable, None, mark)
+    at_work: bool | None = None
+    with contextlib.suppress(OSError, host_lock.HostLockUnusable):
+        at_work = host_lock.in_use(str(locks))
+    return Traffic(out, readable, at_work, mark, less, less_readable)
 
 
 def _read_notes(folder: Path) -> tuple[dict[str, float], bool]:
@@ -104,15 +111,22 @@ def _read_note(path: Path) -> tuple[str, float]:
 
 
 def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
-    """Yield a sample for each service that is out of traffic, the quarantine, and whether a run holds this host."""
-    out = GaugeMetricFamily(
+    """Yield a sample for each service that gets nothing or less, the quarantine, and whether a run holds this host."""
+    yield _since(
         "autoglm_service_taken_out_timestamp_seconds",
         "Since when a run of ours keeps the service out of traffic",
-        labels=("service",),
+        traffic.out,
     )
-    for service, written in sorted(traffic.out.items()):
-        out.add_metric([service], written)
-    yield out
+    yield _since(
+        "autoglm_service_load_shed_timestamp_seconds",
+        "Since when a run of ours keeps a part of its load from the service",
+        traffic.shed,
+    )
+    yield GaugeMetricFamily(
+        "autoglm_load_shed_readable",
+        "1 while the notes on what runs keep a part of its load from can be read",
+        value=int(traffic.shed_readable),
+    )
     marked = GaugeMetricFamily(
         "autoglm_quarantined_timestamp_seconds",
         "Since when this host is under quarantine, by whom and why; absent while it is not",
@@ -137,3 +151,10 @@ def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "autoglm_host_at_work", "Whether a run holds the lock of this host", value=int(traffic.at_work)
         )
+
+
+def _since(name: str, text: str, services: Mapping[str, float]) -> Metric:
+    metric = GaugeMetricFamily(name, text, labels=("service",))
+    for service, written in sorted(services.items()):
+        metric.add_metric([service], written)
+    return metric

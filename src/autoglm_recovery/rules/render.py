@@ -68,6 +68,8 @@ VANISHED = timedelta(minutes=1)
 LEFT_DRAINED = timedelta(minutes=15)
 # The run has released the host, so no run will bring the server back any more.
 LEFT_OUT = timedelta(minutes=2)
+# The receiver may be about to shed once more, or to climb: both take the host within this time.
+LEFT_SHED = timedelta(minutes=15)
 FORGET = timedelta(days=1)
 # What thresholds are held against: a moment's peak of a CPU or a queue is none, and of few requests one is no share.
 LOAD_OVER, QUEUE_OVER, LATENCY_OVER = timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)
@@ -210,6 +212,7 @@ def _gpus(policy: Policy, windows: _Windows) -> str:
         stale=windows.at_least(GPU_SUSTAINED),
         errors=windows.at_least(LINK_ERROR_WINDOW),
         errors_most=LINK_ERRORS_TOLERATED,
+        left_shed=windows.at_least(LEFT_SHED),
     )
 
 

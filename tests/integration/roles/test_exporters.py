@@ -130,6 +130,7 @@ def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path
     assert verdicts == {"healthy": 0, "unhealthy": 0, "unknown": 1}
     assert page.value("autoglm_kernel_log_readable") == 1
     assert page.value("autoglm_taken_out_readable") == 1
+    assert page.value("autoglm_load_shed_readable") == 1
     assert page.value("autoglm_state_save_errors") == 0
     site.refuses_strangers(9471)
     assert host.said(f"ps -o user:32= -p $(systemctl show --value -p MainPID {GPU_UNIT})").strip() == "autoglm-exporter"
@@ -151,6 +152,9 @@ def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path
     note = hashlib.sha256(b"llama").hexdigest()
     host.said(f'umask 0137; echo \'{{"service": "llama"}}\' > /var/lib/autoglm/taken-out/{note}.json')
     until("the note", lambda: _looked(site).value("autoglm_service_taken_out_timestamp_seconds", service="llama"))
+
+    host.said(f'umask 0137; echo \'{{"service": "llama"}}\' > /var/lib/autoglm/shed/{note}.json')
+    until("the other", lambda: _looked(site).value("autoglm_service_load_shed_timestamp_seconds", service="llama"))
 
     # What cannot be used is not put in place, and the exporter goes on.
     site.play("gpu_exporter", **{**variables, "services": [{"name": "a/b", "unit": "x"}]}).refused("without slashes")

@@ -52,6 +52,21 @@ def test_each_service_with_a_note_is_out_since_then(tmp_path: Path, locks: Path)
     assert look(tmp_path / "notes", locks).out == {"llama": 1000.0}
 
 
+def test_each_service_with_less_than_its_load_is_told_and_what_cannot_be_read_is_unknown(
+    tmp_path: Path, locks: Path
+) -> None:
+    shed = tmp_path / "shed"
+    note(shed, "llama")
+    (shed / "balancers").mkdir()
+    seen = look(tmp_path / "notes", locks, shed)
+    assert (seen.shed, seen.shed_readable, seen.out, seen.readable) == ({"llama": 1000.0}, True, {}, True)
+    (told,) = next(m for m in traffic_metrics(seen) if "load_shed_timestamp" in m.name).samples
+    assert (told.value, told.labels) == (1000.0, {"service": "llama"})
+    note(shed, "other", [])
+    assert not look(tmp_path / "notes", locks, shed).shed_readable
+    assert look(tmp_path / "notes", locks, shed).readable
+
+
 def test_a_host_without_notes_has_nobody_out(tmp_path: Path) -> None:
     seen = look(tmp_path / "notes", tmp_path / "locks")
     assert (seen.out, seen.readable, seen.at_work) == ({}, True, False)

@@ -70,7 +70,7 @@ def test_everything_that_refuses_comes_before_the_mark_and_every_stop_after_what
         "Look what is to be stopped",
         "See that each service may leave its balancers",
         "Mark the host",
-        "Leave the balancers",
+        "Leave the balancers, or say how the host stands",
         "Save and stop, one service after the other",
     ]
     assert [step for step in steps if step in order] == order

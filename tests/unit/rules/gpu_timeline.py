@@ -103,6 +103,13 @@ class GpuTimeline(Timeline):
         if until is not None:
             self._series[series][until // STEP] = "stale"
 
+    def load_shed(self, service: str, since: int, until: int) -> None:
+        """A run's note that it keeps load from a service, as our exporter tells of it."""
+        series = _series(f'autoglm_service_load_shed_timestamp_seconds{{service="{service}"}}')
+        self._series[series] = ["_"] * (self._steps + 1)
+        self._set(series, since, since, until)
+        self._series[series][until // STEP] = "stale"
+
     def silent(self, since: int, until: int | None = None) -> None:
         """The exporter cannot be scraped."""
         self._set(_series("up"), 0, since, until)

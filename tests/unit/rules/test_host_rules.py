@@ -169,9 +169,21 @@ def test_a_quarantine_that_was_meant_to_be_over_is_a_warning_until_it_is_lifted_
         t.expect(310)
 
 
-def test_notes_that_nobody_reads_are_a_warning(timeline: Timelines) -> None:
+def test_load_that_no_run_brings_back_is_a_warning(timeline: Timelines) -> None:
+    """While a run holds the host it may bring it back; without the note it is back."""
+    with timeline(2000) as t:
+        t.host_values(autoglm_host_at_work=1, until=400)
+        t.host_values(autoglm_host_at_work=0, since=400)
+        t.load_shed("llama", since=100, until=1600)
+        t.expect(1280)
+        t.expect(1400, ("AutoglmLoadLeftShed", HOST))
+        t.expect(1620)
+
+
+@pytest.mark.parametrize("notes", ["autoglm_taken_out_readable", "autoglm_load_shed_readable"])
+def test_notes_that_nobody_reads_are_a_warning(timeline: Timelines, notes: str) -> None:
     with timeline(100) as t:
-        t.host_values(autoglm_taken_out_readable=0)
+        t.host_values(**{notes: 0})
         t.expect(100, ("AutoglmNotesUnread", HOST))
 
 

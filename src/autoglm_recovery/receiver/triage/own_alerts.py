@@ -36,6 +36,7 @@ FOR_PEOPLE = frozenset(
         "AutoglmExporterDown",
         "AutoglmExporterStale",
         "AutoglmKernelLogUnread",
+        "AutoglmLoadLeftShed",
         "AutoglmNotesUnread",
         "AutoglmQuarantineOverdue",
         "ExporterVanished",

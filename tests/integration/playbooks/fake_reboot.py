@@ -40,13 +40,17 @@ case "$*" in
 esac
 """
 BUSCTL = "#!/bin/sh\necho 'a(ssssuu) 0'\n"
-# Takes the order, answers, and goes down; comes back with another boot id, without what was below /run.
+# Takes the order, answers, and goes down; comes back with another boot id, without what was below /run, once a
+# connection was refused: no task that began before sees the new boot.
 SYSTEMD_RUN = """#!/bin/sh
 echo "$*" >> {host}/orders
 setsid sh -c '
     sleep 2
-    touch {host}/down; rm -rf {host}/run/autoglm; cat /proc/sys/kernel/random/uuid > {host}/boot_id
-    until test -e {host}/refused; do sleep 0.1; done; rm {host}/down' < /dev/null > /dev/null 2>&1 &
+    touch {host}/down
+    until test -e {host}/refused; do sleep 0.1; done
+    rm -rf {host}/run/autoglm
+    cat /proc/sys/kernel/random/uuid > {host}/boot_id
+    rm {host}/down' < /dev/null > /dev/null 2>&1 &
 """
 
 

@@ -102,3 +102,11 @@ def test_what_cannot_work_is_refused(text, said):
 def test_a_secret_in_an_address_is_not_repeated_in_the_message():
     told = problems("launchers: {awx: {url: 'https://me:hunter2@awx', token_file: t}}")
     assert not any("hunter2" in line for line in told)
+
+
+def test_a_reboot_has_an_hour_unless_the_strategy_says_how_long():
+    policy = parse_policy("")
+    assert policy.timeout("gpu_fault", "local", "reboot_node") == timedelta(hours=1)
+    assert policy.timeout("gpu_fault", "local", "reset_gpu") == timedelta(minutes=10)
+    shorter = parse_policy("recovery: {strategies: {gpu_fault: {timeout: 20m}}}")
+    assert shorter.timeout("gpu_fault", "local", "reboot_node") == timedelta(minutes=20)

@@ -125,6 +125,7 @@ _situations = st.builds(
     pool_runs=_past_runs,
     capacity_groups=_groups,
     busy_with=st.none() | st.integers(1, 9),
+    rebooting_beside=st.none() | st.just("node-b"),
     running=_counts,
     running_in_pool=_counts,
     host_actions_last_hour=_counts,
@@ -229,6 +230,7 @@ def test_never_above_a_guardrail(policy, situation):
         return
     rails = policy.guardrails
     assert situation.busy_with is None
+    assert situation.rebooting_beside is None or decision.action != "reboot_node"
     assert situation.running < rails.max_concurrent_runs
     assert situation.host_actions_last_hour < rails.max_actions_per_host_per_hour
     if rails.max_concurrent_runs_per_pool is not None and situation.target.pool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,9 @@ from autoglm_recovery.knowledge.faults.classes import ACTIONS
 from autoglm_recovery.policy import Policy, parse_policy
 from autoglm_recovery.receiver.decide.breaker import Circuit, read_breaker
 from autoglm_recovery.receiver.decide.decide import decide, examine
+from autoglm_recovery.receiver.decide.gather import _rebooting_beside
 from autoglm_recovery.receiver.decide.ladder import next_step
+from autoglm_recovery.receiver.fleet.fleet import Fleet, Host, InferenceService
 from autoglm_recovery.receiver.values.kept_out import LONGEST_PAUSE_S, PATIENCE_S, KeptOut
 from autoglm_recovery.receiver.values.model import Attempt, FaultMode, RunState, Target, Verb
 from autoglm_recovery.receiver.values.situation import (
@@ -231,6 +234,26 @@ def test_one_host_of_a_pool_is_rebooted_at_a_time():
     assert (decision.verb, decision.action) == (Verb.wait, "reboot_node")
     assert "node-b of the same pool is being rebooted" in decision.reason
     assert decide(Policy(), replace(FIRST, rebooting_beside="node-b")).verb is Verb.run, "that is no reboot"
+
+
+@pytest.mark.parametrize(
+    ("run", "beside"),
+    [
+        (("node-b", "reboot_node"), "node-b"),
+        (("node-a", "reboot_node"), None),  # its own
+        (("node-b", "reset_gpu"), None),
+        (("node-c", "reboot_node"), None),  # of another pool
+        (("gone", "reboot_node"), None),
+    ],
+)
+def test_a_reboot_counts_for_every_host_that_shares_a_pool(run: tuple[str, str], beside: str | None):
+    pools = {"node-a": ("chat", "code"), "node-b": ("code",), "node-c": ("mail",)}
+    fleet = Fleet(
+        {name: Host(name, services=tuple(InferenceService(pool, pool) for pool in has)) for name, has in pools.items()}
+    )
+    going_on = [SimpleNamespace(host=run[0], action=run[1])]
+    for target in (Target("node-a"), Target("node-a", "chat", "chat")):
+        assert _rebooting_beside(fleet, target, going_on) == beside
 
 
 def test_nothing_destructive_in_a_partition():

@@ -315,7 +315,7 @@ def main() -> None:
     except (notes.NoteUnreadable, OSError) as error:
         words = f"{params['note']}: {error.strerror}" if isinstance(error, OSError) else str(error)
         module.fail_json(msg=f"Refused, nothing was changed by this step: {words}", words=words, **failed)
-    told = {
+    told: dict[str, Any] = {
         "outcome": decision.outcome,
         "words": decision.words,
         "boot": seen.boot,

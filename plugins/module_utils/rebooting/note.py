@@ -69,12 +69,21 @@ def make(told: Mapping[str, Any]) -> RebootNote:
     names = {name: told[name] for name in ("gpus", "services")}
     if not all(isinstance(each, (list, tuple)) for each in names.values()):
         raise TypeError("a list is none")
+    told_texts = {name: one_line(text, _LONGEST_TEXT) for name, text in texts.items()}
+    told_names = {
+        name: tuple(one_line(one, _LONGEST_NAME) for one in each[:_MOST_NAMES]) for name, each in names.items()
+    }
     return RebootNote(
+        boot=told_texts["boot"],
         at=float(at),
+        who=told_texts["who"],
+        why=told_texts["why"],
+        incident=told_texts["incident"],
+        gpus=told_names["gpus"],
         gpu_count=count,
+        services=told_names["services"],
         state=state,
-        **{name: one_line(text, _LONGEST_TEXT) for name, text in texts.items()},
-        **{name: tuple(one_line(one, _LONGEST_NAME) for one in each[:_MOST_NAMES]) for name, each in names.items()},
+        words=told_texts["words"],
     )
 
 

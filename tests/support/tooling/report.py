@@ -22,7 +22,7 @@ from tests.support.tooling.workplace import CHECKOUT, StepFailedError, Workplace
 # "===== 42 passed, 1 skipped in 8.01s ====="
 _CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?(?: =+)?$")
 # Twice what the longest, integration, takes on a quick machine with nothing else to do.
-LONGEST_PYTEST_RUN = 50 * 60
+LONGEST_PYTEST_RUN = 60 * 60
 _TESTS_FAILED = 1
 SLOWEST = "--durations=10"
 # Of more than these no machine was the cause. One that holds up a container can fail the next few tests too.

@@ -22,7 +22,7 @@ HOST_VARIABLES = frozenset(
     (
         *("autoglm_services", "autoglm_aliases", "autoglm_pools", "autoglm_evidence", "autoglm_evidence_dir"),
         *("autoglm_stop_timeout", "autoglm_require_checkpoint", "autoglm_require_evidence", "autoglm_taken_out_dir"),
-        *("autoglm_expected_gpus", "autoglm_shed_dir", "autoglm_drill", "autoglm_address"),
+        *("autoglm_expected_gpus", "autoglm_shed_dir", "autoglm_drill", "autoglm_address", "autoglm_reboot_timeout"),
     )
 )
 # All of ours begin alike.

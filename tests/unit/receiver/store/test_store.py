@@ -17,6 +17,7 @@ from autoglm_recovery.receiver.intake.payload import Rejected
 from autoglm_recovery.receiver.store import incidents, runs, schema
 from autoglm_recovery.receiver.store.database import Database
 from autoglm_recovery.receiver.values.model import Alert, Target
+from tests.support.servers.waiting import PATIENCE_S
 from tests.unit.receiver.desk import begin_run, open_incident
 
 
@@ -46,11 +47,11 @@ def intake(database):
 
 
 def test_the_same_news_is_stored_once_and_counted(database, intake):
-    first = intake.submit(Delivery("g", (alert(1), alert(2)))).result(10)
-    again = intake.submit(Delivery("g", (alert(1), alert(2), alert(3)), (Rejected("{}", "bad"),))).result(10)
+    first = intake.submit(Delivery("g", (alert(1), alert(2)))).result(PATIENCE_S)
+    again = intake.submit(Delivery("g", (alert(1), alert(2), alert(3)), (Rejected("{}", "bad"),))).result(PATIENCE_S)
     assert (first.new, first.duplicates) == (2, 0)
     assert (again.new, again.duplicates, again.rejected) == (1, 2, 1)
-    twice_at_once = intake.submit(Delivery("g", (alert(4), alert(4), alert(3)))).result(10)
+    twice_at_once = intake.submit(Delivery("g", (alert(4), alert(4), alert(3)))).result(PATIENCE_S)
     assert (twice_at_once.new, twice_at_once.duplicates) == (1, 2)
     with database.writing() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(schema.alerts)).scalar() == 4
@@ -73,7 +74,7 @@ def test_many_senders_at_once_lose_and_double_nothing(intake):
         thread.start()
     for thread in threads:
         thread.join()
-    receipts = [future.result() for future in wait(futures, 60).done]
+    receipts = [future.result() for future in wait(futures, PATIENCE_S).done]
     assert len(receipts) == 8 * 49
     assert sum(receipt.new for receipt in receipts) == 49 * 9
     assert sum(receipt.new + receipt.duplicates for receipt in receipts) == 8 * 49 * 2
@@ -94,7 +95,7 @@ def test_a_sender_that_waits_no_longer_stops_nobody(database, intake):
         futures = [intake.submit(Delivery("g", (alert(n),))) for n in range(4)]
         cancelled = [future.cancel() for future in futures[1:]]
     assert any(cancelled)
-    assert intake.submit(Delivery("g", (alert(9),))).result(10).new == 1
+    assert intake.submit(Delivery("g", (alert(9),))).result(PATIENCE_S).new == 1
     with database.reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(schema.alerts)).scalar() == 5
 
@@ -103,10 +104,10 @@ def test_a_failed_commit_is_told_and_the_writer_goes_on(database, intake):
     with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts RENAME TO elsewhere")
     with pytest.raises(sa.exc.DBAPIError):
-        intake.submit(Delivery("g", (alert(1),))).result(10)
+        intake.submit(Delivery("g", (alert(1),))).result(PATIENCE_S)
     with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO alerts")
-    assert intake.submit(Delivery("g", (alert(1),))).result(10).new == 1
+    assert intake.submit(Delivery("g", (alert(1),))).result(PATIENCE_S).new == 1
 
 
 def test_deliveries_do_not_wait_for_decisions_on_a_shared_database(postgresql):
@@ -117,10 +118,10 @@ def test_deliveries_do_not_wait_for_decisions_on_a_shared_database(postgresql):
     try:
         with database.writing() as connection:
             connection.execute(sa.select(schema.alerts).with_for_update())
-            assert intake.submit(Delivery("g", (alert(1),))).result(10).new == 1
+            assert intake.submit(Delivery("g", (alert(1),))).result(PATIENCE_S).new == 1
             # Nor does news that is known, while the alert is being looked at.
             connection.execute(sa.select(schema.alerts).with_for_update())
-            assert intake.submit(Delivery("g", (alert(1),))).result(10).duplicates == 1
+            assert intake.submit(Delivery("g", (alert(1),))).result(PATIENCE_S).duplicates == 1
     finally:
         intake.stop()
         database.close()
@@ -136,7 +137,7 @@ def test_two_receivers_that_are_told_the_same_in_another_order_both_store_it(pos
     for n in range(0, 2000, 100):
         some = tuple(alert(m) for m in range(n, n + 100))
         futures = [intakes[0].submit(Delivery("g", some)), intakes[1].submit(Delivery("g", some[::-1]))]
-        receipts = [future.result(30) for future in futures]
+        receipts = [future.result(PATIENCE_S) for future in futures]
         assert sum(receipt.new for receipt in receipts) == 100
     for part in (*intakes,):
         part.stop()

@@ -136,12 +136,13 @@ def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
         mark = traffic.quarantine
         marked.add_metric([mark.who, one_line(mark.reason, _LONGEST_REASON)], mark.since)
     yield marked
+    meant = GaugeMetricFamily(
+        "autoglm_quarantine_meant_until_timestamp_seconds",
+        "When people meant to have the quarantine of this host over; absent where nobody has said that",
+    )
     if traffic.quarantine is not None and traffic.quarantine.until is not None:
-        yield GaugeMetricFamily(
-            "autoglm_quarantine_meant_until_timestamp_seconds",
-            "When people meant to have the quarantine of this host over; absent where nobody has said that",
-            value=traffic.quarantine.until,
-        )
+        meant.add_metric([], traffic.quarantine.until)
+    yield meant
     yield GaugeMetricFamily(
         "autoglm_taken_out_readable",
         "1 while the notes on what runs keep out of traffic, and the mark of a quarantine, can be read",

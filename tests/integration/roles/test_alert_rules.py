@@ -75,6 +75,7 @@ def rendered(policy: Policy) -> dict[str, str]:
     return {"autoglm.rules.yml": render_rules(policy), "receiver.rules.yml": render_receiver_rules(policy)}
 
 
+@pytest.mark.thorough
 def test_rules_come_change_are_kept_and_go(site: Site) -> None:
     # As on a host on which the same playbook would install Prometheus before.
     site.play("--check", promtool="/nowhere/promtool").went_well(changed=True)

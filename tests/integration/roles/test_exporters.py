@@ -102,6 +102,7 @@ def wheels(site: Site) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_the_exporter_of_gpus_serves_a_host_without_one(site: Site, wheels: Path) -> None:
     host = site.host
     variables: dict[str, Any] = {
@@ -195,6 +196,7 @@ def _looked(site: Site) -> Page | None:
     return page if looked else None
 
 
+@pytest.mark.thorough
 def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None:
     host, unit = site.host, "prometheus-node-exporter.service"
     variables = {"units": ["ssh", "systemd-journald.service"], "listen": "127.0.0.1:9100"}
@@ -243,6 +245,7 @@ def test_node_exporter_tells_of_the_units_that_rules_ask_for(site: Site) -> None
     )
 
 
+@pytest.mark.thorough
 def test_what_dcgm_exporter_is_given_is_what_its_readers_take(site: Site) -> None:
     """No machine here has a GPU or NVIDIA's packages: what is refused, and what would be written."""
     contained = {"install": "container", "image": "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless"}

@@ -89,6 +89,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield Site(host, tmp_path)
 
 
+@pytest.mark.thorough
 def test_monitoring_comes_is_closed_to_strangers_keeps_what_works_and_goes(site: Site) -> None:
     host = site.host
     # Somebody's Prometheus is not replaced.

@@ -25,7 +25,10 @@ from tests.lab.places import CHECKOUT
 from tests.support.servers.authority import Authority
 from tests.support.servers.waiting import until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root"),
+]
 
 # What `systemd-analyze security` says of 10. Measured with systemd 262: 1.7.
 MOST_EXPOSED = 2.0

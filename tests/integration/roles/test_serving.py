@@ -23,7 +23,10 @@ from tests.lab import model
 from tests.lab.places import CACHE
 from tests.support.servers.waiting import until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers that boot systemd need root"),
+]
 
 MODEL = "/srv/models/tiny.gguf"
 KEY = "s3cret-key"

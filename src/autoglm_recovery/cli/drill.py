@@ -43,17 +43,27 @@ class DrilledClass(StrEnum):
 
 @dataclass
 class DrillWatch:
-    """What was seen of the incident that a drill has made.  Times in seconds since the epoch."""
+    """What was seen of the incident that a drill has made.  Times in seconds since the epoch.
+
+    seen_as: the class by which it was opened.  The repair itself may add another: a process that hangs is killed in the
+    end, and while none runs the service looks like one that has crashed.
+    """
 
     injected_at: float
     before: frozenset[int]
     incident: dict[str, Any] | None = None
+    seen_as: str | None = None
     shown: set[int] = field(default_factory=set)
 
     def choose(self, rows: list[dict[str, Any]]) -> int | None:
         """Return the incident of the drill among those of the host: the first that was not there before."""
         new = sorted(row["id"] for row in rows if row["id"] not in self.before)
         return new[0] if new else None
+
+    def take(self, incident: dict[str, Any]) -> None:
+        """Keep what the incident is now."""
+        self.incident = incident
+        self.seen_as = self.seen_as or incident["failure_class"]
 
     def news(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of its timeline that were not shown yet."""
@@ -147,7 +157,7 @@ def _follow(
     while not watch.over and time.time() < until:
         number = watch.incident["id"] if watch.incident else watch.choose(rows())
         if number is not None:
-            watch.incident = look(number)
+            watch.take(look(number))
             for line in watch.news():
                 said.print(timeline_line(line, begun), soft_wrap=True)
         if not watch.over:
@@ -162,14 +172,14 @@ def _tell(watch: DrillWatch, failure_class: str, host: str, *, as_json: bool) ->
         "host": host,
         "injected_at": watch.injected_at,
         "incident": incident and incident["id"],
-        "seen_as": incident and incident["failure_class"],
+        "seen_as": watch.seen_as,
         "state": incident and incident["state"],
         "recovered_s": seconds and round(seconds, 1),
     }
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     elif seconds is not None and incident is not None:
-        typer.echo(f"healed {seconds:.1f} s after the fault: incident {incident['id']}, {incident['failure_class']}")
+        typer.echo(f"healed {seconds:.1f} s after the fault: incident {incident['id']}, {watch.seen_as}")
     elif incident is None:
         typer.echo("NOT HEALED: no incident was opened; does the alert get to the receiver? (autoglm doctor)")
     else:

@@ -59,3 +59,10 @@ def test_each_line_is_news_once() -> None:
     assert seen.incident is not None
     seen.incident["timeline"].append(line(3, 10))
     assert [one["id"] for one in seen.news()] == [3]
+
+
+def test_it_is_seen_as_what_it_was_opened_by_whatever_the_repair_adds() -> None:
+    seen = watch()
+    for found in ("unresponsive", "crash"):
+        seen.take({"id": 7, "state": "running", "failure_class": found, "timeline": []})
+    assert seen.seen_as == "unresponsive"

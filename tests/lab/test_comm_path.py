@@ -61,6 +61,7 @@ def own_path_again(lab: Lab):
     wait_for("node-a to serve", lambda: engine.generates(lab.node_a), seconds=60)
 
 
+@pytest.mark.thorough
 def test_a_server_that_stands_still_goes_on_over_each_path_in_turn_and_back(lab: Lab) -> None:
     for name, expected in (("without-nvls", PATHS[0]), ("without-p2p", PATHS[1])):
         lab.node_a.run("systemctl", "kill", "--signal=STOP", UNIT)

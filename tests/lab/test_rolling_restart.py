@@ -139,7 +139,7 @@ def pool(lab: Lab) -> dict[str, object]:
 
 
 # Killed at the second, the first serves again, and nothing else may leave before the second is back.
-@pytest.mark.parametrize("replica", [1, 2])
+@pytest.mark.parametrize("replica", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_one_that_was_killed_is_finished_by_running_it_again(lab: Lab, traffic: Traffic, replica: int) -> None:
     lost = traffic.counts.lost
     at_once = {**receiver_environment(), "PYTHONUNBUFFERED": "1"}

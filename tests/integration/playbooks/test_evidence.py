@@ -92,6 +92,7 @@ def test_another_word_is_refused(unwritable: Fleet) -> None:
     assert 'must be required or best_effort, not "maybe"' in told(done)
 
 
+@pytest.mark.thorough
 def test_incident_1_of_two_installations_and_both_runs_of_one_have_bundles_of_their_own(fleet: Fleet) -> None:
     fleet.add("p1")
     runs = [

@@ -99,6 +99,7 @@ def test_a_frozen_run_loses_the_host_when_its_step_would_be_over(one: Fleet) -> 
         assert was_restarted(done), told(done)
 
 
+@pytest.mark.thorough
 def test_a_newer_run_of_a_receiver_takes_the_host_over(one: Fleet) -> None:
     with at_its_proof(one, RECEIVERS):
         done = second(one, PERSON)

@@ -172,7 +172,8 @@ def steps_for(report: Report, whole: bool = False) -> dict[str, Step]:
     # These wait for other processes half of the time.  What a machine has once: see tests/integration/conftest.py.
     of_processes = partial(report.pytest, beside=3, once_more=True)
     left_out = ("-m", "not thorough") if whole else ()
-    integration, lab = of_processes("tests/integration", *left_out), report.pytest("tests/lab", *left_out, once_more=True)
+    integration = of_processes("tests/integration", *left_out)
+    lab = report.pytest("tests/lab", *left_out, once_more=True)
     # Again with the newest ansible-core only what Ansible has a part in; the rest would say the same twice.
     unit_again = report.pytest(
         "tests/unit/plugins/modules", "tests/unit/plugins/plugin_utils", beside=2, once_more=True

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from ansible_collections.autoglm.recovery.plugins.filter.way_to_clear import FilterModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.engines.protocol import Reading, Stats
 from ansible_collections.autoglm.recovery.plugins.module_utils.faults.classes import FAILURE_CLASSES
 from ansible_collections.autoglm.recovery.plugins.module_utils.health.clearing import first_way, way_after_the_order
@@ -95,9 +94,3 @@ def test_answers_of_another_form_are_no_reason_to_act(answer: dict[str, Any]) ->
     assert first_way(answer).way in ("leave", "refuse", "restart")
     if answer.get("verdict") != "unhealthy":
         assert first_way(answer).way != "restart"
-
-
-def test_the_playbook_has_it_as_a_filter() -> None:
-    decide = FilterModule().filters()["way_to_clear"]
-    assert decide(state("unhealthy", "deadlock"))["way"] == "clear"
-    assert decide(state("unhealthy", "deadlock"), ordered=True)["way"] == "restart"

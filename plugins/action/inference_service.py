@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.answers import ActionModule
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.guarded import ActionModule
 
 __all__ = ["ActionModule"]

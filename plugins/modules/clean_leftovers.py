@@ -22,10 +22,11 @@ author:
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.guard
   - autoglm.recovery.service
 attributes:
   action_group:
-    membership: [autoglm.recovery.recovery, autoglm.recovery.service]
+    membership: [autoglm.recovery.guard, autoglm.recovery.recovery, autoglm.recovery.service]
   check_mode:
     support: full
   diff_mode:
@@ -82,6 +83,26 @@ left_alone:
   elements: str
   returned: always
   sample: ["process 815 (python3) holds a GPU and is not of vllm.service"]
+fence:
+  description: The tokens, where O(guard) refused this run because a newer one has been here.
+  type: dict
+  returned: on failure
+  contains:
+    token:
+      description: This run's token.
+      type: int
+      sample: 1795888800000000
+    refused_by:
+      description: The token of the newer run.
+      type: int
+      sample: 1795888800000001
+holder:
+  description:
+    - Who holds the host, where O(guard) refused this run because it has lost it, as
+      M(autoglm.recovery.host_lock) says it.
+  type: dict
+  returned: on failure
+  sample: {"run": "5f1c0a3b9d2e4f60", "who": "alice on ops-1", "host": "node-a"}
 """
 
 from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
@@ -93,6 +114,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import guard
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.leftovers import caches, processes, selection
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
@@ -169,6 +191,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **registry.argument_spec(),
+            **guard.argument_spec(),
             "cache_paths": {"type": "list", "elements": "path", "default": []},
             "timeout": {"type": "float", "default": 10.0},
         },
@@ -177,6 +200,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     host_lock.at_work()
+    guard.require(module)
     result: dict[str, Any] = {"changed": False, "killed": [], "removed": [], "freed_bytes": 0, "left_alone": []}
     try:
         clean(module.params, module.check_mode, result)

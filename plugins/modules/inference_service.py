@@ -21,11 +21,12 @@ author:
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.guard
   - autoglm.recovery.service
   - autoglm.recovery.service.start
 attributes:
   action_group:
-    membership: [autoglm.recovery.recovery, autoglm.recovery.service]
+    membership: [autoglm.recovery.guard, autoglm.recovery.recovery, autoglm.recovery.service]
   check_mode:
     support: full
   diff_mode:
@@ -169,6 +170,26 @@ stopped:
       description: The same for people.
       type: str
       sample: "unit vllm.service ended by SIGKILL after 30 s of SIGTERM, in 30.2 s"
+fence:
+  description: The tokens, where O(guard) refused this run because a newer one has been here.
+  type: dict
+  returned: on failure
+  contains:
+    token:
+      description: This run's token.
+      type: int
+      sample: 1795888800000000
+    refused_by:
+      description: The token of the newer run.
+      type: int
+      sample: 1795888800000001
+holder:
+  description:
+    - Who holds the host, where O(guard) refused this run because it has lost it, as
+      M(autoglm.recovery.host_lock) says it.
+  type: dict
+  returned: on failure
+  sample: {"run": "5f1c0a3b9d2e4f60", "who": "alice on ops-1", "host": "node-a"}
 """
 
 from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
@@ -182,6 +203,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.autoglm.recovery.plugins.module_utils.evidence.last_words import read_last_words
+from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import guard
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.redaction import is_secret_name, redact_argv
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock
@@ -200,6 +222,7 @@ def argument_spec() -> dict[str, Any]:
     return {
         **registry.argument_spec(),
         **registry.start_argument_spec(),
+        **guard.argument_spec(),
         "state": {"type": "str", "choices": ["restarted", "started", "stopped"], "required": True},
         "stop_timeout": {"type": "float", "default": 30.0},
         "kill_after": {"type": "bool", "default": True},
@@ -296,6 +319,7 @@ def main() -> None:
     )
     module.no_log_values.update(filter(None, _secret_values(module.params)))
     host_lock.at_work()
+    guard.require(module)
     result: dict[str, Any] = {"changed": False, "service": None, "stopped": None}
     try:
         change(module.params, module.check_mode, result)

@@ -19,9 +19,10 @@ author:
 extends_documentation_fragment:
   - autoglm.recovery.attributes
   - autoglm.recovery.attributes.action_group
+  - autoglm.recovery.guard
 attributes:
   action_group:
-    membership: [autoglm.recovery.recovery]
+    membership: [autoglm.recovery.guard, autoglm.recovery.recovery]
   check_mode:
     support: full
   diff_mode:
@@ -119,6 +120,26 @@ path:
   type: str
   returned: success
   sample: /etc/systemd/system/vllm.service.d/60-autoglm-comm-path.conf
+fence:
+  description: The tokens, where O(guard) refused this run because a newer one has been here.
+  type: dict
+  returned: on failure
+  contains:
+    token:
+      description: This run's token.
+      type: int
+      sample: 1795888800000000
+    refused_by:
+      description: The token of the newer run.
+      type: int
+      sample: 1795888800000001
+holder:
+  description:
+    - Who holds the host, where O(guard) refused this run because it has lost it, as
+      M(autoglm.recovery.host_lock) says it.
+  type: dict
+  returned: on failure
+  sample: {"run": "5f1c0a3b9d2e4f60", "who": "alice on ops-1", "host": "node-a"}
 """
 
 from ansible_collections.autoglm.recovery.plugins.module_utils import minimum_python
@@ -131,6 +152,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autoglm.recovery.plugins.module_utils.fencing import guard
 from ansible_collections.autoglm.recovery.plugins.module_utils.host import command
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.redaction import is_secret_name
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
@@ -192,6 +214,7 @@ def _secret_values(environment: "dict[str, Any] | None") -> Iterator[str]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            **guard.argument_spec(),
             "unit": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent", "queried"], "required": True},
@@ -205,6 +228,7 @@ def main() -> None:
     )
     module.no_log_values.update(filter(None, _secret_values(module.params["environment"])))
     host_lock.at_work()
+    guard.require(module)
     try:
         result = change(module.params, module.check_mode)
     except drop_in.ForeignError as error:

@@ -90,9 +90,12 @@ RULES: Mapping[str, ModuleRule] = {
         _names(f"{_ENGINE_FREE} incident run phase attempt host excerpt_bytes log_lines command_timeout deadline gpus"),
     ),
     f"{OURS}inference_service": ModuleRule(
-        (BoundOptions("services", (*PROCESS, *START)),), _names("state stop_timeout kill_after start_timeout timeout")
+        (BoundOptions("services", (*PROCESS, *START)),),
+        _names("state stop_timeout kill_after start_timeout timeout guard"),
     ),
-    f"{OURS}clean_leftovers": ModuleRule((BoundOptions("services", (*PROCESS, "cache_paths")),), _names("timeout")),
+    f"{OURS}clean_leftovers": ModuleRule(
+        (BoundOptions("services", (*PROCESS, "cache_paths")),), _names("timeout guard")
+    ),
     f"{OURS}engine_control": ModuleRule(
         (BoundOptions("services", ENGINE),), _names(f"{_ENGINE_FREE} state order_timeout")
     ),
@@ -134,7 +137,8 @@ RULES: Mapping[str, ModuleRule] = {
         )
     ),
     f"{OURS}service_environment": ModuleRule(
-        (BoundOptions("environments", ("unit", "name", "label", "environment")),), _names("state incident timeout")
+        (BoundOptions("environments", ("unit", "name", "label", "environment")),),
+        _names("state incident timeout guard"),
     ),
     # The notes that a run of ours keeps a service out of traffic, or load from it.  Ansible's own file and copy are no
     # modules for root: where a directory lies at their path they work in it, on a name that the caller gives.

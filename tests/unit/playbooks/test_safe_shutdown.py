@@ -90,4 +90,4 @@ def test_the_look_and_the_stop_say_the_same_of_the_process() -> None:
     (looks,) = (t for t in load(PLAYBOOKS / "tasks/look_what_stops.yml") if MODULE in t)
     (stops,) = (t for t in load(PLAYBOOKS / "tasks/stop_service.yml") if MODULE in t)
     assert looks["check_mode"] is True
-    assert looks[MODULE] == {key: said for key, said in stops[MODULE].items() if key != "stop_timeout"}
+    assert looks[MODULE] == {key: said for key, said in stops[MODULE].items() if key not in ("stop_timeout", "guard")}

@@ -47,6 +47,10 @@ class NarratedLine:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+# Modules that ask the host's fence and lock: those that do nothing else, and those with the option guard.
+_GUARDED = ("inference_service", "clean_leftovers", "service_environment")
+_ASK_FENCE = ("fence", *_GUARDED)
+_ASK_LOCK = ("host_lock", *_GUARDED)
 _ENDINGS = {
     "runner_on_ok": "ok",
     "runner_on_failed": "failed",
@@ -74,10 +78,10 @@ def narrate(event: Mapping[str, Any]) -> list[NarratedLine]:
         lines += [
             NarratedLine(at, "evidence", _short(f"{data.get('host')}{told}")) for told in _evidence(ending, result)
         ]
-    mark = _refused_by(result) if ending == "failed" and str(data.get("task_action")).endswith("fence") else None
+    mark = _refused_by(result) if ending == "failed" and str(data.get("task_action")).endswith(_ASK_FENCE) else None
     if mark is not None:
         lines.append(NarratedLine(at, "fenced", _short(f"{data.get('host')}: {result.get('msg')}"), mark))
-    holder = _held_by(result) if ending == "failed" and str(data.get("task_action")).endswith("host_lock") else None
+    holder = _held_by(result) if ending == "failed" and str(data.get("task_action")).endswith(_ASK_LOCK) else None
     if holder is not None:
         lines.append(NarratedLine(at, "kept_out", _short(f"{data.get('host')} is held by {holder}"), holder=holder))
     verdict = result.get("verdict")

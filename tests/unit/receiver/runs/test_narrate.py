@@ -75,9 +75,10 @@ def test_a_verdict_that_is_asked_for_again_is_no_proof():
     assert [line.kind for line in lines] == ["task"]
 
 
-def test_a_refusal_of_the_host_is_told_with_the_mark_that_was_higher():
+@pytest.mark.parametrize("module", ["fence", "inference_service", "clean_leftovers", "service_environment"])
+def test_a_refusal_of_the_host_is_told_with_the_mark_that_was_higher(module):
     res = {"msg": "Refused: a newer run has been here", "fence": {"refused_by": 9, "token": 7}}
-    task, refusal, _ = narrate(event("runner_on_failed", task_action="autoglm.recovery.fence", res=res))
+    task, refusal, _ = narrate(event("runner_on_failed", task_action=f"autoglm.recovery.{module}", res=res))
     assert refusal.as_dict() == {
         "at": task.at,
         "kind": "fenced",
@@ -90,9 +91,10 @@ def test_a_refusal_of_the_host_is_told_with_the_mark_that_was_higher():
 LOCK = "autoglm.recovery.host_lock"
 
 
-def test_a_refusal_of_the_hosts_lock_is_told_with_who_is_at_work_there():
+@pytest.mark.parametrize("action", [LOCK, "autoglm.recovery.inference_service"])
+def test_a_refusal_of_the_hosts_lock_is_told_with_who_is_at_work_there(action):
     res = {"msg": "Refused, nothing was changed", "holder": {"who": "ann\n on ops-1", "run": "x", "token": None}}
-    task, refusal, _ = narrate(event("runner_on_failed", task_action=LOCK, res=res))
+    task, refusal, _ = narrate(event("runner_on_failed", task_action=action, res=res))
     said = {"kind": "kept_out", "text": "a is held by ann on ops-1", "holder": "ann on ops-1"}
     assert refusal.as_dict() == {"at": task.at, **said}
 

@@ -24,12 +24,12 @@ venv: .venv/made ## .venv with our package (editable), Ansible and the tools; th
 	@tests/support/tooling/make-venv.sh .venv
 
 .PHONY: demo
-demo: .venv/made ## a fleet in containers loses an inference server to the OOM killer and heals it, as you watch
-	@$(PYTHON) -m tests.lab.demo
+demo: ## a fleet in containers loses an inference server to the OOM killer and heals it, as you watch
+	@tests/lab/demo.sh
 
 .PHONY: demo-clean
-demo-clean: .venv/made ## remove what KEEP=1 make demo left running
-	@$(PYTHON) -m tests.lab.clean
+demo-clean: ## remove what KEEP=1 make demo left running
+	@tests/lab/demo.sh clean
 
 .PHONY: bench
 bench: .venv/made ## figures, each beside its baseline from the same run
@@ -75,4 +75,4 @@ test-gpu: .venv/made ## read-only checks on the GPUs of this machine; skipped, w
 
 .PHONY: clean
 clean: ## remove what was made here (not the caches below ~/.cache/autoglm-recovery)
-	rm -rf .venv .venv-newest .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-demo .venv-newest .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# make-venv.sh DIR [PYTHON [CONSTRAINTS]]: a virtual environment with our package (editable), its
-# development tools, and the collection autoglm.recovery as a link to this checkout, in the place where
+# make-venv.sh DIR [PYTHON [CONSTRAINTS [EXTRA]]]: a virtual environment with our package (editable), its
+# development tools or what another extra of it names, and the collection autoglm.recovery as a link to this checkout, in the place where
 # Ansible looks for collections without being told. Plain sh, because Python may be what is missing.
 set -eu
 
@@ -12,6 +12,7 @@ checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/../../.." && pwd)
 venv=$1
 python=${2:-}
 constraints=${3:-$checkout/.ci/constraints.txt}
+extra=${4:-dev}
 unset PYTHONDONTWRITEBYTECODE # without bytecode every later start of Ansible compiles all its modules again
 
 stop() {
@@ -59,21 +60,21 @@ fi
 
 # One at a time: `make demo` and `make test` may be started together in a fresh clone.
 if [ -z "${MAKE_VENV_LOCKED:-}" ] && command -v flock >/dev/null; then
-    MAKE_VENV_LOCKED=1 exec flock "$checkout/pyproject.toml" "$0" "$venv" "$python" "$constraints"
+    MAKE_VENV_LOCKED=1 exec flock "$checkout/pyproject.toml" "$0" "$venv" "$python" "$constraints" "$extra"
 fi
 if [ "$venv/made" -nt "$checkout/pyproject.toml" ] && [ "$venv/made" -nt "$constraints" ] && [ "$venv/made" -nt "$0" ]; then
     exit 0 # the one we waited for has made it
 fi
 
 started=$(date +%s)
-echo "making $venv with $("$python" -V): our package, Ansible and the test tools (about a minute) ..."
+echo "making $venv with $("$python" -V): our package, Ansible and what $extra needs (about a minute) ..."
 # Scripts in an environment name it by its full path: one that was moved, or whose Python has gone, starts anew.
 clear=--clear
 if [ "$(cat "$venv/made" 2>/dev/null)" = "$checkout" ] && "$venv/bin/python" -c '' 2>/dev/null; then clear=; fi
 rm -f "$venv/made"
 "$python" -m venv $clear "$venv"
 "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-input \
-    --constraint "$constraints" --editable "$checkout[dev]" </dev/null
+    --constraint "$constraints" --editable "$checkout[$extra]" </dev/null
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 mkdir -p "$site/ansible_collections/autoglm"
 rm -rf "$site/ansible_collections/autoglm/recovery"

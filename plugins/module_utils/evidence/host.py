@@ -13,7 +13,7 @@ from pathlib import Path
 from ..host import kernel_log
 from ..host.command import Runner
 from ..host.piece import Piece
-from ..host.processes import read_file, section
+from ..host.processes import command_line, read_file, section
 from ..host.redaction import redact_text
 
 _FILES = (
@@ -22,6 +22,7 @@ _FILES = (
 )  # fmt: skip
 # Any user may create any number of files in shared memory.
 _MAX_ENTRIES = 10_000
+_CONNECTION_FILES = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "unix", "route", "arp", "dev")
 _SOCKET_FILES = ("tcp", "tcp6", "unix", "sockstat", "sockstat6")
 
 
@@ -44,6 +45,27 @@ def sockets(proc: Path, run: Runner, timeout: float) -> Piece:
         return Piece(outcome.stdout.decode("utf-8", "replace"), "ss -anptuoi")
     text = "".join(section(name, lambda name=name: read_file(proc / "net" / name)) for name in _SOCKET_FILES)  # type: ignore[misc]
     return Piece(text, f"{proc}/net", (f"ss: {outcome.complaint()}",))
+
+
+def connections(proc: Path, pid: int) -> Piece:
+    """The kernel's tables of sockets in the network namespace of a process, which may be another than the host's."""
+    root = proc / str(pid) / "net"
+    text = "".join(section(name, lambda name=name: read_file(root / name)) for name in _CONNECTION_FILES)  # type: ignore[misc]
+    return Piece(text, str(root))
+
+
+def programs(proc: Path, pids: Iterable[int], known_secrets: Iterable[str] = ()) -> Piece:
+    """What each process of a service runs: the file, also one that is deleted or in memory alone, and its arguments."""
+    known = tuple(known_secrets)
+    lines = []
+    for pid in pids:
+        root = proc / str(pid)
+        try:
+            words = " ".join(command_line(root, known))
+            lines.append(f"{pid:>8} {redact_text(os.readlink(root / 'exe'), known)!r} {words!r}\n")
+        except OSError as error:
+            lines.append(f"{pid:>8} (unreadable: {error.strerror})\n")
+    return Piece("".join(lines), f"{proc}/*/exe")
 
 
 def _list_directory(directory: Path) -> str:

@@ -116,6 +116,9 @@ def plan(scope: Scope, incident: Incident, dest: Path) -> list[Part]:
     if scope.service is not None:
         parts.extend(_service_parts(scope, scope.service, pids))
     known = scope.known_secrets
+    if pids:
+        parts.append(Part("connections.txt", lambda: host.connections(scope.proc, pids[0]), seconds=seconds))
+        parts.append(Part("programs.txt", lambda: host.programs(scope.proc, pids, known), seconds=seconds))
     parts.append(
         Part("kernel.log", lambda: host.kernel(scope.run, seconds, known), keep_tail=True, seconds=4 * seconds)
     )

@@ -146,6 +146,12 @@ RULES: Mapping[str, ModuleRule] = {
     f"{OURS}quarantine": ModuleRule(
         (BoundOptions("quarantines", ("path",)),), _names("state reason details meant_until incident who force")
     ),
+    # Its note nowhere but where it is by itself: it believes it.
+    f"{OURS}service_isolation": ModuleRule(
+        (BoundOptions("services", PROCESS),),
+        _names("state reason may_freeze incident who timeout"),
+        {"note_dir": ("/var/lib/autoglm/isolation",)},
+    ),
     # Not where its note is, which it believes.
     f"{OURS}host_reboot": ModuleRule(
         free=_names(

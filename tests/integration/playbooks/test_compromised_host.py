@@ -191,6 +191,7 @@ REVIVED = {
     "clear_queue_and_reset": {"target": "p1"},
     "drill": {"target": "p1"},
     "look_at_hosts": {"autoglm_look": {"p1": {"balancers": [NOWHERE]}}},
+    "isolate_and_snapshot": {"target": "p1", "reason": "a shell"},
     "quarantine_node": {"target": "p1", "reason": "it burns"},
     "reboot_node": {"target": "p1"},
     "reset_gpu": {"target": "p1", "gpu": "GPU-0"},

@@ -24,7 +24,7 @@ from .fleet import Fleet, told
 __all__ = ["make_fake_nvml"]
 
 # What needs more than a process with a PID file, or another machine, is refused here; so is a shutdown without reason.
-REFUSED = {"drill", "reboot_node", "safe_shutdown", "switch_comm_path"}
+REFUSED = {"drill", "isolate_and_snapshot", "reboot_node", "safe_shutdown", "switch_comm_path"}
 # One that is added to the table is run too. Those for which there must be a balancer are run in front of one.
 ON_ONE_HOST = sorted(ASKED.keys() - {"awx_setup", "rolling_restart", "shed_load"} - REFUSED)
 

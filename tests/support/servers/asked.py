@@ -21,6 +21,8 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "check_service": (RECEIVERS, "for p1 => (item=llama)"),
     "clear_queue_and_reset": (RECEIVERS, "Already healthy, not cleared"),
     "drill": (RECEIVERS, "a drill breaks what users are served by"),
+    # It would freeze what serves.
+    "isolate_and_snapshot": ({"target": "p1"}, "say why, with -e reason="),
     "look_at_hosts": ({"autoglm_look": {"p1": {"balancers": [NOWHERE]}}}, f"ok: [p1] => (item={NOWHERE})"),
     "quarantine_node": (RECEIVERS, "p1 is under quarantine since"),
     "reboot_node": (RECEIVERS, "the reboot would end its own controller"),

@@ -32,6 +32,8 @@ def in_words(action: str) -> str:
     """Return how README calls an action: what costs nothing repairs nothing either."""
     if action == "shed_load":
         return f"relieved by `{action}`"
+    if action == "isolate_and_snapshot":
+        return f"**kept for a look** by `{action}`, which calls a person"
     if action == "quarantine_node":
         return f"**taken out of use** by `{action}`"
     return f"given time by `{action}`" if destroys(action) == COSTS_NOTHING else f"**repaired** by `{action}`"

@@ -45,6 +45,7 @@ def test_plays_are_seen_to_ask_services() -> None:
         "check_service:0",
         "clear_queue_and_reset:0",
         "drill:0",
+        "isolate_and_snapshot:0",
         "quarantine_node:0",
         "reboot_node:0",
         "reset_gpu:0",

@@ -45,8 +45,9 @@ def scope(tmp_path: Path, **more) -> snapshot.Scope:
 def test_what_matters_most_comes_first(tmp_path: Path, fake_transport) -> None:
     engine = open_engine("llama_cpp", "http://127.0.0.1:1", transport=fake_transport({"GET /health": "timeout"}))
     names = [part.name for part in snapshot.plan(scope(tmp_path, engine=engine), INCIDENT, tmp_path)]
-    assert names[:5] == ["SUMMARY.txt", "unit.txt", "cgroups.txt", "journal.log", "kernel.log"]
-    assert names[5:8] == ["process-7.txt", "process-7-threads.txt", "process-7-memory-map.txt"]
+    assert names[:5] == ["SUMMARY.txt", "unit.txt", "cgroups.txt", "journal.log", "connections.txt"]
+    assert names[5:7] == ["programs.txt", "kernel.log"]
+    assert names[7:10] == ["process-7.txt", "process-7-threads.txt", "process-7-memory-map.txt"]
     assert "engine.json" in names
     assert len(names) == len(set(names))
 

@@ -190,7 +190,7 @@ def _held_by(root: Path, foreign: frozenset[int]) -> tuple[str, ...]:
 
 def _sockets_of_host(proc: Path) -> frozenset[int]:
     """The inodes of the sockets in the host's network namespace. Raises OSError."""
-    found = set()
+    found: set[int] = set()
     for name, column in _TABLES.items():
         try:
             with (proc / "1/net" / name).open(encoding="ascii", errors="replace") as table:

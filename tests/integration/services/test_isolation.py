@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run as run_here
 from ansible_collections.autoglm.recovery.plugins.module_utils.isolation import acting, cutting, freezing
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting as services
+from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.process import state_of
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.registry import open_service
 from ansible_collections.autoglm.recovery.plugins.modules import service_isolation
 
+from tests.support.servers.containers import LABEL, Runtime
 from tests.support.servers.in_process import run_in_process
 from tests.support.servers.own_network import OwnNetwork, own_network
 from tests.support.servers.waiting import until
@@ -256,3 +259,20 @@ def test_a_service_without_a_process_is_refused_and_a_note_that_cannot_be_read_t
     path.write_text("{}")
     for state in ("isolated", "connected", "queried"):
         assert "cannot be read" in isolated.act(state)["msg"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("network", ["none", "bridge"])
+def test_a_container_as_its_runtime_makes_it_is_cut_off(runtime: Runtime, tmp_path: Path, network: str) -> None:
+    """What podman and Docker let a container do does not undo the rules, and their monitors do not count."""
+    name = f"{LABEL}-isolated"
+    words = ("--detach", "--name", name, f"--label={LABEL}=1", f"--network={network}", *runtime.options)
+    runtime("run", *words, runtime.image, "sh", "-c", "sleep 1000 & sleep 1000")
+    one = Container(name, runtime.kind, 30.0, lambda argv, seconds: run_here([*runtime.prefix, *argv], seconds))
+    subject = acting.IsolationSubject(one, str(tmp_path / "notes/note"), 30.0)
+    done = acting.isolate(subject, acting.IsolationOrder("alice", "a shell", ""), check_mode=False)
+    assert (done.outcome, done.holds, done.words) == ("cut", True, "all of it is in a network namespace of its own")
+    assert one.status().state == "running"
+    assert acting.query(subject).holds is True
+    back = acting.connect(subject, check_mode=False)
+    assert (back.words, acting.query(subject).note) == ("its rules are removed", None)

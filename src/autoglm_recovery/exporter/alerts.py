@@ -22,6 +22,8 @@ SERIES = (*IDENTITY, "mig_gi", "mig_ci", "failure_class")
 BURST = timedelta(minutes=3)
 # An OOM kill is over when the service answers; an answer from before the kill may be this old.
 SHORT = timedelta(seconds=30)
+# An intruder who is silent is still there; people need the time to come.
+LONG = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ KERNEL_ALERTS = (
     KernelAlert("GPUThermalFault", "thermal", "critical", BURST, "the kernel reports a GPU short of cooling or power"),
     KernelAlert("GPUUnclassedFault", "unknown", "warning", BURST, "the kernel reports a GPU fault without a class"),
     KernelAlert("ServiceOOMKilled", "oom", "critical", SHORT, "the OOM killer ended a process", needs_service=True),
+    KernelAlert(
+        "ServiceUnexpectedExec",
+        "intrusion",
+        "critical",
+        LONG,
+        "a program ran that may not run there",
+        needs_service=True,
+    ),
 )
 BY_CLASS = {alert.failure_class: alert for alert in KERNEL_ALERTS}
 

@@ -38,10 +38,11 @@ _PARTS_WINDOW = 5.0
 
 @dataclass(frozen=True)
 class CountedFault:
-    """A fault with the labels under which the ledger counts it, and its time."""
+    """A fault with the labels under which the ledger counts it, its time, and what else people should read."""
 
     labels: dict[str, str]
     at: float
+    detail: str = ""
 
 
 @dataclass

@@ -43,6 +43,8 @@ class FastPath:
             return
         labels = labels_of(alert, self.host, fault.labels, self.more_labels)
         annotations = {"summary": summary_of(alert, self.host, fault.labels)}
+        if fault.detail:
+            annotations["description"] = fault.detail
         for sender in self.senders:
             sender.put(FastAlert(labels, annotations, fault.at, ends))
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.alerts import SERIES
+from autoglm_recovery.exporter.exec_watch import ExecWatch
 from autoglm_recovery.exporter.kernel import KernelReader
 from autoglm_recovery.exporter.ledger import FaultLedger
 from autoglm_recovery.exporter.processes import Usage
@@ -52,6 +53,28 @@ def kernel_metrics(reader: KernelReader) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "autoglm_kernel_log_lost_records", "Records that the kernel overwrote before they were read", value=source.lost
     )
+
+
+def exec_metrics(watch: ExecWatch) -> Iterator[Metric]:
+    """Yield what the watch of executed programs saw, and what it did not; no samples where nothing is watched."""
+    up = GaugeMetricFamily("autoglm_exec_watch_up", "1 while the kernel tells of executed programs", labels=())
+    lost = CounterMetricFamily(
+        "autoglm_exec_watch_events_lost", "Events of processes that the kernel could not deliver, at least", labels=()
+    )
+    unexpected = CounterMetricFamily(
+        "autoglm_service_unexpected_execs", "Programs begun in it that are not among its programs", labels=_SERVICE
+    )
+    unseen = CounterMetricFamily(
+        "autoglm_service_unseen_execs", "Programs begun in it that were gone before they were read", labels=_SERVICE
+    )
+    if watch.watched:
+        up.add_metric([], int(watch.source.heard))
+        lost.add_metric([], watch.source.lost)
+    for service in watch.watched:
+        labels = [service.name, service.pool, service.unit]
+        unexpected.add_metric(labels, watch.unexpected[service.name])
+        unseen.add_metric(labels, watch.unseen[service.name])
+    yield from (up, lost, unexpected, unseen)
 
 
 def alert_metrics(senders: Iterable[AlertSender]) -> Iterator[Metric]:

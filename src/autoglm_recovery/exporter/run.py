@@ -5,6 +5,7 @@
 
 kernel      waits for records, counts faults, queues alerts
 alerts      one for each Alertmanager: sends
+execs       waits for executed programs where a service declares its own, counts, queues alerts
 gpus        one snapshot after the other, through a session that a hung driver cannot block
 main        processes, services out of traffic, heartbeat, state file
 http        joins prepared pages
@@ -27,7 +28,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from autoglm_recovery.exporter import state
 from autoglm_recovery.exporter.alertmanager import AlertSender
-from autoglm_recovery.exporter.faults import FaultObserver
+from autoglm_recovery.exporter.exec_connector import ProcessConnector
+from autoglm_recovery.exporter.exec_watch import ExecWatch
+from autoglm_recovery.exporter.faults import CountedFault, FaultObserver
 from autoglm_recovery.exporter.gpu_metrics import gpu_metrics
 from autoglm_recovery.exporter.guard import WebGuard
 from autoglm_recovery.exporter.http import ExporterServer, page
@@ -37,6 +40,7 @@ from autoglm_recovery.exporter.ledger import FaultLedger
 from autoglm_recovery.exporter.links import LinkCounters
 from autoglm_recovery.exporter.live_metrics import (
     alert_metrics,
+    exec_metrics,
     fault_metrics,
     kernel_metrics,
     own_metrics,
@@ -101,7 +105,9 @@ class Exporter:
         self._senders = [
             AlertSender(url, settings.headers, authorities=settings.authorities) for url in settings.alertmanagers
         ]
+        self._fast = FastPath(settings.host, self._senders, dict(settings.labels))
         self._kernel = self._kernel_reader(self._restore_state())
+        self._execs = ExecWatch(ProcessConnector(), settings.services, self._take_exec, settings.roots.proc)
         self._save_failed = ""
         self._saves_failed = 0
         self._gpu_page = page(gpu_metrics(not_looked_yet(self._memory)))
@@ -123,6 +129,8 @@ class Exporter:
             sender.start()
         if self._kernel:
             self._kernel.start()
+        if self._execs.watched:
+            self._execs.start()
         looking.start()
         self.server.start()
         log.info("the exporter runs", port=self.server.port, host=self._settings.host)
@@ -147,6 +155,7 @@ class Exporter:
             *probe_metrics(age, self._took, dict(self._errors)),
             *fault_metrics(self._ledger),
             *(kernel_metrics(self._kernel) if self._kernel else ()),
+            *exec_metrics(self._execs),
             *(alert_metrics(self._senders) if self._senders else ()),
         ]
         return b"".join(
@@ -198,9 +207,13 @@ class Exporter:
         observer = FaultObserver(
             settings.services, self._processes.service_of, memory.owner_of, memory.knows, settings.overrides
         )
-        fast = FastPath(settings.host, self._senders, dict(settings.labels))
         source = KernelLogReader(settings.kmsg, last)
-        return KernelReader(source, observer, self._ledger, fast, self._woken.set)
+        return KernelReader(source, observer, self._ledger, self._fast, self._woken.set)
+
+    def _take_exec(self, fault: CountedFault) -> None:
+        """Count it; the regular work saves it.  Nobody is woken: a storm would keep the state file busy."""
+        self._ledger.add(fault.labels, fault.at)
+        self._fast.tell(fault)
 
     def _restore_state(self) -> int | None:
         """Restore the state.  Return the position in the kernel's log, if it is still the same log."""
@@ -239,6 +252,7 @@ class Exporter:
         self.server.stop()
         if self._kernel:
             self._kernel.stop()
+        self._execs.stop()
         for sender in self._senders:
             sender.stop()
         self._save_state(now=True)

@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The inference services of this node, and the service of a process by its control group.
 
-The services file is YAML or JSON: a list of ``{name, pool, unit}``, as in the inventory.
+The services file is YAML or JSON: a list of ``{name, pool, unit, programs}``, as in the inventory.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from autoglm_recovery.knowledge.host.contained import in_container
 from autoglm_recovery.knowledge.services.ownership import unit_among
 
 _KEYS = {"name", "pool", "unit"}
+_MOST_PROGRAMS = 1000
 
 
 class ServicesError(Exception):
@@ -27,11 +29,12 @@ class ServicesError(Exception):
 
 @dataclass(frozen=True)
 class NodeService:
-    """One inference service of this node."""
+    """One inference service of this node.  ``programs``: all that may run in it; without any it is not watched."""
 
     name: str
     pool: str
     unit: str
+    programs: frozenset[str] = frozenset()
 
 
 NOBODY = NodeService("", "", "")
@@ -91,12 +94,23 @@ def load_services(path: Path) -> Services:
 
 
 def _parse_service(entry: object, place: str) -> NodeService:
-    if not isinstance(entry, dict) or not {"name", "unit"} <= set(entry) <= _KEYS:
-        raise ServicesError(f"{place} must have name and unit, may have pool, and nothing else")
+    if not isinstance(entry, dict) or not {"name", "unit"} <= set(entry) <= _KEYS | {"programs"}:
+        raise ServicesError(f"{place} must have name and unit, may have pool and programs, and nothing else")
     values = {key: entry.get(key, "") for key in _KEYS}
     for key, value in values.items():
         if not isinstance(value, str) or (key != "pool" and not value) or "\n" in value or "/" in value:
             raise ServicesError(f"{place}: {key} must be a text without slashes or line breaks")
     # systemd's own shorthand: a name without a type is a service
     unit = values["unit"] if "." in values["unit"] else f"{values['unit']}.service"
-    return NodeService(values["name"], values["pool"], unit)
+    return NodeService(values["name"], values["pool"], unit, _parse_programs(entry.get("programs", []), place))
+
+
+def _parse_programs(entry: object, place: str) -> frozenset[str]:
+    if not isinstance(entry, list) or len(entry) > _MOST_PROGRAMS:
+        raise ServicesError(f"{place}: programs must be a list of at most {_MOST_PROGRAMS} paths")
+    for path in entry:
+        if not isinstance(path, str) or not path.startswith("/") or os.path.normpath(path) != path or "\n" in path:
+            raise ServicesError(
+                f"{place}: a program is an absolute path without links, . and .., as /proc/PID/exe has it"
+            )
+    return frozenset(entry)

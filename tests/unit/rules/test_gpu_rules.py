@@ -31,6 +31,7 @@ SXID = {"kind": "sxid", "sxid": "20034", "device": "0000:c1:00.0", "failure_clas
 THERMAL = {"kind": "xid", "xid": "54", "gpu": GPUS[0], "failure_class": "thermal"}
 UNKNOWN = {"kind": "xid", "xid": "4711", "gpu": GPUS[0], "failure_class": "unknown"}
 OOM = {"kind": "oom_kill", "service": "llm-node-a", "pool": "llm", "failure_class": "oom"}
+INTRUSION = {"kind": "unexpected_exec", "service": "llm-node-a", "pool": "llm", "failure_class": "intrusion"}
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_node_without_gpus_raises_nothing(timeline: Timelines) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [XID_48, XID_79, SXID, THERMAL, UNKNOWN, OOM], ids=lambda fault: fault["failure_class"]
+    "fault", [XID_48, XID_79, SXID, THERMAL, UNKNOWN, OOM, INTRUSION], ids=lambda fault: fault["failure_class"]
 )
 def test_a_fast_alert_has_the_labels_of_the_rules_alert(timeline: Timelines, fault: dict[str, str]) -> None:
     alert = alert_of(fault)
@@ -71,7 +72,7 @@ def test_a_fast_alert_has_the_labels_of_the_rules_alert(timeline: Timelines, fau
 
 
 def test_every_kernel_alert_is_among_these() -> None:
-    tested = {fault["failure_class"] for fault in (XID_48, XID_79, SXID, THERMAL, UNKNOWN, OOM)}
+    tested = {fault["failure_class"] for fault in (XID_48, XID_79, SXID, THERMAL, UNKNOWN, OOM, INTRUSION)}
     assert tested == {alert.failure_class for alert in KERNEL_ALERTS}
 
 

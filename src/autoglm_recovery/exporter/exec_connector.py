@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel's process connector tells: each fork and each execve of the host, as it happens.
 
-The layout is that of linux/netlink.h, linux/connector.h and linux/cn_proc.h.  It needs CAP_NET_ADMIN, and the
+The layout is that of linux/netlink.h, linux/connector.h and linux/cn_proc.h.  Linux before 6.6 asks for
+CAP_NET_ADMIN; it takes the
 machine's own network, user and process namespaces.  Elsewhere the kernel says nothing, not even that it will not, and
 Linux 6.18 did not deliver the acknowledgement either.  So only an event counts as being heard: a thread of our own.
 """

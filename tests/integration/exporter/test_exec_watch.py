@@ -124,11 +124,20 @@ def test_what_may_not_run_is_seen_however_it_hides(
     assert seen(page)[0] + seen(page)[1] <= before + STORM
 
 
-def test_a_watch_that_cannot_hear_says_so(make_exporter: Callable[..., Exporter], services: str) -> None:
-    exporter = make_exporter("--kmsg", "none", "--services", services)
-    exporter.stop()
-    exporter.command[:0] = ["setpriv", "--bounding-set=-net_admin"]
-    exporter.start()
-    page = exporter.until("a page", lambda page: page.value("autoglm_exec_watch_up") is not None)
-    assert page.value("autoglm_exec_watch_up") == 0
-    until("a word in the log", lambda: "nobody watches what services execute" in exporter.log())
+def test_a_watch_that_cannot_hear_says_so(services: str) -> None:
+    """In a network namespace of its own the kernel has no connector."""
+    words = (
+        "from pathlib import Path\nimport sys, threading\n"
+        "from autoglm_recovery.exporter.exec_connector import ProcessConnector\n"
+        "from autoglm_recovery.exporter.exec_watch import ExecWatch\n"
+        "from autoglm_recovery.exporter.services import load_services\n"
+        "watch = ExecWatch(ProcessConnector(), load_services(Path(sys.argv[1])), print)\n"
+        "threading.Timer(1, watch.stop).start()\n"
+        "watch.run()\n"
+        "print('heard', watch.source.heard)\n"
+    )
+    told = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", words, services], check=True, capture_output=True, text=True
+    )
+    assert "nobody watches what services execute" in told.stdout
+    assert "heard False" in told.stdout

@@ -55,7 +55,7 @@ class ExecSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Program:
+class ExecutedProgram:
     """A program as the kernel runs it.  ``path``: in its own mounts, such as "/memfd:x (deleted)".
 
     ``mounts``: its mount namespace.  ``regular``: it is a file that still has a name.
@@ -78,7 +78,7 @@ class AllowList:
     executor: tuple[int, int] | None = None
     _pinned: OrderedDict[tuple[str, int, str], tuple[int, int]] = field(default_factory=OrderedDict)
 
-    def why_not(self, service: NodeService, program: Program) -> str:
+    def why_not(self, service: NodeService, program: ExecutedProgram) -> str:
         """Return why a program may not run in a service; empty where it may."""
         if program.path == _EXECUTOR and self.executor is not None and program.file == self.executor:
             return ""
@@ -186,7 +186,7 @@ class ExecWatch:
         if why:
             self._report(service, program, why, event.pid)
 
-    def _report(self, service: NodeService, program: Program, why: str, pid: int) -> None:
+    def _report(self, service: NodeService, program: ExecutedProgram, why: str, pid: int) -> None:
         self.unexpected[service.name] += 1
         name = clean(program.path)
         labels = {
@@ -237,14 +237,16 @@ class ExecWatch:
         except OSError:
             return None
 
-    def _program(self, pid: int) -> Program | None:
+    def _program(self, pid: int) -> ExecutedProgram | None:
         folder = self.proc / str(pid)
         try:
             path, seen = os.readlink(folder / "exe"), os.stat(folder / "exe")
             mounts = os.stat(folder / "ns/mnt").st_ino
         except OSError:
             return None
-        return Program(path, (seen.st_dev, seen.st_ino), mounts, stat.S_ISREG(seen.st_mode) and seen.st_nlink > 0)
+        return ExecutedProgram(
+            path, (seen.st_dev, seen.st_ino), mounts, stat.S_ISREG(seen.st_mode) and seen.st_nlink > 0
+        )
 
 
 def _remember(memory: OrderedDict, key: int, value: object) -> None:  # type: ignore[type-arg]

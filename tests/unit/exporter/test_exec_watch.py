@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_recovery.exporter.exec_connector import Executed, Forked, Numbered, ProcessConnector, parse
-from autoglm_recovery.exporter.exec_watch import AllowList, ExecWatch, Program, clean
+from autoglm_recovery.exporter.exec_watch import AllowList, ExecutedProgram, ExecWatch, clean
 from autoglm_recovery.exporter.faults import CountedFault
 from autoglm_recovery.exporter.services import NodeService, Services, ServicesError, load_services
 
@@ -68,26 +68,26 @@ def test_each_processors_gaps_are_lost_events() -> None:
 @pytest.mark.parametrize(
     ("program", "why"),
     [
-        (Program(PYTHON, FILE, CONTAINER), ""),
-        (Program(PYTHON, ANOTHER, CONTAINER), "is not the file"),
-        (Program(PYTHON, ANOTHER, CONTAINER + 1), ""),
-        (Program(PYTHON, ANOTHER, MACHINE), ""),
-        (Program(PYTHON, FILE, CONTAINER, regular=False), "has no name"),
-        (Program("/tmp/python3.11", FILE, CONTAINER), "not among"),
-        (Program(f"{PYTHON} (deleted)", FILE, CONTAINER), "not among"),
-        (Program("/memfd:python3.11 (deleted)", FILE, CONTAINER), "not among"),
-        (Program("/usr/lib/systemd/systemd-executor", ANOTHER, CONTAINER), "not among"),
-        (Program("/usr/lib/systemd/systemd-executor", (8, 5), MACHINE), ""),
+        (ExecutedProgram(PYTHON, FILE, CONTAINER), ""),
+        (ExecutedProgram(PYTHON, ANOTHER, CONTAINER), "is not the file"),
+        (ExecutedProgram(PYTHON, ANOTHER, CONTAINER + 1), ""),
+        (ExecutedProgram(PYTHON, ANOTHER, MACHINE), ""),
+        (ExecutedProgram(PYTHON, FILE, CONTAINER, regular=False), "has no name"),
+        (ExecutedProgram("/tmp/python3.11", FILE, CONTAINER), "not among"),
+        (ExecutedProgram(f"{PYTHON} (deleted)", FILE, CONTAINER), "not among"),
+        (ExecutedProgram("/memfd:python3.11 (deleted)", FILE, CONTAINER), "not among"),
+        (ExecutedProgram("/usr/lib/systemd/systemd-executor", ANOTHER, CONTAINER), "not among"),
+        (ExecutedProgram("/usr/lib/systemd/systemd-executor", (8, 5), MACHINE), ""),
     ],
 )
-def test_what_may_run(program: Program, why: str) -> None:
+def test_what_may_run(program: ExecutedProgram, why: str) -> None:
     allow = AllowList(MACHINE, executor=(8, 5))
-    assert allow.why_not(LLM, Program(PYTHON, FILE, CONTAINER)) == ""
+    assert allow.why_not(LLM, ExecutedProgram(PYTHON, FILE, CONTAINER)) == ""
     assert why in allow.why_not(LLM, program)
     assert bool(allow.why_not(LLM, program)) == bool(why)
 
 
-class FakeProc:
+class WrittenProc:
     """A /proc of a test's own."""
 
     def __init__(self, root: Path) -> None:
@@ -102,8 +102,8 @@ class FakeProc:
 
 
 @pytest.fixture
-def proc(tmp_path: Path) -> FakeProc:
-    return FakeProc(tmp_path / "proc")
+def proc(tmp_path: Path) -> WrittenProc:
+    return WrittenProc(tmp_path / "proc")
 
 
 @pytest.fixture
@@ -112,12 +112,12 @@ def told() -> list[CountedFault]:
 
 
 @pytest.fixture
-def watch(proc: FakeProc, told: list[CountedFault]) -> ExecWatch:
+def watch(proc: WrittenProc, told: list[CountedFault]) -> ExecWatch:
     return ExecWatch(ProcessConnector(), Services([LLM, OTHER]), told.append, proc.root)
 
 
 def test_a_program_that_is_not_declared_is_told_of_with_its_service(
-    watch: ExecWatch, proc: FakeProc, told: list[CountedFault], tmp_path: Path
+    watch: ExecWatch, proc: WrittenProc, told: list[CountedFault], tmp_path: Path
 ) -> None:
     program = tmp_path / "miner"
     program.touch()
@@ -134,7 +134,7 @@ def test_a_program_that_is_not_declared_is_told_of_with_its_service(
 
 
 def test_a_service_that_declares_nothing_is_not_watched(
-    watch: ExecWatch, proc: FakeProc, told: list[CountedFault], tmp_path: Path
+    watch: ExecWatch, proc: WrittenProc, told: list[CountedFault], tmp_path: Path
 ) -> None:
     proc.process(10, "other.service", tmp_path)
     proc.process(11, "llm.service.d", tmp_path)
@@ -144,27 +144,27 @@ def test_a_service_that_declares_nothing_is_not_watched(
     assert watch.watched == (LLM,)
 
 
-def test_a_program_that_is_gone_counts_for_the_service_of_its_forefathers(watch: ExecWatch, proc: FakeProc) -> None:
+def test_a_program_that_is_gone_counts_for_the_service_of_its_forefathers(watch: ExecWatch, proc: WrittenProc) -> None:
     proc.process(10, "llm.service", None)
     for event in (Forked(10, 11), Forked(11, 12), Executed(12, 0.0), Executed(99, 0.0)):
         watch.take(event)
     assert watch.unseen == {"llm": 1}
 
 
-def test_a_process_that_may_not_be_read_is_unseen_and_not_well(watch: ExecWatch, proc: FakeProc) -> None:
+def test_a_process_that_may_not_be_read_is_unseen_and_not_well(watch: ExecWatch, proc: WrittenProc) -> None:
     proc.process(10, "llm.service", None)
     watch.take(Executed(10, 0.0))
     assert watch.unseen == {"llm": 1}
 
 
-def test_a_program_that_became_another_before_it_was_read_is_unseen(watch: ExecWatch, proc: FakeProc) -> None:
+def test_a_program_that_became_another_before_it_was_read_is_unseen(watch: ExecWatch, proc: WrittenProc) -> None:
     proc.process(10, "llm.service", Path(os.path.realpath("/bin/sh")))
     watch.take(Executed(10, 0.0))
     watch.take(Executed(10, 0.001))
     assert watch.unseen == {"llm": 1}
 
 
-def test_a_number_that_is_used_again_is_another_process(watch: ExecWatch, proc: FakeProc) -> None:
+def test_a_number_that_is_used_again_is_another_process(watch: ExecWatch, proc: WrittenProc) -> None:
     proc.process(10, "llm.service", None)
     for event in (Executed(10, 0.0), Forked(10, 11), Forked(1, 11), Executed(11, 0.0)):
         watch.take(event)

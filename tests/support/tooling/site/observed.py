@@ -114,11 +114,13 @@ def _with_labels(collector: Any) -> Iterable[Metric]:
 def exporter_families() -> list[Metric]:
     """Return every family of the exporter, with the names of its labels, as of a host of which nothing is known."""
     nothing_read: Any = SimpleNamespace(source=SimpleNamespace(records=0, lost=0), readable=False)
+    nothing_watched: Any = SimpleNamespace(watched=())
     return [
         *live_metrics.own_metrics(0.0, 0),
         *live_metrics.probe_metrics(0.0, 0.0, {}),
         *live_metrics.fault_metrics(FaultLedger()),
         *live_metrics.kernel_metrics(nothing_read),
+        *live_metrics.exec_metrics(nothing_watched),
         *live_metrics.alert_metrics([]),
         *live_metrics.service_metrics({}),
         *traffic_metrics(Traffic(at_work=False)),

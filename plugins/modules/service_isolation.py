@@ -235,7 +235,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     host_lock.at_work()
-    failed = {"outcome": plan.REFUSED, "isolated": None, "processes": [], "note": None}
+    failed: dict[str, Any] = {"outcome": plan.REFUSED, "isolated": None, "processes": [], "note": None}
     try:
         done = act(module.params, module.check_mode)
     except (acting.NotIsolated, NotCut) as error:

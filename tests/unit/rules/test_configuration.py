@@ -164,7 +164,7 @@ def test_every_gpu_alert_has_a_class_but_those_about_the_exporter_itself(policy:
             assert rule["labels"]["failure_class"] in FAILURE_CLASSES
             assert set(rule["annotations"]) == {"summary", "description", "runbook"}
     assert {rule["labels"].get("failure_class") for rule in alerts.values()} == {
-        None, "gpu_lost", "gpu_fault", "gpu_comm", "thermal", "oom", "unknown"
+        None, "gpu_lost", "gpu_fault", "gpu_comm", "thermal", "oom", "unknown", "intrusion"
     }  # fmt: skip
 
 

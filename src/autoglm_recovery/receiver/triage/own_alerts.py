@@ -33,6 +33,7 @@ FOR_PEOPLE = frozenset(
         "AutoglmWebhooksRefused",
         "AutoglmAlertsRefused",
         "AutoglmAlertsLeftOut",
+        "AutoglmExecWatchBlind",
         "AutoglmExporterDown",
         "AutoglmExporterStale",
         "AutoglmKernelLogUnread",

@@ -3,10 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel's process connector tells: each fork and each execve of the host, as it happens.
 
-The layout is that of linux/netlink.h, linux/connector.h and linux/cn_proc.h.  Linux before 6.6 asks for
-CAP_NET_ADMIN; it takes the
-machine's own network, user and process namespaces.  Elsewhere the kernel says nothing, not even that it will not, and
-Linux 6.18 did not deliver the acknowledgement either.  So only an event counts as being heard: a thread of our own.
+The layout is that of linux/netlink.h, linux/connector.h and linux/cn_proc.h.  Linux before 6.6 asks for CAP_NET_ADMIN,
+and takes the machine's own network, user and process namespaces.  Elsewhere the kernel says nothing, not even that it
+will not, and Linux 6.18 did not deliver the acknowledgement either.  So only an event counts as being heard: where
+there was none for a while, a thread of our own.
+
+Linux before 6.6 counts listeners for the whole machine, and anybody who may can tell it that there is one less: then it
+stops telling all of them (drivers/connector/cn_proc.c).
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 _CONNECTOR = 11  # NETLINK_CONNECTOR
@@ -35,6 +39,8 @@ _BUFFER = 8 << 20
 _LARGEST = 4096
 _AT_ONCE = 4096
 _WRAP = 1 << 32
+# Seconds without any event after which one is made, and after which the kernel no longer tells.
+_SILENCE, _DEAF = 10.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -85,16 +91,18 @@ def parse(data: bytes) -> Numbered | None:
 
 @dataclass
 class ProcessConnector:
-    """The connector as a source of events.  ``heard``: whether the kernel tells, which an event has proved."""
+    """The connector as a source of events.  ``heard``: whether the kernel tells, which an event has proved lately."""
 
     heard: bool = False
     lost: int = 0
+    clock: Callable[[], float] = time.monotonic
+    _last: float = 0.0
     _socket: socket.socket | None = None
     _numbers: dict[int, int] = field(default_factory=dict)
 
     def open(self) -> None:
         """Ask the kernel to tell.  Raises OSError."""
-        self.heard, self._numbers = False, {}
+        self.heard, self._numbers, self._last = False, {}, self.clock()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _CONNECTOR)
         self._socket.setblocking(False)
         self._socket.bind((0, _GROUP))
@@ -105,18 +113,25 @@ class ProcessConnector:
         _say(self._socket, _LISTEN)
 
     def close(self) -> None:
-        """Ask it to tell no more."""
-        self.heard = False
+        """Ask it to tell no more; but where it did not tell, that could take a listener from somebody else."""
+        heard, self.heard = self.heard, False
         if self._socket is None:
             return
-        with contextlib.suppress(OSError):  # it was never asked
-            _say(self._socket, _IGNORE)
+        if heard:
+            self.lost += 1  # at least, if it is opened again
+            with contextlib.suppress(OSError):
+                _say(self._socket, _IGNORE)
         self._socket.close()
         self._socket = None
 
     def wait(self, seconds: float) -> None:
-        """Wait until there may be something to read."""
-        if not self.heard:
+        """Wait until there may be something to read.  Raises OSError where the kernel has stopped telling."""
+        silent = self.clock() - self._last
+        if silent > _DEAF:
+            self.lost += self.heard  # at least: what happened until then nobody told
+            self.heard = False
+            raise OSError(errno.ETIMEDOUT, f"the kernel told of no process for {silent:.0f} seconds")
+        if not self.heard or silent > _SILENCE:
             _make_event()
         if self._socket is not None:
             poll = select.poll()
@@ -139,7 +154,7 @@ class ProcessConnector:
                 continue
             told = parse(data) if sender == 0 else None  # 0 is the kernel
             if told is not None:
-                self.heard = True
+                self.heard, self._last = True, self.clock()
                 self._count_gap(told)
                 if told.event is not None:
                     yield told.event

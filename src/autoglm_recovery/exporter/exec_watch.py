@@ -4,14 +4,13 @@
 """Programs that begin in a service and are not among those that may: the watch for intruders.
 
 Only a service that declares its programs is watched.  The kernel tells of each execve; which program it was is read
-from ``/proc/PID/exe`` after it has begun.  What was gone by then is counted as unseen, never as well.
+from ``/proc/PID/exe`` after it has begun.  What was gone by then, or could not be told, is counted as unseen, never as
+well: by the program that began it, for a declared one begins short-lived helpers and an intruder begins what he likes.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import stat
+import contextlib
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -23,18 +22,27 @@ from typing import Protocol
 import structlog
 
 from autoglm_recovery.exporter.exec_connector import Executed, Forked
+from autoglm_recovery.exporter.exec_programs import (
+    AllowList,
+    ExecutedProgram,
+    Machine,
+    UnknownProgramError,
+    clean,
+    read_program,
+)
 from autoglm_recovery.exporter.faults import CountedFault
 from autoglm_recovery.exporter.services import NodeService, Services
 
-# systemd (254 and later) begins each unit's program through this one.
-_EXECUTOR = "/usr/lib/systemd/systemd-executor"
 _WAIT = 1.0
 _TRY_AGAIN = 5.0
 _REMEMBERED = 65536
 _ANCESTORS = 8
+_INIT = 1
 _LOGGED = 256
-_UNCLEAN = re.compile(r"[^A-Za-z0-9_./+:@() -]")
-_LONGEST = 200
+# Who began what was not seen.
+DECLARED, OTHER = BEGUN_BY = ("declared", "other")
+# A look at a program hangs where its file system does, and an intruder may bring one that does.
+_HANGS = 60.0
 
 log = structlog.get_logger()
 
@@ -55,49 +63,11 @@ class ExecSource(Protocol):
 
 
 @dataclass(frozen=True)
-class ExecutedProgram:
-    """A program as the kernel runs it.  ``path``: in its own mounts, such as "/memfd:x (deleted)".
+class Member:
+    """What is known of a process of a watched service.  ``declared``: it ran a program that may run there."""
 
-    ``mounts``: its mount namespace.  ``regular``: it is a file that still has a name.
-    """
-
-    path: str
-    file: tuple[int, int]
-    mounts: int
-    regular: bool = True
-
-
-@dataclass
-class AllowList:
-    """Decides.  ``own_mounts``: the mount namespace of the machine.
-
-    In a container a declared program stays the file that it was at the first look; the machine's own may be upgraded.
-    """
-
-    own_mounts: int | None
-    executor: tuple[int, int] | None = None
-    _pinned: OrderedDict[tuple[str, int, str], tuple[int, int]] = field(default_factory=OrderedDict)
-
-    def why_not(self, service: NodeService, program: ExecutedProgram) -> str:
-        """Return why a program may not run in a service; empty where it may."""
-        if program.path == _EXECUTOR and self.executor is not None and program.file == self.executor:
-            return ""
-        if program.path not in service.programs:
-            return "is not among its programs"
-        if not program.regular:
-            return "has no name in the file system any more"
-        if program.mounts == self.own_mounts:
-            return ""
-        key = (service.name, program.mounts, program.path)
-        pinned = self._pinned.setdefault(key, program.file)
-        if len(self._pinned) > _REMEMBERED:
-            self._pinned.popitem(last=False)
-        return "" if pinned == program.file else "is not the file that it was when the container began"
-
-
-def clean(path: str) -> str:
-    """Return a path that an intruder has chosen, fit for people's eyes."""
-    return _UNCLEAN.sub("?", path)[:_LONGEST]
+    service: NodeService
+    declared: bool
 
 
 @dataclass
@@ -109,17 +79,25 @@ class ExecWatch:
     tell: Callable[[CountedFault], None]
     proc: Path = Path("/proc")
     unexpected: Counter[str] = field(default_factory=Counter)
-    unseen: Counter[str] = field(default_factory=Counter)
-    allow: AllowList = field(init=False)
+    unseen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    clock: Callable[[], float] = time.monotonic
     _parents: OrderedDict[int, int] = field(default_factory=OrderedDict)
-    _members: OrderedDict[int, NodeService] = field(default_factory=OrderedDict)
-    _read_at: OrderedDict[int, tuple[float, NodeService]] = field(default_factory=OrderedDict)
+    _members: OrderedDict[int, Member] = field(default_factory=OrderedDict)
+    _read_at: OrderedDict[int, tuple[float, Member]] = field(default_factory=OrderedDict)
     _logged: set[tuple[str, str]] = field(default_factory=set)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _turned_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.watched = tuple(service for service in self.services.all if service.programs)
-        self.allow = AllowList(_inode(self.proc / "1/ns/mnt") or _inode(Path("/proc/self/ns/mnt")), _file(_EXECUTOR))
+        machine = Machine(self.proc)
+        self._machine = machine
+        self.allow = AllowList(machine_file=machine.file, has_content=machine.has_content)
+
+    @property
+    def up(self) -> bool:
+        """Whether the kernel tells, and somebody listens."""
+        return self.source.heard and self.clock() - self._turned_at < _HANGS
 
     def start(self) -> None:
         """Start the thread."""
@@ -134,8 +112,10 @@ class ExecWatch:
         said = ""
         while not self._stopping.is_set():
             try:
+                self.allow.own_mounts = self._machine.mounts()
                 self.source.open()
                 while not self._stopping.is_set():
+                    self._turned_at = self.clock()
                     for event in self.source.read():
                         self.take(event)
                     self.source.wait(_WAIT)
@@ -164,27 +144,38 @@ class ExecWatch:
             _remember(self._members, event.child, member)
 
     def _take_exec(self, event: Executed) -> None:
+        program = read_program(self.proc, event.pid)  # first of all: it may end at any moment
+        now = self.clock()
         before = self._read_at.pop(event.pid, None)
         if before is not None and event.at < before[0]:
             # What was read of the execve before was this one's program already.
-            self.unseen[before[1].name] += 1
-        found = self._membership(event.pid)
-        service = None if found is None else self.services.of_membership(found)
-        if service is None and self._program(event.pid) is None:
-            service = self._service_of_gone(event.pid)  # control groups of version 1 let go of what has ended
+            self._count_unseen(before[1])
+        service = self._service_of(event.pid, program)
         if service is None or not service.programs:
             self._members.pop(event.pid, None)
             return
-        _remember(self._members, event.pid, service)
-        program = self._program(event.pid)
-        _remember(self._read_at, event.pid, (time.monotonic(), service))
+        begun_by = self._begun_by(event.pid, service)
+        declared = self._judge(service, program, event.pid, begun_by)
+        _remember(self._members, event.pid, Member(service, declared))
+        _remember(self._read_at, event.pid, (now, begun_by))
+
+    def _judge(self, service: NodeService, program: ExecutedProgram | None, pid: int, begun_by: Member) -> bool:
+        """Count it, where it is not one that may run, and tell whether it is."""
         if program is None:
-            self.unseen[service.name] += 1
-            self._log_once("a program of a service ended before it was seen", service, "", event.pid)
-            return
-        why = self.allow.why_not(service, program)
+            self._count_unseen(begun_by)
+            self._log_once("a program of a service ended before it was seen", service, "", pid)
+            return False
+        try:
+            why = self.allow.why_not(service, program)
+        except UnknownProgramError as error:
+            self._count_unseen(begun_by)
+            self._log_once(
+                "nobody can tell whether a program may run in a service", service, clean(program.path), pid, str(error)
+            )
+            return False
         if why:
-            self._report(service, program, why, event.pid)
+            self._report(service, program, why, pid)
+        return not why
 
     def _report(self, service: NodeService, program: ExecutedProgram, why: str, pid: int) -> None:
         self.unexpected[service.name] += 1
@@ -205,7 +196,7 @@ class ExecWatch:
             return
         self._logged.add((service.name, name))
         parent = self._parents.get(pid)
-        by = self._program(parent) if parent is not None else None
+        by = read_program(self.proc, parent) if parent is not None else None
         log.warning(
             text,
             service=service.name,
@@ -216,19 +207,48 @@ class ExecWatch:
             parent_program=None if by is None else clean(by.path),
         )
 
-    def _service_of_gone(self, pid: int) -> NodeService | None:
-        """Return the service of a process that is gone, by what is known of it and its forefathers."""
+    def _count_unseen(self, begun_by: Member) -> None:
+        self.unseen[begun_by.service.name, DECLARED if begun_by.declared else OTHER] += 1
+
+    def _begun_by(self, pid: int, service: NodeService) -> Member:
+        """Return what the process ran before: its own program, or the one that it was forked from."""
+        if pid not in self._members and self._parents.get(pid) == _INIT:
+            return Member(service, True)  # systemd begins what the unit says
+        known = self._members.get(pid) or self._forefather(self._parents.get(pid))
+        return known if known is not None and known.service == service else Member(service, False)
+
+    def _look_at_member(self, pid: int) -> Member | None:
+        """Return what can be read of a process that began before the watch; it may be gone at the next question."""
+        text = self._membership(pid)
+        service = None if text is None else self.services.of_membership(text)
+        if service is None or not service.programs:
+            return None
+        program, declared = read_program(self.proc, pid), False
+        if program is not None:
+            with contextlib.suppress(UnknownProgramError):
+                declared = not self.allow.why_not(service, program)
+        member = Member(service, declared)
+        _remember(self._members, pid, member)
+        return member
+
+    def _service_of(self, pid: int, program: ExecutedProgram | None) -> NodeService | None:
+        text = self._membership(pid)
+        service = None if text is None else self.services.of_membership(text)
+        if service is None and (program is None or read_program(self.proc, pid) is None):
+            # Control groups of version 1 let go of what has ended.
+            member = self._forefather(pid)
+            return None if member is None else member.service
+        return service
+
+    def _forefather(self, pid: int | None) -> Member | None:
+        """Return what is known of a process that may be gone, or of the nearest of those that it was forked from."""
         for _ in range(_ANCESTORS):
-            if pid in self._members:
-                return self._members[pid]
-            text = self._membership(pid)
-            service = None if text is None else self.services.of_membership(text)
-            if service is not None:
-                _remember(self._members, pid, service)  # it may be gone itself at the next question
-                return service
-            if pid not in self._parents:
+            if pid is None:
                 return None
-            pid = self._parents[pid]
+            member = self._members.get(pid) or self._look_at_member(pid)
+            if member is not None:
+                return member
+            pid = self._parents.get(pid)
         return None
 
     def _membership(self, pid: int) -> str | None:
@@ -237,35 +257,9 @@ class ExecWatch:
         except OSError:
             return None
 
-    def _program(self, pid: int) -> ExecutedProgram | None:
-        folder = self.proc / str(pid)
-        try:
-            path, seen = os.readlink(folder / "exe"), os.stat(folder / "exe")
-            mounts = os.stat(folder / "ns/mnt").st_ino
-        except OSError:
-            return None
-        return ExecutedProgram(
-            path, (seen.st_dev, seen.st_ino), mounts, stat.S_ISREG(seen.st_mode) and seen.st_nlink > 0
-        )
-
 
 def _remember(memory: OrderedDict, key: int, value: object) -> None:  # type: ignore[type-arg]
     memory[key] = value
     memory.move_to_end(key)
     if len(memory) > _REMEMBERED:
         memory.popitem(last=False)
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
-
-
-def _file(path: str) -> tuple[int, int] | None:
-    try:
-        seen = os.stat(path)
-    except OSError:
-        return None
-    return seen.st_dev, seen.st_ino

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from autoglm_recovery.exporter.alertmanager import AlertSender
 from autoglm_recovery.exporter.alerts import SERIES
-from autoglm_recovery.exporter.exec_watch import ExecWatch
+from autoglm_recovery.exporter.exec_watch import BEGUN_BY, ExecWatch
 from autoglm_recovery.exporter.kernel import KernelReader
 from autoglm_recovery.exporter.ledger import FaultLedger
 from autoglm_recovery.exporter.processes import Usage
@@ -65,15 +65,18 @@ def exec_metrics(watch: ExecWatch) -> Iterator[Metric]:
         "autoglm_service_unexpected_execs", "Programs begun in it that are not among its programs", labels=_SERVICE
     )
     unseen = CounterMetricFamily(
-        "autoglm_service_unseen_execs", "Programs begun in it that were gone before they were read", labels=_SERVICE
+        "autoglm_service_unseen_execs",
+        "Programs begun in it that were gone before they were read, by who began them: a declared program, or another",
+        labels=(*_SERVICE, "begun_by"),
     )
     if watch.watched:
-        up.add_metric([], int(watch.source.heard))
+        up.add_metric([], int(watch.up))
         lost.add_metric([], watch.source.lost)
     for service in watch.watched:
         labels = [service.name, service.pool, service.unit]
         unexpected.add_metric(labels, watch.unexpected[service.name])
-        unseen.add_metric(labels, watch.unseen[service.name])
+        for begun_by in BEGUN_BY:
+            unseen.add_metric([*labels, begun_by], watch.unseen[service.name, begun_by])
     yield from (up, lost, unexpected, unseen)
 
 

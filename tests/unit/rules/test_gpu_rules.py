@@ -250,3 +250,29 @@ def test_errors_on_links_are_counted_over_time_and_a_counter_that_falls_is_none(
         t.gpu(0, replays, 40, since=80)
         t.expect(82, ("NVLinkErrors", HOST))
         t.expect(500)
+
+
+UNSEEN = 'autoglm_service_unseen_execs_total{{service="llm", begun_by="{}"}}'
+
+
+def test_a_watch_of_programs_that_does_not_hear_is_blind(timeline: Timelines) -> None:
+    with timeline(200) as t:
+        t.host_values(autoglm_exec_watch_up=1)
+        t.host_values(autoglm_exec_watch_up=0, since=20)
+        t.expect(18)
+        t.expect(200, ("AutoglmExecWatchBlind", HOST))
+
+
+@pytest.mark.parametrize("begun_by", ["declared", "other"])
+def test_helpers_of_a_declared_program_that_end_before_they_are_seen_are_news_once(
+    timeline: Timelines, begun_by: str
+) -> None:
+    with timeline(2600) as t:
+        unseen = UNSEEN.format(begun_by)
+        t.host_values(**{unseen: 0})
+        for number, at in enumerate((20, 2420), 1):
+            t.host_values(**{unseen: number}, since=at)
+        t.expect(18)
+        t.expect(200, ("AutoglmExecWatchBlind", HOST))
+        t.expect(1900)
+        t.expect(2600, *([] if begun_by == "declared" else [("AutoglmExecWatchBlind", HOST)]))

@@ -1,21 +1,10 @@
 # Copyright: (c) 2026, autoglm.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of service_isolation: who orders it. What a host answers is looked at before Ansible is."""
+"""What a host answers to service_isolation is looked at before Ansible is; the note says who ordered it."""
 
 from __future__ import annotations
 
-from typing import Any
+from ansible_collections.autoglm.recovery.plugins.plugin_utils.ordered import ActionModule
 
-from ansible_collections.autoglm.recovery.plugins.plugin_utils import controllers
-from ansible_collections.autoglm.recovery.plugins.plugin_utils.answers import ActionModule as LookedAt
-
-
-class ActionModule(LookedAt):
-    """Run the module with who started this run."""
-
-    def _execute_module(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        given = self._task.args
-        given["who"] = controllers.owner_of_run(str(given.get("who") or ""), self._loader)
-        answer: dict[str, Any] = super()._execute_module(*args, **{**kwargs, "module_args": dict(given)})
-        return answer
+__all__ = ["ActionModule"]

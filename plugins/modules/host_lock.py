@@ -167,7 +167,6 @@ from dataclasses import asdict, replace
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autoglm.recovery.plugins.module_utils.host import clocks
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks import host_lock, quarantine
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks.holding import Holder
 from ansible_collections.autoglm.recovery.plugins.module_utils.locks.quarantine import Quarantine
@@ -246,19 +245,6 @@ def act(params: dict[str, Any], check_mode: bool) -> tuple[bool, Optional[Quaran
     return False, None
 
 
-def refusal(error: host_lock.HostHeld) -> str:
-    """Say who is at work here, since when, and how the host becomes free."""
-    words = f"Refused, nothing was changed by this step: {error}"
-    if error.holder is None:
-        return f"{words}."
-    since = clocks.in_words(error.holder.since)
-    left = max(0.0, error.holder.until - host_lock.now())
-    return (
-        f"{words} (as {error.holder.host}, since {since}). It gives it back at its end; if it was killed, in "
-        f"{left:.0f} s at most. No option passes this. Wait for it, or end that run."
-    )
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -283,7 +269,10 @@ def main() -> None:
     try:
         changed, marked = act(module.params, module.check_mode)
     except host_lock.HostHeld as error:
-        module.fail_json(msg=refusal(error), holder=None if error.holder is None else asdict(error.holder))
+        module.fail_json(
+            msg=f"Refused, nothing was changed by this step: {host_lock.in_words(error)}",
+            holder=None if error.holder is None else asdict(error.holder),
+        )
     except host_lock.HostLockUnusable as error:
         module.fail_json(msg=f"Refused, nothing was changed by this step: {error}", holder=None)
     if marked is not None:

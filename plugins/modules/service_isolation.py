@@ -90,6 +90,8 @@ notes:
     container, or C(vsock) to a hypervisor.
   - A service that dies nevertheless and is started anew by its own manager is another one, in another namespace. Run
     the task again then.
+  - Whatever else is in the same network namespace, as other containers of a pod are, is cut off with it. The rules are
+    removed with the last service for which they are there.
   - The rules end with the namespace, and a freeze with its processes. Neither outlives a reboot; the note does.
 seealso:
   - module: autoglm.recovery.crash_snapshot
@@ -126,7 +128,7 @@ outcome:
 isolated:
   description:
     - Whether it was read to be isolated after this task. Null in check mode where something would be changed, and where
-      nothing was ordered or it was refused.
+      nothing was ordered, it was refused, or its main process is gone.
   type: bool
   returned: always
   sample: true
@@ -240,7 +242,8 @@ def main() -> None:
         done = act(module.params, module.check_mode)
     except (acting.NotIsolated, NotCut) as error:
         # What was begun is noted: the next run goes on with it.
-        module.fail_json(msg=f"NOT as it was ordered: {error}", words=str(error), **{**failed, "isolated": False})
+        holds = False if module.params["state"] == "isolated" else None
+        module.fail_json(msg=f"NOT as it was ordered: {error}", words=str(error), **{**failed, "isolated": holds})
     except (notes.IsolationNoteUnreadable, Unread, ValueError, OSError) as error:
         words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         module.fail_json(msg=f"{REFUSED}: {words}", words=words, **failed)

@@ -15,6 +15,7 @@ from tests.support.servers.traffic import PER_SECOND, Traffic
 from . import faults, laboratory, memory_limit, report, traffic
 from .errors import LabError
 from .laboratory import Lab
+from .places import CHECKOUT, PROGRAMS
 from .progress import say, step
 from .receiver import HEAL_SECONDS, OVER, Receiver, ReceiverEndedError
 from .steady import wait_until_steady
@@ -107,6 +108,7 @@ def _break_and_watch(lab: Lab, receiver: Receiver) -> Timeline:
 
 
 def _how_to_look(lab: Lab) -> None:
+    programs = PROGRAMS.relative_to(CHECKOUT) if PROGRAMS.is_relative_to(CHECKOUT) else PROGRAMS
     say(
         f"""
 KEEP=1: the lab is still up.
@@ -116,10 +118,10 @@ KEEP=1: the lab is still up.
   the receiver   its log is in {Receiver(lab).log}, its metrics at {Receiver(lab).url}/metrics
   incidents      curl -H "Authorization: Bearer $(cat {lab.keys.token})" {Receiver(lab).url}/api/v1/incidents
   a host         ssh -i {lab.keys.person} -o UserKnownHostsFile={lab.keys.known_hosts} root@{lab.node_a.address}
-  the fleet      .venv/bin/ansible-inventory -i {lab.fleet} --graph
-  break it again .venv/bin/autoglm drill crash --host node-b -i {lab.by_person}
+  the fleet      {programs}/ansible-inventory -i {lab.fleet} --graph
+  break it again {programs}/autoglm drill crash --host node-b -i {lab.by_person}
                  --url {Receiver(lab).url} --token-file {lab.keys.token}
-  by hand        .venv/bin/ansible-playbook autoglm.recovery.restart_process -i {lab.by_person} -e target=node-a
+  by hand        {programs}/ansible-playbook autoglm.recovery.restart_process -i {lab.by_person} -e target=node-a
 Remove it with: make demo-clean"""
     )
 

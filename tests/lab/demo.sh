@@ -22,13 +22,12 @@ has_python() {
 if [ $venv = .venv-demo ]; then
     if [ "$what" = demo ] && ! [ $venv/made -nt pyproject.toml ] && has_python; then
         # First what apt installs: two of it at once refuse each other.
-        python3 -m tests.lab.prerequisites
+        python3 -m tests.lab.prepare packages
         make_venv &
-        made=$!
-        trap 'kill $made 2>/dev/null || true' EXIT
-        python3 -m tests.lab.image
-        wait $made
-        trap - EXIT
+        image=0
+        python3 -m tests.lab.prepare image || image=$?
+        wait $!
+        [ $image = 0 ] || exit $image
     fi
     make_venv
 fi

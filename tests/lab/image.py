@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from pathlib import Path
 from .errors import LabError
 from .places import CACHE
 from .podman import podman, succeeds
-from .progress import say, step
+from .progress import step
 
 REPOSITORY = "localhost/autoglm-lab"
 SCRIPTS = Path("/usr/share/debootstrap/scripts")
@@ -178,17 +177,3 @@ def _import(root: Path, tag: str) -> None:
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return lines[-1] if lines else ""
-
-
-def main() -> int:
-    """Build the lab's image where this machine has none, for which Python and what it has of Debian suffice."""
-    try:
-        ensure()
-    except LabError as error:
-        say(f"error: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

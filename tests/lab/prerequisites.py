@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,17 +53,3 @@ def ensure(packages: Mapping[str, tuple[str, ...]] = PACKAGES) -> None:
             debian.install(lambda: missing(packages))
         except debian.NotInstalledError as error:
             raise LabError(str(error)) from error
-
-
-def main() -> int:
-    """Install what is missing, before anything else of the lab is begun."""
-    try:
-        ensure()
-    except LabError as error:
-        say(f"error: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..host import clocks
 from ..locks import host_lock
 from ..locks.holding import Holder
 from . import mark
@@ -106,7 +105,6 @@ def _keep_host(guard: Mapping[str, Any], locks: str) -> None:
         )
     except host_lock.HostHeld as error:
         holder = None if error.holder is None else asdict(error.holder)
-        since = f" (since {clocks.in_words(error.holder.since)})" if error.holder else ""
-        raise GuardRefused(f"{error}{since}", {"holder": holder}) from error
+        raise GuardRefused(host_lock.in_words(error), {"holder": holder}) from error
     except host_lock.HostLockUnusable as error:
         raise GuardRefused(str(error)) from error

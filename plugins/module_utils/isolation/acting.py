@@ -83,43 +83,72 @@ def isolate(subject: IsolationSubject, order: IsolationOrder, check_mode: bool) 
     if check_mode:
         return IsolationResult(decision.outcome, decision.words, True, None, before, wanted, pids)
     notes.put(subject.note, wanted)
-    if wanted.how == CUT:
-        why_not = _cut(subject, seen, decision)
-        if why_not:
-            decision = plan.frozen_instead(why_not, subject.look(), order.may_freeze)
-            if decision.outcome == REFUSED:
-                raise NotIsolated(decision.words)
-            wanted = replace(wanted, how=FREEZE)
-            notes.put(subject.note, wanted)
-    if wanted.how == FREEZE:
-        left = freezing.stop(lambda: _members(subject), subject.proc)
-        if left:
-            raise NotIsolated(f"{decision.words}; and these do not stop: process {left}")
+    try:
+        decision, wanted = _enforce(subject, seen, decision, wanted, order.may_freeze)
+    except (Unread, OSError) as error:
+        raise NotIsolated(f"{error}; what was begun is noted") from error
     return IsolationResult(wanted.how, decision.words, True, True, before, wanted, pids)
 
 
+def _enforce(
+    subject: IsolationSubject, seen: ServiceSeen, decision: IsolationDecision, wanted: IsolationNote, may_freeze: bool
+) -> tuple[IsolationDecision, IsolationNote]:
+    """Cut it off, or freeze it where that does not hold. Returns what was done. Raises NotIsolated, Unread, OSError."""
+    if wanted.how == CUT:
+        why_not = _cut(subject, seen, decision)
+        if not why_not:
+            return decision, wanted
+        decision = plan.frozen_instead(why_not, subject.look(), may_freeze)
+        if decision.outcome == REFUSED:
+            raise NotIsolated(decision.words)
+        wanted = replace(wanted, how=FREEZE)
+        notes.put(subject.note, wanted)
+    left = freezing.stop(lambda: _members(subject), subject.proc)
+    if left:
+        raise NotIsolated(f"{decision.words}; and these do not stop: process {left}")
+    return decision, wanted
+
+
 def connect(subject: IsolationSubject, check_mode: bool) -> IsolationResult:
-    """Remove what isolate() has put there, and its note. Raises as isolate() does."""
+    """Remove what isolate() has put there, and its note. Raises as isolate() does.
+
+    The rules stay for another service that is isolated in the same namespace, as of one pod, or after it has got the
+    name of a namespace that is gone. The last of them takes them away.
+    """
     before, seen = notes.read(subject.note), subject.look()
     if seen.unread:
         raise Unread("; ".join(seen.unread))
     frozen = [each for each in seen.processes if each.stopped] if before is not None and before.how == FREEZE else []
-    ruled = []
-    for name in _namespaces(before, seen):
-        pid = reading.namespace_holder(subject.proc, name)
-        if pid is None:
-            continue  # it has ended with all that was in it, the rules too
-        with cutting.opened(subject.proc, pid, name, subject.run, subject.timeout) as namespace:
-            if namespace.has_rules():
-                ruled.append(name)
-                if not check_mode:
-                    namespace.connect()
-    if not check_mode:
-        freezing.go_on(frozen, subject.proc)
-        notes.remove(subject.note)
-    said = [*(["its rules are removed"] if ruled else []), *([f"{len(frozen)} processes go on"] if frozen else [])]
+    anothers = notes.namespaces_of_others(subject.note)
+    kept = seen.own_namespace in anothers
+    try:
+        ruled = [
+            name for name in _namespaces(before, seen) if name not in anothers and _unruled(subject, name, check_mode)
+        ]
+        if not check_mode:
+            freezing.go_on(frozen, subject.proc)
+            notes.remove(subject.note)
+    except (Unread, OSError) as error:
+        raise NotIsolated(f"{error}; the note stays, and the next run goes on") from error
+    said = [
+        *(["it stays cut off with another service, which is isolated in the same network"] if kept else []),
+        *(["its rules are removed"] if ruled else []),
+        *([f"{len(frozen)} processes go on"] if frozen else []),
+    ]
     words = " and ".join(said) or ("there was nothing of it left" if before else "it was not isolated")
-    return IsolationResult(CONNECTED, words, bool(before or ruled), False, before, None)
+    return IsolationResult(CONNECTED, words, bool(before or ruled), kept, before, None)
+
+
+def _unruled(subject: IsolationSubject, name: str, check_mode: bool) -> bool:
+    """Remove our rules from a namespace, and tell whether there were any. Raises NotCut, Unread and OSError."""
+    pid = reading.namespace_holder(subject.proc, name)
+    if pid is None:
+        return False  # it has ended with all that was in it, the rules too
+    with cutting.opened(subject.proc, pid, name, subject.run, subject.timeout) as namespace:
+        found = namespace.has_rules()
+        if found and not check_mode:
+            namespace.connect()
+        return found
 
 
 def query(subject: IsolationSubject) -> IsolationResult:
@@ -128,6 +157,9 @@ def query(subject: IsolationSubject) -> IsolationResult:
     if before is None:
         return IsolationResult(CONNECTED, "it was not isolated", False, None, None, None)
     seen = subject.look()
+    if seen.main is None and not seen.unread:
+        words = f"{before.said()}; it has no main process any more, and whether another of it talks was not read"
+        return IsolationResult(before.how, words, False, None, before, before)
     way = "; ".join(seen.unread) or open_way(subject, before, seen)
     words = f"it does NOT hold: {way}" if way else before.said()
     pids = tuple(each.pid for each in seen.processes)
@@ -136,8 +168,6 @@ def query(subject: IsolationSubject) -> IsolationResult:
 
 def open_way(subject: IsolationSubject, note: IsolationNote, seen: ServiceSeen) -> str:
     """Why a service is not isolated as its note says, by what is read now; empty where it is."""
-    if seen.main is None:
-        return ""  # what has no process talks to nobody
     if note.how == FREEZE:
         going = [str(each.pid) for each in seen.processes if not each.stopped]
         return f"process {', '.join(going)} goes on" if going or not seen.processes else ""

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from .plan import CUT, FREEZE
 
 DIRECTORY = "/var/lib/autoglm/isolation"
 _LONGEST = 600
+_NAME = re.compile(r"[0-9a-f]{64}\Z")  # as path_of() makes it; whole_file writes beside it first
 _TEXTS = ("label", "how", "namespace", "who", "why", "incident")
 
 
@@ -87,6 +89,19 @@ def read(path: str) -> IsolationNote | None:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         why = f"the note of its isolation cannot be read: {path}: {error}"
         raise IsolationNoteUnreadable(why) from error
+
+
+def namespaces_of_others(path: str) -> frozenset[str]:
+    """In which network namespaces other services are isolated. Raises IsolationNoteUnreadable."""
+    directory, own = os.path.split(path)
+    try:
+        names = [name for name in os.listdir(directory) if name != own and _NAME.match(name)]
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise IsolationNoteUnreadable(f"which others are isolated: {directory}: {error.strerror}") from error
+    found = [read(os.path.join(directory, name)) for name in names]
+    return frozenset(each.namespace for each in found if each is not None and each.namespace)
 
 
 def put(path: str, note: IsolationNote) -> None:

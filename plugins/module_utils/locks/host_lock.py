@@ -36,6 +36,17 @@ class HostHeld(Exception):
         self.holder = holder
 
 
+def in_words(held: HostHeld) -> str:
+    """Who is at work here, since when, and how the host becomes free."""
+    if held.holder is None:
+        return f"{held}."
+    since, left = clocks.in_words(held.holder.since), max(0.0, held.holder.until - now())
+    return (
+        f"{held} (as {held.holder.host}, since {since}). It gives it back at its end; if it was killed, in "
+        f"{left:.0f} s at most. No option passes this. Wait for it, or end that run."
+    )
+
+
 class HostLockUnusable(Exception):
     """The lock cannot be read or written, so it is unknown which run holds the host."""
 

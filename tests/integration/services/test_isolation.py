@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autoglm.recovery.plugins.module_utils.host.command import run as run_here
+from ansible_collections.autoglm.recovery.plugins.module_utils.host.unread import Unread
 from ansible_collections.autoglm.recovery.plugins.module_utils.isolation import acting, cutting, freezing
 from ansible_collections.autoglm.recovery.plugins.module_utils.services import acting as services
 from ansible_collections.autoglm.recovery.plugins.module_utils.services.containers import Container
@@ -161,6 +163,34 @@ def test_a_service_with_a_network_of_its_own_is_cut_off_and_gets_it_back(
         assert isolated.act("connected")["changed"] is False
 
 
+def test_rules_stay_for_another_service_in_the_same_network(isolated: Isolated, network: OwnNetwork) -> None:
+    """As two containers of one pod are."""
+    another = Isolated(f"{isolated.pid_file}.another", isolated.notes, isolated._module)
+    for one in (isolated, another):
+        one.start(*network.command("/bin/sleep", "1000"))
+        assert one.act("isolated")["isolated"] is True
+    first = isolated.act("connected")
+    assert (first["isolated"], cutting.TABLE in network.rules()) == (True, True), first
+    assert "it stays cut off with another service" in first["words"]
+    assert another.act("queried")["isolated"] is True
+    last = another.act("connected")
+    assert (last["isolated"], last["words"], cutting.TABLE in network.rules()) == (
+        False,
+        "its rules are removed",
+        False,
+    )
+
+
+def test_what_has_lost_its_main_process_is_not_called_isolated(isolated: Isolated) -> None:
+    pid = isolated.start("/bin/sleep", "1000")
+    assert isolated.act("isolated")["isolated"] is True
+    os.kill(pid, signal.SIGKILL)
+    until("it to be gone", lambda: state_of(PROC, pid) in (None, "Z"))
+    left = isolated.act("queried")
+    assert left["isolated"] is None
+    assert "whether another of it talks was not read" in left["words"]
+
+
 @pytest.mark.parametrize("place", ["host", "mighty"])
 def test_one_that_rules_would_not_hold_is_frozen_and_goes_on(
     isolated: Isolated, network: OwnNetwork, place: str
@@ -247,6 +277,20 @@ def test_what_was_not_stopped_is_not_called_isolated(isolated: Isolated, monkeyp
     assert done["isolated"] is False
     assert f"these do not stop: process {pid}" in done["msg"]
     assert isolated.note() is not None
+
+
+def test_a_step_that_cannot_be_read_after_the_note_is_not_told_as_nothing(
+    isolated: Isolated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_given: Any) -> None:
+        raise Unread("process 7: Operation not permitted")
+
+    isolated.start("/bin/sleep", "1000")
+    monkeypatch.setattr(freezing, "_signal", unreadable)
+    done = isolated.act("isolated")
+    assert done["msg"] == "NOT as it was ordered: process 7: Operation not permitted; what was begun is noted"
+    assert isolated.note() is not None
+    monkeypatch.undo()
 
 
 def test_a_service_without_a_process_is_refused_and_a_note_that_cannot_be_read_too(isolated: Isolated) -> None:
